@@ -1,0 +1,32 @@
+/**
+ * What is not deterministic comes in through these contracts, so that a seed replays a run: the wall clock, monotonic
+ * time, randomness and timers. Disk and network have contracts of their own (log/file-system.ts, later mesh/).
+ */
+
+/** Milliseconds since 1970, and milliseconds of a clock that never goes back. */
+export interface Clock {
+  now(): number
+  monotonic(): number
+}
+
+/** Fills `bytes` with unpredictable bytes. */
+export interface Randomness {
+  fill(bytes: Uint8Array): void
+}
+
+/** A one-shot timer that never holds the process. */
+export interface Timers {
+  start(delayMs: number, run: () => void): { cancel(): void }
+}
+
+export interface Environment {
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly timers: Timers
+}
+
+export function randomBytes(random: Randomness, size: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  random.fill(bytes)
+  return bytes
+}

@@ -1,0 +1,151 @@
+/**
+ * The one error class of every package, and the codes that it carries.
+ *
+ * A code is one thing that the caller can do. Facts are plain values (never key material, never a body), and the text
+ * says what to do next. Errors are recognized by brand, so that two copies of this package in one process agree.
+ */
+
+const BRAND: unique symbol = Symbol.for('ate.error')
+
+/** Facts of an error: small, printable, never secret. */
+export type ErrorFacts = Readonly<Record<string, string | number | boolean | bigint | null | undefined | readonly string[]>>
+
+/**
+ * Everything that @ate throws. `code` is literal and documented in docs/ERRORS.md; `facts` say where and how much;
+ * `message` says what to do.
+ */
+export class AteError extends Error {
+  readonly code: ErrorCode
+  readonly facts: ErrorFacts
+  readonly [BRAND] = true
+
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: { readonly cause?: unknown; readonly hint?: string }) {
+    const shown = Object.entries(facts).filter(([, value]) => value !== undefined)
+    const text = shown.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`).join(', ')
+    const advice = options?.hint ?? ADVICE[code]
+    super(`${code}: ${advice}${text ? ` (${text})` : ''}`, options?.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'AteError'
+    this.code = code
+    this.facts = Object.fromEntries(shown)
+  }
+}
+
+/** True for an AteError of any copy of this package. */
+export function isAteError(error: unknown): error is AteError {
+  return typeof error === 'object' && error !== null && (error as { [BRAND]?: unknown })[BRAND] === true
+}
+
+/** Our own mistakes, not the caller's: assertions stay on in production. */
+export function assert(condition: unknown, what: string): asserts condition {
+  if (!condition) throw new AteError('INTERNAL', { what })
+}
+
+/** Rejects with the signal's reason if it is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason
+}
+
+/**
+ * Every code with its advice. `docs/ERRORS.md` is made from this table and from the places that throw; a test keeps
+ * the two equal.
+ */
+export const ADVICE = {
+  // arguments
+  BAD_ARGUMENT: 'an argument has a wrong type or shape; see the facts',
+  BAD_VALUE: 'the value does not pass its schema, or holds what cannot be stored; nothing was written',
+  VALUE_TOO_LARGE: 'the encoded value is over the limit; split it, or store it in parts',
+  TX_TOO_LARGE: 'the transaction does not fit into one commit; make it smaller',
+  BAD_ID: 'this is no id of that kind; take it from a handle or a chain',
+  BAD_URL: 'open memory:, file:PATH or an engine; see the README for the forms',
+  // opening
+  CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
+  CHAIN_LOCKED: 'another process has this chain open for writing; close it there, or open with { readOnly: true }',
+  CHAIN_GONE: 'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
+  NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
+  WRONG_CHAIN: 'the chain here is not the one whose id you gave',
+  NOT_A_CHAIN: 'the folder holds other files; give an empty or a new folder',
+  NEEDS_UPGRADE: 'the chain follows rules of a newer level; update @ate/core',
+  UNSUPPORTED_FORMAT: 'the files are of a newer format; update @ate/core',
+  READ_ONLY: 'the chain was opened for reading only, or its disk is read-only',
+  CHAIN_CLOSED: 'the chain is closed; open it again',
+  STATE_UNWRITABLE: "this machine's state folder cannot be written; set ATE_HOME to a folder that can",
+  // identity
+  BAD_IDENTITY: 'this is no identity file, or it is damaged',
+  BAD_PUBLIC_ID: 'this is no public id, or a character of it is wrong',
+  PASSPHRASE_NEEDED: 'the identity file is sealed; pass its passphrase',
+  WRONG_PASSPHRASE: 'the passphrase does not open this identity',
+  IDENTITY_EXISTS: 'a file is already there; choose another name',
+  INSECURE_FILE: 'the identity file can be read by others; set its mode to 0600',
+  // authority and reading
+  NOT_AUTHORIZED: 'this identity may not do that here; ask someone who manages the node',
+  NO_READ_KEY: 'this identity holds no key that opens this; ask someone who manages the node to add it',
+  NEEDS_REKEY: 'the read key here is stale, and this identity cannot make a new one; a reader must write first',
+  NO_ROLE: 'there is no role of that name here',
+  NOT_FOUND: 'there is no such entity, or it was deleted',
+  WRONG_TYPE: 'the entity is of another type',
+  LOCKED: 'the value is sealed under a key that this identity does not hold yet',
+  BAD_WRAP: 'a wrapped key does not fit its commitment; the next epoch mends it',
+  // transactions
+  CONFLICT: 'another transaction changed what this one read; run it again',
+  TX_CLOSED: 'the transaction is over; begin a new one',
+  TX_PENDING: 'the function returned before its calls did; await each of them',
+  TX_RETRIES: 'the transaction conflicted too often; make it smaller, or spread the writes',
+  STALE_BASE: 'a forgotten id stands between what this transaction saw and now; run it again',
+  STALE_EPOCH: 'a newer read key exists for this node; the write is sealed again and retried',
+  INDETERMINATE: 'the outcome is not known yet; ask chain.outcome with the id',
+  // rules of the fold
+  TREE_CYCLE: 'an entity cannot be moved into itself or below itself',
+  TREE_DEPTH: 'the tree is at most 32 levels deep',
+  NOT_EMPTY: 'an entity with children cannot be deleted; delete them first',
+  NAME_TAKEN: 'an entity of this name exists here',
+  NAMED_MOVE: 'a named entity cannot be moved; its id is its place',
+  COUNTER_BOUNDS: 'the counter would leave its bounds',
+  NO_COUNTER: 'the entity has no such counter',
+  NOT_CONSERVED: 'the amounts of a unit do not add up to zero, and this identity may not mint it',
+  RETAINED: 'the entity is retained; it cannot be changed or deleted before its time',
+  RETAIN_SHRINKS: 'retention only grows',
+  NOT_EXPIRED: 'the entity has not expired yet',
+  EPOCH_ORDER: 'an epoch is the last plus one',
+  EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
+  LAST_MANAGER: 'the chain would be left without anyone who manages its root',
+  LEVEL_TOO_HIGH: 'the event belongs to a newer level of rules than the chain has',
+  TIME_UNPROVEN: 'no quorum of witnesses proves the time',
+  // commits
+  CERT_UNKNOWN: 'the writer certificate is not known on this chain',
+  CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',
+  UNKNOWN_WRITER: 'nobody on this chain has named this identity',
+  SEQ_USED: 'the writer number was used before',
+  SEQ_GAP: 'a writer number was skipped',
+  BASE_MISMATCH: 'the commit names a record that this chain does not have',
+  BASE_OLD: 'the commit is based on a record older than the newest compaction',
+  UNDECODABLE: 'the commit does not decode',
+  ALL_VOID: 'every transaction of the commit is void; it was not stored',
+  // integrity
+  DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
+  LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',
+  BAD_SIGNATURE: 'a signature does not verify; the record was altered or forged',
+  BAD_ROOT: 'the contents of a record do not fit its signed root; the record was altered',
+  BAD_BODY: 'sealed bytes do not fit their hash or tag; they were altered',
+  BAD_CERTIFICATE: 'a writer certificate does not verify; it was altered or forged',
+  BAD_ATTESTATION: 'an attestation does not verify; it was altered or forged',
+  BAD_CHECKPOINT: 'a checkpoint does not fit the log or its signature',
+  BAD_GENESIS: 'the first record is no genesis of this chain',
+  BAD_SEQUENCER: 'a record was ordered by someone whom the chain does not name',
+  BAD_RECORD: 'a record does not decode',
+  BAD_CBOR: 'bytes from outside are not the strict CBOR that is accepted here',
+  ROLLBACK: 'the chain here is older than what this machine has verified before; find the newer copy',
+  FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
+  // the disk
+  DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
+  IO_ERROR: 'the disk refused an operation',
+  WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
+  WRITER_FENCED: 'another writer took this chain over; this one stopped',
+  LOG_FULL: 'the queue of writes is full; wait for earlier ones',
+  DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
+  // ours
+  CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',
+  CRYPTO_UNAVAILABLE: 'no provider on this machine has this algorithm',
+  INTERNAL: 'this is a mistake of @ate; please report it with the facts',
+} as const satisfies Record<string, string>
+
+export type ErrorCode = keyof typeof ADVICE

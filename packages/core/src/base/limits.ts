@@ -1,0 +1,44 @@
+/** Every limit, with its unit and its reason. Limits that make an event void belong to fold level 1 (docs/FORMAT.md). */
+
+/** Bytes of one record. One limit on all engines, so that a chain can move between them; JetStream takes 1 MiB messages. */
+export const RECORD_BYTES_MAX: number = 960 * 1024
+/** Bytes of one encoded body: leaves room for the clear part of a commit that holds just it. */
+export const BODY_BYTES_MAX: number = 896 * 1024
+/** Events of one commit: bounds the work that one signature can ask of a reader. */
+export const COMMIT_EVENTS_MAX = 65_536
+/** Transactions of one commit. */
+export const COMMIT_TXS_MAX = 16_384
+/** Guards of one transaction. */
+export const TX_GUARDS_MAX = 65_536
+/** Bytes of the rare fields of one event (policies, wraps, counters). */
+export const EVENT_RARE_BYTES_MAX: number = 512 * 1024
+/** Sealed blocks of one commit: one for each epoch that is used. */
+export const COMMIT_BLOCKS_MAX = 255
+/** Levels of the tree, the root being 0. Bounds every walk to the root. */
+export const TREE_DEPTH_MAX = 32
+/** Bytes of a type, collection, role, counter or map-key name in UTF-8. */
+export const NAME_BYTES_MAX = 512
+/** Entries of one policy list. */
+export const POLICY_ENTRIES_MAX = 256
+/** Members of one role: above this a key tree would be needed. */
+export const ROLE_MEMBERS_MAX = 1024
+/** Counters of one entity. */
+export const COUNTERS_MAX = 64
+/** Bits of a counter's magnitude. */
+export const COUNTER_BITS_MAX = 127
+/** How far the author's clock may run ahead of the record it is judged by, in ms. */
+export const AUTHOR_AHEAD_MS = 60_000
+/** How long a writer certificate lives, in ms of chain time. */
+export const CERTIFICATE_MS: number = 24 * 3_600_000
+/** Nesting of CBOR from outside. */
+export const CBOR_DEPTH_MAX = 32
+/** Items of one CBOR value from outside. */
+export const CBOR_ITEMS_MAX = 65_536
+/** Transactions staged and not yet acknowledged, and their bytes: beyond, transact waits. */
+export const PENDING_TXS_MAX = 65_536
+export const PENDING_BYTES_MAX: number = 64 * 1024 * 1024
+/** An attestation covers at most this many commits, and comes at most this many ms after the first of them. */
+export const ATTEST_COMMITS_MAX = 1024
+export const ATTEST_DELAY_MS = 1000
+/** Decoded values that a chain keeps for reading. */
+export const VALUE_CACHE_ENTRIES = 65_536

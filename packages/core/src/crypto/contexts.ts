@@ -1,0 +1,45 @@
+/**
+ * Every context string: each signature, derivation and tagged hash has one of its own, and none is used twice (a test
+ * holds it). A context is the first thing in what is hashed or signed, closed by a zero byte.
+ */
+export const CONTEXTS = {
+  genesis: 'ate/1/genesis',
+  record: 'ate/1/record',
+  payload: 'ate/1/payload',
+  commit: 'ate/1/commit',
+  commitPayload: 'ate/1/commit-payload',
+  certificate: 'ate/1/certificate',
+  certificateId: 'ate/1/certificate-id',
+  attestation: 'ate/1/attestation',
+  identity: 'ate/1/identity',
+  entity: 'ate/1/entity',
+  namedEntity: 'ate/1/named-entity',
+  blindKey: 'ate/1/blind-key',
+  seal: 'ate/1/seal',
+  sealHedge: 'ate/1/seal-hedge',
+  sealPublic: 'ate/1/seal-public',
+  wrap: 'ate/1/wrap',
+  wrapHedge: 'ate/1/wrap-hedge',
+  epochCommitment: 'ate/1/epoch-commitment',
+  epochPublic: 'ate/1/epoch-public',
+  epochLink: 'ate/1/epoch-link',
+  roleWrap: 'ate/1/role-wrap',
+  nodeWrap: 'ate/1/node-wrap',
+  blindWrap: 'ate/1/blind-wrap',
+  checkpointKey: 'ate/1/checkpoint-key',
+  identityFile: 'ate/1/identity-file',
+} as const
+
+export type ContextName = keyof typeof CONTEXTS
+
+const encoded = new Map<ContextName, Uint8Array>()
+
+/** The bytes of a context, its closing zero included. */
+export function contextBytes(name: ContextName): Uint8Array {
+  let bytes = encoded.get(name)
+  if (!bytes) {
+    bytes = new TextEncoder().encode(`${CONTEXTS[name]}\0`)
+    encoded.set(name, bytes)
+  }
+  return bytes
+}

@@ -1,0 +1,87 @@
+/**
+ * The contract of a log engine: what stores and orders the records of one chain.
+ *
+ * A record is opaque here: bytes, its seq and its hash. An engine never changes the bytes, gives them back as they
+ * were, and tells a torn tail (a write that never finished: cut) from damage (an error that names the place).
+ *
+ * Invariants, proved for every engine by the suite in testing/log-suite.ts:
+ * - seqs are contiguous from 0; `append` is compare-and-append: it is refused unless `after` is the last record;
+ * - a batch is all there after a crash, or not at all; what was acknowledged at `disk` is there after a power cut;
+ * - after a failed sync nothing is acknowledged any more (WRITER_POISONED);
+ * - a key put into the ring before its record is appended is there whenever the record is.
+ */
+
+/** What an acknowledgement survives: this process only, its end, a power cut, the loss of a machine. */
+export type Durability = 'memory' | 'os' | 'disk' | 'quorum'
+
+/** The newest record: its seq and its 32-byte hash. An empty log has none. */
+export interface Head {
+  readonly seq: number
+  readonly hash: Uint8Array
+}
+
+export interface LogRecord {
+  readonly seq: number
+  readonly hash: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+export interface AppendOptions {
+  /** The record that the batch follows; undefined for the first of a chain. */
+  readonly after: Head | undefined
+  readonly durability: Durability
+  /** `alone`: nobody else waits, so a fast disk may be synced without a thread hop. */
+  readonly load: 'alone' | 'group'
+}
+
+/** Wrapped data keys that can really be destroyed, kept beside the log. Names are 32-byte ids. */
+export interface KeyRing {
+  put(name: Uint8Array, wrapped: Uint8Array): Promise<void>
+  get(name: Uint8Array): Promise<Uint8Array | undefined>
+  /** Idempotent. When it resolves, the bytes were overwritten and the entry is gone, on disk too. */
+  erase(name: Uint8Array): Promise<void>
+  names(): AsyncIterable<Uint8Array>
+}
+
+export interface LogEngine {
+  readonly kind: string
+  /** The strongest level that `append` reaches. */
+  readonly durability: Durability
+  readonly readOnly: boolean
+  /** The newest record that is stored (for a writer: whether or not it is synced yet). */
+  head(): Head | undefined
+  /**
+   * Appends the records of `batch` as one: seqs follow `after`. Resolves once `durability` holds. Batches of one engine
+   * are appended one after the other: the caller waits for one before it calls again.
+   * @throws AteError LINK_MISMATCH (not the last), DURABILITY_UNAVAILABLE, DISK_FULL (nothing was kept, appending may
+   * go on later), READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED.
+   */
+  append(batch: readonly LogRecord[], options: AppendOptions): Promise<{ readonly durability: Durability }>
+  /**
+   * The records from seq `from` on, in order, in chunks of at most `chunkBytes` (one record at least). Bytes are valid
+   * until the next chunk is asked for.
+   * @throws AteError DAMAGED { segment, offset, seq }
+   */
+  read(from: number, options?: { readonly chunkBytes?: number; readonly signal?: AbortSignal }): AsyncIterable<readonly LogRecord[]>
+  /** `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR */
+  readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array>
+  /** Where record `seq` stands, for reports: `{ segment: 'seg-000.ate', offset: 4096 }`. */
+  place(seq: number): { readonly segment: string; readonly offset: number } | undefined
+  /**
+   * Checks every stored byte again, from the disk, not from memory, without stopping at the first problem.
+   */
+  scrub(options?: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void }): Promise<readonly LogProblem[]>
+  readonly ring: KeyRing
+  /** Bytes of the log on its medium. */
+  sizeBytes(): number
+  close(): Promise<void>
+}
+
+export interface LogProblem {
+  readonly code: 'DAMAGED'
+  readonly segment: string
+  readonly offset: number
+  /** First and last seq that may be affected, as far as they are known. */
+  readonly firstSeq: number
+  readonly lastSeq: number
+}
