@@ -20,6 +20,8 @@ export const CONTEXTS = {
   sealPublic: 'ate/1/seal-public',
   wrap: 'ate/1/wrap',
   wrapHedge: 'ate/1/wrap-hedge',
+  wrapUnder: 'ate/1/wrap-under',
+  wrapUnderHedge: 'ate/1/wrap-under-hedge',
   epochCommitment: 'ate/1/epoch-commitment',
   epochPublic: 'ate/1/epoch-public',
   epochLink: 'ate/1/epoch-link',

@@ -3,7 +3,9 @@
  *
  * Every provider gives the same bytes for the same input (proved by one suite of vectors and by random interop in
  * test/crypto). Keys are handles: what is costly (import, the check of a public key) is done once, when one is made.
- * Inputs have exact lengths; a wrong length is CRYPTO_ARGUMENT of our own making, so it is asserted, not reported.
+ * Keys, nonces, seeds and KEM ciphertexts have exact lengths; a wrong one is a mistake of ours, so it is asserted (INTERNAL).
+ * A signature or a tag of a wrong length comes from outside: it is refused like any other that does not fit. A handle
+ * keeps a copy of its secret, so the caller may wipe his.
  */
 import type { Randomness } from '../base/environment.ts'
 
@@ -56,6 +58,8 @@ export interface CryptoProvider {
   sha256Into(data: Uint8Array, out: Uint8Array, at: number): void
   sha512(data: Uint8Array): Uint8Array
   sha3_256(data: Uint8Array): Uint8Array
+  /** The first `size` bytes of SHAKE256: the key expansion of X-Wing. */
+  shake256(data: Uint8Array, size: number): Uint8Array
   hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array
   hkdfSha256(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, size: number): Uint8Array
   hkdfSha512(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, size: number): Uint8Array
@@ -92,8 +96,12 @@ type LaterHandle<H> = { readonly [K in keyof H]: Later<H[K]> }
  * names of the synchronous ones.
  */
 export type AsyncCryptoProvider = { readonly name: string } & {
-  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: CryptoProvider[K] extends (...args: infer A) => infer R
-    ? (...args: A) => R extends Uint8Array | undefined
+  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: CryptoProvider[K] extends (
+    ...args: infer A
+  ) => infer R
+    ? (
+        ...args: A
+      ) => R extends Uint8Array | undefined
         ? R | Promise<R>
         : R extends { readonly ciphertext: Uint8Array } | undefined
           ? R | Promise<R>

@@ -1,0 +1,59 @@
+/**
+ * The one rule by which an Ed25519 signature is judged on every provider (RFC 8032 5.1.7, made strict).
+ *
+ * Invariant: two providers never disagree, since a disagreement splits replicas. By default they do: ZIP 215 code takes
+ * small-order keys, keys outside the prime-order subgroup and encodings that are not canonical, OpenSSL takes some of
+ * these, and cofactored equations take an R with a torsion part. So the key is checked here once a handle, S is checked
+ * here, and R is compared byte by byte with the recomputed one (what OpenSSL does; `ed25519Matches` for the others).
+ */
+import type { EdwardsPoint, EdwardsPointCons } from '@noble/curves/abstract/edwards.js'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { equalBytes } from '../base/bytes.ts'
+import { ED25519_PUBLIC_BYTES, ED25519_SIGNATURE_BYTES } from './sizes.ts'
+
+const Point: EdwardsPointCons = ed25519.Point
+
+/** The order of the prime-order subgroup. */
+const L: bigint = Point.Fn.ORDER
+
+/** L in big-endian order of bytes as 32 numbers, to compare without a bigint a signature. */
+const L_BYTES: readonly number[] = Array.from({ length: 32 }, (_, i) => Number((L >> BigInt(8 * (31 - i))) & 255n))
+
+/**
+ * The point of a public key, or undefined if the key breaks the rule: y >= p, x = 0 with the sign bit set, not on the
+ * curve, of small order, or with a torsion part. About 1 ms: done once a handle.
+ */
+export function ed25519Key(publicKey: Uint8Array): EdwardsPoint | undefined {
+  if (publicKey.length !== ED25519_PUBLIC_BYTES) return undefined
+  try {
+    const point = Point.fromBytes(publicKey, false)
+    // The identity is torsion free, so the two checks are both needed.
+    return point.isSmallOrder() || !point.isTorsionFree() ? undefined : point
+  } catch {
+    return undefined
+  }
+}
+
+/** True if the signature is 64 bytes and its S is below L. Signatures are public: no constant time. */
+export function ed25519SignatureInRange(signature: Uint8Array): boolean {
+  if (signature.length !== ED25519_SIGNATURE_BYTES) return false
+  for (let i = 0; i < 32; i++) {
+    const difference = signature[63 - i]! - L_BYTES[i]!
+    if (difference !== 0) return difference < 0
+  }
+  return false
+}
+
+/** The equation itself: encode(S*B - k*A) is R, byte by byte. `digest` is SHA-512(R || A || message). */
+export function ed25519Matches(key: EdwardsPoint, digest: Uint8Array, signature: Uint8Array): boolean {
+  const s = littleEndian(signature.subarray(32))
+  const k = littleEndian(digest) % L
+  const recomputed = Point.BASE.multiplyUnsafe(s).subtract(key.multiplyUnsafe(k))
+  return equalBytes(recomputed.toBytes(), signature.subarray(0, 32))
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  let text = '0x'
+  for (let i = bytes.length - 1; i >= 0; i--) text += bytes[i]!.toString(16).padStart(2, '0')
+  return BigInt(text)
+}
