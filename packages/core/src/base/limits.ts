@@ -34,6 +34,8 @@ export const CERTIFICATE_MS: number = 24 * 3_600_000
 export const CBOR_DEPTH_MAX = 32
 /** Items of one CBOR value from outside. */
 export const CBOR_ITEMS_MAX = 65_536
+/** Bytes of a bigint's magnitude in CBOR: 128 bits hold every counter; conversion of longer ones costs the square of the length. */
+export const BIGINT_BYTES_MAX = 16
 /** Transactions staged and not yet acknowledged, and their bytes: beyond, transact waits. */
 export const PENDING_TXS_MAX = 65_536
 export const PENDING_BYTES_MAX: number = 64 * 1024 * 1024

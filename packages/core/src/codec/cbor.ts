@@ -1,0 +1,74 @@
+/**
+ * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside pass cbor-check.ts before a
+ * decoder sees them. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
+ * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond.
+ */
+import { Decoder, type Options } from 'cbor-x/decode'
+import { AteError, isAteError } from '../base/errors.ts'
+import { type CborLimits, checkCbor } from './cbor-check.ts'
+import { writeValue } from './cbor-encode.ts'
+import { readCheckedCbor } from './cbor-plain.ts'
+import { ByteWriter } from './writer.ts'
+
+/**
+ * The encoding of a value: null, boolean, number, bigint of at most 128 bits, text, Uint8Array, Date, arrays and plain
+ * objects of these; properties keep their order, those that are undefined are left out. At most 32 levels, 65,536 items
+ * and 896 KiB.
+ * @throws AteError BAD_VALUE { path, what } for anything else: functions, symbols, class instances, cycles, half
+ * surrogate pairs, holes in arrays, the key `__proto__`. VALUE_TOO_LARGE { bytes, max }.
+ */
+export function encodeValue(value: unknown): Uint8Array {
+  return encoded(value, 'insertion')
+}
+
+/** As encodeValue, at the end of `writer`: the number of bytes. After a throw nothing was written. */
+export function encodeValueInto(writer: ByteWriter, value: unknown): number {
+  return writeValue(writer, value, 'insertion')
+}
+
+/** @throws AteError BAD_CBOR { at, what } */
+export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
+  return decodeChecked(bytes, checkCbor(bytes, limits))
+}
+
+/** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */
+export function encodeCanonical(value: unknown): Uint8Array {
+  return encoded(value, 'sorted')
+}
+
+/**
+ * Reads what encodeCanonical writes and refuses every other encoding of the same value.
+ * @throws AteError BAD_CBOR { at, what }
+ */
+export function decodeCanonical(bytes: Uint8Array, limits?: Omit<CborLimits, 'keyOrder'>): unknown {
+  return decodeChecked(bytes, checkCbor(bytes, { ...limits, keyOrder: 'sorted' }))
+}
+
+/**
+ * The class alone, from the entry of cbor-x without its native addon. Integers of eight bytes are numbers, since the
+ * check has bounded them; byte strings are copies, so that a small one does not hold a whole block.
+ */
+const options: Options & { readonly int64AsNumber: boolean } = {
+  useRecords: false,
+  mapsAsObjects: true,
+  copyBuffers: true,
+  int64AsNumber: true,
+}
+const decoder = new Decoder(options)
+
+function decodeChecked(bytes: Uint8Array, exact: boolean): unknown {
+  if (!exact) return readCheckedCbor(bytes)
+  // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+  try {
+    return decoder.decode(view)
+  } catch (cause) {
+    throw isAteError(cause) ? cause : new AteError('BAD_CBOR', { at: 0, what: 'the decoder refused it' }, { cause })
+  }
+}
+
+function encoded(value: unknown, order: 'insertion' | 'sorted'): Uint8Array {
+  const writer = new ByteWriter(256)
+  writeValue(writer, value, order)
+  return writer.copy()
+}
