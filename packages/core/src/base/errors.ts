@@ -5,7 +5,7 @@
  * says what to do next. Errors are recognized by brand, so that two copies of this package in one process agree.
  */
 
-const BRAND: unique symbol = Symbol.for('ate.error')
+const BRAND = Symbol.for('ate.error')
 
 /** Facts of an error: small, printable, never secret. */
 export type ErrorFacts = Readonly<Record<string, string | number | boolean | bigint | null | undefined | readonly string[]>>
@@ -17,7 +17,6 @@ export type ErrorFacts = Readonly<Record<string, string | number | boolean | big
 export class AteError extends Error {
   readonly code: ErrorCode
   readonly facts: ErrorFacts
-  readonly [BRAND] = true
 
   constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: { readonly cause?: unknown; readonly hint?: string }) {
     const shown = Object.entries(facts).filter(([, value]) => value !== undefined)
@@ -25,6 +24,7 @@ export class AteError extends Error {
     const advice = options?.hint ?? ADVICE[code]
     super(`${code}: ${advice}${text ? ` (${text})` : ''}`, options?.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AteError'
+    Object.defineProperty(this, BRAND, { value: true })
     this.code = code
     this.facts = Object.fromEntries(shown)
   }
@@ -32,7 +32,7 @@ export class AteError extends Error {
 
 /** True for an AteError of any copy of this package. */
 export function isAteError(error: unknown): error is AteError {
-  return typeof error === 'object' && error !== null && (error as { [BRAND]?: unknown })[BRAND] === true
+  return typeof error === 'object' && error !== null && Reflect.get(error, BRAND) === true
 }
 
 /** Our own mistakes, not the caller's: assertions stay on in production. */
@@ -146,6 +146,6 @@ export const ADVICE = {
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',
   CRYPTO_UNAVAILABLE: 'no provider on this machine has this algorithm',
   INTERNAL: 'this is a mistake of @ate; please report it with the facts',
-} as const satisfies Record<string, string>
+} as const
 
 export type ErrorCode = keyof typeof ADVICE

@@ -1,0 +1,62 @@
+/** Entity ids inside: four unsigned 32-bit numbers, compared and hashed without making text or objects. */
+import { type EntityId, entityIdOf, parseId } from '../base/ids.ts'
+import type { ByteReader, ByteWriter } from '../codec/writer.ts'
+
+export class EntityWords {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  readonly d: number
+
+  constructor(a: number, b: number, c: number, d: number) {
+    this.a = a
+    this.b = b
+    this.c = c
+    this.d = d
+  }
+}
+
+/** The root of every chain's tree: the entity whose id is zero. */
+export const ROOT_ENTITY: EntityWords = new EntityWords(0, 0, 0, 0)
+
+export function sameEntity(x: EntityWords, y: EntityWords): boolean {
+  return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d
+}
+
+export function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+}
+
+export function wordsOf(bytes: Uint8Array, at = 0): EntityWords {
+  return new EntityWords(wordAt(bytes, at), wordAt(bytes, at + 4), wordAt(bytes, at + 8), wordAt(bytes, at + 12))
+}
+
+export function bytesOfWords(words: EntityWords): Uint8Array {
+  const bytes = new Uint8Array(16)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, words.a)
+  view.setUint32(4, words.b)
+  view.setUint32(8, words.c)
+  view.setUint32(12, words.d)
+  return bytes
+}
+
+export function textOfWords(words: EntityWords): EntityId {
+  return entityIdOf(bytesOfWords(words))
+}
+
+/** @throws AteError BAD_ID */
+export function parseEntityId(text: string): EntityWords {
+  return wordsOf(parseId(text, 'entity'))
+}
+
+export function writeWords(out: ByteWriter, words: EntityWords): void {
+  out.u32(words.a)
+  out.u32(words.b)
+  out.u32(words.c)
+  out.u32(words.d)
+}
+
+export function readWords(input: ByteReader): EntityWords {
+  return new EntityWords(input.u32(), input.u32(), input.u32(), input.u32())
+}

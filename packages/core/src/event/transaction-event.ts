@@ -1,0 +1,68 @@
+/**
+ * One change of one entity, as the fold sees it: parsed from a commit, or staged and not yet written.
+ * One class with one shape, so that the loops that carry millions of them stay fast.
+ */
+import { type EntityWords, ROOT_ENTITY } from './entity-words.ts'
+import type { GuardKind, Op } from './format.ts'
+import type { RareFields } from './rare-fields.ts'
+
+export class TransactionEvent {
+  op: Op
+  /** The entity's id; of a created one without a name it follows from the transaction's nonce. */
+  a = 0
+  b = 0
+  c = 0
+  d = 0
+  /** Of create and move. */
+  parent: EntityWords = ROOT_ENTITY
+  collection = ''
+  type = ''
+  /** Of a named create: the 16 bytes that its id is made of, clear or blinded. */
+  key: Uint8Array | null = null
+  /** The version after the event; 0 asks for no version (a blind put). */
+  version = 0
+  rare: RareFields | null = null
+  /** Whether a sealed body belongs to it. */
+  body = false
+  /** Index of the block, and the slice of its plaintext and ciphertext. While staged, offset is that in the transaction's own bodies. */
+  block = 0
+  offset = 0
+  size = 0
+  /** SHA-256 of the slice's ciphertext: a place in bytes that outlive the fold of this commit. */
+  hashBytes: Uint8Array | null = null
+  hashAt = 0
+  /** Set by the fold: the entity's row, and the row of the node whose epoch must seal it. */
+  row = -1
+  readNode = -1
+
+  constructor(op: Op) {
+    this.op = op
+  }
+}
+
+export interface Guard {
+  readonly kind: GuardKind
+  readonly entity: EntityWords
+  /** Of `members`. */
+  readonly collection: string
+  readonly count: number
+}
+
+export interface ParsedTransaction {
+  readonly nonce: Uint8Array
+  readonly guards: readonly Guard[]
+  readonly events: TransactionEvent[]
+}
+
+/** A sealed block's header: which key opens it, and its tag. The ciphertext stands behind the clear part. */
+export interface BlockHeader {
+  readonly node: EntityWords
+  readonly epoch: number
+  readonly mode: number
+  /** Of mode public: the X-Wing ciphertext. */
+  readonly encapsulated: Uint8Array | undefined
+  readonly salt: Uint8Array
+  readonly commitment: Uint8Array
+  readonly tag: Uint8Array
+  readonly size: number
+}
