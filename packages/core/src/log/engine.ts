@@ -34,6 +34,9 @@ export interface AppendOptions {
   readonly load: 'alone' | 'group'
 }
 
+/** Bytes of one batch, the 36 bytes that go with each record counted in: what one append may ask of a reader's memory. */
+export const BATCH_BYTES_MAX: number = 16 * 1024 * 1024 - 64
+
 /** Wrapped data keys that can really be destroyed, kept beside the log. Names are 32-byte ids. */
 export interface KeyRing {
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void>
@@ -48,21 +51,38 @@ export interface LogEngine {
   /** The strongest level that `append` reaches. */
   readonly durability: Durability
   readonly readOnly: boolean
+  /** 32 bytes that name the chain in the files, so that segments of two chains cannot be mixed up; undefined until set. */
+  readonly label: Uint8Array | undefined
+  /**
+   * Sets the label, kept with the first append. Setting the same label again is no error.
+   * @throws AteError BAD_ARGUMENT (not 32 bytes, all zeros), WRONG_CHAIN (records stand under another label), READ_ONLY.
+   */
+  setLabel(label: Uint8Array): void
   /** The newest record that is stored (for a writer: whether or not it is synced yet). */
   head(): Head | undefined
   /**
    * Appends the records of `batch` as one: seqs follow `after`. Resolves once `durability` holds. Batches of one engine
-   * are appended one after the other: the caller waits for one before it calls again.
-   * @throws AteError LINK_MISMATCH (not the last), DURABILITY_UNAVAILABLE, DISK_FULL (nothing was kept, appending may
+   * are appended one after the other: the caller waits for one before it calls again. An empty batch writes nothing and
+   * waits until what stands reaches `durability`. The bytes are copied or written before it resolves. At most
+   * BATCH_BYTES_MAX bytes a batch, RECORD_BYTES_MAX a record.
+   * @throws AteError BAD_ARGUMENT, LINK_MISMATCH (not the last), DURABILITY_UNAVAILABLE, DISK_FULL (nothing was kept, appending may
    * go on later), READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED.
    */
   append(batch: readonly LogRecord[], options: AppendOptions): Promise<{ readonly durability: Durability }>
+  /**
+   * Looks for what another process appended since, and gives the newest record; for a writer the same as head().
+   * @throws AteError DAMAGED, IO_ERROR, CHAIN_CLOSED
+   */
+  refresh(): Promise<Head | undefined>
   /**
    * The records from seq `from` on, in order, in chunks of at most `chunkBytes` (one record at least). Bytes are valid
    * until the next chunk is asked for.
    * @throws AteError DAMAGED { segment, offset, seq }
    */
-  read(from: number, options?: { readonly chunkBytes?: number; readonly signal?: AbortSignal }): AsyncIterable<readonly LogRecord[]>
+  read(
+    from: number,
+    options?: { readonly chunkBytes?: number; readonly signal?: AbortSignal },
+  ): AsyncIterable<readonly LogRecord[]>
   /** `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR */
   readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array>
   /** Where record `seq` stands, for reports: `{ segment: 'seg-000.ate', offset: 4096 }`. */
@@ -70,7 +90,10 @@ export interface LogEngine {
   /**
    * Checks every stored byte again, from the disk, not from memory, without stopping at the first problem.
    */
-  scrub(options?: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void }): Promise<readonly LogProblem[]>
+  scrub(options?: {
+    readonly signal?: AbortSignal
+    readonly onProgress?: (done: number, total: number) => void
+  }): Promise<readonly LogProblem[]>
   readonly ring: KeyRing
   /** Bytes of the log on its medium. */
   sizeBytes(): number
