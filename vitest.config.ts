@@ -8,6 +8,12 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     include: ['packages/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
-    testTimeout: 60_000,
+    globalSetup: ['scripts/test/home.ts'],
+    // ms; the long run (npm run test:long) sets its own
+    testTimeout: Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 60_000),
+    maxWorkers: 2,
+    // What a passing test prints is noise in a log; a failing one shows it (the seed of a property, for example).
+    silent: 'passed-only',
+    reporters: [['default', { summary: process.stdout.isTTY && !process.env['CI'] }]],
   },
 })

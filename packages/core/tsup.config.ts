@@ -1,0 +1,22 @@
+import { defineConfig } from 'tsup'
+
+// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` stays as
+// it is: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    testing: 'src/testing.ts',
+    'platform-node': 'src/node/platform.ts',
+    'platform-browser': 'src/browser/platform.ts',
+  },
+  format: ['esm'],
+  target: 'es2022',
+  platform: 'neutral',
+  external: ['#platform', /^node:/],
+  removeNodeProtocol: false,
+  dts: false,
+  clean: true,
+  sourcemap: true,
+  splitting: true,
+  treeshake: false,
+})

@@ -1,0 +1,182 @@
+/**
+ * `npm run check`: everything that is not a test, one line a check with its seconds; the output of those that fail.
+ * It goes on after a failure, so that one run shows all that is to be done.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { npm } from './lib/examples.mjs'
+import { environmentFor, newestNode, root } from './lib/nodes.mjs'
+import { finish, run, secondsSince } from './lib/steps.mjs'
+import { publishedPackages } from './lib/workspaces.mjs'
+
+const newest = newestNode()
+const env = environmentFor(newest.path)
+const packages = publishedPackages()
+const start = performance.now()
+const counts = { passed: 0, failed: 0 }
+
+/**
+ * A check answers with what is wrong; an empty text means that nothing is. What it notes is printed beside its name.
+ * @typedef {{ problem: string, note?: string }} Answer
+ */
+
+/**
+ * @param {string} name
+ * @param {() => Promise<Answer>} body
+ */
+async function check(name, body) {
+  const begin = performance.now()
+  /** @type {Answer} */
+  const answer = await body().catch((error) => ({ problem: String(error?.stack ?? error) }))
+  const ok = answer.problem === ''
+  counts[ok ? 'passed' : 'failed']++
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}${answer.note ? `: ${answer.note}` : ''} (${secondsSince(begin)})`)
+  if (!ok) console.log(`${answer.problem.trimEnd().replace(/^/gm, '       ')}`)
+}
+
+/**
+ * A program of node_modules, on the newest Node.
+ * @param {string} script its path below node_modules, or below the root if it starts with scripts/
+ * @param {string[]} args
+ * @param {string} [cwd]
+ */
+async function tool(script, args, cwd = root) {
+  const file = join(root, script.startsWith('scripts/') ? '' : 'node_modules', script)
+  return failureOf(await run(newest.path, [file, ...args], { cwd, env, quiet: true }))
+}
+
+/**
+ * @param {{ code: number, stdout: string, stderr: string }} result
+ * @returns {Answer}
+ */
+function failureOf({ code, stdout, stderr }) {
+  return { problem: code === 0 ? '' : `${stdout}${stderr}`.trim() || `exit code ${code}` }
+}
+
+await check('biome: lint and format', () =>
+  tool('@biomejs/biome/bin/biome', ['ci', '--colors=off', '--max-diagnostics=50', '.']),
+)
+await check('import directions', () => tool('vitest/vitest.mjs', ['run', 'scripts/test/imports.test.ts']))
+await check('tsc is the native one, 7', tscVersion)
+await check('types of scripts', () => tool('@typescript/native/bin/tsc', ['-p', root]))
+await check('types of workspaces', () =>
+  tool('turbo/bin/turbo', ['run', 'typecheck', '--continue', '--output-logs=errors-only']),
+)
+await check('build', () =>
+  tool('turbo/bin/turbo', ['run', 'build', '--filter=./packages/*', '--output-logs=errors-only']),
+)
+for (const { manifest, path } of packages) {
+  await check(`publint ${manifest.name}`, () => tool('publint/src/cli.js', ['--strict', path]))
+}
+for (const { manifest, path } of packages.filter((entry) => entry.manifest.exports)) {
+  const args = ['--pack', '.', '--profile', 'esm-only', '--no-emoji', '--no-color']
+  await check(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
+}
+for (const entry of packages) await check(`contents of ${entry.manifest.name}`, () => tarballContents(entry))
+await check('@ate/core bundles for browsers', browserBundle)
+await check('knip: unused files, exports, dependencies', () =>
+  tool('knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']),
+)
+await check('exported names', () => tool('scripts/api.ts', []))
+await check('package-lock.json', lockFile)
+finish('npm run check', counts, start)
+
+/** Two packages own the bin `tsc`; the types are checked by the native compiler, and the other is the API of tools. */
+async function tscVersion() {
+  const { stdout } = await run(newest.path, [join(root, 'node_modules/.bin/tsc'), '-v'], { env, quiet: true })
+  return { problem: stdout.startsWith('Version 7.') ? '' : `node_modules/.bin/tsc says ${stdout}`, note: stdout.trim() }
+}
+
+/**
+ * What npm would publish: both licences and a README; nothing but dist beside them, and the sources that maps name are
+ * inside the maps.
+ * @param {import('./lib/workspaces.mjs').Workspace} entry
+ * @returns {Promise<Answer>}
+ */
+async function tarballContents({ path }) {
+  const packed = await npm(['pack', '--json', '--dry-run'], path, env)
+  if (packed.code !== 0) return failureOf(packed)
+  const listing = JSON.parse(packed.stdout.slice(packed.stdout.search(/^[[{]/m)))
+  const { files, size } = Array.isArray(listing) ? listing[0] : Object.values(listing)[0]
+  const names = files.map((/** @type {{ path: string }} */ file) => file.path)
+  const wanted = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
+  const problems = [
+    ...wanted.filter((name) => !names.includes(name)).map((name) => `${name} is missing`),
+    ...names
+      .filter((/** @type {string} */ name) => !wanted.includes(name) && !name.startsWith('dist/'))
+      .map((/** @type {string} */ name) => `${name} is not for users`),
+  ]
+  return { problem: problems.join('\n'), note: `${names.length} files, ${(size / 1024).toFixed(0)} KiB packed` }
+}
+
+/**
+ * Bundles the built entry point as it is, with the `browser` condition, and looks for what only Node has.
+ * @returns {Promise<Answer>}
+ */
+async function browserBundle() {
+  const entry = join(root, 'packages/core/dist/index.js')
+  if (!existsSync(entry)) return { problem: 'packages/core/dist/index.js is not built' }
+  const { build } = createRequire(createRequire(join(root, 'package.json')).resolve('tsup'))('esbuild')
+  const outdir = mkdtempSync(join(tmpdir(), 'ate-bundle-'))
+  try {
+    const options = {
+      platform: 'browser',
+      format: 'esm',
+      target: 'es2022',
+      bundle: true,
+      minify: true,
+      logLevel: 'silent',
+    }
+    const { metafile } = await build({
+      ...options,
+      entryPoints: [entry],
+      outfile: join(outdir, 'ate.js'),
+      metafile: true,
+      external: ['node:*'],
+    })
+    const [output] = Object.values(metafile.outputs)
+    const left = output.imports.map((/** @type {{ path: string }} */ item) => item.path)
+    const users = Object.entries(metafile.inputs).flatMap(([file, input]) =>
+      /** @type {any} */ (input).imports
+        .filter((/** @type {any} */ item) => left.includes(item.path))
+        .map((/** @type {any} */ item) => `${file} imports ${item.path}`),
+    )
+    const text = readFileSync(join(outdir, 'ate.js'))
+    const note = `${(text.length / 1024).toFixed(1)} KiB minified, ${(gzipSync(text, { level: 9 }).length / 1024).toFixed(1)} KiB gzipped`
+    return {
+      problem: [...users, /\bBuffer\.(from|alloc)/.test(text.toString()) ? 'the bundle uses Buffer' : '']
+        .join('\n')
+        .trim(),
+      note,
+    }
+  } finally {
+    rmSync(outdir, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The lock file serves every platform: complete, and without addresses of a registry.
+ * @returns {Promise<Answer>}
+ */
+async function lockFile() {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const addresses = Object.entries(lock.packages).filter(([, entry]) =>
+    /^https?:/.test(/** @type {any} */ (entry).resolved ?? ''),
+  )
+  const unhashed = Object.entries(lock.packages).filter(
+    ([path, entry]) =>
+      path.includes('node_modules/') && !(/** @type {any} */ (entry).link) && !(/** @type {any} */ (entry).integrity),
+  )
+  const dry = await npm(['ci', '--dry-run', '--ignore-scripts', '--prefer-offline'], root, env)
+  const missing = `${dry.stdout}${dry.stderr}`.split('\n').filter((line) => line.includes('Missing'))
+  const problems = [
+    ...addresses.map(([path]) => `${path} names the address of a registry`),
+    ...unhashed.map(([path]) => `${path} has no hash`),
+    ...missing,
+    ...(dry.code === 0 || missing.length > 0 ? [] : [dry.stderr]),
+  ]
+  return { problem: problems.join('\n'), note: `${Object.keys(lock.packages).length} entries` }
+}

@@ -1,0 +1,164 @@
+/**
+ * `npm test`: all tests on the newest Node, those of SECOND_RUN again on the system's Node, then the examples from the
+ * sources and from the packed package. With arguments (parts of file names) it runs only the tests that they match.
+ * `npm run test:long` adds --long: the full counts, for the files that honour them.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, platform, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { runExamples } from './lib/examples.mjs'
+import { environmentFor, findProgram, newestNode, root, systemNode } from './lib/nodes.mjs'
+import { finish, run, secondsSince } from './lib/steps.mjs'
+
+/**
+ * What runs on the system's Node too: contract suites, vectors, the file engine, and what stands on them. A file opts
+ * out with a comment `@newest-node-only: reason`.
+ */
+const SECOND_RUN = ['crypto', 'codec', 'log', 'session', 'chain', 'data'].map((name) => `packages/core/test/${name}/`)
+const OPT_OUT = /@newest-node-only: *(.+)/
+
+/** Counts of `npm run test:long`. A file that reads one of these variables belongs to the long run. */
+const LONG = { ATE_SEEDS: '50000', ATE_KILLS: '2000', ATE_RUNS: '10000' }
+const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
+
+/** Programs that single tests need; without one those tests say so and are skipped. */
+const PROGRAMS = ['chromium', 'faketime', 'redis-server']
+
+const args = process.argv.slice(2)
+const long = args.includes('--long')
+const writeSummary = args.includes('--write')
+const filters = args.filter((arg) => !arg.startsWith('--'))
+
+const start = performance.now()
+const scratch = mkdtempSync(join(tmpdir(), 'ate-test-'))
+const total = { passed: 0, failed: 0 }
+try {
+  await main()
+} finally {
+  rmSync(scratch, { recursive: true, force: true })
+}
+finish(long ? 'npm run test:long' : 'npm test', total, start)
+
+async function main() {
+  const newest = newestNode()
+  const system = systemNode()
+  const missing = PROGRAMS.filter((name) => findProgram(name) === undefined)
+  if (missing.length > 0) console.log(`Not on this machine: ${missing.join(', ')}. Tests that need them are skipped.`)
+
+  if (long) {
+    await runLong(newest)
+    return
+  }
+  await runVitest('all tests', newest, filters)
+  if (system.version === newest.version) {
+    console.log(`\nThe system's Node is ${system.version} too: no second run.`)
+  } else {
+    const files = secondRun(filters)
+    if (files.length > 0) await runVitest('second run', system, files)
+  }
+  if (filters.length === 0) add(await runExamples({ newest, system, scratch }))
+}
+
+/** @param {{ passed: number, failed: number }} counts */
+function add(counts) {
+  total.passed += counts.passed
+  total.failed += counts.failed
+}
+
+/**
+ * @param {string} title
+ * @param {{ path: string, version: string }} node
+ * @param {string[]} files parts of file names; none means all
+ * @param {Record<string, string>} [extra] more environment
+ */
+async function runVitest(title, node, files, extra = {}) {
+  const begin = performance.now()
+  console.log(`\n-- ${title} on Node ${node.version}`)
+  const report = join(scratch, `${node.version}.json`)
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const options = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...files]
+  const { code } = await run(node.path, [vitest, ...options], { env: environmentFor(node.path, extra) })
+  const counts = countsOf(report, code)
+  console.log(
+    `-- ${title} on Node ${node.version}: ${counts.passed} passed, ${counts.failed} failed, ` +
+      `${counts.skipped} skipped (${secondsSince(begin)})`,
+  )
+  add(counts)
+  return counts
+}
+
+/**
+ * Counts of vitest's JSON report. A file that did not load has no tests and counts as one failure; so does an exit code
+ * that no test explains (an error outside of tests, or no report at all).
+ * @param {string} report
+ * @param {number} code
+ */
+function countsOf(report, code) {
+  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 }
+  const json = JSON.parse(readFileSync(report, 'utf8'))
+  const broken = json.testResults.filter(
+    (/** @type {any} */ file) =>
+      file.status === 'failed' && file.assertionResults.every((/** @type {any} */ test) => test.status !== 'failed'),
+  ).length
+  const failed = json.numFailedTests + broken
+  return {
+    passed: json.numPassedTests,
+    failed: failed === 0 && code !== 0 ? 1 : failed,
+    skipped: json.numPendingTests + json.numTodoTests,
+  }
+}
+
+/** @param {string} folder relative to the root, ends in a slash */
+function testFiles(folder) {
+  const path = join(root, folder)
+  if (!existsSync(path)) return []
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => folder + name.replaceAll('\\', '/'))
+    .sort()
+}
+
+/** @param {string} file */
+function textOf(file) {
+  return readFileSync(join(root, file), 'utf8')
+}
+
+/** @param {string[]} filters */
+function secondRun(filters) {
+  const files = SECOND_RUN.flatMap(testFiles).filter(
+    (file) => filters.length === 0 || filters.some((filter) => file.includes(filter)),
+  )
+  return files.filter((file) => {
+    const reason = OPT_OUT.exec(textOf(file))?.[1]
+    if (reason !== undefined) console.log(`Only on the newest Node: ${file} (${reason})`)
+    return reason === undefined
+  })
+}
+
+/** @param {{ path: string, version: string }} newest */
+async function runLong(newest) {
+  const files = ['packages/', 'scripts/test/']
+    .flatMap(testFiles)
+    .filter((file) => !file.includes('node_modules/') && Object.keys(LONG).some((name) => textOf(file).includes(name)))
+    .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+  if (files.length === 0) {
+    console.log('No test file honours the long counts.')
+    return
+  }
+  const counts = Object.fromEntries(Object.entries(LONG).map(([name, value]) => [name, process.env[name] ?? value]))
+  const extra = { ...counts, ATE_TEST_TIMEOUT_MS: String(LONG_TEST_TIMEOUT_MS) }
+  const begin = performance.now()
+  const results = await runVitest('long run', newest, files, extra)
+  if (!writeSummary) return
+  const summary = {
+    date: new Date().toISOString().slice(0, 10),
+    node: newest.version,
+    machine: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}, ${platform()}`,
+    counts,
+    files,
+    ...results,
+    seconds: Math.round((performance.now() - begin) / 1000),
+  }
+  writeFileSync(join(root, 'docs', 'test-long.json'), `${JSON.stringify(summary, undefined, 2)}\n`)
+}

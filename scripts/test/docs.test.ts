@@ -1,0 +1,117 @@
+/**
+ * Every TypeScript block of the documentation is type-checked, those marked `run` are run: on the newest Node, from the
+ * sources, in a folder of their own.
+ */
+import { execFile } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type DocsProgram, programsOf } from '../docs-blocks.ts'
+import { environmentFor, newestNode } from '../lib/nodes.mjs'
+
+const root = resolve(import.meta.dirname, '../..')
+const runProgram = promisify(execFile)
+const TIMEOUT_MS = 60_000
+
+function documents(): string[] {
+  const docs = existsSync(join(root, 'docs'))
+    ? readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+    : []
+  const readmes = readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`)
+  return [
+    'README.md',
+    ...docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name.replaceAll('\\', '/')}`),
+    ...readmes,
+  ]
+    .filter((file) => existsSync(join(root, file)))
+    .sort()
+}
+
+const programs = documents().flatMap((file) => programsOf(file, readFileSync(join(root, file), 'utf8')))
+
+// A folder beside nothing: what the blocks import is found through one link, as in a user's project.
+const folder = mkdtempSync(join(tmpdir(), 'ate-docs-'))
+symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
+writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
+writeFileSync(
+  join(folder, 'tsconfig.json'),
+  JSON.stringify({
+    extends: join(root, 'tsconfig.base.json'),
+    include: ['*.ts'],
+    compilerOptions: {
+      declaration: false,
+      isolatedDeclarations: false,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      moduleDetection: 'force',
+    },
+  }),
+)
+const fileOf = (program: DocsProgram): string =>
+  join(folder, `${program.name.replace(/[/\\]/g, '--').replace(/:(\d+)$/, '.$1')}.ts`)
+for (const program of programs) writeFileSync(fileOf(program), program.text)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function output(command: readonly string[], cwd: string, home: string): Promise<string> {
+  const node = newestNode().path
+  const env = environmentFor(node, { ATE_HOME: home, NODE_OPTIONS: undefined, NODE_ENV: undefined, VITEST: undefined })
+  try {
+    await runProgram(node, command, { cwd, env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' })
+    return ''
+  } catch (error) {
+    const { stdout = '', stderr = '', message } = error as { stdout?: string; stderr?: string; message: string }
+    return stdout + stderr || message
+  }
+}
+
+describe('the TypeScript blocks of the documentation', () => {
+  it('there are some', () => {
+    expect(programs.map(({ name }) => name.split(':')[0])).toContain('README.md')
+  })
+
+  it('type-check', async () => {
+    const tsc = join(root, 'node_modules/@typescript/native/bin/tsc')
+    expect(await output([tsc, '-p', folder], folder, folder)).toBe('')
+  })
+
+  it.each(programs.filter(({ run }) => run).map((program) => [program.name, program] as const))(
+    '%s runs',
+    async (_, program) => {
+      const cwd = mkdtempSync(join(folder, 'run-'))
+      mkdirSync(join(cwd, 'work'))
+      expect(await output(['-C', '@ate/source', fileOf(program)], join(cwd, 'work'), join(cwd, 'home'))).toBe('')
+    },
+  )
+})
+
+describe('programsOf', () => {
+  const fence = '```'
+
+  it('takes ts blocks, each on its own lines', () => {
+    const text = `# A\n${fence}ts\nconst a = 1\n${fence}\n${fence}sh\nnpm i\n${fence}\n`
+    expect(programsOf('a.md', text)).toEqual([{ name: 'a.md:2', run: false, text: '\n\nconst a = 1\n' }])
+  })
+
+  it('joins what continues, and runs the whole if one block says so', () => {
+    const text = `${fence}ts\na()\n${fence}\nText\n${fence}ts continue run\nb()\n${fence}\n${fence}ts\nc()\n${fence}`
+    expect(programsOf('a.md', text)).toEqual([
+      { name: 'a.md:1', run: true, text: '\na()\n\n\n\nb()\n' },
+      { name: 'a.md:8', run: false, text: `${'\n'.repeat(8)}c()\n` },
+    ])
+  })
+
+  it('refuses a block that continues nothing', () => {
+    expect(() => programsOf('a.md', `${fence}ts continue\nb()\n${fence}`)).toThrow('a.md:1 continues nothing')
+  })
+})
