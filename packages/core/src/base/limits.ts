@@ -20,8 +20,8 @@ export const TREE_DEPTH_MAX = 32
 export const NAME_BYTES_MAX = 512
 /** Entries of one policy list. */
 export const POLICY_ENTRIES_MAX = 256
-/** Members of one role: above this a key tree would be needed. */
-export const ROLE_MEMBERS_MAX = 1024
+/** Members of one role: a removal wraps the new key to all of them in one event, 1.2 kB each. */
+export const ROLE_MEMBERS_MAX = 256
 /** Counters of one entity. */
 export const COUNTERS_MAX = 64
 /** Bits of a counter's magnitude. */
@@ -44,3 +44,9 @@ export const ATTEST_COMMITS_MAX = 1024
 export const ATTEST_DELAY_MS = 1000
 /** Decoded values that a chain keeps for reading. */
 export const VALUE_CACHE_ENTRIES = 65_536
+/** Characters of an identity's text: four times what is written. */
+export const IDENTITY_TEXT_MAX = 4096
+/** Argon2id parameters that a file may ask for: four times the default memory; bounds what opening it costs. */
+export const ARGON2_MEMORY_KIB_MAX = 262_144
+export const ARGON2_PASSES_MAX = 16
+export const ARGON2_LANES_MAX = 16
