@@ -1,7 +1,7 @@
-import { defineConfig } from 'tsup'
+import type { Options } from 'tsup'
 
 // The command `ate`: src/ate.ts opens with `#!/usr/bin/env node`, which tsup keeps and makes executable.
-export default defineConfig({
+const options: Options = {
   entry: { ate: 'src/ate.ts' },
   format: ['esm'],
   target: 'es2022',
@@ -10,4 +10,5 @@ export default defineConfig({
   dts: false,
   clean: true,
   sourcemap: true,
-})
+}
+export default options

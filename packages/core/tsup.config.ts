@@ -1,8 +1,8 @@
-import { defineConfig } from 'tsup'
+import type { Options } from 'tsup'
 
 // One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` stays as
 // it is: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
-export default defineConfig({
+const options: Options = {
   entry: {
     index: 'src/index.ts',
     testing: 'src/testing.ts',
@@ -18,5 +18,5 @@ export default defineConfig({
   clean: true,
   sourcemap: true,
   splitting: true,
-  treeshake: false,
-})
+}
+export default options

@@ -21,7 +21,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 import { environmentFor, root } from './nodes.mjs'
-import { run, secondsSince } from './steps.mjs'
+import { npm, run, secondsSince } from './steps.mjs'
 import { publishedPackages } from './workspaces.mjs'
 
 const TIMEOUT_MS = 60_000
@@ -94,7 +94,7 @@ async function runExample(file, node, command, scratch) {
  * @param {string} printed
  * @param {string} source
  */
-export function difference(printed, source) {
+function difference(printed, source) {
   const lines = source.trimEnd().split('\n')
   const mark = lines.lastIndexOf(MARK)
   if (mark < 0) return `the file has no block "${MARK}" at its end`
@@ -174,18 +174,6 @@ function tarballName({ name, version }) {
 function fail(what, result) {
   console.log(`FAILED ${what}\n${result.stdout}${result.stderr}`)
   return undefined
-}
-
-/**
- * @param {string[]} args
- * @param {string} cwd
- * @param {NodeJS.ProcessEnv} env
- */
-export function npm(args, cwd, env) {
-  const cli = process.env.npm_execpath
-  return cli?.endsWith('.js')
-    ? run(process.execPath, [cli, ...args], { cwd, env, quiet: true })
-    : run('npm', args, { cwd, env, quiet: true })
 }
 
 /**

@@ -28,7 +28,7 @@ export function atLeast(version, [major = 0, minor = 0]) {
 }
 
 /** @param {string} path */
-export function versionOf(path) {
+function versionOf(path) {
   return execFileSync(path, ['-v'], { encoding: 'utf8' }).trim()
 }
 

@@ -43,6 +43,19 @@ export function run(program, args, options = {}) {
 }
 
 /**
+ * npm, as the one that runs this script.
+ * @param {string[]} args
+ * @param {string} cwd
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function npm(args, cwd, env) {
+  const cli = process.env.npm_execpath
+  return cli?.endsWith('.js')
+    ? run(process.execPath, [cli, ...args], { cwd, env, quiet: true })
+    : run('npm', args, { cwd, env, quiet: true })
+}
+
+/**
  * Prints the sum of a script, hands it to `.ci/run` (a line "passed failed" in the file named by ATE_COUNTS), and sets
  * the exit code.
  * @param {string} what
