@@ -79,7 +79,7 @@ export interface CryptoProvider {
   mlDsa65Verifier(publicKey: Uint8Array): ContextVerifier
   /** FIPS 203 from a 64-byte seed (d || z). */
   mlKem768Secret(seed: Uint8Array): KemSecret
-  /** Undefined for a public key that is not reduced (FIPS 203, 7.2). */
+  /** Undefined for a public key that is not reduced (FIPS 203, 7.2). A native provider may draw randomness of its own. */
   mlKem768Encapsulate(
     publicKey: Uint8Array,
     random: Randomness,
@@ -92,19 +92,18 @@ type Later<F> = F extends (...args: infer A) => infer R ? (...args: A) => R | Pr
 type LaterHandle<H> = { readonly [K in keyof H]: Later<H[K]> }
 
 /**
- * The same primitives where they may answer later (WebCrypto), and where some may be missing. `Maybe` handles keep the
- * names of the synchronous ones.
+ * The same primitives where they may answer later (WebCrypto), and where some may be missing. Every synchronous provider
+ * is one of these.
  */
 export type AsyncCryptoProvider = { readonly name: string } & {
-  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: CryptoProvider[K] extends (
-    ...args: infer A
-  ) => infer R
-    ? (
-        ...args: A
-      ) => R extends Uint8Array | undefined
-        ? R | Promise<R>
-        : R extends { readonly ciphertext: Uint8Array } | undefined
-          ? R | Promise<R>
-          : LaterHandle<R> | Promise<LaterHandle<R>>
-    : never
+  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: LaterPrimitive<CryptoProvider[K]>
 }
+
+/** Bytes may come later; so may handles, and what their methods answer. (In brackets: a union is one answer, not two.) */
+type LaterPrimitive<F> = F extends (...args: infer A) => infer R
+  ? (
+      ...args: A
+    ) => [R] extends [Uint8Array | { readonly ciphertext: Uint8Array } | undefined]
+      ? R | Promise<R>
+      : LaterHandle<R> | Promise<LaterHandle<R>>
+  : never
