@@ -32,13 +32,18 @@ export function checkCbor(bytes: Uint8Array, limits: CborLimits = {}): boolean {
   return !scan.longByteOrderMark
 }
 
-/** Milliseconds of a tag 1 date, or NaN if no date that we write has these seconds. */
+/**
+ * Milliseconds of a tag 1 date, or NaN if no date that is written has these seconds. A float64 of seconds holds each
+ * millisecond up to 2^50 of them (the year 37,648); dates beyond are whole seconds, to the last that JavaScript has.
+ */
 export function dateMs(seconds: number): number {
   const ms = Math.round(seconds * 1000)
-  return Math.abs(ms) <= DATE_MS_MAX && ms / 1000 === seconds && !Object.is(seconds, -0) ? ms : Number.NaN
+  const exact = Math.abs(ms) <= DATE_FRACTION_MS_MAX ? ms / 1000 === seconds : Number.isInteger(seconds)
+  return exact && Math.abs(ms) <= DATE_MS_MAX && !Object.is(seconds, -0) ? ms : Number.NaN
 }
 
-/** Farthest instant of a JavaScript Date from 1970, in ms (ECMA-262, 21.4.1.1). */
+const DATE_FRACTION_MS_MAX = 2 ** 50
+/** ECMA-262, 21.4.1.1. */
 const DATE_MS_MAX = 8.64e15
 
 /** Maps up to here compare keys pair by pair; larger ones keep a Set, whose hash is seeded, so that nobody makes it collide. */

@@ -6,6 +6,7 @@
 import { compareBytes, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
+import { dateMs } from './cbor-check.ts'
 import type { ByteWriter } from './writer.ts'
 
 export type KeyOrder = 'insertion' | 'sorted'
@@ -239,6 +240,7 @@ class Encoding {
       // Not a real Date but an object with its prototype: refused with the invalid ones.
     }
     if (Number.isNaN(ms)) this.refuse('an invalid date', depth)
+    if (dateMs(ms / 1000) !== ms) this.refuse('a part of a second in a date this far away', depth)
     this.writer.u8(0xc1)
     this.number(ms / 1000)
   }

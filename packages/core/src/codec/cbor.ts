@@ -1,7 +1,8 @@
 /**
  * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside pass cbor-check.ts before a
  * decoder sees them. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
- * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond.
+ * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond (beyond the year
+ * 37,648 only whole seconds are taken).
  */
 import { Decoder, type Options } from 'cbor-x/decode'
 import { AteError, isAteError } from '../base/errors.ts'
