@@ -2,14 +2,14 @@
  * `npm run check`: everything that is not a test, one line a check with its seconds; the output of those that fail.
  * It goes on after a failure, so that one run shows all that is to be done.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { environmentFor, newestNode, root } from './lib/nodes.mjs'
 import { finish, npm, run, secondsSince } from './lib/steps.mjs'
-import { publishedPackages } from './lib/workspaces.mjs'
+import { entryNames, publishedPackages } from './lib/workspaces.mjs'
 
 const newest = newestNode()
 const env = environmentFor(newest.path)
@@ -75,6 +75,7 @@ for (const { manifest, path } of packages.filter((entry) => entry.manifest.expor
   await check(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
 }
 for (const entry of packages) await check(`contents of ${entry.manifest.name}`, () => tarballContents(entry))
+await check('types without Node and without skipLibCheck', consumerTypes)
 await check('@ate/core bundles for browsers', browserBundle)
 await check('knip: unused files, exports, dependencies', () =>
   tool('knip/bin/knip.js', ['--no-progress', '--no-config-hints']),
@@ -90,20 +91,57 @@ async function tscVersion() {
 }
 
 /**
+ * A user's program that imports every entry point type-checks as built, in both kinds of module resolution, with only the
+ * libraries of a browser and with every declaration file checked.
+ * @returns {Promise<Answer>}
+ */
+async function consumerTypes() {
+  const folder = mkdtempSync(join(tmpdir(), 'ate-consumer-'))
+  try {
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
+    const names = packages.flatMap(entryNames)
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    writeFileSync(
+      join(folder, 'use.ts'),
+      `${names.map((name) => `export * as ${name.replace(/\W/g, '_')} from '${name}'`).join('\n')}\n`,
+    )
+    const strict = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true, types: [] }
+    const results = []
+    for (const module of ['nodenext', 'preserve']) {
+      const compilerOptions = { ...strict, module, target: 'es2022', lib: ['es2022', 'dom'] }
+      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }))
+      results.push(await tool('@typescript/native/bin/tsc', ['-p', folder]))
+    }
+    return {
+      problem: results
+        .map(({ problem }) => problem)
+        .join('\n')
+        .trim(),
+      note: names.join(', '),
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
  * What npm would publish: both licences and a README; nothing but dist beside them, and the sources that maps name are
  * inside the maps.
  * @param {import('./lib/workspaces.mjs').Workspace} entry
  * @returns {Promise<Answer>}
  */
-async function tarballContents({ path }) {
+async function tarballContents({ path, manifest }) {
   const packed = await npm(['pack', '--json', '--dry-run'], path, env)
   if (packed.code !== 0) return failureOf(packed)
   const listing = JSON.parse(packed.stdout.slice(packed.stdout.search(/^[[{]/m)))
   const { files, size } = Array.isArray(listing) ? listing[0] : Object.values(listing)[0]
   const names = files.map((/** @type {{ path: string }} */ file) => file.path)
   const wanted = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
+  const targets = Object.values(manifest.exports ?? {}).flatMap((target) => [target.types, target.default])
   const problems = [
-    ...wanted.filter((name) => !names.includes(name)).map((name) => `${name} is missing`),
+    ...[...wanted, ...targets, ...Object.values(manifest.bin ?? {})]
+      .filter((name) => name !== undefined && !names.includes(name.replace('./', '')))
+      .map((name) => `${name} is missing`),
     ...names
       .filter((/** @type {string} */ name) => !wanted.includes(name) && !name.startsWith('dist/'))
       .map((/** @type {string} */ name) => `${name} is not for users`),

@@ -22,7 +22,7 @@ import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 import { environmentFor, root } from './nodes.mjs'
 import { npm, run, secondsSince } from './steps.mjs'
-import { publishedPackages } from './workspaces.mjs'
+import { entryNames, publishedPackages } from './workspaces.mjs'
 
 const TIMEOUT_MS = 60_000
 const MARK = '// Output:'
@@ -211,11 +211,7 @@ function link(from, name, place) {
  */
 async function runProbe(place, system) {
   const begin = performance.now()
-  const names = publishedPackages().flatMap(({ manifest }) =>
-    Object.keys(manifest.exports ?? {})
-      .filter((subpath) => !subpath.endsWith('.json'))
-      .map((subpath) => manifest.name + subpath.slice(1)),
-  )
+  const names = publishedPackages().flatMap(entryNames)
   const probe = join(place, 'probe.cjs')
   writeFileSync(
     probe,

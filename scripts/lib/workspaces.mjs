@@ -28,3 +28,14 @@ export function sourceEntries(workspace) {
     .filter(([, target]) => typeof target === 'object' && target !== null && '@ate/source' in target)
     .map(([subpath, target]) => [subpath, join(workspace.path, target['@ate/source'])])
 }
+
+/**
+ * What a user may import of a package: @ate/core, @ate/core/testing.
+ * @param {Workspace} workspace
+ * @returns {string[]}
+ */
+export function entryNames({ manifest }) {
+  return Object.keys(manifest.exports ?? {})
+    .filter((subpath) => !subpath.endsWith('.json'))
+    .map((subpath) => manifest.name + subpath.slice(1))
+}
