@@ -12,7 +12,8 @@ import { finish, npm, run, secondsSince } from './lib/steps.mjs'
 import { entryNames, publishedPackages } from './lib/workspaces.mjs'
 
 const newest = newestNode()
-const env = environmentFor(newest.path)
+// Tools keep their caches inside this folder.
+const env = environmentFor(newest.path, { XDG_CACHE_HOME: join(root, 'node_modules', '.cache') })
 const packages = publishedPackages()
 const start = performance.now()
 const counts = { passed: 0, failed: 0 }

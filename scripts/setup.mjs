@@ -4,32 +4,11 @@
  * nothing outside this folder but npm's own cache.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import process from 'node:process'
+import { reasonToInstall } from './lib/install.mjs'
 import { atLeast, OLDEST, root } from './lib/nodes.mjs'
 
 const HEARTBEAT_MS = 10_000 // npm draws its bar on a terminal only; elsewhere a line now and then says that it lives
-
-/** Why an install is needed, or undefined if it is not. */
-function reasonToInstall() {
-  const installed = join(root, 'node_modules', '.package-lock.json') // npm writes it last: half an install has none
-  if (!existsSync(installed)) return 'node_modules is missing'
-  const have = JSON.parse(readFileSync(installed, 'utf8')).packages
-  const want = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
-  for (const [path, entry] of Object.entries(want)) {
-    // Workspaces are links to their folders; optional packages of other platforms are not installed.
-    if (!path.startsWith('node_modules/') || entry.link) continue
-    const there = have[path]
-    if (there === undefined ? !(entry.optional || entry.devOptional || entry.peer) : there.version !== entry.version) {
-      return `${path} is not as package-lock.json says`
-    }
-  }
-  for (const [path, entry] of Object.entries(want)) {
-    if (entry.link && !existsSync(join(root, path))) return `${path} is not linked`
-  }
-  return undefined
-}
 
 /** Runs `npm ci`; lifecycle scripts stay off: no package here needs one. Resolves with its exit code. */
 function install() {
@@ -54,7 +33,7 @@ if (!atLeast(process.version, OLDEST)) {
   console.error(`This needs Node ${OLDEST.join('.')} or newer; this is ${process.version}.`)
   process.exit(1)
 }
-const reason = reasonToInstall()
+const reason = reasonToInstall(root)
 if (reason !== undefined) {
   const start = performance.now()
   const seconds = () => ((performance.now() - start) / 1000).toFixed(0)

@@ -10,6 +10,7 @@ import process from 'node:process'
 import { runExamples } from './lib/examples.mjs'
 import { environmentFor, findProgram, newestNode, root, systemNode } from './lib/nodes.mjs'
 import { finish, run, secondsSince } from './lib/steps.mjs'
+import { countsOf } from './lib/vitest-report.mjs'
 
 /**
  * What runs on the system's Node too: contract suites, vectors, the file engine, and what stands on them. A file opts
@@ -86,27 +87,6 @@ async function runVitest(title, node, files, extra = {}) {
   )
   add(counts)
   return counts
-}
-
-/**
- * Counts of vitest's JSON report. A file that did not load has no tests and counts as one failure; so does an exit code
- * that no test explains (an error outside of tests, or no report at all).
- * @param {string} report
- * @param {number} code
- */
-function countsOf(report, code) {
-  if (!existsSync(report)) return { passed: 0, failed: 1, skipped: 0 }
-  const json = JSON.parse(readFileSync(report, 'utf8'))
-  const broken = json.testResults.filter(
-    (/** @type {any} */ file) =>
-      file.status === 'failed' && file.assertionResults.every((/** @type {any} */ test) => test.status !== 'failed'),
-  ).length
-  const failed = json.numFailedTests + broken
-  return {
-    passed: json.numPassedTests,
-    failed: failed === 0 && code !== 0 ? 1 : failed,
-    skipped: json.numPendingTests + json.numTodoTests,
-  }
 }
 
 /** @param {string} folder relative to the root, ends in a slash */

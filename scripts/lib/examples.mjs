@@ -20,12 +20,12 @@ import {
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
+import { difference } from './expected-output.mjs'
 import { environmentFor, root } from './nodes.mjs'
 import { npm, run, secondsSince } from './steps.mjs'
 import { entryNames, publishedPackages } from './workspaces.mjs'
 
 const TIMEOUT_MS = 60_000
-const MARK = '// Output:'
 
 /**
  * @typedef {{ path: string, version: string }} Node
@@ -87,39 +87,6 @@ async function runExample(file, node, command, scratch) {
   console.log(`${problem === undefined ? 'ok    ' : 'FAILED'} examples/${basename(file)} (${secondsSince(begin)})`)
   if (problem !== undefined) console.log(`${problem}\n--- printed\n${result.stdout}--- errors\n${result.stderr}---`)
   return problem === undefined
-}
-
-/**
- * What differs between the printed and the expected text, or undefined.
- * @param {string} printed
- * @param {string} source
- */
-function difference(printed, source) {
-  const lines = source.trimEnd().split('\n')
-  const mark = lines.lastIndexOf(MARK)
-  if (mark < 0) return `the file has no block "${MARK}" at its end`
-  const want = lines.slice(mark + 1).map((line) => line.replace(/^\/\/ ?/, ''))
-  const got = printed.trimEnd().split('\n')
-  for (let i = 0; i < Math.max(want.length, got.length); i++) {
-    if (!lineMatches(got[i], want[i])) return `line ${i + 1} is ${quote(got[i])}, expected ${quote(want[i])}`
-  }
-  return undefined
-}
-
-/**
- * @param {string | undefined} got
- * @param {string | undefined} want
- */
-function lineMatches(got, want) {
-  if (got === undefined || want === undefined) return false
-  const parts = want.trimEnd().split(/<[^<>]*>/)
-  const pattern = parts.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.+')
-  return new RegExp(`^${pattern}$`).test(got.trimEnd())
-}
-
-/** @param {string | undefined} line */
-function quote(line) {
-  return line === undefined ? 'missing' : JSON.stringify(line)
 }
 
 /**
