@@ -8,7 +8,7 @@
  */
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { AteError, assert } from '../base/errors.ts'
-import { ed25519Key, ed25519SignatureInRange } from '../crypto/ed25519-rule.ts'
+import { ed25519Key, ed25519SignatureAllowed } from '../crypto/ed25519-rule.ts'
 import { counterBlock } from '../crypto/noble.ts'
 import type { AsyncCryptoProvider } from '../crypto/provider.ts'
 import { ALGORITHM_METHODS, ALGORITHMS, testAlgorithmLater } from '../crypto/self-test.ts'
@@ -152,7 +152,7 @@ async function ed25519Verifier(subtle: SubtleCrypto, publicKey: Uint8Array) {
   const key = await subtle.importKey('raw', own(publicKey.slice()), 'Ed25519', false, ['verify'])
   return {
     verify: async (message: Uint8Array, signature: Uint8Array) =>
-      ed25519SignatureInRange(signature) && subtle.verify('Ed25519', key, own(signature), own(message)),
+      ed25519SignatureAllowed(signature) && subtle.verify('Ed25519', key, own(signature), own(message)),
   }
 }
 

@@ -3,8 +3,9 @@
  *
  * Invariant: two providers never disagree, since a disagreement splits replicas. By default they do: ZIP 215 code takes
  * small-order keys, keys outside the prime-order subgroup and encodings that are not canonical, OpenSSL takes some of
- * these, and cofactored equations take an R with a torsion part. So the key is checked here once a handle, S is checked
- * here, and R is compared byte by byte with the recomputed one (what OpenSSL does; `ed25519Matches` for the others).
+ * these (and other ones in each version), and cofactored equations take an R with a torsion part. So the key is checked
+ * here once a handle, S and R are checked here, and R is compared byte by byte with the recomputed one (what OpenSSL
+ * does; `ed25519Matches` for the others).
  */
 import type { EdwardsPoint, EdwardsPointCons } from '@noble/curves/abstract/edwards.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
@@ -34,14 +35,28 @@ export function ed25519Key(publicKey: Uint8Array): EdwardsPoint | undefined {
   }
 }
 
-/** True if the signature is 64 bytes and its S is below L. Signatures are public: no constant time. */
-export function ed25519SignatureInRange(signature: Uint8Array): boolean {
-  if (signature.length !== ED25519_SIGNATURE_BYTES) return false
+/**
+ * True if the signature is 64 bytes, its S is below L, and its R is not the identity: Node 26 (OpenSSL 3.5) refuses that
+ * R and Node 20 (3.0) takes it. No honest signer makes it, for it tells his secret; other points of small order never
+ * equal the recomputed R. Signatures are public: no constant time.
+ */
+export function ed25519SignatureAllowed(signature: Uint8Array): boolean {
+  return signature.length === ED25519_SIGNATURE_BYTES && isBelowOrder(signature) && !isIdentity(signature)
+}
+
+function isBelowOrder(signature: Uint8Array): boolean {
   for (let i = 0; i < 32; i++) {
     const difference = signature[63 - i]! - L_BYTES[i]!
     if (difference !== 0) return difference < 0
   }
   return false
+}
+
+/** R is 01 00 .. 00. */
+function isIdentity(signature: Uint8Array): boolean {
+  if (signature[0] !== 1) return false
+  for (let i = 1; i < 32; i++) if (signature[i] !== 0) return false
+  return true
 }
 
 /** The equation itself: encode(S*B - k*A) is R, byte by byte. `digest` is SHA-512(R || A || message). */

@@ -16,7 +16,7 @@ import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { assert } from '../base/errors.ts'
-import { ed25519Key, ed25519Matches, ed25519SignatureInRange } from './ed25519-rule.ts'
+import { ed25519Key, ed25519Matches, ed25519SignatureAllowed } from './ed25519-rule.ts'
 import type { AesKey, ContextSigner, ContextVerifier, CryptoProvider, KemSecret, Signer, Verifier } from './provider.ts'
 import * as sizes from './sizes.ts'
 
@@ -75,7 +75,7 @@ function ed25519Verifier(publicKey: Uint8Array): Verifier {
   const key = ed25519Key(encoded)
   return {
     verify(message, signature) {
-      if (!key || !ed25519SignatureInRange(signature)) return false
+      if (!key || !ed25519SignatureAllowed(signature)) return false
       return ed25519Matches(key, sha512(concatBytes(signature.subarray(0, 32), encoded, message)), signature)
     },
   }

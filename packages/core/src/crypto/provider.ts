@@ -67,7 +67,8 @@ export interface CryptoProvider {
   ed25519Signer(seed: Uint8Array): Signer
   /**
    * One rule on every provider: the key is a canonical encoding of a point of the prime-order subgroup other than the
-   * identity (no small order, no torsion part), S < L, and R is compared byte by byte with the recomputed one.
+   * identity (no small order, no torsion part), S < L, R is not the identity, and R is compared byte by byte with the
+   * recomputed one.
    * A key that breaks the rule gives a verifier that refuses everything.
    */
   ed25519Verifier(publicKey: Uint8Array): Verifier

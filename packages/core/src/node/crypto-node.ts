@@ -14,7 +14,7 @@
 import * as nodeCrypto from 'node:crypto'
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { AteError, assert } from '../base/errors.ts'
-import { ed25519Key, ed25519SignatureInRange } from '../crypto/ed25519-rule.ts'
+import { ed25519Key, ed25519SignatureAllowed } from '../crypto/ed25519-rule.ts'
 import { counterBlock, nobleProvider } from '../crypto/noble.ts'
 import type {
   AesKey,
@@ -167,7 +167,7 @@ function ed25519Verifier(publicKey: Uint8Array): Verifier {
   const key = montgomeryOrEdwards('Ed25519', publicKey)
   return {
     verify: (message, signature) =>
-      ed25519SignatureInRange(signature) && nodeCrypto.verify(null, message, key, signature),
+      ed25519SignatureAllowed(signature) && nodeCrypto.verify(null, message, key, signature),
   }
 }
 

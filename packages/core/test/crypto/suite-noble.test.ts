@@ -1,0 +1,5 @@
+import { nobleProvider } from '../../src/crypto/noble.ts'
+import { cryptoSuite } from '../../src/testing/crypto-suite.ts'
+import { runner, suiteOptions } from './support.ts'
+
+cryptoSuite(runner, () => nobleProvider, suiteOptions())
