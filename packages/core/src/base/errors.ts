@@ -98,6 +98,8 @@ export const ADVICE = {
   TREE_DEPTH: 'the tree is at most 32 levels deep',
   NOT_EMPTY: 'an entity with children cannot be deleted; delete them first',
   NAME_TAKEN: 'an entity of this name exists here',
+  RESERVED_NAME: 'names that begin with ate: belong to the chain itself; choose another',
+  ID_REUSED: 'an entity of this id was made before; a transaction was sent twice',
   NAMED_MOVE: 'a named entity cannot be moved; its id is its place',
   COUNTER_BOUNDS: 'the counter would leave its bounds',
   NO_COUNTER: 'the entity has no such counter',

@@ -50,3 +50,11 @@ export const IDENTITY_TEXT_MAX = 4096
 export const ARGON2_MEMORY_KIB_MAX = 262_144
 export const ARGON2_PASSES_MAX = 16
 export const ARGON2_LANES_MAX = 16
+/** Bytes of one append to a log, the 36 bytes that go with each record counted in: a reader holds a batch whole. */
+export const BATCH_BYTES_MAX: number = 16 * 1024 * 1024 - 64
+/** Bytes of one segment file of a log: what a crash can make a writer walk at open. */
+export const SEGMENT_BYTES: number = 64 * 1024 * 1024
+/** Bytes of one entry of the key ring: some two hundred wraps of 1.2 kB, read whole. */
+export const RING_KEY_BYTES_MAX: number = 256 * 1024
+/** Bytes of one entry of this machine's state: some ten thousand known chains. */
+export const STATE_BYTES_MAX: number = 1024 * 1024

@@ -12,7 +12,7 @@ export const SUITE = 1
 /** The rules this software knows; a chain of a higher level is not opened. */
 export const FOLD_LEVEL = 1
 
-export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5, recover: 6 } as const
+export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]
 
 export const RECORD_HEAD_BYTES = 81

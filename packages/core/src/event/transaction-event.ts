@@ -34,6 +34,8 @@ export class TransactionEvent {
   /** Set by the fold: the entity's row, and the row of the node whose epoch must seal it. */
   row = -1
   readNode = -1
+  /** The number of the read node's newest epoch at the event's place: the one that must seal it. */
+  epoch = 0
 
   constructor(op: Op) {
     this.op = op

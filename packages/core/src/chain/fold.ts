@@ -1,0 +1,526 @@
+/**
+ * The fold: whether a transaction commits, and what it changes. A pure function of the log before it and of clear
+ * bytes, so that every reader, a server without keys, and every engine decide the same.
+ *
+ * Order: guards on the state before; each event on the state that the earlier ones left (so a node and its children
+ * can be made at once); counters, conservation and retention at the end. All hold and all apply, or nothing does.
+ *
+ * Invariants: denials are never undone by a later merge (there is none: one order); a policy is judged as stored before
+ * the event, through the stored parent; a created id follows from signed bytes.
+ */
+import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../base/limits.ts'
+import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
+import { type EntityWords, textOfWords, wordsOf } from '../event/entity-words.ts'
+import { GUARD, OP } from '../event/format.ts'
+import type { Guard, ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
+import { mayManage, mayOwn, mayWrite, nodeWith } from '../trust/policy.ts'
+import { isStale, type TrustState } from '../trust/trust-state.ts'
+import { type ChildList, pushChild } from '../view/child-lists.ts'
+import { DEAD, NAMED, NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
+import type { Journal } from '../view/journal.ts'
+import type { View } from '../view/view.ts'
+import { addToCounter, checkCounters, type CounterChanges, createCounters, dropCounters } from './fold-counters.ts'
+import { applyEpoch, applyOwnPolicy, applyPolicy, applyRole, applyRoot, createRole, isRolesCollection, dropRole } from './fold-trust.ts'
+import type { Judge } from './judge.ts'
+import { type Refusal, refuse } from './verdict.ts'
+
+/** The key that seals an event, for replay: a block's node and epoch, or undefined while staging. */
+export interface BlockKeyNames {
+  readonly node: EntityWords
+  readonly epoch: number
+}
+
+export interface FoldTarget {
+  readonly view: View
+  readonly trust: TrustState
+}
+
+/**
+ * Applies `transaction`, or refuses it and leaves no trace. On success its events know their rows and read nodes, and
+ * `journal` can take it back. While staging, `blocks` is undefined and the caller seals under the newest epochs.
+ */
+export function applyTransaction(
+  target: FoldTarget,
+  transaction: ParsedTransaction,
+  judge: Judge,
+  journal: Journal,
+  blocks: readonly BlockKeyNames[] | undefined,
+): Refusal | undefined {
+  for (const guard of transaction.guards) {
+    const refusal = checkGuard(target.view, guard, judge)
+    if (refusal) return refusal
+  }
+  const run = new TransactionRun(target, judge, journal, blocks)
+  const refusal = run.applyAll(transaction)
+  if (refusal) journal.undo()
+  return refusal
+}
+
+function checkGuard(view: View, guard: Guard, judge: Judge): Refusal | undefined {
+  const { a, b, c, d } = guard.entity
+  const row = view.table.find(a, b, c, d)
+  const found = row < 0 ? 0 : guardedCount(view, guard, row)
+  if (guard.kind === GUARD.expired) {
+    const expires = row < 0 ? undefined : view.extraOf(row).expires
+    return expires !== undefined && expires <= judge.time ? undefined : refuse('NOT_EXPIRED', { entity: textOfWords(guard.entity) })
+  }
+  if (row >= 0 && listOfGuard(view, guard, row) > judge.baseSeq) return refuse('STALE_BASE', { entity: textOfWords(guard.entity) })
+  if (found === guard.count) return undefined
+  return refuse('CONFLICT', { entity: textOfWords(guard.entity), expected: guard.count, found })
+}
+
+function guardedCount(view: View, guard: Guard, row: number): number {
+  if (guard.kind === GUARD.version) return view.table.get(row, ROW.version)
+  if (guard.kind === GUARD.subtree) return view.table.get(row, ROW.subtree)
+  const collection = view.names.find(guard.collection)
+  return collection === undefined ? 0 : (view.children.find(row, collection)?.version ?? 0)
+}
+
+/** The floor that a guard is judged against: that of the list it speaks of. */
+function listOfGuard(view: View, guard: Guard, row: number): number {
+  if (guard.kind === GUARD.members) {
+    const collection = view.names.find(guard.collection)
+    return collection === undefined ? 0 : (view.children.find(row, collection)?.floor ?? 0)
+  }
+  if (row === 0) return 0
+  return view.children.find(view.parentOf(row), view.table.get(row, ROW.collection))?.floor ?? 0
+}
+
+/** One transaction on its way through the fold; what the last event looked up is kept for the next. */
+class TransactionRun {
+  readonly #target: FoldTarget
+  readonly #view: View
+  readonly #trust: TrustState
+  readonly #judge: Judge
+  readonly #journal: Journal
+  readonly #blocks: readonly BlockKeyNames[] | undefined
+  readonly #blockRows: number[] = []
+  readonly #counters: CounterChanges = { units: new Map(), touched: new Set() }
+  #created = 0
+  #prefix: EntityWords | undefined
+  // The last parent that was written to, and what is known of it. Forgotten when a policy, role or place changes.
+  #parent: EntityWords | undefined
+  #parentRow = -1
+  #parentDepth = 0
+  #parentReadNode = -1
+  #list: ChildList | undefined
+  #listName: string | undefined
+  #collection = 0
+  #mayCreate = false
+
+  constructor(target: FoldTarget, judge: Judge, journal: Journal, blocks: readonly BlockKeyNames[] | undefined) {
+    this.#target = target
+    this.#view = target.view
+    this.#trust = target.trust
+    this.#judge = judge
+    this.#journal = journal
+    this.#blocks = blocks
+  }
+
+  applyAll(transaction: ParsedTransaction): Refusal | undefined {
+    const { events } = transaction
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i]!
+      const refusal = event.op === OP.create ? this.#create(event, transaction.nonce) : this.#change(event)
+      if (refusal) return refusal
+      if (event.body) {
+        const sealed = this.#checkSeal(event)
+        if (sealed) return sealed
+      }
+    }
+    return checkCounters(this.#target, this.#judge, this.#counters)
+  }
+
+  #create(event: TransactionEvent, nonce: Uint8Array): Refusal | undefined {
+    const parent = this.#enterParent(event.parent)
+    if (parent) return parent
+    if (this.#parentDepth + 1 > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
+    if (event.collection !== this.#listName || this.#list === undefined) this.#enterList(event.collection)
+    if (this.#list!.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
+    if (isRolesCollection(event.collection) !== (event.rare?.role !== undefined)) return refuse('RESERVED_NAME', { collection: event.collection })
+    this.#nameEntity(event, nonce)
+    const known = this.#view.table.find(event.a, event.b, event.c, event.d)
+    const refusal = known < 0 ? this.#addRow(event) : this.#reviveRow(event, known)
+    if (refusal) return refusal
+    event.readNode = this.#parentReadNode
+    return event.rare ? this.#createRare(event) : undefined
+  }
+
+  #enterParent(words: EntityWords): Refusal | undefined {
+    if (words === this.#parent) return undefined
+    const view = this.#view
+    const row = view.findLive(words.a, words.b, words.c, words.d)
+    if (row < 0) return refuse('NOT_FOUND', { entity: textOfWords(words), what: 'parent' })
+    this.#parent = words
+    this.#parentRow = row
+    this.#parentDepth = depthOf(view, row)
+    this.#parentReadNode = nodeWith(view, 'read', row)
+    this.#list = undefined
+    return undefined
+  }
+
+  #enterList(collection: string): void {
+    this.#collection = this.#view.names.obtain(collection)
+    this.#list = this.#view.children.obtain(this.#parentRow, this.#collection)
+    this.#listName = collection
+    this.#mayCreate = mayWrite(this.#view, this.#parentRow, this.#judge.identity)
+  }
+
+  #nameEntity(event: TransactionEvent, nonce: Uint8Array): void {
+    if (event.key) {
+      const words = namedEntity(this.#judge.crypto, this.#judge.chainId, event.parent, event.collection, event.key)
+      event.a = words.a
+      event.b = words.b
+      event.c = words.c
+      event.d = words.d
+      return
+    }
+    this.#prefix ??= transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
+    event.a = this.#prefix.a
+    event.b = this.#prefix.b
+    event.c = this.#prefix.c
+    event.d = ++this.#created
+  }
+
+  /** A role is made by who manages the node; everything else by who may write there. */
+  #checkCreator(event: TransactionEvent): Refusal | undefined {
+    const may = event.rare?.role ? mayManage(this.#view, this.#parentRow, this.#judge.identity) : this.#mayCreate
+    return may ? undefined : refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: event.rare?.role ? 'manage' : 'write' })
+  }
+
+  #addRow(event: TransactionEvent): Refusal | undefined {
+    const denied = this.#checkCreator(event)
+    if (denied) return denied
+    if (event.version > 1) return refuse('CONFLICT', { expected: event.version - 1, found: 0 })
+    const view = this.#view
+    const list = this.#list!
+    const row = view.table.add(event.a, event.b, event.c, event.d)
+    const chunk = view.table.chunkOf(row)
+    const at = view.table.offsetOf(row)
+    chunk[at + ROW.parent] = this.#parentRow
+    chunk[at + ROW.version] = 1
+    chunk[at + ROW.collection] = this.#collection
+    chunk[at + ROW.type] = view.names.obtain(event.type)
+    // Until it is acknowledged, a staged entity is not there for readers outside.
+    chunk[at + ROW.record] = this.#blocks ? NO_RECORD : PENDING
+    if (event.key) chunk[at + ROW.blockAndFlags] = NAMED
+    chunk[at + ROW.slot] = pushChild(list, row)
+    list.live++
+    list.version++
+    view.bumpSubtree(row, 1)
+    this.#journal.created(row)
+    event.row = row
+    return undefined
+  }
+
+  /** A named id that was deleted lives again, and its version counts on. */
+  #reviveRow(event: TransactionEvent, row: number): Refusal | undefined {
+    const denied = this.#checkCreator(event)
+    if (denied) return denied
+    const view = this.#view
+    if (!event.key) return refuse('ID_REUSED', { entity: textOfWords(wordsOfEvent(event)) })
+    if (!view.isDead(row)) return refuse('NAME_TAKEN', { entity: textOfWords(wordsOfEvent(event)) })
+    const version = view.table.get(row, ROW.version)
+    if (event.version > 0 && event.version !== version + 1) return refuse('CONFLICT', { expected: event.version - 1, found: version })
+    this.#journal.changing(row)
+    const list = this.#list!
+    view.clearFlags(row, DEAD)
+    view.table.set(row, ROW.version, version + 1)
+    view.table.set(row, ROW.policy, 0)
+    view.table.set(row, ROW.type, view.names.obtain(event.type))
+    view.table.set(row, ROW.record, this.#blocks ? NO_RECORD : PENDING)
+    view.table.set(row, ROW.slot, pushChild(list, row))
+    list.live++
+    list.version++
+    this.#journal.undoWith(() => {
+      list.length--
+      list.live--
+      list.version--
+    })
+    this.#journal.bump(row)
+    event.row = row
+    return undefined
+  }
+
+  #createRare(event: TransactionEvent): Refusal | undefined {
+    const rare = event.rare!
+    const { row } = event
+    const needsOwn = rare.policy !== undefined || rare.retain !== undefined || rare.holds !== undefined
+    if (needsOwn && !mayOwn(this.#view, this.#parentRow, this.#judge.identity)) {
+      return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'manage' })
+    }
+    const refusal =
+      (rare.policy || rare.epoch ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge) : undefined) ??
+      (rare.role ? createRole(this.#target, this.#journal, event, this.#judge) : undefined) ??
+      (rare.counters ? createCounters(this.#target, this.#journal, event, this.#counters, COUNTERS_MAX) : undefined)
+    if (refusal) return refusal
+    if (rare.policy || rare.role) this.#forgetLookups()
+    if (rare.expires !== undefined || rare.ttl !== undefined) this.#setExpiry(event)
+    if (rare.retain !== undefined || rare.holds !== undefined) return this.#growRetention(event)
+    event.readNode = nodeWith(this.#view, 'read', row)
+    return undefined
+  }
+
+  #change(event: TransactionEvent): Refusal | undefined {
+    const view = this.#view
+    const row = view.table.find(event.a, event.b, event.c, event.d)
+    const gone = row < 0 || view.isDead(row)
+    if (event.op === OP.forget) return this.#forget(event, row)
+    if (gone) return refuse('NOT_FOUND', { entity: textOfWords(wordsOfEvent(event)) })
+    event.row = row
+    switch (event.op) {
+      case OP.put:
+        return this.#put(event)
+      case OP.delete:
+        return this.#delete(event)
+      case OP.move:
+        return this.#move(event)
+      case OP.add:
+        return addToCounter(this.#target, this.#journal, event, this.#judge, this.#counters)
+      case OP.expire:
+        return this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ?? this.#retained(row) ?? this.#setExpiry(event)
+      case OP.retain:
+        return this.#authorized(event, mayOwn(view, view.parentOf(row), this.#judge.identity), 'manage') ?? this.#growRetention(event)
+      default:
+        return this.#changeTrust(event)
+    }
+  }
+
+  #changeTrust(event: TransactionEvent): Refusal | undefined {
+    this.#forgetLookups()
+    const target = this.#target
+    switch (event.op) {
+      case OP.policy:
+        return applyPolicy(target, this.#journal, event, this.#judge)
+      case OP.epoch:
+        return applyEpoch(target, this.#journal, event, this.#judge)
+      case OP.role:
+        return applyRole(target, this.#journal, event, this.#judge)
+      default:
+        return applyRoot(target, this.#journal, event, this.#judge)
+    }
+  }
+
+  #put(event: TransactionEvent): Refusal | undefined {
+    const view = this.#view
+    const { row } = event
+    const refusal = this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ?? this.#nextVersion(event) ?? this.#retained(row)
+    if (refusal) return refusal
+    if (!event.body || row === 0) return refuse('NOT_AUTHORIZED', { what: 'a put needs a body' })
+    this.#journal.changing(row)
+    view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
+    this.#journal.bump(row)
+    event.readNode = nodeWith(view, 'read', row)
+    return event.rare && (event.rare.expires !== undefined || event.rare.ttl !== undefined) ? this.#setExpiry(event) : undefined
+  }
+
+  #delete(event: TransactionEvent): Refusal | undefined {
+    const view = this.#view
+    const { row } = event
+    const role = this.#trust.roles.get(roleKeyOf(event))
+    const may = role ? mayManage(view, role.node, this.#judge.identity) : mayWrite(view, row, this.#judge.identity)
+    const refusal = this.#authorized(event, may && row !== 0, role ? 'manage' : 'write') ?? this.#nextVersion(event) ?? this.#retained(row)
+    if (refusal) return refusal
+    if (view.children.hasLive(row)) return refuse('NOT_EMPTY', { entity: textOfWords(wordsOfEvent(event)) })
+    dropCounters(this.#target, row, this.#counters)
+    if (role) dropRole(this.#target, this.#journal, role)
+    this.#forgetLookups()
+    removeRow(view, this.#journal, row)
+    return undefined
+  }
+
+  #move(event: TransactionEvent): Refusal | undefined {
+    const view = this.#view
+    const { row } = event
+    const refusal =
+      this.#authorized(event, row !== 0 && mayManage(view, row, this.#judge.identity), 'manage') ?? this.#nextVersion(event) ?? this.#retained(row)
+    if (refusal) return refusal
+    if ((view.table.get(row, ROW.blockAndFlags) & NAMED) !== 0) return refuse('NAMED_MOVE', { entity: textOfWords(wordsOfEvent(event)) })
+    if (isRolesCollection(event.collection)) return refuse('RESERVED_NAME', { collection: event.collection })
+    const to = view.findLive(event.parent.a, event.parent.b, event.parent.c, event.parent.d)
+    if (to < 0) return refuse('NOT_FOUND', { entity: textOfWords(event.parent), what: 'parent' })
+    if (!mayWrite(view, to, this.#judge.identity)) return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'write' })
+    if (isBelow(view, to, row)) return refuse('TREE_CYCLE', { entity: textOfWords(wordsOfEvent(event)) })
+    if (depthOf(view, to) + 1 + heightOf(view, row) > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
+    const list = view.children.obtain(to, view.names.obtain(event.collection))
+    if (list.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
+    this.#forgetLookups()
+    const readBefore = nodeWith(view, 'read', row)
+    moveRow(view, this.#journal, row, to, list)
+    // Bodies sealed from now on must not reach other readers than before by a mere change of place.
+    if (readBefore !== row && nodeWith(view, 'read', row) !== readBefore && event.rare?.policy?.read === undefined) {
+      return refuse('EPOCH_SHAPE', { what: 'a move to other readers carries a read policy' })
+    }
+    return event.rare?.policy || event.rare?.epoch ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge) : undefined
+  }
+
+  /** Drops a tombstone. Who writes there from a base that does not know of it is refused by the floor. */
+  #forget(event: TransactionEvent, row: number): Refusal | undefined {
+    const view = this.#view
+    if (row <= 0 || !view.isDead(row)) return refuse('NOT_FOUND', { entity: textOfWords(wordsOfEvent(event)), what: 'tombstone' })
+    const parent = view.parentOf(row)
+    const refusal = this.#authorized(event, mayManage(view, parent, this.#judge.identity), 'manage')
+    if (refusal) return refusal
+    event.row = row
+    this.#journal.changing(row)
+    view.table.set(row, ROW.version, 0)
+    const list = view.children.obtain(parent, view.table.get(row, ROW.collection))
+    const before = list.floor
+    list.floor = this.#judge.seq
+    this.#journal.undoWith(() => {
+      list.floor = before
+    })
+    return undefined
+  }
+
+  #authorized(event: TransactionEvent, may: boolean, needs: string): Refusal | undefined {
+    return may ? undefined : refuse('NOT_AUTHORIZED', { entity: textOfWords(wordsOfEvent(event)), needs })
+  }
+
+  #nextVersion(event: TransactionEvent): Refusal | undefined {
+    const version = this.#view.table.get(event.row, ROW.version)
+    if (event.version === 0 || event.version === version + 1) return undefined
+    return refuse('CONFLICT', { entity: textOfWords(wordsOfEvent(event)), expected: event.version - 1, found: version })
+  }
+
+  #retained(row: number): Refusal | undefined {
+    const extra = this.#view.extraOf(row)
+    if (extra.retain <= this.#judge.time && extra.holds.length === 0) return undefined
+    return refuse('RETAINED', { until: extra.retain, holds: extra.holds })
+  }
+
+  #setExpiry(event: TransactionEvent): Refusal | undefined {
+    const { expires, ttl } = event.rare ?? {}
+    const at = expires ?? (ttl === undefined ? undefined : this.#judge.time + ttl)
+    this.#journal.changing(event.row)
+    this.#view.setExtra(event.row, { ...this.#view.extraOf(event.row), expires: at })
+    return undefined
+  }
+
+  #growRetention(event: TransactionEvent): Refusal | undefined {
+    const extra = this.#view.extraOf(event.row)
+    const { retain = extra.retain, holds = [] } = event.rare ?? {}
+    if (retain < extra.retain) return refuse('RETAIN_SHRINKS', { until: extra.retain })
+    this.#journal.changing(event.row)
+    const all = [...extra.holds, ...holds.filter((hold) => !extra.holds.includes(hold))]
+    if (all.length > COUNTERS_MAX) return refuse('RETAINED', { holds: all.length, max: COUNTERS_MAX })
+    this.#view.setExtra(event.row, { ...extra, retain, holds: all })
+    return undefined
+  }
+
+  /** A body counts only under the newest epoch of its read node, and only if no reader was removed since. */
+  #checkSeal(event: TransactionEvent): Refusal | undefined {
+    const node = event.readNode
+    const epoch = this.#trust.newestEpoch(node)
+    const readers = this.#view.policyOf(node)?.read
+    if (!epoch || readers === undefined) return refuse('STALE_EPOCH', { what: 'the node has no epoch' })
+    event.epoch = epoch.number
+    if (isStale(epoch, readers)) return refuse('STALE_EPOCH', { epoch: epoch.number })
+    if (!this.#blocks) return undefined
+    const block = this.#blocks[event.block]!
+    let blockRow = this.#blockRows[event.block]
+    if (blockRow === undefined || blockRow < 0) {
+      blockRow = this.#view.table.find(block.node.a, block.node.b, block.node.c, block.node.d)
+      this.#blockRows[event.block] = blockRow
+    }
+    return blockRow === node && block.epoch === epoch.number ? undefined : refuse('STALE_EPOCH', { epoch: block.epoch, newest: epoch.number })
+  }
+
+  #forgetLookups(): void {
+    this.#parent = undefined
+    this.#list = undefined
+  }
+}
+
+export function wordsOfEvent(event: TransactionEvent): EntityWords {
+  return { a: event.a, b: event.b, c: event.c, d: event.d }
+}
+
+/** The key of a role in the trust state. */
+export function roleKeyOf(words: EntityWords): string {
+  return `${words.a},${words.b},${words.c},${words.d}`
+}
+
+export function roleKeyOfBytes(bytes: Uint8Array): string {
+  return roleKeyOf(wordsOf(bytes))
+}
+
+function depthOf(view: View, row: number): number {
+  let depth = 0
+  for (let node = row; node !== 0; node = view.parentOf(node)) depth++
+  return depth
+}
+
+function isBelow(view: View, row: number, top: number): boolean {
+  for (let node = row; ; node = view.parentOf(node)) {
+    if (node === top) return true
+    if (node === 0) return false
+  }
+}
+
+/** Levels below `row`. */
+function heightOf(view: View, row: number): number {
+  let height = 0
+  let level = [row]
+  while (height <= TREE_DEPTH_MAX) {
+    const next: number[] = []
+    for (const node of level) {
+      for (const list of view.children.of(node)) {
+        for (let i = 0; i < list.length; i++) {
+          const child = list.items[i]!
+          if (isInList(view, list, i, child)) next.push(child)
+        }
+      }
+    }
+    if (next.length === 0) return height
+    height++
+    level = next
+  }
+  return height
+}
+
+/** True if the row that stands at slot `i` of a list is alive there for the next transaction. */
+export function isInList(view: View, list: ChildList, i: number, row: number): boolean {
+  if (view.isDead(row)) return false
+  const chunk = view.table.chunkOf(row)
+  const at = view.table.offsetOf(row)
+  return chunk[at + ROW.slot] === i && chunk[at + ROW.parent] === list.parent && chunk[at + ROW.collection] === list.collection
+}
+
+/** The row counts as deleted: its version goes on, its place in the list stays until the deletion is acknowledged. */
+export function removeRow(view: View, journal: Journal, row: number): void {
+  journal.changing(row)
+  view.setFlags(row, DEAD)
+  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
+  leaveList(view, journal, row)
+  journal.bump(row)
+}
+
+function leaveList(view: View, journal: Journal, row: number): void {
+  const list = view.children.obtain(view.parentOf(row), view.table.get(row, ROW.collection))
+  list.live--
+  list.version++
+  view.children.loose.add(list)
+  journal.undoWith(() => {
+    list.live++
+    list.version--
+  })
+}
+
+function moveRow(view: View, journal: Journal, row: number, to: number, list: ChildList): void {
+  journal.bump(row)
+  leaveList(view, journal, row)
+  journal.changing(row)
+  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
+  view.table.set(row, ROW.parent, to)
+  view.table.set(row, ROW.collection, list.collection)
+  view.table.set(row, ROW.slot, pushChild(list, row))
+  list.live++
+  list.version++
+  journal.undoWith(() => {
+    list.length--
+    list.live--
+    list.version--
+  })
+  journal.bump(row)
+}

@@ -1,0 +1,73 @@
+/**
+ * An attestation: an identity's hybrid signature over a range of commits that its certificate signed. It makes
+ * authorship post-quantum for a few bytes an event.
+ * payload = body (sized canonical CBOR) | signature 3373
+ */
+import { AteError } from '../base/errors.ts'
+import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import { ByteReader, ByteWriter } from '../codec/writer.ts'
+import { COMPOSITE_SIGNATURE_BYTES } from '../crypto/composite.ts'
+import { contextBytes } from '../crypto/contexts.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { RECORD_HEAD_BYTES } from './format.ts'
+
+export interface AttestationBody {
+  readonly chain: Uint8Array
+  readonly certificate: Uint8Array
+  /** First and last writer number of the range. */
+  readonly from: number
+  readonly to: number
+  /** RFC 9162 root over the commit hashes of the range. */
+  readonly root: Uint8Array
+  /** The newest record that the attester had seen. */
+  readonly seq: number
+  readonly hash: Uint8Array
+}
+
+export function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
+  const context = contextBytes('attestation')
+  const bytes = new Uint8Array(context.length + body.length)
+  bytes.set(context, 0)
+  bytes.set(body, context.length)
+  return crypto.sha256(bytes)
+}
+
+/** `sign` signs the message under the context 'attestation'. */
+export function encodeAttestation(crypto: CryptoProvider, body: AttestationBody, sign: (message: Uint8Array) => Uint8Array): Uint8Array {
+  const encoded = encodeCanonical(body)
+  const out = new ByteWriter(4096)
+  out.sized(encoded)
+  out.raw(sign(attestationMessage(crypto, encoded)))
+  return out.copy()
+}
+
+/** @throws AteError BAD_ATTESTATION */
+export function parseAttestation(
+  crypto: CryptoProvider,
+  record: Uint8Array,
+): { readonly body: AttestationBody; readonly message: Uint8Array; readonly signature: Uint8Array } {
+  try {
+    const input = new ByteReader(record, RECORD_HEAD_BYTES)
+    const encoded = input.sized(1024)
+    const signature = input.raw(COMPOSITE_SIGNATURE_BYTES)
+    input.done()
+    const body = decodeCanonical(encoded) as AttestationBody
+    if (!isBody(body)) throw new AteError('BAD_ATTESTATION', { what: 'body' })
+    return { body, message: attestationMessage(crypto, encoded), signature }
+  } catch (cause) {
+    if (cause instanceof AteError && cause.code === 'BAD_ATTESTATION') throw cause
+    throw new AteError('BAD_ATTESTATION', {}, { cause })
+  }
+}
+
+function isBody(body: unknown): body is AttestationBody {
+  if (typeof body !== 'object' || body === null || Object.keys(body).length !== 7) return false
+  const given = body as AttestationBody
+  const hashes = [given.chain, given.certificate, given.root, given.hash]
+  const counts = [given.from, given.to, given.seq]
+  return (
+    hashes.every((hash) => hash instanceof Uint8Array && hash.length === 32) &&
+    counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
+    given.from <= given.to
+  )
+}

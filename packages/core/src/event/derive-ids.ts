@@ -1,0 +1,40 @@
+/**
+ * Ids that follow from what is signed, so that nobody chooses one: a created entity's from the chain, the author and
+ * the transaction's nonce; a named one's from its place and its key.
+ */
+import { utf8 } from '../base/bytes.ts'
+import { contextBytes } from '../crypto/contexts.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { bytesOfWords, EntityWords, wordAt } from './entity-words.ts'
+
+/** The first 12 bytes of the ids that a transaction creates; the last 4 count its creations from 1. */
+export function transactionPrefix(crypto: CryptoProvider, chainId: Uint8Array, identity: Uint8Array, nonce: Uint8Array): EntityWords {
+  const context = contextBytes('entity')
+  const bytes = new Uint8Array(context.length + 80)
+  bytes.set(context, 0)
+  bytes.set(chainId, context.length)
+  bytes.set(identity, context.length + 32)
+  bytes.set(nonce, context.length + 64)
+  const hash = crypto.sha256(bytes)
+  return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), 0)
+}
+
+/** The id of a named or keyed entity: the first 16 bytes of the hash of its place and its key (16 bytes, clear or blinded). */
+export function namedEntity(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  parent: EntityWords,
+  collection: string,
+  key: Uint8Array,
+): EntityWords {
+  const context = contextBytes('namedEntity')
+  const name = utf8(collection)
+  const bytes = new Uint8Array(context.length + 32 + 16 + 16 + name.length)
+  bytes.set(context, 0)
+  bytes.set(chainId, context.length)
+  bytes.set(bytesOfWords(parent), context.length + 32)
+  bytes.set(key, context.length + 48)
+  bytes.set(name, context.length + 64)
+  const hash = crypto.sha256(bytes)
+  return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), wordAt(hash, 12))
+}

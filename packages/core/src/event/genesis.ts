@@ -1,0 +1,111 @@
+/**
+ * The first record: the parameters of a chain, whose hash is its id, the first epoch of the root, and the signatures of
+ * the root identities over both. payload = parameters (sized CBOR) | epoch (sized CBOR) | count | signatures.
+ */
+import { AteError } from '../base/errors.ts'
+import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import { ByteReader, ByteWriter } from '../codec/writer.ts'
+import { COMPOSITE_SIGNATURE_BYTES, compositeVerifier } from '../crypto/composite.ts'
+import { contextBytes } from '../crypto/contexts.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { FORMAT, RECORD_HEAD_BYTES, SUITE } from './format.ts'
+import { decodeRare, type EpochFields, encodeRare } from './rare-fields.ts'
+
+const ROOTS_MAX = 64
+const IDENTITY_KEYS_BYTES = 3200
+const SIGNING_KEY_BYTES = 1984
+
+export interface GenesisParameters {
+  readonly format: number
+  readonly suite: number
+  readonly level: number
+  /** 32 random bytes: two chains of one identity differ. */
+  readonly nonce: Uint8Array
+  /** Public keys of the root identities, 3200 bytes each. */
+  readonly roots: readonly Uint8Array[]
+  readonly sequencers: 'writers' | readonly Uint8Array[]
+  /** The level that writers wait for before they base a commit on a record. */
+  readonly durability: 'memory' | 'os' | 'disk' | 'quorum'
+  /** Ed25519 keys that sign checkpoints. */
+  readonly checkpointKeys: readonly Uint8Array[]
+}
+
+export interface Genesis {
+  readonly chainId: Uint8Array
+  readonly parameters: GenesisParameters
+  readonly epoch: EpochFields
+}
+
+export function hashParameters(crypto: CryptoProvider, parameters: Uint8Array): Uint8Array {
+  const context = contextBytes('genesis')
+  const bytes = new Uint8Array(context.length + parameters.length)
+  bytes.set(context, 0)
+  bytes.set(parameters, context.length)
+  return crypto.sha256(bytes)
+}
+
+export function encodeParameters(parameters: GenesisParameters): Uint8Array {
+  return encodeCanonical(parameters)
+}
+
+/** What each root identity signs, under the context 'genesis'. */
+export function genesisMessage(crypto: CryptoProvider, chainId: Uint8Array, epoch: EpochFields): Uint8Array {
+  const message = new Uint8Array(64)
+  message.set(chainId, 0)
+  crypto.sha256Into(encodeRare({ epoch }), message, 32)
+  return message
+}
+
+export function encodeGenesis(parameters: Uint8Array, epoch: EpochFields, signatures: readonly Uint8Array[]): Uint8Array {
+  const out = new ByteWriter(8192)
+  out.sized(parameters)
+  out.sized(encodeRare({ epoch }))
+  out.varint(signatures.length)
+  for (const signature of signatures) out.raw(signature)
+  return out.copy()
+}
+
+/** @throws AteError BAD_GENESIS | UNSUPPORTED_FORMAT | BAD_SIGNATURE */
+export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesis {
+  try {
+    const input = new ByteReader(record, RECORD_HEAD_BYTES)
+    const parameterBytes = input.sized(1 << 19)
+    const { epoch } = decodeRare(input.sized(1 << 19))
+    const parameters = checkParameters(decodeCanonical(parameterBytes))
+    if (!epoch) throw new AteError('BAD_GENESIS', { what: 'no epoch' })
+    const count = input.varint()
+    if (count !== parameters.roots.length) throw new AteError('BAD_GENESIS', { what: 'signatures', count })
+    const chainId = hashParameters(crypto, parameterBytes)
+    const message = genesisMessage(crypto, chainId, epoch)
+    for (const keys of parameters.roots) {
+      const verifier = compositeVerifier(crypto, keys.subarray(0, SIGNING_KEY_BYTES))
+      const signature = input.raw(COMPOSITE_SIGNATURE_BYTES)
+      if (!verifier.verify(message, signature, contextBytes('genesis'))) throw new AteError('BAD_SIGNATURE', { seq: 0 })
+    }
+    input.done()
+    return { chainId, parameters, epoch }
+  } catch (cause) {
+    if (cause instanceof AteError && (cause.code === 'BAD_RECORD' || cause.code === 'BAD_CBOR')) throw new AteError('BAD_GENESIS', {}, { cause })
+    throw cause
+  }
+}
+
+function checkParameters(value: unknown): GenesisParameters {
+  const given = value as GenesisParameters
+  const sized = (list: unknown, size: number, max: number): boolean =>
+    Array.isArray(list) && list.length <= max && list.every((item) => item instanceof Uint8Array && item.length === size)
+  if (typeof value !== 'object' || value === null) throw new AteError('BAD_GENESIS')
+  if (given.format !== FORMAT || given.suite !== SUITE) throw new AteError('UNSUPPORTED_FORMAT', { format: given.format, suite: given.suite })
+  const ok =
+    Object.keys(value).length === 8 &&
+    Number.isSafeInteger(given.level) &&
+    given.nonce instanceof Uint8Array &&
+    given.nonce.length === 32 &&
+    sized(given.roots, IDENTITY_KEYS_BYTES, ROOTS_MAX) &&
+    given.roots.length > 0 &&
+    (given.sequencers === 'writers' || (sized(given.sequencers, 32, ROOTS_MAX) && given.sequencers.length > 0)) &&
+    ['memory', 'os', 'disk', 'quorum'].includes(given.durability) &&
+    sized(given.checkpointKeys, 32, ROOTS_MAX)
+  if (!ok) throw new AteError('BAD_GENESIS', { what: 'parameters' })
+  return given
+}

@@ -1,0 +1,23 @@
+/** The public keys of an identity: composite signature key (1984 bytes), then X-Wing key (1216 bytes). */
+import { contextBytes } from '../crypto/contexts.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+
+export const SIGNING_KEY_BYTES = 1984
+export const KEM_KEY_BYTES = 1216
+export const IDENTITY_KEYS_BYTES: number = SIGNING_KEY_BYTES + KEM_KEY_BYTES
+
+export function fingerprintOfKeys(crypto: CryptoProvider, keys: Uint8Array): Uint8Array {
+  const context = contextBytes('identity')
+  const bytes = new Uint8Array(context.length + keys.length)
+  bytes.set(context, 0)
+  bytes.set(keys, context.length)
+  return crypto.sha256(bytes)
+}
+
+export function signingKeyOf(keys: Uint8Array): Uint8Array {
+  return keys.subarray(0, SIGNING_KEY_BYTES)
+}
+
+export function kemKeyOf(keys: Uint8Array): Uint8Array {
+  return keys.subarray(SIGNING_KEY_BYTES, IDENTITY_KEYS_BYTES)
+}

@@ -1,0 +1,34 @@
+/** Names of collections and types as small numbers; 0 is the empty name. */
+export class Names {
+  readonly #texts: string[] = ['']
+  readonly #numbers = new Map<string, number>([['', 0]])
+  #last = ''
+  #lastNumber = 0
+  #other = ''
+  #otherNumber = 0
+
+  /** The number of a name, made when it is new. */
+  obtain(text: string): number {
+    if (text === this.#last) return this.#lastNumber
+    if (text === this.#other) return this.#otherNumber
+    let number = this.#numbers.get(text)
+    if (number === undefined) {
+      number = this.#texts.length
+      this.#texts.push(text)
+      this.#numbers.set(text, number)
+    }
+    this.#other = this.#last
+    this.#otherNumber = this.#lastNumber
+    this.#last = text
+    this.#lastNumber = number
+    return number
+  }
+
+  find(text: string): number | undefined {
+    return this.#numbers.get(text)
+  }
+
+  text(number: number): string {
+    return this.#texts[number]!
+  }
+}
