@@ -208,13 +208,32 @@ async function lockFile() {
     ([path, entry]) =>
       path.includes('node_modules/') && !(/** @type {any} */ (entry).link) && !(/** @type {any} */ (entry).integrity),
   )
+  const absent = Object.entries(lock.packages).flatMap(([path, entry]) =>
+    Object.keys({ .../** @type {any} */ (entry).dependencies, .../** @type {any} */ (entry).optionalDependencies })
+      .filter((name) => !isLocked(lock.packages, path, name))
+      .map((name) => `${path || 'the root'} needs ${name}, which is not in the lock`),
+  )
   const dry = await npm(['ci', '--dry-run', '--ignore-scripts', '--prefer-offline'], root, env)
   const missing = `${dry.stdout}${dry.stderr}`.split('\n').filter((line) => line.includes('Missing'))
   const problems = [
     ...addresses.map(([path]) => `${path} names the address of a registry`),
     ...unhashed.map(([path]) => `${path} has no hash`),
+    ...absent,
     ...missing,
     ...(dry.code === 0 || missing.length > 0 ? [] : [dry.stderr]),
   ]
   return { problem: problems.join('\n'), note: `${Object.keys(lock.packages).length} entries` }
+}
+
+/**
+ * Whether a dependency is in the lock where Node would look for it, whatever the platform that made the lock.
+ * @param {Record<string, unknown>} packages
+ * @param {string} from the path of the package that needs it
+ * @param {string} name
+ */
+function isLocked(packages, from, name) {
+  for (let folder = from; ; folder = folder.includes('/') ? folder.slice(0, folder.lastIndexOf('/')) : '') {
+    if (`${folder === '' ? '' : `${folder}/`}node_modules/${name}` in packages) return true
+    if (folder === '') return false
+  }
 }
