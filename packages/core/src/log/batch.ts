@@ -1,14 +1,11 @@
 /** What every engine checks before it takes anything: compare-and-append, shapes and sizes. Nothing is written before. */
 import { equalBytes, toHex } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import { RECORD_BYTES_MAX } from '../base/limits.ts'
-import { BATCH_BYTES_MAX, type Head, type LogRecord } from './engine.ts'
+import { BATCH_BYTES_MAX, RECORD_BYTES_MAX, RING_KEY_BYTES_MAX } from '../base/limits.ts'
+import type { Head, LogRecord } from './engine.ts'
 
 /** Bytes that go with each record in a batch: a length and a hash. */
 export const RECORD_HEADER_BYTES = 36
-/** Bytes of one wrapped key in the ring: some hundred wraps of 1.2 kB, read whole. */
-export const RING_KEY_BYTES_MAX: number = 256 * 1024
-
 /**
  * The bytes that the batch takes in a frame, record headers counted in.
  * @throws AteError LINK_MISMATCH if `after` is not the last record, or the seqs do not follow it; BAD_ARGUMENT

@@ -34,9 +34,6 @@ export interface AppendOptions {
   readonly load: 'alone' | 'group'
 }
 
-/** Bytes of one batch, the 36 bytes that go with each record counted in: what one append may ask of a reader's memory. */
-export const BATCH_BYTES_MAX: number = 16 * 1024 * 1024 - 64
-
 /** Wrapped data keys that can really be destroyed, kept beside the log. Names are 32-byte ids. */
 export interface KeyRing {
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void>

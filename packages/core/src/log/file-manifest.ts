@@ -1,0 +1,133 @@
+/**
+ * MANIFEST: two slots of 4,096 bytes, written in turn, so that a write that tears leaves the other one whole. The slot
+ * of generation g is g mod 2; the higher valid generation counts. Both bad: the log is damaged, never "new".
+ *
+ *     0  u32  magic "ATEM"            56  u64  number of the first segment
+ *     4  u8   format (1), 3 zeros     64  u64  count of segments that a writer finished to create
+ *     8  u64  generation              72  u64  durable count: records known to be synced
+ *    16  u64  writer epoch            80  [32] hash of record (durable count - 1)
+ *    24  [32] label (zeros: not set) 112  zeros, 508  u32  CRC of bytes 0 to 507, then zeros
+ */
+import { AteError } from '../base/errors.ts'
+import type { Crc32 } from './crc32.ts'
+import { damaged, errnoOf } from './file-errors.ts'
+import { BLOCK_BYTES, checkBlock, FORMAT, getU64, putU32, putU64 } from './file-frame.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+
+export const MANIFEST = 'MANIFEST'
+export const MANIFEST_NEW = 'MANIFEST.new'
+export const SLOT_BYTES = 4096
+const MAGIC = 0x4154454d
+
+export interface Manifest {
+  readonly generation: number
+  readonly writerEpoch: number
+  readonly label: Uint8Array
+  readonly firstSegment: number
+  readonly segmentCount: number
+  readonly durableCount: number
+  readonly durableHash: Uint8Array
+}
+
+export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
+  const slot = new Uint8Array(SLOT_BYTES)
+  putU32(slot, 0, MAGIC)
+  slot[4] = FORMAT
+  putU64(slot, 8, manifest.generation)
+  putU64(slot, 16, manifest.writerEpoch)
+  slot.set(manifest.label, 24)
+  putU64(slot, 56, manifest.firstSegment)
+  putU64(slot, 64, manifest.segmentCount)
+  putU64(slot, 72, manifest.durableCount)
+  slot.set(manifest.durableHash, 80)
+  putU32(slot, BLOCK_BYTES - 4, crc(slot.subarray(0, BLOCK_BYTES - 4)))
+  return slot
+}
+
+export function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
+  const state = checkBlock(slot, MAGIC, crc)
+  if (state !== 'good') return state === 'newer' ? state : undefined
+  return {
+    generation: getU64(slot, 8),
+    writerEpoch: getU64(slot, 16),
+    label: slot.slice(24, 56),
+    firstSegment: getU64(slot, 56),
+    segmentCount: getU64(slot, 64),
+    durableCount: getU64(slot, 72),
+    durableHash: slot.slice(80, 112),
+  }
+}
+
+/** Both slots as they stand in the file, undefined where a slot is bad. @throws AteError UNSUPPORTED_FORMAT */
+export function readSlots(file: OpenFile, crc: Crc32): readonly (Manifest | undefined)[] {
+  const bytes = new Uint8Array(2 * SLOT_BYTES)
+  const size = file.read(bytes, 0)
+  return [0, 1].map((index) => {
+    const slot = bytes.subarray(
+      index * SLOT_BYTES,
+      Math.max(index * SLOT_BYTES, Math.min(size, (index + 1) * SLOT_BYTES)),
+    )
+    const manifest = decodeSlot(slot, crc)
+    if (manifest === 'newer') throw new AteError('UNSUPPORTED_FORMAT', { file: MANIFEST, format: slot[4] ?? 0 })
+    return manifest && manifest.generation % 2 === index ? manifest : undefined
+  })
+}
+
+/** The newest valid slot. A reader beside a writer may meet a slot that is being written: it looks again. */
+export function readManifest(file: OpenFile, crc: Crc32): Manifest {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const [a, b] = readSlots(file, crc)
+    const newest = a && b ? (a.generation > b.generation ? a : b) : (a ?? b)
+    if (newest) return newest
+  }
+  throw damaged({ segment: MANIFEST, offset: 0 })
+}
+
+/** Opens MANIFEST, or undefined if there is none. */
+export function openManifest(fs: FileSystem, mode: 'read' | 'write'): OpenFile | undefined {
+  try {
+    return fs.open(MANIFEST, mode)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/**
+ * Makes the first MANIFEST. It gets its name only when its bytes are on the disk, so a crash leaves it whole or absent.
+ */
+export function createManifest(fs: FileSystem, manifest: Manifest, crc: Crc32): void {
+  try {
+    fs.remove(MANIFEST_NEW)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+  }
+  const file = fs.open(MANIFEST_NEW, 'create')
+  try {
+    const other = { ...manifest, generation: manifest.generation - 1 }
+    const slots = manifest.generation % 2 === 0 ? [manifest, other] : [other, manifest]
+    writeWhole(
+      file,
+      slots.map((slot) => encodeSlot(slot, crc)),
+      0,
+    )
+    file.syncNow()
+  } finally {
+    file.close()
+  }
+  fs.rename(MANIFEST_NEW, MANIFEST)
+  fs.syncFolder('')
+}
+
+/** Writes all of `parts`, however short the single writes are. */
+export function writeWhole(file: OpenFile, parts: readonly Uint8Array[], at: number): void {
+  for (const part of parts) {
+    let done = 0
+    while (done < part.length) {
+      const size = file.write([part.subarray(done)], at + done)
+      if (size === 0) throw Object.assign(new Error('the disk takes no more bytes'), { code: 'ENOSPC' })
+      done += size
+    }
+    at += part.length
+  }
+}

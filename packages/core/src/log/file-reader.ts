@@ -1,0 +1,295 @@
+/**
+ * Reading a file log: whole frames in order with their CRC checked each time, parts of records by the index, and the
+ * scrub, which looks at every byte again and goes on after a problem.
+ */
+import { AteError, throwIfAborted } from '../base/errors.ts'
+import { RECORD_HEADER_BYTES } from './batch.ts'
+import type { Crc32 } from './crc32.ts'
+import type { LogProblem, LogRecord } from './engine.ts'
+import { damaged, diskError } from './file-errors.ts'
+import {
+  encodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  getU32,
+  SEGMENT_HEADER_BYTES,
+} from './file-frame.ts'
+import { MANIFEST, readSlots, SLOT_BYTES } from './file-manifest.ts'
+import { countOf, type LogState, laterFrames } from './file-recovery.ts'
+import { FrameWalk, indexFrame, type Position, type Segment, startFor, WINDOW_BYTES } from './file-segment.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+
+/** Files held open for readPart. */
+const HANDLES_MAX = 16
+
+export class FileReader {
+  readonly #fs: FileSystem
+  readonly #crc: Crc32
+  readonly #state: LogState
+  /** By name, least recently used first. */
+  readonly #handles = new Map<string, OpenFile>()
+
+  constructor(fs: FileSystem, state: LogState, crc: Crc32) {
+    this.#fs = fs
+    this.#state = state
+    this.#crc = crc
+  }
+
+  async *read(
+    from: number,
+    options: { readonly chunkBytes: number; readonly signal: AbortSignal | undefined; readonly check: () => void },
+  ): AsyncGenerator<readonly LogRecord[], void, undefined> {
+    let seq = from
+    while (seq < countOf(this.#state)) {
+      const segment = this.#segmentOf(seq)
+      const file = this.#open(segment)
+      try {
+        for (const chunk of this.#walk(file, segment, seq, options.chunkBytes)) {
+          options.check()
+          throwIfAborted(options.signal)
+          yield chunk
+          seq = chunk.at(-1)!.seq + 1
+        }
+      } finally {
+        file.close()
+      }
+    }
+  }
+
+  /** The records of one segment from `from` to its known end, as views into the walk's window. */
+  *#walk(file: OpenFile, segment: Segment, from: number, chunkBytes: number): Generator<LogRecord[], void, undefined> {
+    const end = segment.endOffset
+    const walk = new FrameWalk(file, segment, startFor(segment, from), this.#crc, end)
+    let chunk: LogRecord[] = []
+    let chunkSize = 0
+    for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
+      const window = walk.window
+      indexFrame(segment, this.#state.index, { ...frame, window })
+      let at = frame.at + FRAME_HEADER_BYTES
+      for (let seq = frame.header.firstSeq; seq < frame.header.firstSeq + frame.header.count; seq++) {
+        const bytesAt = at + RECORD_HEADER_BYTES
+        const length = getU32(window, at)
+        at = bytesAt + length
+        if (seq < from) continue
+        if (chunk.length > 0 && chunkSize + length > chunkBytes) {
+          yield chunk
+          chunk = []
+          chunkSize = 0
+        }
+        chunk.push({ seq, hash: window.subarray(bytesAt - 32, bytesAt), bytes: window.subarray(bytesAt, at) })
+        chunkSize += length
+      }
+      if (chunk.length > 0 && !walk.holdsNext()) {
+        yield chunk
+        chunk = []
+        chunkSize = 0
+      }
+    }
+    if (chunk.length > 0) yield chunk
+    if (walk.position.offset < end) throw this.#damage(file, segment, walk.position)
+  }
+
+  #next(walk: FrameWalk, segment: Segment): ReturnType<FrameWalk['next']> {
+    try {
+      return walk.next()
+    } catch (error) {
+      throw diskError(error, { segment: segment.name, offset: walk.position.offset })
+    }
+  }
+
+  #damage(file: OpenFile, segment: Segment, at: Position): AteError {
+    const { lastSeq } = this.#problem(file, segment, at, { end: segment.endOffset, nextSeq: segment.nextSeq }).problem
+    return damaged({ segment: segment.name, offset: at.offset, firstSeq: at.nextSeq, lastSeq })
+  }
+
+  /** Synchronous: the index of a segment that was not read yet is made on the way. */
+  readPart(seq: number, offset: number, size: number): Uint8Array {
+    const place = this.#place(seq)
+    if (!place || offset < 0 || size < 0 || offset + size > place.length)
+      throw new AteError('NOT_FOUND', { seq, offset, size })
+    const { segment } = place
+    const bytes = new Uint8Array(size)
+    let read: number
+    try {
+      read = this.#handle(segment).read(bytes, place.offset + offset)
+    } catch (error) {
+      throw diskError(error, { segment: segment.name, offset: place.offset, seq })
+    }
+    if (read < size) throw damaged({ segment: segment.name, offset: place.offset, firstSeq: seq, lastSeq: seq })
+    return bytes
+  }
+
+  place(seq: number): { readonly segment: string; readonly offset: number } | undefined {
+    const place = this.#place(seq)
+    return place && { segment: place.segment.name, offset: place.offset }
+  }
+
+  #place(seq: number): { readonly segment: Segment; readonly offset: number; readonly length: number } | undefined {
+    const { index, segments } = this.#state
+    const firstSeq = segments[0]?.header.firstSeq ?? 0
+    if (!Number.isSafeInteger(seq) || seq < firstSeq || seq >= countOf(this.#state)) return undefined
+    const segment = this.#segmentOf(seq)
+    if (index.offset(seq) === 0) this.#indexUpTo(segment, seq)
+    return { segment, offset: index.offset(seq), length: index.length(seq) }
+  }
+
+  /** Walks on in a segment that was not read yet. Damage behind `seq` does not matter here. */
+  #indexUpTo(segment: Segment, seq: number): void {
+    const walk = new FrameWalk(this.#handle(segment), segment, segment.walked, this.#crc, segment.endOffset)
+    while (segment.walked.nextSeq <= seq) {
+      const frame = this.#next(walk, segment)
+      if (!frame) throw this.#damage(this.#handle(segment), segment, walk.position)
+      indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
+    }
+  }
+
+  #segmentOf(seq: number): Segment {
+    const { segments } = this.#state
+    let low = 0
+    let high = segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (segments[middle]!.nextSeq <= seq) low = middle + 1
+      else high = middle
+    }
+    const segment = segments[low]
+    if (!segment || seq < segment.header.firstSeq) throw new AteError('NOT_FOUND', { seq })
+    return segment
+  }
+
+  #open(segment: Segment): OpenFile {
+    try {
+      return this.#fs.open(segment.name, 'read')
+    } catch (error) {
+      throw diskError(error, { segment: segment.name })
+    }
+  }
+
+  #handle(segment: Segment): OpenFile {
+    const held = this.#handles.get(segment.name)
+    if (held) {
+      if (this.#handles.size > 1) {
+        this.#handles.delete(segment.name)
+        this.#handles.set(segment.name, held)
+      }
+      return held
+    }
+    if (this.#handles.size >= HANDLES_MAX) {
+      const [name, oldest] = this.#handles.entries().next().value!
+      oldest.close()
+      this.#handles.delete(name)
+    }
+    const opened = this.#open(segment)
+    this.#handles.set(segment.name, opened)
+    return opened
+  }
+
+  /** Problems of every byte up to the known end, from a fresh handle. */
+  async scrub(options: {
+    readonly pause: () => Promise<void>
+    readonly signal: AbortSignal | undefined
+    readonly onProgress: ((done: number, total: number) => void) | undefined
+  }): Promise<LogProblem[]> {
+    const problems = this.#scrubManifest()
+    const total = this.sizeBytes()
+    let done = 0
+    for (const segment of [...this.#state.segments]) {
+      const file = this.#open(segment)
+      try {
+        for (const step of this.#scrubSegment(file, segment)) {
+          throwIfAborted(options.signal)
+          if (typeof step !== 'number') problems.push(step)
+          else options.onProgress?.(done + step, total)
+          await options.pause()
+        }
+      } finally {
+        file.close()
+      }
+      done += segment.endOffset
+      options.onProgress?.(done, total)
+    }
+    return problems
+  }
+
+  #scrubManifest(): LogProblem[] {
+    const file = this.#fs.open(MANIFEST, 'read')
+    try {
+      const slots = readSlots(file, this.#crc)
+      return slots.flatMap((slot, index) =>
+        slot ? [] : [noRecord(MANIFEST, index * SLOT_BYTES, countOf(this.#state))],
+      )
+    } finally {
+      file.close()
+    }
+  }
+
+  /** Yields problems, and offsets as it goes on. */
+  *#scrubSegment(file: OpenFile, segment: Segment): Generator<LogProblem | number, void, undefined> {
+    const end = segment.endOffset
+    const nextSeq = segment.nextSeq
+    if (!this.#headerIsWhole(file, segment)) yield noRecord(segment.name, 0, segment.header.firstSeq)
+    const { firstSeq, writerEpoch } = segment.header
+    let from: Position | undefined = { offset: SEGMENT_HEADER_BYTES, nextSeq: firstSeq, writerEpoch }
+    while (from && from.offset < end) {
+      const walk = new FrameWalk(file, segment, from, this.#crc, end)
+      let reported = from.offset
+      for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
+        if (walk.position.offset - reported < WINDOW_BYTES) continue
+        reported = walk.position.offset
+        yield reported
+      }
+      if (walk.position.offset >= end) break
+      const found: { readonly problem: LogProblem; readonly next: Position | undefined } = this.#problem(
+        file,
+        segment,
+        walk.position,
+        { end, nextSeq },
+      )
+      yield found.problem
+      from = found.next
+    }
+  }
+
+  #headerIsWhole(file: OpenFile, segment: Segment): boolean {
+    const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
+    const expected = encodeSegmentHeader(segment.header, this.#crc)
+    return file.read(bytes, 0) === bytes.length && bytes.every((byte, i) => byte === expected[i])
+  }
+
+  /** What is lost at a bad frame, and the next frame whose header is whole. */
+  #problem(
+    file: OpenFile,
+    segment: Segment,
+    at: Position,
+    limit: { readonly end: number; readonly nextSeq: number },
+  ): { readonly problem: LogProblem; readonly next: Position | undefined } {
+    let next: Position | undefined
+    const visit = (header: FrameHeader, offset: number): 'on' | 'stop' => {
+      if (header.firstSeq < at.nextSeq) return 'on'
+      next = { offset, nextSeq: header.firstSeq, writerEpoch: header.writerEpoch }
+      return 'stop'
+    }
+    laterFrames(file, { segment, from: at.offset + 8, to: limit.end }, this.#crc, visit)
+    const lastSeq = (next ?? limit).nextSeq - 1
+    return {
+      problem: { code: 'DAMAGED', segment: segment.name, offset: at.offset, firstSeq: at.nextSeq, lastSeq },
+      next,
+    }
+  }
+
+  sizeBytes(): number {
+    let bytes = 0
+    for (const segment of this.#state.segments) bytes += segment.endOffset
+    return bytes
+  }
+
+  close(): void {
+    for (const handle of this.#handles.values()) handle.close()
+    this.#handles.clear()
+  }
+}
+
+/** A problem that touches no record: its last seq is before its first. */
+function noRecord(segment: string, offset: number, seq: number): LogProblem {
+  return { code: 'DAMAGED', segment, offset, firstSeq: seq, lastSeq: seq - 1 }
+}

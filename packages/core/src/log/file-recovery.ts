@@ -1,0 +1,295 @@
+/**
+ * What stands in a folder: segments checked, the tail walked, and a bad end judged.
+ *
+ * A bad frame is a torn tail only if nothing says that it was ever durable: not the manifest, not the durable mark of
+ * the frames before it or of any later one with this nonce. Otherwise it is damage, an error that names the place.
+ * Nothing is changed here: file-repair.ts cuts what is torn, under the lock.
+ */
+import { equalBytes } from '../base/bytes.ts'
+import { AteError } from '../base/errors.ts'
+import type { Crc32 } from './crc32.ts'
+import { damaged, errnoOf } from './file-errors.ts'
+import {
+  checkFrameBody,
+  decodeFrameHeader,
+  decodeSeal,
+  decodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  NO_HASH,
+  SEAL_BYTES,
+  SEGMENT_HEADER_BYTES,
+  type Seal,
+  type SegmentHeader,
+} from './file-frame.ts'
+import type { Manifest } from './file-manifest.ts'
+import {
+  FrameWalk,
+  indexFrame,
+  newSegment,
+  RecordIndex,
+  type Segment,
+  segmentName,
+  WINDOW_BYTES,
+} from './file-segment.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+
+const FRAME_MAGIC_BYTE = 0x41
+
+/** The log as far as it is known. */
+export interface LogState {
+  readonly segments: Segment[]
+  readonly index: RecordIndex
+  /** Hash of the newest record; zeros if there is none. */
+  lastHash: Uint8Array
+  /** Records that some mark on the disk says were durable. */
+  markedCount: number
+}
+
+/** What stands after the last good frame of the tail: nothing but zeros, or bytes that a crash left. */
+export interface TornTail {
+  readonly segment: Segment
+  readonly offset: number
+  /** End of the bytes that are not zero; equal to `offset` if all are. */
+  readonly end: number
+}
+
+export interface Damage {
+  readonly segment: string
+  readonly offset: number
+  readonly firstSeq: number
+  readonly lastSeq: number
+  readonly what: string
+}
+
+export interface Inspection {
+  readonly state: LogState
+  readonly torn: TornTail | undefined
+  /** Names of segments without any frame that a crash during rotation left behind. */
+  readonly leftovers: readonly string[]
+}
+
+export function countOf(state: LogState): number {
+  return state.segments.at(-1)?.nextSeq ?? 0
+}
+
+/**
+ * Reads what stands in the folder. Sealed segments are checked at both ends and walked when they are read; the tail is
+ * walked now.
+ * @throws AteError DAMAGED | UNSUPPORTED_FORMAT
+ */
+export function inspectLog(fs: FileSystem, manifest: Manifest, numbers: readonly number[], crc: Crc32): Inspection {
+  const state: LogState = {
+    segments: [],
+    index: new RecordIndex(),
+    lastHash: NO_HASH,
+    markedCount: manifest.durableCount,
+  }
+  const listed = manifest.firstSegment + manifest.segmentCount
+  const sorted = [...numbers].filter((number) => number >= manifest.firstSegment).sort((a, b) => a - b)
+  for (let number = manifest.firstSegment; number < listed; number++) {
+    if (!sorted.includes(number))
+      throw damaged({ segment: segmentName(number), offset: 0, what: 'the file is missing' })
+  }
+  const leftovers: string[] = []
+  for (const number of sorted) {
+    const isLast = number === sorted.at(-1)
+    if (number >= listed && isLeftover(fs, number)) leftovers.push(segmentName(number))
+    else addSegment(fs, state, { manifest, number, walk: isLast || number + 1 >= listed }, crc)
+  }
+  const torn = judgeTail(fs, state, manifest, crc)
+  return { state, torn, leftovers }
+}
+
+/** True if a crash came before the segment was listed: it can hold no frame, for the first one comes after that. */
+function isLeftover(fs: FileSystem, number: number): boolean {
+  const file = fs.open(segmentName(number), 'read')
+  try {
+    return file.size() <= SEGMENT_HEADER_BYTES
+  } finally {
+    file.close()
+  }
+}
+
+function readSegmentHeader(file: OpenFile, crc: Crc32): SegmentHeader | 'newer' | undefined {
+  const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
+  return decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)), crc)
+}
+
+/** Opens segment `number` for reading, checks that it follows what is known, and takes it in. */
+export function addSegment(
+  fs: FileSystem,
+  state: LogState,
+  segment: { readonly manifest: Manifest; readonly number: number; readonly walk: boolean },
+  crc: Crc32,
+): void {
+  const name = segmentName(segment.number)
+  const file = fs.open(name, 'read')
+  try {
+    const header = readSegmentHeader(file, crc)
+    const before = state.segments.at(-1)
+    if (header === 'newer') throw new AteError('UNSUPPORTED_FORMAT', { file: name })
+    const wrong = header ? misplaced(header, segment, state) : 'both copies of the header are bad'
+    if (wrong !== undefined || !header)
+      throw damaged({ segment: name, offset: 0, firstSeq: countOf(state), what: wrong ?? '' })
+    if (before && !before.sealed)
+      throw damaged({ segment: before.name, offset: before.endOffset, firstSeq: before.nextSeq, what: 'no seal' })
+    const added = newSegment(header)
+    state.segments.push(added)
+    state.markedCount = Math.max(state.markedCount, header.firstSeq)
+    if (segment.walk || !takeSeal(file, added, state, crc)) walkOn(file, state, crc)
+  } finally {
+    file.close()
+  }
+}
+
+function misplaced(
+  header: SegmentHeader,
+  segment: { readonly manifest: Manifest; readonly number: number },
+  state: LogState,
+): string | undefined {
+  if (header.number !== segment.number) return `the header is that of segment ${header.number}`
+  if (!equalBytes(header.label, segment.manifest.label)) return 'the segment belongs to another log'
+  if (state.segments.length === 0 && header.number === segment.manifest.firstSegment) return undefined
+  const before = state.segments.at(-1)
+  if (!before || before.header.number !== header.number - 1) return 'a segment before it is missing'
+  if (header.firstSeq !== before.nextSeq) return `it begins at ${header.firstSeq}`
+  if (!equalBytes(header.before, state.lastHash)) return 'it follows another record'
+  return undefined
+}
+
+/** Takes in a sealed segment by the seal at its end, without walking it; false if there is no whole seal. */
+function takeSeal(file: OpenFile, segment: Segment, state: LogState, crc: Crc32): boolean {
+  const size = file.size()
+  const bytes = new Uint8Array(SEAL_BYTES)
+  if (size < SEGMENT_HEADER_BYTES + SEAL_BYTES || file.read(bytes, size - SEAL_BYTES) < SEAL_BYTES) return false
+  const header = decodeFrameHeader(bytes, 0, segment.header.nonce, crc)
+  if (header?.kind !== 'seal' || !checkFrameBody(bytes, 0, header, crc)) return false
+  const seal = decodeSeal(bytes, 0)
+  if (!fits(seal, segment, header.firstSeq, size - SEAL_BYTES)) return false
+  segment.nextSeq = header.firstSeq
+  segment.endOffset = size
+  segment.sealed = true
+  state.lastHash = seal.hash
+  return true
+}
+
+function fits(seal: Seal, segment: Segment, nextSeq: number, offset: number): boolean {
+  return seal.offset === offset && segment.header.firstSeq + seal.records === nextSeq
+}
+
+/** Walks the last segment on from where it is known, up to the first frame that is not good. */
+export function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
+  const segment = state.segments.at(-1)!
+  if (segment.sealed) return
+  const walk = new FrameWalk(file, segment, segment.walked, crc)
+  if (segment.nextSeq === segment.header.firstSeq) state.lastHash = segment.header.before
+  for (let frame = walk.next(); frame; frame = walk.next()) {
+    const { header, at } = frame
+    if (header.kind === 'seal') {
+      const seal = decodeSeal(walk.window, at)
+      if (!fits(seal, segment, header.firstSeq, frame.offset) || !equalBytes(seal.hash, state.lastHash)) return
+    }
+    state.markedCount = Math.max(state.markedCount, header.durableCount)
+    indexFrame(segment, state.index, { ...frame, window: walk.window })
+    if (header.kind === 'seal') return
+    const offset = state.index.offset(segment.nextSeq - 1) - frame.offset + at
+    state.lastHash = walk.window.slice(offset - 32, offset)
+  }
+}
+
+/** Judges what follows the last good frame. @throws AteError DAMAGED if a mark says that more was durable. */
+export function judgeTail(fs: FileSystem, state: LogState, manifest: Manifest, crc: Crc32): TornTail | undefined {
+  const segment = state.segments.at(-1)
+  const count = countOf(state)
+  if (!segment) {
+    if (manifest.durableCount > 0)
+      throw damaged({ segment: segmentName(manifest.firstSegment), offset: 0, what: 'the file is missing' })
+    return undefined
+  }
+  const file = fs.open(segment.name, 'read')
+  try {
+    const rest = scanRest(file, segment, crc)
+    const marked = Math.max(state.markedCount, rest.markedCount)
+    if (marked > count) {
+      const lastSeq = rest.nextSeq === undefined ? marked - 1 : Math.max(rest.nextSeq - 1, count)
+      throw damaged({
+        segment: segment.name,
+        offset: segment.endOffset,
+        firstSeq: count,
+        lastSeq,
+        what: 'a durable record is not whole',
+      })
+    }
+    if (manifest.durableCount === count && count > 0 && !equalBytes(manifest.durableHash, state.lastHash)) {
+      throw damaged({
+        segment: segment.name,
+        offset: segment.endOffset,
+        firstSeq: count - 1,
+        lastSeq: count - 1,
+        what: 'another record stood here',
+      })
+    }
+    return rest.end > segment.endOffset || file.size() > segment.endOffset
+      ? { segment, offset: segment.endOffset, end: rest.end }
+      : undefined
+  } finally {
+    file.close()
+  }
+}
+
+/** Looks through the bytes behind the last good frame: where they stop being zeros, and what later headers say. */
+function scanRest(
+  file: OpenFile,
+  segment: Segment,
+  crc: Crc32,
+): { readonly end: number; readonly markedCount: number; readonly nextSeq: number | undefined } {
+  let markedCount = 0
+  let nextSeq: number | undefined
+  const end = laterFrames(file, { segment, from: segment.endOffset, to: file.size() }, crc, (header) => {
+    if (header.firstSeq < segment.nextSeq) return 'on'
+    markedCount = Math.max(markedCount, header.durableCount)
+    if (header.firstSeq > segment.nextSeq) nextSeq ??= header.firstSeq
+    return 'on'
+  })
+  return { end, markedCount, nextSeq }
+}
+
+/**
+ * Calls `visit` with every frame header of this segment in the bytes `from` to `to`, whole body or not, until it says
+ * 'stop'. Gives the end of the bytes looked at that are not zero.
+ */
+export function laterFrames(
+  file: OpenFile,
+  range: { readonly segment: Segment; readonly from: number; readonly to: number },
+  crc: Crc32,
+  visit: (header: FrameHeader, offset: number) => 'on' | 'stop',
+): number {
+  const { segment, from, to } = range
+  const window = new Uint8Array(Math.min(WINDOW_BYTES, Math.max(0, to - from)))
+  let end = from
+  // Windows overlap by a header, so that none is missed where two meet.
+  for (let offset = from; offset < to; offset += window.length - FRAME_HEADER_BYTES) {
+    const bytes = window.subarray(0, file.read(window.subarray(0, to - offset), offset))
+    let last = bytes.length - 1
+    while (last >= 0 && bytes[last] === 0) last--
+    if (last >= 0) end = Math.max(end, offset + last + 1)
+    for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length && at <= last; at += 8) {
+      if (bytes[at] !== FRAME_MAGIC_BYTE) continue
+      const header = decodeFrameHeader(bytes, at, segment.header.nonce, crc)
+      if (header && visit(header, offset + at) === 'stop') return end
+    }
+    if (offset + bytes.length >= to || bytes.length <= FRAME_HEADER_BYTES) break
+  }
+  return end
+}
+
+/** Names in the folder, or undefined if there is no folder. */
+export function listFolder(fs: FileSystem): readonly string[] | undefined {
+  try {
+    return fs.list('')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,365 @@
+/**
+ * The one writer of a file log: a batch is one frame, one write and at most one sync.
+ *
+ * Order that matters: a frame is acknowledged at `disk` only after a sync that began after its write; a new segment is
+ * listed in the manifest only when its file and its name are durable, and takes frames only after that; a sync is
+ * never tried twice, for the second one succeeds without the bytes (fsyncgate).
+ */
+
+import type { Clock, Randomness } from '../base/environment.ts'
+import { randomBytes } from '../base/environment.ts'
+import { AteError, assert } from '../base/errors.ts'
+import { RECORD_HEADER_BYTES } from './batch.ts'
+import type { Crc32 } from './crc32.ts'
+import type { AppendOptions, LogRecord } from './engine.ts'
+import { diskError, errnoOf } from './file-errors.ts'
+import {
+  encodeFrame,
+  encodeSeal,
+  encodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  frameBytes,
+  SEAL_BYTES,
+} from './file-frame.ts'
+import { encodeSlot, type Manifest, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
+import { countOf, type LogState } from './file-recovery.ts'
+import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
+
+/** Frames up to this size are built in one buffer that is kept. */
+const BUFFER_BYTES = 2 * 1024 * 1024
+/** Below this, in ms, a sync on the spot is cheaper than a thread hop (0.29 against 0.35 to 0.40 ms measured). */
+const FAST_SYNC_MS = 1
+
+export interface WriterOptions {
+  readonly fs: FileSystem
+  readonly random: Randomness
+  readonly clock: Clock
+  readonly crc: Crc32
+  readonly segmentBytes: number
+  readonly zeroFillBytes: number
+}
+
+interface Tail {
+  readonly segment: Segment
+  readonly file: OpenFile
+  /** Size of the file, zeros ahead included. */
+  allocated: number
+}
+
+export class FileWriter {
+  readonly #options: WriterOptions
+  readonly #state: LogState
+  readonly #manifestFile: OpenFile
+  #manifest: Manifest
+  label: Uint8Array
+  #tail: Tail | undefined
+  /** Records whose sync has returned. */
+  #durableCount: number
+  #durableHash: Uint8Array
+  #syncMs = Number.POSITIVE_INFINITY
+  #buffer = new Uint8Array(4096)
+  #zeros = new Uint8Array(0)
+  #failure: unknown
+  #busy: Promise<void> = Promise.resolve()
+  #isBusy = false
+
+  /** After recovery: everything that `state` holds is durable. `tailFile` is the last segment if it takes frames. */
+  constructor(
+    options: WriterOptions,
+    state: LogState,
+    opened: { readonly manifest: Manifest; readonly manifestFile: OpenFile; readonly tailFile: OpenFile | undefined },
+  ) {
+    this.#options = options
+    this.#state = state
+    this.#manifest = opened.manifest
+    this.#manifestFile = opened.manifestFile
+    this.label = opened.manifest.label
+    this.#durableCount = countOf(state)
+    this.#durableHash = state.lastHash
+    const segment = state.segments.at(-1)
+    if (opened.tailFile && segment) this.#tail = { segment, file: opened.tailFile, allocated: opened.tailFile.size() }
+  }
+
+  /** @throws AteError WRITER_POISONED after any sync that failed. */
+  check(): void {
+    if (this.#failure === undefined) return
+    throw new AteError('WRITER_POISONED', { errno: errnoOf(this.#failure) }, { cause: this.#failure })
+  }
+
+  /** For others who sync in this folder: their failure stops the writer too. */
+  poison(error: unknown): AteError {
+    this.#failure ??= error
+    return new AteError('WRITER_POISONED', { errno: errnoOf(error) }, { cause: error })
+  }
+
+  async append(batch: readonly LogRecord[], recordBytes: number, options: AppendOptions): Promise<'os' | 'disk'> {
+    this.check()
+    assert(!this.#isBusy, 'append while another append runs')
+    this.#isBusy = true
+    let done = (): void => {}
+    this.#busy = new Promise((resolve) => {
+      done = resolve
+    })
+    try {
+      if (batch.length > 0) {
+        const segment = await this.#room(frameBytes(recordBytes))
+        this.#write(segment, batch, recordBytes)
+      }
+      if (options.durability === 'disk' && this.#durableCount < countOf(this.#state)) await this.#sync(options.load)
+      return this.#durableCount === countOf(this.#state) ? 'disk' : 'os'
+    } finally {
+      this.#isBusy = false
+      done()
+    }
+  }
+
+  /** The tail with room for a frame: the one there is, or a new one. */
+  async #room(size: number): Promise<Tail> {
+    const tail = this.#tail
+    if (tail) {
+      const isEmpty = tail.segment.nextSeq === tail.segment.header.firstSeq
+      if (isEmpty || tail.segment.endOffset + size + SEAL_BYTES <= this.#options.segmentBytes) return tail
+      await this.#seal(tail)
+    }
+    return this.#startSegment()
+  }
+
+  #write(tail: Tail, batch: readonly LogRecord[], recordBytes: number): void {
+    const { segment, file } = tail
+    const size = frameBytes(recordBytes)
+    const frame = this.#frameBuffer(size)
+    const mark = {
+      durableCount: this.#durableCount,
+      writerEpoch: this.#manifest.writerEpoch,
+      nonce: segment.header.nonce,
+    }
+    const header = encodeFrame(frame, batch, recordBytes, mark, this.#options.crc)
+    const offset = segment.endOffset
+    this.#writeAt(tail, frame, offset)
+    let at = offset + FRAME_HEADER_BYTES
+    for (const record of batch) {
+      at += RECORD_HEADER_BYTES
+      this.#state.index.set(record.seq, at, record.bytes.length)
+      at += record.bytes.length
+    }
+    advance(segment, header, offset, offset + size)
+    this.#state.lastHash = batch.at(-1)!.hash.slice()
+    assert(file.size() >= segment.endOffset, 'the file is as long as what was written')
+  }
+
+  #frameBuffer(size: number): Uint8Array {
+    if (size > BUFFER_BYTES) return new Uint8Array(size)
+    if (size > this.#buffer.length) this.#buffer = new Uint8Array(Math.min(BUFFER_BYTES, 2 * size))
+    return this.#buffer.subarray(0, size)
+  }
+
+  /**
+   * Writes a frame, with zeros behind it if it would grow the file: a sync of bytes within the file is faster than one
+   * that grows it (0.13 against 0.22 ms), which pays for small frames only. After an error the file is as before.
+   */
+  #writeAt(tail: Tail, frame: Uint8Array, offset: number): void {
+    const end = offset + frame.length
+    const fill = this.#fillFor(tail, end, frame.length)
+    try {
+      const written = tail.file.write(fill.length > 0 ? [frame, fill] : [frame], offset)
+      if (written < frame.length) writeWhole(tail.file, [frame.subarray(written)], offset + written)
+      tail.allocated = Math.max(tail.allocated, end, offset + written)
+    } catch (error) {
+      this.#undo(tail, offset)
+      throw diskError(error, { segment: tail.segment.name, offset, bytes: frame.length })
+    }
+  }
+
+  #fillFor(tail: Tail, end: number, size: number): Uint8Array {
+    const { zeroFillBytes, segmentBytes } = this.#options
+    if (end <= tail.allocated || size * 4 > zeroFillBytes) return new Uint8Array(0)
+    const fill = Math.min(zeroFillBytes, segmentBytes - end)
+    if (fill <= 0) return new Uint8Array(0)
+    if (this.#zeros.length < fill) this.#zeros = new Uint8Array(zeroFillBytes)
+    return this.#zeros.subarray(0, fill)
+  }
+
+  /** Back to the last good offset, so that appending may go on when there is space. */
+  #undo(tail: Tail, offset: number): void {
+    try {
+      tail.file.truncate(offset)
+      tail.allocated = offset
+    } catch (error) {
+      throw this.poison(error)
+    }
+  }
+
+  async #sync(load: 'alone' | 'group'): Promise<void> {
+    const count = countOf(this.#state)
+    const hash = this.#state.lastHash
+    const file = this.#tail?.file
+    assert(file, 'what is not durable is in the tail')
+    const { clock } = this.#options
+    const begun = clock.monotonic()
+    try {
+      if (load === 'alone' && this.#syncMs < FAST_SYNC_MS) file.syncNow()
+      else await file.sync()
+    } catch (error) {
+      throw this.poison(error)
+    }
+    const took = clock.monotonic() - begun
+    this.#syncMs = Number.isFinite(this.#syncMs) ? 0.7 * this.#syncMs + 0.3 * took : took
+    this.#durableCount = count
+    this.#durableHash = hash
+  }
+
+  /** Ends the tail: the seal, nothing behind it, and a sync, so that only the newest segment can be torn. */
+  async #seal(tail: Tail): Promise<void> {
+    this.#fence()
+    const { segment, file } = tail
+    const offset = segment.endOffset
+    const records = segment.nextSeq - segment.header.firstSeq
+    const mark = {
+      durableCount: this.#durableCount,
+      writerEpoch: this.#manifest.writerEpoch,
+      nonce: segment.header.nonce,
+    }
+    const seal = encodeSeal({ records, offset, hash: this.#state.lastHash }, segment.nextSeq, mark, this.#options.crc)
+    try {
+      writeWhole(file, [seal], offset)
+    } catch (error) {
+      this.#undo(tail, offset)
+      throw diskError(error, { segment: segment.name, offset, bytes: seal.length })
+    }
+    try {
+      file.truncate(offset + SEAL_BYTES)
+      await file.sync()
+    } catch (error) {
+      throw this.poison(error)
+    }
+    this.#durableCount = segment.nextSeq
+    this.#durableHash = this.#state.lastHash
+    segment.endOffset = offset + SEAL_BYTES
+    segment.walked = { ...segment.walked, offset: segment.endOffset }
+    segment.sealed = true
+    this.#tail = undefined
+    file.close()
+  }
+
+  /** File, then its name, then the manifest, each durable before the next. */
+  async #startSegment(): Promise<Tail> {
+    this.#fence()
+    const { fs, random, crc } = this.#options
+    const number = this.#manifest.firstSegment + this.#state.segments.length
+    const header = {
+      number,
+      firstSeq: countOf(this.#state),
+      label: this.label,
+      nonce: randomBytes(random, 16),
+      writerEpoch: this.#manifest.writerEpoch,
+      before: this.#state.lastHash,
+    }
+    const name = segmentName(number)
+    const bytes = encodeSegmentHeader(header, crc)
+    const file = this.#createSegment(name, bytes)
+    try {
+      await file.sync()
+      fs.syncFolder('')
+    } catch (error) {
+      file.close()
+      throw this.poison(error)
+    }
+    try {
+      this.#writeManifest({ segmentCount: this.#state.segments.length + 1 })
+    } catch (error) {
+      file.close()
+      throw error
+    }
+    const segment = newSegment(header)
+    this.#state.segments.push(segment)
+    this.#tail = { segment, file, allocated: bytes.length }
+    return this.#tail
+  }
+
+  /** What an earlier try left under this name holds no frame: it is not in the manifest. */
+  #createSegment(name: string, header: Uint8Array): OpenFile {
+    const { fs } = this.#options
+    removeIfThere(fs, name)
+    let file: OpenFile | undefined
+    try {
+      file = fs.open(name, 'create')
+      writeWhole(file, [header], 0)
+      return file
+    } catch (error) {
+      file?.close()
+      removeIfThere(fs, name)
+      throw diskError(error, { segment: name })
+    }
+  }
+
+  /** A writer that another one took over from must not touch the folder any more. @throws AteError WRITER_FENCED */
+  #fence(): void {
+    let seen: Manifest
+    try {
+      seen = readManifest(this.#manifestFile, this.#options.crc)
+    } catch (error) {
+      throw diskError(error, { file: 'MANIFEST' })
+    }
+    if (seen.writerEpoch <= this.#manifest.writerEpoch) return
+    throw new AteError('WRITER_FENCED', { writerEpoch: this.#manifest.writerEpoch, seen: seen.writerEpoch })
+  }
+
+  /** Into the other slot, so that a write that tears leaves the one that counts. */
+  #writeManifest(change: { readonly segmentCount: number }): void {
+    this.#fence()
+    const next: Manifest = {
+      ...this.#manifest,
+      ...change,
+      generation: this.#manifest.generation + 1,
+      label: this.label,
+      durableCount: this.#durableCount,
+      durableHash: this.#durableHash,
+    }
+    try {
+      writeWhole(this.#manifestFile, [encodeSlot(next, this.#options.crc)], (next.generation % 2) * SLOT_BYTES)
+    } catch (error) {
+      throw diskError(error, { file: 'MANIFEST' })
+    }
+    try {
+      this.#manifestFile.syncNow()
+    } catch (error) {
+      throw this.poison(error)
+    }
+    this.#manifest = next
+  }
+
+  /**
+   * After the append that runs: syncs, takes the zeros off, and writes down what is durable, so that damage to the
+   * last frame is known as damage. Handles are closed whatever happens.
+   */
+  async close(): Promise<void> {
+    await this.#busy
+    try {
+      if (this.#failure !== undefined) return
+      await this.#finish()
+    } finally {
+      this.#tail?.file.close()
+      this.#manifestFile.close()
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const tail = this.#tail
+    const count = countOf(this.#state)
+    if (tail && (tail.allocated > tail.segment.endOffset || this.#durableCount < count)) {
+      this.#fence()
+      if (tail.allocated > tail.segment.endOffset) this.#undo(tail, tail.segment.endOffset)
+      await this.#sync('group')
+    }
+    if (this.#manifest.durableCount < count) this.#writeManifest({ segmentCount: this.#manifest.segmentCount })
+  }
+}
+
+function removeIfThere(fs: FileSystem, name: string): void {
+  try {
+    fs.remove(name)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw diskError(error, { file: name })
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * One writer a folder, by a lock that ends with its process, without an add-on.
+ *
+ * - Linux: an abstract socket named by the folder's device and inode (atomic in one network namespace), and a socket
+ *   LOCK in the folder, which a process in another namespace (a container) can ask whether somebody lives.
+ * - macOS and BSD: the file LOCK opened with O_EXLOCK.
+ * - Windows: a named pipe by the folder's file id.
+ *
+ * Between machines (a network disk) it does not hold; there the writer epoch in the manifest fences the older one.
+ */
+import { createHash } from 'node:crypto'
+import { closeSync, constants, openSync, statSync, unlinkSync } from 'node:fs'
+import { connect, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import type { FileLock } from '../log/file-system.ts'
+
+const LOCK = 'LOCK'
+const O_NONBLOCK = 0x4
+const O_EXLOCK = 0x20
+/** A socket that nobody serves refuses at once; this bounds a peer that hangs. */
+const CONNECT_MS = 1000
+
+/** Undefined if another holds it, this process included. Errors with an errno: the folder cannot be written. */
+export async function lockFolder(folder: string): Promise<FileLock | undefined> {
+  switch (process.platform) {
+    case 'linux':
+    case 'android':
+      return lockLinux(folder)
+    case 'win32':
+      return lockPipe(`\\\\.\\pipe\\ate-${folderName(folder)}`)
+    default:
+      return lockFile(folder)
+  }
+}
+
+/** The same for every path that leads to the folder. */
+function folderName(folder: string): string {
+  const { dev, ino } = statSync(folder, { bigint: true })
+  return createHash('sha256').update(`ate-lock ${dev} ${ino}`).digest('hex')
+}
+
+async function lockPipe(name: string): Promise<FileLock | undefined> {
+  const server = await listen(name)
+  return server && { release: () => stop(server) }
+}
+
+async function lockLinux(folder: string): Promise<FileLock | undefined> {
+  const abstract = await listen(`\0ate-${folderName(folder)}`)
+  if (!abstract) return undefined
+  // The address of a socket is at most 107 bytes: a path through the open folder is always short enough.
+  let fd: number | undefined
+  try {
+    fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+    const named = await listenInFolder(folder, `/proc/self/fd/${fd}/${LOCK}`)
+    if (named !== 'held') return lockOf(abstract, named, fd)
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd)
+    await stop(abstract)
+    throw error
+  }
+  closeSync(fd)
+  await stop(abstract)
+  return undefined
+}
+
+function lockOf(abstract: Server, named: Server | undefined, fd: number): FileLock {
+  let released: Promise<void> | undefined
+  const release = async (): Promise<void> => {
+    // The socket in the folder goes first: while it is taken away nobody else can hold the lock.
+    if (named) await stop(named)
+    closeSync(fd)
+    await stop(abstract)
+  }
+  return {
+    release() {
+      released ??= release()
+      return released
+    },
+  }
+}
+
+/** The socket in the folder, 'held' if a process answers there, undefined on a disk that has no sockets. */
+async function listenInFolder(folder: string, address: string): Promise<Server | 'held' | undefined> {
+  if (await answers(address)) return 'held'
+  try {
+    unlinkSync(join(folder, LOCK))
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+  try {
+    return (await listen(address)) ?? 'held'
+  } catch (error) {
+    if (['ENOTSUP', 'EOPNOTSUPP', 'EPERM', 'EINVAL', 'ENOENT'].includes(codeOf(error))) return undefined
+    throw error
+  }
+}
+
+function answers(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(address)
+    const end = (isAlive: boolean): void => {
+      socket.destroy()
+      resolve(isAlive)
+    }
+    socket.setTimeout(CONNECT_MS, () => end(true))
+    socket.once('connect', () => end(true))
+    socket.once('error', (error) => end(!['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(codeOf(error))))
+  })
+}
+
+/** Undefined if the address is taken. The server answers nothing and does not hold the process. */
+function listen(address: string): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy())
+    server.once('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    // exclusive: a cluster worker would otherwise share the socket of its siblings.
+    server.listen({ path: address, exclusive: true }, () => {
+      server.unref()
+      resolve(server)
+    })
+  })
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+  })
+}
+
+function lockFile(folder: string): FileLock | undefined {
+  let fd: number
+  try {
+    fd = openSync(join(folder, LOCK), constants.O_RDWR | constants.O_CREAT | O_NONBLOCK | O_EXLOCK, 0o600)
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN' || codeOf(error) === 'EWOULDBLOCK') return undefined
+    throw error
+  }
+  let isHeld = true
+  return {
+    async release() {
+      if (isHeld) closeSync(fd)
+      isHeld = false
+    },
+  }
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown }).code)
+}

@@ -1,0 +1,454 @@
+/**
+ * A simulated disk: what a program sees (volatile) and what would be left after a power cut (durable).
+ *
+ * A power cut decides for each 512-byte sector that was written and not synced whether it landed, was lost or tore,
+ * and for sectors that the file grew by also zeros or stale garbage; for the size whether it grew; and for each name
+ * that was not synced with its folder whether it is there. Everything is drawn from one seed. Faults are set by the
+ * index of the operation. The model is stricter than ext4 where POSIX promises less.
+ */
+import type { FileLock, FileSystem, OpenFile } from '../log/file-system.ts'
+import { type SeededRandom, seededRandom } from './random.ts'
+
+const SECTOR_BYTES = 512
+
+/** Operation indexes count from 1 and count only what changes something (not reads, lists, closes). */
+export interface SimFaults {
+  /** The power goes after operation N: it is done, every later one fails until crash(). */
+  cutAfter?: number
+  /** The Nth sync of a file or folder (from 1) fails with EIO; pages that it should have written are dropped, marked clean. */
+  failSync?: number
+  /** The Nth read (from 1) fails with EIO. */
+  failRead?: number
+  /** The Nth write (from 1) fails with `code` after `written` bytes of it were taken. */
+  failWrite?: { readonly at: number; readonly code: string; readonly written: number }
+  /** The Nth truncate fails with EIO. */
+  failTruncate?: number
+  /** Bytes of all files together; over it, a write takes what fits, or fails with ENOSPC if nothing does. */
+  spaceBytes?: number
+  /** One write in so many is short. */
+  shortWrites?: number
+  /** Every change fails with this errno (EROFS, EACCES). */
+  refuse?: string
+}
+
+interface Inode {
+  /** What programs see; `size` bytes count. */
+  bytes: Uint8Array
+  size: number
+  durable: Uint8Array
+  /** Sectors written since the last sync. */
+  readonly dirty: Set<number>
+  /** The smallest size since the last sync: what is beyond it may be old or new. */
+  sizeMin: number
+}
+
+type Entry = Inode | 'folder'
+interface NameChange {
+  readonly folder: string
+  readonly changes: readonly (readonly [path: string, entry: Entry | undefined])[]
+}
+
+function errno(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code })
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/')
+  return slash < 0 ? '' : path.slice(0, slash)
+}
+
+export class SimFileSystem implements FileSystem {
+  faults: SimFaults = {}
+  /** Operations, syncs, reads, writes and truncates so far. */
+  readonly counts = { operations: 0, syncs: 0, reads: 0, writes: 0, truncates: 0 }
+  /** Durable bytes of files that were removed: what a disk may still hold. */
+  readonly removed: Uint8Array[] = []
+  readonly random: SeededRandom
+  #names = new Map<string, Entry>()
+  #durableNames = new Map<string, Entry>()
+  #pendingNames: NameChange[] = []
+  #hasPower = true
+  /** Handles and locks of processes that ended are of an older life. */
+  #life = 0
+  #holder: number | undefined
+
+  constructor(seed: number, options: { readonly folder?: 'exists' | 'missing' } = {}) {
+    this.random = seededRandom(seed)
+    if (options.folder === 'missing') return
+    this.#names.set('', 'folder')
+    this.#durableNames.set('', 'folder')
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create'): OpenFile {
+    this.#running()
+    if (this.faults.refuse && mode !== 'read') throw errno(this.faults.refuse, path)
+    const entry = this.#names.get(path)
+    if (mode === 'create') {
+      if (entry) throw errno('EEXIST', path)
+      this.#mustBeFolder(parentOf(path))
+      const inode: Inode = {
+        bytes: new Uint8Array(0),
+        size: 0,
+        durable: new Uint8Array(0),
+        dirty: new Set(),
+        sizeMin: 0,
+      }
+      this.#change(parentOf(path), [[path, inode]])
+      return this.#handle(inode, path)
+    }
+    if (!entry) throw errno('ENOENT', path)
+    if (entry === 'folder') throw errno('EISDIR', path)
+    return this.#handle(entry, path)
+  }
+
+  list(path: string): readonly string[] {
+    this.#running()
+    this.#mustBeFolder(path)
+    const prefix = path === '' ? '' : `${path}/`
+    const names: string[] = []
+    for (const name of this.#names.keys()) {
+      if (name !== '' && name.startsWith(prefix) && parentOf(name) === path) names.push(name.slice(prefix.length))
+    }
+    return names
+  }
+
+  makeFolder(path: string): void {
+    this.#running()
+    if (this.faults.refuse) throw errno(this.faults.refuse, path)
+    if (this.#names.has(path)) throw errno('EEXIST', path)
+    if (path === '') {
+      this.#names.set('', 'folder')
+      this.#durableNames.set('', 'folder')
+      this.#done()
+      return
+    }
+    this.#mustBeFolder(parentOf(path))
+    this.#change(parentOf(path), [[path, 'folder']])
+  }
+
+  rename(from: string, to: string): void {
+    this.#running()
+    if (this.faults.refuse) throw errno(this.faults.refuse, from)
+    const entry = this.#names.get(from)
+    if (!entry) throw errno('ENOENT', from)
+    this.#retire(this.#names.get(to))
+    this.#change(parentOf(to), [
+      [from, undefined],
+      [to, entry],
+    ])
+  }
+
+  remove(path: string): void {
+    this.#running()
+    if (this.faults.refuse) throw errno(this.faults.refuse, path)
+    const entry = this.#names.get(path)
+    if (!entry) throw errno('ENOENT', path)
+    this.#retire(entry)
+    this.#change(parentOf(path), [[path, undefined]])
+  }
+
+  syncFolder(path: string): void {
+    this.#running()
+    this.#mustBeFolder(path)
+    if (this.#syncFails()) {
+      this.#pendingNames = this.#pendingNames.filter((change) => change.folder !== path)
+      throw errno('EIO', `sync of folder ${path}`)
+    }
+    for (const change of this.#pendingNames) if (change.folder === path) this.#land(change)
+    this.#pendingNames = this.#pendingNames.filter((change) => change.folder !== path)
+    this.#done()
+  }
+
+  async lock(): Promise<FileLock | undefined> {
+    this.#running()
+    if (this.faults.refuse) throw errno(this.faults.refuse, 'lock')
+    this.#mustBeFolder('')
+    if (this.#holder === this.#life) return undefined
+    const life = this.#life
+    this.#holder = life
+    return {
+      release: async () => {
+        if (this.#holder === life) this.#holder = undefined
+      },
+    }
+  }
+
+  /** The power goes and comes back: unsynced state is decided, handles and locks are dead, faults are gone. */
+  crash(): void {
+    const left = new Set<Inode>()
+    for (const change of this.#pendingNames) if (!this.random.oneIn(2)) this.#land(change)
+    // What stands in a folder that did not land is gone with it.
+    for (const path of [...this.#durableNames.keys()]) {
+      if (path !== '' && this.#durableNames.get(parentOf(path)) !== 'folder') this.#durableNames.delete(path)
+    }
+    for (const entry of this.#durableNames.values()) if (entry !== 'folder') left.add(entry)
+    for (const inode of left) this.#decide(inode)
+    this.#names = new Map(this.#durableNames)
+    this.#pendingNames = []
+    this.kill()
+    this.#hasPower = true
+    this.faults = {}
+  }
+
+  /** The process dies: its handles and its lock with it; what it wrote is still in the page cache. */
+  kill(): void {
+    this.#life++
+  }
+
+  get isCut(): boolean {
+    return !this.#hasPower
+  }
+
+  /** The bytes of a file as a program sees them. */
+  peek(path: string): Uint8Array {
+    return this.#inode(path).bytes.slice(0, this.#inode(path).size)
+  }
+
+  /** Changes a file behind everybody's back, on the disk and in the cache. */
+  poke(path: string, change: (bytes: Uint8Array) => Uint8Array): void {
+    const inode = this.#inode(path)
+    inode.bytes = change(inode.bytes.slice(0, inode.size))
+    inode.size = inode.bytes.length
+    inode.durable = inode.bytes.slice()
+    inode.dirty.clear()
+    inode.sizeMin = inode.size
+  }
+
+  /** A durable copy under another name, in this or another disk. */
+  copyTo(target: SimFileSystem, from: string, to: string): void {
+    const bytes = this.peek(from)
+    const inode: Inode = { bytes, size: bytes.length, durable: bytes.slice(), dirty: new Set(), sizeMin: bytes.length }
+    target.#names.set(to, inode)
+    target.#durableNames.set(to, inode)
+  }
+
+  /** Takes a file away, durably. */
+  drop(path: string): void {
+    this.#names.delete(path)
+    this.#durableNames.delete(path)
+  }
+
+  /** Paths of all files. */
+  files(): readonly string[] {
+    return [...this.#names].filter(([, entry]) => entry !== 'folder').map(([path]) => path)
+  }
+
+  /** What is durable now, for a search of bytes that should be destroyed: files, and files removed. */
+  durableBytes(): readonly Uint8Array[] {
+    const files = [...this.#durableNames.values()].filter((entry) => entry !== 'folder')
+    return [...files.map((inode) => inode.durable), ...this.removed]
+  }
+
+  #inode(path: string): Inode {
+    const entry = this.#names.get(path)
+    if (!entry || entry === 'folder') throw errno('ENOENT', path)
+    return entry
+  }
+
+  #running(): void {
+    if (!this.#hasPower) throw errno('EIO', 'the power is off')
+  }
+
+  #mustBeFolder(path: string): void {
+    if (this.#names.get(path) !== 'folder') throw errno('ENOENT', path === '' ? 'the folder' : path)
+  }
+
+  /** Counts an operation that changed something; the power may go after it. */
+  #done(): void {
+    this.counts.operations++
+    if (this.counts.operations === this.faults.cutAfter) this.#hasPower = false
+  }
+
+  #change(folder: string, changes: NameChange['changes']): void {
+    for (const [path, entry] of changes) {
+      if (entry) this.#names.set(path, entry)
+      else this.#names.delete(path)
+    }
+    this.#pendingNames.push({ folder, changes })
+    this.#done()
+  }
+
+  #land(change: NameChange): void {
+    for (const [path, entry] of change.changes) {
+      if (entry) this.#durableNames.set(path, entry)
+      else this.#durableNames.delete(path)
+    }
+  }
+
+  #retire(entry: Entry | undefined): void {
+    if (entry && entry !== 'folder') this.removed.push(entry.durable)
+  }
+
+  #syncFails(): boolean {
+    this.counts.syncs++
+    return this.counts.syncs === this.faults.failSync
+  }
+
+  #handle(inode: Inode, path: string): OpenFile {
+    const life = this.#life
+    let isOpen = true
+    const check = (): void => {
+      this.#running()
+      if (!isOpen || life !== this.#life) throw errno('EBADF', path)
+    }
+    return {
+      size: () => {
+        check()
+        return inode.size
+      },
+      read: (target, at) => {
+        check()
+        this.counts.reads++
+        if (this.counts.reads === this.faults.failRead) throw errno('EIO', `read of ${path}`)
+        const part = inode.bytes.subarray(at, Math.min(inode.size, at + target.length))
+        target.set(part)
+        return part.length
+      },
+      write: (parts, at) => {
+        check()
+        return this.#write(inode, path, parts, at)
+      },
+      truncate: (size) => {
+        check()
+        if (this.faults.refuse) throw errno(this.faults.refuse, path)
+        this.counts.truncates++
+        if (this.counts.truncates === this.faults.failTruncate) throw errno('EIO', `truncate of ${path}`)
+        this.#resize(inode, size)
+        this.#done()
+      },
+      syncNow: () => {
+        check()
+        this.#sync(inode, path)
+      },
+      sync: async () => {
+        check()
+        await Promise.resolve()
+        this.#running()
+        this.#sync(inode, path)
+      },
+      close: () => {
+        isOpen = false
+      },
+    }
+  }
+
+  #write(inode: Inode, path: string, parts: readonly Uint8Array[], at: number): number {
+    if (this.faults.refuse) throw errno(this.faults.refuse, path)
+    this.counts.writes++
+    let size = 0
+    for (const part of parts) size += part.length
+    const { failWrite, shortWrites } = this.faults
+    if (failWrite && this.counts.writes === failWrite.at) {
+      if (failWrite.written === 0) throw errno(failWrite.code, path)
+      size = Math.min(size, failWrite.written)
+    }
+    if (shortWrites && size > 1 && this.random.oneIn(shortWrites)) size = 1 + this.random.below(size - 1)
+    size = this.#fitting(inode, at, size, path)
+    this.#put(inode, parts, at, size)
+    this.#done()
+    return size
+  }
+
+  #fitting(inode: Inode, at: number, size: number, path: string): number {
+    if (this.faults.spaceBytes === undefined) return size
+    let used = 0
+    for (const entry of this.#names.values()) if (entry !== 'folder') used += entry.size
+    const fits = Math.max(0, this.faults.spaceBytes - used) + Math.max(0, inode.size - at)
+    if (fits <= 0 && size > 0) throw errno('ENOSPC', path)
+    return Math.min(size, fits)
+  }
+
+  #put(inode: Inode, parts: readonly Uint8Array[], at: number, size: number): void {
+    if (at + size > inode.size) this.#resize(inode, at + size)
+    let to = at
+    for (const part of parts) {
+      const taken = part.subarray(0, Math.max(0, at + size - to))
+      inode.bytes.set(taken, to)
+      to += taken.length
+    }
+    for (let s = Math.floor(at / SECTOR_BYTES); s * SECTOR_BYTES < at + size; s++) inode.dirty.add(s)
+  }
+
+  #resize(inode: Inode, size: number): void {
+    if (size > inode.bytes.length) {
+      const grown = new Uint8Array(Math.max(size, 2 * inode.bytes.length))
+      grown.set(inode.bytes.subarray(0, inode.size))
+      inode.bytes = grown
+    }
+    if (size < inode.size) inode.bytes.fill(0, size, inode.size)
+    inode.size = size
+    inode.sizeMin = Math.min(inode.sizeMin, size)
+  }
+
+  #sync(inode: Inode, path: string): void {
+    const fails = this.#syncFails()
+    if (fails) {
+      inode.dirty.clear()
+      throw errno('EIO', `sync of ${path}`)
+    }
+    this.#landSynced(inode)
+    this.#done()
+  }
+
+  /** Dirty sectors and the size land; a sector whose pages an earlier failed sync dropped stays as the disk has it. */
+  #landSynced(inode: Inode): void {
+    const next = new Uint8Array(inode.size)
+    next.set(inode.durable.subarray(0, Math.min(inode.durable.length, inode.size, Math.max(inode.sizeMin, 0))))
+    for (const sector of inode.dirty) {
+      const from = sector * SECTOR_BYTES
+      if (from < inode.size) next.set(inode.bytes.subarray(from, Math.min(inode.size, from + SECTOR_BYTES)), from)
+    }
+    inode.durable = next
+    inode.dirty.clear()
+    inode.sizeMin = inode.size
+  }
+
+  /** What a power cut leaves of a file. */
+  #decide(inode: Inode): void {
+    const { random } = this
+    const old = inode.durable
+    const size = this.#sizeAfter(inode)
+    const next = new Uint8Array(size)
+    next.set(old.subarray(0, Math.min(old.length, size)))
+    for (let from = 0; from < size; from += SECTOR_BYTES) {
+      const end = Math.min(size, from + SECTOR_BYTES)
+      const fresh = inode.bytes.subarray(from, Math.min(end, inode.size))
+      const isGrown = from >= Math.min(old.length, inode.sizeMin)
+      if (inode.dirty.has(from / SECTOR_BYTES)) this.#sector(next, from, end, fresh, isGrown)
+      else if (isGrown && random.oneIn(8)) this.#garbage(next, from, end)
+    }
+    inode.bytes = next
+    inode.size = size
+    inode.durable = next.slice()
+    inode.dirty.clear()
+    inode.sizeMin = size
+  }
+
+  #sizeAfter(inode: Inode): number {
+    const old = inode.durable.length
+    if (inode.size === old) return this.random.oneIn(2) ? old : Math.max(inode.sizeMin, 0)
+    const [low, high] = old < inode.size ? [old, inode.size] : [inode.size, old]
+    const draw = this.random.below(3)
+    return draw === 0 ? low : draw === 1 ? high : low + this.random.below(high - low + 1)
+  }
+
+  #sector(next: Uint8Array, from: number, end: number, fresh: Uint8Array, isGrown: boolean): void {
+    const draw = this.random.below(isGrown ? 5 : 3)
+    if (draw === 0) return
+    if (draw === 1) next.set(fresh, from)
+    else if (draw === 2) next.set(fresh.subarray(0, this.random.below(fresh.length + 1)), from)
+    else if (draw === 3) next.fill(0, from, end)
+    else this.#garbage(next, from, end)
+  }
+
+  /** Bytes of some other file, or noise. */
+  #garbage(next: Uint8Array, from: number, end: number): void {
+    const others = [
+      ...this.removed,
+      ...[...this.#names.values()].filter((entry) => entry !== 'folder').map((inode) => inode.bytes),
+    ]
+    const other = others[this.random.below(others.length + 1)]
+    if (!other || other.length <= from) this.random.fill(next.subarray(from, end))
+    else next.set(other.subarray(from, Math.min(other.length, end)), from)
+  }
+}
