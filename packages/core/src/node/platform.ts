@@ -1,0 +1,42 @@
+/** The platform that is Node. Each part is made when it is first asked for; importing this does nothing. */
+import * as zlib from 'node:zlib'
+import type { Environment } from '../base/environment.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { type Crc32, crc32 } from '../log/crc32.ts'
+import type { FileSystem } from '../log/file-system.ts'
+import type { Platform } from '../session/platform.ts'
+import type { StateStore } from '../session/state-store.ts'
+import { nodeProvider } from './crypto-node.ts'
+import { nodeEnvironment } from './environment.ts'
+import { nodeFileSystem } from './file-system.ts'
+import { nodeSecretFiles } from './secret-files.ts'
+import { nodeState } from './state.ts'
+
+let environment: Environment | undefined
+let state: StateStore | undefined
+
+export const platform: Platform = {
+  name: 'node',
+  files: nodeSecretFiles,
+  get crypto(): CryptoProvider {
+    return nodeProvider()
+  },
+  get environment(): Environment {
+    environment ??= nodeEnvironment()
+    return environment
+  },
+  get state(): StateStore {
+    state ??= nodeState()
+    return state
+  },
+  get crc32(): Crc32 {
+    // In zlib since Node 20.15; the package allows no older one, but other runtimes have less.
+    return (zlib as { crc32?: Crc32 }).crc32 ?? crc32
+  },
+  variable(name: string): string | undefined {
+    return process.env[name] || undefined
+  },
+  async openFolder(path: string): Promise<FileSystem> {
+    return nodeFileSystem(path)
+  },
+}

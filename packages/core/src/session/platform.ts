@@ -1,0 +1,31 @@
+/**
+ * What a platform gives to the rows above it, as one object behind the private import `#platform`: node/platform.ts or
+ * browser/platform.ts. Making it has no effect; each part is made when it is first asked for. Only the few functions
+ * that users call without arguments read it, and each takes another one in tests.
+ */
+import type { Environment } from '../base/environment.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import type { Crc32 } from '../log/crc32.ts'
+import type { FileSystem } from '../log/file-system.ts'
+import type { StateStore } from './state-store.ts'
+
+export interface Platform {
+  readonly name: 'node' | 'browser'
+  readonly crypto: CryptoProvider
+  readonly environment: Environment
+  readonly state: StateStore
+  readonly files: SecretFiles
+  readonly crc32: Crc32
+  /** An environment variable; undefined if it is not set or empty. */
+  variable(name: string): string | undefined
+  /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
+  openFolder(path: string): Promise<FileSystem>
+}
+
+/** Small files of secrets at paths that the user names. */
+export interface SecretFiles {
+  /** Undefined if there is none. `mode` are the permission bits, undefined where files have none. */
+  read(path: string): Promise<{ readonly text: string; readonly mode: number | undefined } | undefined>
+  /** A new file of mode 0600, whole and durable, or false if one is there. */
+  create(path: string, text: string): Promise<boolean>
+}
