@@ -35,6 +35,16 @@ async function check(name, body) {
   counts[ok ? 'passed' : 'failed']++
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}${answer.note ? `: ${answer.note}` : ''} (${secondsSince(begin)})`)
   if (!ok) console.log(`${answer.problem.trimEnd().replace(/^/gm, '       ')}`)
+  return ok
+}
+
+/**
+ * A check of what the build made: what an earlier build left does not count.
+ * @param {string} name
+ * @param {() => Promise<Answer>} body
+ */
+function checkBuilt(name, body) {
+  return check(name, built ? body : async () => ({ problem: 'not checked, because the build failed' }))
 }
 
 /**
@@ -65,19 +75,19 @@ await check('types of scripts', () => tool('@typescript/native/bin/tsc', ['-p', 
 await check('types of workspaces', () =>
   tool('turbo/bin/turbo', ['run', 'typecheck', '--continue', '--output-logs=errors-only']),
 )
-await check('build', () =>
+const built = await check('build', () =>
   tool('turbo/bin/turbo', ['run', 'build', '--filter=./packages/*', '--output-logs=errors-only']),
 )
 for (const { manifest, path } of packages) {
-  await check(`publint ${manifest.name}`, () => tool('publint/src/cli.js', ['--strict', path]))
+  await checkBuilt(`publint ${manifest.name}`, () => tool('publint/src/cli.js', ['--strict', path]))
 }
 for (const { manifest, path } of packages.filter((entry) => entry.manifest.exports)) {
   const args = ['--pack', '.', '--profile', 'esm-only', '--no-emoji', '--no-color']
-  await check(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
+  await checkBuilt(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
 }
-for (const entry of packages) await check(`contents of ${entry.manifest.name}`, () => tarballContents(entry))
-await check('types without Node and without skipLibCheck', consumerTypes)
-await check('@ate/core bundles for browsers', browserBundle)
+for (const entry of packages) await checkBuilt(`contents of ${entry.manifest.name}`, () => tarballContents(entry))
+await checkBuilt('types without Node and without skipLibCheck', consumerTypes)
+await checkBuilt('@ate/core bundles for browsers', browserBundle)
 await check('knip: unused files, exports, dependencies', () =>
   tool('knip/bin/knip.js', ['--no-progress', '--no-config-hints']),
 )

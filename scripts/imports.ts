@@ -20,8 +20,8 @@ const ROWS: readonly (readonly string[])[] = [
 ]
 /** May import every row; who imports them is the entry points and, through `#platform`, PLATFORM_USERS. */
 const PLATFORMS: readonly string[] = ['node', 'browser']
-/** Rows that may reach the platform's face: what opens a chain, and what opens sockets. */
-const PLATFORM_USERS: readonly string[] = ['data', 'mesh']
+/** Rows that may reach the platform's face, to offer its defaults: who acts, what opens a chain, what opens sockets. */
+const PLATFORM_USERS: readonly string[] = ['session', 'data', 'mesh']
 const TESTING = 'testing'
 
 const DOM_GLOBALS: ReadonlySet<string> = new Set(
@@ -46,13 +46,14 @@ export function violations(file: string, text: string): string[] {
     found.push(`${file}:${line + 1} ${what}`)
   }
   if (!file.includes('/')) checkEntryPoint(source, say)
+  const locals = declaredNames(source)
   const visit = (node: ts.Node): void => {
     const specifier = specifierOf(node)
     if (specifier !== undefined) {
       const problem = importProblem(file, specifier)
       if (problem !== undefined) say(node, problem)
     }
-    const problem = globalProblem(file, node)
+    const problem = globalProblem(file, node, locals)
     if (problem !== undefined) say(node, problem)
     ts.forEachChild(node, visit)
   }
@@ -100,7 +101,7 @@ function importProblem(file: string, specifier: string): string | undefined {
   return toRow < fromRow ? undefined : `imports ${target}: ${to}/ is not below ${from}/`
 }
 
-function globalProblem(file: string, node: ts.Node): string | undefined {
+function globalProblem(file: string, node: ts.Node, locals: ReadonlySet<string>): string | undefined {
   const from = folderOf(file)
   if (ts.isPropertyAccessExpression(node)) {
     const name = `${node.expression.getText()}.${node.name.text}`.replace('globalThis.', '')
@@ -109,12 +110,25 @@ function globalProblem(file: string, node: ts.Node): string | undefined {
     const global = node.expression.getText() === 'globalThis' ? node.name.text : ''
     return DOM_GLOBALS.has(global) && from !== 'browser' ? `uses ${global}, which only browser/ may` : undefined
   }
-  if (!ts.isIdentifier(node) || !isFreeName(node)) return undefined
+  if (!ts.isIdentifier(node) || locals.has(node.text) || !isFreeName(node)) return undefined
   if (node.text === 'Buffer' && from !== 'node') return 'uses Buffer, which only node/ may'
   return DOM_GLOBALS.has(node.text) && from !== 'browser' ? `uses ${node.text}, which only browser/ may` : undefined
 }
 
-/** True for a name that is looked up: no property, no declaration, no key. A local of the same name is taken for it. */
+/** Names that a file declares: a `window` of bytes is no DOM. One that it uses as a global besides is not noticed. */
+function declaredNames(source: ts.SourceFile): ReadonlySet<string> {
+  const names = new Set<string>()
+  const visit = (node: ts.Node): void => {
+    const declares = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node)
+    if ((declares || ts.isFunctionDeclaration(node)) && node.name && ts.isIdentifier(node.name))
+      names.add(node.name.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return names
+}
+
+/** True for a name that is looked up: no property, no declaration, no key. */
 function isFreeName(node: ts.Identifier): boolean {
   const { parent } = node
   if (ts.isPropertyAccessExpression(parent)) return parent.expression === node

@@ -59,6 +59,7 @@ describe('the rule itself', () => {
     ],
     ['index.ts', `export { a } from './data/open.ts'\nexport type { B } from './base/errors.ts'`],
     ['testing.ts', `export { a } from './testing/sim.ts'`],
+    ['log/reader.ts', `function read(window: Uint8Array): number { const { location } = at(window); return location }`],
     ['event/head.ts', `const head = { document: 1, window: 2 }\nhead.window\nclass A { location = 3 }`],
   ])('lets %s be: %s', (file, text) => {
     expect(violations(file, text)).toEqual([])
