@@ -1,11 +1,11 @@
 /** The platform that is Node. Each part is made when it is first asked for; importing this does nothing. */
-import * as zlib from 'node:zlib'
 import type { Environment } from '../base/environment.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type Crc32, crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
+import { nativeCrc32 } from './crc32.ts'
 import { nodeProvider } from './crypto-node.ts'
 import { nodeEnvironment } from './environment.ts'
 import { nodeFileSystem } from './file-system.ts'
@@ -30,8 +30,7 @@ export const platform: Platform = {
     return state
   },
   get crc32(): Crc32 {
-    // In zlib since Node 20.15; the package allows no older one, but other runtimes have less.
-    return (zlib as { crc32?: Crc32 }).crc32 ?? crc32
+    return nativeCrc32 ?? crc32
   },
   variable(name: string): string | undefined {
     return process.env[name] || undefined

@@ -5,13 +5,14 @@ import type { Environment, Randomness } from '../../src/base/environment.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { toBase32 } from '../../src/base/ids.ts'
 import { nobleProvider } from '../../src/crypto/noble.ts'
-import type { Argon2Parameters } from '../../src/crypto/provider.ts'
+import type { Argon2Parameters, CryptoProvider } from '../../src/crypto/provider.ts'
 import { crc32 } from '../../src/log/crc32.ts'
 import type { IdentityMakers } from '../../src/session/identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import type { Platform } from '../../src/session/platform.ts'
+import type { StateStore } from '../../src/session/state-store.ts'
 
-export const crypto = nobleProvider
+export const crypto: CryptoProvider = nobleProvider
 
 /** Argon2id that takes a millisecond. */
 export const quick: Argon2Parameters = { memoryKiB: 32, passes: 1, lanes: 2 }
@@ -44,7 +45,7 @@ export type TestPlatform = Platform & {
 }
 
 /** A platform in memory, with files that a test can see and change. */
-export function memoryPlatform(seed = 1, state = memoryState()): TestPlatform {
+export function memoryPlatform(seed = 1, state: StateStore = memoryState()): TestPlatform {
   const disk = new Map<string, MemoryFile>()
   const variables = new Map<string, string>()
   const environment: Environment = {
