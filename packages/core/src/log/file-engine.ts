@@ -6,7 +6,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import type { Clock, Randomness } from '../base/environment.ts'
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { SEGMENT_BYTES } from '../base/limits.ts'
 import { checkBatch, checkLabel } from './batch.ts'
 import { type Crc32, crc32 } from './crc32.ts'
@@ -34,6 +34,7 @@ import { FileWriter } from './file-writer.ts'
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
 export const ZERO_FILL_BYTES: number = 256 * 1024
+const LOOKS_MAX = 3
 const CHUNK_BYTES = 8 * 1024 * 1024
 /** What may stand in a folder before there is a chain: a lock, a creation that a crash ended, a mounted volume's own. */
 const HARMLESS: readonly string[] = ['LOCK', MANIFEST_NEW, 'lost+found', '.DS_Store']
@@ -64,9 +65,20 @@ export interface FileLogOptions {
  */
 export async function openFileLog(options: FileLogOptions): Promise<LogEngine> {
   try {
-    return options.readOnly ? openReader(options) : await openWriter(options)
+    return options.readOnly ? patiently(() => openReader(options)) : await openWriter(options)
   } catch (error) {
     throw diskError(error, { step: 'open' })
+  }
+}
+
+/** A reader beside a writer may meet a frame or a slot while it is being written: it looks again before it judges. */
+function patiently<T>(look: () => T): T {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return look()
+    } catch (error) {
+      if (attempt === LOOKS_MAX || !isAteError(error) || error.code !== 'DAMAGED') throw error
+    }
   }
 }
 
@@ -263,7 +275,7 @@ class FileLog implements LogEngine {
     this.#check('read')
     if (!this.readOnly) return this.head()
     try {
-      this.#readOn()
+      patiently(() => this.#readOn())
     } catch (error) {
       throw diskError(error, { step: 'refresh' })
     }

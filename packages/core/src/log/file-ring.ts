@@ -18,7 +18,7 @@ import type { KeyRing, LogProblem } from './engine.ts'
 import { damaged, diskError, errnoOf } from './file-errors.ts'
 import { getU32, putU32 } from './file-frame.ts'
 import { writeWhole } from './file-manifest.ts'
-import { makeSyncedFolder, openEmpty } from './file-repair.ts'
+import { makeSyncedFolder } from './file-repair.ts'
 import type { FileSystem } from './file-system.ts'
 
 export const RING = 'ring'
@@ -70,13 +70,8 @@ export function fileRing(host: RingHost): KeyRing {
         if (!isMade) makeSyncedFolder(fs, RING)
         isMade = true
         finishPut(host, base)
-        const file = openEmpty(fs, `${base}.tmp`)
-        try {
-          writeWhole(file, [encodeKey(name, wrapped, crc)], 0)
-          synced(host, () => file.syncNow())
-        } finally {
-          file.close()
-        }
+        destroy(host, `${base}.tmp`)
+        writeTemporary(host, `${base}.tmp`, encodeKey(name, wrapped, crc))
         fs.rename(`${base}.tmp`, `${base}.next`)
         synced(host, () => fs.syncFolder(RING))
         finishPut(host, base)
@@ -158,6 +153,23 @@ function readWhole(fs: FileSystem, path: string): Uint8Array | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
+  }
+}
+
+/** If it does not fit on the disk, what was written is overwritten too: the same key may be put and destroyed later. */
+function writeTemporary(host: RingHost, path: string, bytes: Uint8Array): void {
+  const file = host.fs.open(path, 'create')
+  try {
+    writeWhole(file, [bytes], 0)
+  } catch (error) {
+    file.close()
+    destroy(host, path)
+    throw error
+  }
+  try {
+    synced(host, () => file.syncNow())
+  } finally {
+    file.close()
   }
 }
 

@@ -1,0 +1,175 @@
+/** Power cuts at every operation of short workloads, and at every operation of the recovery after them. */
+import { describe, expect, it } from 'vitest'
+import { Trial, type TrialOptions, untilFault } from './trial.ts'
+
+type Workload = readonly [name: string, run: (trial: Trial) => Promise<void>, options?: TrialOptions]
+
+const WORKLOADS: readonly Workload[] = [
+  [
+    'creation and the first record',
+    async (t) => {
+      await t.open()
+      await t.append([100])
+    },
+  ],
+  [
+    'three records, each synced',
+    async (t) => {
+      await t.open()
+      for (let i = 0; i < 3; i++) await t.append([200])
+    },
+  ],
+  [
+    'records that wait for a later sync',
+    async (t) => {
+      await t.open()
+      await t.append([300], 'os')
+      await t.append([700, 20], 'os')
+      await t.append([10])
+      await t.append([900], 'os')
+    },
+  ],
+  [
+    'without zeros ahead',
+    async (t) => {
+      await t.open()
+      await t.append([300], 'os')
+      await t.append([1000, 20])
+      await t.append([10])
+    },
+    { zeroFillBytes: 0 },
+  ],
+  [
+    'rotation',
+    async (t) => {
+      await t.open()
+      for (let i = 0; i < 4; i++) await t.append([400, 300])
+    },
+  ],
+  [
+    'a batch larger than a segment',
+    async (t) => {
+      await t.open()
+      await t.append([10])
+      await t.append([4000, 4000])
+      await t.append([10])
+    },
+  ],
+  [
+    'close and open again',
+    async (t) => {
+      await t.open()
+      t.log!.setLabel(new Uint8Array(32).fill(5))
+      await t.append([100])
+      await t.close()
+      await t.check('close')
+      await t.append([200])
+      await t.close()
+    },
+  ],
+  [
+    'a process that dies, and its successor',
+    async (t) => {
+      await t.open()
+      await t.append([100])
+      await t.append([700], 'os')
+      await t.kill()
+      await t.check('kill')
+      await t.append([200])
+      await t.kill()
+      await t.check('kill')
+    },
+  ],
+  [
+    'a torn tail that is put into quarantine',
+    async (t) => {
+      await t.open()
+      await t.append([100])
+      await t.kill()
+      t.fs.poke('seg-000000.ate', (bytes) => {
+        const torn = new Uint8Array(bytes.length + 700)
+        torn.set(bytes)
+        return torn.fill(0xee, 4400, 5900)
+      })
+      await t.check('kill')
+      await t.append([100])
+    },
+  ],
+  [
+    'keys that are put, replaced and erased',
+    async (t) => {
+      await t.open()
+      await t.put(1)
+      await t.put(2)
+      await t.append([100])
+      await t.put(1)
+      await t.erase(1)
+      await t.erase(2)
+      await t.put(2)
+    },
+  ],
+  [
+    'a full disk in between',
+    async (t) => {
+      await t.open()
+      await t.append([100])
+      t.fs.faults.failWrite = { at: t.fs.counts.writes + 1, code: 'ENOSPC', written: 200 }
+      t.fs.faults.spaceBytes = 8192 + 4096 + 400
+      expect(await t.append([300, 2000])).toBe(false)
+      delete t.fs.faults.spaceBytes
+      await t.append([300, 30])
+      await t.append([700])
+    },
+    { zeroFillBytes: 0 },
+  ],
+]
+
+async function runCut(workload: Workload, seed: number, cutAfter: number): Promise<Trial> {
+  const trial = new Trial(seed, workload[2])
+  trial.fs.faults.cutAfter = cutAfter
+  await untilFault(() => workload[1](trial))
+  return trial
+}
+
+async function operationsOf(workload: Workload): Promise<number> {
+  return (await runCut(workload, 1, Number.POSITIVE_INFINITY)).fs.counts.operations
+}
+
+describe('a power cut after each operation', () => {
+  for (const workload of WORKLOADS) {
+    it(workload[0], async () => {
+      const operations = await operationsOf(workload)
+      expect(operations).toBeGreaterThan(5)
+      for (let cut = 1; cut <= operations; cut++) {
+        for (let seed = 1; seed <= 12; seed++) {
+          const trial = await runCut(workload, seed, cut)
+          await trial.powerCutAndCheck().catch((error) => {
+            throw new Error(`operation ${cut} of ${operations}, seed ${seed}: ${error.message}`, { cause: error })
+          })
+        }
+      }
+    })
+  }
+})
+
+describe('a power cut after each operation of a recovery', () => {
+  for (const workload of WORKLOADS) {
+    it(workload[0], async () => {
+      const operations = await operationsOf(workload)
+      for (let cut = 2; cut <= operations; cut += 3) {
+        for (let again = 1, isOver = false; !isOver; again++) {
+          const trial = await runCut(workload, cut + again, cut)
+          trial.fs.crash()
+          await trial.log?.close().catch(() => undefined)
+          const before = trial.fs.counts.operations
+          trial.fs.faults.cutAfter = before + again
+          await untilFault(() => trial.open().then(() => undefined))
+          isOver = !trial.fs.isCut
+          await trial.powerCutAndCheck().catch((error) => {
+            throw new Error(`operation ${cut}, then ${again}: ${error.message}`, { cause: error })
+          })
+        }
+      }
+    })
+  }
+})
