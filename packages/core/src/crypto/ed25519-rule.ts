@@ -27,6 +27,7 @@ const L_BYTES: readonly number[] = Array.from({ length: 32 }, (_, i) => Number((
 export function ed25519Key(publicKey: Uint8Array): EdwardsPoint | undefined {
   if (publicKey.length !== ED25519_PUBLIC_BYTES) return undefined
   try {
+    // Strict parsing is quick; the 26 other spellings that name a point all name one that the next line refuses too.
     const point = Point.fromBytes(publicKey, false)
     // The identity is torsion free, so the two checks are both needed.
     return point.isSmallOrder() || !point.isTorsionFree() ? undefined : point

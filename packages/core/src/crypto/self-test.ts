@@ -84,6 +84,22 @@ export function selfTest(provider: CryptoProvider, algorithms: readonly Algorith
   }
 }
 
+/**
+ * Who does an algorithm: `native` if it works, `fallback` (tested as well) if it is missing or follows another rule.
+ * @throws AteError CRYPTO_SELF_TEST for a wrong answer of either: the machine is broken, and the other may be too.
+ */
+export function chooseProvider(
+  native: Partial<CryptoProvider> & { readonly name: string },
+  fallback: CryptoProvider,
+  algorithm: Algorithm,
+): 'native' | 'fallback' {
+  const result = testAlgorithm(native, algorithm)
+  if (result === 'works') return 'native'
+  if (result === 'wrong') throw new AteError('CRYPTO_SELF_TEST', { provider: native.name, algorithm, result })
+  selfTest(fallback, [algorithm])
+  return 'fallback'
+}
+
 const ABC = utf8('abc')
 const CONTEXT = utf8('self-test')
 const NO_CONTEXT = new Uint8Array(0)

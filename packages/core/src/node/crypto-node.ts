@@ -13,7 +13,7 @@
  */
 import * as nodeCrypto from 'node:crypto'
 import { concatBytes, wipe } from '../base/bytes.ts'
-import { AteError, assert } from '../base/errors.ts'
+import { assert } from '../base/errors.ts'
 import { ed25519Key, ed25519SignatureAllowed } from '../crypto/ed25519-rule.ts'
 import { counterBlock, nobleProvider } from '../crypto/noble.ts'
 import type {
@@ -26,7 +26,7 @@ import type {
   Verifier,
 } from '../crypto/provider.ts'
 import type { Algorithm } from '../crypto/self-test.ts'
-import { ALGORITHMS, selfTest, testAlgorithm } from '../crypto/self-test.ts'
+import { ALGORITHMS, chooseProvider } from '../crypto/self-test.ts'
 import * as sizes from '../crypto/sizes.ts'
 import { hkdfSha256, hmacSha256, latin1Bytes } from './hash-node.ts'
 
@@ -142,14 +142,11 @@ function build(): CryptoProvider {
   }
 }
 
-/** Native if it works, noble if it is missing or follows another rule. A wrong answer means a broken machine: an error. */
+/** Tested once a process. */
 function choose(algorithm: Algorithm): CryptoProvider {
   const known = chosen.get(algorithm)
   if (known) return known
-  const result = testAlgorithm(native, algorithm)
-  if (result === 'wrong') throw new AteError('CRYPTO_SELF_TEST', { provider: native.name, algorithm, result })
-  const choice = result === 'works' ? native : nobleProvider
-  if (choice === nobleProvider) selfTest(nobleProvider, [algorithm])
+  const choice = chooseProvider(native, nobleProvider, algorithm) === 'native' ? native : nobleProvider
   chosen.set(algorithm, choice)
   return choice
 }

@@ -23,7 +23,8 @@ export function nodeEnvironment(): Environment {
   }
 }
 
-function pooledRandomness(draw: (bytes: Uint8Array) => void): Randomness {
+/** `draw` fills what it is given with fresh bytes: the pool, or a large request. */
+export function pooledRandomness(draw: (bytes: Uint8Array) => void): Randomness {
   const pool = new Uint8Array(POOL_BYTES)
   let used = POOL_BYTES
   return {

@@ -78,6 +78,11 @@ describe('a frontier', () => {
     const unsafe = saved.slice()
     unsafe[0] = 0xff
     expect(TreeFrontier.restore(crypto, unsafe)).toBe(undefined)
+    const tooLarge = new Uint8Array(40) // 2^53 leaves: one peak
+    tooLarge[1] = 0x20
+    expect(TreeFrontier.restore(crypto, tooLarge)).toBe(undefined)
+    tooLarge[1] = 0x10 // 2^52
+    expect(TreeFrontier.restore(crypto, tooLarge)?.size).toBe(2 ** 52)
   })
 
   it('keeps copies, and takes hashes only', () => {
@@ -114,6 +119,11 @@ describe('inclusion', () => {
     })
   })
 
+  it('is refused for a path longer than the tree is high, even to a root made for it', () => {
+    const root = crypto.sha256(concatBytes(Uint8Array.of(1), hashes[1]!, hashes[0]!))
+    expect(verifyInclusion(crypto, { leafHash: hashes[0]!, index: 0, size: 1, root, path: [hashes[1]!] })).toBe(false)
+  })
+
   it('is refused for hashes of another length', () => {
     const claim = { leafHash: hashes[0]!, index: 0, size: 2, root: roots[2]!, path: [hashes[1]!] }
     expect(verifyInclusion(crypto, claim)).toBe(true)
@@ -143,6 +153,30 @@ describe('consistency', () => {
       if (path.length > 0) wrong.push({ ...claim, path: path.slice(0, -1) }, { ...claim, path: path.slice(1) })
       for (const one of wrong) expect(verifyConsistency(crypto, one)).toBe(false)
     })
+  })
+
+  it('is refused for a path that is too long or too short, even to roots made for it', () => {
+    const node = (left: Uint8Array, right: Uint8Array) => crypto.sha256(concatBytes(Uint8Array.of(1), left, right))
+    const one = { size: 1, root: hashes[0]! }
+    const short = { from: one, to: { size: 3, root: roots[2]! }, path: [hashes[1]!] }
+    expect(verifyConsistency(crypto, short)).toBe(false)
+    // Three leaves from two: the path is one node. A second one goes onto both roots.
+    const extra = { size: 3, root: node(hashes[5]!, roots[3]!) }
+    const long = { from: { size: 2, root: roots[2]! }, to: extra, path: [hashes[2]!, hashes[5]!] }
+    expect(verifyConsistency(crypto, long)).toBe(false)
+    const third = {
+      from: { size: 3, root: node(hashes[5]!, roots[3]!) },
+      to: { size: 4, root: node(hashes[5]!, roots[4]!) },
+    }
+    const path = [...consistencyProof(crypto, hashes.slice(0, 4), 3), hashes[5]!]
+    expect(verifyConsistency(crypto, { ...third, path })).toBe(false)
+  })
+
+  it('is refused for hashes of another length', () => {
+    const both = concatBytes(roots[2]!, hashes[2]!)
+    const from = { size: 2, root: both.subarray(0, 31) }
+    const claim = { from, to: { size: 3, root: roots[3]! }, path: [both.subarray(31)] }
+    expect(verifyConsistency(crypto, claim)).toBe(false)
   })
 
   it('of nothing needs the root of nothing', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toHex, utf8 } from '../../src/base/bytes.ts'
+import { concatBytes, toHex, utf8 } from '../../src/base/bytes.ts'
 import { nobleProvider } from '../../src/crypto/noble.ts'
 import type { SealPlace } from '../../src/crypto/seal.ts'
 import {
@@ -51,6 +51,7 @@ describe.each(providers)('sealed blocks on $name', (crypto) => {
       { ...right, salt: flipped(block.salt) },
       { ...right, commitment: flipped(block.commitment) },
       { ...right, salt: block.salt.subarray(1) },
+      { ...right, salt: concatBytes(block.salt, new Uint8Array(1)) }, // the same HMAC key
       { ...right, commitment: block.commitment.subarray(0, 16) },
       { ...right, commitment: new Uint8Array(0) },
     ]
@@ -100,6 +101,18 @@ describe.each(providers)('sealed blocks on $name', (crypto) => {
     for (const other of others) expect(openBlockKey(crypto, { secret: other, info, ...sent })).toBe(undefined)
     expect(blockSecretFrom(crypto, reader, sent.encapsulated.subarray(1), info)).toBe(undefined)
     expect(sent.encapsulated.length).toBe(1120)
+  })
+
+  it('sealed to a public key are bound to the key and to the encapsulation, not to the shared secret alone', () => {
+    const reader = xWingSecret(crypto, new Uint8Array(32).fill(8))
+    const { encapsulated } = sealBlockTo(crypto, random, { publicKey: reader.publicKey, info, plaintext })!
+    const shared = reader.decapsulate(encapsulated)
+    const secretOf = (publicKey: Uint8Array, bytes: Uint8Array) =>
+      toHex(blockSecretFrom(crypto, { publicKey, decapsulate: () => shared.slice() }, bytes, info)!)
+    const right = toHex(blockSecretFrom(crypto, reader, encapsulated, info)!)
+    expect(secretOf(reader.publicKey, encapsulated)).toBe(right)
+    expect(secretOf(flipped(reader.publicKey), encapsulated)).not.toBe(right)
+    expect(secretOf(reader.publicKey, flipped(encapsulated))).not.toBe(right)
   })
 
   it('cannot be sealed to an invalid public key', () => {

@@ -10,6 +10,7 @@ import type { Algorithm } from '../../src/crypto/self-test.ts'
 import {
   ALGORITHM_METHODS,
   ALGORITHMS,
+  chooseProvider,
   selfTest,
   testAlgorithm,
   testAlgorithmLater,
@@ -89,6 +90,15 @@ it('throws CRYPTO_SELF_TEST with the algorithm, and no secret', () => {
     expect(isAteError(error) && error.code).toBe('CRYPTO_SELF_TEST')
     expect(isAteError(error) && error.facts).toEqual({ provider: 'broken', algorithm: 'sha256', result: 'wrong' })
   }
+})
+
+it('chooses native if it works, the fallback if it is missing, and neither if an answer is wrong', () => {
+  const native: CryptoProvider = { ...nobleProvider, name: 'native' }
+  const wrong: CryptoProvider = { ...native, sha256: (data) => flip(nobleProvider.sha256(data)) }
+  expect(chooseProvider(native, wrong, 'sha256')).toBe('native')
+  expect(chooseProvider({ name: 'empty' }, nobleProvider, 'sha256')).toBe('fallback')
+  expect(() => chooseProvider(wrong, nobleProvider, 'sha256')).toThrow('CRYPTO_SELF_TEST')
+  expect(() => chooseProvider({ name: 'empty' }, wrong, 'sha256')).toThrow('CRYPTO_SELF_TEST')
 })
 
 it('a WebCrypto that answers wrongly is refused, and one without algorithms gives none', async () => {

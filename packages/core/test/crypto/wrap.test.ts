@@ -51,6 +51,17 @@ describe.each(providers)('wraps for a public key on $name', (crypto) => {
     }
   })
 
+  it('are bound to the key and to the encapsulation, not to the shared secret alone', () => {
+    const shared = mine.decapsulate(wrapped.subarray(0, 1120))
+    const open = (publicKey: Uint8Array, bytes: Uint8Array) =>
+      hex(unwrapSecret(crypto, { publicKey, decapsulate: () => shared.slice() }, { info, wrapped: bytes, size: 32 }))
+    const altered = wrapped.slice()
+    altered[5]! ^= 1
+    expect(open(mine.publicKey, wrapped)).toBe(toHex(secret))
+    expect(open(theirs.publicKey, wrapped)).toBe(undefined)
+    expect(open(mine.publicKey, altered)).toBe(undefined)
+  })
+
   it('cannot be made for an invalid public key', () => {
     expect(wrapSecret(crypto, random, { publicKey: new Uint8Array(1216).fill(255), info, secret })).toBe(undefined)
     expect(wrapSecret(crypto, random, { publicKey: new Uint8Array(3), info, secret })).toBe(undefined)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { randomBytes } from '../../src/base/environment.ts'
 import { browserEnvironment } from '../../src/browser/environment.ts'
-import { nodeEnvironment } from '../../src/node/environment.ts'
+import { nodeEnvironment, pooledRandomness } from '../../src/node/environment.ts'
 
 it.each([
   ['node', nodeEnvironment()],
@@ -31,6 +31,19 @@ it('clocks and timers run, and a timer can be cancelled', async () => {
   })
   expect(clock.monotonic()).toBeGreaterThan(before)
   expect(ran).toEqual([])
+})
+
+it('the pool gives each byte once, and forgets it', () => {
+  const drawn: Uint8Array[] = []
+  let next = 0
+  const random = pooledRandomness((bytes) => {
+    drawn.push(bytes)
+    for (let i = 0; i < bytes.length; i++) bytes[i] = 1 + (next++ % 255)
+  })
+  const given = Array.from({ length: 40 }, () => [...randomBytes(random, 16)]).flat()
+  expect(given).toEqual(given.map((_, i) => 1 + (i % 255)))
+  expect([...drawn[0]!.subarray(0, 640)]).toEqual(new Array(640).fill(0))
+  expect(drawn[0]![640]).not.toBe(0)
 })
 
 it('a timer does not hold the process', () => {
