@@ -15,7 +15,7 @@ const SECTOR_BYTES = 512
 export interface SimFaults {
   /** The power goes after operation N: it is done, every later one fails until crash(). */
   cutAfter?: number
-  /** The Nth sync of a file or folder (from 1) fails with EIO; pages that it should have written are dropped, marked clean. */
+  /** The Nth sync of a file or folder (from 1) fails with EIO; pages of a file are dropped and marked clean. */
   failSync?: number
   /** The Nth read (from 1) fails with EIO. */
   failRead?: number
@@ -150,10 +150,8 @@ export class SimFileSystem implements FileSystem {
   syncFolder(path: string): void {
     this.#running()
     this.#mustBeFolder(path)
-    if (this.#syncFails()) {
-      this.#pendingNames = this.#pendingNames.filter((change) => change.folder !== path)
-      throw errno('EIO', `sync of folder ${path}`)
-    }
+    // Names stay pending: a later sync that succeeds writes the folder whole.
+    if (this.#syncFails()) throw errno('EIO', `sync of folder ${path}`)
     for (const change of this.#pendingNames) if (change.folder === path) this.#land(change)
     this.#pendingNames = this.#pendingNames.filter((change) => change.folder !== path)
     this.#done()
@@ -268,8 +266,12 @@ export class SimFileSystem implements FileSystem {
     this.#done()
   }
 
+  /** There are no hard links: a name that lands takes the file from any other name, whichever changes were lost before. */
   #land(change: NameChange): void {
     for (const [path, entry] of change.changes) {
+      if (entry && entry !== 'folder') {
+        for (const [other, held] of this.#durableNames) if (held === entry) this.#durableNames.delete(other)
+      }
       if (entry) this.#durableNames.set(path, entry)
       else this.#durableNames.delete(path)
     }
