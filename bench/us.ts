@@ -8,7 +8,7 @@ import type { Engine, Store } from './engine.ts'
  */
 interface Core {
   openChain(at: string, options: { as: unknown }): Promise<Chain>
-  openIdentity(file: string): Promise<unknown>
+  openIdentity(file: string, options: { create: boolean }): Promise<unknown>
   defineType<Value>(name: string): Type<Value>
 }
 interface Type<Value> {
@@ -44,9 +44,11 @@ export const engine: Engine = {
 }
 
 async function openStore(folder: string): Promise<Store> {
+  // What this machine remembers of chains goes where the data goes, not into the user's own state folder.
+  process.env['ATE_HOME'] = join(folder, 'home')
   const core = await loadCore()
   const Thing = core.defineType<Value>('thing')
-  const as = await core.openIdentity(join(folder, 'identity'))
+  const as = await core.openIdentity(join(folder, 'identity'), { create: true })
   const openAgain = () => core.openChain(`file:${join(folder, 'chain')}`, { as })
   let chain = await openAgain()
   const handles: Handle[] = []
