@@ -74,7 +74,6 @@ export function codeOf(error: unknown): string | undefined {
 
 /** False if `path` is there. A link takes the name only if it is free, with the content already complete. */
 function createFile(path: string, bytes: Uint8Array): boolean {
-  if (fs.existsSync(path)) return false
   const beside = writeBeside(path, bytes)
   try {
     fs.linkSync(beside, path)

@@ -5,7 +5,6 @@
 import { platform as ownPlatform } from '#platform'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import { IDENTITY_TEXT_MAX } from '../base/limits.ts'
 import { type Identity, type IdentityMakers, newIdentity } from './identity.ts'
 import { identityText, type Passphrase, readIdentityText, type SealOptions } from './identity-text.ts'
 import type { Platform } from './platform.ts'
@@ -95,8 +94,6 @@ async function storedIdentity(options: SealOptions, platform: Platform): Promise
 async function readStored(options: SealOptions, platform: Platform): Promise<Identity | undefined> {
   const bytes = await platform.state.get(STATE_NAME)
   if (!bytes) return undefined
-  if (bytes.length > IDENTITY_TEXT_MAX)
-    throw new AteError('BAD_IDENTITY', { location: platform.state.location, bytes: bytes.length })
   let text: string
   try {
     text = fromUtf8(bytes)

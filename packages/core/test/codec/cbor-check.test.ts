@@ -111,6 +111,60 @@ describe('one encoding', () => {
     ])
   })
 
+  it('refuses each kind of text that is no UTF-8, at its border', () => {
+    const wrong = [
+      '80',
+      'bf',
+      'c080',
+      'c1bf',
+      'c2',
+      'c241',
+      'c2c0',
+      'e08080',
+      'e09fbf',
+      'e0a0',
+      'e0a041',
+      'eda080',
+      'edbfbf',
+      'edadbfedb080',
+    ]
+    wrong.push(
+      'f0808080',
+      'f08fbfbf',
+      'f09080',
+      'f0908041',
+      'f4908080',
+      'f5808080',
+      'f7bfbfbf',
+      'f888808080',
+      'fe',
+      'ff',
+      '41ff',
+      'efbb',
+    )
+    const right = [
+      '',
+      '00',
+      '7f',
+      'c280',
+      'dfbf',
+      'e0a080',
+      'ed9fbf',
+      'ee8080',
+      'efbfbf',
+      'f0908080',
+      'f48fbfbf',
+      'efbbbf',
+    ]
+    const textOf = (hex: string): Uint8Array => Uint8Array.from([0x60 + hex.length / 2, ...bytesOf(hex)])
+    for (const hex of wrong)
+      expect([hex, refusal(() => decodeValue(textOf(hex))).what]).toEqual([hex, 'text that is no UTF-8'])
+    for (const hex of right) expect([hex, refusal(() => decodeValue(textOf(hex))).code]).toEqual([hex, 'accepted'])
+    // A character that ends beyond its text may not borrow from what follows.
+    expect(refusal(() => decodeValue(bytesOf('82 61 c3 61 a9'))).what).toBe('text that is no UTF-8')
+    expect(refusal(() => decodeValue(bytesOf('82 62 41e2 62 82ac'))).what).toBe('text that is no UTF-8')
+  })
+
   it('agrees with a strict TextDecoder about every text', () => {
     const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     const strange = fc.array(

@@ -121,6 +121,26 @@ describe('an identity text', () => {
     }
   })
 
+  it('leaves no passphrase and no secret behind in memory that it knows of', async () => {
+    const held: Uint8Array[] = []
+    const watching = {
+      ...given,
+      crypto: {
+        ...crypto,
+        argon2id: (password: Uint8Array, salt: Uint8Array) => {
+          const secret = crypto.argon2id(password, salt, quick, 32)
+          held.push(password, secret)
+          return secret
+        },
+      },
+    }
+    const text = await identityText(watching, identity, { passphrase: 'correct horse', parameters: quick })
+    await readIdentityText(watching, text, 'correct horse')
+    expect(await codeOf(() => readIdentityText(watching, text, 'wrong'))).toBe('WRONG_PASSPHRASE')
+    expect(held).toHaveLength(6)
+    for (const bytes of held) expect(bytes.every((byte) => byte === 0)).toBe(true)
+  })
+
   it('is sealed with 64 MiB, three passes and four lanes unless told otherwise', async () => {
     const seen: unknown[] = []
     const watching = {

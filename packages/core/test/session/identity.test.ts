@@ -192,7 +192,7 @@ describe('secrets', () => {
         errors.push(error)
       }
     }
-    expect(errors.length).toBeGreaterThanOrEqual(4)
+    expect(errors).toHaveLength(5)
     for (const error of errors) {
       const shown = singleSpaced(
         inspect(error, { depth: 20, showHidden: true, maxArrayLength: null }) + JSON.stringify(error),

@@ -75,8 +75,9 @@ describe('known chains', () => {
     const slow = {
       ...state,
       get: async (name: string) => {
+        const bytes = await state.get(name)
         await new Promise((resume) => setTimeout(resume, 1))
-        return state.get(name)
+        return bytes
       },
     }
     await Promise.all(Array.from({ length: 12 }, (_, i) => addKnownChain(slow, `place ${i}`, id(i))))

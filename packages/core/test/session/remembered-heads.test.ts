@@ -32,6 +32,14 @@ describe('remembered heads', () => {
     expect(await state.list('heads/')).toHaveLength(1)
   })
 
+  it('write nothing for a head that is not news', async () => {
+    const state = memoryState()
+    await rememberHead(state, chain, head(5))
+    const shut = { ...state, put: async () => expect.fail('written'), remove: async () => expect.fail('removed') }
+    await rememberHead(shut, chain, head(4))
+    await rememberHead(shut, chain, head(5))
+  })
+
   it('refuse another record of the same number, and keep saying so', async () => {
     const state = memoryState()
     await rememberHead(state, chain, head(5))
@@ -71,7 +79,9 @@ describe('remembered heads', () => {
             for (const seq of seqs) {
               await rememberHead(scheduled, chain, head(seq))
               // What was remembered is not below what this process wrote, at any moment.
-              expect((await rememberedHead(scheduled, chain))!.seq).toBeGreaterThanOrEqual(seq)
+              const known = (await rememberedHead(scheduled, chain))!
+              expect(known.seq).toBeGreaterThanOrEqual(seq)
+              expect(known).toEqual(head(known.seq))
             }
           }
           const both = Promise.all([run(first), run(second)])
