@@ -2,7 +2,7 @@
  * Reading a file log: whole frames in order with their CRC checked each time, parts of records by the index, and the
  * scrub, which looks at every byte again and goes on after a problem.
  */
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { RECORD_HEADER_BYTES } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
 import type { LogProblem, LogRecord } from './engine.ts'
@@ -90,15 +90,19 @@ export class FileReader {
   }
 
   #next(walk: FrameWalk, segment: Segment): ReturnType<FrameWalk['next']> {
+    return this.#io(segment, () => walk.next())
+  }
+
+  #io<T>(segment: Segment, call: () => T): T {
     try {
-      return walk.next()
+      return call()
     } catch (error) {
-      throw diskError(error, { segment: segment.name, offset: walk.position.offset })
+      throw diskError(error, { segment: segment.name })
     }
   }
 
   #damage(file: OpenFile, segment: Segment, at: Position): AteError {
-    const { lastSeq } = this.#problem(file, segment, at, { end: segment.endOffset, nextSeq: segment.nextSeq }).problem
+    const { lastSeq } = this.#problem(file, segment, at, segment).problem
     return damaged({ segment: segment.name, offset: at.offset, firstSeq: at.nextSeq, lastSeq })
   }
 
@@ -109,12 +113,7 @@ export class FileReader {
       throw new AteError('NOT_FOUND', { seq, offset, size })
     const { segment } = place
     const bytes = new Uint8Array(size)
-    let read: number
-    try {
-      read = this.#handle(segment).read(bytes, place.offset + offset)
-    } catch (error) {
-      throw diskError(error, { segment: segment.name, offset: place.offset, seq })
-    }
+    const read = this.#io(segment, () => this.#handle(segment).read(bytes, place.offset + offset))
     if (read < size) throw damaged({ segment: segment.name, offset: place.offset, firstSeq: seq, lastSeq: seq })
     return bytes
   }
@@ -130,16 +129,22 @@ export class FileReader {
     if (!Number.isSafeInteger(seq) || seq < firstSeq || seq >= countOf(this.#state)) return undefined
     const segment = this.#segmentOf(seq)
     if (index.offset(seq) === 0) this.#indexUpTo(segment, seq)
+    if (index.offset(seq) === 0) throw damaged({ segment: segment.name, offset: 0, firstSeq: seq, lastSeq: seq })
     return { segment, offset: index.offset(seq), length: index.length(seq) }
   }
 
-  /** Walks on in a segment that was not read yet. Damage behind `seq` does not matter here. */
+  /** Walks on in a segment that was not read yet, over what is damaged: that stays out of the index. */
   #indexUpTo(segment: Segment, seq: number): void {
-    const walk = new FrameWalk(this.#handle(segment), segment, segment.walked, this.#crc, segment.endOffset)
+    const file = this.#handle(segment)
     while (segment.walked.nextSeq <= seq) {
-      const frame = this.#next(walk, segment)
-      if (!frame) throw this.#damage(this.#handle(segment), segment, walk.position)
-      indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
+      const walk = new FrameWalk(file, segment, segment.walked, this.#crc, segment.endOffset)
+      for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
+        indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
+        if (segment.walked.nextSeq > seq) return
+      }
+      const { next } = this.#problem(file, segment, walk.position, segment)
+      if (!next) throw this.#damage(file, segment, walk.position)
+      segment.walked = next
     }
   }
 
@@ -158,11 +163,7 @@ export class FileReader {
   }
 
   #open(segment: Segment): OpenFile {
-    try {
-      return this.#fs.open(segment.name, 'read')
-    } catch (error) {
-      throw diskError(error, { segment: segment.name })
-    }
+    return this.#io(segment, () => this.#fs.open(segment.name, 'read'))
   }
 
   #handle(segment: Segment): OpenFile {
@@ -202,6 +203,8 @@ export class FileReader {
           else options.onProgress?.(done + step, total)
           await options.pause()
         }
+      } catch (error) {
+        problems.push(unreadable(error, segment))
       } finally {
         file.close()
       }
@@ -243,7 +246,7 @@ export class FileReader {
         file,
         segment,
         walk.position,
-        { end, nextSeq },
+        { endOffset: end, nextSeq },
       )
       yield found.problem
       from = found.next
@@ -253,7 +256,9 @@ export class FileReader {
   #headerIsWhole(file: OpenFile, segment: Segment): boolean {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
     const expected = encodeSegmentHeader(segment.header, this.#crc)
-    return file.read(bytes, 0) === bytes.length && bytes.every((byte, i) => byte === expected[i])
+    return (
+      this.#io(segment, () => file.read(bytes, 0)) === bytes.length && bytes.every((byte, i) => byte === expected[i])
+    )
   }
 
   /** What is lost at a bad frame, and the next frame whose header is whole. */
@@ -261,7 +266,7 @@ export class FileReader {
     file: OpenFile,
     segment: Segment,
     at: Position,
-    limit: { readonly end: number; readonly nextSeq: number },
+    limit: { readonly endOffset: number; readonly nextSeq: number },
   ): { readonly problem: LogProblem; readonly next: Position | undefined } {
     let next: Position | undefined
     const visit = (header: FrameHeader, offset: number): 'on' | 'stop' => {
@@ -269,7 +274,7 @@ export class FileReader {
       next = { offset, nextSeq: header.firstSeq, writerEpoch: header.writerEpoch }
       return 'stop'
     }
-    laterFrames(file, { segment, from: at.offset + 8, to: limit.end }, this.#crc, visit)
+    this.#io(segment, () => laterFrames(file, { segment, from: at.offset + 8, to: limit.endOffset }, this.#crc, visit))
     const lastSeq = (next ?? limit).nextSeq - 1
     return {
       problem: { code: 'DAMAGED', segment: segment.name, offset: at.offset, firstSeq: at.nextSeq, lastSeq },
@@ -287,6 +292,13 @@ export class FileReader {
     for (const handle of this.#handles.values()) handle.close()
     this.#handles.clear()
   }
+}
+
+/** What the disk does not give may be any record of the segment; other errors go through. */
+function unreadable(error: unknown, segment: Segment): LogProblem {
+  if (!isAteError(error) || error.code !== 'IO_ERROR') throw error
+  const { firstSeq } = segment.header
+  return { code: 'DAMAGED', segment: segment.name, offset: 0, firstSeq, lastSeq: segment.nextSeq - 1 }
 }
 
 /** A problem that touches no record: its last seq is before its first. */

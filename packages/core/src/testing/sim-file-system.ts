@@ -232,9 +232,11 @@ export class SimFileSystem implements FileSystem {
   }
 
   /** What is durable now, for a search of bytes that should be destroyed: files, and files removed. */
-  durableBytes(): readonly Uint8Array[] {
-    const files = [...this.#durableNames.values()].filter((entry) => entry !== 'folder')
-    return [...files.map((inode) => inode.durable), ...this.removed]
+  durableBytes(): readonly (readonly [name: string, bytes: Uint8Array])[] {
+    const files = [...this.#durableNames].map(
+      ([name, entry]) => [name, entry === 'folder' ? new Uint8Array(0) : entry.durable] as const,
+    )
+    return [...files, ...this.removed.map((bytes) => ['a removed file', bytes] as const)]
   }
 
   #inode(path: string): Inode {
@@ -416,8 +418,8 @@ export class SimFileSystem implements FileSystem {
       const end = Math.min(size, from + SECTOR_BYTES)
       const fresh = inode.bytes.subarray(from, Math.min(end, inode.size))
       const isGrown = from >= Math.min(old.length, inode.sizeMin)
-      if (inode.dirty.has(from / SECTOR_BYTES)) this.#sector(next, from, end, fresh, isGrown)
-      else if (isGrown && random.oneIn(8)) this.#garbage(next, from, end)
+      if (inode.dirty.has(from / SECTOR_BYTES)) this.#sector(next, { from, end, isGrown }, fresh, inode.bytes)
+      else if (isGrown && random.oneIn(8)) this.#garbage(next, from, end, inode.bytes)
     }
     inode.bytes = next
     inode.size = size
@@ -434,23 +436,27 @@ export class SimFileSystem implements FileSystem {
     return draw === 0 ? low : draw === 1 ? high : low + this.random.below(high - low + 1)
   }
 
-  #sector(next: Uint8Array, from: number, end: number, fresh: Uint8Array, isGrown: boolean): void {
-    const draw = this.random.below(isGrown ? 5 : 3)
+  #sector(
+    next: Uint8Array,
+    place: { readonly from: number; readonly end: number; readonly isGrown: boolean },
+    fresh: Uint8Array,
+    own: Uint8Array,
+  ): void {
+    const { from, end } = place
+    const draw = this.random.below(place.isGrown ? 5 : 3)
     if (draw === 0) return
     if (draw === 1) next.set(fresh, from)
     else if (draw === 2) next.set(fresh.subarray(0, this.random.below(fresh.length + 1)), from)
     else if (draw === 3) next.fill(0, from, end)
-    else this.#garbage(next, from, end)
+    else this.#garbage(next, from, end, own)
   }
 
-  /** Bytes of some other file, or noise. */
-  #garbage(next: Uint8Array, from: number, end: number): void {
-    const others = [
-      ...this.removed,
-      ...[...this.#names.values()].filter((entry) => entry !== 'folder').map((inode) => inode.bytes),
-    ]
-    const other = others[this.random.below(others.length + 1)]
-    if (!other || other.length <= from) this.random.fill(next.subarray(from, end))
-    else next.set(other.subarray(from, Math.min(other.length, end)), from)
+  /** What a block held before: bytes of a removed file, of another place in this one, or noise. */
+  #garbage(next: Uint8Array, from: number, end: number, own: Uint8Array): void {
+    const sources = [own, ...this.removed]
+    const source = sources[this.random.below(sources.length + 1)]
+    const at = SECTOR_BYTES * this.random.below(1 + Math.floor((source?.length ?? 0) / SECTOR_BYTES))
+    if (!source) this.random.fill(next.subarray(from, end))
+    else next.set(source.subarray(at, at + end - from), from)
   }
 }
