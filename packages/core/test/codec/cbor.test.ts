@@ -80,6 +80,13 @@ describe('values', () => {
     }
   })
 
+  it('have one NaN, whatever bits the engine keeps', () => {
+    const bits = new BigUint64Array([0xfff8000000000001n, 0x7ff0000000000001n, 0xffffffffffffffffn])
+    for (const number of new Float64Array(bits.buffer)) {
+      expect(encodeValue(number)).toEqual(Uint8Array.of(0xfb, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0))
+    }
+  })
+
   it('keep numbers apart from bigints', () => {
     expect(
       decodeValue(encodeValue([5, 5n, 0, 0n, -1, -1n, 2 ** 40, 2n ** 40n, 2n ** 128n - 1n, -(2n ** 128n)])),
