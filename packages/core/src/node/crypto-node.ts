@@ -4,8 +4,8 @@
  * Chosen by the self-test of each algorithm, once a process, at its first use: a version says nothing about the OpenSSL
  * below it. Measured on 2 cores (Node 20 and 26, us a call), and chosen by it:
  *   SHA-256 of 200 bytes   crypto.hash to text, read by char codes 0.40; to a Buffer 1.06 to 1.1; createHash 1.4
- *   HMAC-SHA-256           two crypto.hash in a scratch buffer 0.9; createHmac 2.1
- *   HKDF-SHA-256, 76 bytes the same, pads made once 3.5; hkdfSync 10.2 (Node 20) and 4.0
+ *   HMAC-SHA-256           two crypto.hash in a scratch buffer 1.0; createHmac 2.1
+ *   HKDF-SHA-256, 76 bytes the same way 4.1; hkdfSync 9.8 (Node 20) and 4.0 (Node 26)
  *   AES-256-GCM of 1 kB    5.3 with the raw key and with a KeyObject, whose making costs 0.7 to 1.3 more: raw key
  *   import of a public key JWK 4 to 6, DER 80 (Node 20) and 6
  * Texts of hashes cannot be wiped: they hold keys of single blocks for as long as the collector lets them, never an

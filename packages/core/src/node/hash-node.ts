@@ -1,5 +1,6 @@
 /**
- * HMAC and HKDF with SHA-256 from crypto.hash (RFC 2104, RFC 5869): two to four times as fast as createHmac and hkdfSync.
+ * HMAC and HKDF with SHA-256 from crypto.hash (RFC 2104, RFC 5869): HMAC twice as fast as createHmac, HKDF 2.4 times
+ * as fast as hkdfSync on Node 20, and the same on Node 26.
  *
  * Invariant: the scratch buffers hold a key only during a call; nothing between filling and wiping them can run code of
  * others. Keys and data over the sizes below go the long way round, to the same bytes.
