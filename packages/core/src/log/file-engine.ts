@@ -45,6 +45,11 @@ export interface FileLogOptions {
   readonly clock: Clock
   /** Opens beside a live writer, without the lock and without changing anything. */
   readonly readOnly?: boolean
+  /**
+   * For a reader: 'keep' opens a damaged log for what is good before the damage, which `read` throws when it gets there
+   * and `scrub` reports. Default 'refuse': opening throws.
+   */
+  readonly onDamage?: 'refuse' | 'keep'
   /** Makes the log if the folder is missing or empty; default false. */
   readonly create?: boolean
   /** 32 bytes that name the chain; a log with another label is WRONG_CHAIN. */
@@ -91,8 +96,9 @@ function openReader(options: FileLogOptions): LogEngine {
   try {
     const manifest = readManifest(file, crc)
     checkStoredLabel(manifest, options.label)
-    const { state } = inspectLog(fs, manifest, segmentNumbers(fs), crc)
-    return new FileLog(options, { state, crc, manifest, writer: undefined, lock: undefined })
+    const onDamage = options.onDamage ?? 'refuse'
+    const { state, damage } = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage }, crc)
+    return new FileLog(options, { state, crc, manifest, damage, writer: undefined, lock: undefined })
   } finally {
     file.close()
   }
@@ -125,7 +131,11 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
   try {
     let manifest = readManifest(manifestFile, crc)
     checkStoredLabel(manifest, options.label)
-    const { state, torn, leftovers } = inspectLog(fs, manifest, segmentNumbers(fs), crc)
+    const { state, torn, leftovers } = inspectLog(
+      fs,
+      { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' },
+      crc,
+    )
     removeLeftovers(fs, leftovers)
     if (torn) cutTornTail(fs, torn, manifest.writerEpoch)
     settle(fs, state)
@@ -142,7 +152,7 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
       manifestFile,
       tailFile,
     })
-    return new FileLog(options, { state, crc, manifest, writer, lock })
+    return new FileLog(options, { state, crc, manifest, damage: undefined, writer, lock })
   } catch (error) {
     manifestFile.close()
     throw error
@@ -216,6 +226,7 @@ class FileLog implements LogEngine {
   readonly #writer: FileWriter | undefined
   readonly #lock: FileLock | undefined
   readonly #ringHost: RingHost
+  readonly #damage: AteError | undefined
   #manifest: Manifest
   #closed = false
 
@@ -225,6 +236,7 @@ class FileLog implements LogEngine {
       readonly state: LogState
       readonly crc: Crc32
       readonly manifest: Manifest
+      readonly damage: AteError | undefined
       readonly writer: FileWriter | undefined
       readonly lock: FileLock | undefined
     },
@@ -233,6 +245,7 @@ class FileLog implements LogEngine {
     this.#state = opened.state
     this.#crc = opened.crc
     this.#manifest = opened.manifest
+    this.#damage = opened.damage
     this.#writer = opened.writer
     this.#lock = opened.lock
     this.readOnly = !opened.writer
@@ -273,7 +286,7 @@ class FileLog implements LogEngine {
 
   async refresh(): Promise<Head | undefined> {
     this.#check('read')
-    if (!this.readOnly) return this.head()
+    if (!this.readOnly || this.#damage) return this.head()
     try {
       patiently(() => this.#readOn())
     } catch (error) {
@@ -309,8 +322,16 @@ class FileLog implements LogEngine {
     options: { readonly chunkBytes?: number; readonly signal?: AbortSignal } = {},
   ): AsyncIterable<readonly LogRecord[]> {
     this.#check('read')
-    const chunkBytes = options.chunkBytes ?? CHUNK_BYTES
-    return this.#reader.read(from, { chunkBytes, signal: options.signal, check: () => this.#check('read') })
+    return this.#read(from, options.chunkBytes ?? CHUNK_BYTES, options.signal)
+  }
+
+  async *#read(
+    from: number,
+    chunkBytes: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly LogRecord[]> {
+    yield* this.#reader.read(from, { chunkBytes, signal, check: () => void this.#check('read') })
+    if (this.#damage) throw this.#damage
   }
 
   readPart(seq: number, offset: number, size: number): Uint8Array {
@@ -329,6 +350,7 @@ class FileLog implements LogEngine {
     throwIfAborted(options.signal)
     const pause = this.#options.pause ?? (() => Promise.resolve())
     const problems = await this.#reader.scrub({ pause, signal: options.signal, onProgress: options.onProgress })
+    if (this.#damage) problems.push(problemOf(this.#damage, countOf(this.#state)))
     return [...problems, ...scrubRing(this.#ringHost)]
   }
 
@@ -356,6 +378,17 @@ class FileLog implements LogEngine {
     if (!this.#writer) throw new AteError('READ_ONLY')
     this.#writer.check()
     return this.#writer
+  }
+}
+
+function problemOf(damage: AteError, count: number): LogProblem {
+  const { segment, offset, firstSeq = count, lastSeq = firstSeq } = damage.facts
+  return {
+    code: 'DAMAGED',
+    segment: String(segment),
+    offset: Number(offset),
+    firstSeq: Number(firstSeq),
+    lastSeq: Number(lastSeq),
   }
 }
 

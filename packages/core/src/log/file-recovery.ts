@@ -6,7 +6,7 @@
  * Nothing is changed here: file-repair.ts cuts what is torn, under the lock.
  */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
 import type { Crc32 } from './crc32.ts'
 import { damaged, errnoOf } from './file-errors.ts'
 import {
@@ -54,19 +54,13 @@ export interface TornTail {
   readonly end: number
 }
 
-export interface Damage {
-  readonly segment: string
-  readonly offset: number
-  readonly firstSeq: number
-  readonly lastSeq: number
-  readonly what: string
-}
-
 export interface Inspection {
   readonly state: LogState
   readonly torn: TornTail | undefined
   /** Names of segments without any frame that a crash during rotation left behind. */
   readonly leftovers: readonly string[]
+  /** What stands behind the good part, if damage is kept. */
+  readonly damage: AteError | undefined
 }
 
 export function countOf(state: LogState): number {
@@ -76,29 +70,49 @@ export function countOf(state: LogState): number {
 /**
  * Reads what stands in the folder. Sealed segments are checked at both ends and walked when they are read; the tail is
  * walked now.
- * @throws AteError DAMAGED | UNSUPPORTED_FORMAT
+ * @throws AteError DAMAGED (unless `onDamage` is 'keep': then it is told beside what is good before it) | UNSUPPORTED_FORMAT
  */
-export function inspectLog(fs: FileSystem, manifest: Manifest, numbers: readonly number[], crc: Crc32): Inspection {
+export function inspectLog(
+  fs: FileSystem,
+  stored: { readonly manifest: Manifest; readonly numbers: readonly number[]; readonly onDamage: 'refuse' | 'keep' },
+  crc: Crc32,
+): Inspection {
+  const { manifest, onDamage } = stored
   const state: LogState = {
     segments: [],
     index: new RecordIndex(),
     lastHash: NO_HASH,
     markedCount: manifest.durableCount,
   }
-  const listed = manifest.firstSegment + manifest.segmentCount
-  const sorted = [...numbers].filter((number) => number >= manifest.firstSegment).sort((a, b) => a - b)
-  for (let number = manifest.firstSegment; number < listed; number++) {
-    if (!sorted.includes(number))
-      throw damaged({ segment: segmentName(number), offset: 0, what: 'the file is missing' })
-  }
   const leftovers: string[] = []
-  for (const number of sorted) {
-    const isLast = number === sorted.at(-1)
-    if (number >= listed && isLeftover(fs, number)) leftovers.push(segmentName(number))
-    else addSegment(fs, state, { manifest, number, walk: isLast || number + 1 >= listed }, crc)
+  try {
+    readSegments(fs, stored, state, leftovers, crc)
+    return { state, torn: judgeTail(fs, state, manifest, crc), leftovers, damage: undefined }
+  } catch (error) {
+    if (onDamage === 'refuse' || !isAteError(error) || error.code !== 'DAMAGED') throw error
+    return { state, torn: undefined, leftovers, damage: error }
   }
-  const torn = judgeTail(fs, state, manifest, crc)
-  return { state, torn, leftovers }
+}
+
+function readSegments(
+  fs: FileSystem,
+  stored: { readonly manifest: Manifest; readonly numbers: readonly number[] },
+  state: LogState,
+  leftovers: string[],
+  crc: Crc32,
+): void {
+  const { manifest } = stored
+  const listed = manifest.firstSegment + manifest.segmentCount
+  const numbers = stored.numbers.filter((number) => number >= manifest.firstSegment).sort((a, b) => a - b)
+  const last = Math.max(listed - 1, numbers.at(-1) ?? -1)
+  const present = new Set(numbers)
+  for (let number = manifest.firstSegment; number <= last; number++) {
+    const name = segmentName(number)
+    if (!present.has(number))
+      throw damaged({ segment: name, offset: 0, firstSeq: countOf(state), what: 'the file is missing' })
+    if (number >= listed && isLeftover(fs, number)) leftovers.push(name)
+    else addSegment(fs, state, { manifest, number, walk: number === last || number + 1 >= listed }, crc)
+  }
 }
 
 /** True if a crash came before the segment was listed: it can hold no frame, for the first one comes after that. */

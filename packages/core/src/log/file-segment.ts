@@ -71,18 +71,23 @@ export function newSegment(header: SegmentHeader): Segment {
   }
 }
 
-/** Offset and length of the bytes of each record within its segment. Offset 0: not indexed. */
+/**
+ * Offset and length of the bytes of each record within its segment. Offset 0: not indexed. A chunk begins small, so
+ * that a thousand small logs are cheap, and is at most 512 KiB, so that growing never pauses for long.
+ */
 export class RecordIndex {
   readonly #chunks = new Map<number, Uint32Array>()
 
   set(seq: number, offset: number, length: number): void {
     const key = Math.floor(seq / CHUNK_RECORDS)
+    const at = 2 * (seq % CHUNK_RECORDS)
     let chunk = this.#chunks.get(key)
-    if (!chunk) {
-      chunk = new Uint32Array(2 * CHUNK_RECORDS)
+    if (!chunk || at >= chunk.length) {
+      const grown = new Uint32Array(Math.min(2 * CHUNK_RECORDS, Math.max(256, 2 * at)))
+      if (chunk) grown.set(chunk)
+      chunk = grown
       this.#chunks.set(key, chunk)
     }
-    const at = 2 * (seq % CHUNK_RECORDS)
     chunk[at] = offset
     chunk[at + 1] = length
   }

@@ -170,6 +170,43 @@ describe('a log that was closed', () => {
   })
 })
 
+describe('a damaged log that is opened all the same', () => {
+  it('gives what is good before the damage, then the error, and scrub reports it', async () => {
+    const trial = await closedLog()
+    const place = await trial.open(true).then(async (log) => {
+      const found = log.place(12)!
+      await log.close()
+      return found
+    })
+    trial.fs.poke(place.segment, (all) => {
+      all[place.offset - 60]! ^= 1
+      return all
+    })
+    expect(await codeOf(() => trial.open(true))).toBe('DAMAGED')
+    const log = await trial.open(true, 'keep')
+    expect(log.head()?.seq).toBe(11)
+    expect(await log.refresh()).toEqual(log.head())
+    const seen: number[] = []
+    const run = async (): Promise<void> => {
+      for await (const chunk of log.read(9)) for (const record of chunk) seen.push(record.seq)
+    }
+    expect(await codeOf(run)).toBe('DAMAGED')
+    expect(seen).toEqual([9, 10, 11])
+    const problems = (await log.scrub()).map(({ segment, firstSeq, lastSeq }) => [segment, firstSeq, lastSeq])
+    expect(problems).toEqual([['seg-000002.ate', 12, 13]])
+    await log.close()
+  })
+
+  it('gives the segments before one that is missing', async () => {
+    const trial = await closedLog()
+    trial.fs.drop('seg-000001.ate')
+    const log = await trial.open(true, 'keep')
+    expect(log.head()?.seq).toBe(3)
+    expect((await log.scrub()).map(({ segment, firstSeq }) => [segment, firstSeq])).toEqual([['seg-000001.ate', 4]])
+    await log.close()
+  })
+})
+
 describe('scrub', () => {
   it('goes on behind a problem, and finds bad copies that reading survives', async () => {
     const trial = await closedLog()

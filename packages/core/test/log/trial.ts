@@ -58,7 +58,7 @@ export class Trial {
     this.#secrets = seededRandom(-seed)
   }
 
-  async open(readOnly = false): Promise<LogEngine> {
+  async open(readOnly = false, onDamage: 'refuse' | 'keep' = 'refuse'): Promise<LogEngine> {
     const { wrap, beforeOpen, segmentBytes = 5200, zeroFillBytes = 4096, crc32 } = this.#options
     if (!this.fs.isCut) beforeOpen?.(this.fs)
     const fs = wrap ? wrap(this.fs) : this.fs
@@ -70,7 +70,7 @@ export class Trial {
       zeroFillBytes,
       ...(crc32 ? { crc32 } : {}),
     }
-    const log = await openFileLog(readOnly ? { ...parts, readOnly } : { ...parts, create: true })
+    const log = await openFileLog(readOnly ? { ...parts, readOnly, onDamage } : { ...parts, create: true })
     if (!readOnly) this.log = log
     return log
   }
