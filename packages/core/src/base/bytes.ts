@@ -64,6 +64,13 @@ export function toBinaryText(bytes: Uint8Array): string {
   return text
 }
 
+/** The bytes of text made by toBinaryText. */
+export function fromBinaryText(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
+}
+
 /** Overwrites a secret. JavaScript may hold other copies; this removes the one we know. */
 export function wipe(bytes: Uint8Array): void {
   bytes.fill(0)

@@ -41,6 +41,9 @@ export const platform: Platform = {
   variable(): undefined {
     return undefined
   },
+  pathOf(place: string): string {
+    throw noFiles(place)
+  },
   async openFolder(path: string): Promise<FileSystem> {
     throw noFiles(path)
   },

@@ -8,7 +8,6 @@ import type { PolicyListFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { mayWrite, names, type PolicyList } from '../trust/policy.ts'
 import type { Journal } from '../view/journal.ts'
-import { ROW } from '../view/entity-table.ts'
 import type { Counter, View } from '../view/view.ts'
 import type { FoldTarget } from './fold.ts'
 import { resolvePolicyList } from './fold-trust.ts'
@@ -106,12 +105,7 @@ export function checkCounters(target: FoldTarget, judge: Judge, changes: Counter
     }
   }
   for (const [unit, sum] of changes.units) {
-    if (sum !== 0n && !mayWrite(view, unit, judge.identity)) return refuse('NOT_CONSERVED', { sum, unit: textOfRow(view, unit) })
+    if (sum !== 0n && !mayWrite(view, unit, judge.identity)) return refuse('NOT_CONSERVED', { sum, unit: view.idText(unit) })
   }
   return undefined
-}
-
-function textOfRow(view: View, row: number): string {
-  const { table } = view
-  return textOfWords({ a: table.get(row, ROW.a), b: table.get(row, ROW.b), c: table.get(row, ROW.c), d: table.get(row, ROW.d) })
 }

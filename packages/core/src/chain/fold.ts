@@ -415,7 +415,7 @@ class TransactionRun {
     const readers = this.#view.policyOf(node)?.read
     if (!epoch || readers === undefined) return refuse('STALE_EPOCH', { what: 'the node has no epoch' })
     event.epoch = epoch.number
-    if (isStale(epoch, readers)) return refuse('STALE_EPOCH', { epoch: epoch.number })
+    if (isStale(epoch, readers)) return refuse('STALE_EPOCH', { epoch: epoch.number, node: this.#view.idText(node) })
     if (!this.#blocks) return undefined
     const block = this.#blocks[event.block]!
     let blockRow = this.#blockRows[event.block]

@@ -138,13 +138,34 @@ export class CommitParser {
   }
 }
 
-/** @throws AteError BAD_RECORD | UNSUPPORTED_FORMAT */
+/** Bytes from the record's beginning that hold its whole clear part, read from its first 275. @throws AteError BAD_RECORD */
+export function clearEnd(prefix: Uint8Array): number {
+  const input = new ByteReader(prefix, COMMIT.certificateLength)
+  return COMMIT.certificate + input.u32() + input.u32()
+}
+
+/**
+ * The block headers of a record that was verified before, from its first `clearEnd` bytes.
+ * @throws AteError BAD_RECORD | UNSUPPORTED_FORMAT
+ */
 export function parseBlockPlaces(bytes: Uint8Array): BlockPlaces {
   const head = parseHead(bytes)
-  const input = new ByteReader(bytes, head.clearAt, head.clearAt + head.clearSize)
+  const end = head.clearAt + head.clearSize
+  const input = new ByteReader(bytes, head.clearAt, end)
   const dictionary = readDictionary(input)
-  const blocks = readBlocks(input, dictionary, bytes, head.clearAt + head.clearSize, () => undefined)
-  return { writer: head.writer, writerSeq: head.writerSeq, blocks }
+  const blocks = readBlockHeaders(input, dictionary, end, () => undefined)
+  return { writer: head.writer.slice(), writerSeq: head.writerSeq, blocks: blocks.map(copyOf) }
+}
+
+/** Without views into the bytes that were read: they outlive them in a cache. */
+function copyOf(block: ParsedBlock): ParsedBlock {
+  return {
+    ...block,
+    encapsulated: block.encapsulated?.slice(),
+    salt: block.salt.slice(),
+    commitment: block.commitment.slice(),
+    tag: block.tag.slice(),
+  }
 }
 
 interface Dictionary {
@@ -209,6 +230,19 @@ function readBlocks(
   ciphertextAt: number,
   onHeader: (from: number, to: number) => void,
 ): ParsedBlock[] {
+  const blocks = readBlockHeaders(input, dictionary, ciphertextAt, onHeader)
+  const last = blocks[blocks.length - 1]
+  const end = last ? last.at + last.size : ciphertextAt
+  if (end !== bytes.length) throw new AteError('BAD_RECORD', { what: 'blocks and record differ in size', size: end, bytes: bytes.length })
+  return blocks
+}
+
+function readBlockHeaders(
+  input: ByteReader,
+  dictionary: Dictionary,
+  ciphertextAt: number,
+  onHeader: (from: number, to: number) => void,
+): ParsedBlock[] {
   const count = input.u8()
   if (count > COMMIT_BLOCKS_MAX) throw new AteError('BAD_RECORD', { what: 'blocks', count, max: COMMIT_BLOCKS_MAX })
   const blocks: ParsedBlock[] = []
@@ -218,10 +252,8 @@ function readBlocks(
     const block = readBlockHeader(input, dictionary, at)
     onHeader(from, input.at)
     at += block.size
-    if (at > bytes.length) throw new AteError('BAD_RECORD', { what: 'blocks are longer than the record', size: at, max: bytes.length })
     blocks.push(block)
   }
-  if (at !== bytes.length) throw new AteError('BAD_RECORD', { what: 'bytes behind the blocks', size: bytes.length - at })
   return blocks
 }
 

@@ -6,6 +6,8 @@ import { utf8 } from '../base/bytes.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { bytesOfWords, EntityWords, wordAt } from './entity-words.ts'
+import { OP } from './format.ts'
+import type { TransactionEvent } from './transaction-event.ts'
 
 /** The first 12 bytes of the ids that a transaction creates; the last 4 count its creations from 1. */
 export function transactionPrefix(crypto: CryptoProvider, chainId: Uint8Array, identity: Uint8Array, nonce: Uint8Array): EntityWords {
@@ -37,4 +39,25 @@ export function namedEntity(
   bytes.set(name, context.length + 64)
   const hash = crypto.sha256(bytes)
   return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), wordAt(hash, 12))
+}
+
+/** Gives the created entities of a parsed transaction their ids, as the fold does. */
+export function nameCreated(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  identity: Uint8Array,
+  transaction: { readonly nonce: Uint8Array; readonly events: readonly TransactionEvent[] },
+): void {
+  const prefix = transactionPrefix(crypto, chainId, identity, transaction.nonce)
+  let created = 0
+  for (const event of transaction.events) {
+    if (event.op !== OP.create) continue
+    const words = event.key
+      ? namedEntity(crypto, chainId, event.parent, event.collection, event.key)
+      : new EntityWords(prefix.a, prefix.b, prefix.c, ++created)
+    event.a = words.a
+    event.b = words.b
+    event.c = words.c
+    event.d = words.d
+  }
 }

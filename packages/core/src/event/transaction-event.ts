@@ -24,10 +24,12 @@ export class TransactionEvent {
   rare: RareFields | null = null
   /** Whether a sealed body belongs to it. */
   body = false
-  /** Index of the block, and the slice of its plaintext and ciphertext. While staged, offset is that in the transaction's own bodies. */
+  /** Index of the block, and the slice of its plaintext and ciphertext. */
   block = 0
   offset = 0
   size = 0
+  /** While it is staged: where the body begins in the bodies of its transaction. */
+  stagedAt = 0
   /** SHA-256 of the slice's ciphertext: a place in bytes that outlive the fold of this commit. */
   hashBytes: Uint8Array | null = null
   hashAt = 0

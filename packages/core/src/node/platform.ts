@@ -1,5 +1,8 @@
 /** The platform that is Node. Each part is made when it is first asked for; importing this does nothing. */
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Environment } from '../base/environment.ts'
+import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type Crc32, crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
@@ -34,6 +37,15 @@ export const platform: Platform = {
   },
   variable(name: string): string | undefined {
     return process.env[name] || undefined
+  },
+  pathOf(place: string): string {
+    // file:./garage and file:/srv/garage are plain paths; file:///srv/garage is a URL.
+    if (!place.startsWith('file://')) return resolve(place.slice('file:'.length))
+    try {
+      return fileURLToPath(place)
+    } catch (cause) {
+      throw new AteError('BAD_URL', { given: place.slice(0, 100) }, { cause })
+    }
   },
   async openFolder(path: string): Promise<FileSystem> {
     return nodeFileSystem(path)

@@ -4,7 +4,7 @@
  * An epoch's bundle is its key (32 bytes) and the node's index key (32 bytes), which blinds names and is never rotated.
  * What is unwrapped must fit the epoch's commitment, so that all readers of an epoch hold the same key.
  */
-import { equalBytes, toBinaryText, utf8, wipe } from '../base/bytes.ts'
+import { equalBytes, fromBinaryText, toBinaryText, utf8, wipe } from '../base/bytes.ts'
 import { type Randomness, randomBytes } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
@@ -176,6 +176,7 @@ export class SessionKeys {
       key: secrets.key,
       info: this.#info('epochLink', node.id, number + 1),
       wrapped: newer.fields.link,
+      size: BUNDLE_BYTES,
     })
     const fits = bundle && equalBytes(this.#commitment(node.id, number, bundle), epochs[number]!.fields.commitment)
     if (!fits) throw new AteError('BAD_WRAP', { epoch: number, what: 'link' })
@@ -220,7 +221,7 @@ export class SessionKeys {
     }
     const keys = this.#trust.identities.get(entry.identity)
     if (!keys) throw new AteError('NO_ROLE', { what: 'an identity whose keys are not known' })
-    return { to: binaryBytes(entry.identity), wrapped: this.#wrapTo(kemKeyOf(keys), info, secret) }
+    return { to: fromBinaryText(entry.identity), wrapped: this.#wrapTo(kemKeyOf(keys), info, secret) }
   }
 
   #wrapTo(publicKey: Uint8Array, info: Uint8Array, secret: Uint8Array): Uint8Array {
@@ -274,8 +275,3 @@ function bundleOf({ key, indexKey }: EpochSecrets): Uint8Array {
 function writeSecretOf(crypto: CryptoProvider, key: Uint8Array): KemSecret {
   return xWingSecret(crypto, crypto.hkdfSha256(key, new Uint8Array(0), contextBytes('epochPublic'), 32))
 }
-
-function binaryBytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0))
-}
-

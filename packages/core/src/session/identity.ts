@@ -99,6 +99,18 @@ export function identityCheckpointSeed(identity: Identity, nonce: Uint8Array): U
   return crypto.hkdfSha256(seed, nonce, contextBytes('checkpointKey'), 32)
 }
 
+const kept = new WeakSet<Identity>()
+
+/** The identity outlives this process: what is remembered in its name is worth keeping. */
+export function markKept(identity: Identity): Identity {
+  kept.add(identity)
+  return identity
+}
+
+export function isKept(identity: Identity): boolean {
+  return kept.has(identity)
+}
+
 /** A copy of the 96 bytes, for saving. Wipe it after use. */
 export function identitySeed(identity: Identity): Uint8Array {
   return SecretIdentity.secretsOf(identity).seed.slice()

@@ -5,7 +5,7 @@
 import { platform as ownPlatform } from '#platform'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import { type Identity, type IdentityMakers, newIdentity } from './identity.ts'
+import { type Identity, type IdentityMakers, markKept, newIdentity } from './identity.ts'
 import { identityText, type Passphrase, readIdentityText, type SealOptions } from './identity-text.ts'
 import type { Platform } from './platform.ts'
 
@@ -32,7 +32,7 @@ export async function openIdentity(
   const found = await platform.files.read(file)
   if (found) {
     refuseOpenFile(file, found.mode, OTHERS)
-    return readIdentityText(makersOf(platform), found.text, passphraseOf(options, platform))
+    return markKept(await readIdentityText(makersOf(platform), found.text, passphraseOf(options, platform)))
   }
   if (!options.create) {
     throw new AteError(
@@ -43,7 +43,7 @@ export async function openIdentity(
   }
   const identity = newIdentity(makersOf(platform))
   const text = await identityText(makersOf(platform), identity, sealOf(options, platform))
-  if (await platform.files.create(file, text)) return identity
+  if (await platform.files.create(file, text)) return markKept(identity)
   // Another process was first: its identity is the one.
   return openIdentity(file, { ...options, create: false }, platform)
 }
@@ -71,10 +71,10 @@ export async function machineIdentity(options: SealOptions = {}, platform: Platf
   const text = platform.variable('ATE_IDENTITY')
   const passphrase = passphraseOf(options, platform)
   // Some tools pass variables on with the line breaks written as \n.
-  if (text !== undefined) return readIdentityText(makersOf(platform), text.replaceAll('\\n', '\n'), passphrase)
+  if (text !== undefined) return markKept(await readIdentityText(makersOf(platform), text.replaceAll('\\n', '\n'), passphrase))
   const file = platform.variable('ATE_IDENTITY_FILE')
   if (file === undefined) return storedIdentity(options, platform)
-  return readIdentityText(makersOf(platform), await mountedText(platform, file), passphrase)
+  return markKept(await readIdentityText(makersOf(platform), await mountedText(platform, file), passphrase))
 }
 
 const STATE_NAME = 'identity'
@@ -100,7 +100,7 @@ async function readStored(options: SealOptions, platform: Platform): Promise<Ide
   } catch {
     throw new AteError('BAD_IDENTITY', { location: platform.state.location, what: 'no UTF-8' })
   }
-  return readIdentityText(makersOf(platform), text, passphraseOf(options, platform))
+  return markKept(await readIdentityText(makersOf(platform), text, passphraseOf(options, platform)))
 }
 
 /** Under a lock: two processes that start at once must not become two identities. */
@@ -117,7 +117,7 @@ async function makeStored(options: SealOptions, platform: Platform): Promise<Ide
     if (first) return first
     const identity = newIdentity(makersOf(platform))
     await state.put(STATE_NAME, utf8(await identityText(makersOf(platform), identity, sealOf(options, platform))))
-    return identity
+    return markKept(identity)
   } finally {
     await lock.release()
   }

@@ -18,6 +18,8 @@ export interface Platform {
   readonly crc32: Crc32
   /** An environment variable; undefined if it is not set or empty. */
   variable(name: string): string | undefined
+  /** The absolute path of a `file:` place. @throws AteError BAD_URL where there are no files, or the form is wrong */
+  pathOf(place: string): string
   /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
   openFolder(path: string): Promise<FileSystem>
 }

@@ -5,6 +5,8 @@
  * images before it are kept in order, and the first of them is what was acknowledged last. A row whose place is PENDING
  * and that has no image was created by a pending transaction, so outside it is not there yet.
  */
+import type { EntityId } from '../base/ids.ts'
+import { EntityWords, textOfWords } from '../event/entity-words.ts'
 import { ChildLists } from './child-lists.ts'
 import { DEAD, EntityTable, HAS_EXTRA, PENDING, ROW } from './entity-table.ts'
 import { Names } from './names.ts'
@@ -65,6 +67,24 @@ export class View implements Tree {
 
   constructor(seed: number) {
     this.table = new EntityTable(seed)
+  }
+
+  wordsOf(row: number): EntityWords {
+    const chunk = this.table.chunkOf(row)
+    const at = this.table.offsetOf(row)
+    return new EntityWords(chunk[at]!, chunk[at + 1]!, chunk[at + 2]!, chunk[at + 3]!)
+  }
+
+  versionOf(row: number): number {
+    return this.table.get(row, ROW.version)
+  }
+
+  typeOf(row: number): string {
+    return this.names.text(this.table.get(row, ROW.type))
+  }
+
+  idText(row: number): EntityId {
+    return textOfWords(this.wordsOf(row))
   }
 
   parentOf(row: number): number {
@@ -130,6 +150,13 @@ export class View implements Tree {
     if (!images) return this.table.get(row, ROW.record) !== PENDING && (this.table.get(row, ROW.blockAndFlags) & DEAD) === 0
     const words = images[0]!.words
     return words[ROW.record] !== PENDING && (words[ROW.blockAndFlags]! & DEAD) === 0 && words[ROW.version] !== 0
+  }
+
+  /** Entities that readers outside of transactions see, the root not counted. Looks at every row. */
+  countVisible(): number {
+    let count = 0
+    for (let row = 1; row < this.table.rows; row++) if (this.isVisible(row)) count++
+    return count
   }
 
   /** Points a row at a staged body: event number `index` of staged transaction `staged`. */

@@ -66,6 +66,7 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
       create: async (path, text) => !disk.has(path) && Boolean(disk.set(path, { text, mode: 0o600 })),
     },
     variable: (name) => variables.get(name),
+    pathOf: (place: string) => place.slice('file:'.length),
     openFolder: async () => {
       throw new Error('no folders here')
     },

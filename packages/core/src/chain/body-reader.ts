@@ -1,0 +1,129 @@
+/**
+ * Bodies out of records, one slice at a time: the slice is read, compared with the hash that the verified view keeps,
+ * and opened in counter mode at its offset. Keys of blocks are kept in a bounded cache.
+ */
+import { AteError } from '../base/errors.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
+import { type BlockPlaces, clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
+import { bytesOfWords, textOfWords } from '../event/entity-words.ts'
+import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
+import type { LogEngine } from '../log/engine.ts'
+import type { SessionKeys } from '../session/epoch-keys.ts'
+import type { TrustState } from '../trust/trust-state.ts'
+import type { View } from '../view/view.ts'
+
+/** Records whose block headers are remembered, and blocks whose keys are. */
+const PLACES_MAX = 8192
+const KEYS_MAX = 8192
+
+export interface StoredBody {
+  readonly record: number
+  readonly block: number
+  readonly offset: number
+  readonly size: number
+  /** SHA-256 of the ciphertext, eight words from `hashAt` on. */
+  readonly hash: Uint32Array
+  readonly hashAt: number
+}
+
+interface KeyedBlock {
+  readonly key: BlockKey
+  readonly at: number
+}
+
+export class BodyReader {
+  readonly #crypto: CryptoProvider
+  readonly #chainId: Uint8Array
+  readonly #engine: LogEngine
+  readonly #view: View
+  readonly #trust: TrustState
+  readonly #keys: SessionKeys
+  readonly #places = new Map<number, BlockPlaces>()
+  readonly #blocks = new Map<number, KeyedBlock>()
+  readonly #hash = new Uint8Array(32)
+
+  constructor(parts: {
+    readonly crypto: CryptoProvider
+    readonly chainId: Uint8Array
+    readonly engine: LogEngine
+    readonly view: View
+    readonly trust: TrustState
+    readonly keys: SessionKeys
+  }) {
+    this.#crypto = parts.crypto
+    this.#chainId = parts.chainId
+    this.#engine = parts.engine
+    this.#view = parts.view
+    this.#trust = parts.trust
+    this.#keys = parts.keys
+  }
+
+  /** The plaintext of a body. @throws AteError NO_READ_KEY | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
+  read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
+    return block instanceof Promise ? block.then((opened) => this.#readSlice(opened, body)) : this.#readSlice(block, body)
+  }
+
+  #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const bytes = this.#engine.readPart(body.record, block.at + body.offset, body.size)
+    return bytes instanceof Promise ? bytes.then((slice) => this.#open(block, body, slice)) : this.#open(block, body, bytes)
+  }
+
+  #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {
+    const hash = this.#hash
+    this.#crypto.sha256Into(slice, hash, 0)
+    for (let i = 0; i < 8; i++) {
+      const word = ((hash[4 * i]! << 24) | (hash[4 * i + 1]! << 16) | (hash[4 * i + 2]! << 8) | hash[4 * i + 3]!) >>> 0
+      if (word !== body.hash[body.hashAt + i]) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
+    }
+    return block.key.openSlice(slice, body.offset)
+  }
+
+  #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {
+    const places = this.#places.get(body.record) ?? this.#readPlaces(body.record)
+    return places instanceof Promise ? places.then((found) => this.#keyOf(found, body)) : this.#keyOf(places, body)
+  }
+
+  #keyOf(places: BlockPlaces, body: StoredBody): KeyedBlock {
+    const header = places.blocks[body.block]!
+    const { node, epoch, salt, commitment } = header
+    const row = this.#view.table.find(node.a, node.b, node.c, node.d)
+    const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
+    if (!secrets) throw new AteError('NO_READ_KEY', { node: textOfWords(node), epoch })
+    const { writer, writerSeq } = places
+    const info = sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
+    let secret: Uint8Array | undefined = secrets.key
+    if (header.mode === BLOCK_MODE.public) {
+      const kem = this.#keys.writeSecret(this.#trust.epochs.get(row)![epoch]!.fields, secrets)
+      secret = blockSecretFrom(this.#crypto, kem, header.encapsulated!, info)
+    }
+    const key = secret && openBlockKey(this.#crypto, { secret, info, salt, commitment })
+    if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
+    const block = { key, at: header.at }
+    keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
+    return block
+  }
+
+  #readPlaces(record: number): BlockPlaces | Promise<BlockPlaces> {
+    const first = this.#engine.readPart(record, 0, COMMIT.certificate)
+    return first instanceof Promise ? first.then((prefix) => this.#parsePlaces(record, prefix)) : this.#parsePlaces(record, first)
+  }
+
+  #parsePlaces(record: number, prefix: Uint8Array): BlockPlaces | Promise<BlockPlaces> {
+    const end = clearEnd(prefix)
+    const bytes = this.#engine.readPart(record, 0, end)
+    const parsed = (clear: Uint8Array): BlockPlaces => {
+      const places = parseBlockPlaces(clear)
+      keep(this.#places, record, places, PLACES_MAX)
+      return places
+    }
+    return bytes instanceof Promise ? bytes.then(parsed) : parsed(bytes)
+  }
+}
+
+/** Bounded: the oldest entry makes room. */
+function keep<K, V>(cache: Map<K, V>, key: K, value: V, max: number): void {
+  if (cache.size >= max) cache.delete(cache.keys().next().value!)
+  cache.set(key, value)
+}

@@ -1,0 +1,94 @@
+/**
+ * The whole log read again from its medium and judged anew by a fresh replica: links, signatures, roots, bodies against
+ * their hashes, attestations, checkpoints. Problems are reported with their places; the first broken record ends the
+ * judging, because what follows it hangs on it.
+ */
+import { equalBytes } from '../base/bytes.ts'
+import { randomBytes } from '../base/environment.ts'
+import { isAteError, throwIfAborted } from '../base/errors.ts'
+import { wordAt } from '../event/entity-words.ts'
+import type { LogRecord } from '../log/engine.ts'
+import type { ChainCore } from './chain-core.ts'
+import { Replica } from './replica.ts'
+
+export interface VerifyOptions {
+  readonly signal?: AbortSignal
+  /** Called now and then with the records that are done. */
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+export interface VerifyProblem {
+  readonly code: string
+  readonly seq?: number
+  readonly segment?: string
+  readonly offset?: number
+}
+
+export interface VerifyReport {
+  readonly ok: boolean
+  readonly records: number
+  /** Transactions that are stored and void for everybody. */
+  readonly voids: number
+  readonly checkpoints: number
+  /** The newest record up to which every commit is attested by its author's hybrid key. */
+  readonly attested: number
+  readonly head: { readonly seq: number; readonly hash: Uint8Array } | undefined
+  readonly problems: readonly VerifyProblem[]
+}
+
+export async function verifyLog(core: ChainCore, options: VerifyOptions): Promise<VerifyReport> {
+  const { engine, crypto } = core
+  const until = core.replica.head
+  const { signal } = options
+  const problems: VerifyProblem[] = []
+  for (const { code, segment, offset, firstSeq } of await engine.scrub(signal ? { signal } : {})) {
+    problems.push({ code, segment, offset, seq: firstSeq })
+  }
+  let replica: Replica | undefined
+  let seq = 0
+  try {
+    for await (const chunk of engine.read(0, signal ? { signal } : {})) {
+      for (const record of chunk) {
+        if (record.seq > until.seq) break
+        seq = record.seq
+        replica = feed(replica, record, { crypto, seed: wordAt(randomBytes(core.environment.random, 4), 0) })
+      }
+      throwIfAborted(signal)
+      options.onProgress?.(seq + 1, until.seq + 1)
+      if (seq >= until.seq) break
+    }
+    if (replica && !equalBytes(replica.head.hash, until.hash)) problems.push({ code: 'FORK', seq: until.seq })
+  } catch (error) {
+    if (!isAteError(error) || error === signal?.reason) throw error
+    if (error.code !== 'DAMAGED' || problems.length === 0) problems.push(problemOf(core, error.code, error.facts, seq))
+  }
+  return {
+    ok: problems.length === 0,
+    records: (replica?.head.seq ?? -1) + 1,
+    voids: countVoids(replica),
+    checkpoints: replica?.checkpoints ?? 0,
+    attested: replica?.attestedSeq ?? -1,
+    head: replica && { seq: replica.head.seq, hash: replica.head.hash.slice() },
+    problems,
+  }
+}
+
+function feed(replica: Replica | undefined, record: LogRecord, makers: { readonly crypto: Replica['crypto']; readonly seed: number }): Replica {
+  if (!replica) return Replica.open(makers, record)
+  replica.accept(record)
+  return replica
+}
+
+function problemOf(core: ChainCore, code: string, facts: Readonly<Record<string, unknown>>, reading: number): VerifyProblem {
+  const seq = typeof facts['seq'] === 'number' ? facts['seq'] : reading
+  const segment = facts['segment']
+  const offset = facts['offset']
+  if (typeof segment === 'string' && typeof offset === 'number') return { code, seq, segment, offset }
+  return { code, seq, ...core.engine.place(seq) }
+}
+
+function countVoids(replica: Replica | undefined): number {
+  let count = 0
+  for (const voids of replica?.voids.values() ?? []) count += voids.size
+  return count
+}

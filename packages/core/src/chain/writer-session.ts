@@ -1,0 +1,135 @@
+/**
+ * The certificate that this process writes under. A device keeps it and takes it up again, so that a short program does
+ * not add 7 kB to the chain each time; a lock lets one process at a time use it.
+ */
+import { toBinaryText, wipe } from '../base/bytes.ts'
+import { type Environment, randomBytes } from '../base/environment.ts'
+import { assert } from '../base/errors.ts'
+import { chainIdOf } from '../base/ids.ts'
+import { CERTIFICATE_MS } from '../base/limits.ts'
+import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import type { CryptoProvider, Signer } from '../crypto/provider.ts'
+import { type CertificateBody, makeCertificate } from '../event/certificate.ts'
+import type { FileLock } from '../log/file-system.ts'
+import type { Identity } from '../session/identity.ts'
+import type { StateStore } from '../session/state-store.ts'
+import type { Certificate } from '../trust/trust-state.ts'
+import type { Replica } from './replica.ts'
+
+/** A certificate this close to its end is replaced by a successor. */
+const RENEW_BEFORE_MS = 3_600_000
+
+export interface WriterParts {
+  readonly crypto: CryptoProvider
+  readonly environment: Environment
+  readonly identity: Identity
+  readonly replica: Replica
+  /** Where the certificate is kept; undefined keeps none. */
+  readonly state: StateStore | undefined
+}
+
+/** The certificate in use: `fresh` until its first commit is acknowledged, which carries it. */
+export interface CurrentCertificate {
+  readonly certificate: Certificate
+  readonly signer: Signer
+  readonly fresh: { readonly bytes: Uint8Array; readonly body: CertificateBody } | undefined
+}
+
+export class WriterSession {
+  readonly #parts: WriterParts
+  readonly #lock: FileLock | undefined
+  #seed: Uint8Array | undefined
+  #current: CurrentCertificate | undefined
+
+  private constructor(parts: WriterParts, lock: FileLock | undefined) {
+    this.#parts = parts
+    this.#lock = lock
+  }
+
+  /** Takes up the kept certificate if this process can have it and it has not ended. */
+  static async open(parts: WriterParts): Promise<WriterSession> {
+    const lock = await parts.state?.lock(nameOf(parts))
+    const session = new WriterSession(parts, lock)
+    if (lock) await session.#takeUp()
+    return session
+  }
+
+  /** The certificate to write under, as renew() has left it. */
+  get current(): CurrentCertificate {
+    assert(this.#current, 'a certificate is taken before a commit is built')
+    return this.#current
+  }
+
+  /** Makes a new certificate if there is none, it has ended, or it ends soon after chain time `time`. */
+  renew(time: number): void {
+    const current = this.#current
+    if (current && !current.certificate.ended && time + RENEW_BEFORE_MS < current.certificate.until) return
+    this.#current = this.#make(time, current)
+  }
+
+  /** Its first commit is acknowledged: the chain has it, and this device keeps it. */
+  async acknowledged(): Promise<void> {
+    const { state } = this.#parts
+    const current = this.#current
+    if (!current?.fresh) return
+    this.#current = { ...current, fresh: undefined }
+    if (!this.#lock || !state || !this.#seed) return
+    const bytes = encodeCanonical({ certificate: current.certificate.id, seed: this.#seed })
+    await state.put(nameOf(this.#parts), bytes)
+    wipe(bytes)
+  }
+
+  async close(): Promise<void> {
+    if (this.#seed) wipe(this.#seed)
+    this.#seed = undefined
+    await this.#lock?.release()
+  }
+
+  async #takeUp(): Promise<void> {
+    const { crypto, replica, state, identity } = this.#parts
+    const stored = await state!.get(nameOf(this.#parts))
+    if (!stored) return
+    const { certificate: id, seed } = decodeCanonical(stored) as { certificate: Uint8Array; seed: Uint8Array }
+    wipe(stored)
+    const certificate = replica.trust.certificates.get(toBinaryText(id))
+    const mine = certificate?.identity === toBinaryText(identity.fingerprintBytes)
+    // A chain that was rolled back, or another one: the certificate is not there, and a new one is made.
+    if (!certificate || !mine || certificate.ended) return
+    this.#seed = seed
+    this.#current = { certificate, signer: crypto.ed25519Signer(seed), fresh: undefined }
+  }
+
+  #make(time: number, before: CurrentCertificate | undefined): CurrentCertificate {
+    const { crypto, environment, identity, replica } = this.#parts
+    const known = replica.trust.identities.has(toBinaryText(identity.fingerprintBytes))
+    const seed = randomBytes(environment.random, 32)
+    const signer = crypto.ed25519Signer(seed)
+    if (this.#seed) wipe(this.#seed)
+    this.#seed = seed
+    const body: CertificateBody = {
+      chain: replica.chainId,
+      identity: identity.fingerprintBytes,
+      session: signer.publicKey,
+      until: time + CERTIFICATE_MS,
+      ...(known ? {} : { keys: identity.keys }),
+      ...(before && !before.fresh ? { after: before.certificate.id } : {}),
+    }
+    const { id, bytes } = makeCertificate(crypto, body, (message) => identity.sign(message, 'certificate'))
+    const certificate: Certificate = {
+      id,
+      identityBytes: identity.fingerprintBytes,
+      identity: toBinaryText(identity.fingerprintBytes),
+      keys: identity.keys,
+      verifier: crypto.ed25519Verifier(signer.publicKey),
+      until: body.until,
+      mark: 0,
+      ended: false,
+      unattested: [],
+    }
+    return { certificate, signer, fresh: { bytes, body } }
+  }
+}
+
+function nameOf({ replica, identity }: WriterParts): string {
+  return `certificates/${chainIdOf(replica.chainId)}-${identity.fingerprint}`
+}

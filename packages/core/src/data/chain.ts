@@ -1,0 +1,291 @@
+/**
+ * A chain as applications use it: transactions, reads, streams. Reads outside of transactions see what is acknowledged,
+ * and nothing that is merely staged.
+ */
+import { AteError, throwIfAborted } from '../base/errors.ts'
+import { type ChainId, chainIdOf, type Fingerprint } from '../base/ids.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import type { Receipt } from '../chain/staged.ts'
+import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
+import { namedEntity } from '../event/derive-ids.ts'
+import { type EntityWords, textOfWords } from '../event/entity-words.ts'
+import { KIND } from '../event/format.ts'
+import { encodeSweep, SWEEP_ENTITIES_MAX } from '../event/sweep.ts'
+import type { Durability } from '../log/engine.ts'
+import { blindName } from '../session/epoch-keys.ts'
+import { nodeWith } from '../trust/policy.ts'
+import { checkpointPayload } from './checkpoints.ts'
+import { Children } from './children.ts'
+import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
+import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
+import { type ChainEvent, chainEvents, type EventsOptions, watchEntities, type WatchOptions } from './events.ts'
+import { Indexes } from './indexes.ts'
+import { outcomeInLog } from './outcome.ts'
+import { expiredWords } from './sweeping.ts'
+import { type PlaceOptions, Transaction } from './transaction.ts'
+import { runTransaction } from './run-transaction.ts'
+import { Values } from './values.ts'
+
+export interface TransactOptions {
+  /** The level that the acknowledgement waits for; what the engine reaches if left out. */
+  readonly durability?: Durability
+  readonly signal?: AbortSignal
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal
+}
+
+export interface ChainStats {
+  readonly records: number
+  readonly logBytes: number
+  /** Entities that are alive, the root not counted. */
+  readonly entities: number
+  /** Transactions staged and not yet acknowledged. */
+  readonly pending: number
+  /** The newest record up to which every commit carries a post-quantum signature. */
+  readonly attestedSeq: number
+}
+
+const BRAND = Symbol.for('ate.chain')
+
+/** True for a chain of any copy of this package. */
+export function isChain(value: unknown): value is Chain {
+  return typeof value === 'object' && value !== null && Reflect.get(value, BRAND) === true
+}
+
+export class Chain {
+  readonly #core: ChainCore
+  readonly #values: Values
+  readonly #indexes: Indexes
+  readonly id: ChainId
+
+  /** @internal Chains are opened by openChain. */
+  constructor(core: ChainCore) {
+    this.#core = core
+    this.id = chainIdOf(core.replica.chainId)
+    this.#values = new Values(core, this.id)
+    this.#indexes = new Indexes(core, this.#values)
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  /** Who acts through this handle. */
+  get identity(): Fingerprint {
+    return this.#core.identity.fingerprint
+  }
+
+  /** The newest record: its seq and its hash as hexadecimal text. */
+  get head(): { readonly seq: number; readonly hash: Uint8Array } {
+    return { seq: this.#core.replica.head.seq, hash: this.#core.replica.head.hash.slice() }
+  }
+
+  /** Chain time in Unix ms: the newest record's, plus the time since it came. */
+  get now(): number {
+    return this.#core.now
+  }
+
+  /**
+   * Runs `run` and commits what it wrote, all or nothing; its result is given back once the commit is acknowledged. If
+   * something it read has changed meanwhile, it is run again: so it has no effects outside of the transaction.
+   * @throws AteError CONFLICT | TX_PENDING | TX_RETRIES | NOT_AUTHORIZED | NO_READ_KEY | NEEDS_REKEY | TX_TOO_LARGE |
+   * DISK_FULL | WRITER_POISONED | INDETERMINATE | READ_ONLY | CHAIN_CLOSED and every rule of the fold
+   */
+  transact<R>(run: (tx: Transaction) => R | Promise<R>, options: TransactOptions = {}): Promise<R> {
+    return runTransaction(this.#core, () => new Transaction(this.#core, this.#values, this.id, options.signal), run, options)
+  }
+
+  /** The explicit form: commit it, or it is rolled back when it goes out of scope. A conflict is thrown, not retried. */
+  begin(options: TransactOptions = {}): OpenTransaction {
+    this.#core.assertWritable()
+    return new OpenTransaction(this.#core, this.#values, this.id, options)
+  }
+
+  /**
+   * The entity, or undefined if there is none. Its value is shared and frozen.
+   * @throws AteError NO_READ_KEY | WRONG_TYPE | BAD_ID | BAD_VALUE | BAD_BODY | CHAIN_CLOSED
+   */
+  get<T>(type: EntityType<T>, ref: EntityRef, options?: ReadOptions): Promise<Entity<T> | undefined> {
+    try {
+      this.#core.assertOpen()
+      throwIfAborted(options?.signal)
+      const words = ref instanceof EntityHandle && ref.chain === this.id ? ref : wordsOfRef(ref, this.id)
+      return this.#readWords(type, words)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** As get. @throws AteError NOT_FOUND */
+  async load<T>(type: EntityType<T>, ref: EntityRef, options?: ReadOptions): Promise<Entity<T>> {
+    const entity = await this.get(type, ref, options)
+    if (!entity) throw new AteError('NOT_FOUND', { entity: typeof ref === 'string' ? ref : ref.id })
+    return entity
+  }
+
+  /** The entity of a name. @throws as get */
+  async named<T>(type: EntityType<T>, name: string, options: PlaceOptions & ReadOptions = {}): Promise<Entity<T> | undefined> {
+    this.#core.assertOpen()
+    throwIfAborted(options.signal)
+    const parent = parentWords(options.parent, this.id)
+    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name))
+  }
+
+  /** The children of a collection, in order: iterate, or take a page. `in` is the type's name if left out. */
+  children<T>(type: EntityType<T>, parent?: EntityRef, collection?: string, options?: ReadOptions): Children<T> {
+    this.#core.assertOpen()
+    assertType(type)
+    return new Children(this.#core, this.#values, type, parentWords(parent, this.id), collection ?? type.name, options?.signal)
+  }
+
+  /** Entities whose index has that key. The first call reads all entities of the type that this session can. */
+  async find<T>(type: EntityType<T>, index: string, key: IndexKey, options?: ReadOptions): Promise<Entity<T>[]> {
+    this.#core.assertOpen()
+    return this.#indexes.find(type, index, key, options?.signal)
+  }
+
+  /** The value of a clear counter as it was acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */
+  counter(ref: EntityRef, name: string): bigint {
+    this.#core.assertOpen()
+    const { view } = this.#core.replica
+    const words = wordsOfRef(ref, this.id)
+    const row = view.table.find(words.a, words.b, words.c, words.d)
+    if (row < 0 || !view.isVisible(row)) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    const found = view.acknowledgedExtra(row).counters.find((counter) => counter.name === name)
+    if (!found) throw new AteError('NO_COUNTER', { counter: name })
+    return found.value
+  }
+
+  /** Committed events from record `from` on (0 if left out), then those to come. Ends with the signal or the chain. */
+  events(options: EventsOptions = {}): AsyncGenerator<ChainEvent, void, void> {
+    this.#core.assertOpen()
+    return chainEvents(this.#core, options)
+  }
+
+  /** Changes of entities from now on: created, changed, deleted. Changes of one entity that nobody has taken yet are one. */
+  watch(options: WatchOptions = {}): AsyncGenerator<{ readonly kind: 'created' | 'changed' | 'deleted'; readonly type: string; readonly id: string }, void, void> {
+    this.#core.assertOpen()
+    return watchEntities(this.#core, this.id, options)
+  }
+
+  /** Reads the whole log again and checks every byte, link, signature, attestation and checkpoint. */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    this.#core.assertOpen()
+    await this.#core.settled()
+    return verifyLog(this.#core, options)
+  }
+
+  /** Signs the Merkle tree head of the log so far, and appends it. Needs a checkpoint key that the root named. */
+  async checkpoint(): Promise<{ readonly seq: number; readonly size: number }> {
+    this.#core.assertWritable()
+    let size = 0
+    const record = await this.#core.appendOther(KIND.checkpoint, () => {
+      size = this.#core.replica.tree.size
+      return checkpointPayload(this.#core)
+    })
+    return { seq: record.seq, size }
+  }
+
+  /** Drops entities that have expired. The number of them. */
+  async sweep(): Promise<number> {
+    this.#core.assertWritable()
+    await this.#core.settled()
+    const words = expiredWords(this.#core.replica, SWEEP_ENTITIES_MAX)
+    if (words.length > 0) await this.#core.appendOther(KIND.sweep, () => encodeSweep(words))
+    return words.length
+  }
+
+  /**
+   * What became of a transaction: its receipt, or undefined if it is not on the chain. Looks through the log if this
+   * process does not remember it.
+   */
+  async outcome(txId: string, options?: ReadOptions): Promise<Receipt | undefined> {
+    this.#core.assertOpen()
+    return (await this.#core.outcome(txId)) ?? outcomeInLog(this.#core, txId, options?.signal)
+  }
+
+  /** Takes in what another process has appended since; for chains opened with `readOnly`. */
+  async refresh(): Promise<number> {
+    this.#core.assertOpen()
+    return this.#core.refresh()
+  }
+
+  stats(): ChainStats {
+    const { replica, engine } = this.#core
+    return {
+      records: replica.head.seq + 1,
+      logBytes: engine.sizeBytes(),
+      entities: replica.view.countVisible(),
+      pending: this.#core.pendingTransactions,
+      attestedSeq: replica.attestedSeq,
+    }
+  }
+
+  /** Waits for what is staged, attests it, and frees the place. */
+  close(): Promise<void> {
+    return this.#core.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #readWords<T>(type: EntityType<T>, words: EntityWords): Promise<Entity<T> | undefined> {
+    const { view } = this.#core.replica
+    const row = view.table.find(words.a, words.b, words.c, words.d)
+    if (row < 0) {
+      assertType(type)
+      return NOTHING
+    }
+    if (!view.isVisible(row) || this.#isExpired(row)) return NOTHING
+    const hit = this.#values.hit(type, row)
+    if (hit) return hit
+    assertType(type)
+    return Promise.resolve(this.#values.open(type, row, 'acknowledged'))
+  }
+
+  #isExpired(row: number): boolean {
+    const { expires } = this.#core.replica.view.acknowledgedExtra(row)
+    return expires !== undefined && expires <= this.#core.now
+  }
+
+  #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {
+    checkName(name, 'name')
+    const { replica, crypto, keys } = this.#core
+    const row = replica.view.findLive(parent.a, parent.b, parent.c, parent.d)
+    if (row < 0) throw new AteError('NOT_FOUND', { entity: textOfWords(parent), what: 'parent' })
+    const node = nodeWith(replica.view, 'read', row)
+    const secrets = keys.secretsOf({ row: node, id: replica.view.wordsOf(node) }, replica.trust.newestEpoch(node)!.number)
+    if (!secrets) throw new AteError('NO_READ_KEY', { node: replica.view.idText(node) })
+    return namedEntity(crypto, replica.chainId, parent, collection, blindName(crypto, secrets.indexKey, collection, name))
+  }
+}
+
+/** A transaction that is committed by hand. */
+export class OpenTransaction extends Transaction {
+  readonly #core: ChainCore
+  readonly #options: TransactOptions
+
+  /** @internal */
+  constructor(core: ChainCore, values: Values, chain: ChainId, options: TransactOptions) {
+    super(core, values, chain, options.signal)
+    this.#core = core
+    this.#options = options
+  }
+
+  /** @throws as transact; CONFLICT is not retried. */
+  async commit(): Promise<Receipt> {
+    await runTransaction(this.#core, () => this, () => undefined, this.#options, 'once')
+    return this.receipt!
+  }
+
+  /** Ends it without a trace. */
+  rollback(): void {
+    this.abandon()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.closed) this.abandon()
+  }
+}
+
+const NOTHING: Promise<undefined> = Promise.resolve(undefined)

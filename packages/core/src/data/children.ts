@@ -1,0 +1,110 @@
+/** The children of a collection as readers outside of transactions see them: iterated, counted, or by the page. */
+import { AteError, throwIfAborted } from '../base/errors.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import { type EntityWords, textOfWords } from '../event/entity-words.ts'
+import { ROW } from '../view/entity-table.ts'
+import { type Entity, type EntityRef, wordsOfRef } from './entity.ts'
+import type { EntityType } from './entity-type.ts'
+import type { Values } from './values.ts'
+import { chainIdOf } from '../base/ids.ts'
+
+const PAGE_MAX = 10_000
+
+export interface PageOptions {
+  /** The last child of the page before; the first page if left out. */
+  readonly after?: EntityRef
+  /** At most 10,000; 100 if left out. */
+  readonly limit?: number
+}
+
+export class Children<T> implements AsyncIterable<Entity<T>> {
+  readonly #core: ChainCore
+  readonly #values: Values
+  readonly #type: EntityType<T>
+  readonly #parent: EntityWords
+  readonly #collection: string
+  readonly #signal: AbortSignal | undefined
+
+  /** @internal */
+  constructor(core: ChainCore, values: Values, type: EntityType<T>, parent: EntityWords, collection: string, signal: AbortSignal | undefined) {
+    this.#core = core
+    this.#values = values
+    this.#type = type
+    this.#parent = parent
+    this.#collection = collection
+    this.#signal = signal
+  }
+
+  /** In order. Children that come while it runs are not seen; those that go are left out. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Entity<T>, void, void> {
+    for (const row of this.#rows()) {
+      throwIfAborted(this.#signal)
+      this.#core.assertOpen()
+      if (!this.#isThere(row)) continue
+      const entity = this.#values.open(this.#type, row, 'acknowledged')
+      yield entity instanceof Promise ? await entity : entity
+    }
+  }
+
+  /** How many there are, whether or not this session can read them. */
+  count(): number {
+    return this.#rows().length
+  }
+
+  /** Ids in order, whether or not this session can read the values. */
+  ids(): string[] {
+    return this.#rows().map((row) => this.#core.replica.view.idText(row))
+  }
+
+  async page(options: PageOptions = {}): Promise<Entity<T>[]> {
+    const limit = options.limit ?? 100
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > PAGE_MAX) throw new AteError('BAD_ARGUMENT', { limit, max: PAGE_MAX })
+    const rows = this.#rows()
+    const from = options.after === undefined ? 0 : this.#after(rows, options.after)
+    const page: Entity<T>[] = []
+    for (const row of rows.slice(from, from + limit)) {
+      throwIfAborted(this.#signal)
+      page.push(await this.#values.open(this.#type, row, 'acknowledged'))
+    }
+    return page
+  }
+
+  #after(rows: readonly number[], ref: EntityRef): number {
+    const { view, chainId } = this.#core.replica
+    const { a, b, c, d } = wordsOfRef(ref, chainIdOf(chainId))
+    const at = rows.indexOf(view.table.find(a, b, c, d))
+    if (at < 0) throw new AteError('NOT_FOUND', { what: 'the child that the page begins after' })
+    return at + 1
+  }
+
+  #rows(): number[] {
+    const { view } = this.#core.replica
+    const { a, b, c, d } = this.#parent
+    const parent = view.table.find(a, b, c, d)
+    if (parent < 0 || !view.isVisible(parent)) throw new AteError('NOT_FOUND', { entity: textOfWords(this.#parent) })
+    const number = view.names.find(this.#collection)
+    const list = number === undefined ? undefined : view.children.find(parent, number)
+    const rows: number[] = []
+    for (let i = 0; list && i < list.length; i++) {
+      const row = list.items[i]!
+      if (this.#isThere(row) && this.#isAt(row, list.parent, list.collection, i)) rows.push(row)
+    }
+    return rows
+  }
+
+  #isAt(row: number, parent: number, collection: number, slot: number): boolean {
+    const { view } = this.#core.replica
+    return (
+      view.acknowledged(row, ROW.slot) === slot &&
+      view.acknowledged(row, ROW.parent) === parent &&
+      view.acknowledged(row, ROW.collection) === collection
+    )
+  }
+
+  #isThere(row: number): boolean {
+    const { view } = this.#core.replica
+    if (!view.isVisible(row)) return false
+    const { expires } = view.acknowledgedExtra(row)
+    return expires === undefined || expires > this.#core.now
+  }
+}

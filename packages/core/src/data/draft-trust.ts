@@ -1,0 +1,369 @@
+/**
+ * Roles, policies and epochs of a transaction: names become ids, and the wraps that the fold asks for are made when the
+ * transaction is finished, so that the order of calls does not matter.
+ */
+import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { randomBytes } from '../base/environment.ts'
+import { AteError } from '../base/errors.ts'
+import { type EntityId, parseId } from '../base/ids.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
+import { newEpochEvent } from '../chain/rekey.ts'
+import { namedEntity } from '../event/derive-ids.ts'
+import { bytesOfWords, type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
+import { OP } from '../event/format.ts'
+import type { CounterFields, PolicyFields, PolicyListFields, RareFields, RoleFields, WrapFields } from '../event/rare-fields.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
+import { blindName, clearName, type EpochSecrets } from '../session/epoch-keys.ts'
+import { isIdentity, parsePublicId, type PublicIdentity } from '../session/identity.ts'
+import { nodeWith, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
+import { type Draft, keyOf } from './draft.ts'
+import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
+
+/** What a removed member could read. */
+export interface Removal {
+  /** Nodes whose read key this transaction replaces. */
+  readonly rekeyed: readonly EntityId[]
+  /** Nodes whose read key waits for somebody who may replace it; writers are told NEEDS_REKEY until then. */
+  readonly stale: readonly EntityId[]
+}
+
+/** A role as this transaction will leave it. */
+interface RoleDraft {
+  readonly words: EntityWords
+  readonly name: string
+  readonly stored: Role | undefined
+  readonly event: TransactionEvent
+  readonly add: Map<string, PublicIdentity>
+  readonly remove: Map<string, PublicIdentity>
+  /** What wraps go to: the stored role, or the one to be. Known after its fields are made. */
+  resolved: Role | undefined
+}
+
+/** A node that this transaction gives a read policy. */
+interface LocalNode {
+  readonly parent: EntityWords
+  readonly indexKey: Uint8Array | undefined
+}
+
+export class DraftTrust {
+  readonly #core: ChainCore
+  readonly #draft: Draft
+  readonly #roles = new Map<string, RoleDraft>()
+  readonly #nodes = new Map<string, LocalNode>()
+  readonly #introduced = new Set<string>()
+  readonly #rekeyedRows = new Set<number>()
+
+  constructor(core: ChainCore, draft: Draft) {
+    this.#core = core
+    this.#draft = draft
+  }
+
+  /** Remembers where an entity of this transaction is made: names of roles and read nodes are looked up through it. */
+  noteCreated(words: EntityWords, parent: EntityWords, indexKey?: Uint8Array): void {
+    this.#nodes.set(keyOf(words), { parent, indexKey })
+  }
+
+  addMember(name: string, node: EntityWords, member: Principal): void {
+    const draft = this.#roleDraft(name, node, 'make')!
+    const identity = this.identityOf(member)
+    const key = toBinaryText(identity.fingerprintBytes)
+    draft.remove.delete(key)
+    if (!draft.stored?.members.has(key)) draft.add.set(key, identity)
+  }
+
+  removeMember(name: string, node: EntityWords, member: Principal): Removal {
+    const draft = this.#roleDraft(name, node, 'find')
+    if (!draft) throw new AteError('NO_ROLE', { role: name })
+    const identity = this.identityOf(member)
+    const key = toBinaryText(identity.fingerprintBytes)
+    draft.add.delete(key)
+    if (!draft.stored?.members.has(key)) return { rekeyed: [], stale: [] }
+    draft.remove.set(key, identity)
+    return this.#rekeyReaders(draft)
+  }
+
+  /** Own policies of an event, and the epoch that a read policy brings. `row` is -1 for what is created here. */
+  setPolicy(event: TransactionEvent, words: EntityWords, parent: EntityWords, row: number, input: PolicyInput & { readonly closed?: boolean }): void {
+    const lookUp = row >= 0 ? words : parent
+    const identities: Uint8Array[] = []
+    const list = (given: PolicyInput['write']): PolicyListFields | undefined => this.#fields(given, lookUp, identities)
+    const policy: PolicyFields = {
+      ...optional('read', list(input.read)),
+      ...optional('write', list(input.write)),
+      ...optional('manage', list(input.manage)),
+      ...optional('allow', list(input.allow) as readonly Uint8Array[] | undefined),
+      ...(input.closed ? { closed: true } : {}),
+    }
+    const before: RareFields = event.rare ?? {}
+    this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
+    if (input.read === undefined) return
+    const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
+    this.noteCreated(words, parent, indexKey)
+    this.#draft.sizeBytes += 2048 + 1400 * (typeof input.read === 'string' ? 1 : input.read.length)
+    this.#draft.deferred.push(() => this.#makeEpoch(event, words, row, policy, indexKey))
+  }
+
+  /** A move that would change who reads takes the present readers along, under an epoch of the moved node's own. */
+  keepReaders(event: TransactionEvent, words: EntityWords, row: number, target: number): void {
+    const { view } = this.#core.replica
+    const before = nodeWith(view, 'read', row)
+    if (before === row || nodeWith(view, 'read', target) === before) return
+    const secrets = this.#secretsOf(before)
+    if (!secrets) throw new AteError('NO_READ_KEY', { entity: textOfWords(words), what: 'who moves between readers must be one' })
+    const readers = view.policyOf(before)!.read!
+    const read = typeof readers === 'string' ? readers : readers.map((entry) => (entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity)))
+    this.#draft.setRare(event, { policy: { read } })
+    this.#draft.sizeBytes += 2048 + 1400 * readers.length
+    this.#draft.deferred.push(() => {
+      const made = this.#core.keys.makeEpoch(words, 0, this.#resolve(read), { indexKey: secrets.indexKey, forWriters: true })
+      this.#core.keys.remember(made)
+      this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
+    })
+  }
+
+  /** A counter's fields. Roles in `up` and `down` are looked up from the root. */
+  counterFields(name: string, input: CounterInput): CounterFields {
+    const identities: Uint8Array[] = []
+    const up = this.#fields(input.up, ROOT_ENTITY, identities)
+    const down = this.#fields(input.down, ROOT_ENTITY, identities)
+    if (identities.length > 0) throw new AteError('NO_ROLE', { counter: name, what: 'add the identity to a role first' })
+    for (const number of [input.value ?? 0n, input.floor ?? 0n, input.ceiling ?? 0n]) {
+      if (typeof number !== 'bigint') throw new AteError('BAD_ARGUMENT', { counter: name, what: 'counters are bigints' })
+    }
+    return {
+      name,
+      value: input.value ?? 0n,
+      ...optional('floor', input.floor),
+      ...optional('ceiling', input.ceiling),
+      ...optional('unit', input.unit && parseId(input.unit.id, 'entity')),
+      ...optional('up', up),
+      ...optional('down', down),
+    }
+  }
+
+  /** Public keys of an identity, introduced once by this transaction if the chain does not know them. */
+  identityOf(principal: Principal): PublicIdentity {
+    if (isIdentity(principal)) return principal
+    const text = typeof principal === 'string' ? principal : (principal as { publicId?: unknown } | null)?.publicId
+    return parsePublicId(this.#core.crypto, text)
+  }
+
+  /**
+   * The 16 bytes that stand for a name in a collection. Blinded with the index key of the parent's read node.
+   * @throws AteError NO_READ_KEY if this session does not read there.
+   */
+  blind(parent: EntityWords, collection: string, name: string): Uint8Array {
+    const indexKey = this.#indexKeyFor(parent)
+    if (!indexKey) throw new AteError('NO_READ_KEY', { parent: textOfWords(parent), what: 'names are blinded with a key of the readers' })
+    return blindName(this.#core.crypto, indexKey, collection, name)
+  }
+
+  #indexKeyFor(parent: EntityWords): Uint8Array | undefined {
+    for (let words = parent; ; ) {
+      const local = this.#nodes.get(keyOf(words))
+      if (local?.indexKey) return local.indexKey
+      const { view } = this.#core.replica
+      const row = view.findLive(words.a, words.b, words.c, words.d)
+      if (row >= 0) return this.#secretsOf(nodeWith(view, 'read', row))?.indexKey
+      if (!local) throw new AteError('NOT_FOUND', { entity: textOfWords(words), what: 'parent' })
+      words = local.parent
+    }
+  }
+
+  #secretsOf(node: number): EpochSecrets | undefined {
+    const { view, trust } = this.#core.replica
+    const read = nodeWith(view, 'read', node)
+    const epoch = trust.newestEpoch(read)
+    return epoch && this.#core.keys.secretsOf({ row: read, id: view.wordsOf(read) }, epoch.number)
+  }
+
+  /** The role of a name at the nearest ancestor that has it, made at `node` if it is asked for and missing. */
+  #roleDraft(name: string, node: EntityWords, missing: 'make' | 'find'): RoleDraft | undefined {
+    const { replica, crypto } = this.#core
+    const words = namedEntity(crypto, replica.chainId, node, ROLES_COLLECTION, clearName(crypto, name))
+    const known = this.#roles.get(keyOf(words))
+    if (known) return known
+    const stored = replica.trust.roles.get(keyOf(words))
+    const alive = stored && !replica.view.isDead(stored.row) ? stored : undefined
+    if (!alive && missing === 'find') return undefined
+    const event = this.#draft.add(alive ? OP.role : OP.create, words)
+    if (!alive) {
+      event.parent = node
+      event.collection = ROLES_COLLECTION
+      event.type = 'ate:role'
+      event.key = clearName(crypto, name)
+      this.#draft.countName(ROLES_COLLECTION)
+      this.#draft.countName('ate:role')
+    }
+    const draft: RoleDraft = { words, name, stored: alive, event, add: new Map(), remove: new Map(), resolved: alive }
+    const me = this.#core.identity
+    if (!alive) draft.add.set(this.#core.identityName, me)
+    this.#roles.set(keyOf(words), draft)
+    this.#draft.sizeBytes += 4096 + 1400 * (alive ? alive.members.size : 4)
+    this.#draft.deferred.unshift(() => this.#makeRole(draft))
+    return draft
+  }
+
+  /** The fields of a role's event, made when all its members are known. */
+  #makeRole(draft: RoleDraft): void {
+    const { stored, add, remove, words, name } = draft
+    const newest = stored?.generations[stored.generations.length - 1]
+    const fresh = !newest || remove.size > 0
+    const generation = newest ? newest.number + (fresh ? 1 : 0) : 0
+    const staying = [...(stored?.members ?? [])].filter((member) => !remove.has(member) && !add.has(member))
+    const identities = [...add.values()].filter((identity) => this.#introduce(identity)).map((identity) => identity.keys)
+    let publicKey = newest?.publicKey
+    let wraps: WrapFields[]
+    if (fresh) {
+      const members = [...staying.map((member) => this.#known(member)), ...[...add.values()].map((one) => [one.fingerprintBytes, one.keys] as const)]
+      const made = this.#core.keys.makeRoleKey(words, generation, members)
+      publicKey = made.publicKey
+      wraps = made.wraps
+      draft.resolved = provisional(draft, generation, publicKey)
+    } else {
+      wraps = [...add.values()].map((one) => this.#core.keys.wrapRoleFor(stored!, one.fingerprintBytes, one.keys))
+    }
+    const fields: RoleFields = {
+      generation,
+      publicKey: publicKey!,
+      wraps,
+      ...(stored ? {} : { name }),
+      ...(add.size > 0 ? { add: [...add.values()].map((one) => one.fingerprintBytes) } : {}),
+      ...(remove.size > 0 ? { remove: [...remove.values()].map((one) => one.fingerprintBytes) } : {}),
+    }
+    this.#draft.setRare(draft.event, { role: fields, ...(identities.length > 0 ? { identities } : {}) })
+  }
+
+  #known(member: string): readonly [Uint8Array, Uint8Array] {
+    const keys = this.#core.replica.trust.identities.get(member)!
+    return [fromBinaryText(member), keys]
+  }
+
+  #introduce(identity: PublicIdentity): boolean {
+    const key = toBinaryText(identity.fingerprintBytes)
+    if (this.#introduced.has(key) || this.#core.replica.trust.identities.has(key)) return false
+    this.#introduced.add(key)
+    return true
+  }
+
+  #fields(given: PolicyInput['write'], at: EntityWords, identities: Uint8Array[]): PolicyListFields | undefined {
+    if (given === undefined || typeof given === 'string') {
+      if (given !== undefined && given !== 'everyone' && given !== 'nobody') throw new AteError('BAD_ARGUMENT', { policy: given })
+      return given
+    }
+    if (!Array.isArray(given)) throw new AteError('BAD_ARGUMENT', { what: 'a policy is a list, everyone or nobody' })
+    return given.map((principal: Principal) => this.#entryFields(principal, at, identities))
+  }
+
+  #entryFields(principal: Principal, at: EntityWords, identities: Uint8Array[]): Uint8Array {
+    if (typeof principal === 'object' && principal !== null && 'role' in principal) return bytesOfWords(this.#findRole(principal, at))
+    const identity = this.identityOf(principal as Exclude<Principal, RoleName>)
+    if (this.#introduce(identity)) identities.push(identity.keys)
+    return identity.fingerprintBytes
+  }
+
+  /** From `at` upwards, the first node that has a role of this name. */
+  #findRole({ role: name }: RoleName, at: EntityWords): EntityWords {
+    const { replica, crypto } = this.#core
+    const { view, trust } = replica
+    for (let words = at; ; ) {
+      const found = namedEntity(crypto, replica.chainId, words, ROLES_COLLECTION, clearName(crypto, name))
+      const stored = trust.roles.get(keyOf(found))
+      if (this.#roles.has(keyOf(found)) || (stored && !view.isDead(stored.row))) return found
+      if (words.a === 0 && words.b === 0 && words.c === 0 && words.d === 0) throw new AteError('NO_ROLE', { role: name })
+      const local = this.#nodes.get(keyOf(words))
+      const row = view.findLive(words.a, words.b, words.c, words.d)
+      words = local?.parent ?? (row > 0 ? view.wordsOf(view.parentOf(row)) : ROOT_ENTITY)
+    }
+  }
+
+  #makeEpoch(event: TransactionEvent, words: EntityWords, row: number, policy: PolicyFields, indexKey: Uint8Array | undefined): void {
+    const { view, trust } = this.#core.replica
+    const own = row >= 0 && view.policyOf(row)?.read !== undefined ? trust.newestEpoch(row) : undefined
+    const previous = own && this.#core.keys.secretsOf({ row, id: words }, own.number)
+    if (own && !previous) throw new AteError('NO_READ_KEY', { node: textOfWords(words), what: 'who changes readers must be one' })
+    const readers = this.#resolve(policy.read as Exclude<PolicyListFields, 'inherit'>)
+    const forWriters = !covers(policy.read, policy.write)
+    const made = this.#core.keys.makeEpoch(words, (own?.number ?? -1) + 1, readers, { previous, indexKey, forWriters })
+    this.#core.keys.remember(made)
+    this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
+  }
+
+  /** Entries with the roles as this transaction will leave them. */
+  #resolve(fields: Exclude<PolicyListFields, 'inherit'>): PolicyList {
+    if (typeof fields === 'string') return fields
+    return fields.map((bytes): PolicyEntry => {
+      if (bytes.length === 32) return { identity: toBinaryText(bytes) }
+      const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
+      const key = `${view.getUint32(0)},${view.getUint32(4)},${view.getUint32(8)},${view.getUint32(12)}`
+      return { role: this.#roles.get(key)?.resolved ?? this.#core.replica.trust.roles.get(key)! }
+    })
+  }
+
+  /** New epochs for the nodes that the role reads, as far as this session may; once for each role. */
+  #rekeyReaders(draft: RoleDraft): Removal {
+    const { view, trust } = this.#core.replica
+    const rekeyed: EntityId[] = []
+    const stale: EntityId[] = []
+    for (const [row] of trust.epochs) {
+      const readers = view.policyOf(row)?.read
+      if (view.isDead(row) || readers === undefined || typeof readers === 'string') continue
+      if (!readers.some((entry) => entry.role === draft.stored)) continue
+      const words = view.wordsOf(row)
+      // Whether this session may and can is asked now; the wraps are made when the role's new key is known.
+      if (!newEpochEvent(this.#core, row, words)) {
+        stale.push(view.idText(row))
+        continue
+      }
+      rekeyed.push(view.idText(row))
+      if (this.#rekeyedRows.has(row)) continue
+      this.#rekeyedRows.add(row)
+      this.#draft.sizeBytes += 2048 + readers.length * 1400
+      this.#draft.deferred.push(() => this.#rekey(draft.event, row, words, readers))
+    }
+    return { rekeyed, stale }
+  }
+
+  #rekey(role: TransactionEvent, row: number, words: EntityWords, readers: readonly PolicyEntry[]): void {
+    const { trust } = this.#core.replica
+    const epoch = trust.newestEpoch(row)!
+    const previous = this.#core.keys.secretsOf({ row, id: words }, epoch.number)!
+    const resolved = readers.map((entry) => (entry.role ? { role: this.#roles.get(keyOf(entry.role.id))?.resolved ?? entry.role } : entry))
+    const made = this.#core.keys.makeEpoch(words, epoch.number + 1, resolved, {
+      previous,
+      forWriters: epoch.fields.writeKey !== undefined,
+    })
+    this.#core.keys.remember(made)
+    const event = this.#draft.add(OP.epoch, words)
+    this.#draft.setRare(event, { epoch: made.fields })
+    // Right behind the removal, so that what this transaction writes there is sealed under the new epoch.
+    const { events } = this.#draft
+    events.pop()
+    events.splice(events.indexOf(role) + 1, 0, event)
+  }
+}
+
+/** A role that does not stand on the chain yet: enough of it to wrap for. */
+function provisional(draft: RoleDraft, number: number, publicKey: Uint8Array): Role {
+  return {
+    id: draft.words,
+    name: draft.name,
+    node: 0,
+    row: -1,
+    members: new Set(),
+    generations: [{ number, publicKey, wraps: new Map() }],
+    removedAt: 0,
+  }
+}
+
+/** True if everyone who writes is sure to read, by name: else the epoch publishes a key that writers seal to. */
+function covers(read: PolicyListFields | undefined, write: PolicyListFields | undefined): boolean {
+  if (read === 'everyone' || write === 'nobody') return true
+  if (!Array.isArray(read) || !Array.isArray(write)) return false
+  return write.every((entry: Uint8Array) => read.some((other: Uint8Array) => toBinaryText(entry) === toBinaryText(other)))
+}
+
+function optional<K extends string, V>(name: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: V })
+}

@@ -1,0 +1,109 @@
+/**
+ * Types of entities: a name, and if wanted a schema, a version with its migrations, and indexes.
+ * A body is the type's version (varint) and the value in CBOR: a value of an older version is migrated when it is read.
+ */
+import { utf8 } from '../base/bytes.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { BODY_BYTES_MAX, NAME_BYTES_MAX } from '../base/limits.ts'
+import { decodeValue, encodeValueInto } from '../codec/cbor.ts'
+import { ByteReader, type ByteWriter } from '../codec/writer.ts'
+import type { OutputOf, StandardSchema } from './standard-schema.ts'
+
+/** What an index may hold: equal values are found together. */
+export type IndexKey = string | number | bigint | boolean | null
+
+export interface TypeOptions<T> {
+  /** Counts changes of the value's shape; 1 if left out. */
+  readonly version?: number
+  /** Turns a value of an older version into one of this version. */
+  readonly migrate?: (value: unknown, fromVersion: number) => T
+  /** Secondary indexes by name: the key of a value, or undefined to leave it out. */
+  readonly indexes?: Readonly<Record<string, (value: T) => IndexKey | undefined>>
+}
+
+export interface EntityType<T> {
+  readonly name: string
+  readonly version: number
+  readonly schema: StandardSchema<unknown, T> | undefined
+  readonly migrate: ((value: unknown, fromVersion: number) => T) | undefined
+  readonly indexes: Readonly<Record<string, (value: T) => IndexKey | undefined>>
+}
+
+/**
+ * Declares a type. Values are checked by `schema` (any Standard Schema library, synchronous) when they are written and
+ * when they are read.
+ * @throws AteError BAD_ARGUMENT
+ */
+export function defineType<S extends StandardSchema>(name: string, schema: S, options?: TypeOptions<OutputOf<S>>): EntityType<OutputOf<S>>
+export function defineType<T>(name: string, options?: TypeOptions<T>): EntityType<T>
+export function defineType<T>(name: string, schemaOrOptions?: StandardSchema<unknown, T> | TypeOptions<T>, more?: TypeOptions<T>): EntityType<T> {
+  const schema = isSchema<T>(schemaOrOptions) ? schemaOrOptions : undefined
+  const options: TypeOptions<T> = schema ? (more ?? {}) : ((schemaOrOptions as TypeOptions<T> | undefined) ?? {})
+  checkName(name, 'type')
+  const version = options.version ?? 1
+  if (!Number.isSafeInteger(version) || version < 1) throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
+  return Object.freeze({ name, version, schema, migrate: options.migrate, indexes: options.indexes ?? {} })
+}
+
+function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
+}
+
+/** @throws AteError BAD_ARGUMENT for an empty, over-long or reserved name. */
+export function checkName(name: unknown, what: string): asserts name is string {
+  if (typeof name !== 'string' || name.length === 0 || name.length > NAME_BYTES_MAX || utf8(name).length > NAME_BYTES_MAX) {
+    throw new AteError('BAD_ARGUMENT', { what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes`, given: typeof name })
+  }
+  if (name.startsWith('ate:')) throw new AteError('RESERVED_NAME', { what, name })
+}
+
+/** The value as its schema gives it. @throws AteError BAD_VALUE with the first issue's path and message */
+export function validate<T>(type: EntityType<T>, value: unknown): T {
+  if (!type.schema) return value as T
+  const result = type.schema['~standard'].validate(value)
+  if (result instanceof Promise) throw new AteError('BAD_ARGUMENT', { what: 'the schema of a type must be synchronous', type: type.name })
+  if (!result.issues) return result.value
+  const issue = result.issues[0]
+  const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
+  throw new AteError('BAD_VALUE', { type: type.name, path, issue: issue?.message, issues: result.issues.length })
+}
+
+/** Appends a body to `out`; its bytes. @throws AteError BAD_VALUE | VALUE_TOO_LARGE */
+export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T): number {
+  const from = out.at
+  out.varint(type.version)
+  try {
+    encodeValueInto(out, value)
+  } catch (cause) {
+    out.at = from
+    throw isAteError(cause) ? new AteError(cause.code, { type: type.name, ...cause.facts }, { cause }) : cause
+  }
+  const size = out.at - from
+  if (size > BODY_BYTES_MAX) {
+    out.at = from
+    throw new AteError('VALUE_TOO_LARGE', { type: type.name, bytes: size, max: BODY_BYTES_MAX })
+  }
+  return size
+}
+
+/** The value of a body: migrated, checked, frozen. @throws AteError BAD_VALUE | BAD_CBOR | NEEDS_UPGRADE */
+export function decodeBody<T>(body: Uint8Array, type: EntityType<T>): T {
+  const input = new ByteReader(body)
+  const version = input.varint()
+  const stored = decodeValue(body.subarray(input.at))
+  if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
+  return deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored))
+}
+
+function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {
+  if (!type.migrate) throw new AteError('BAD_VALUE', { type: type.name, version, what: 'an older value, and the type has no migrate' })
+  return type.migrate(value, version)
+}
+
+/** Values are shared between readers, so nobody changes them. Bytes cannot be frozen. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const item of Object.values(value)) deepFreeze(item)
+  return value
+}

@@ -1,0 +1,216 @@
+/**
+ * Streams of a chain. Both are read from the log and only woken by new records, so that a slow reader holds nothing in
+ * memory and nobody waits for it.
+ */
+import { throwIfAborted } from '../base/errors.ts'
+import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
+import { toBinaryText } from '../base/bytes.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
+import { nameCreated } from '../event/derive-ids.ts'
+import { textOfWords, wordAt } from '../event/entity-words.ts'
+import { KIND, OP } from '../event/format.ts'
+import { parseRecordHead } from '../event/record.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
+import type { LogRecord } from '../log/engine.ts'
+import { ROW } from '../view/entity-table.ts'
+import { type EntityRef, wordsOfRef } from './entity.ts'
+import { decodeBody, type EntityType } from './entity-type.ts'
+
+export interface EventsOptions {
+  /** Seq of the first record; 0 if left out. */
+  readonly from?: number
+  /** `end` stops at the newest record. */
+  readonly until?: 'end'
+  readonly signal?: AbortSignal
+}
+
+export type OpName = keyof typeof OP
+
+export interface ChainEvent {
+  readonly seq: number
+  /** Time that the author signed, Unix ms. */
+  readonly at: number
+  readonly author: Fingerprint
+  readonly txId: string
+  readonly op: OpName
+  readonly entity: EntityId
+  readonly type: string
+  /** Of create and move. */
+  readonly parent?: EntityId
+  readonly collection?: string
+  /** Opens the value that this event wrote. @throws AteError NO_READ_KEY | WRONG_TYPE | BAD_BODY | BAD_VALUE */
+  value<T>(type: EntityType<T>): Promise<T>
+}
+
+export interface WatchOptions {
+  readonly type?: Pick<EntityType<unknown>, 'name'>
+  /** Only this entity. */
+  readonly entity?: EntityRef
+  /** Only children of this entity. */
+  readonly parent?: EntityRef
+  readonly signal?: AbortSignal
+}
+
+export interface EntityChange {
+  readonly kind: 'created' | 'changed' | 'deleted'
+  readonly type: string
+  readonly id: EntityId
+}
+
+const OP_NAMES = new Map<number, OpName>(Object.entries(OP).map(([name, op]) => [op, name as OpName]))
+
+export async function* chainEvents(core: ChainCore, options: EventsOptions): AsyncGenerator<ChainEvent, void, void> {
+  const { signal } = options
+  const parser = new CommitParser(core.crypto)
+  const wake = new Wake(core, signal)
+  let next = options.from ?? 0
+  try {
+    for (;;) {
+      const head = core.replica.head.seq
+      while (next <= head) {
+        for await (const chunk of core.engine.read(next, signal ? { signal } : {})) {
+          for (const record of chunk) {
+            if (record.seq > head) break
+            throwIfAborted(signal)
+            for (const event of eventsOf(core, parser, record)) yield event
+            next = record.seq + 1
+          }
+          if (next > head) break
+        }
+      }
+      if (options.until === 'end' || core.isClosed || (await wake.next()) === 'closed') return
+    }
+  } finally {
+    wake.stop()
+  }
+}
+
+/** Committed events of a record, those of void transactions left out. */
+function* eventsOf(core: ChainCore, parser: CommitParser, record: LogRecord): Generator<ChainEvent, void, void> {
+  if (parseRecordHead(record.bytes).kind !== KIND.commit) return
+  const { replica, crypto } = core
+  const commit = parser.parse(replica.chainId, record.bytes)
+  const certificate = replica.trust.certificates.get(toBinaryText(commit.writer))
+  const voids = replica.voids.get(record.seq)
+  if (!certificate) return
+  for (let i = 0; i < commit.transactions.length; i++) {
+    if (voids?.has(i)) continue
+    const transaction = commit.transactions[i]!
+    nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
+    const txId = toBase32(transaction.nonce)
+    for (const event of transaction.events) yield makeEvent(core, commit, event, txId, fingerprintOf(certificate.identityBytes))
+  }
+}
+
+function makeEvent(core: ChainCore, commit: ParsedCommit, event: TransactionEvent, txId: string, author: Fingerprint): ChainEvent {
+  const { view } = core.replica
+  const row = view.table.find(event.a, event.b, event.c, event.d)
+  const { seq } = commit.record
+  const body = event.body ? { record: seq, block: event.block, offset: event.offset, size: event.size, ...hashOf(event) } : undefined
+  return {
+    seq,
+    at: commit.at,
+    author,
+    txId,
+    op: OP_NAMES.get(event.op)!,
+    entity: textOfWords(event),
+    type: event.op === OP.create ? event.type : row < 0 ? '' : view.typeOf(row),
+    ...(event.op === OP.create || event.op === OP.move ? { parent: textOfWords(event.parent), collection: event.collection } : {}),
+    value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type),
+  }
+}
+
+/** A copy of the slice's hash: the record's bytes do not outlive the step. */
+function hashOf(event: TransactionEvent): { readonly hash: Uint32Array; readonly hashAt: number } {
+  const hash = new Uint32Array(8)
+  for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
+  return { hash, hashAt: 0 }
+}
+
+export async function* watchEntities(core: ChainCore, chain: ChainId, options: WatchOptions): AsyncGenerator<EntityChange, void, void> {
+  const wake = new Wake(core, options.signal)
+  const changes = new Map<number, EntityChange['kind']>()
+  const wants = filterOf(core, chain, options)
+  const listener: Parameters<typeof core.listeners.add>[0] = ({ transactions }) => {
+    for (const { events } of transactions) for (const event of events) noteChange(changes, event, wants)
+  }
+  core.listeners.add(listener)
+  try {
+    for (;;) {
+      for (const [row, kind] of changes) {
+        changes.delete(row)
+        yield { kind, type: core.replica.view.typeOf(row), id: core.replica.view.idText(row) }
+      }
+      if (core.isClosed || (changes.size === 0 && (await wake.next()) === 'closed')) return
+    }
+  } finally {
+    core.listeners.delete(listener)
+    wake.stop()
+  }
+}
+
+function noteChange(changes: Map<number, EntityChange['kind']>, event: TransactionEvent, wants: (row: number) => boolean): void {
+  const { op, row } = event
+  const kind = op === OP.create ? 'created' : op === OP.delete ? 'deleted' : op === OP.put || op === OP.move || op === OP.add ? 'changed' : undefined
+  if (!kind || row < 0 || !wants(row)) return
+  const before = changes.get(row)
+  // Created and changed before anybody looked is created.
+  changes.set(row, before === 'created' && kind === 'changed' ? 'created' : kind)
+}
+
+function filterOf(core: ChainCore, chain: ChainId, { type, entity, parent }: WatchOptions): (row: number) => boolean {
+  const { view } = core.replica
+  const find = (ref: EntityRef | undefined): number | undefined => {
+    if (ref === undefined) return undefined
+    const { a, b, c, d } = wordsOfRef(ref, chain)
+    return view.table.find(a, b, c, d)
+  }
+  const only = find(entity)
+  const below = find(parent)
+  return (row) =>
+    (type === undefined || view.typeOf(row) === type.name) &&
+    (only === undefined || row === only) &&
+    (below === undefined || view.table.get(row, ROW.parent) === below)
+}
+
+/** Sleeps until a record comes, the chain closes, or the signal aborts. */
+class Wake {
+  readonly #core: ChainCore
+  readonly #signal: AbortSignal | undefined
+  readonly #listener: () => void
+  #news = false
+  #resume: (() => void) | undefined
+
+  constructor(core: ChainCore, signal: AbortSignal | undefined) {
+    this.#core = core
+    this.#signal = signal
+    this.#listener = () => {
+      this.#news = true
+      this.#resume?.()
+    }
+    core.listeners.add(this.#listener)
+    core.closers.add(this.#listener)
+    signal?.addEventListener('abort', this.#listener)
+  }
+
+  /** @throws the signal's reason */
+  async next(): Promise<'news' | 'closed'> {
+    throwIfAborted(this.#signal)
+    if (!this.#news) {
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve
+      })
+      this.#resume = undefined
+    }
+    this.#news = false
+    throwIfAborted(this.#signal)
+    return this.#core.isClosed ? 'closed' : 'news'
+  }
+
+  stop(): void {
+    this.#core.listeners.delete(this.#listener)
+    this.#core.closers.delete(this.#listener)
+    this.#signal?.removeEventListener('abort', this.#listener)
+  }
+}

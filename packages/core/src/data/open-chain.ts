@@ -1,0 +1,197 @@
+/**
+ * Opens a chain, or makes one: the engine behind the place, the replay of its log, and the checks that it is the chain
+ * that is meant and no older or other than what this machine has seen.
+ */
+import { platform as ownPlatform } from '#platform'
+import { equalBytes } from '../base/bytes.ts'
+import { randomBytes } from '../base/environment.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
+import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { ChainCore } from '../chain/chain-core.ts'
+import { Replica } from '../chain/replica.ts'
+import { wordAt } from '../event/entity-words.ts'
+import type { LogEngine, LogRecord } from '../log/engine.ts'
+import { openFileLog } from '../log/file-engine.ts'
+import { memoryEngine } from '../log/memory.ts'
+import { type Identity, isIdentity, isKept } from '../session/identity.ts'
+import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
+import { machineIdentity } from '../session/local-identity.ts'
+import type { Platform } from '../session/platform.ts'
+import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
+import { Chain } from './chain.ts'
+import { makeGenesis } from './create-chain.ts'
+
+export interface OpenOptions {
+  /** Who acts; this machine's own identity if left out, made on first use. */
+  readonly as?: Identity
+  /** The chain that is meant: its id says so whoever made it. */
+  readonly id?: ChainId | string
+  /**
+   * Whether a chain is made where there is none. Left out: yes, unless `id` is given, `readOnly` is set, or this machine
+   * remembers a chain there.
+   */
+  readonly create?: boolean
+  /** Opens beside a writer, without its lock, and changes nothing. */
+  readonly readOnly?: boolean
+  /** `commit`: every commit carries the post-quantum signature at once, not within a second (3.4 kB each). */
+  readonly attest?: 'range' | 'commit'
+  /** `accept`: an older or other copy than this machine has seen is taken as it is, and remembered from here on. */
+  readonly rollback?: 'refuse' | 'accept'
+  /** Ends the opening only. */
+  readonly signal?: AbortSignal
+}
+
+/** A path or `memory:` as it was understood. */
+interface Place {
+  readonly kind: 'memory' | 'file' | 'engine'
+  /** What known-chains calls it; undefined where a place means nothing. */
+  readonly name: string | undefined
+  readonly open: (options: { readonly create: boolean; readonly label: Uint8Array | undefined }) => Promise<LogEngine>
+}
+
+/**
+ * Opens the chain at `at`: `memory:`, `file:PATH`, or an engine.
+ * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_GONE | NOT_A_CHAIN | NOT_PINNED | WRONG_CHAIN |
+ * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | DAMAGED | READ_ONLY | STATE_UNWRITABLE and the errors of
+ * records that were altered
+ */
+export async function openChain(at: string | LogEngine, options: OpenOptions = {}, platform: Platform = ownPlatform): Promise<Chain> {
+  checkOptions(options)
+  const place = parsePlace(at, options, platform)
+  const identity = options.as ?? (await machineIdentity({}, platform))
+  const known = place.name !== undefined && options.id === undefined ? await lookUpChain(platform.state, place.name) : undefined
+  const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
+  const create = options.readOnly ? false : (options.create ?? (known === undefined && label === undefined))
+  const engine = await openEngine(place, { create, label, known })
+  try {
+    const replica = await loadReplica({ engine, platform, identity, create, options })
+    await checkChain({ replica, platform, identity, known, label, options, place, create })
+    const { crypto, environment, state } = platform
+    const keepCertificate = isKept(identity)
+    return new Chain(await ChainCore.open({ crypto, environment, engine, replica, identity, state, keepCertificate, attest: options.attest ?? 'range' }))
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+function checkOptions(options: OpenOptions): void {
+  if (typeof options !== 'object' || options === null) throw new AteError('BAD_ARGUMENT', { what: 'options' })
+  if (options.as !== undefined && !isIdentity(options.as)) {
+    throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
+  }
+  if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
+  throwIfAborted(options.signal)
+}
+
+function parsePlace(at: string | LogEngine, options: OpenOptions, platform: Platform): Place {
+  if (typeof at !== 'string') {
+    if (typeof at !== 'object' || at === null || typeof at.append !== 'function') throw new AteError('BAD_URL', { given: typeof at })
+    return { kind: 'engine', name: undefined, open: async () => at }
+  }
+  if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
+  if (!at.startsWith('file:') || at === 'file:') throw new AteError('BAD_URL', { given: at.slice(0, 100) })
+  const path = platform.pathOf(at)
+  return {
+    kind: 'file',
+    name: `file:${path}`,
+    open: async ({ create, label }) =>
+      openFileLog({
+        fs: await platform.openFolder(path),
+        random: platform.environment.random,
+        clock: platform.environment.clock,
+        crc32: platform.crc32,
+        readOnly: options.readOnly ?? false,
+        create,
+        ...(label ? { label } : {}),
+      }),
+  }
+}
+
+async function openEngine(
+  place: Place,
+  want: { readonly create: boolean; readonly label: Uint8Array | undefined; readonly known: ChainId | undefined },
+): Promise<LogEngine> {
+  try {
+    return await place.open(want)
+  } catch (error) {
+    if (want.known !== undefined && isAteError(error) && error.code === 'CHAIN_NOT_FOUND') {
+      throw new AteError('CHAIN_GONE', { place: place.name, chain: want.known }, { cause: error })
+    }
+    throw error
+  }
+}
+
+interface Loading {
+  readonly engine: LogEngine
+  readonly platform: Platform
+  readonly identity: Identity
+  readonly create: boolean
+  readonly options: OpenOptions
+}
+
+async function loadReplica({ engine, platform, identity, create, options }: Loading): Promise<Replica> {
+  const { crypto, environment } = platform
+  const makers = { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
+  if (engine.head() === undefined) {
+    if (!create) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
+    const { record, chainId } = makeGenesis({ crypto, environment, identity }, engine.durability)
+    engine.setLabel(chainId)
+    await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
+    return Replica.open(makers, record)
+  }
+  let replica: Replica | undefined
+  for await (const chunk of engine.read(0, options.signal ? { signal: options.signal } : {})) {
+    for (const record of chunk) replica = feed(replica, record, makers, engine)
+    throwIfAborted(options.signal)
+  }
+  return replica!
+}
+
+/** Errors of altered records name the place in the file too. */
+function feed(replica: Replica | undefined, record: LogRecord, makers: Parameters<typeof Replica.open>[0], engine: LogEngine): Replica {
+  try {
+    if (!replica) return Replica.open(makers, record)
+    replica.accept(record)
+    return replica
+  } catch (error) {
+    if (!isAteError(error)) throw error
+    throw new AteError(error.code, { ...error.facts, ...engine.place(record.seq) }, { cause: error })
+  }
+}
+
+interface Checking {
+  readonly replica: Replica
+  readonly platform: Platform
+  readonly identity: Identity
+  readonly known: ChainId | undefined
+  readonly label: Uint8Array | undefined
+  readonly options: OpenOptions
+  readonly place: Place
+  readonly create: boolean
+}
+
+async function checkChain({ replica, platform, identity, known, label, options, place, create }: Checking): Promise<void> {
+  const { state } = platform
+  const chain = chainIdOf(replica.chainId)
+  if (label && !equalBytes(label, replica.chainId)) throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
+  const fresh = create && replica.head.seq === 0
+  if (known !== undefined && known !== chain && !fresh) throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
+  const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
+  if (!label && known === undefined && !isRoot) throw new AteError('NOT_PINNED', { chain, place: place.name })
+  await checkHead(replica, platform, options)
+  if (place.name === undefined || !isKept(identity) || known === chain) return
+  if (known !== undefined) await forgetKnownChain(state, place.name)
+  if ((await lookUpChain(state, place.name)) === undefined) await addKnownChain(state, place.name, chain)
+}
+
+/** An older copy, or one with another record where this machine has verified one, is an alarm. */
+async function checkHead(replica: Replica, { state }: Platform, options: OpenOptions): Promise<void> {
+  const chain = chainIdOf(replica.chainId)
+  if (options.rollback === 'accept') return forgetHead(state, chain)
+  const remembered = await rememberedHead(state, chain)
+  if (!remembered) return
+  const facts = { chain, seq: replica.head.seq, remembered: remembered.seq }
+  if (remembered.seq > replica.head.seq) throw new AteError('ROLLBACK', facts)
+  if (!equalBytes(replica.hashes.at(remembered.seq)!, remembered.hash)) throw new AteError('FORK', facts)
+}

@@ -1,0 +1,129 @@
+/**
+ * Values of entities: opened, decoded and checked once, then shared. A cached entry is good as long as the row still
+ * points at the same body, so nothing has to be invalidated.
+ */
+import { AteError } from '../base/errors.ts'
+import { VALUE_CACHE_ENTRIES } from '../base/limits.ts'
+import type { ChainId } from '../base/ids.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
+import type { RowImage, View } from '../view/view.ts'
+import { type Entity, EntityHandle } from './entity.ts'
+import { decodeBody, type EntityType } from './entity-type.ts'
+
+interface Cached {
+  readonly record: number
+  readonly block: number
+  readonly offset: number
+  readonly type: EntityType<unknown>
+  readonly entity: Entity<unknown>
+  /** Made once, so that a hit allocates nothing. */
+  readonly promise: Promise<Entity<unknown>>
+}
+
+/** The words of a row, or of its image as it was acknowledged. */
+interface Source {
+  readonly words: Uint32Array
+  readonly at: number
+}
+
+export class Values {
+  readonly #core: ChainCore
+  readonly #view: View
+  readonly #chain: ChainId
+  // Two generations: the older is dropped when the newer is full, so that a hit costs one look-up and no bookkeeping.
+  #young = new Map<number, Cached>()
+  #old = new Map<number, Cached>()
+
+  constructor(core: ChainCore, chain: ChainId) {
+    this.#core = core
+    this.#view = core.replica.view
+    this.#chain = chain
+  }
+
+  /** The cached entity of a row as readers outside of transactions see it; undefined if it must be opened. */
+  hit<T>(type: EntityType<T>, row: number): Promise<Entity<T>> | undefined {
+    const cached = this.#find(row)
+    if (!cached || cached.type !== type) return undefined
+    const view = this.#view
+    if (view.images.size > 0 && view.images.has(row)) return undefined
+    const chunk = view.table.chunkOf(row)
+    const at = view.table.offsetOf(row)
+    return isSame(cached, chunk, at) ? (cached.promise as Promise<Entity<T>>) : undefined
+  }
+
+  /**
+   * The entity of a row: as acknowledged, or as the newest staged transaction left it.
+   * @throws AteError WRONG_TYPE | NO_READ_KEY | BAD_BODY | BAD_VALUE | NEEDS_UPGRADE
+   */
+  open<T>(type: EntityType<T>, row: number, state: 'acknowledged' | 'staged'): Entity<T> | Promise<Entity<T>> {
+    const source = this.#source(row, state)
+    const stored = this.#view.names.text(source.words[source.at + ROW.type]!)
+    if (stored !== type.name) throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), stored, wanted: type.name })
+    const cached = this.#find(row)
+    if (cached && cached.type === type && isSame(cached, source.words, source.at)) return cached.entity as Entity<T>
+    const body = this.#bodyOf(source, row)
+    return body instanceof Promise ? body.then((bytes) => this.#decode(type, row, source, bytes)) : this.#decode(type, row, source, body)
+  }
+
+  #find(row: number): Cached | undefined {
+    const young = this.#young.get(row)
+    if (young) return young
+    const old = this.#old.get(row)
+    if (old) this.#keep(row, old)
+    return old
+  }
+
+  #keep(row: number, cached: Cached): void {
+    if (this.#young.size >= VALUE_CACHE_ENTRIES / 2) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(row, cached)
+  }
+
+  #source(row: number, state: 'acknowledged' | 'staged'): Source {
+    const images: readonly RowImage[] | undefined = state === 'acknowledged' ? this.#view.images.get(row) : undefined
+    if (images) return { words: images[0]!.words, at: 0 }
+    const at = this.#view.table.offsetOf(row)
+    // A copy: the row may change while its body is read.
+    return { words: this.#view.table.chunkOf(row).slice(at, at + ROW.subtree + 1), at: 0 }
+  }
+
+  #bodyOf({ words, at }: Source, row: number): Uint8Array | Promise<Uint8Array> {
+    const record = words[at + ROW.record]!
+    if (record === PENDING) {
+      const body = this.#core.stagedBody(words[at + ROW.offset]!, words[at + ROW.size]!)
+      if (body) return body
+    }
+    if (record === NO_RECORD || record === PENDING) throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), what: 'the entity has no value' })
+    return this.#core.bodies.read({
+      record,
+      block: words[at + ROW.blockAndFlags]! & 0xff,
+      offset: words[at + ROW.offset]!,
+      size: words[at + ROW.size]!,
+      hash: words,
+      hashAt: at + ROW.hash,
+    })
+  }
+
+  #decode<T>(type: EntityType<T>, row: number, { words, at }: Source, body: Uint8Array): Entity<T> {
+    const value = decodeBody(body, type)
+    const id = { a: words[at]!, b: words[at + 1]!, c: words[at + 2]!, d: words[at + 3]! }
+    const entity: Entity<T> = new EntityHandle(id, this.#chain, type, value)
+    const record = words[at + ROW.record]!
+    if (record !== PENDING) {
+      const block = words[at + ROW.blockAndFlags]! & 0xff
+      this.#keep(row, { record, block, offset: words[at + ROW.offset]!, type, entity, promise: Promise.resolve(entity) } as Cached)
+    }
+    return entity
+  }
+}
+
+function isSame(cached: Cached, words: Uint32Array, at: number): boolean {
+  return (
+    words[at + ROW.record] === cached.record &&
+    words[at + ROW.offset] === cached.offset &&
+    (words[at + ROW.blockAndFlags]! & 0xff) === cached.block
+  )
+}
