@@ -3,7 +3,6 @@
  * It goes on after a failure, so that one run shows all that is to be done.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -167,30 +166,24 @@ async function tarballContents({ path, manifest }) {
 async function browserBundle() {
   const entry = join(root, 'packages/core/dist/index.js')
   if (!existsSync(entry)) return { problem: 'packages/core/dist/index.js is not built' }
-  const { build } = createRequire(createRequire(join(root, 'package.json')).resolve('tsup'))('esbuild')
+  const { build } = await import('esbuild')
   const outdir = mkdtempSync(join(tmpdir(), 'ate-bundle-'))
   try {
-    const options = {
+    const { metafile } = await build({
+      entryPoints: [entry],
+      outfile: join(outdir, 'ate.js'),
       platform: 'browser',
       format: 'esm',
       target: 'es2022',
       bundle: true,
       minify: true,
-      logLevel: 'silent',
-    }
-    const { metafile } = await build({
-      ...options,
-      entryPoints: [entry],
-      outfile: join(outdir, 'ate.js'),
       metafile: true,
       external: ['node:*'],
+      logLevel: 'silent',
     })
-    const [output] = Object.values(metafile.outputs)
-    const left = output.imports.map((/** @type {{ path: string }} */ item) => item.path)
+    const left = Object.values(metafile.outputs).flatMap((output) => output.imports.map((item) => item.path))
     const users = Object.entries(metafile.inputs).flatMap(([file, input]) =>
-      /** @type {any} */ (input).imports
-        .filter((/** @type {any} */ item) => left.includes(item.path))
-        .map((/** @type {any} */ item) => `${file} imports ${item.path}`),
+      input.imports.filter((item) => left.includes(item.path)).map((item) => `${file} imports ${item.path}`),
     )
     const text = readFileSync(join(outdir, 'ate.js'))
     const note = `${(text.length / 1024).toFixed(1)} KiB minified, ${(gzipSync(text, { level: 9 }).length / 1024).toFixed(1)} KiB gzipped`

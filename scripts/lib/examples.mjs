@@ -65,7 +65,7 @@ function count(results, value) {
 
 /** The whole of ES2022 with types removed and `await using` lowered, imports as they are. @param {string} source */
 async function stripTypes(source) {
-  const { transform } = createRequire(createRequire(join(root, 'package.json')).resolve('tsup'))('esbuild')
+  const { transform } = await import('esbuild')
   const { code } = await transform(source, { loader: 'ts', format: 'esm', target: 'node20.19' })
   return code
 }
