@@ -29,7 +29,7 @@ import { addSegment, countOf, inspectLog, judgeTail, type LogState, listFolder, 
 import { cutTornTail, QUARANTINE, removeLeftovers, settle } from './file-repair.ts'
 import { fileRing, finishRing, RING, type RingHost, scrubRing } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
-import type { FileLock, FileSystem } from './file-system.ts'
+import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
 import { FileWriter } from './file-writer.ts'
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
@@ -95,9 +95,9 @@ function openReader(options: FileLogOptions): LogEngine {
   if (!file) throw new AteError('CHAIN_NOT_FOUND')
   try {
     const manifest = readManifest(file, crc)
-    checkStoredLabel(manifest, options.label)
     const onDamage = options.onDamage ?? 'refuse'
     const { state, damage } = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage }, crc)
+    checkStoredLabel(manifest, state, options.label)
     return new FileLog(options, { state, crc, manifest, damage, writer: undefined, lock: undefined })
   } finally {
     file.close()
@@ -128,35 +128,48 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     createManifest(fs, firstManifest(options.label), crc)
     manifestFile = openManifest(fs, 'write')!
   }
+  let tailFile: OpenFile | undefined
   try {
     let manifest = readManifest(manifestFile, crc)
-    checkStoredLabel(manifest, options.label)
     const { state, torn, leftovers } = inspectLog(
       fs,
       { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' },
       crc,
     )
+    checkStoredLabel(manifest, state, options.label)
     removeLeftovers(fs, leftovers)
     if (torn) cutTornTail(fs, torn, manifest.writerEpoch)
     settle(fs, state)
+    const unused = takeUnused(state)
     if (!isNew) {
       manifest = nextManifest(manifest, state, options.label)
       writeWhole(manifestFile, [encodeSlot(manifest, crc)], (manifest.generation % 2) * SLOT_BYTES)
       manifestFile.syncNow()
     }
+    removeLeftovers(fs, unused)
     const tail = state.segments.at(-1)
-    const tailFile = tail && !tail.sealed ? fs.open(tail.name, 'write') : undefined
+    tailFile = tail && !tail.sealed ? fs.open(tail.name, 'write') : undefined
     const { random, clock, zeroFillBytes = ZERO_FILL_BYTES } = options
-    const writer = new FileWriter({ fs, random, clock, crc, segmentBytes, zeroFillBytes }, state, {
-      manifest,
-      manifestFile,
-      tailFile,
-    })
+    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes }
+    const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     return new FileLog(options, { state, crc, manifest, damage: undefined, writer, lock })
   } catch (error) {
+    tailFile?.close()
     manifestFile.close()
     throw error
   }
+}
+
+/**
+ * A segment without any record, in a log without any: the first append was interrupted. Its header holds the label of a
+ * chain that never began, so it is taken out, from the manifest first.
+ */
+function takeUnused(state: LogState): readonly string[] {
+  if (countOf(state) > 0) return []
+  const names = state.segments.map((segment) => segment.name)
+  state.segments.length = 0
+  state.lastHash = NO_HASH
+  return names
 }
 
 function firstManifest(label: Uint8Array | undefined): Manifest {
@@ -178,16 +191,15 @@ function nextManifest(manifest: Manifest, state: LogState, label: Uint8Array | u
     ...manifest,
     generation: manifest.generation + 1,
     writerEpoch: Math.max(manifest.writerEpoch, inFrames) + 1,
-    label: label ?? manifest.label,
+    label: label ?? (countOf(state) > 0 ? manifest.label : NO_HASH),
     segmentCount: state.segments.length,
     durableCount: countOf(state),
     durableHash: state.lastHash,
   }
 }
 
-function checkStoredLabel(manifest: Manifest, label: Uint8Array | undefined): void {
-  if (label)
-    checkLabel(label, manifest.segmentCount > 0 || !equalBytes(manifest.label, NO_HASH) ? manifest.label : undefined)
+function checkStoredLabel(manifest: Manifest, state: LogState, label: Uint8Array | undefined): void {
+  if (label) checkLabel(label, countOf(state) > 0 ? manifest.label : undefined)
 }
 
 function segmentNumbers(fs: FileSystem): number[] {
@@ -299,6 +311,9 @@ class FileLog implements LogEngine {
   #readOn(): void {
     const { fs } = this.#options
     this.#manifest = readManifestNow(fs, this.#crc)
+    // A log without records may have been begun anew, with other segments.
+    if (countOf(this.#state) === 0) takeUnused(this.#state)
+    this.#state.markedCount = Math.max(this.#state.markedCount, this.#manifest.durableCount)
     for (;;) {
       const last = this.#state.segments.at(-1)
       if (last && !last.sealed) {

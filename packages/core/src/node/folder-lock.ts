@@ -112,7 +112,8 @@ function answers(address: string): Promise<boolean> {
 function listen(address: string): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer((socket) => socket.destroy())
-    server.once('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    // For as long as it listens: an error without a listener would end the process.
+    server.on('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
     // exclusive: a cluster worker would otherwise share the socket of its siblings.
     server.listen({ path: address, exclusive: true }, () => {
       server.unref()

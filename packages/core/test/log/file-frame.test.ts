@@ -6,6 +6,7 @@ import { toHex, utf8 } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { type Crc32, crc32 } from '../../src/log/crc32.ts'
 import type { LogRecord } from '../../src/log/engine.ts'
+import { openFileLog } from '../../src/log/file-engine.ts'
 import {
   checkFrameBody,
   decodeFrameHeader,
@@ -17,16 +18,18 @@ import {
   frameBytes,
   putU32,
   SEAL_BYTES,
+  type SegmentHeader,
 } from '../../src/log/file-frame.ts'
 import { encodeSlot, MANIFEST, type Manifest, SLOT_BYTES } from '../../src/log/file-manifest.ts'
 import { FrameWalk, newSegment, RecordIndex, segmentName, segmentNumber } from '../../src/log/file-segment.ts'
-import { codeOf, testBatch } from '../../src/testing/log-suite.ts'
+import { manualClock } from '../../src/testing/clock.ts'
+import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial } from './trial.ts'
 
 const NONCE = new Uint8Array(16).fill(0x5a)
-const HEADER = {
+const HEADER: SegmentHeader = {
   number: 7,
   firstSeq: 100,
   label: new Uint8Array(32).fill(1),
@@ -208,7 +211,7 @@ describe('marks', () => {
     const manifest: Manifest = {
       generation: 90,
       writerEpoch: 9,
-      label: new Uint8Array(32),
+      label: trial.log!.label!,
       firstSegment: 0,
       segmentCount: 1,
       durableCount: 0,
@@ -285,5 +288,62 @@ describe('marks', () => {
       1,
       1,
     ])
+  })
+})
+
+describe('segments made by hand', () => {
+  const none = new Uint8Array(32)
+  const label = new Uint8Array(32).fill(1)
+  const batch = testBatch(0, [10, 20])
+
+  /** Two segments that fit, but for what `change` says. */
+  const made = (change: {
+    readonly header?: Partial<SegmentHeader>
+    readonly seal?: { readonly records?: number; readonly offset?: number }
+    readonly tail?: readonly LogRecord[]
+  }): SimFileSystem => {
+    const fs = new SimFileSystem(1)
+    const put = (name: string, parts: readonly Uint8Array[]): void => void fs.open(name, 'create').write(parts, 0)
+    const first = frameOf(batch)
+    const offset = 4096 + first.length
+    const mark = { durableCount: 2, writerEpoch: 3, nonce: NONCE }
+    const seal = encodeSeal({ records: 2, offset, hash: batch[1]!.hash, ...change.seal }, 2, mark, crc32)
+    put('seg-000000.ate', [
+      encodeSegmentHeader({ ...HEADER, number: 0, firstSeq: 0, before: none }, crc32),
+      first,
+      seal,
+    ])
+    const header = { ...HEADER, number: 1, firstSeq: 2, before: batch[1]!.hash, ...change.header }
+    put('seg-000001.ate', [encodeSegmentHeader(header, crc32), frameOf(change.tail ?? testBatch(2, [30]))])
+    const manifest = {
+      generation: 2,
+      writerEpoch: 3,
+      label,
+      firstSegment: 0,
+      segmentCount: 2,
+      durableCount: 0,
+      durableHash: none,
+    }
+    put(MANIFEST, [encodeSlot(manifest, crc32), encodeSlot({ ...manifest, generation: 1 }, crc32)])
+    return fs
+  }
+  const opened = (fs: SimFileSystem): Promise<string> =>
+    codeOf(async () => {
+      const log = await openFileLog({ fs, random: seededRandom(1), clock: manualClock(), readOnly: true })
+      if ((await readAll(log)).length !== log.head()!.seq + 1) throw new Error('records are missing')
+      await log.close()
+    })
+
+  it('are taken if all fits', async () => {
+    expect(await opened(made({}))).toBe('nothing')
+  })
+
+  it('are refused for each thing that does not fit', async () => {
+    expect(await opened(made({ header: { number: 2 } }))).toBe('DAMAGED')
+    expect(await opened(made({ header: { firstSeq: 3 }, tail: testBatch(3, [30]) }))).toBe('DAMAGED')
+    expect(await opened(made({ header: { before: batch[0]!.hash } }))).toBe('DAMAGED')
+    expect(await opened(made({ header: { label: none } }))).toBe('DAMAGED')
+    expect(await opened(made({ seal: { records: 1 } }))).toBe('DAMAGED')
+    expect(await opened(made({ seal: { offset: 4096 } }))).toBe('DAMAGED')
   })
 })

@@ -71,7 +71,10 @@ export class Trial {
       ...(crc32 ? { crc32 } : {}),
     }
     const log = await openFileLog(readOnly ? { ...parts, readOnly, onDamage } : { ...parts, create: true })
-    if (!readOnly) this.log = log
+    if (readOnly) return log
+    this.log = log
+    // A chain that never began leaves no label behind.
+    if (!log.head()) log.setLabel(randomBytes(this.#random, 32))
     return log
   }
 
