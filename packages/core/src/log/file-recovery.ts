@@ -22,7 +22,7 @@ import {
   type Seal,
   type SegmentHeader,
 } from './file-frame.ts'
-import type { Manifest } from './file-manifest.ts'
+import { MANIFEST, type Manifest, readManifest } from './file-manifest.ts'
 import {
   FrameWalk,
   indexFrame,
@@ -35,6 +35,8 @@ import {
 import type { FileSystem, OpenFile } from './file-system.ts'
 
 const FRAME_MAGIC_BYTE = 0x41
+/** How often a reader looks again before it calls something damage. */
+const LOOKS_MAX = 3
 
 /** The log as far as it is known. */
 export interface LogState {
@@ -296,6 +298,64 @@ export function laterFrames(
     if (offset + bytes.length >= to || bytes.length <= FRAME_HEADER_BYTES) break
   }
   return end
+}
+
+/** Takes in what was written since: walks the tail on, and from segment to segment. Gives the newest manifest. */
+export function readOn(fs: FileSystem, state: LogState, crc: Crc32): Manifest {
+  const manifest = readManifestNow(fs, crc)
+  // A log without records may have been begun anew, with other segments.
+  if (countOf(state) === 0) takeUnused(state)
+  state.markedCount = Math.max(state.markedCount, manifest.durableCount)
+  for (;;) {
+    const last = state.segments.at(-1)
+    if (last && !last.sealed) walkTail(fs, state, crc)
+    const number = last ? last.header.number + 1 : manifest.firstSegment
+    if ((last && !last.sealed) || number >= manifest.firstSegment + manifest.segmentCount) break
+    addSegment(fs, state, { manifest, number, walk: true }, crc)
+  }
+  judgeTail(fs, state, manifest, crc)
+  return manifest
+}
+
+function walkTail(fs: FileSystem, state: LogState, crc: Crc32): void {
+  const file = fs.open(state.segments.at(-1)!.name, 'read')
+  try {
+    walkOn(file, state, crc)
+  } finally {
+    file.close()
+  }
+}
+
+function readManifestNow(fs: FileSystem, crc: Crc32): Manifest {
+  const file = fs.open(MANIFEST, 'read')
+  try {
+    return readManifest(file, crc)
+  } finally {
+    file.close()
+  }
+}
+
+/** A reader beside a writer may meet a frame or a slot while it is being written: it looks again before it judges. */
+export function patiently<T>(look: () => T): T {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return look()
+    } catch (error) {
+      if (attempt === LOOKS_MAX || !isAteError(error) || error.code !== 'DAMAGED') throw error
+    }
+  }
+}
+
+/**
+ * A segment without any record, in a log without any: the first append was interrupted. Its header holds the label of a
+ * chain that never began, so it is taken out, from the manifest first.
+ */
+export function takeUnused(state: LogState): readonly string[] {
+  if (countOf(state) > 0) return []
+  const names = state.segments.map((segment) => segment.name)
+  state.segments.length = 0
+  state.lastHash = NO_HASH
+  return names
 }
 
 /** Names in the folder, or undefined if there is no folder. */

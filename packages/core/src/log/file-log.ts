@@ -1,0 +1,170 @@
+/** An open file log: the contract of engine.ts over a writer, a reader and the ring. Made by openFileLog() only. */
+import { equalBytes } from '../base/bytes.ts'
+import { AteError, throwIfAborted } from '../base/errors.ts'
+import { checkBatch, checkLabel } from './batch.ts'
+import type { Crc32 } from './crc32.ts'
+import type { AppendOptions, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import { diskError } from './file-errors.ts'
+import { NO_HASH } from './file-frame.ts'
+import type { Manifest } from './file-manifest.ts'
+import { FileReader } from './file-reader.ts'
+import { countOf, type LogState, patiently, readOn } from './file-recovery.ts'
+import { fileRing, finishRing, type RingHost, scrubRing } from './file-ring.ts'
+import type { FileLock, FileSystem } from './file-system.ts'
+import type { FileWriter } from './file-writer.ts'
+
+const CHUNK_BYTES = 8 * 1024 * 1024
+
+export interface FileLogParts {
+  readonly fs: FileSystem
+  readonly crc: Crc32
+  readonly state: LogState
+  readonly manifest: Manifest
+  /** Undefined for a reader. */
+  readonly writer: FileWriter | undefined
+  readonly lock: FileLock | undefined
+  /** What stands behind the good part of a log that was opened with damage. */
+  readonly damage: AteError | undefined
+  readonly pause: () => Promise<void>
+}
+
+export class FileLog implements LogEngine {
+  readonly kind = 'file'
+  readonly durability = 'disk'
+  readonly readOnly: boolean
+  readonly ring: KeyRing
+  readonly #parts: FileLogParts
+  readonly #state: LogState
+  readonly #reader: FileReader
+  readonly #writer: FileWriter | undefined
+  readonly #ringHost: RingHost
+  #manifest: Manifest
+  #closed = false
+
+  constructor(parts: FileLogParts) {
+    const { fs, crc, state, writer } = parts
+    this.#parts = parts
+    this.#state = state
+    this.#manifest = parts.manifest
+    this.#writer = writer
+    this.readOnly = !writer
+    this.#reader = new FileReader(fs, state, crc)
+    this.#ringHost = {
+      fs,
+      crc,
+      check: (purpose) => this.#check(purpose),
+      poison: (error) => writer!.poison(error),
+    }
+    this.ring = fileRing(this.#ringHost)
+    if (writer) finishRing(this.#ringHost)
+  }
+
+  get label(): Uint8Array | undefined {
+    const label = this.#writer?.label ?? this.#manifest.label
+    return equalBytes(label, NO_HASH) ? undefined : label.slice()
+  }
+
+  setLabel(label: Uint8Array): void {
+    const writer = this.#check('write')
+    checkLabel(label, this.#state.segments.length > 0 ? writer.label : undefined)
+    writer.label = label.slice()
+  }
+
+  head(): Head | undefined {
+    const count = countOf(this.#state)
+    return count === 0 ? undefined : { seq: count - 1, hash: this.#state.lastHash.slice() }
+  }
+
+  async append(batch: readonly LogRecord[], options: AppendOptions): Promise<{ readonly durability: 'os' | 'disk' }> {
+    const writer = this.#check('write')
+    if (options.durability === 'quorum')
+      throw new AteError('DURABILITY_UNAVAILABLE', { asked: 'quorum', reaches: 'disk' })
+    const recordBytes = checkBatch(batch, options.after, this.head())
+    return { durability: await writer.append(batch, recordBytes, options) }
+  }
+
+  async refresh(): Promise<Head | undefined> {
+    this.#check('read')
+    if (!this.readOnly || this.#parts.damage) return this.head()
+    try {
+      this.#manifest = patiently(() => readOn(this.#parts.fs, this.#state, this.#parts.crc))
+    } catch (error) {
+      throw diskError(error, { step: 'refresh' })
+    }
+    return this.head()
+  }
+
+  read(
+    from: number,
+    options: { readonly chunkBytes?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<readonly LogRecord[]> {
+    this.#check('read')
+    return this.#read(from, options.chunkBytes ?? CHUNK_BYTES, options.signal)
+  }
+
+  async *#read(
+    from: number,
+    chunkBytes: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<readonly LogRecord[]> {
+    yield* this.#reader.read(from, { chunkBytes, signal, check: () => void this.#check('read') })
+    if (this.#parts.damage) throw this.#parts.damage
+  }
+
+  readPart(seq: number, offset: number, size: number): Uint8Array {
+    this.#check('read')
+    return this.#reader.readPart(seq, offset, size)
+  }
+
+  place(seq: number): { readonly segment: string; readonly offset: number } | undefined {
+    return this.#reader.place(seq)
+  }
+
+  async scrub(
+    options: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<readonly LogProblem[]> {
+    this.#check('read')
+    throwIfAborted(options.signal)
+    const { pause } = this.#parts
+    const problems = await this.#reader.scrub({ pause, signal: options.signal, onProgress: options.onProgress })
+    if (this.#parts.damage) problems.push(problemOf(this.#parts.damage, countOf(this.#state)))
+    return [...problems, ...scrubRing(this.#ringHost)]
+  }
+
+  sizeBytes(): number {
+    return this.#reader.sizeBytes()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    try {
+      await this.#writer?.close()
+    } finally {
+      this.#reader.close()
+      await this.#parts.lock?.release()
+    }
+  }
+
+  #check(purpose: 'read'): FileWriter | undefined
+  #check(purpose: 'write'): FileWriter
+  #check(purpose: 'read' | 'write'): FileWriter | undefined
+  #check(purpose: 'read' | 'write'): FileWriter | undefined {
+    if (this.#closed) throw new AteError('CHAIN_CLOSED')
+    if (purpose === 'read') return this.#writer
+    if (!this.#writer) throw new AteError('READ_ONLY')
+    this.#writer.check()
+    return this.#writer
+  }
+}
+
+function problemOf(damage: AteError, count: number): LogProblem {
+  const { segment, offset, firstSeq = count, lastSeq = firstSeq } = damage.facts
+  return {
+    code: 'DAMAGED',
+    segment: String(segment),
+    offset: Number(offset),
+    firstSeq: Number(firstSeq),
+    lastSeq: Number(lastSeq),
+  }
+}
