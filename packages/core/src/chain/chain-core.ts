@@ -8,10 +8,10 @@
  * - readers outside of transactions see acknowledged state only;
  * - when an append fails, everything staged is taken back, newest first, and each author is told.
  */
-import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { equalBytes, fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { chainIdOf, toBase32 } from '../base/ids.ts'
+import { chainIdOf, fromBase32 } from '../base/ids.ts'
 import {
   ATTEST_COMMITS_MAX,
   ATTEST_DELAY_MS,
@@ -44,7 +44,7 @@ import { applyTransaction } from './fold.ts'
 import { rekeyEvent } from './rekey.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
-import type { Batch, Receipt, StagedTransaction, TransactionDraft } from './staged.ts'
+import { type Batch, type Receipt, type StagedTransaction, type TransactionDraft, TransactionReceipt } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { WriterSession } from './writer-session.ts'
 
@@ -57,6 +57,9 @@ const PUBLIC_BLOCK_BYTES = 1120
 const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
 const REMEMBER_EVERY_MS = 5000
 const OUTCOMES_MAX = 16_384
+/** Buffers kept for the next transactions, and the largest of them. */
+const BUFFERS_MAX = 1024
+const BUFFER_BYTES_MAX: number = 64 * 1024
 
 export interface CoreParts {
   readonly crypto: CryptoProvider
@@ -77,7 +80,7 @@ export interface PublishedRecord {
   readonly time: number
   /** The author's fingerprint. */
   readonly identity: Uint8Array
-  readonly transactions: readonly { readonly txId: string; readonly events: readonly TransactionEvent[] }[]
+  readonly transactions: readonly { readonly nonce: Uint8Array; readonly events: readonly TransactionEvent[] }[]
 }
 
 type FlushState = 'idle' | 'scheduled' | 'running'
@@ -101,7 +104,11 @@ export class ChainCore {
   readonly #builder: CommitBuilder
   readonly #queue: Batch[] = []
   readonly #staged = new Map<number, StagedTransaction>()
-  readonly #outcomes = new Map<string, Receipt>()
+  /** The newest receipts, the next to be overwritten at #outcomeAt. */
+  readonly #outcomes: TransactionReceipt[] = []
+  #outcomeAt = 0
+  /** Buffers of acknowledged transactions, used again. */
+  readonly #buffers: ByteWriter[] = []
   readonly #waiting: (() => void)[] = []
   #writer: WriterSession | undefined
   #flushing: FlushState = 'idle'
@@ -239,10 +246,22 @@ export class ChainCore {
 
   /** The receipt of a transaction of this process that was acknowledged a while ago, or that is on its way. */
   outcome(txId: string): Receipt | Promise<Receipt> | undefined {
-    const known = this.#outcomes.get(txId)
-    if (known) return known
-    for (const staged of this.#staged.values()) if (staged.txId === txId) return staged.done
-    return undefined
+    const nonce = fromBase32(txId, 16)
+    if (!nonce) throw new AteError('BAD_ID', { kind: 'transaction', given: txId.slice(0, 60) })
+    for (const staged of this.#staged.values()) if (equalBytes(staged.draft.nonce, nonce)) return staged.done
+    return this.#outcomes.find((receipt) => receipt.isOf(nonce))
+  }
+
+  /** A buffer for the bodies of a transaction. */
+  takeBuffer(): ByteWriter {
+    return this.#buffers.pop() ?? new ByteWriter(1024)
+  }
+
+  /** Nobody points into the buffer any more. */
+  giveBuffer(buffer: ByteWriter): void {
+    if (buffer.buffer.length > BUFFER_BYTES_MAX || this.#buffers.length >= BUFFERS_MAX) return
+    buffer.reset()
+    this.#buffers.push(buffer)
   }
 
   /** Resolves when nothing is staged and nothing is being written. */
@@ -317,8 +336,7 @@ export class ChainCore {
   }
 
   #publishAccepted({ head, time, commit, outcomes, identity }: Accepted): void {
-    const committed = commit?.transactions.filter((_, i) => outcomes?.[i] === undefined) ?? []
-    const transactions = committed.map(({ nonce, events }) => ({ txId: toBase32(nonce), events }))
+    const transactions = commit?.transactions.filter((_, i) => outcomes?.[i] === undefined) ?? []
     const author = fromBinaryText(identity ?? '')
     for (const listener of this.listeners) listener({ seq: head.seq, time, identity: author, transactions })
   }
@@ -375,6 +393,7 @@ export class ChainCore {
       base: this.#durable,
       transactions: [],
       blockKeys: new Set(),
+      events: 0,
       sizeBytes: RECORD_OVERHEAD_BYTES,
     }
     this.#queue.push(batch)
@@ -382,8 +401,7 @@ export class ChainCore {
   }
 
   #fits(batch: Batch, draft: TransactionDraft, size: number): boolean {
-    let events = draft.events.length
-    for (const staged of batch.transactions) events += staged.draft.events.length
+    const events = batch.events + draft.events.length
     return (
       batch.sizeBytes + size + batch.blockKeys.size * (BLOCK_OVERHEAD_BYTES + PUBLIC_BLOCK_BYTES) <= RECORD_BYTES_MAX &&
       events <= COMMIT_EVENTS_MAX &&
@@ -408,8 +426,9 @@ export class ChainCore {
     const done = new Promise<Receipt>((resolve, reject) => {
       settle = { resolve, reject }
     })
-    const staged = { number, txId: toBase32(draft.nonce), draft, journal, durability, done, settle }
+    const staged = { number, draft, journal, durability, done, settle }
     batch.transactions.push(staged)
+    batch.events += draft.events.length
     batch.sizeBytes += draft.sizeBytes
     this.#staged.set(number, staged)
     this.#stagedBytes += draft.sizeBytes
@@ -612,16 +631,17 @@ export class ChainCore {
     settleLists(view)
     this.#publish(batch)
     for (const staged of batch.transactions) {
-      const receipt = { seq: batch.seq, txId: staged.txId, durability, at: batch.time }
-      if (this.#outcomes.size >= OUTCOMES_MAX) this.#outcomes.delete(this.#outcomes.keys().next().value!)
-      this.#outcomes.set(staged.txId, receipt)
+      const receipt = new TransactionReceipt(staged.draft.nonce, batch.seq, durability, batch.time)
+      this.#outcomes[this.#outcomeAt] = receipt
+      this.#outcomeAt = (this.#outcomeAt + 1) % OUTCOMES_MAX
+      this.giveBuffer(staged.draft.bodies)
       staged.settle.resolve(receipt)
     }
   }
 
   #publish(batch: Batch): void {
     if (this.listeners.size === 0) return
-    const transactions = batch.transactions.map(({ txId, draft }) => ({ txId, events: draft.events }))
+    const transactions = batch.transactions.map(({ draft }) => draft)
     for (const listener of this.listeners) {
       listener({ seq: batch.seq, time: batch.time, identity: this.identity.fingerprintBytes, transactions })
     }

@@ -1,4 +1,6 @@
 /** What waits to be written: transactions that the fold has accepted, in batches of one record each. */
+import { equalBytes } from '../base/bytes.ts'
+import { toBase32 } from '../base/ids.ts'
 import type { ByteWriter } from '../codec/writer.ts'
 import type { Guard, TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability } from '../log/engine.ts'
@@ -24,10 +26,36 @@ export interface Receipt {
   readonly at: number
 }
 
+/** A receipt whose id becomes text only when somebody asks. */
+export class TransactionReceipt implements Receipt {
+  readonly seq: number
+  readonly durability: Durability
+  readonly at: number
+  readonly #nonce: Uint8Array
+
+  constructor(nonce: Uint8Array, seq: number, durability: Durability, at: number) {
+    this.seq = seq
+    this.durability = durability
+    this.at = at
+    this.#nonce = nonce
+  }
+
+  get txId(): string {
+    return toBase32(this.#nonce)
+  }
+
+  isOf(nonce: Uint8Array): boolean {
+    return equalBytes(this.#nonce, nonce)
+  }
+
+  toJSON(): Receipt {
+    return { seq: this.seq, txId: this.txId, durability: this.durability, at: this.at }
+  }
+}
+
 export interface StagedTransaction {
   /** Counts staged transactions: rows point at their bodies by it. */
   readonly number: number
-  readonly txId: string
   readonly draft: TransactionDraft
   readonly journal: Journal
   readonly durability: Durability
@@ -43,5 +71,6 @@ export interface Batch {
   readonly transactions: StagedTransaction[]
   /** Distinct (node, epoch) pairs, each a sealed block. */
   readonly blockKeys: Set<string>
+  events: number
   sizeBytes: number
 }

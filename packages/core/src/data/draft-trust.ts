@@ -40,28 +40,18 @@ interface RoleDraft {
   resolved: Role | undefined
 }
 
-/** A node that this transaction gives a read policy. */
-interface LocalNode {
-  readonly parent: EntityWords
-  readonly indexKey: Uint8Array | undefined
-}
-
 export class DraftTrust {
   readonly #core: ChainCore
   readonly #draft: Draft
   readonly #roles = new Map<string, RoleDraft>()
-  readonly #nodes = new Map<string, LocalNode>()
+  /** Index keys of nodes that this transaction gives a read policy. */
+  readonly #indexKeys = new Map<string, Uint8Array>()
   readonly #introduced = new Set<string>()
   readonly #rekeyedRows = new Set<number>()
 
   constructor(core: ChainCore, draft: Draft) {
     this.#core = core
     this.#draft = draft
-  }
-
-  /** Remembers where an entity of this transaction is made: names of roles and read nodes are looked up through it. */
-  noteCreated(words: EntityWords, parent: EntityWords, indexKey?: Uint8Array): void {
-    this.#nodes.set(keyOf(words), { parent, indexKey })
   }
 
   addMember(name: string, node: EntityWords, member: Principal): void {
@@ -99,9 +89,9 @@ export class DraftTrust {
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
     if (input.read === undefined) return
     const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
-    this.noteCreated(words, parent, indexKey)
+    if (indexKey) this.#indexKeys.set(keyOf(words), indexKey)
     this.#draft.sizeBytes += 2048 + 1400 * (typeof input.read === 'string' ? 1 : input.read.length)
-    this.#draft.deferred.push(() => this.#makeEpoch(event, words, row, policy, indexKey))
+    this.#draft.defer('last', () => this.#makeEpoch(event, words, row, policy, indexKey))
   }
 
   /** A move that would change who reads takes the present readers along, under an epoch of the moved node's own. */
@@ -115,7 +105,7 @@ export class DraftTrust {
     const read = typeof readers === 'string' ? readers : readers.map((entry) => (entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity)))
     this.#draft.setRare(event, { policy: { read } })
     this.#draft.sizeBytes += 2048 + 1400 * readers.length
-    this.#draft.deferred.push(() => {
+    this.#draft.defer('last', () => {
       const made = this.#core.keys.makeEpoch(words, 0, this.#resolve(read), { indexKey: secrets.indexKey, forWriters: true })
       this.#core.keys.remember(made)
       this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
@@ -161,13 +151,14 @@ export class DraftTrust {
 
   #indexKeyFor(parent: EntityWords): Uint8Array | undefined {
     for (let words = parent; ; ) {
-      const local = this.#nodes.get(keyOf(words))
-      if (local?.indexKey) return local.indexKey
+      const local = this.#indexKeys.get(keyOf(words))
+      if (local) return local
       const { view } = this.#core.replica
       const row = view.findLive(words.a, words.b, words.c, words.d)
       if (row >= 0) return this.#secretsOf(nodeWith(view, 'read', row))?.indexKey
-      if (!local) throw new AteError('NOT_FOUND', { entity: textOfWords(words), what: 'parent' })
-      words = local.parent
+      const parent = this.#draft.localOf(words)?.parent
+      if (!parent) throw new AteError('NOT_FOUND', { entity: textOfWords(words), what: 'parent' })
+      words = parent
     }
   }
 
@@ -201,7 +192,7 @@ export class DraftTrust {
     if (!alive) draft.add.set(this.#core.identityName, me)
     this.#roles.set(keyOf(words), draft)
     this.#draft.sizeBytes += 4096 + 1400 * (alive ? alive.members.size : 4)
-    this.#draft.deferred.unshift(() => this.#makeRole(draft))
+    this.#draft.defer('first', () => this.#makeRole(draft))
     return draft
   }
 
@@ -272,9 +263,8 @@ export class DraftTrust {
       const stored = trust.roles.get(keyOf(found))
       if (this.#roles.has(keyOf(found)) || (stored && !view.isDead(stored.row))) return found
       if (words.a === 0 && words.b === 0 && words.c === 0 && words.d === 0) throw new AteError('NO_ROLE', { role: name })
-      const local = this.#nodes.get(keyOf(words))
       const row = view.findLive(words.a, words.b, words.c, words.d)
-      words = local?.parent ?? (row > 0 ? view.wordsOf(view.parentOf(row)) : ROOT_ENTITY)
+      words = this.#draft.localOf(words)?.parent ?? (row > 0 ? view.wordsOf(view.parentOf(row)) : ROOT_ENTITY)
     }
   }
 
@@ -320,7 +310,7 @@ export class DraftTrust {
       if (this.#rekeyedRows.has(row)) continue
       this.#rekeyedRows.add(row)
       this.#draft.sizeBytes += 2048 + readers.length * 1400
-      this.#draft.deferred.push(() => this.#rekey(draft.event, row, words, readers))
+      this.#draft.defer('last', () => this.#rekey(draft.event, row, words, readers))
     }
     return { rekeyed, stale }
   }

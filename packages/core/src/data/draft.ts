@@ -2,10 +2,9 @@
  * A transaction while it is made: its events, its guards, and what it has changed itself, so that its own reads see it.
  * The view is not touched before the transaction is staged.
  */
-import { utf8 } from '../base/bytes.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { TransactionDraft } from '../chain/staged.ts'
-import { ByteWriter } from '../codec/writer.ts'
+import type { ByteWriter } from '../codec/writer.ts'
 import { transactionPrefix } from '../event/derive-ids.ts'
 import { type EntityWords, EntityWords as Words } from '../event/entity-words.ts'
 import { FLAG, GUARD, OP, type Op } from '../event/format.ts'
@@ -34,12 +33,12 @@ export class Draft implements TransactionDraft {
   readonly nonce: Uint8Array
   readonly guards: Guard[] = []
   readonly events: TransactionEvent[] = []
-  readonly bodies: ByteWriter = new ByteWriter(512)
+  readonly bodies: ByteWriter
   sizeBytes: number = TX_BYTES
-  /** Work that waits until all roles are known: wraps of policies and roles. Run in order by `finish`. */
-  readonly deferred: (() => void)[] = []
+  /** Work that waits until all roles are known: wraps of policies and roles. */
+  #deferred: (() => void)[] | undefined
   readonly #core: ChainCore
-  readonly #guarded = new Set<string>()
+  #guarded: Set<string> | undefined
   #prefix: EntityWords | undefined
   #created = 0
   #lastName = ''
@@ -51,6 +50,7 @@ export class Draft implements TransactionDraft {
   constructor(core: ChainCore) {
     this.#core = core
     this.nonce = core.newNonce()
+    this.bodies = core.takeBuffer()
   }
 
   /** The id of the next unnamed entity. */
@@ -88,13 +88,15 @@ export class Draft implements TransactionDraft {
   /** Counts names that the dictionary of a commit may have to hold. */
   countName(name: string): void {
     if (name === this.#lastName || name === this.#otherName) return
-    this.sizeBytes += utf8(name).length + 4
+    // A UTF-16 unit is at most three bytes of UTF-8: an upper bound is enough here.
+    this.sizeBytes += name.length * 3 + 4
     this.#otherName = this.#lastName
     this.#lastName = name
   }
 
   guard(guard: Guard): void {
     const key = `${guard.kind} ${guard.entity.a},${guard.entity.b},${guard.entity.c},${guard.entity.d} ${guard.collection}`
+    this.#guarded ??= new Set()
     if (this.#guarded.has(key)) return
     this.#guarded.add(key)
     this.guards.push(guard)
@@ -117,8 +119,16 @@ export class Draft implements TransactionDraft {
     return this.#index().entries()
   }
 
+  /** Runs when the transaction is finished: `first` before what came earlier, `last` after it. */
+  defer(order: 'first' | 'last', run: () => void): void {
+    this.#deferred ??= []
+    if (order === 'first') this.#deferred.unshift(run)
+    else this.#deferred.push(run)
+  }
+
   finish(): void {
-    for (const run of this.deferred.splice(0)) run()
+    for (const run of this.#deferred ?? []) run()
+    this.#deferred = undefined
   }
 
   #index(): Map<string, LocalState> {

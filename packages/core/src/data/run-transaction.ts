@@ -3,6 +3,7 @@
  * the other, so that n writers of one hot entity cost n runs, not n squared.
  */
 import { AteError, throwIfAborted } from '../base/errors.ts'
+import { toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt, StagedTransaction } from '../chain/staged.ts'
 import type { Refusal } from '../chain/verdict.ts'
@@ -71,7 +72,7 @@ async function finish<R>(attempt: Extract<Attempt<R>, { staged: StagedTransactio
 function acknowledged(staged: StagedTransaction, signal: AbortSignal | undefined): Promise<Receipt> {
   if (!signal) return staged.done
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new AteError('INDETERMINATE', { txId: staged.txId }, { cause: signal.reason }))
+    const onAbort = (): void => reject(new AteError('INDETERMINATE', { txId: toBase32(staged.draft.nonce) }, { cause: signal.reason }))
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
     staged.done.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))

@@ -57,7 +57,7 @@ export class Transaction {
   readonly #values: Values
   readonly #chain: ChainId
   readonly #draft: Draft
-  readonly #trust: DraftTrust
+  #lazyTrust: DraftTrust | undefined
   readonly #signal: AbortSignal | undefined
   #open = 0
   #state: 'open' | 'closed' = 'open'
@@ -69,7 +69,6 @@ export class Transaction {
     this.#values = values
     this.#chain = chain
     this.#draft = new Draft(core)
-    this.#trust = new DraftTrust(core, this.#draft)
     this.#signal = signal
   }
 
@@ -287,6 +286,12 @@ export class Transaction {
     return this.#state === 'closed'
   }
 
+  /** Few transactions touch roles, policies or names. */
+  get #trust(): DraftTrust {
+    this.#lazyTrust ??= new DraftTrust(this.#core, this.#draft)
+    return this.#lazyTrust
+  }
+
   #assertOpen(): void {
     if (this.#state === 'closed') throw new AteError('TX_CLOSED')
     this.#core.assertOpen()
@@ -415,13 +420,13 @@ export class Transaction {
 
   #createOptions(event: TransactionEvent, words: EntityWords, parent: EntityWords, options: CreateOptions): void {
     const own = options.read ?? options.write ?? options.manage ?? options.allow ?? options.closed
-    this.#trust.noteCreated(words, parent)
-    const rare: RareFields = {
-      ...this.#expiry(options),
-      ...(options.retain !== undefined || options.holds !== undefined ? retentionFields(options) : {}),
-      ...(options.counters ? { counters: this.#counters(options.counters) } : {}),
+    if (hasRare(options)) {
+      this.#draft.setRare(event, {
+        ...this.#expiry(options),
+        ...(options.retain !== undefined || options.holds !== undefined ? retentionFields(options) : {}),
+        ...(options.counters ? { counters: this.#counters(options.counters) } : {}),
+      })
     }
-    if (Object.keys(rare).length > 0) this.#draft.setRare(event, rare)
     if (own !== undefined) this.#trust.setPolicy(event, words, parent, -1, options)
   }
 
@@ -443,6 +448,10 @@ const NO_OPTIONS: CreateOptions = {}
 function checked(name: string): string {
   checkName(name, 'name')
   return name
+}
+
+function hasRare({ expires, ttl, retain, holds, counters }: CreateOptions): boolean {
+  return (expires ?? ttl ?? retain ?? holds ?? counters) !== undefined
 }
 
 function timeOf(time: number | Date): number {
