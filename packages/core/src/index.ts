@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/core: a signed, hash-linked, encrypted chain with a view in memory. The public names, listed by hand. */
 export { type Duration, durationMs } from './base/duration.ts'
 export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'

@@ -3,7 +3,7 @@
  * and nothing that is merely staged.
  */
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { type ChainId, chainIdOf, type Fingerprint } from '../base/ids.ts'
+import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
@@ -22,7 +22,7 @@ import { type ChainEvent, chainEvents, type EventsOptions, watchEntities, type W
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { expiredWords } from './sweeping.ts'
-import { type PlaceOptions, Transaction } from './transaction.ts'
+import { ONLY_CHILD, type PlaceOptions, placeOf, Transaction } from './transaction.ts'
 import { runTransaction } from './run-transaction.ts'
 import { Values } from './values.ts'
 
@@ -45,6 +45,18 @@ export interface ChainStats {
   readonly pending: number
   /** The newest record up to which every commit carries a post-quantum signature. */
   readonly attestedSeq: number
+}
+
+export interface WriterInfo {
+  /** For tx.endWriter and chain.adopt. */
+  readonly id: string
+  readonly identity: Fingerprint
+  /** Chain time up to which it may write, Unix ms. */
+  readonly until: number
+  readonly ended: boolean
+  readonly commits: number
+  /** Commits that carry no post-quantum signature yet. */
+  readonly unattested: number
 }
 
 const BRAND = Symbol.for('ate.chain')
@@ -130,6 +142,11 @@ export class Chain {
     return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name))
   }
 
+  /** The single child of a collection. @throws as get */
+  child<T>(type: EntityType<T>, parent: EntityRef | undefined, collection?: string, options?: ReadOptions): Promise<Entity<T> | undefined> {
+    return this.named(type, ONLY_CHILD, { ...placeOf(parent, collection), ...options })
+  }
+
   /** The children of a collection, in order: iterate, or take a page. `in` is the type's name if left out. */
   children<T>(type: EntityType<T>, parent?: EntityRef, collection?: string, options?: ReadOptions): Children<T> {
     this.#core.assertOpen()
@@ -207,6 +224,19 @@ export class Chain {
   async refresh(): Promise<number> {
     this.#core.assertOpen()
     return this.#core.refresh()
+  }
+
+  /** Certificates that writers used, newest last. */
+  writers(): WriterInfo[] {
+    const now = this.now
+    return [...this.#core.replica.trust.certificates.values()].map((certificate) => ({
+      id: toBase32(certificate.id),
+      identity: fingerprintOf(certificate.identityBytes),
+      until: certificate.until,
+      ended: certificate.ended || certificate.until < now,
+      commits: certificate.mark,
+      unattested: certificate.unattested.length,
+    }))
   }
 
   stats(): ChainStats {

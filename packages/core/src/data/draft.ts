@@ -72,9 +72,9 @@ export class Draft implements TransactionDraft {
   }
 
   /** Encodes the value at once: what the caller does to it later changes nothing. */
-  setBody<T>(event: TransactionEvent, type: EntityType<T>, value: T): void {
+  setBody<T>(event: TransactionEvent, type: EntityType<T>, value: T, name: string | undefined): void {
     const at = this.bodies.at
-    event.size = encodeBody(this.bodies, type, value)
+    event.size = encodeBody(this.bodies, type, value, name)
     event.stagedAt = at
     event.body = true
     this.sizeBytes += event.size

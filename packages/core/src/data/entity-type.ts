@@ -1,8 +1,10 @@
 /**
  * Types of entities: a name, and if wanted a schema, a version with its migrations, and indexes.
- * A body is the type's version (varint) and the value in CBOR: a value of an older version is migrated when it is read.
+ * A body is a varint (the type's version, twice, plus one if a name follows), the name (sized), and the value in CBOR.
+ * A value of an older version is migrated when it is read. The name of a named entity is sealed with its value: its id
+ * shows only a blinded hash of it.
  */
-import { utf8 } from '../base/bytes.ts'
+import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, NAME_BYTES_MAX } from '../base/limits.ts'
 import { decodeValue, encodeValueInto } from '../codec/cbor.ts'
@@ -69,9 +71,10 @@ export function validate<T>(type: EntityType<T>, value: unknown): T {
 }
 
 /** Appends a body to `out`; its bytes. @throws AteError BAD_VALUE | VALUE_TOO_LARGE */
-export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T): number {
+export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T, name: string | undefined): number {
   const from = out.at
-  out.varint(type.version)
+  out.varint(type.version * 2 + (name === undefined ? 0 : 1))
+  if (name !== undefined) out.sized(utf8(name))
   try {
     encodeValueInto(out, value)
   } catch (cause) {
@@ -86,13 +89,15 @@ export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T): n
   return size
 }
 
-/** The value of a body: migrated, checked, frozen. @throws AteError BAD_VALUE | BAD_CBOR | NEEDS_UPGRADE */
-export function decodeBody<T>(body: Uint8Array, type: EntityType<T>): T {
+/** The value of a body: migrated, checked, frozen; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
+export function decodeBody<T>(body: Uint8Array, type: EntityType<T>): { readonly value: T; readonly name: string | undefined } {
   const input = new ByteReader(body)
-  const version = input.varint()
+  const head = input.varint()
+  const version = Math.floor(head / 2)
+  const name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
   const stored = decodeValue(body.subarray(input.at))
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
-  return deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored))
+  return { value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)), name }
 }
 
 function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {

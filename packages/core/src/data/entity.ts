@@ -9,6 +9,8 @@ export interface Entity<T> {
   /** Name of the type. */
   readonly type: string
   readonly id: EntityId
+  /** Of a named entity; undefined of others. */
+  readonly name: string | undefined
   /** Frozen when it was read. */
   readonly value: T
 }
@@ -23,13 +25,15 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 export class EntityHandle<T> extends EntityWords implements Entity<T> {
   readonly chain: ChainId
+  readonly name: string | undefined
   readonly value: T
   readonly #definition: EntityType<T>
   #id: EntityId | undefined
 
-  constructor(words: EntityWords, chain: ChainId, definition: EntityType<T>, value: T) {
+  constructor(words: EntityWords, chain: ChainId, definition: EntityType<T>, value: T, name: string | undefined) {
     super(words.a, words.b, words.c, words.d)
     this.chain = chain
+    this.name = name
     this.value = value
     this.#definition = definition
   }
@@ -49,7 +53,8 @@ export class EntityHandle<T> extends EntityWords implements Entity<T> {
   }
 
   toJSON(): unknown {
-    return { chain: this.chain, type: this.type, id: this.id, value: this.value }
+    const named = this.name === undefined ? {} : { name: this.name }
+    return { chain: this.chain, type: this.type, id: this.id, ...named, value: this.value }
   }
 
   static {
@@ -64,10 +69,16 @@ export function wordsOfRef(ref: EntityRef, chain: ChainId): EntityWords {
     if (ref.chain !== chain) throw wrongChain(ref.chain, chain)
     return ref
   }
-  if (typeof ref === 'string') return parseEntityId(ref)
+  if (typeof ref === 'string') return ref.startsWith('ate:') ? wordsOfForeign(ref, chain) : parseEntityId(ref)
   if (typeof ref !== 'object' || ref === null || typeof ref.id !== 'string') throw new AteError('BAD_ID', { kind: 'entity', given: typeof ref })
   if (ref.chain !== chain) throw wrongChain(String(ref.chain), chain)
   return parseEntityId(ref.id)
+}
+
+function wordsOfForeign(ref: string, chain: ChainId): EntityWords {
+  const parsed = parseForeignRef(ref)
+  if (parsed.chain !== chain) throw wrongChain(parsed.chain, chain)
+  return parseEntityId(parsed.id)
 }
 
 /** The parent that an option names; the root if it names none. */

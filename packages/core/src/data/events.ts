@@ -117,7 +117,7 @@ function makeEvent(core: ChainCore, commit: ParsedCommit, event: TransactionEven
     entity: textOfWords(event),
     type: event.op === OP.create ? event.type : row < 0 ? '' : view.typeOf(row),
     ...(event.op === OP.create || event.op === OP.move ? { parent: textOfWords(event.parent), collection: event.collection } : {}),
-    value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type),
+    value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type).value,
   }
 }
 

@@ -4,14 +4,14 @@
  */
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type Duration, durationMs } from '../base/duration.ts'
-import type { ChainId } from '../base/ids.ts'
+import { type ChainId, parseId } from '../base/ids.ts'
 import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { type EntityWords, textOfWords } from '../event/entity-words.ts'
+import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
 import { GUARD, OP } from '../event/format.ts'
-import type { CounterFields, RareFields } from '../event/rare-fields.ts'
+import type { CounterFields, RareFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { ROW } from '../view/entity-table.ts'
 import { isInList } from '../chain/fold.ts'
@@ -50,6 +50,15 @@ export interface CreateOptions extends PlaceOptions, PolicyInput, ExpiryOptions,
   readonly closed?: boolean
   /** Clear numbers that every replica bounds. */
   readonly counters?: Readonly<Record<string, CounterInput>>
+}
+
+export interface ChainSettings {
+  /** Ed25519 keys (32 bytes) that sign checkpoints. */
+  readonly checkpointKeys?: readonly Uint8Array[]
+  /** Who orders records from the next one on: the writers themselves, or servers by their fingerprints (32 bytes). */
+  readonly sequencers?: 'writers' | readonly Uint8Array[]
+  /** Level of the rules; it only rises. */
+  readonly level?: number
 }
 
 export class Transaction {
@@ -91,7 +100,7 @@ export class Transaction {
     const words = options.name === undefined ? draft.nextId() : this.#wordsOfName(parent, collection, options.name)
     const event = draft.add(OP.create, words)
     try {
-      draft.setBody(event, type, valid)
+      draft.setBody(event, type, valid, options.name)
     } catch (error) {
       draft.events.pop()
       throw error
@@ -103,7 +112,7 @@ export class Transaction {
     draft.countName(type.name)
     if (options.name !== undefined) event.key = this.#trust.blind(parent, collection, checked(options.name))
     if (options !== NO_OPTIONS) this.#createOptions(event, words, parent, options)
-    return new EntityHandle(words, this.#chain, type, valid)
+    return new EntityHandle(words, this.#chain, type, valid, options.name)
   }
 
   /** The entity as this transaction sees it, or undefined if there is none. What was read is guarded. */
@@ -142,8 +151,8 @@ export class Transaction {
       if (typeof next !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'update takes a function of the value' })
       const before = await this.#load(type, words)
       const value = validate(type, await next(before.value))
-      this.#write(type, words, value, this.#versionOf(words) + 1)
-      return new EntityHandle(words, this.#chain, type, value)
+      this.#write(type, words, value, before.name)
+      return new EntityHandle(words, this.#chain, type, value, before.name)
     })
   }
 
@@ -153,8 +162,18 @@ export class Transaction {
     const words = this.#wordsOfNamed(type, name, options)
     if (!this.#exists(words)) return this.create(type, value, { ...options, name })
     const valid = validate(type, value)
-    this.#write(type, words, valid, this.#versionOf(words) + 1)
-    return new EntityHandle(words, this.#chain, type, valid)
+    this.#write(type, words, valid, name)
+    return new EntityHandle(words, this.#chain, type, valid, name)
+  }
+
+  /** The single child of a collection, or undefined. */
+  child<T>(type: EntityType<T>, parent: EntityRef | undefined, collection?: string): Promise<Entity<T> | undefined> {
+    return this.named(type, ONLY_CHILD, placeOf(parent, collection))
+  }
+
+  /** Writes the single child of a collection, whether it is there or not. */
+  putChild<T>(type: EntityType<T>, value: T, options: Omit<CreateOptions, 'name'> = {}): Entity<T> {
+    return this.put(type, ONLY_CHILD, value, options)
   }
 
   /** Deletes an entity that has no children. */
@@ -183,6 +202,25 @@ export class Transaction {
     this.#assertOpen()
     if (typeof amount !== 'bigint') throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
     this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), { counter: checked(counter), amount })
+  }
+
+  /** Settings of the chain itself. Needs manage of the root. */
+  settings(settings: ChainSettings): void {
+    this.#assertOpen()
+    const root: RootFields = {
+      ...(settings.checkpointKeys === undefined ? {} : { checkpointKeys: settings.checkpointKeys.map(keyBytes) }),
+      ...(settings.sequencers === undefined
+        ? {}
+        : { sequencers: settings.sequencers === 'writers' ? 'writers' : settings.sequencers.map(keyBytes) }),
+      ...(settings.level === undefined ? {} : { level: settings.level }),
+    }
+    this.#draft.setRare(this.#draft.add(OP.root, ROOT_ENTITY), { root })
+  }
+
+  /** Ends a writer certificate: what it signs later is void. For its own identity, and for who manages the root. */
+  endWriter(id: string): void {
+    this.#assertOpen()
+    this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate: parseId(id, 'fingerprint') })
   }
 
   /** Replaces policies; what is left out stays. Needs manage. */
@@ -344,8 +382,8 @@ export class Transaction {
   #openLocal<T>(type: EntityType<T>, words: EntityWords, local: LocalState): Entity<T> {
     const { stagedAt, size } = local.body!
     if (local.type !== type.name) throw new AteError('WRONG_TYPE', { id: textOfWords(words), stored: local.type, wanted: type.name })
-    const value = decodeBody(this.#draft.bodies.buffer.subarray(stagedAt, stagedAt + size), type)
-    return new EntityHandle(words, this.#chain, type, value)
+    const { value, name } = decodeBody(this.#draft.bodies.buffer.subarray(stagedAt, stagedAt + size), type)
+    return new EntityHandle(words, this.#chain, type, value, name)
   }
 
   #isExpired(row: number): boolean {
@@ -368,11 +406,12 @@ export class Transaction {
     return row < 0 ? 0 : view.versionOf(row)
   }
 
-  #write<T>(type: EntityType<T>, words: EntityWords, value: T, version: number): void {
+  #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined): void {
+    const version = this.#versionOf(words) + 1
     const event = this.#draft.add(OP.put, words)
     event.version = version
     try {
-      this.#draft.setBody(event, type, value)
+      this.#draft.setBody(event, type, value, name)
     } catch (error) {
       this.#draft.events.pop()
       throw error
@@ -444,6 +483,12 @@ export class Transaction {
 }
 
 const NO_OPTIONS: CreateOptions = {}
+/** The name of a collection's single child. */
+export const ONLY_CHILD = '.'
+
+export function placeOf(parent: EntityRef | undefined, collection: string | undefined): PlaceOptions {
+  return { ...(parent === undefined ? {} : { parent }), ...(collection === undefined ? {} : { in: collection }) }
+}
 
 function checked(name: string): string {
   checkName(name, 'name')
@@ -452,6 +497,11 @@ function checked(name: string): string {
 
 function hasRare({ expires, ttl, retain, holds, counters }: CreateOptions): boolean {
   return (expires ?? ttl ?? retain ?? holds ?? counters) !== undefined
+}
+
+function keyBytes(key: Uint8Array): Uint8Array {
+  if (!(key instanceof Uint8Array) || key.length !== 32) throw new AteError('BAD_ARGUMENT', { what: 'a key is 32 bytes' })
+  return key
 }
 
 function timeOf(time: number | Date): number {

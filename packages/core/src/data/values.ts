@@ -108,9 +108,9 @@ export class Values {
   }
 
   #decode<T>(type: EntityType<T>, row: number, { words, at }: Source, body: Uint8Array): Entity<T> {
-    const value = decodeBody(body, type)
+    const { value, name } = decodeBody(body, type)
     const id = { a: words[at]!, b: words[at + 1]!, c: words[at + 2]!, d: words[at + 3]! }
-    const entity: Entity<T> = new EntityHandle(id, this.#chain, type, value)
+    const entity: Entity<T> = new EntityHandle(id, this.#chain, type, value, name)
     const record = words[at + ROW.record]!
     if (record !== PENDING) {
       const block = words[at + ROW.blockAndFlags]! & 0xff

@@ -362,28 +362,6 @@ export class SimFileSystem implements FileSystem {
     return Math.min(size, fits)
   }
 
-  #put(inode: Inode, parts: readonly Uint8Array[], at: number, size: number): void {
-    if (at + size > inode.size) this.#resize(inode, at + size)
-    let to = at
-    for (const part of parts) {
-      const taken = part.subarray(0, Math.max(0, at + size - to))
-      inode.bytes.set(taken, to)
-      to += taken.length
-    }
-    for (let s = Math.floor(at / SECTOR_BYTES); s * SECTOR_BYTES < at + size; s++) inode.dirty.add(s)
-  }
-
-  #resize(inode: Inode, size: number): void {
-    if (size > inode.bytes.length) {
-      const grown = new Uint8Array(Math.max(size, 2 * inode.bytes.length))
-      grown.set(inode.bytes.subarray(0, inode.size))
-      inode.bytes = grown
-    }
-    if (size < inode.size) inode.bytes.fill(0, size, inode.size)
-    inode.size = size
-    inode.sizeMin = Math.min(inode.sizeMin, size)
-  }
-
   #sync(inode: Inode, path: string): void {
     const fails = this.#syncFails()
     if (fails) {
@@ -392,71 +370,5 @@ export class SimFileSystem implements FileSystem {
     }
     this.#landSynced(inode)
     this.#done()
-  }
-
-  /** Dirty sectors and the size land; a sector whose pages an earlier failed sync dropped stays as the disk has it. */
-  #landSynced(inode: Inode): void {
-    const next = new Uint8Array(inode.size)
-    next.set(inode.durable.subarray(0, Math.min(inode.durable.length, inode.size, Math.max(inode.sizeMin, 0))))
-    for (const sector of inode.dirty) {
-      const from = sector * SECTOR_BYTES
-      if (from < inode.size) next.set(inode.bytes.subarray(from, Math.min(inode.size, from + SECTOR_BYTES)), from)
-    }
-    inode.durable = next
-    inode.dirty.clear()
-    inode.sizeMin = inode.size
-  }
-
-  /** What a power cut leaves of a file. */
-  #decide(inode: Inode): void {
-    const { random } = this
-    const old = inode.durable
-    const size = this.#sizeAfter(inode)
-    const next = new Uint8Array(size)
-    next.set(old.subarray(0, Math.min(old.length, size)))
-    for (let from = 0; from < size; from += SECTOR_BYTES) {
-      const end = Math.min(size, from + SECTOR_BYTES)
-      const fresh = inode.bytes.subarray(from, Math.min(end, inode.size))
-      const isGrown = from >= Math.min(old.length, inode.sizeMin)
-      if (inode.dirty.has(from / SECTOR_BYTES)) this.#sector(next, { from, end, isGrown }, fresh, inode.bytes)
-      else if (isGrown && random.oneIn(8)) this.#garbage(next, from, end, inode.bytes)
-    }
-    inode.bytes = next
-    inode.size = size
-    inode.durable = next.slice()
-    inode.dirty.clear()
-    inode.sizeMin = size
-  }
-
-  #sizeAfter(inode: Inode): number {
-    const old = inode.durable.length
-    if (inode.size === old) return this.random.oneIn(2) ? old : Math.max(inode.sizeMin, 0)
-    const [low, high] = old < inode.size ? [old, inode.size] : [inode.size, old]
-    const draw = this.random.below(3)
-    return draw === 0 ? low : draw === 1 ? high : low + this.random.below(high - low + 1)
-  }
-
-  #sector(
-    next: Uint8Array,
-    place: { readonly from: number; readonly end: number; readonly isGrown: boolean },
-    fresh: Uint8Array,
-    own: Uint8Array,
-  ): void {
-    const { from, end } = place
-    const draw = this.random.below(place.isGrown ? 5 : 3)
-    if (draw === 0) return
-    if (draw === 1) next.set(fresh, from)
-    else if (draw === 2) next.set(fresh.subarray(0, this.random.below(fresh.length + 1)), from)
-    else if (draw === 3) next.fill(0, from, end)
-    else this.#garbage(next, from, end, own)
-  }
-
-  /** What a block held before: bytes of a removed file, of another place in this one, or noise. */
-  #garbage(next: Uint8Array, from: number, end: number, own: Uint8Array): void {
-    const sources = [own, ...this.removed]
-    const source = sources[this.random.below(sources.length + 1)]
-    const at = SECTOR_BYTES * this.random.below(1 + Math.floor((source?.length ?? 0) / SECTOR_BYTES))
-    if (!source) this.random.fill(next.subarray(from, end))
-    else next.set(source.subarray(at, at + end - from), from)
   }
 }
