@@ -166,9 +166,8 @@ function misplaced(
 ): string | undefined {
   if (header.number !== segment.number) return `the header is that of segment ${header.number}`
   if (!equalBytes(header.label, segment.manifest.label)) return 'the segment belongs to another log'
-  if (state.segments.length === 0 && header.number === segment.manifest.firstSegment) return undefined
   const before = state.segments.at(-1)
-  if (!before || before.header.number !== header.number - 1) return 'a segment before it is missing'
+  if (!before) return undefined
   if (header.firstSeq !== before.nextSeq) return `it begins at ${header.firstSeq}`
   if (!equalBytes(header.before, state.lastHash)) return 'it follows another record'
   return undefined

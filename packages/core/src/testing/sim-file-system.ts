@@ -8,8 +8,7 @@
  */
 import type { FileLock, FileSystem, OpenFile } from '../log/file-system.ts'
 import { type SeededRandom, seededRandom } from './random.ts'
-
-const SECTOR_BYTES = 512
+import { SimInode } from './sim-inode.ts'
 
 /** Operation indexes count from 1 and count only what changes something (not reads, lists, closes). */
 export interface SimFaults {
@@ -31,18 +30,7 @@ export interface SimFaults {
   refuse?: string
 }
 
-interface Inode {
-  /** What programs see; `size` bytes count. */
-  bytes: Uint8Array
-  size: number
-  durable: Uint8Array
-  /** Sectors written since the last sync. */
-  readonly dirty: Set<number>
-  /** The smallest size since the last sync: what is beyond it may be old or new. */
-  sizeMin: number
-}
-
-type Entry = Inode | 'folder'
+type Entry = SimInode | 'folder'
 interface NameChange {
   readonly folder: string
   readonly changes: readonly (readonly [path: string, entry: Entry | undefined])[]
@@ -86,13 +74,7 @@ export class SimFileSystem implements FileSystem {
     if (mode === 'create') {
       if (entry) throw errno('EEXIST', path)
       this.#mustBeFolder(parentOf(path))
-      const inode: Inode = {
-        bytes: new Uint8Array(0),
-        size: 0,
-        durable: new Uint8Array(0),
-        dirty: new Set(),
-        sizeMin: 0,
-      }
+      const inode = new SimInode()
       this.#change(parentOf(path), [[path, inode]])
       return this.#handle(inode, path)
     }
@@ -173,14 +155,14 @@ export class SimFileSystem implements FileSystem {
 
   /** The power goes and comes back: unsynced state is decided, handles and locks are dead, faults are gone. */
   crash(): void {
-    const left = new Set<Inode>()
+    const left = new Set<SimInode>()
     for (const change of this.#pendingNames) if (!this.random.oneIn(2)) this.#land(change)
     // What stands in a folder that did not land is gone with it.
     for (const path of [...this.#durableNames.keys()]) {
       if (path !== '' && this.#durableNames.get(parentOf(path)) !== 'folder') this.#durableNames.delete(path)
     }
     for (const entry of this.#durableNames.values()) if (entry !== 'folder') left.add(entry)
-    for (const inode of left) this.#decide(inode)
+    for (const inode of left) inode.powerCut(this.random, this.removed)
     this.#names = new Map(this.#durableNames)
     this.#pendingNames = []
     this.kill()
@@ -205,17 +187,12 @@ export class SimFileSystem implements FileSystem {
   /** Changes a file behind everybody's back, on the disk and in the cache. */
   poke(path: string, change: (bytes: Uint8Array) => Uint8Array): void {
     const inode = this.#inode(path)
-    inode.bytes = change(inode.bytes.slice(0, inode.size))
-    inode.size = inode.bytes.length
-    inode.durable = inode.bytes.slice()
-    inode.dirty.clear()
-    inode.sizeMin = inode.size
+    inode.replace(change(inode.bytes.slice(0, inode.size)))
   }
 
   /** A durable copy under another name, in this or another disk. */
   copyTo(target: SimFileSystem, from: string, to: string): void {
-    const bytes = this.peek(from)
-    const inode: Inode = { bytes, size: bytes.length, durable: bytes.slice(), dirty: new Set(), sizeMin: bytes.length }
+    const inode = new SimInode(this.peek(from))
     target.#names.set(to, inode)
     target.#durableNames.set(to, inode)
   }
@@ -239,7 +216,7 @@ export class SimFileSystem implements FileSystem {
     return [...files, ...this.removed.map((bytes) => ['a removed file', bytes] as const)]
   }
 
-  #inode(path: string): Inode {
+  #inode(path: string): SimInode {
     const entry = this.#names.get(path)
     if (!entry || entry === 'folder') throw errno('ENOENT', path)
     return entry
@@ -288,7 +265,7 @@ export class SimFileSystem implements FileSystem {
     return this.counts.syncs === this.faults.failSync
   }
 
-  #handle(inode: Inode, path: string): OpenFile {
+  #handle(inode: SimInode, path: string): OpenFile {
     const life = this.#life
     let isOpen = true
     const check = (): void => {
@@ -317,7 +294,7 @@ export class SimFileSystem implements FileSystem {
         if (this.faults.refuse) throw errno(this.faults.refuse, path)
         this.counts.truncates++
         if (this.counts.truncates === this.faults.failTruncate) throw errno('EIO', `truncate of ${path}`)
-        this.#resize(inode, size)
+        inode.resize(size)
         this.#done()
       },
       syncNow: () => {
@@ -336,7 +313,7 @@ export class SimFileSystem implements FileSystem {
     }
   }
 
-  #write(inode: Inode, path: string, parts: readonly Uint8Array[], at: number): number {
+  #write(inode: SimInode, path: string, parts: readonly Uint8Array[], at: number): number {
     if (this.faults.refuse) throw errno(this.faults.refuse, path)
     this.counts.writes++
     let size = 0
@@ -348,12 +325,12 @@ export class SimFileSystem implements FileSystem {
     }
     if (shortWrites && size > 1 && this.random.oneIn(shortWrites)) size = 1 + this.random.below(size - 1)
     size = this.#fitting(inode, at, size, path)
-    this.#put(inode, parts, at, size)
+    inode.put(parts, at, size)
     this.#done()
     return size
   }
 
-  #fitting(inode: Inode, at: number, size: number, path: string): number {
+  #fitting(inode: SimInode, at: number, size: number, path: string): number {
     if (this.faults.spaceBytes === undefined) return size
     let used = 0
     for (const entry of this.#names.values()) if (entry !== 'folder') used += entry.size
@@ -362,13 +339,13 @@ export class SimFileSystem implements FileSystem {
     return Math.min(size, fits)
   }
 
-  #sync(inode: Inode, path: string): void {
+  #sync(inode: SimInode, path: string): void {
     const fails = this.#syncFails()
     if (fails) {
-      inode.dirty.clear()
+      inode.dropDirty()
       throw errno('EIO', `sync of ${path}`)
     }
-    this.#landSynced(inode)
+    inode.landSynced()
     this.#done()
   }
 }

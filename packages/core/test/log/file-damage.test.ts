@@ -294,6 +294,46 @@ describe('a log whose process died', () => {
   })
 })
 
+describe('bytes behind a log that was closed', () => {
+  it('are cut for good, though every record was durable', async () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const trial = new Trial(seed)
+      await trial.open()
+      await trial.append([100])
+      await trial.close()
+      const size = trial.fs.peek('seg-000000.ate').length
+      trial.fs.poke('seg-000000.ate', (all) =>
+        new Uint8Array(size + 700).fill(0xcc, size).map((byte, i) => all[i] ?? byte),
+      )
+      await trial.open()
+      trial.fs.crash()
+      expect(trial.fs.peek('seg-000000.ate').length).toBe(size)
+    }
+  })
+})
+
+describe('a chain that never began', () => {
+  it('leaves no segment and no label: another may begin in its place', async () => {
+    const trial = new Trial(1)
+    const log = await trial.open()
+    log.setLabel(LABEL)
+    trial.fs.faults.failWrite = { at: trial.fs.counts.writes + 3, code: 'EIO', written: 0 }
+    expect(await codeOf(() => trial.append([100]))).toBe('IO_ERROR')
+    await trial.close()
+    expect(trial.fs.files()).toContain('seg-000000.ate')
+    trial.submitted.length = 0
+    const reader = await trial.open(true)
+    const again = await trial.open()
+    expect(trial.fs.files()).not.toContain('seg-000000.ate')
+    again.setLabel(LABEL.map((byte) => byte + 1))
+    await trial.append([100])
+    expect((await reader.refresh())?.seq).toBe(0)
+    expect((await readAll(reader)).length).toBe(1)
+    await reader.close()
+    await again.close()
+  })
+})
+
 describe('the manifest', () => {
   it('survives one bad slot, and names itself when both are bad', async () => {
     const trial = await closedLog()
