@@ -6,7 +6,7 @@ import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
 import { type BlockPlaces, clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
-import { bytesOfWords, textOfWords } from '../event/entity-words.ts'
+import { bytesOfWords, type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
@@ -59,7 +59,7 @@ export class BodyReader {
     this.#keys = parts.keys
   }
 
-  /** The plaintext of a body. @throws AteError NO_READ_KEY | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
+  /** The plaintext of a body. @throws AteError NO_READ_KEY | LOCKED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
   read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
     return block instanceof Promise ? block.then((opened) => this.#readSlice(opened, body)) : this.#readSlice(block, body)
@@ -90,7 +90,7 @@ export class BodyReader {
     const { node, epoch, salt, commitment } = header
     const row = this.#view.table.find(node.a, node.b, node.c, node.d)
     const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
-    if (!secrets) throw new AteError('NO_READ_KEY', { node: textOfWords(node), epoch })
+    if (!secrets) throw this.#unreadable(row, node, epoch)
     const { writer, writerSeq } = places
     const info = sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
     let secret: Uint8Array | undefined = secrets.key
@@ -103,6 +103,19 @@ export class BodyReader {
     const block = { key, at: header.at }
     keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
     return block
+  }
+
+  /** Who reads the node now, but came after this was sealed, waits for it to be sealed again. */
+  #unreadable(row: number, node: EntityWords, epoch: number): AteError {
+    const newest = this.#trust.newestEpoch(row)
+    const reads = newest !== undefined && newest.number > epoch && this.#keys.secretsOf({ row, id: node }, newest.number) !== undefined
+    return new AteError(reads ? 'LOCKED' : 'NO_READ_KEY', { node: textOfWords(node), epoch })
+  }
+
+  /** The epoch that a body is sealed under. */
+  async epochOf(body: Pick<StoredBody, 'record' | 'block'>): Promise<number> {
+    const places = this.#places.get(body.record) ?? (await this.#readPlaces(body.record))
+    return places.blocks[body.block]!.epoch
   }
 
   #readPlaces(record: number): BlockPlaces | Promise<BlockPlaces> {

@@ -25,10 +25,10 @@ import {
 import { Turns } from '../base/turns.ts'
 import { treeRoot } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { encodeAttestation } from '../event/attestation.ts'
+import { encodeAttestation, parseAttestation } from '../event/attestation.ts'
 import { ByteWriter } from '../codec/writer.ts'
-import { KIND, type Kind, OP } from '../event/format.ts'
-import { hashRecord, writeRecordHead } from '../event/record.ts'
+import { COMMIT, KIND, type Kind, OP } from '../event/format.ts'
+import { hashRecord, parseRecordHead, writeRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 import { SessionKeys } from '../session/epoch-keys.ts'
@@ -70,8 +70,8 @@ export interface CoreParts {
   readonly state: StateStore
   /** Keep the writer certificate on this device; identities in memory have nobody to keep it for. */
   readonly keepCertificate: boolean
-  /** Sign every commit with the hybrid key, not a range of them. */
-  readonly attest: 'range' | 'commit'
+  /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
+  readonly pq: 'range' | 'commit' | 'required'
 }
 
 /** What listeners of a chain are told of a record, once it is acknowledged. */
@@ -324,15 +324,32 @@ export class ChainCore {
     if (!this.engine.readOnly) return 0
     const before = this.replica.head.seq
     const head = await this.engine.refresh()
-    if (!head || head.seq <= before) return 0
+    const until = this.#parts.pq === 'required' ? await this.#attestedUntil(before) : (head?.seq ?? -1)
+    if (until <= before) return 0
     for await (const chunk of this.engine.read(before + 1)) {
-      for (const record of chunk) this.#publishAccepted(this.replica.accept(record))
+      for (const record of chunk) if (record.seq <= until) this.#publishAccepted(this.replica.accept(record))
     }
     this.#durable = this.replica.head
     this.#plannedSeq = this.replica.head.seq
     this.#headAt = this.environment.clock.monotonic()
     await this.#remember()
     return this.replica.head.seq - before
+  }
+
+  /**
+   * The newest record such that the log up to it carries post-quantum signatures throughout: found by reading ahead,
+   * since a signature stands behind what it covers. Only the numbers are looked at here; accept() checks the rest.
+   */
+  async #attestedUntil(from: number): Promise<number> {
+    const open = new Map<string, number[]>()
+    let last = from
+    for await (const chunk of this.engine.read(from + 1)) {
+      for (const { seq, bytes } of chunk) {
+        noteAttested(this.crypto, open, seq, bytes)
+        if ([...open.values()].every((commits) => commits.length === 0)) last = seq
+      }
+    }
+    return last
   }
 
   #publishAccepted({ head, time, commit, outcomes, identity }: Accepted): void {
@@ -515,14 +532,14 @@ export class ChainCore {
 
   /** Attestation records behind the commits of an append, when they are due and nothing else is queued. */
   #attestations(records: LogRecord[], built: readonly { readonly writerSeq: number; readonly hash: Uint8Array }[], prev: Uint8Array): Uint8Array[] {
-    const due = this.#attestDue || this.#parts.attest === 'commit' || this.#unattestedCount() + built.length >= ATTEST_COMMITS_MAX
+    const due = this.#attestDue || this.#parts.pq === 'commit' || this.#unattestedCount() + built.length >= ATTEST_COMMITS_MAX
     if (!due || this.#queue.length > 0) return []
     const attested: Uint8Array[] = []
     let hash = prev
     for (const { id, commits } of this.#attestable(records, built)) {
       for (let from = 0; from < commits.length; from += ATTEST_COMMITS_MAX) {
         const range = commits.slice(from, from + ATTEST_COMMITS_MAX)
-        const record = this.#makeRecord(KIND.attestation, ++this.#plannedSeq, hash, this.timeForStaging(), this.#attestation(id, range))
+        const record = this.#makeRecord(KIND.attestation, ++this.#plannedSeq, hash, this.timeForStaging(), this.attestation(id, range))
         records.push(record)
         hash = record.hash
         attested.push(id)
@@ -546,7 +563,8 @@ export class ChainCore {
     return list
   }
 
-  #attestation(certificate: Uint8Array, commits: readonly UnattestedCommit[]): Uint8Array {
+  /** The payload of an attestation over `commits`; `by` when it stands for another writer. */
+  attestation(certificate: Uint8Array, commits: readonly UnattestedCommit[], by?: Uint8Array): Uint8Array {
     const { crypto, replica, identity } = this
     const { head } = replica
     const body = {
@@ -557,6 +575,7 @@ export class ChainCore {
       root: treeRoot(crypto, commits.map((commit) => commit.hash)),
       seq: head.seq,
       hash: head.hash,
+      ...(by ? { by } : {}),
     }
     return encodeAttestation(crypto, body, (message) => identity.sign(message, 'attestation'))
   }
@@ -695,3 +714,16 @@ const LEVELS: readonly Durability[] = ['memory', 'os', 'disk', 'quorum']
 const NO_BODY = { record: NO_RECORD, block: 0, offset: 0, size: 0 }
 const NO_HASH_WORDS = new Uint8Array(32)
 
+/** Keeps, for each writer, the records of commits that no attestation covers yet. */
+function noteAttested(crypto: CryptoProvider, open: Map<string, number[]>, seq: number, bytes: Uint8Array): void {
+  const { kind } = parseRecordHead(bytes)
+  if (kind === KIND.commit) {
+    const writer = toBinaryText(bytes.subarray(COMMIT.writer, COMMIT.writer + 32))
+    const commits = open.get(writer)
+    if (commits) commits.push(seq)
+    else open.set(writer, [seq])
+  } else if (kind === KIND.attestation) {
+    const { body } = parseAttestation(crypto, bytes)
+    open.get(toBinaryText(body.certificate))?.splice(0, body.to - body.from + 1)
+  }
+}

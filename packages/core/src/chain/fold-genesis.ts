@@ -18,7 +18,7 @@ export function startState(view: View, trust: TrustState, crypto: CryptoProvider
   })
   if (epoch.number !== 0 || !wrapsFit(epoch, roots)) throw new AteError('BAD_GENESIS', { what: 'epoch' })
   const row = view.table.add(0, 0, 0, 0)
-  view.policies.push({ read: roots, write: roots, manage: roots, closed: true, allow: [] })
+  view.policies.push({ read: roots, write: roots, manage: roots, closed: true, allow: [], history: 'all' })
   view.table.set(row, ROW.policy, 1)
   view.table.set(row, ROW.version, 1)
   view.table.set(row, ROW.record, NO_RECORD)

@@ -71,7 +71,8 @@ function mergePolicy(trust: TrustState, before: Policy | undefined, fields: Poli
   const allow = fields.allow === undefined ? before?.allow : resolvePolicyList(trust, fields.allow)
   if (read === null || write === null || manage === null || typeof allow === 'string') return undefined
   if (fields.allow !== undefined && allow === undefined) return undefined
-  return { read, write, manage, closed: fields.closed ?? before?.closed ?? false, allow: allow ?? [] }
+  const history = fields.history ?? before?.history ?? 'all'
+  return { read, write, manage, closed: fields.closed ?? before?.closed ?? false, allow: allow ?? [], history }
 }
 
 function storePolicy(target: FoldTarget, journal: Journal, row: number, policy: Policy): void {
@@ -113,10 +114,11 @@ function setPolicyAndEpoch(target: FoldTarget, journal: Journal, event: Transact
   if ((fields.read !== undefined && fields.read !== 'inherit') !== (epoch !== undefined)) {
     return refuse('EPOCH_SHAPE', { what: 'a read policy comes with its epoch, and an epoch with its policy' })
   }
+  if (fields.history !== undefined && policy.read === undefined) return refuse('EPOCH_SHAPE', { what: 'history belongs to a node with readers of its own' })
   if (fields.read === 'nobody') return refuse('EPOCH_SHAPE', { what: 'somebody must be able to read' })
   storePolicy(target, journal, row, policy)
   if (!epoch) return undefined
-  return checkEpoch(trust, row, epoch, policy.read!) ?? storeAndAccept(target, journal, row, epoch)
+  return checkEpoch(trust, row, epoch, policy) ?? storeAndAccept(target, journal, row, epoch)
 }
 
 function storeAndAccept(target: FoldTarget, journal: Journal, row: number, epoch: EpochFields): undefined {
@@ -124,10 +126,11 @@ function storeAndAccept(target: FoldTarget, journal: Journal, row: number, epoch
   return undefined
 }
 
-function checkEpoch(trust: TrustState, row: number, epoch: EpochFields, readers: PolicyList): Refusal | undefined {
+function checkEpoch(trust: TrustState, row: number, epoch: EpochFields, { read, history }: Policy): Refusal | undefined {
   const next = (trust.newestEpoch(row)?.number ?? -1) + 1
   if (epoch.number !== next) return refuse('EPOCH_ORDER', { epoch: epoch.number, expected: next })
-  return wrapsFit(epoch, readers) ? undefined : refuse('EPOCH_SHAPE', { what: 'wraps and readers differ' })
+  if (history === 'live' && epoch.link !== undefined) return refuse('EPOCH_SHAPE', { what: 'a link where history is live' })
+  return wrapsFit(epoch, read!) ? undefined : refuse('EPOCH_SHAPE', { what: 'wraps and readers differ' })
 }
 
 /** The policy of an entity at its creation or move; the caller has judged the right to it. */
@@ -150,11 +153,11 @@ export function applyEpoch(target: FoldTarget, journal: Journal, event: Transact
   const { view, trust } = target
   const { row } = event
   const fields = event.rare?.epoch
-  const readers = view.policyOf(row)?.read
-  if (!fields || readers === undefined) return refuse('EPOCH_SHAPE', { what: 'the node has no read policy of its own' })
+  const policy = view.policyOf(row)
+  if (!fields || policy?.read === undefined) return refuse('EPOCH_SHAPE', { what: 'the node has no read policy of its own' })
   const may = mayManage(view, row, judge.identity) || (mayRead(view, row, judge.identity) && mayWrite(view, row, judge.identity))
   if (!may) return refuse('NOT_AUTHORIZED', { needs: 'manage, or read and write' })
-  return checkEpoch(trust, row, fields, readers) ?? storeAndAccept(target, journal, row, fields)
+  return checkEpoch(trust, row, fields, policy) ?? storeAndAccept(target, journal, row, fields)
 }
 
 export function createRole(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
@@ -175,7 +178,7 @@ export function createRole(target: FoldTarget, journal: Journal, event: Transact
     row: event.row,
     members: new Set(),
     generations: [],
-    removedAt: 0,
+    rotatedAt: 0,
   }
   const before = trust.roles.get(key)
   trust.roles.set(key, role)
@@ -191,36 +194,37 @@ export function applyRole(target: FoldTarget, journal: Journal, event: Transacti
   if (!mayManage(view, role.node, judge.identity)) return refuse('NOT_AUTHORIZED', { role: role.name, needs: 'manage' })
   introduce(target, journal, event, judge)
   const newest = role.generations[role.generations.length - 1]!
+  // A removal brings a new generation; an addition may, so that what was wrapped to the old one stays closed to it.
   const expected = newest.number + (fields.remove?.length ? 1 : 0)
-  if (fields.generation !== expected) return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
+  if (fields.generation !== expected && fields.generation !== newest.number + 1) return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
   return changeMembers(trust, journal, role, fields)
 }
 
 /**
- * Adds and removes members. A removal brings a new key wrapped to all who stay; an addition wraps the present one to the
- * added. Everybody who is wrapped to is a member, and every member of a new generation is wrapped to.
+ * Adds and removes members. A new generation is wrapped to all members; without one, the present one to the added.
+ * Everybody who is wrapped to is a member, and every member of a new generation is wrapped to.
  */
 function changeMembers(trust: TrustState, journal: Journal, role: Role, fields: RoleFields): Refusal | undefined {
   const remove = (fields.remove ?? []).map(toBinaryText)
   const add = (fields.add ?? []).map(toBinaryText)
   const before = new Set(role.members)
-  const { removedAt } = role
+  const { rotatedAt } = role
   const tickBefore = trust.tick
-  const addsGeneration = remove.length > 0 || role.generations.length === 0
   const wraps = new Map(fields.wraps.map((wrap) => [toBinaryText(wrap.to), wrap.wrapped] as const))
   const newest = role.generations[role.generations.length - 1]
+  const addsGeneration = fields.generation !== newest?.number
   const added = newest ? add.filter((name) => !newest.wraps.has(name)) : []
   journal.undoWith(() => {
     role.members.clear()
     for (const member of before) role.members.add(member)
-    role.removedAt = removedAt
+    role.rotatedAt = rotatedAt
     trust.tick = tickBefore
     if (addsGeneration) role.generations.pop()
     else for (const name of added) newest!.wraps.delete(name)
   })
   for (const name of remove) role.members.delete(name)
   for (const name of add) role.members.add(name)
-  if (remove.length > 0) role.removedAt = ++trust.tick
+  if (addsGeneration && newest) role.rotatedAt = ++trust.tick
   if (addsGeneration) role.generations.push({ number: fields.generation, publicKey: fields.publicKey, wraps })
   else for (const name of added) newest!.wraps.set(name, wraps.get(name) ?? new Uint8Array(0))
   return checkMembers(trust, role, fields, { add, wrapped: wraps, needed: addsGeneration ? [...role.members] : add })
@@ -245,12 +249,12 @@ function checkMembers(
 export function dropRole(target: FoldTarget, journal: Journal, role: Role): void {
   const { trust } = target
   const members = [...role.members]
-  const { removedAt } = role
+  const { rotatedAt } = role
   role.members.clear()
-  role.removedAt = ++trust.tick
+  role.rotatedAt = ++trust.tick
   journal.undoWith(() => {
     for (const member of members) role.members.add(member)
-    role.removedAt = removedAt
+    role.rotatedAt = rotatedAt
     trust.tick--
   })
 }

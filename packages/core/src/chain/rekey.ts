@@ -5,8 +5,8 @@
 import { parseEntityId, type EntityWords } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import { TransactionEvent } from '../event/transaction-event.ts'
-import type { SessionKeys } from '../session/epoch-keys.ts'
-import { mayManage, mayRead, mayWrite } from '../trust/policy.ts'
+import type { EpochSecrets, SessionKeys } from '../session/epoch-keys.ts'
+import { mayManage, mayRead, mayWrite, type Policy } from '../trust/policy.ts'
 import type { Replica } from './replica.ts'
 import type { Refusal } from './verdict.ts'
 
@@ -29,11 +29,15 @@ export function rekeyEvent(parts: RekeyParts, refusal: Refusal): TransactionEven
 export function newEpochEvent({ replica, keys, identityName }: RekeyParts, row: number, words: EntityWords): TransactionEvent | undefined {
   const { view, trust } = replica
   const epoch = trust.newestEpoch(row)
-  const readers = view.policyOf(row)?.read
+  const policy = view.policyOf(row)
+  const readers = policy?.read
   const may = mayManage(view, row, identityName) || (mayRead(view, row, identityName) && mayWrite(view, row, identityName))
   const previous = epoch && keys.secretsOf({ row, id: words }, epoch.number)
   if (!epoch || readers === undefined || !may || !previous) return undefined
-  const made = keys.makeEpoch(words, epoch.number + 1, readers, { previous, forWriters: epoch.fields.writeKey !== undefined })
+  const made = keys.makeEpoch(words, epoch.number + 1, readers, {
+    ...linkOf(policy!, previous),
+    forWriters: epoch.fields.writeKey !== undefined,
+  })
   keys.remember(made)
   const event = new TransactionEvent(OP.epoch)
   event.a = words.a
@@ -42,4 +46,12 @@ export function newEpochEvent({ replica, keys, identityName }: RekeyParts, row: 
   event.d = words.d
   event.rare = { epoch: made.fields }
   return event
+}
+
+/** What a next epoch takes along: the index key always, the older key where history is open to who comes later. */
+export function linkOf(
+  policy: Pick<Policy, 'history'>,
+  previous: EpochSecrets,
+): { readonly previous: EpochSecrets } | { readonly indexKey: Uint8Array } {
+  return policy.history === 'live' ? { indexKey: previous.indexKey } : { previous }
 }

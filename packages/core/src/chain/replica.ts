@@ -24,6 +24,7 @@ import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction } from '../event/transaction-event.ts'
 import type { Head, LogRecord } from '../log/engine.ts'
 import { fingerprintOfKeys, signingKeyOf } from '../trust/identity-keys.ts'
+import { mayManage } from '../trust/policy.ts'
 import { type Certificate, TrustState } from '../trust/trust-state.ts'
 import { NO_RECORD, ROW } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
@@ -65,6 +66,8 @@ export class Replica {
   head: Head
   chainTime: number
   checkpoints = 0
+  /** Commits that a manager vouched for in the place of their writers. */
+  adopted = 0
   readonly #parser: CommitParser
 
   private constructor(makers: ReplicaMakers, genesis: Genesis, record: LogRecord, head: RecordHead) {
@@ -284,10 +287,20 @@ export class Replica {
     if (!seen || !equalBytes(seen, body.hash)) throw new AteError('BAD_ATTESTATION', { what: 'newest record' })
     const root = treeRoot(this.crypto, covered.map((commit) => commit.hash))
     if (!equalBytes(root, body.root)) throw new AteError('BAD_ATTESTATION', { what: 'root' })
-    if (!compositeVerifier(this.crypto, signingKeyOf(certificate.keys)).verify(message, signature, contextBytes('attestation'))) {
+    const keys = body.by === undefined ? certificate.keys : this.#adopterKeys(body.by)
+    if (!compositeVerifier(this.crypto, signingKeyOf(keys)).verify(message, signature, contextBytes('attestation'))) {
       throw new AteError('BAD_ATTESTATION', { what: 'signature' })
     }
     certificate.unattested.splice(0, count)
+    if (body.by) this.adopted += count
+  }
+
+  /** Only who manages the root vouches for others. */
+  #adopterKeys(by: Uint8Array): Uint8Array {
+    const name = toBinaryText(by)
+    const keys = this.trust.identities.get(name)
+    if (!keys || !mayManage(this.view, 0, name)) throw new AteError('BAD_ATTESTATION', { what: 'who adopts must manage the root' })
+    return keys
   }
 
   #acceptCheckpoint(record: LogRecord): void {

@@ -4,10 +4,11 @@
  * judging, because what follows it hangs on it.
  */
 import { equalBytes } from '../base/bytes.ts'
-import { randomBytes } from '../base/environment.ts'
+import { type Environment, randomBytes } from '../base/environment.ts'
 import { isAteError, throwIfAborted } from '../base/errors.ts'
 import { wordAt } from '../event/entity-words.ts'
-import type { LogRecord } from '../log/engine.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
 
@@ -32,13 +33,32 @@ export interface VerifyReport {
   readonly checkpoints: number
   /** The newest record up to which every commit is attested by its author's hybrid key. */
   readonly attested: number
+  /** Commits that a manager vouched for in the place of their writers. */
+  readonly adopted: number
   readonly head: { readonly seq: number; readonly hash: Uint8Array } | undefined
   readonly problems: readonly VerifyProblem[]
 }
 
 export async function verifyLog(core: ChainCore, options: VerifyOptions): Promise<VerifyReport> {
-  const { engine, crypto } = core
-  const until = core.replica.head
+  const verified = await verifyEngine(core, core.replica.head, options)
+  return reportOf(verified)
+}
+
+export interface VerifyParts {
+  readonly engine: LogEngine
+  readonly crypto: CryptoProvider
+  readonly environment: Environment
+}
+
+export interface Verified {
+  /** As far as the log could be judged; undefined if not even its genesis could. */
+  readonly replica: Replica | undefined
+  readonly problems: readonly VerifyProblem[]
+}
+
+/** Scrubs the log of `engine`, and judges its records up to `until`, which must be the one that stands there. */
+export async function verifyEngine(parts: VerifyParts, until: Head, options: VerifyOptions): Promise<Verified> {
+  const { engine, crypto, environment } = parts
   const { signal } = options
   const problems: VerifyProblem[] = []
   for (const { code, segment, offset, firstSeq } of await engine.scrub(signal ? { signal } : {})) {
@@ -51,17 +71,21 @@ export async function verifyLog(core: ChainCore, options: VerifyOptions): Promis
       for (const record of chunk) {
         if (record.seq > until.seq) break
         seq = record.seq
-        replica = feed(replica, record, { crypto, seed: wordAt(randomBytes(core.environment.random, 4), 0) })
+        replica = feed(replica, record, { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) })
       }
       throwIfAborted(signal)
       options.onProgress?.(seq + 1, until.seq + 1)
       if (seq >= until.seq) break
     }
-    if (replica && !equalBytes(replica.head.hash, until.hash)) problems.push({ code: 'FORK', seq: until.seq })
+    if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash)) problems.push({ code: 'FORK', seq: until.seq })
   } catch (error) {
     if (!isAteError(error) || error === signal?.reason) throw error
-    if (error.code !== 'DAMAGED' || problems.length === 0) problems.push(problemOf(core, error.code, error.facts, seq))
+    if (error.code !== 'DAMAGED' || problems.length === 0) problems.push(problemOf(engine, error.code, error.facts, seq))
   }
+  return { replica, problems }
+}
+
+export function reportOf({ replica, problems }: Verified): VerifyReport {
   return {
     ok: problems.length === 0,
     records: (replica?.head.seq ?? -1) + 1,
@@ -79,12 +103,12 @@ function feed(replica: Replica | undefined, record: LogRecord, makers: { readonl
   return replica
 }
 
-function problemOf(core: ChainCore, code: string, facts: Readonly<Record<string, unknown>>, reading: number): VerifyProblem {
+function problemOf(engine: LogEngine, code: string, facts: Readonly<Record<string, unknown>>, reading: number): VerifyProblem {
   const seq = typeof facts['seq'] === 'number' ? facts['seq'] : reading
   const segment = facts['segment']
   const offset = facts['offset']
   if (typeof segment === 'string' && typeof offset === 'number') return { code, seq, segment, offset }
-  return { code, seq, ...core.engine.place(seq) }
+  return { code, seq, ...engine.place(seq) }
 }
 
 function countVoids(replica: Replica | undefined): number {

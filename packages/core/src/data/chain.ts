@@ -3,7 +3,9 @@
  * and nothing that is merely staged.
  */
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
+import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId, toBase32 } from '../base/ids.ts'
+import { toBinaryText } from '../base/bytes.ts'
+import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
@@ -13,14 +15,16 @@ import { KIND } from '../event/format.ts'
 import { encodeSweep, SWEEP_ENTITIES_MAX } from '../event/sweep.ts'
 import type { Durability } from '../log/engine.ts'
 import { blindName } from '../session/epoch-keys.ts'
-import { nodeWith } from '../trust/policy.ts'
+import { mayManage, nodeWith } from '../trust/policy.ts'
 import { checkpointPayload } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, watchEntities, type WatchOptions } from './events.ts'
 import { Indexes } from './indexes.ts'
+import { resealNode } from './reseal.ts'
 import { outcomeInLog } from './outcome.ts'
+import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
 import { expiredWords } from './sweeping.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf, Transaction } from './transaction.ts'
 import { runTransaction } from './run-transaction.ts'
@@ -184,6 +188,12 @@ export class Chain {
     return watchEntities(this.#core, this.id, options)
   }
 
+  /** The records of the log with all that stands in clear, void transactions too; for tools. Ends at the newest one. */
+  records(options: RecordsOptions = {}): AsyncGenerator<ChainRecord, void, void> {
+    this.#core.assertOpen()
+    return chainRecords(this.#core, options)
+  }
+
   /** Reads the whole log again and checks every byte, link, signature, attestation and checkpoint. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#core.assertOpen()
@@ -200,6 +210,32 @@ export class Chain {
       return checkpointPayload(this.#core)
     })
     return { seq: record.seq, size }
+  }
+
+  /**
+   * Vouches for the commits of a writer that is gone and did not sign them with its hybrid key. Needs manage of the
+   * root; reports show the commits as adopted. The number of them.
+   */
+  async adopt(writer: string): Promise<number> {
+    this.#core.assertWritable()
+    await this.#core.settled()
+    const { replica, identity, identityName } = this.#core
+    const certificate = replica.trust.certificates.get(toBinaryText(parseId(writer, 'fingerprint')))
+    if (!certificate) throw new AteError('CERT_UNKNOWN', { writer })
+    if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
+    const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
+    if (commits.length === 0) return 0
+    await this.#core.appendOther(KIND.attestation, () => this.#core.attestation(certificate.id, commits, identity.fingerprintBytes))
+    return commits.length
+  }
+
+  /**
+   * Seals values of a node again under its newest key, so that members who came later can read them: at most `limit`
+   * (500) entities a call. `left` counts those that still wait; those that this session may not write wait for others.
+   */
+  reseal(node: EntityRef, options: { readonly limit?: number; readonly signal?: AbortSignal } = {}): Promise<{ readonly resealed: number; readonly left: number }> {
+    this.#core.assertWritable()
+    return resealNode(this.#core, wordsOfRef(node, this.id), options)
   }
 
   /** Drops entities that have expired. The number of them. */

@@ -8,7 +8,7 @@ import { AteError } from '../base/errors.ts'
 import { type EntityId, parseId } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
-import { newEpochEvent } from '../chain/rekey.ts'
+import { linkOf, newEpochEvent } from '../chain/rekey.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { bytesOfWords, type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
@@ -16,12 +16,14 @@ import type { CounterFields, PolicyFields, PolicyListFields, RareFields, RoleFie
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { blindName, clearName, type EpochSecrets } from '../session/epoch-keys.ts'
 import { isIdentity, parsePublicId, type PublicIdentity } from '../session/identity.ts'
-import { nodeWith, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
+import { nodeWith, type Policy, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
 import { type Draft, keyOf } from './draft.ts'
 import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
 
 /** What a removed member could read. */
 export interface Removal {
+  /** All nodes with readers of their own that the member read through the role. */
+  readonly couldRead: readonly EntityId[]
   /** Nodes whose read key this transaction replaces. */
   readonly rekeyed: readonly EntityId[]
   /** Nodes whose read key waits for somebody who may replace it; writers are told NEEDS_REKEY until then. */
@@ -36,6 +38,8 @@ interface RoleDraft {
   readonly event: TransactionEvent
   readonly add: Map<string, PublicIdentity>
   readonly remove: Map<string, PublicIdentity>
+  /** A new generation although nobody leaves. */
+  rotate: boolean
   /** What wraps go to: the stored role, or the one to be. Known after its fields are made. */
   resolved: Role | undefined
 }
@@ -59,7 +63,13 @@ export class DraftTrust {
     const identity = this.identityOf(member)
     const key = toBinaryText(identity.fingerprintBytes)
     draft.remove.delete(key)
-    if (!draft.stored?.members.has(key)) draft.add.set(key, identity)
+    if (draft.stored?.members.has(key)) return
+    draft.add.set(key, identity)
+    // Where history is live, a new member must not open what is wrapped to the role's present key.
+    if (draft.stored && this.#readBy(draft.stored).some(({ policy }) => policy.history === 'live')) {
+      draft.rotate = true
+      this.#rekeyReaders(draft)
+    }
   }
 
   removeMember(name: string, node: EntityWords, member: Principal): Removal {
@@ -68,7 +78,7 @@ export class DraftTrust {
     const identity = this.identityOf(member)
     const key = toBinaryText(identity.fingerprintBytes)
     draft.add.delete(key)
-    if (!draft.stored?.members.has(key)) return { rekeyed: [], stale: [] }
+    if (!draft.stored?.members.has(key)) return { couldRead: [], rekeyed: [], stale: [] }
     draft.remove.set(key, identity)
     return this.#rekeyReaders(draft)
   }
@@ -84,6 +94,7 @@ export class DraftTrust {
       ...optional('manage', list(input.manage)),
       ...optional('allow', list(input.allow) as readonly Uint8Array[] | undefined),
       ...(input.closed ? { closed: true } : {}),
+      ...optional('history', input.history),
     }
     const before: RareFields = event.rare ?? {}
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
@@ -187,7 +198,7 @@ export class DraftTrust {
       this.#draft.countName(ROLES_COLLECTION)
       this.#draft.countName('ate:role')
     }
-    const draft: RoleDraft = { words, name, stored: alive, event, add: new Map(), remove: new Map(), resolved: alive }
+    const draft: RoleDraft = { words, name, stored: alive, event, add: new Map(), remove: new Map(), rotate: false, resolved: alive }
     const me = this.#core.identity
     if (!alive) draft.add.set(this.#core.identityName, me)
     this.#roles.set(keyOf(words), draft)
@@ -200,7 +211,7 @@ export class DraftTrust {
   #makeRole(draft: RoleDraft): void {
     const { stored, add, remove, words, name } = draft
     const newest = stored?.generations[stored.generations.length - 1]
-    const fresh = !newest || remove.size > 0
+    const fresh = !newest || remove.size > 0 || draft.rotate
     const generation = newest ? newest.number + (fresh ? 1 : 0) : 0
     const staying = [...(stored?.members ?? [])].filter((member) => !remove.has(member) && !add.has(member))
     const identities = [...add.values()].filter((identity) => this.#introduce(identity)).map((identity) => identity.keys)
@@ -275,7 +286,9 @@ export class DraftTrust {
     if (own && !previous) throw new AteError('NO_READ_KEY', { node: textOfWords(words), what: 'who changes readers must be one' })
     const readers = this.#resolve(policy.read as Exclude<PolicyListFields, 'inherit'>)
     const forWriters = !covers(policy.read, policy.write)
-    const made = this.#core.keys.makeEpoch(words, (own?.number ?? -1) + 1, readers, { previous, indexKey, forWriters })
+    const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
+    const link = previous ? linkOf({ history }, previous) : { indexKey }
+    const made = this.#core.keys.makeEpoch(words, (own?.number ?? -1) + 1, readers, { ...link, forWriters })
     this.#core.keys.remember(made)
     this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
   }
@@ -293,13 +306,10 @@ export class DraftTrust {
 
   /** New epochs for the nodes that the role reads, as far as this session may; once for each role. */
   #rekeyReaders(draft: RoleDraft): Removal {
-    const { view, trust } = this.#core.replica
+    const { view } = this.#core.replica
     const rekeyed: EntityId[] = []
     const stale: EntityId[] = []
-    for (const [row] of trust.epochs) {
-      const readers = view.policyOf(row)?.read
-      if (view.isDead(row) || readers === undefined || typeof readers === 'string') continue
-      if (!readers.some((entry) => entry.role === draft.stored)) continue
+    for (const { row, policy, readers } of this.#readBy(draft.stored!)) {
       const words = view.wordsOf(row)
       // Whether this session may and can is asked now; the wraps are made when the role's new key is known.
       if (!newEpochEvent(this.#core, row, words)) {
@@ -310,18 +320,35 @@ export class DraftTrust {
       if (this.#rekeyedRows.has(row)) continue
       this.#rekeyedRows.add(row)
       this.#draft.sizeBytes += 2048 + readers.length * 1400
-      this.#draft.defer('last', () => this.#rekey(draft.event, row, words, readers))
+      this.#draft.defer('last', () => this.#rekey(draft.event, { row, words, policy, readers }))
     }
-    return { rekeyed, stale }
+    return { couldRead: [...rekeyed, ...stale], rekeyed, stale }
   }
 
-  #rekey(role: TransactionEvent, row: number, words: EntityWords, readers: readonly PolicyEntry[]): void {
+  /** Nodes whose own read policy names the role. */
+  #readBy(role: Role): { readonly row: number; readonly policy: Policy; readonly readers: readonly PolicyEntry[] }[] {
+    const { view, trust } = this.#core.replica
+    const found = []
+    for (const row of trust.epochs.keys()) {
+      const policy = view.policyOf(row)
+      const readers = policy?.read
+      if (view.isDead(row) || readers === undefined || typeof readers === 'string') continue
+      if (readers.some((entry) => entry.role === role)) found.push({ row, policy: policy!, readers })
+    }
+    return found
+  }
+
+  #rekey(
+    role: TransactionEvent,
+    node: { readonly row: number; readonly words: EntityWords; readonly policy: Policy; readonly readers: readonly PolicyEntry[] },
+  ): void {
+    const { row, words, policy, readers } = node
     const { trust } = this.#core.replica
     const epoch = trust.newestEpoch(row)!
     const previous = this.#core.keys.secretsOf({ row, id: words }, epoch.number)!
     const resolved = readers.map((entry) => (entry.role ? { role: this.#roles.get(keyOf(entry.role.id))?.resolved ?? entry.role } : entry))
     const made = this.#core.keys.makeEpoch(words, epoch.number + 1, resolved, {
-      previous,
+      ...linkOf(policy, previous),
       forWriters: epoch.fields.writeKey !== undefined,
     })
     this.#core.keys.remember(made)
@@ -343,7 +370,7 @@ function provisional(draft: RoleDraft, number: number, publicKey: Uint8Array): R
     row: -1,
     members: new Set(),
     generations: [{ number, publicKey, wraps: new Map() }],
-    removedAt: 0,
+    rotatedAt: 0,
   }
 }
 

@@ -80,6 +80,15 @@ export class Draft implements TransactionDraft {
     this.sizeBytes += event.size
   }
 
+  /** A body that is encoded already. */
+  setRawBody(event: TransactionEvent, body: Uint8Array): void {
+    event.stagedAt = this.bodies.at
+    event.size = body.length
+    event.body = true
+    this.bodies.raw(body)
+    this.sizeBytes += body.length
+  }
+
   setRare(event: TransactionEvent, rare: RareFields): void {
     event.rare = rare
     this.sizeBytes += encodeRare(rare).length + FLAG.rare

@@ -104,7 +104,7 @@ export class Indexes {
       return keyOf((await this.#values.open(index.type, row, 'acknowledged')).value)
     } catch (error) {
       // What this session cannot read is not in its index.
-      if (isAteError(error) && error.code === 'NO_READ_KEY') return undefined
+      if (isAteError(error) && (error.code === 'NO_READ_KEY' || error.code === 'LOCKED')) return undefined
       throw error
     }
   }

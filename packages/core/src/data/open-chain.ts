@@ -8,7 +8,7 @@ import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
-import { Replica } from '../chain/replica.ts'
+import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { openFileLog } from '../log/file-engine.ts'
@@ -33,8 +33,11 @@ export interface OpenOptions {
   readonly create?: boolean
   /** Opens beside a writer, without its lock, and changes nothing. */
   readonly readOnly?: boolean
-  /** `commit`: every commit carries the post-quantum signature at once, not within a second (3.4 kB each). */
-  readonly attest?: 'range' | 'commit'
+  /**
+   * `range` (the default): each commit carries a post-quantum signature within a second. `commit`: at once, for 3.4 kB
+   * each. `required`, with readOnly: only what carries one is read.
+   */
+  readonly pq?: 'range' | 'commit' | 'required'
   /** `accept`: an older or other copy than this machine has seen is taken as it is, and remembered from here on. */
   readonly rollback?: 'refuse' | 'accept'
   /** Ends the opening only. */
@@ -42,7 +45,7 @@ export interface OpenOptions {
 }
 
 /** A path or `memory:` as it was understood. */
-interface Place {
+export interface Place {
   readonly kind: 'memory' | 'file' | 'engine'
   /** What known-chains calls it; undefined where a place means nothing. */
   readonly name: string | undefined
@@ -68,7 +71,7 @@ export async function openChain(at: string | LogEngine, options: OpenOptions = {
     await checkChain({ replica, platform, identity, known, label, options, place, create })
     const { crypto, environment, state } = platform
     const keepCertificate = isKept(identity)
-    return new Chain(await ChainCore.open({ crypto, environment, engine, replica, identity, state, keepCertificate, attest: options.attest ?? 'range' }))
+    return new Chain(await ChainCore.open({ crypto, environment, engine, replica, identity, state, keepCertificate, pq: options.pq ?? 'range' }))
   } catch (error) {
     await engine.close()
     throw error
@@ -80,11 +83,17 @@ function checkOptions(options: OpenOptions): void {
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
+  if (options.pq === 'required' && !options.readOnly) throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
   throwIfAborted(options.signal)
 }
 
-function parsePlace(at: string | LogEngine, options: OpenOptions, platform: Platform): Place {
+/** What a place names; `onDamage: 'keep'` opens a damaged log for what is good before the damage. */
+export function parsePlace(
+  at: string | LogEngine,
+  options: Pick<OpenOptions, 'readOnly'> & { readonly onDamage?: 'keep' },
+  platform: Platform,
+): Place {
   if (typeof at !== 'string') {
     if (typeof at !== 'object' || at === null || typeof at.append !== 'function') throw new AteError('BAD_URL', { given: typeof at })
     return { kind: 'engine', name: undefined, open: async () => at }
@@ -102,13 +111,15 @@ function parsePlace(at: string | LogEngine, options: OpenOptions, platform: Plat
         clock: platform.environment.clock,
         crc32: platform.crc32,
         readOnly: options.readOnly ?? false,
+        ...(options.onDamage ? { onDamage: options.onDamage } : {}),
         create,
         ...(label ? { label } : {}),
       }),
   }
 }
 
-async function openEngine(
+/** @throws AteError CHAIN_GONE where this machine knows a chain and there is none */
+export async function openEngine(
   place: Place,
   want: { readonly create: boolean; readonly label: Uint8Array | undefined; readonly known: ChainId | undefined },
 ): Promise<LogEngine> {
@@ -140,16 +151,23 @@ async function loadReplica({ engine, platform, identity, create, options }: Load
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
     return Replica.open(makers, record)
   }
+  const replica = await replay(engine, makers, options.signal, Number.POSITIVE_INFINITY)
+  if (options.pq !== 'required' || replica.attestedSeq === replica.head.seq) return replica
+  return replay(engine, makers, options.signal, replica.attestedSeq)
+}
+
+async function replay(engine: LogEngine, makers: ReplicaMakers, signal: AbortSignal | undefined, until: number): Promise<Replica> {
   let replica: Replica | undefined
-  for await (const chunk of engine.read(0, options.signal ? { signal: options.signal } : {})) {
-    for (const record of chunk) replica = feed(replica, record, makers, engine)
-    throwIfAborted(options.signal)
+  for await (const chunk of engine.read(0, signal ? { signal } : {})) {
+    for (const record of chunk) if (record.seq <= until) replica = feed(replica, record, makers, engine)
+    throwIfAborted(signal)
+    if (replica && replica.head.seq >= until) break
   }
   return replica!
 }
 
 /** Errors of altered records name the place in the file too. */
-function feed(replica: Replica | undefined, record: LogRecord, makers: Parameters<typeof Replica.open>[0], engine: LogEngine): Replica {
+function feed(replica: Replica | undefined, record: LogRecord, makers: ReplicaMakers, engine: LogEngine): Replica {
   try {
     if (!replica) return Replica.open(makers, record)
     replica.accept(record)

@@ -25,6 +25,11 @@ export interface PolicyInput {
   readonly manage?: readonly Principal[]
   /** Who may give what they create below policies of their own. */
   readonly allow?: readonly Principal[]
+  /**
+   * With `read`: whether members who come later read what was sealed before they came (`all`, the default) or only what
+   * is sealed from then on (`live`: see chain.reseal).
+   */
+  readonly history?: 'all' | 'live'
 }
 
 /** Bounds and unit of a clear counter. */

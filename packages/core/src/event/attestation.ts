@@ -22,6 +22,8 @@ export interface AttestationBody {
   /** The newest record that the attester had seen. */
   readonly seq: number
   readonly hash: Uint8Array
+  /** A manager of the root who vouches in the place of a writer that is gone. */
+  readonly by?: Uint8Array
 }
 
 export function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
@@ -61,9 +63,10 @@ export function parseAttestation(
 }
 
 function isBody(body: unknown): body is AttestationBody {
-  if (typeof body !== 'object' || body === null || Object.keys(body).length !== 7) return false
+  if (typeof body !== 'object' || body === null) return false
   const given = body as AttestationBody
-  const hashes = [given.chain, given.certificate, given.root, given.hash]
+  if (Object.keys(body).length !== (given.by === undefined ? 7 : 8)) return false
+  const hashes = [given.chain, given.certificate, given.root, given.hash, ...(given.by === undefined ? [] : [given.by])]
   const counts = [given.from, given.to, given.seq]
   return (
     hashes.every((hash) => hash instanceof Uint8Array && hash.length === 32) &&

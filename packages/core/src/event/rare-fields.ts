@@ -28,6 +28,8 @@ export interface PolicyFields {
   readonly closed?: boolean
   /** Who may give what they create here policies of their own. */
   readonly allow?: readonly PolicyEntryBytes[]
+  /** Of a node with readers of its own: whether who comes later reads what was sealed before. */
+  readonly history?: 'all' | 'live'
 }
 
 export interface WrapFields {
@@ -156,6 +158,7 @@ const isRare = shape({
     manage: isPolicyList,
     closed: isTrue,
     allow: listOf(isEntry, POLICY_ENTRIES_MAX),
+    history: oneOf('all', 'live'),
   }),
   epoch: shape(
     {

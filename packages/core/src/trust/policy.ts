@@ -15,8 +15,8 @@ export interface Role {
   readonly members: Set<string>
   /** Newest last. A removal starts a new generation, so that the removed member's secret opens nothing later. */
   readonly generations: RoleGeneration[]
-  /** Tick of the newest removal: epochs made before it are stale. 0: none. */
-  removedAt: number
+  /** Tick of the newest generation but the first: epochs made before it are stale. 0: none. */
+  rotatedAt: number
 }
 
 export interface RoleGeneration {
@@ -39,6 +39,8 @@ export interface Policy {
   /** An ancestor's manage does not reach this node nor what is below it. */
   readonly closed: boolean
   readonly allow: readonly PolicyEntry[]
+  /** `live`: an epoch does not open the ones before it, so who comes later reads what is sealed again. */
+  readonly history: 'all' | 'live'
 }
 
 /** What the rules need to know of the tree. Row 0 is the root and its own parent. */

@@ -9,7 +9,7 @@ import type { PolicyList, Role } from './policy.ts'
 export interface Epoch {
   readonly number: number
   readonly fields: EpochFields
-  /** Order of this epoch among removals: an epoch older than a removal from its readers is stale. */
+  /** Order of this epoch among the generations of roles: an epoch older than a new one of its readers is stale. */
   readonly tick: number
 }
 
@@ -46,7 +46,7 @@ export class TrustState {
   readonly certificates: Map<string, Certificate> = new Map()
   /** By row of the node, oldest first. */
   readonly epochs: Map<number, Epoch[]> = new Map()
-  /** Counts removals and epochs, to tell which came first. */
+  /** Counts generations of roles and epochs, to tell which came first. */
   tick = 0
   level = 1
   sequencers: 'writers' | readonly string[] = 'writers'
@@ -58,10 +58,10 @@ export class TrustState {
   }
 }
 
-/** True if a member left a role of `readers` after the epoch was made. */
+/** True if a role of `readers` got a new key after the epoch was made: a member left, or came where history is live. */
 export function isStale(epoch: Epoch, readers: PolicyList): boolean {
   if (typeof readers === 'string') return false
-  for (const entry of readers) if (entry.role && entry.role.removedAt > epoch.tick) return true
+  for (const entry of readers) if (entry.role && entry.role.rotatedAt > epoch.tick) return true
   return false
 }
 

@@ -1,0 +1,102 @@
+/**
+ * Verifies the log at a place without opening the chain: no identity is needed, and a log that is damaged or altered is
+ * judged as far as it goes. What this machine remembers of the chain counts: an older or another copy is a problem.
+ */
+import { platform as ownPlatform } from '#platform'
+import { equalBytes } from '../base/bytes.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import type { Replica } from '../chain/replica.ts'
+import { reportOf, type Verified, verifyEngine, type VerifyOptions, type VerifyProblem, type VerifyReport } from '../chain/verify-log.ts'
+import type { LogEngine } from '../log/engine.ts'
+import { lookUpChain } from '../session/known-chains.ts'
+import type { Platform } from '../session/platform.ts'
+import { rememberedHead } from '../session/remembered-heads.ts'
+import { openEngine, parsePlace } from './open-chain.ts'
+
+export interface VerifyPlaceOptions extends VerifyOptions {
+  /** The chain that is meant; what this machine knows of the place if left out. */
+  readonly id?: ChainId | string
+}
+
+export interface PlaceReport extends VerifyReport {
+  /** The chain whose log this is; undefined if its genesis cannot be read. */
+  readonly chain: ChainId | undefined
+}
+
+/**
+ * Reads every byte at `at` (`file:PATH`, or an engine) and checks it; changes nothing, and may run beside a writer.
+ * Damage and forgery are problems of the report, not errors.
+ * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_GONE | NOT_A_CHAIN | WRONG_CHAIN | UNSUPPORTED_FORMAT | NEEDS_UPGRADE |
+ * IO_ERROR
+ */
+export async function verifyPlace(at: string | LogEngine, options: VerifyPlaceOptions = {}, platform: Platform = ownPlatform): Promise<PlaceReport> {
+  const place = parsePlace(at, { readOnly: true, onDamage: 'keep' }, platform)
+  const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
+  const known = place.name !== undefined && label === undefined ? await lookUpChain(platform.state, place.name) : undefined
+  let engine: LogEngine
+  try {
+    engine = await openEngine(place, { create: false, label, known })
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'DAMAGED') throw error
+    return { ...reportOf({ replica: undefined, problems: [problemOf(error)] }), chain: undefined }
+  }
+  try {
+    return await verifyOpened(engine, options, { platform, wanted: options.id ?? known })
+  } finally {
+    if (typeof at === 'string') await engine.close()
+  }
+}
+
+async function verifyOpened(
+  engine: LogEngine,
+  options: VerifyPlaceOptions,
+  { platform, wanted }: { readonly platform: Platform; readonly wanted: string | undefined },
+): Promise<PlaceReport> {
+  const { crypto, environment } = platform
+  const head = engine.head()
+  if (!head) {
+    const problems = await engine.scrub()
+    if (problems.length === 0) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
+    const found = problems.map(({ code, segment, offset, firstSeq }) => ({ code, segment, offset, seq: firstSeq }))
+    return { ...reportOf({ replica: undefined, problems: found }), chain: undefined }
+  }
+  const verified = await verifyEngine({ engine, crypto, environment }, head, options)
+  refuseOlderRules(verified)
+  const { replica } = verified
+  if (!replica) return { ...reportOf(verified), chain: undefined }
+  const chain = chainIdOf(replica.chainId)
+  if (wanted !== undefined && wanted !== chain) throw new AteError('WRONG_CHAIN', { wanted, found: chain })
+  const remembered = await rememberedProblem(replica, platform, verified.problems.length === 0)
+  return { ...reportOf({ replica, problems: [...verified.problems, ...remembered] }), chain }
+}
+
+/** What this software cannot judge is no finding about the log. */
+function refuseOlderRules({ problems }: Verified): void {
+  const found = problems.find(({ code }) => code === 'NEEDS_UPGRADE' || code === 'UNSUPPORTED_FORMAT')
+  if (found) throw new AteError(found.code === 'NEEDS_UPGRADE' ? 'NEEDS_UPGRADE' : 'UNSUPPORTED_FORMAT', { seq: found.seq })
+}
+
+/** A log that ends early because it is damaged is not called a rollback too. */
+async function rememberedProblem(replica: Replica, { state }: Platform, isWhole: boolean): Promise<VerifyProblem[]> {
+  try {
+    const remembered = await rememberedHead(state, chainIdOf(replica.chainId))
+    if (!remembered) return []
+    const { seq } = remembered
+    if (seq > replica.head.seq) return isWhole ? [{ code: 'ROLLBACK', seq }] : []
+    return equalBytes(replica.hashes.at(seq)!, remembered.hash) ? [] : [{ code: 'FORK', seq }]
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'FORK') throw error
+    return [problemOf(error)]
+  }
+}
+
+function problemOf({ code, facts }: AteError): VerifyProblem {
+  const { segment, offset, seq = facts['firstSeq'] } = facts
+  return {
+    code,
+    ...(typeof seq === 'number' ? { seq } : {}),
+    ...(typeof segment === 'string' ? { segment } : {}),
+    ...(typeof offset === 'number' ? { offset } : {}),
+  }
+}
