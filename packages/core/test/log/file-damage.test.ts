@@ -312,6 +312,25 @@ describe('bytes behind a log that was closed', () => {
   })
 })
 
+describe('a reader that looks again', () => {
+  it('holds what it sees against the newest marks', async () => {
+    const trial = new Trial(1)
+    await trial.open()
+    await trial.append([100])
+    const reader = await trial.open(true)
+    await trial.append([200])
+    const { segment, offset } = trial.log!.place(1)!
+    await trial.close()
+    trial.fs.poke(segment, (all) => {
+      all[offset]! ^= 1
+      return all
+    })
+    expect(await codeOf(() => reader.refresh())).toBe('DAMAGED')
+    expect((await readAll(reader)).length).toBe(1)
+    await reader.close()
+  })
+})
+
 describe('a chain that never began', () => {
   it('leaves no segment and no label: another may begin in its place', async () => {
     const trial = new Trial(1)

@@ -117,6 +117,19 @@ describe('a disk that is full', () => {
     }
   })
 
+  it('keeps no part of a segment that did not fit', async () => {
+    const trial = new Trial(1)
+    await trial.open()
+    await trial.append([900])
+    trial.fs.faults.failWrite = { at: trial.fs.counts.writes + 2, code: 'ENOSPC', written: 100 }
+    trial.fs.faults.spaceBytes = trial.fs.files().reduce((bytes, name) => bytes + trial.fs.peek(name).length, 300)
+    expect(await trial.append([900])).toBe(false)
+    expect(trial.fs.files()).not.toContain('seg-000001.ate')
+    trial.fs.faults = {}
+    expect(await trial.append([900])).toBe(true)
+    await trial.powerCutAndCheck()
+  })
+
   it('poisons if the part that was written cannot be taken back', async () => {
     const trial = new Trial(1)
     await trial.open()
@@ -243,17 +256,17 @@ describe('folders', () => {
   })
 })
 
-describe('a writer that another took over from', () => {
-  const lockless = (fs: SimFileSystem): FileSystem => ({
-    open: (path, mode) => fs.open(path, mode),
-    list: (path) => fs.list(path),
-    makeFolder: (path) => fs.makeFolder(path),
-    rename: (from, to) => fs.rename(from, to),
-    remove: (path) => fs.remove(path),
-    syncFolder: (path) => fs.syncFolder(path),
-    lock: async () => ({ release: async () => {} }),
+/** A network disk, where a lock may not hold. */
+const lockless = (sim: SimFileSystem): FileSystem =>
+  new Proxy(sim, {
+    get: (target, name) => {
+      if (name === 'lock') return async () => ({ release: async () => {} })
+      const value = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
   })
 
+describe('a writer that another took over from', () => {
   it('is fenced at the next rotation, and writes nothing when it closes', async () => {
     const fs = lockless(new SimFileSystem(1))
     const first = await openFileLog({ ...parts, fs, create: true })
@@ -268,6 +281,40 @@ describe('a writer that another took over from', () => {
     const reader = await openFileLog({ ...parts, fs, readOnly: true })
     expect((await readAll(reader)).length).toBe(3)
     await reader.close()
+  })
+
+  it('does not touch a segment of its successor', async () => {
+    const fs = lockless(new SimFileSystem(1))
+    const first = await openFileLog({ ...parts, fs, create: true })
+    const second = await openFileLog({ ...parts, fs })
+    await appendTo(second, testBatch(0, [100]))
+    expect(await codeOf(() => appendTo(first, testBatch(0, [50])))).toBe('WRITER_FENCED')
+    await first.close()
+    expect((await readAll(second)).length).toBe(1)
+    await second.close()
+  })
+
+  it('does not cut zeros off in which its successor writes', async () => {
+    const fs = lockless(new SimFileSystem(1))
+    const first = await openFileLog({ ...parts, zeroFillBytes: 4096, fs, create: true })
+    await appendTo(first, testBatch(0, [100]))
+    const second = await openFileLog({ ...parts, zeroFillBytes: 4096, fs })
+    await appendTo(second, testBatch(1, [100]))
+    expect(await codeOf(() => first.close())).toBe('WRITER_FENCED')
+    expect((await readAll(second)).length).toBe(2)
+    await second.close()
+  })
+
+  it('does not write the manifest when it closes', async () => {
+    const sim = new SimFileSystem(1)
+    const fs = lockless(sim)
+    const first = await openFileLog({ ...parts, fs, create: true })
+    await appendTo(first, testBatch(0, [100]))
+    const second = await openFileLog({ ...parts, fs })
+    const before = sim.peek('MANIFEST')
+    expect(await codeOf(() => first.close())).toBe('WRITER_FENCED')
+    expect(sim.peek('MANIFEST')).toEqual(before)
+    await second.close()
   })
 })
 
