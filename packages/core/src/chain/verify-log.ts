@@ -92,6 +92,7 @@ export function reportOf({ replica, problems }: Verified): VerifyReport {
     voids: countVoids(replica),
     checkpoints: replica?.checkpoints ?? 0,
     attested: replica?.attestedSeq ?? -1,
+    adopted: replica?.adopted ?? 0,
     head: replica && { seq: replica.head.seq, hash: replica.head.hash.slice() },
     problems,
   }

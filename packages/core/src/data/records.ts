@@ -74,8 +74,8 @@ export interface RecordEvent {
   /** Bytes of the sealed value; undefined if it writes none. */
   readonly sealedBytes: number | undefined
   readonly clear: Readonly<Record<string, ClearValue>>
-  /** Opens the value that it wrote. @throws AteError NO_READ_KEY | BAD_BODY | BAD_VALUE | NEEDS_UPGRADE */
-  value<T>(type: EntityType<T>): Promise<T>
+  /** Opens what it wrote: the value, and the name that was sealed with it. @throws AteError NO_READ_KEY | BAD_BODY | BAD_VALUE | NEEDS_UPGRADE */
+  open<T>(type: EntityType<T>): Promise<{ readonly value: T; readonly name: string | undefined }>
 }
 
 /** The records from `from` to the newest one, each as it was judged. */
@@ -161,7 +161,7 @@ class RecordReader {
       named: event.key !== null,
       sealedBytes: event.body ? event.size : undefined,
       clear: event.rare ? this.#clearOf(event.rare) : {},
-      value: async (type) => decodeBody(body ? await bodies.read(body) : new Uint8Array(0), type),
+      open: async (type) => decodeBody(body ? await bodies.read(body) : new Uint8Array(0), type),
     }
   }
 
@@ -230,8 +230,12 @@ class RecordReader {
     if (head.kind === KIND.attestation) {
       const { body } = parseAttestation(crypto, record.bytes)
       const certificate = replica.trust.certificates.get(toBinaryText(body.certificate))
-      const author = certificate && fingerprintOf(fromBinaryText(certificate.identity))
-      return { author, clear: { certificate: toBase32(body.certificate), from: body.from, to: body.to } }
+      const signer = body.by ?? (certificate && fromBinaryText(certificate.identity))
+      const adopted = body.by ? { adopted: true } : {}
+      return {
+        author: signer && fingerprintOf(signer),
+        clear: { certificate: toBase32(body.certificate), from: body.from, to: body.to, ...adopted },
+      }
     }
     if (head.kind === KIND.sweep) return { author: sequencer, clear: { entities: parseSweep(record.bytes).map(textOfWords) } }
     const [, size = ''] = new TextDecoder().decode(record.bytes.subarray(RECORD_HEAD_BYTES, COMMIT.certificate)).split('\n')
