@@ -25,6 +25,8 @@ import {
 import { Turns } from '../base/turns.ts'
 import { treeRoot } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { PrefixHasher } from '../event/derive-ids.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import { encodeAttestation, parseAttestation } from '../event/attestation.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { COMMIT, KIND, type Kind, OP } from '../event/format.ts'
@@ -44,7 +46,7 @@ import { applyTransaction } from './fold.ts'
 import { rekeyEvent } from './rekey.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
-import { type Batch, type Receipt, type StagedTransaction, type TransactionDraft, TransactionReceipt } from './staged.ts'
+import { type Batch, type Receipt, type Settler, type StagedTransaction, type TransactionDraft, TransactionReceipt } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { WriterSession } from './writer-session.ts'
 
@@ -102,6 +104,7 @@ export class ChainCore {
   readonly reruns: Turns = new Turns()
   readonly #parts: CoreParts
   readonly #builder: CommitBuilder
+  readonly #prefixes: PrefixHasher
   readonly #queue: Batch[] = []
   readonly #staged = new Map<number, StagedTransaction>()
   /** The newest receipts, the next to be overwritten at #outcomeAt. */
@@ -140,6 +143,7 @@ export class ChainCore {
     this.keys = new SessionKeys({ crypto, random: environment.random, chainId, identity }, trust)
     this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys })
     this.#builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
+    this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
     this.#plannedSeq = replica.head.seq
     this.#durable = replica.head
     this.#headAt = environment.clock.monotonic()
@@ -209,6 +213,10 @@ export class ChainCore {
     }
   }
 
+  prefixOf(nonce: Uint8Array): EntityWords {
+    return this.#prefixes.prefixOf(nonce)
+  }
+
   newNonce(): Uint8Array {
     return randomBytes(this.environment.random, 16)
   }
@@ -221,9 +229,9 @@ export class ChainCore {
 
   /**
    * Stages a draft: the fold judges it, the keys that seal it are looked for, and it waits for its record. A refusal
-   * leaves no trace. `done` resolves when the record is acknowledged at `durability`.
+   * leaves no trace. `settler` is told when the record is acknowledged at `durability`, or why it was not.
    */
-  stage(draft: TransactionDraft, durability: Durability): StagedTransaction | Refusal {
+  stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     this.assertWritable()
     const batch = this.#batchFor(draft)
     const journal = new Journal(this.replica.view, true)
@@ -232,9 +240,9 @@ export class ChainCore {
       if (batch.transactions.length === 0) this.#dropEmpty(batch)
       return refusal
     }
-    const staged = this.#enqueue(draft, batch, journal, durability)
+    this.#enqueue(draft, batch, journal, durability, settler)
     this.#schedule()
-    return staged
+    return undefined
   }
 
   /** The plaintext of a staged body. */
@@ -248,7 +256,10 @@ export class ChainCore {
   outcome(txId: string): Receipt | Promise<Receipt> | undefined {
     const nonce = fromBase32(txId, 16)
     if (!nonce) throw new AteError('BAD_ID', { kind: 'transaction', given: txId.slice(0, 60) })
-    for (const staged of this.#staged.values()) if (equalBytes(staged.draft.nonce, nonce)) return staged.done
+    for (const staged of this.#staged.values()) {
+      if (!equalBytes(staged.draft.nonce, nonce)) continue
+      return new Promise((resolve, reject) => staged.settlers.push({ resolve, reject }))
+    }
     return this.#outcomes.find((receipt) => receipt.isOf(nonce))
   }
 
@@ -432,24 +443,19 @@ export class ChainCore {
     this.#plannedSeq--
   }
 
-  #enqueue(draft: TransactionDraft, batch: Batch, journal: Journal, durability: Durability): StagedTransaction {
+  #enqueue(draft: TransactionDraft, batch: Batch, journal: Journal, durability: Durability, settler: Settler): void {
     const number = (this.#stagedCount = (this.#stagedCount + 1) >>> 0)
     const { view } = this.replica
     for (let i = 0; i < draft.events.length; i++) {
       const { op, body, row } = draft.events[i]!
       if (body || op === OP.create) view.placePending(row, number, i)
     }
-    let settle!: StagedTransaction['settle']
-    const done = new Promise<Receipt>((resolve, reject) => {
-      settle = { resolve, reject }
-    })
-    const staged = { number, draft, journal, durability, done, settle }
+    const staged = { number, draft, journal, durability, settlers: [settler] }
     batch.transactions.push(staged)
     batch.events += draft.events.length
     batch.sizeBytes += draft.sizeBytes
     this.#staged.set(number, staged)
     this.#stagedBytes += draft.sizeBytes
-    return staged
   }
 
   #schedule(): void {
@@ -654,7 +660,7 @@ export class ChainCore {
       this.#outcomes[this.#outcomeAt] = receipt
       this.#outcomeAt = (this.#outcomeAt + 1) % OUTCOMES_MAX
       this.giveBuffer(staged.draft.bodies)
-      staged.settle.resolve(receipt)
+      for (const settler of staged.settlers) settler.resolve(receipt)
     }
   }
 
@@ -696,7 +702,7 @@ export class ChainCore {
     for (const staged of all) {
       this.#staged.delete(staged.number)
       this.#stagedBytes -= staged.draft.sizeBytes
-      staged.settle.reject(error)
+      for (const settler of staged.settlers) settler.reject(error)
     }
     this.#plannedSeq = this.replica.head.seq
     this.#attestDue = false

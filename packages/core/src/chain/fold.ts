@@ -121,7 +121,7 @@ class TransactionRun {
     const { events } = transaction
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
-      const refusal = event.op === OP.create ? this.#create(event, transaction.nonce) : this.#change(event)
+      const refusal = event.op === OP.create ? this.#create(event, transaction) : this.#change(event)
       if (refusal) return refusal
       if (event.body) {
         const sealed = this.#checkSeal(event)
@@ -131,14 +131,14 @@ class TransactionRun {
     return checkCounters(this.#target, this.#judge, this.#counters)
   }
 
-  #create(event: TransactionEvent, nonce: Uint8Array): Refusal | undefined {
+  #create(event: TransactionEvent, transaction: ParsedTransaction): Refusal | undefined {
     const parent = this.#enterParent(event.parent)
     if (parent) return parent
     if (this.#parentDepth + 1 > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
     if (event.collection !== this.#listName || this.#list === undefined) this.#enterList(event.collection)
     if (this.#list!.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
     if (isRolesCollection(event.collection) !== (event.rare?.role !== undefined)) return refuse('RESERVED_NAME', { collection: event.collection })
-    this.#nameEntity(event, nonce)
+    this.#nameEntity(event, transaction)
     const known = this.#view.table.find(event.a, event.b, event.c, event.d)
     const refusal = known < 0 ? this.#addRow(event) : this.#reviveRow(event, known)
     if (refusal) return refusal
@@ -166,7 +166,7 @@ class TransactionRun {
     this.#mayCreate = mayWrite(this.#view, this.#parentRow, this.#judge.identity)
   }
 
-  #nameEntity(event: TransactionEvent, nonce: Uint8Array): void {
+  #nameEntity(event: TransactionEvent, { nonce, prefix }: ParsedTransaction): void {
     if (event.key) {
       const words = namedEntity(this.#judge.crypto, this.#judge.chainId, event.parent, event.collection, event.key)
       event.a = words.a
@@ -175,7 +175,7 @@ class TransactionRun {
       event.d = words.d
       return
     }
-    this.#prefix ??= transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
+    this.#prefix ??= prefix ?? transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
     event.a = this.#prefix.a
     event.b = this.#prefix.b
     event.c = this.#prefix.c

@@ -2,6 +2,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import { toBase32 } from '../base/ids.ts'
 import type { ByteWriter } from '../codec/writer.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import type { Guard, TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Journal } from '../view/journal.ts'
@@ -9,6 +10,7 @@ import type { Journal } from '../view/journal.ts'
 /** A transaction as its author made it; `bodies` holds the encoded values that its events point into. */
 export interface TransactionDraft {
   readonly nonce: Uint8Array
+  readonly prefix: EntityWords | undefined
   readonly guards: Guard[]
   readonly events: TransactionEvent[]
   readonly bodies: ByteWriter
@@ -59,8 +61,13 @@ export interface StagedTransaction {
   readonly draft: TransactionDraft
   readonly journal: Journal
   readonly durability: Durability
-  readonly done: Promise<Receipt>
-  readonly settle: { resolve(receipt: Receipt): void; reject(error: unknown): void }
+  /** Called once, with the receipt or the error. */
+  readonly settlers: Settler[]
+}
+
+export interface Settler {
+  resolve(receipt: Receipt): void
+  reject(error: unknown): void
 }
 
 /** One record to be. Time, seq and base are fixed when it is opened, so that the fold judges at staging what it will judge for ever. */

@@ -27,7 +27,7 @@ import { outcomeInLog } from './outcome.ts'
 import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
 import { expiredWords } from './sweeping.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf, Transaction } from './transaction.ts'
-import { runTransaction } from './run-transaction.ts'
+import { runOnce, runTransaction } from './run-transaction.ts'
 import { Values } from './values.ts'
 
 export interface TransactOptions {
@@ -340,7 +340,7 @@ export class OpenTransaction extends Transaction {
 
   /** @throws as transact; CONFLICT is not retried. */
   async commit(): Promise<Receipt> {
-    await runTransaction(this.#core, () => this, () => undefined, this.#options, 'once')
+    await runOnce(this.#core, this, () => undefined, this.#options)
     return this.receipt!
   }
 

@@ -5,8 +5,7 @@
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { TransactionDraft } from '../chain/staged.ts'
 import type { ByteWriter } from '../codec/writer.ts'
-import { transactionPrefix } from '../event/derive-ids.ts'
-import { type EntityWords, EntityWords as Words } from '../event/entity-words.ts'
+import { type EntityWords, EntityWords as Words, sameEntity } from '../event/entity-words.ts'
 import { FLAG, GUARD, OP, type Op } from '../event/format.ts'
 import { encodeRare, type RareFields } from '../event/rare-fields.ts'
 import { type Guard, TransactionEvent } from '../event/transaction-event.ts'
@@ -19,14 +18,16 @@ const TX_BYTES = 48
 
 /** What this transaction has done to an entity so far. */
 export interface LocalState {
+  readonly words: EntityWords
   /** The newest event with a body, if any. */
-  readonly body: TransactionEvent | undefined
-  readonly type: string
-  readonly gone: boolean
+  body: TransactionEvent | undefined
+  type: string
+  gone: boolean
   /** The version after it. */
-  readonly version: number
-  readonly parent: EntityWords | undefined
-  readonly collection: string | undefined
+  version: number
+  /** If this transaction made or moved it. */
+  parent: EntityWords | undefined
+  collection: string | undefined
 }
 
 export class Draft implements TransactionDraft {
@@ -38,13 +39,13 @@ export class Draft implements TransactionDraft {
   /** Work that waits until all roles are known: wraps of policies and roles. */
   #deferred: (() => void)[] | undefined
   readonly #core: ChainCore
-  #guarded: Set<string> | undefined
-  #prefix: EntityWords | undefined
+  #guarded: Map<number, Guard[]> | undefined
+  prefix: EntityWords | undefined
   #created = 0
   #lastName = ''
   #otherName = ''
-  /** Built when the transaction first reads. */
-  #local: Map<string, LocalState> | undefined
+  /** Built when the transaction first reads; by a hash of the id, since text would cost more than the look-up. */
+  #local: Map<number, LocalState[]> | undefined
   #indexed = 0
 
   constructor(core: ChainCore) {
@@ -55,8 +56,8 @@ export class Draft implements TransactionDraft {
 
   /** The id of the next unnamed entity. */
   nextId(): EntityWords {
-    this.#prefix ??= transactionPrefix(this.#core.crypto, this.#core.replica.chainId, this.#core.identity.fingerprintBytes, this.nonce)
-    const { a, b, c } = this.#prefix
+    this.prefix ??= this.#core.prefixOf(this.nonce)
+    const { a, b, c } = this.prefix
     return new Words(a, b, c, ++this.#created)
   }
 
@@ -104,10 +105,10 @@ export class Draft implements TransactionDraft {
   }
 
   guard(guard: Guard): void {
-    const key = `${guard.kind} ${guard.entity.a},${guard.entity.b},${guard.entity.c},${guard.entity.d} ${guard.collection}`
-    this.#guarded ??= new Set()
-    if (this.#guarded.has(key)) return
-    this.#guarded.add(key)
+    this.#guarded ??= new Map()
+    const same = bucketOf(this.#guarded, guard.entity)
+    if (same.some((one) => one.kind === guard.kind && one.collection === guard.collection && sameEntity(one.entity, guard.entity))) return
+    same.push(guard)
     this.guards.push(guard)
     this.sizeBytes += GUARD_BYTES
     this.countName(guard.collection)
@@ -120,12 +121,12 @@ export class Draft implements TransactionDraft {
   /** What this transaction did to an entity; undefined if nothing. */
   localOf(words: EntityWords): LocalState | undefined {
     if (this.events.length === 0) return undefined
-    return this.#index().get(keyOf(words))
+    return this.#index().get(hashOf(words))?.find((local) => sameEntity(local.words, words))
   }
 
-  /** Events of this transaction, newest state first is not promised; for children that it created or moved. */
-  localEntries(): IterableIterator<[string, LocalState]> {
-    return this.#index().entries()
+  /** All that this transaction has touched. */
+  localStates(): LocalState[] {
+    return this.events.length === 0 ? [] : [...this.#index().values()].flat()
   }
 
   /** Runs when the transaction is finished: `first` before what came earlier, `last` after it. */
@@ -140,36 +141,52 @@ export class Draft implements TransactionDraft {
     this.#deferred = undefined
   }
 
-  #index(): Map<string, LocalState> {
+  #index(): Map<number, LocalState[]> {
     this.#local ??= new Map()
     for (; this.#indexed < this.events.length; this.#indexed++) this.#indexEvent(this.#local, this.events[this.#indexed]!)
     return this.#local
   }
 
-  #indexEvent(local: Map<string, LocalState>, event: TransactionEvent): void {
-    const key = keyOf(event)
-    const before = local.get(key) ?? this.#stateOf(event)
+  #indexEvent(local: Map<number, LocalState[]>, event: TransactionEvent): void {
     const { op } = event
-    if (op === OP.create) {
-      local.set(key, {
-        body: event.body ? event : undefined,
-        type: event.type,
-        gone: false,
-        version: event.version > 0 ? event.version : 1,
-        parent: event.parent,
-        collection: event.collection,
-      })
-    } else if (op === OP.put) local.set(key, { ...before, body: event, version: before.version + 1 })
-    else if (op === OP.delete) local.set(key, { ...before, body: undefined, gone: true, version: before.version + 1 })
-    else if (op === OP.move) local.set(key, { ...before, version: before.version + 1, parent: event.parent, collection: event.collection })
+    if (op !== OP.create && op !== OP.put && op !== OP.delete && op !== OP.move) return
+    const states = bucketOf(local, event)
+    let state = states.find((one) => sameEntity(one.words, event))
+    if (!state) {
+      state = this.#stateOf(event)
+      states.push(state)
+    }
+    if (op === OP.put || op === OP.create) state.body = event.body ? event : undefined
+    if (op === OP.create) state.type = event.type
+    state.gone = op === OP.delete
+    state.version++
+    if (op === OP.create || op === OP.move) {
+      state.parent = event.parent
+      state.collection = event.collection
+    }
   }
 
-  #stateOf(words: { readonly a: number; readonly b: number; readonly c: number; readonly d: number }): LocalState {
+  #stateOf({ a, b, c, d }: EntityWords): LocalState {
     const { view } = this.#core.replica
-    const row = view.table.find(words.a, words.b, words.c, words.d)
+    const row = view.table.find(a, b, c, d)
+    const type = row < 0 ? '' : view.typeOf(row)
     const version = row < 0 ? 0 : view.versionOf(row)
-    return { body: undefined, type: row < 0 ? '' : view.typeOf(row), gone: false, version, parent: undefined, collection: undefined }
+    return { words: { a, b, c, d }, body: undefined, type, gone: false, version, parent: undefined, collection: undefined }
   }
+}
+
+function hashOf({ a, d }: EntityWords): number {
+  return (a ^ Math.imul(d, 0x9e3779b1)) | 0
+}
+
+function bucketOf<T>(map: Map<number, T[]>, words: EntityWords): T[] {
+  const hash = hashOf(words)
+  let bucket = map.get(hash)
+  if (!bucket) {
+    bucket = []
+    map.set(hash, bucket)
+  }
+  return bucket
 }
 
 export function keyOf(words: { readonly a: number; readonly b: number; readonly c: number; readonly d: number }): string {

@@ -3,8 +3,8 @@
  * stands in clear. Names of keys and counts of wraps, never what is wrapped.
  */
 import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
-import { throwIfAborted } from '../base/errors.ts'
 import type { ErrorCode, ErrorFacts } from '../base/errors.ts'
+import { throwIfAborted } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { parseAttestation } from '../event/attestation.ts'
@@ -12,8 +12,8 @@ import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
 import { textOfWords, wordAt, wordsOf } from '../event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../event/format.ts'
-import { parseRecordHead, type RecordHead } from '../event/record.ts'
 import type { CounterFields, PolicyListFields, RareFields } from '../event/rare-fields.ts'
+import { parseRecordHead, type RecordHead } from '../event/record.ts'
 import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import type { LogRecord } from '../log/engine.ts'
@@ -25,7 +25,13 @@ import type { OpName } from './events.ts'
 export type RecordKind = keyof typeof KIND
 
 /** What stands in clear: texts, numbers and lists of them. Identities are fingerprints, roles `role:NAME`. */
-export type ClearValue = string | number | bigint | boolean | readonly ClearValue[] | { readonly [name: string]: ClearValue }
+export type ClearValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | readonly ClearValue[]
+  | { readonly [name: string]: ClearValue }
 
 export interface RecordsOptions {
   /** Seq of the first record; 0 if left out. */
@@ -115,7 +121,13 @@ class RecordReader {
   read(record: LogRecord): ChainRecord {
     const head = parseRecordHead(record.bytes)
     const { seq, admittedAt } = head
-    const common = { seq, kind: KIND_NAMES.get(head.kind)!, admittedAt, hash: record.hash.slice(), bytes: record.bytes.length }
+    const common = {
+      seq,
+      kind: KIND_NAMES.get(head.kind)!,
+      admittedAt,
+      hash: record.hash.slice(),
+      bytes: record.bytes.length,
+    }
     if (head.kind === KIND.commit) return { ...common, ...this.#readCommit(record) }
     return { ...common, attested: false, transactions: [], ...this.#readOther(record, head) }
   }
@@ -131,7 +143,8 @@ class RecordReader {
       guards: countGuards(transaction),
       events: this.#readEvents(commit, transaction, certificate),
     }))
-    const taken = certificate !== undefined && !transactions.some(({ refusal }) => refusal && NOT_TAKEN.has(refusal.code))
+    const taken =
+      certificate !== undefined && !transactions.some(({ refusal }) => refusal && NOT_TAKEN.has(refusal.code))
     return {
       author: certificate && fingerprintOf(certificate.identityBytes),
       attested: taken && !this.#unattested.has(record.seq),
@@ -140,7 +153,11 @@ class RecordReader {
     }
   }
 
-  #readEvents(commit: ParsedCommit, transaction: ParsedTransaction, certificate: Certificate | undefined): RecordEvent[] {
+  #readEvents(
+    commit: ParsedCommit,
+    transaction: ParsedTransaction,
+    certificate: Certificate | undefined,
+  ): RecordEvent[] {
     const { crypto, replica } = this.#core
     if (certificate) nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
     return transaction.events.map((event) => this.#readEvent(commit, event, certificate !== undefined))
@@ -169,7 +186,8 @@ class RecordReader {
   #clearOf(rare: RareFields): Record<string, ClearValue> {
     const { policy, epoch, role, counters, root, identities, certificate } = rare
     const clear: Record<string, ClearValue> = {}
-    if (identities) clear['introduces'] = identities.map((keys) => fingerprintOf(fingerprintOfKeys(this.#core.crypto, keys)))
+    if (identities)
+      clear['introduces'] = identities.map((keys) => fingerprintOf(fingerprintOfKeys(this.#core.crypto, keys)))
     for (const kind of ['read', 'write', 'manage', 'allow'] as const) {
       if (policy?.[kind] !== undefined) clear[kind] = this.#listOf(policy[kind])
     }
@@ -237,8 +255,11 @@ class RecordReader {
         clear: { certificate: toBase32(body.certificate), from: body.from, to: body.to, ...adopted },
       }
     }
-    if (head.kind === KIND.sweep) return { author: sequencer, clear: { entities: parseSweep(record.bytes).map(textOfWords) } }
-    const [, size = ''] = new TextDecoder().decode(record.bytes.subarray(RECORD_HEAD_BYTES, COMMIT.certificate)).split('\n')
+    if (head.kind === KIND.sweep)
+      return { author: sequencer, clear: { entities: parseSweep(record.bytes).map(textOfWords) } }
+    const [, size = ''] = new TextDecoder()
+      .decode(record.bytes.subarray(RECORD_HEAD_BYTES, COMMIT.certificate))
+      .split('\n')
     return { author: sequencer, clear: { size: Number(size) } }
   }
 }

@@ -26,9 +26,10 @@ export async function resealNode(
   if (rows.length === 0) return { resealed: 0, left: stale.length }
   const draft = new Draft(core)
   for (const one of rows) await addBody(core, draft, one)
-  const staged = core.stage(draft, core.engine.durability)
-  if ('code' in staged) throw new AteError(staged.code, staged.facts)
-  await staged.done
+  await new Promise((resolve, reject) => {
+    const refusal = core.stage(draft, core.engine.durability, { resolve, reject })
+    if (refusal) reject(new AteError(refusal.code, refusal.facts))
+  })
   return { resealed: rows.length, left: stale.length - rows.length }
 }
 

@@ -5,7 +5,7 @@
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import type { Receipt, StagedTransaction } from '../chain/staged.ts'
+import type { Receipt } from '../chain/staged.ts'
 import type { Refusal } from '../chain/verdict.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Transaction } from './transaction.ts'
@@ -19,68 +19,121 @@ export interface RunOptions {
   readonly signal?: AbortSignal
 }
 
-export async function runTransaction<R>(
+/** Runs once; a conflict is thrown. */
+export function runOnce<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
+  return attempt(core, tx, run, options, (refusal) => {
+    throw errorOf(refusal)
+  })
+}
+
+/** Runs until it commits. */
+export function runTransaction<R>(
   core: ChainCore,
   make: () => Transaction,
   run: (tx: Transaction) => R | Promise<R>,
   options: RunOptions,
-  tries: 'again' | 'once' = 'again',
 ): Promise<R> {
-  const first = await attempt(core, make(), run, options)
-  if (first.staged) return finish(first, options)
-  if (tries === 'once' || !isRetried(first.refusal)) throw errorOf(first.refusal)
-  // Staged ones stack, so only the rerun itself takes its turn; the acknowledgement is awaited outside of it.
-  const staged = await core.reruns.run(async () => {
-    for (let count = 2; count <= TRIES_MAX; count++) {
-      const next = await attempt(core, make(), run, options)
-      if (next.staged) return next
-      // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
-      if (!isRetried(next.refusal) || next.refusal.code === 'NAME_TAKEN') throw errorOf(next.refusal)
-    }
-    throw new AteError('TX_RETRIES', { tries: TRIES_MAX })
+  return attempt(core, make, run, options, (refusal) => {
+    if (!RETRIED.has(refusal.code)) throw errorOf(refusal)
+    return rerun(core, make, run, options)
   })
-  return finish(staged, options)
 }
 
-type Attempt<R> =
-  | { readonly staged: StagedTransaction; readonly tx: Transaction; readonly result: R; readonly refusal?: undefined }
-  | { readonly refusal: Refusal; readonly staged?: undefined }
+/** Staged transactions stack, so only the rerun itself takes its turn; the acknowledgement is awaited outside of it. */
+function rerun<R>(core: ChainCore, make: () => Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
+  return new Promise<R>((resolve, reject) => {
+    const turn = async (): Promise<void> => {
+      for (let count = 2; count <= TRIES_MAX; count++) {
+        const tx = make()
+        const result = await runWith(core, tx, run, options)
+        const refusal = stage(core, tx, options, (error, receipt) => (receipt ? resolve(result) : reject(error)))
+        if (!refusal) return
+        // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
+        if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
+      }
+      throw new AteError('TX_RETRIES', { tries: TRIES_MAX })
+    }
+    core.reruns.run(turn).catch(reject)
+  })
+}
 
-async function attempt<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<Attempt<R>> {
-  core.assertWritable()
-  core.assertReaches(options.durability)
+/** One run. What needs no waiting is staged in the same turn of the event loop, with one promise in all. */
+function attempt<R>(
+  core: ChainCore,
+  make: Transaction | (() => Transaction),
+  run: (tx: Transaction) => R | Promise<R>,
+  options: RunOptions,
+  onRefusal: (refusal: Refusal) => Promise<R>,
+): Promise<R> {
+  return new Promise<R>((resolve, reject) => {
+    const finish = (tx: Transaction, result: R): void => {
+      const refusal = stage(core, tx, options, (error, receipt) => (receipt ? resolve(result) : reject(error)))
+      if (refusal) resolve(onRefusal(refusal))
+    }
+    // Made here and not before: a promise's executor turns what it throws into a rejection.
+    const tx = typeof make === 'function' ? make() : make
+    const running = core.isFull || options.signal ? runWith(core, tx, run, options) : runNow(core, tx, run, options)
+    if (!(running instanceof Promise)) finish(tx, running)
+    else running.then((result) => finish(tx, result)).catch(reject)
+  })
+}
+
+async function runWith<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
   throwIfAborted(options.signal)
   if (core.isFull) await core.room(options.signal)
-  try {
-    const running = run(tx)
-    const result = running instanceof Promise ? await running : running
-    throwIfAborted(options.signal)
-    const staged = core.stage(tx.finish(), options.durability ?? core.engine.durability)
-    return 'code' in staged ? { refusal: staged } : { staged, tx, result }
-  } finally {
-    tx.abandon()
-  }
-}
-
-async function finish<R>(attempt: Extract<Attempt<R>, { staged: StagedTransaction }>, options: RunOptions): Promise<R> {
-  const { staged, tx, result } = attempt
-  tx.acknowledged(await acknowledged(staged, options.signal))
+  const result = await runNow(core, tx, run, options)
+  throwIfAborted(options.signal)
   return result
 }
 
-/** After an abort the outcome is open: the transaction is on its way and may commit. */
-function acknowledged(staged: StagedTransaction, signal: AbortSignal | undefined): Promise<Receipt> {
-  if (!signal) return staged.done
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new AteError('INDETERMINATE', { txId: toBase32(staged.draft.nonce) }, { cause: signal.reason }))
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    staged.done.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+function runNow<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): R | Promise<R> {
+  core.assertWritable()
+  core.assertReaches(options.durability)
+  try {
+    const running = run(tx)
+    if (!(running instanceof Promise)) return running
+    return running.catch((error) => {
+      tx.abandon()
+      throw error
+    })
+  } catch (error) {
+    tx.abandon()
+    throw error
+  }
 }
 
-function isRetried(refusal: Refusal): boolean {
-  return RETRIED.has(refusal.code)
+/** Stages the finished transaction; `done` is called once, later. After an abort the outcome is open. */
+function stage(
+  core: ChainCore,
+  tx: Transaction,
+  options: RunOptions,
+  done: (error: unknown, receipt: Receipt | undefined) => void,
+): Refusal | undefined {
+  const { signal } = options
+  let draft: ReturnType<Transaction['finish']> | undefined
+  try {
+    draft = tx.finish()
+    const onAbort = (): void => done(new AteError('INDETERMINATE', { txId: toBase32(draft!.nonce) }, { cause: signal?.reason }), undefined)
+    const refusal = core.stage(draft, options.durability ?? core.engine.durability, {
+      resolve: (receipt) => {
+        signal?.removeEventListener('abort', onAbort)
+        tx.acknowledged(receipt)
+        done(undefined, receipt)
+      },
+      reject: (error) => {
+        signal?.removeEventListener('abort', onAbort)
+        done(error, undefined)
+      },
+    })
+    if (refusal) core.giveBuffer(draft.bodies)
+    else signal?.addEventListener('abort', onAbort, { once: true })
+    return refusal
+  } catch (error) {
+    if (draft) core.giveBuffer(draft.bodies)
+    throw error
+  } finally {
+    tx.abandon()
+  }
 }
 
 function errorOf(refusal: Refusal): AteError {

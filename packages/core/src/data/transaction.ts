@@ -9,7 +9,7 @@ import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
+import { type EntityWords, ROOT_ENTITY, sameEntity, textOfWords } from '../event/entity-words.ts'
 import { GUARD, OP } from '../event/format.ts'
 import type { CounterFields, RareFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -122,7 +122,7 @@ export class Transaction {
 
   /** As get. @throws AteError NOT_FOUND */
   load<T>(type: EntityType<T>, ref: EntityRef): Promise<Entity<T>> {
-    return this.#call(() => this.#load(type, wordsOfRef(ref, this.#chain)))
+    return this.#call(() => this.#load(type, wordsOfRef(ref, this.#chain), 'guarded'))
   }
 
   /** Reads without a guard: another transaction may change it, and this one commits all the same. */
@@ -143,17 +143,38 @@ export class Transaction {
     refOrNext: EntityRef | ((value: T) => T | Promise<T>),
     maybeNext?: (value: T) => T | Promise<T>,
   ): Promise<Entity<T>> {
-    return this.#call(async () => {
+    return this.#call(() => {
       const byType = typeof refOrNext !== 'function'
       const type = byType ? (typeOrRef as EntityType<T>) : this.#typeOf(typeOrRef as Entity<T>)
       const words = wordsOfRef(byType ? refOrNext : (typeOrRef as Entity<T>), this.#chain)
       const next = byType ? maybeNext : (refOrNext as (value: T) => T | Promise<T>)
       if (typeof next !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'update takes a function of the value' })
-      const before = await this.#load(type, words)
-      const value = validate(type, await next(before.value))
-      this.#write(type, words, value, before.name)
-      return new EntityHandle(words, this.#chain, type, value, before.name)
+      const before = this.#load(type, words, 'free')
+      return before instanceof Promise
+        ? before.then((entity) => this.#writeNext(type, words, entity, next))
+        : this.#writeNext(type, words, before, next)
     })
+  }
+
+  /** The version that a put carries guards what it was made from; if nothing is written, a guard of its own does. */
+  #writeNext<T>(type: EntityType<T>, words: EntityWords, before: Entity<T>, next: (value: T) => T | Promise<T>): Entity<T> | Promise<Entity<T>> {
+    const version = this.#versionOf(words)
+    const write = (made: T): Entity<T> => {
+      const value = validate(type, made)
+      this.#write(type, words, value, before.name, version + 1)
+      return new EntityHandle(words, this.#chain, type, value, before.name)
+    }
+    try {
+      const made = next(before.value)
+      if (!(made instanceof Promise)) return write(made)
+      return made.then(write).catch((error) => {
+        this.#draft.guardVersion(words, version)
+        throw error
+      })
+    } catch (error) {
+      this.#draft.guardVersion(words, version)
+      throw error
+    }
   }
 
   /** Writes the value of a name, whether it is there or not. */
@@ -162,7 +183,7 @@ export class Transaction {
     const words = this.#wordsOfNamed(type, name, options)
     if (!this.#exists(words)) return this.create(type, value, { ...options, name })
     const valid = validate(type, value)
-    this.#write(type, words, valid, name)
+    this.#write(type, words, valid, name, this.#versionOf(words) + 1)
     return new EntityHandle(words, this.#chain, type, valid, name)
   }
 
@@ -336,13 +357,18 @@ export class Transaction {
     throwIfAborted(this.#signal)
   }
 
-  async #call<R>(run: () => R | Promise<R>): Promise<R> {
-    this.#assertOpen()
-    this.#open++
+  /** Runs a read. What answers at once is not pending; what does not counts as open until it has. */
+  #call<R>(run: () => R | Promise<R>): Promise<R> {
     try {
-      return await run()
-    } finally {
-      this.#open--
+      this.#assertOpen()
+      const result = run()
+      if (!(result instanceof Promise)) return Promise.resolve(result)
+      this.#open++
+      return result.finally(() => {
+        this.#open--
+      })
+    } catch (error) {
+      return Promise.reject(error)
     }
   }
 
@@ -360,9 +386,12 @@ export class Transaction {
     return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
   }
 
-  async #load<T>(type: EntityType<T>, words: EntityWords): Promise<Entity<T>> {
-    const entity = await this.#read(type, words, 'guarded')
-    if (!entity) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+  #load<T>(type: EntityType<T>, words: EntityWords, mode: 'guarded' | 'free'): Entity<T> | Promise<Entity<T>> {
+    const entity = this.#read(type, words, mode)
+    if (entity === undefined) {
+      this.#draft.guardVersion(words, this.#versionOf(words))
+      throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    }
     return entity
   }
 
@@ -406,8 +435,7 @@ export class Transaction {
     return row < 0 ? 0 : view.versionOf(row)
   }
 
-  #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined): void {
-    const version = this.#versionOf(words) + 1
+  #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): void {
     const event = this.#draft.add(OP.put, words)
     event.version = version
     try {
@@ -449,10 +477,9 @@ export class Transaction {
 
   #localChildren(parent: EntityWords, collection: string): EntityWords[] {
     const found: EntityWords[] = []
-    for (const [key, local] of this.#draft.localEntries()) {
-      if (local.gone || local.collection !== collection || !local.parent || !same(local.parent, parent)) continue
-      const [a, b, c, d] = key.split(',').map(Number)
-      found.push({ a: a!, b: b!, c: c!, d: d! })
+    for (const local of this.#draft.localStates()) {
+      if (local.gone || local.collection !== collection || !local.parent || !sameEntity(local.parent, parent)) continue
+      found.push(local.words)
     }
     return found
   }
@@ -517,7 +544,4 @@ function retentionFields({ retain, holds }: RetentionOptions): RareFields {
   }
 }
 
-function same(x: EntityWords, y: EntityWords): boolean {
-  return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d
-}
 

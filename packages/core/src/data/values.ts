@@ -63,7 +63,10 @@ export class Values {
     const cached = this.#find(row)
     if (cached && cached.type === type && isSame(cached, source.words, source.at)) return cached.entity as Entity<T>
     const body = this.#bodyOf(source, row)
-    return body instanceof Promise ? body.then((bytes) => this.#decode(type, row, source, bytes)) : this.#decode(type, row, source, body)
+    if (!(body instanceof Promise)) return this.#decode(type, row, source, body)
+    // The row may change while its body is read.
+    const words = source.words.slice(source.at, source.at + ROW.subtree + 1)
+    return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes))
   }
 
   #find(row: number): Cached | undefined {
@@ -85,9 +88,7 @@ export class Values {
   #source(row: number, state: 'acknowledged' | 'staged'): Source {
     const images: readonly RowImage[] | undefined = state === 'acknowledged' ? this.#view.images.get(row) : undefined
     if (images) return { words: images[0]!.words, at: 0 }
-    const at = this.#view.table.offsetOf(row)
-    // A copy: the row may change while its body is read.
-    return { words: this.#view.table.chunkOf(row).slice(at, at + ROW.subtree + 1), at: 0 }
+    return { words: this.#view.table.chunkOf(row), at: this.#view.table.offsetOf(row) }
   }
 
   #bodyOf({ words, at }: Source, row: number): Uint8Array | Promise<Uint8Array> {

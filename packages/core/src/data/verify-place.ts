@@ -7,7 +7,14 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import type { Replica } from '../chain/replica.ts'
-import { reportOf, type Verified, verifyEngine, type VerifyOptions, type VerifyProblem, type VerifyReport } from '../chain/verify-log.ts'
+import {
+  reportOf,
+  type Verified,
+  type VerifyOptions,
+  type VerifyProblem,
+  type VerifyReport,
+  verifyEngine,
+} from '../chain/verify-log.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import type { Platform } from '../session/platform.ts'
@@ -30,10 +37,15 @@ export interface PlaceReport extends VerifyReport {
  * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_GONE | NOT_A_CHAIN | WRONG_CHAIN | UNSUPPORTED_FORMAT | NEEDS_UPGRADE |
  * IO_ERROR
  */
-export async function verifyPlace(at: string | LogEngine, options: VerifyPlaceOptions = {}, platform: Platform = ownPlatform): Promise<PlaceReport> {
+export async function verifyPlace(
+  at: string | LogEngine,
+  options: VerifyPlaceOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<PlaceReport> {
   const place = parsePlace(at, { readOnly: true, onDamage: 'keep' }, platform)
   const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
-  const known = place.name !== undefined && label === undefined ? await lookUpChain(platform.state, place.name) : undefined
+  const known =
+    place.name !== undefined && label === undefined ? await lookUpChain(platform.state, place.name) : undefined
   let engine: LogEngine
   try {
     engine = await openEngine(place, { create: false, label, known })
@@ -74,7 +86,8 @@ async function verifyOpened(
 /** What this software cannot judge is no finding about the log. */
 function refuseOlderRules({ problems }: Verified): void {
   const found = problems.find(({ code }) => code === 'NEEDS_UPGRADE' || code === 'UNSUPPORTED_FORMAT')
-  if (found) throw new AteError(found.code === 'NEEDS_UPGRADE' ? 'NEEDS_UPGRADE' : 'UNSUPPORTED_FORMAT', { seq: found.seq })
+  if (found)
+    throw new AteError(found.code === 'NEEDS_UPGRADE' ? 'NEEDS_UPGRADE' : 'UNSUPPORTED_FORMAT', { seq: found.seq })
 }
 
 /** A log that ends early because it is damaged is not called a rollback too. */

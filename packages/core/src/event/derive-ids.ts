@@ -11,14 +11,29 @@ import type { TransactionEvent } from './transaction-event.ts'
 
 /** The first 12 bytes of the ids that a transaction creates; the last 4 count its creations from 1. */
 export function transactionPrefix(crypto: CryptoProvider, chainId: Uint8Array, identity: Uint8Array, nonce: Uint8Array): EntityWords {
-  const context = contextBytes('entity')
-  const bytes = new Uint8Array(context.length + 80)
-  bytes.set(context, 0)
-  bytes.set(chainId, context.length)
-  bytes.set(identity, context.length + 32)
-  bytes.set(nonce, context.length + 64)
-  const hash = crypto.sha256(bytes)
-  return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), 0)
+  return new PrefixHasher(crypto, chainId, identity).prefixOf(nonce)
+}
+
+/** transactionPrefix for one author: writes only the nonce anew. */
+export class PrefixHasher {
+  readonly #crypto: CryptoProvider
+  readonly #bytes: Uint8Array
+  readonly #hash = new Uint8Array(32)
+
+  constructor(crypto: CryptoProvider, chainId: Uint8Array, identity: Uint8Array) {
+    const context = contextBytes('entity')
+    this.#crypto = crypto
+    this.#bytes = new Uint8Array(context.length + 80)
+    this.#bytes.set(context, 0)
+    this.#bytes.set(chainId, context.length)
+    this.#bytes.set(identity, context.length + 32)
+  }
+
+  prefixOf(nonce: Uint8Array): EntityWords {
+    this.#bytes.set(nonce, this.#bytes.length - 16)
+    this.#crypto.sha256Into(this.#bytes, this.#hash, 0)
+    return new EntityWords(wordAt(this.#hash, 0), wordAt(this.#hash, 4), wordAt(this.#hash, 8), 0)
+  }
 }
 
 /** The id of a named or keyed entity: the first 16 bytes of the hash of its place and its key (16 bytes, clear or blinded). */

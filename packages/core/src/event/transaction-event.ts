@@ -54,6 +54,8 @@ export interface Guard {
 
 export interface ParsedTransaction {
   readonly nonce: Uint8Array
+  /** The first 12 bytes of the ids that it creates, if its author has computed them already. */
+  readonly prefix?: EntityWords | undefined
   readonly guards: readonly Guard[]
   readonly events: TransactionEvent[]
 }
