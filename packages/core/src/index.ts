@@ -5,7 +5,14 @@ export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/er
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
-export { Chain, type ChainStats, isChain, type OpenTransaction, type ReadOptions, type TransactOptions } from './data/chain.ts'
+export {
+  Chain,
+  type ChainStats,
+  isChain,
+  type OpenTransaction,
+  type ReadOptions,
+  type TransactOptions,
+} from './data/chain.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { Removal } from './data/draft-trust.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
@@ -14,11 +21,24 @@ export type { ChainEvent, EntityChange, EventsOptions, OpName, WatchOptions } fr
 export { type KnownPlace, knownPlaces } from './data/known-places.ts'
 export { type OpenOptions, openChain } from './data/open-chain.ts'
 export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
-export type { ChainRecord, ClearValue, RecordEvent, RecordKind, RecordsOptions, RecordTransaction } from './data/records.ts'
+export type {
+  ChainRecord,
+  ClearValue,
+  RecordEvent,
+  RecordKind,
+  RecordsOptions,
+  RecordTransaction,
+} from './data/records.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
 export type { CreateOptions, ExpiryOptions, PlaceOptions, RetentionOptions, Transaction } from './data/transaction.ts'
-export { type PlaceReport, verifyPlace, type VerifyPlaceOptions } from './data/verify-place.ts'
+export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
 export { memoryEngine, memoryStore } from './log/memory.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
-export { createIdentity, machineIdentity, type OpenIdentityOptions, openIdentity, saveIdentity } from './session/local-identity.ts'
+export {
+  createIdentity,
+  machineIdentity,
+  type OpenIdentityOptions,
+  openIdentity,
+  saveIdentity,
+} from './session/local-identity.ts'

@@ -12,7 +12,8 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
  */
 export function durationMs(duration: Duration, fromMs: number): number {
   const ms = typeof duration === 'number' ? duration : parse(duration, fromMs)
-  if (!Number.isSafeInteger(ms) || ms < 0) throw new AteError('BAD_ARGUMENT', { duration: String(duration).slice(0, 40) })
+  if (!Number.isSafeInteger(ms) || ms < 0)
+    throw new AteError('BAD_ARGUMENT', { duration: String(duration).slice(0, 40) })
   return ms
 }
 

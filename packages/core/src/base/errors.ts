@@ -8,7 +8,9 @@
 const BRAND = Symbol.for('ate.error')
 
 /** Facts of an error: small, printable, never secret. */
-export type ErrorFacts = Readonly<Record<string, string | number | boolean | bigint | null | undefined | readonly string[]>>
+export type ErrorFacts = Readonly<
+  Record<string, string | number | boolean | bigint | null | undefined | readonly string[]>
+>
 
 /**
  * Everything that @ate throws. `code` is literal and documented in docs/ERRORS.md; `facts` say where and how much;
@@ -20,9 +22,14 @@ export class AteError extends Error {
 
   constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: { readonly cause?: unknown; readonly hint?: string }) {
     const shown = Object.entries(facts).filter(([, value]) => value !== undefined)
-    const text = shown.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`).join(', ')
+    const text = shown
+      .map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`)
+      .join(', ')
     const advice = options?.hint ?? ADVICE[code]
-    super(`${code}: ${advice}${text ? ` (${text})` : ''}`, options?.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      `${code}: ${advice}${text ? ` (${text})` : ''}`,
+      options?.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.name = 'AteError'
     Object.defineProperty(this, BRAND, { value: true })
     this.code = code
@@ -60,7 +67,8 @@ export const ADVICE = {
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED: 'another process has this chain open for writing; close it there, or open with { readOnly: true }',
-  CHAIN_GONE: 'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
+  CHAIN_GONE:
+    'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
   WRONG_CHAIN: 'the chain here is not the one whose id you gave',
   NOT_A_CHAIN: 'the folder holds other files; give an empty or a new folder',

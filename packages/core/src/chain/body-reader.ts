@@ -62,12 +62,16 @@ export class BodyReader {
   /** The plaintext of a body. @throws AteError NO_READ_KEY | LOCKED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
   read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
-    return block instanceof Promise ? block.then((opened) => this.#readSlice(opened, body)) : this.#readSlice(block, body)
+    return block instanceof Promise
+      ? block.then((opened) => this.#readSlice(opened, body))
+      : this.#readSlice(block, body)
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const bytes = this.#engine.readPart(body.record, block.at + body.offset, body.size)
-    return bytes instanceof Promise ? bytes.then((slice) => this.#open(block, body, slice)) : this.#open(block, body, bytes)
+    return bytes instanceof Promise
+      ? bytes.then((slice) => this.#open(block, body, slice))
+      : this.#open(block, body, bytes)
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {
@@ -75,7 +79,8 @@ export class BodyReader {
     this.#crypto.sha256Into(slice, hash, 0)
     for (let i = 0; i < 8; i++) {
       const word = ((hash[4 * i]! << 24) | (hash[4 * i + 1]! << 16) | (hash[4 * i + 2]! << 8) | hash[4 * i + 3]!) >>> 0
-      if (word !== body.hash[body.hashAt + i]) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
+      if (word !== body.hash[body.hashAt + i])
+        throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
     }
     return block.key.openSlice(slice, body.offset)
   }
@@ -108,7 +113,10 @@ export class BodyReader {
   /** Who reads the node now, but came after this was sealed, waits for it to be sealed again. */
   #unreadable(row: number, node: EntityWords, epoch: number): AteError {
     const newest = this.#trust.newestEpoch(row)
-    const reads = newest !== undefined && newest.number > epoch && this.#keys.secretsOf({ row, id: node }, newest.number) !== undefined
+    const reads =
+      newest !== undefined &&
+      newest.number > epoch &&
+      this.#keys.secretsOf({ row, id: node }, newest.number) !== undefined
     return new AteError(reads ? 'LOCKED' : 'NO_READ_KEY', { node: textOfWords(node), epoch })
   }
 
@@ -120,7 +128,9 @@ export class BodyReader {
 
   #readPlaces(record: number): BlockPlaces | Promise<BlockPlaces> {
     const first = this.#engine.readPart(record, 0, COMMIT.certificate)
-    return first instanceof Promise ? first.then((prefix) => this.#parsePlaces(record, prefix)) : this.#parsePlaces(record, first)
+    return first instanceof Promise
+      ? first.then((prefix) => this.#parsePlaces(record, prefix))
+      : this.#parsePlaces(record, first)
   }
 
   #parsePlaces(record: number, prefix: Uint8Array): BlockPlaces | Promise<BlockPlaces> {

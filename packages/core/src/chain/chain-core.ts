@@ -23,12 +23,12 @@ import {
   RECORD_BYTES_MAX,
 } from '../base/limits.ts'
 import { Turns } from '../base/turns.ts'
+import { ByteWriter } from '../codec/writer.ts'
 import { treeRoot } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { encodeAttestation, parseAttestation } from '../event/attestation.ts'
 import { PrefixHasher } from '../event/derive-ids.ts'
 import type { EntityWords } from '../event/entity-words.ts'
-import { encodeAttestation, parseAttestation } from '../event/attestation.ts'
-import { ByteWriter } from '../codec/writer.ts'
 import { COMMIT, KIND, type Kind, OP } from '../event/format.ts'
 import { hashRecord, parseRecordHead, writeRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -46,7 +46,14 @@ import { applyTransaction } from './fold.ts'
 import { rekeyEvent } from './rekey.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
-import { type Batch, type Receipt, type Settler, type StagedTransaction, type TransactionDraft, TransactionReceipt } from './staged.ts'
+import {
+  type Batch,
+  type Receipt,
+  type Settler,
+  type StagedTransaction,
+  type TransactionDraft,
+  TransactionReceipt,
+} from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { WriterSession } from './writer-session.ts'
 
@@ -293,8 +300,18 @@ export class ChainCore {
     }
     this.#flushing = 'running'
     try {
-      const record = this.#makeRecord(kind, ++this.#plannedSeq, this.replica.head.hash, this.timeForStaging(), payload())
-      await this.engine.append([record], { after: this.replica.head, durability: this.engine.durability, load: 'alone' })
+      const record = this.#makeRecord(
+        kind,
+        ++this.#plannedSeq,
+        this.replica.head.hash,
+        this.timeForStaging(),
+        payload(),
+      )
+      await this.engine.append([record], {
+        after: this.replica.head,
+        durability: this.engine.durability,
+        load: 'alone',
+      })
       this.replica.accept(record)
       this.#noteHead(this.engine.durability)
       return record
@@ -398,7 +415,8 @@ export class ChainCore {
       node = event.readNode
       epoch = event.epoch
       const fields = trust.epochs.get(node)![epoch]!.fields
-      const may = this.keys.secretsOf({ row: node, id: view.wordsOf(node) }, epoch) !== undefined || fields.writeKey !== undefined
+      const may =
+        this.keys.secretsOf({ row: node, id: view.wordsOf(node) }, epoch) !== undefined || fields.writeKey !== undefined
       if (!may) {
         journal.undo()
         return refuse('NO_READ_KEY', { node: view.idText(node), epoch })
@@ -411,7 +429,11 @@ export class ChainCore {
   #batchFor(draft: TransactionDraft): Batch {
     const size = draft.sizeBytes + BLOCK_OVERHEAD_BYTES * 4
     if (size + RECORD_OVERHEAD_BYTES > RECORD_BYTES_MAX || draft.events.length > COMMIT_EVENTS_MAX) {
-      throw new AteError('TX_TOO_LARGE', { bytes: size, max: RECORD_BYTES_MAX - RECORD_OVERHEAD_BYTES, events: draft.events.length })
+      throw new AteError('TX_TOO_LARGE', {
+        bytes: size,
+        max: RECORD_BYTES_MAX - RECORD_OVERHEAD_BYTES,
+        events: draft.events.length,
+      })
     }
     const last = this.#queue[this.#queue.length - 1]
     if (last && this.#fits(last, draft, size)) return last
@@ -444,7 +466,8 @@ export class ChainCore {
   }
 
   #enqueue(draft: TransactionDraft, batch: Batch, journal: Journal, durability: Durability, settler: Settler): void {
-    const number = (this.#stagedCount = (this.#stagedCount + 1) >>> 0)
+    this.#stagedCount = (this.#stagedCount + 1) >>> 0
+    const number = this.#stagedCount
     const { view } = this.replica
     for (let i = 0; i < draft.events.length; i++) {
       const { op, body, row } = draft.events[i]!
@@ -480,7 +503,11 @@ export class ChainCore {
       if (records.length > 0) {
         const durability = this.#durabilityOf(batches)
         const alone = batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1
-        const reached = await this.engine.append(records, { after: this.replica.head, durability, load: alone ? 'alone' : 'group' })
+        const reached = await this.engine.append(records, {
+          after: this.replica.head,
+          durability,
+          load: alone ? 'alone' : 'group',
+        })
         await this.#acknowledge(batches, built, records, attested, reached.durability)
       }
     } catch (error) {
@@ -537,15 +564,26 @@ export class ChainCore {
   }
 
   /** Attestation records behind the commits of an append, when they are due and nothing else is queued. */
-  #attestations(records: LogRecord[], built: readonly { readonly writerSeq: number; readonly hash: Uint8Array }[], prev: Uint8Array): Uint8Array[] {
-    const due = this.#attestDue || this.#parts.pq === 'commit' || this.#unattestedCount() + built.length >= ATTEST_COMMITS_MAX
+  #attestations(
+    records: LogRecord[],
+    built: readonly { readonly writerSeq: number; readonly hash: Uint8Array }[],
+    prev: Uint8Array,
+  ): Uint8Array[] {
+    const due =
+      this.#attestDue || this.#parts.pq === 'commit' || this.#unattestedCount() + built.length >= ATTEST_COMMITS_MAX
     if (!due || this.#queue.length > 0) return []
     const attested: Uint8Array[] = []
     let hash = prev
     for (const { id, commits } of this.#attestable(records, built)) {
       for (let from = 0; from < commits.length; from += ATTEST_COMMITS_MAX) {
         const range = commits.slice(from, from + ATTEST_COMMITS_MAX)
-        const record = this.#makeRecord(KIND.attestation, ++this.#plannedSeq, hash, this.timeForStaging(), this.attestation(id, range))
+        const record = this.#makeRecord(
+          KIND.attestation,
+          ++this.#plannedSeq,
+          hash,
+          this.timeForStaging(),
+          this.attestation(id, range),
+        )
         records.push(record)
         hash = record.hash
         attested.push(id)
@@ -578,7 +616,10 @@ export class ChainCore {
       certificate,
       from: commits[0]!.writerSeq,
       to: commits[commits.length - 1]!.writerSeq,
-      root: treeRoot(crypto, commits.map((commit) => commit.hash)),
+      root: treeRoot(
+        crypto,
+        commits.map((commit) => commit.hash),
+      ),
       seq: head.seq,
       hash: head.hash,
       ...(by ? { by } : {}),
@@ -674,7 +715,8 @@ export class ChainCore {
 
   #noteHead(durability: Durability): void {
     const wanted = this.replica.genesis.parameters.durability
-    if (LEVELS.indexOf(durability) >= LEVELS.indexOf(wanted) || durability === this.engine.durability) this.#durable = this.replica.head
+    if (LEVELS.indexOf(durability) >= LEVELS.indexOf(wanted) || durability === this.engine.durability)
+      this.#durable = this.replica.head
     this.#headAt = this.environment.clock.monotonic()
   }
 
@@ -697,7 +739,9 @@ export class ChainCore {
   /** Takes back everything that is staged, newest first, and tells each author. */
   #fail(batches: readonly Batch[], error: unknown): void {
     this.#noteFailure(error)
-    const all = [...batches, ...this.#queue.splice(0)].flatMap((batch) => batch.transactions).filter(({ number }) => this.#staged.has(number))
+    const all = [...batches, ...this.#queue.splice(0)]
+      .flatMap((batch) => batch.transactions)
+      .filter(({ number }) => this.#staged.has(number))
     for (const staged of [...all].reverse()) staged.journal.undo()
     for (const staged of all) {
       this.#staged.delete(staged.number)

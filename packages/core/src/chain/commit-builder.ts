@@ -1,6 +1,7 @@
 /** A batch of staged transactions into a record: bodies grouped by epoch, sealed, encoded, signed once. */
-import { AteError, assert } from '../base/errors.ts'
+
 import type { Randomness } from '../base/environment.ts'
+import { AteError, assert } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { sealBlock, sealBlockTo, sealInfo } from '../crypto/seal.ts'

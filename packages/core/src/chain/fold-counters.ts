@@ -36,7 +36,8 @@ export function createCounters(
   if (fields.length > countMax) return refuse('COUNTER_BOUNDS', { counters: fields.length, max: countMax })
   const counters: Counter[] = []
   for (const field of fields) {
-    if (counters.some((counter) => counter.name === field.name)) return refuse('COUNTER_BOUNDS', { counter: field.name, what: 'named twice' })
+    if (counters.some((counter) => counter.name === field.name))
+      return refuse('COUNTER_BOUNDS', { counter: field.name, what: 'named twice' })
     const unit = field.unit ? liveRow(view, field.unit) : undefined
     if (unit === -1) return refuse('NOT_FOUND', { entity: textOfWords(wordsOf(field.unit!)), what: 'unit' })
     const up = resolveOptional(target, field.up)
@@ -77,7 +78,8 @@ export function addToCounter(
   const list = amount < 0n ? counter.down : counter.up
   const may = list === undefined ? mayWrite(view, event.row, judge.identity) : names(list, judge.identity)
   if (!may) return refuse('NOT_AUTHORIZED', { counter: name, needs: amount < 0n ? 'down' : 'up' })
-  if (extra.retain > judge.time || extra.holds.length > 0) return refuse('RETAINED', { until: extra.retain, holds: extra.holds })
+  if (extra.retain > judge.time || extra.holds.length > 0)
+    return refuse('RETAINED', { until: extra.retain, holds: extra.holds })
   journal.changing(event.row)
   const counters = extra.counters.with(index, { ...counter, value: counter.value + amount })
   view.setExtra(event.row, { ...extra, counters })
@@ -89,7 +91,8 @@ export function addToCounter(
 /** A deleted entity's counters go to 0, which conservation sees. */
 export function dropCounters(target: FoldTarget, row: number, changes: CounterChanges): void {
   for (const counter of target.view.extraOf(row).counters) {
-    if (counter.unit !== undefined) changes.units.set(counter.unit, (changes.units.get(counter.unit) ?? 0n) - counter.value)
+    if (counter.unit !== undefined)
+      changes.units.set(counter.unit, (changes.units.get(counter.unit) ?? 0n) - counter.value)
   }
   changes.touched.delete(row)
 }
@@ -105,7 +108,8 @@ export function checkCounters(target: FoldTarget, judge: Judge, changes: Counter
     }
   }
   for (const [unit, sum] of changes.units) {
-    if (sum !== 0n && !mayWrite(view, unit, judge.identity)) return refuse('NOT_CONSERVED', { sum, unit: view.idText(unit) })
+    if (sum !== 0n && !mayWrite(view, unit, judge.identity))
+      return refuse('NOT_CONSERVED', { sum, unit: view.idText(unit) })
   }
   return undefined
 }

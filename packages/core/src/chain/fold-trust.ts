@@ -9,8 +9,16 @@ import { textOfWords, wordsOf } from '../event/entity-words.ts'
 import { FOLD_LEVEL, OP } from '../event/format.ts'
 import type { EpochFields, PolicyFields, PolicyListFields, RoleFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
-import { mayManage, mayRead, mayWrite, type Policy, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
+import {
+  mayManage,
+  mayRead,
+  mayWrite,
+  type Policy,
+  type PolicyEntry,
+  type PolicyList,
+  type Role,
+} from '../trust/policy.ts'
 import { type Epoch, type TrustState, wrapsFit } from '../trust/trust-state.ts'
 import { ROW } from '../view/entity-table.ts'
 import type { Journal } from '../view/journal.ts'
@@ -37,7 +45,10 @@ function introduce(target: FoldTarget, journal: Journal, event: TransactionEvent
 }
 
 /** A stored policy list of fields, or undefined if it names a role or identity that the chain does not know. */
-export function resolvePolicyList(trust: TrustState, fields: Exclude<PolicyListFields, 'inherit'>): PolicyList | undefined {
+export function resolvePolicyList(
+  trust: TrustState,
+  fields: Exclude<PolicyListFields, 'inherit'>,
+): PolicyList | undefined {
   if (fields === 'everyone' || fields === 'nobody') return fields
   const entries: PolicyEntry[] = []
   for (const bytes of fields) {
@@ -107,14 +118,22 @@ function setPolicyAndEpoch(target: FoldTarget, journal: Journal, event: Transact
   const policy = mergePolicy(trust, before, fields)
   if (!policy) return refuse('NO_ROLE', { what: 'a policy names a role or an identity that is not known' })
   // A node that has keys of its own keeps them: what is sealed under them must stay readable by rule, not by luck.
-  if (before?.read !== undefined && policy.read === undefined) return refuse('EPOCH_SHAPE', { what: 'a read policy is replaced, not taken away' })
-  if (row === 0 && (policy.write === undefined || policy.manage === undefined || policy.manage.length === 0 || policy.manage === 'nobody')) {
+  if (before?.read !== undefined && policy.read === undefined)
+    return refuse('EPOCH_SHAPE', { what: 'a read policy is replaced, not taken away' })
+  if (
+    row === 0 &&
+    (policy.write === undefined ||
+      policy.manage === undefined ||
+      policy.manage.length === 0 ||
+      policy.manage === 'nobody')
+  ) {
     return refuse('LAST_MANAGER')
   }
   if ((fields.read !== undefined && fields.read !== 'inherit') !== (epoch !== undefined)) {
     return refuse('EPOCH_SHAPE', { what: 'a read policy comes with its epoch, and an epoch with its policy' })
   }
-  if (fields.history !== undefined && policy.read === undefined) return refuse('EPOCH_SHAPE', { what: 'history belongs to a node with readers of its own' })
+  if (fields.history !== undefined && policy.read === undefined)
+    return refuse('EPOCH_SHAPE', { what: 'history belongs to a node with readers of its own' })
   if (fields.read === 'nobody') return refuse('EPOCH_SHAPE', { what: 'somebody must be able to read' })
   storePolicy(target, journal, row, policy)
   if (!epoch) return undefined
@@ -126,45 +145,76 @@ function storeAndAccept(target: FoldTarget, journal: Journal, row: number, epoch
   return undefined
 }
 
-function checkEpoch(trust: TrustState, row: number, epoch: EpochFields, { read, history }: Policy): Refusal | undefined {
+function checkEpoch(
+  trust: TrustState,
+  row: number,
+  epoch: EpochFields,
+  { read, history }: Policy,
+): Refusal | undefined {
   const next = (trust.newestEpoch(row)?.number ?? -1) + 1
   if (epoch.number !== next) return refuse('EPOCH_ORDER', { epoch: epoch.number, expected: next })
-  if (history === 'live' && epoch.link !== undefined) return refuse('EPOCH_SHAPE', { what: 'a link where history is live' })
+  if (history === 'live' && epoch.link !== undefined)
+    return refuse('EPOCH_SHAPE', { what: 'a link where history is live' })
   return wrapsFit(epoch, read!) ? undefined : refuse('EPOCH_SHAPE', { what: 'wraps and readers differ' })
 }
 
 /** The policy of an entity at its creation or move; the caller has judged the right to it. */
-export function applyOwnPolicy(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function applyOwnPolicy(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   introduce(target, journal, event, judge)
   return setPolicyAndEpoch(target, journal, event)
 }
 
-export function applyPolicy(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function applyPolicy(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   const { view } = target
   if (!mayManage(view, event.row, judge.identity)) return refuse('NOT_AUTHORIZED', { needs: 'manage' })
   if (event.rare?.policy === undefined) return refuse('EPOCH_SHAPE', { what: 'no policy' })
-  if (event.rare.policy.closed && !view.policyOf(event.row)?.closed) return refuse('NOT_AUTHORIZED', { what: 'a node is closed at its creation only' })
+  if (event.rare.policy.closed && !view.policyOf(event.row)?.closed)
+    return refuse('NOT_AUTHORIZED', { what: 'a node is closed at its creation only' })
   introduce(target, journal, event, judge)
   return setPolicyAndEpoch(target, journal, event)
 }
 
 /** A new epoch that changes no policy: by who manages, or by who reads and writes there. */
-export function applyEpoch(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function applyEpoch(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   const { view, trust } = target
   const { row } = event
   const fields = event.rare?.epoch
   const policy = view.policyOf(row)
-  if (!fields || policy?.read === undefined) return refuse('EPOCH_SHAPE', { what: 'the node has no read policy of its own' })
-  const may = mayManage(view, row, judge.identity) || (mayRead(view, row, judge.identity) && mayWrite(view, row, judge.identity))
+  if (!fields || policy?.read === undefined)
+    return refuse('EPOCH_SHAPE', { what: 'the node has no read policy of its own' })
+  const may =
+    mayManage(view, row, judge.identity) || (mayRead(view, row, judge.identity) && mayWrite(view, row, judge.identity))
   if (!may) return refuse('NOT_AUTHORIZED', { needs: 'manage, or read and write' })
   return checkEpoch(trust, row, fields, policy) ?? storeAndAccept(target, journal, row, fields)
 }
 
-export function createRole(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function createRole(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   const { trust } = target
   const fields = event.rare!.role!
-  if (fields.generation !== 0 || fields.remove !== undefined) return refuse('EPOCH_ORDER', { generation: fields.generation, expected: 0 })
-  if (!event.key || event.rare?.policy) return refuse('RESERVED_NAME', { what: 'a role is a named entity without policies' })
+  if (fields.generation !== 0 || fields.remove !== undefined)
+    return refuse('EPOCH_ORDER', { generation: fields.generation, expected: 0 })
+  if (!event.key || event.rare?.policy)
+    return refuse('RESERVED_NAME', { what: 'a role is a named entity without policies' })
   if (fields.add?.[0] === undefined || toBinaryText(fields.add[0]) !== judge.identity) {
     return refuse('EPOCH_SHAPE', { what: 'who makes a role is its first member' })
   }
@@ -186,7 +236,12 @@ export function createRole(target: FoldTarget, journal: Journal, event: Transact
   return changeMembers(trust, journal, role, fields)
 }
 
-export function applyRole(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function applyRole(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   const { trust, view } = target
   const role = trust.roles.get(`${event.a},${event.b},${event.c},${event.d}`)
   const fields = event.rare?.role
@@ -196,7 +251,8 @@ export function applyRole(target: FoldTarget, journal: Journal, event: Transacti
   const newest = role.generations[role.generations.length - 1]!
   // A removal brings a new generation; an addition may, so that what was wrapped to the old one stays closed to it.
   const expected = newest.number + (fields.remove?.length ? 1 : 0)
-  if (fields.generation !== expected && fields.generation !== newest.number + 1) return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
+  if (fields.generation !== expected && fields.generation !== newest.number + 1)
+    return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
   return changeMembers(trust, journal, role, fields)
 }
 
@@ -234,12 +290,19 @@ function checkMembers(
   trust: TrustState,
   role: Role,
   fields: RoleFields,
-  change: { readonly add: readonly string[]; readonly wrapped: ReadonlyMap<string, Uint8Array>; readonly needed: readonly string[] },
+  change: {
+    readonly add: readonly string[]
+    readonly wrapped: ReadonlyMap<string, Uint8Array>
+    readonly needed: readonly string[]
+  },
 ): Refusal | undefined {
-  if (role.members.size > ROLE_MEMBERS_MAX) return refuse('EPOCH_SHAPE', { members: role.members.size, max: ROLE_MEMBERS_MAX })
-  if (change.add.some((name) => !trust.identities.has(name))) return refuse('EPOCH_SHAPE', { what: 'a member whose keys are not known' })
+  if (role.members.size > ROLE_MEMBERS_MAX)
+    return refuse('EPOCH_SHAPE', { members: role.members.size, max: ROLE_MEMBERS_MAX })
+  if (change.add.some((name) => !trust.identities.has(name)))
+    return refuse('EPOCH_SHAPE', { what: 'a member whose keys are not known' })
   const fits = change.wrapped.size === fields.wraps.length && change.wrapped.size === change.needed.length
-  if (!fits || change.needed.some((name) => !change.wrapped.has(name))) return refuse('EPOCH_SHAPE', { what: 'wraps and members differ' })
+  if (!fits || change.needed.some((name) => !change.wrapped.has(name)))
+    return refuse('EPOCH_SHAPE', { what: 'wraps and members differ' })
   const newest = role.generations[role.generations.length - 1]!
   const same = newest.publicKey.every((byte, i) => byte === fields.publicKey[i])
   return same ? undefined : refuse('EPOCH_SHAPE', { what: 'the key of a generation does not change' })
@@ -260,10 +323,16 @@ export function dropRole(target: FoldTarget, journal: Journal, role: Role): void
 }
 
 /** Settings of the root, and the end of a certificate. */
-export function applyRoot(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+export function applyRoot(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   if (event.op === OP.endCertificate) return endCertificate(target, journal, event, judge)
   const { trust, view } = target
-  if (event.row !== 0 || !mayManage(view, 0, judge.identity)) return refuse('NOT_AUTHORIZED', { needs: 'manage of the root' })
+  if (event.row !== 0 || !mayManage(view, 0, judge.identity))
+    return refuse('NOT_AUTHORIZED', { needs: 'manage of the root' })
   const fields = event.rare?.root ?? {}
   const { level, sequencers, checkpointKeys } = trust
   if (fields.level !== undefined && (fields.level < level || fields.level > FOLD_LEVEL)) {
@@ -282,7 +351,12 @@ export function applyRoot(target: FoldTarget, journal: Journal, event: Transacti
   return undefined
 }
 
-function endCertificate(target: FoldTarget, journal: Journal, event: TransactionEvent, judge: Judge): Refusal | undefined {
+function endCertificate(
+  target: FoldTarget,
+  journal: Journal,
+  event: TransactionEvent,
+  judge: Judge,
+): Refusal | undefined {
   const id = event.rare?.certificate
   const certificate = id && target.trust.certificates.get(toBinaryText(id))
   if (!certificate || certificate.ended) return refuse('CERT_UNKNOWN')

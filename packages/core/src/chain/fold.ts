@@ -19,8 +19,17 @@ import { type ChildList, pushChild } from '../view/child-lists.ts'
 import { DEAD, NAMED, NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
-import { addToCounter, checkCounters, type CounterChanges, createCounters, dropCounters } from './fold-counters.ts'
-import { applyEpoch, applyOwnPolicy, applyPolicy, applyRole, applyRoot, createRole, isRolesCollection, dropRole } from './fold-trust.ts'
+import { addToCounter, type CounterChanges, checkCounters, createCounters, dropCounters } from './fold-counters.ts'
+import {
+  applyEpoch,
+  applyOwnPolicy,
+  applyPolicy,
+  applyRole,
+  applyRoot,
+  createRole,
+  dropRole,
+  isRolesCollection,
+} from './fold-trust.ts'
 import type { Judge } from './judge.ts'
 import { type Refusal, refuse } from './verdict.ts'
 
@@ -62,9 +71,12 @@ function checkGuard(view: View, guard: Guard, judge: Judge): Refusal | undefined
   const found = row < 0 ? 0 : guardedCount(view, guard, row)
   if (guard.kind === GUARD.expired) {
     const expires = row < 0 ? undefined : view.extraOf(row).expires
-    return expires !== undefined && expires <= judge.time ? undefined : refuse('NOT_EXPIRED', { entity: textOfWords(guard.entity) })
+    return expires !== undefined && expires <= judge.time
+      ? undefined
+      : refuse('NOT_EXPIRED', { entity: textOfWords(guard.entity) })
   }
-  if (row >= 0 && listOfGuard(view, guard, row) > judge.baseSeq) return refuse('STALE_BASE', { entity: textOfWords(guard.entity) })
+  if (row >= 0 && listOfGuard(view, guard, row) > judge.baseSeq)
+    return refuse('STALE_BASE', { entity: textOfWords(guard.entity) })
   if (found === guard.count) return undefined
   return refuse('CONFLICT', { entity: textOfWords(guard.entity), expected: guard.count, found })
 }
@@ -137,7 +149,8 @@ class TransactionRun {
     if (this.#parentDepth + 1 > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
     if (event.collection !== this.#listName || this.#list === undefined) this.#enterList(event.collection)
     if (this.#list!.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
-    if (isRolesCollection(event.collection) !== (event.rare?.role !== undefined)) return refuse('RESERVED_NAME', { collection: event.collection })
+    if (isRolesCollection(event.collection) !== (event.rare?.role !== undefined))
+      return refuse('RESERVED_NAME', { collection: event.collection })
     this.#nameEntity(event, transaction)
     const known = this.#view.table.find(event.a, event.b, event.c, event.d)
     const refusal = known < 0 ? this.#addRow(event) : this.#reviveRow(event, known)
@@ -175,7 +188,8 @@ class TransactionRun {
       event.d = words.d
       return
     }
-    this.#prefix ??= prefix ?? transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
+    this.#prefix ??=
+      prefix ?? transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
     event.a = this.#prefix.a
     event.b = this.#prefix.b
     event.c = this.#prefix.c
@@ -185,7 +199,9 @@ class TransactionRun {
   /** A role is made by who manages the node; everything else by who may write there. */
   #checkCreator(event: TransactionEvent): Refusal | undefined {
     const may = event.rare?.role ? mayManage(this.#view, this.#parentRow, this.#judge.identity) : this.#mayCreate
-    return may ? undefined : refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: event.rare?.role ? 'manage' : 'write' })
+    return may
+      ? undefined
+      : refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: event.rare?.role ? 'manage' : 'write' })
   }
 
   #addRow(event: TransactionEvent): Refusal | undefined {
@@ -221,7 +237,8 @@ class TransactionRun {
     if (!event.key) return refuse('ID_REUSED', { entity: textOfWords(wordsOfEvent(event)) })
     if (!view.isDead(row)) return refuse('NAME_TAKEN', { entity: textOfWords(wordsOfEvent(event)) })
     const version = view.table.get(row, ROW.version)
-    if (event.version > 0 && event.version !== version + 1) return refuse('CONFLICT', { expected: event.version - 1, found: version })
+    if (event.version > 0 && event.version !== version + 1)
+      return refuse('CONFLICT', { expected: event.version - 1, found: version })
     this.#journal.changing(row)
     const list = this.#list!
     view.clearFlags(row, DEAD)
@@ -278,9 +295,16 @@ class TransactionRun {
       case OP.add:
         return addToCounter(this.#target, this.#journal, event, this.#judge, this.#counters)
       case OP.expire:
-        return this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ?? this.#retained(row) ?? this.#setExpiry(event)
+        return (
+          this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ??
+          this.#retained(row) ??
+          this.#setExpiry(event)
+        )
       case OP.retain:
-        return this.#authorized(event, mayOwn(view, view.parentOf(row), this.#judge.identity), 'manage') ?? this.#growRetention(event)
+        return (
+          this.#authorized(event, mayOwn(view, view.parentOf(row), this.#judge.identity), 'manage') ??
+          this.#growRetention(event)
+        )
       default:
         return this.#changeTrust(event)
     }
@@ -304,14 +328,19 @@ class TransactionRun {
   #put(event: TransactionEvent): Refusal | undefined {
     const view = this.#view
     const { row } = event
-    const refusal = this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ?? this.#nextVersion(event) ?? this.#retained(row)
+    const refusal =
+      this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ??
+      this.#nextVersion(event) ??
+      this.#retained(row)
     if (refusal) return refusal
     if (!event.body || row === 0) return refuse('NOT_AUTHORIZED', { what: 'a put needs a body' })
     this.#journal.changing(row)
     view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
     this.#journal.bump(row)
     event.readNode = nodeWith(view, 'read', row)
-    return event.rare && (event.rare.expires !== undefined || event.rare.ttl !== undefined) ? this.#setExpiry(event) : undefined
+    return event.rare && (event.rare.expires !== undefined || event.rare.ttl !== undefined)
+      ? this.#setExpiry(event)
+      : undefined
   }
 
   #delete(event: TransactionEvent): Refusal | undefined {
@@ -319,7 +348,10 @@ class TransactionRun {
     const { row } = event
     const role = this.#trust.roles.get(roleKeyOf(event))
     const may = role ? mayManage(view, role.node, this.#judge.identity) : mayWrite(view, row, this.#judge.identity)
-    const refusal = this.#authorized(event, may && row !== 0, role ? 'manage' : 'write') ?? this.#nextVersion(event) ?? this.#retained(row)
+    const refusal =
+      this.#authorized(event, may && row !== 0, role ? 'manage' : 'write') ??
+      this.#nextVersion(event) ??
+      this.#retained(row)
     if (refusal) return refusal
     if (view.children.hasLive(row)) return refuse('NOT_EMPTY', { entity: textOfWords(wordsOfEvent(event)) })
     dropCounters(this.#target, row, this.#counters)
@@ -333,15 +365,20 @@ class TransactionRun {
     const view = this.#view
     const { row } = event
     const refusal =
-      this.#authorized(event, row !== 0 && mayManage(view, row, this.#judge.identity), 'manage') ?? this.#nextVersion(event) ?? this.#retained(row)
+      this.#authorized(event, row !== 0 && mayManage(view, row, this.#judge.identity), 'manage') ??
+      this.#nextVersion(event) ??
+      this.#retained(row)
     if (refusal) return refusal
-    if ((view.table.get(row, ROW.blockAndFlags) & NAMED) !== 0) return refuse('NAMED_MOVE', { entity: textOfWords(wordsOfEvent(event)) })
+    if ((view.table.get(row, ROW.blockAndFlags) & NAMED) !== 0)
+      return refuse('NAMED_MOVE', { entity: textOfWords(wordsOfEvent(event)) })
     if (isRolesCollection(event.collection)) return refuse('RESERVED_NAME', { collection: event.collection })
     const to = view.findLive(event.parent.a, event.parent.b, event.parent.c, event.parent.d)
     if (to < 0) return refuse('NOT_FOUND', { entity: textOfWords(event.parent), what: 'parent' })
-    if (!mayWrite(view, to, this.#judge.identity)) return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'write' })
+    if (!mayWrite(view, to, this.#judge.identity))
+      return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'write' })
     if (isBelow(view, to, row)) return refuse('TREE_CYCLE', { entity: textOfWords(wordsOfEvent(event)) })
-    if (depthOf(view, to) + 1 + heightOf(view, row) > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
+    if (depthOf(view, to) + 1 + heightOf(view, row) > TREE_DEPTH_MAX)
+      return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
     const list = view.children.obtain(to, view.names.obtain(event.collection))
     if (list.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
     this.#forgetLookups()
@@ -351,13 +388,16 @@ class TransactionRun {
     if (readBefore !== row && nodeWith(view, 'read', row) !== readBefore && event.rare?.policy?.read === undefined) {
       return refuse('EPOCH_SHAPE', { what: 'a move to other readers carries a read policy' })
     }
-    return event.rare?.policy || event.rare?.epoch ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge) : undefined
+    return event.rare?.policy || event.rare?.epoch
+      ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge)
+      : undefined
   }
 
   /** Drops a tombstone. Who writes there from a base that does not know of it is refused by the floor. */
   #forget(event: TransactionEvent, row: number): Refusal | undefined {
     const view = this.#view
-    if (row <= 0 || !view.isDead(row)) return refuse('NOT_FOUND', { entity: textOfWords(wordsOfEvent(event)), what: 'tombstone' })
+    if (row <= 0 || !view.isDead(row))
+      return refuse('NOT_FOUND', { entity: textOfWords(wordsOfEvent(event)), what: 'tombstone' })
     const parent = view.parentOf(row)
     const refusal = this.#authorized(event, mayManage(view, parent, this.#judge.identity), 'manage')
     if (refusal) return refusal
@@ -423,7 +463,9 @@ class TransactionRun {
       blockRow = this.#view.table.find(block.node.a, block.node.b, block.node.c, block.node.d)
       this.#blockRows[event.block] = blockRow
     }
-    return blockRow === node && block.epoch === epoch.number ? undefined : refuse('STALE_EPOCH', { epoch: block.epoch, newest: epoch.number })
+    return blockRow === node && block.epoch === epoch.number
+      ? undefined
+      : refuse('STALE_EPOCH', { epoch: block.epoch, newest: epoch.number })
   }
 
   #forgetLookups(): void {
@@ -484,7 +526,11 @@ export function isInList(view: View, list: ChildList, i: number, row: number): b
   if (view.isDead(row)) return false
   const chunk = view.table.chunkOf(row)
   const at = view.table.offsetOf(row)
-  return chunk[at + ROW.slot] === i && chunk[at + ROW.parent] === list.parent && chunk[at + ROW.collection] === list.collection
+  return (
+    chunk[at + ROW.slot] === i &&
+    chunk[at + ROW.parent] === list.parent &&
+    chunk[at + ROW.collection] === list.collection
+  )
 }
 
 /** The row counts as deleted: its version goes on, its place in the list stays until the deletion is acknowledged. */

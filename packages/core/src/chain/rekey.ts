@@ -2,7 +2,7 @@
  * A new epoch for a node whose read key is stale: in the same transaction as the write that needs it, by who reads and
  * writes there, for exactly the stored readers.
  */
-import { parseEntityId, type EntityWords } from '../event/entity-words.ts'
+import { type EntityWords, parseEntityId } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import { TransactionEvent } from '../event/transaction-event.ts'
 import type { EpochSecrets, SessionKeys } from '../session/epoch-keys.ts'
@@ -26,12 +26,17 @@ export function rekeyEvent(parts: RekeyParts, refusal: Refusal): TransactionEven
 }
 
 /** The event that starts the next epoch of a node, or undefined if this session may not or cannot. */
-export function newEpochEvent({ replica, keys, identityName }: RekeyParts, row: number, words: EntityWords): TransactionEvent | undefined {
+export function newEpochEvent(
+  { replica, keys, identityName }: RekeyParts,
+  row: number,
+  words: EntityWords,
+): TransactionEvent | undefined {
   const { view, trust } = replica
   const epoch = trust.newestEpoch(row)
   const policy = view.policyOf(row)
   const readers = policy?.read
-  const may = mayManage(view, row, identityName) || (mayRead(view, row, identityName) && mayWrite(view, row, identityName))
+  const may =
+    mayManage(view, row, identityName) || (mayRead(view, row, identityName) && mayWrite(view, row, identityName))
   const previous = epoch && keys.secretsOf({ row, id: words }, epoch.number)
   if (!epoch || readers === undefined || !may || !previous) return undefined
   const made = keys.makeEpoch(words, epoch.number + 1, readers, {

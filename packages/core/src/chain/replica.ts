@@ -16,7 +16,7 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseAttestation } from '../event/attestation.ts'
 import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { checkpointOrigin, parseCheckpoint } from '../event/checkpoint.ts'
-import { checkBodies, CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
+import { CommitParser, checkBodies, type ParsedCommit } from '../event/commit-parse.ts'
 import { FOLD_LEVEL, KIND } from '../event/format.ts'
 import { type Genesis, parseGenesis } from '../event/genesis.ts'
 import { hashRecord, NO_HASH, parseRecordHead, type RecordHead } from '../event/record.ts'
@@ -86,7 +86,8 @@ export class Replica {
   /** @throws AteError BAD_GENESIS | BAD_SIGNATURE | UNSUPPORTED_FORMAT | NEEDS_UPGRADE | LINK_MISMATCH */
   static open(makers: ReplicaMakers, record: LogRecord): Replica {
     const head = parseRecordHead(record.bytes)
-    if (head.kind !== KIND.genesis || head.seq !== 0 || !equalBytes(head.prev, NO_HASH)) throw new AteError('BAD_GENESIS', { what: 'head' })
+    if (head.kind !== KIND.genesis || head.seq !== 0 || !equalBytes(head.prev, NO_HASH))
+      throw new AteError('BAD_GENESIS', { what: 'head' })
     const genesis = parseGenesis(makers.crypto, record.bytes)
     if (genesis.parameters.level > FOLD_LEVEL) {
       throw new AteError('NEEDS_UPGRADE', { level: genesis.parameters.level, known: FOLD_LEVEL })
@@ -143,20 +144,38 @@ export class Replica {
     return Math.max(this.chainTime, Math.min(admittedAt, authorAt + AUTHOR_AHEAD_MS))
   }
 
-  judgeFor(certificate: Pick<Certificate, 'identity' | 'identityBytes'>, time: number, seq: number, baseSeq: number): Judge {
+  judgeFor(
+    certificate: Pick<Certificate, 'identity' | 'identityBytes'>,
+    time: number,
+    seq: number,
+    baseSeq: number,
+  ): Judge {
     const { crypto, chainId } = this
-    return { crypto, chainId, identity: certificate.identity, identityBytes: certificate.identityBytes, time, seq, baseSeq }
+    return {
+      crypto,
+      chainId,
+      identity: certificate.identity,
+      identityBytes: certificate.identityBytes,
+      time,
+      seq,
+      baseSeq,
+    }
   }
 
   /** A certificate whose signature verifies; undefined keys mean that the chain does not know its identity. */
-  readCertificate(bytes: Uint8Array): { readonly certificate: Certificate; readonly known: boolean; readonly body: CertificateBody } {
+  readCertificate(bytes: Uint8Array): {
+    readonly certificate: Certificate
+    readonly known: boolean
+    readonly body: CertificateBody
+  } {
     const { crypto } = this
     const { id, body, signature } = parseCertificate(crypto, bytes)
     const identity = toBinaryText(body.identity)
     const stored = this.trust.identities.get(identity)
     const keys = stored ?? body.keys
     if (!equalBytes(body.chain, this.chainId) || !keys) throw new AteError('BAD_CERTIFICATE', { what: 'chain or keys' })
-    if (!stored && !equalBytes(fingerprintOfKeys(crypto, keys), body.identity)) throw new AteError('BAD_CERTIFICATE', { what: 'fingerprint' })
+    if (!stored && !equalBytes(fingerprintOfKeys(crypto, keys), body.identity))
+      throw new AteError('BAD_CERTIFICATE', { what: 'fingerprint' })
     if (!compositeVerifier(crypto, signingKeyOf(keys)).verify(id, signature, contextBytes('certificate'))) {
       throw new AteError('BAD_CERTIFICATE', { what: 'signature' })
     }
@@ -183,13 +202,15 @@ export class Replica {
     const name = toBinaryText(commit.writer)
     const stored = this.trust.certificates.get(name)
     const fresh = stored || !commit.certificate ? undefined : this.readCertificate(commit.certificate)
-    if (fresh && !equalBytes(fresh.certificate.id, commit.writer)) throw new AteError('BAD_CERTIFICATE', { seq: head.seq, what: 'writer' })
+    if (fresh && !equalBytes(fresh.certificate.id, commit.writer))
+      throw new AteError('BAD_CERTIFICATE', { seq: head.seq, what: 'writer' })
     const certificate = stored ?? fresh?.certificate
     this.#checkSequencer(head, certificate)
     const time = this.timeOf(head.admittedAt, commit.at)
     // Without a certificate nobody can say whose signature it is: the commit is void, and nothing is remembered.
     if (!certificate) return this.#void(record, commit, time, refuse('CERT_UNKNOWN'))
-    if (!certificate.verifier.verify(commit.commitHash, commit.signature)) throw new AteError('BAD_SIGNATURE', { seq: head.seq })
+    if (!certificate.verifier.verify(commit.commitHash, commit.signature))
+      throw new AteError('BAD_SIGNATURE', { seq: head.seq })
 
     const refusal = this.#judgeNumber(certificate, commit, time)
     if (refusal) return this.#void(record, commit, time, refusal)
@@ -215,8 +236,10 @@ export class Replica {
 
   #judgeNumber(certificate: Certificate, commit: ParsedCommit, time: number): Refusal | undefined {
     if (certificate.ended || time > certificate.until) return refuse('CERT_ENDED')
-    if (commit.writerSeq <= certificate.mark) return refuse('SEQ_USED', { writerSeq: commit.writerSeq, mark: certificate.mark })
-    if (commit.writerSeq > certificate.mark + 1) return refuse('SEQ_GAP', { writerSeq: commit.writerSeq, mark: certificate.mark })
+    if (commit.writerSeq <= certificate.mark)
+      return refuse('SEQ_USED', { writerSeq: commit.writerSeq, mark: certificate.mark })
+    if (commit.writerSeq > certificate.mark + 1)
+      return refuse('SEQ_GAP', { writerSeq: commit.writerSeq, mark: certificate.mark })
     return undefined
   }
 
@@ -240,7 +263,13 @@ export class Replica {
     const record = commit.record.seq
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
-      if (event.body) this.view.place(event.row, { record, block: event.block, offset: event.offset, size: event.size }, event.hashBytes!, event.hashAt)
+      if (event.body)
+        this.view.place(
+          event.row,
+          { record, block: event.block, offset: event.offset, size: event.size },
+          event.hashBytes!,
+          event.hashAt,
+        )
     }
     settleLists(this.view)
   }
@@ -279,13 +308,18 @@ export class Replica {
   #acceptAttestation(record: LogRecord): void {
     const { body, message, signature } = parseAttestation(this.crypto, record.bytes)
     const certificate = this.trust.certificates.get(toBinaryText(body.certificate))
-    if (!certificate || !equalBytes(body.chain, this.chainId)) throw new AteError('BAD_ATTESTATION', { what: 'certificate' })
+    if (!certificate || !equalBytes(body.chain, this.chainId))
+      throw new AteError('BAD_ATTESTATION', { what: 'certificate' })
     const count = body.to - body.from + 1
     const covered = certificate.unattested.slice(0, count)
-    if (covered.length !== count || covered[0]!.writerSeq !== body.from) throw new AteError('BAD_ATTESTATION', { what: 'range' })
+    if (covered.length !== count || covered[0]!.writerSeq !== body.from)
+      throw new AteError('BAD_ATTESTATION', { what: 'range' })
     const seen = this.hashes.at(body.seq)
     if (!seen || !equalBytes(seen, body.hash)) throw new AteError('BAD_ATTESTATION', { what: 'newest record' })
-    const root = treeRoot(this.crypto, covered.map((commit) => commit.hash))
+    const root = treeRoot(
+      this.crypto,
+      covered.map((commit) => commit.hash),
+    )
     if (!equalBytes(root, body.root)) throw new AteError('BAD_ATTESTATION', { what: 'root' })
     const keys = body.by === undefined ? certificate.keys : this.#adopterKeys(body.by)
     if (!compositeVerifier(this.crypto, signingKeyOf(keys)).verify(message, signature, contextBytes('attestation'))) {
@@ -299,7 +333,8 @@ export class Replica {
   #adopterKeys(by: Uint8Array): Uint8Array {
     const name = toBinaryText(by)
     const keys = this.trust.identities.get(name)
-    if (!keys || !mayManage(this.view, 0, name)) throw new AteError('BAD_ATTESTATION', { what: 'who adopts must manage the root' })
+    if (!keys || !mayManage(this.view, 0, name))
+      throw new AteError('BAD_ATTESTATION', { what: 'who adopts must manage the root' })
     return keys
   }
 

@@ -6,8 +6,8 @@
 import { equalBytes } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
 import { isAteError, throwIfAborted } from '../base/errors.ts'
-import { wordAt } from '../event/entity-words.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { wordAt } from '../event/entity-words.ts'
 import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
@@ -77,10 +77,12 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
       options.onProgress?.(seq + 1, until.seq + 1)
       if (seq >= until.seq) break
     }
-    if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash)) problems.push({ code: 'FORK', seq: until.seq })
+    if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash))
+      problems.push({ code: 'FORK', seq: until.seq })
   } catch (error) {
     if (!isAteError(error) || error === signal?.reason) throw error
-    if (error.code !== 'DAMAGED' || problems.length === 0) problems.push(problemOf(engine, error.code, error.facts, seq))
+    if (error.code !== 'DAMAGED' || problems.length === 0)
+      problems.push(problemOf(engine, error.code, error.facts, seq))
   }
   return { replica, problems }
 }
@@ -98,13 +100,22 @@ export function reportOf({ replica, problems }: Verified): VerifyReport {
   }
 }
 
-function feed(replica: Replica | undefined, record: LogRecord, makers: { readonly crypto: Replica['crypto']; readonly seed: number }): Replica {
+function feed(
+  replica: Replica | undefined,
+  record: LogRecord,
+  makers: { readonly crypto: Replica['crypto']; readonly seed: number },
+): Replica {
   if (!replica) return Replica.open(makers, record)
   replica.accept(record)
   return replica
 }
 
-function problemOf(engine: LogEngine, code: string, facts: Readonly<Record<string, unknown>>, reading: number): VerifyProblem {
+function problemOf(
+  engine: LogEngine,
+  code: string,
+  facts: Readonly<Record<string, unknown>>,
+  reading: number,
+): VerifyProblem {
   const seq = typeof facts['seq'] === 'number' ? facts['seq'] : reading
   const segment = facts['segment']
   const offset = facts['offset']

@@ -2,9 +2,10 @@
  * A chain as applications use it: transactions, reads, streams. Reads outside of transactions see what is acknowledged,
  * and nothing that is merely staged.
  */
+
+import { toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId, toBase32 } from '../base/ids.ts'
-import { toBinaryText } from '../base/bytes.ts'
 import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
@@ -20,14 +21,14 @@ import { checkpointPayload } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
-import { type ChainEvent, chainEvents, type EventsOptions, watchEntities, type WatchOptions } from './events.ts'
+import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
 import { Indexes } from './indexes.ts'
-import { resealNode } from './reseal.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
+import { resealNode } from './reseal.ts'
+import { runOnce, runTransaction } from './run-transaction.ts'
 import { expiredWords } from './sweeping.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf, Transaction } from './transaction.ts'
-import { runOnce, runTransaction } from './run-transaction.ts'
 import { Values } from './values.ts'
 
 export interface TransactOptions {
@@ -107,7 +108,12 @@ export class Chain {
    * DISK_FULL | WRITER_POISONED | INDETERMINATE | READ_ONLY | CHAIN_CLOSED and every rule of the fold
    */
   transact<R>(run: (tx: Transaction) => R | Promise<R>, options: TransactOptions = {}): Promise<R> {
-    return runTransaction(this.#core, () => new Transaction(this.#core, this.#values, this.id, options.signal), run, options)
+    return runTransaction(
+      this.#core,
+      () => new Transaction(this.#core, this.#values, this.id, options.signal),
+      run,
+      options,
+    )
   }
 
   /** The explicit form: commit it, or it is rolled back when it goes out of scope. A conflict is thrown, not retried. */
@@ -139,7 +145,11 @@ export class Chain {
   }
 
   /** The entity of a name. @throws as get */
-  async named<T>(type: EntityType<T>, name: string, options: PlaceOptions & ReadOptions = {}): Promise<Entity<T> | undefined> {
+  async named<T>(
+    type: EntityType<T>,
+    name: string,
+    options: PlaceOptions & ReadOptions = {},
+  ): Promise<Entity<T> | undefined> {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
     const parent = parentWords(options.parent, this.id)
@@ -147,7 +157,12 @@ export class Chain {
   }
 
   /** The single child of a collection. @throws as get */
-  child<T>(type: EntityType<T>, parent: EntityRef | undefined, collection?: string, options?: ReadOptions): Promise<Entity<T> | undefined> {
+  child<T>(
+    type: EntityType<T>,
+    parent: EntityRef | undefined,
+    collection?: string,
+    options?: ReadOptions,
+  ): Promise<Entity<T> | undefined> {
     return this.named(type, ONLY_CHILD, { ...placeOf(parent, collection), ...options })
   }
 
@@ -155,7 +170,14 @@ export class Chain {
   children<T>(type: EntityType<T>, parent?: EntityRef, collection?: string, options?: ReadOptions): Children<T> {
     this.#core.assertOpen()
     assertType(type)
-    return new Children(this.#core, this.#values, type, parentWords(parent, this.id), collection ?? type.name, options?.signal)
+    return new Children(
+      this.#core,
+      this.#values,
+      type,
+      parentWords(parent, this.id),
+      collection ?? type.name,
+      options?.signal,
+    )
   }
 
   /** Entities whose index has that key. The first call reads all entities of the type that this session can. */
@@ -183,7 +205,13 @@ export class Chain {
   }
 
   /** Changes of entities from now on: created, changed, deleted. Changes of one entity that nobody has taken yet are one. */
-  watch(options: WatchOptions = {}): AsyncGenerator<{ readonly kind: 'created' | 'changed' | 'deleted'; readonly type: string; readonly id: string }, void, void> {
+  watch(
+    options: WatchOptions = {},
+  ): AsyncGenerator<
+    { readonly kind: 'created' | 'changed' | 'deleted'; readonly type: string; readonly id: string },
+    void,
+    void
+  > {
     this.#core.assertOpen()
     return watchEntities(this.#core, this.id, options)
   }
@@ -225,7 +253,9 @@ export class Chain {
     if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
     const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
     if (commits.length === 0) return 0
-    await this.#core.appendOther(KIND.attestation, () => this.#core.attestation(certificate.id, commits, identity.fingerprintBytes))
+    await this.#core.appendOther(KIND.attestation, () =>
+      this.#core.attestation(certificate.id, commits, identity.fingerprintBytes),
+    )
     return commits.length
   }
 
@@ -233,7 +263,10 @@ export class Chain {
    * Seals values of a node again under its newest key, so that members who came later can read them: at most `limit`
    * (500) entities a call. `left` counts those that still wait; those that this session may not write wait for others.
    */
-  reseal(node: EntityRef, options: { readonly limit?: number; readonly signal?: AbortSignal } = {}): Promise<{ readonly resealed: number; readonly left: number }> {
+  reseal(
+    node: EntityRef,
+    options: { readonly limit?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly resealed: number; readonly left: number }> {
     this.#core.assertWritable()
     return resealNode(this.#core, wordsOfRef(node, this.id), options)
   }
@@ -320,9 +353,18 @@ export class Chain {
     const row = replica.view.findLive(parent.a, parent.b, parent.c, parent.d)
     if (row < 0) throw new AteError('NOT_FOUND', { entity: textOfWords(parent), what: 'parent' })
     const node = nodeWith(replica.view, 'read', row)
-    const secrets = keys.secretsOf({ row: node, id: replica.view.wordsOf(node) }, replica.trust.newestEpoch(node)!.number)
+    const secrets = keys.secretsOf(
+      { row: node, id: replica.view.wordsOf(node) },
+      replica.trust.newestEpoch(node)!.number,
+    )
     if (!secrets) throw new AteError('NO_READ_KEY', { node: replica.view.idText(node) })
-    return namedEntity(crypto, replica.chainId, parent, collection, blindName(crypto, secrets.indexKey, collection, name))
+    return namedEntity(
+      crypto,
+      replica.chainId,
+      parent,
+      collection,
+      blindName(crypto, secrets.indexKey, collection, name),
+    )
   }
 }
 

@@ -1,12 +1,12 @@
 /** The children of a collection as readers outside of transactions see them: iterated, counted, or by the page. */
 import { AteError, throwIfAborted } from '../base/errors.ts'
+import { chainIdOf } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { ROW } from '../view/entity-table.ts'
 import { type Entity, type EntityRef, wordsOfRef } from './entity.ts'
 import type { EntityType } from './entity-type.ts'
 import type { Values } from './values.ts'
-import { chainIdOf } from '../base/ids.ts'
 
 const PAGE_MAX = 10_000
 
@@ -26,7 +26,14 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
   readonly #signal: AbortSignal | undefined
 
   /** @internal */
-  constructor(core: ChainCore, values: Values, type: EntityType<T>, parent: EntityWords, collection: string, signal: AbortSignal | undefined) {
+  constructor(
+    core: ChainCore,
+    values: Values,
+    type: EntityType<T>,
+    parent: EntityWords,
+    collection: string,
+    signal: AbortSignal | undefined,
+  ) {
     this.#core = core
     this.#values = values
     this.#type = type
@@ -58,7 +65,8 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
 
   async page(options: PageOptions = {}): Promise<Entity<T>[]> {
     const limit = options.limit ?? 100
-    if (!Number.isSafeInteger(limit) || limit < 1 || limit > PAGE_MAX) throw new AteError('BAD_ARGUMENT', { limit, max: PAGE_MAX })
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > PAGE_MAX)
+      throw new AteError('BAD_ARGUMENT', { limit, max: PAGE_MAX })
     const rows = this.#rows()
     const from = options.after === undefined ? 0 : this.#after(rows, options.after)
     const page: Entity<T>[] = []

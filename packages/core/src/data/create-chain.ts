@@ -37,7 +37,13 @@ export function makeGenesis(
   const { fields } = keys.makeEpoch(ROOT_ENTITY, 0, [{ identity: name }], { forWriters: true })
   const signature = identity.sign(genesisMessage(crypto, chainId, fields), 'genesis')
   const out = new ByteWriter(16_384)
-  writeRecordHead(out, { seq: 0, prev: NO_HASH, admittedAt: environment.clock.now(), sequencer: fromBinaryText(name), kind: KIND.genesis })
+  writeRecordHead(out, {
+    seq: 0,
+    prev: NO_HASH,
+    admittedAt: environment.clock.now(),
+    sequencer: fromBinaryText(name),
+    kind: KIND.genesis,
+  })
   out.raw(encodeGenesis(parameters, fields, [signature]))
   const bytes = out.copy()
   return { record: { seq: 0, bytes, hash: hashRecord(crypto, chainId, bytes, KIND.genesis) }, chainId }

@@ -12,10 +12,17 @@ import { linkOf, newEpochEvent } from '../chain/rekey.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { bytesOfWords, type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
-import type { CounterFields, PolicyFields, PolicyListFields, RareFields, RoleFields, WrapFields } from '../event/rare-fields.ts'
+import type {
+  CounterFields,
+  PolicyFields,
+  PolicyListFields,
+  RareFields,
+  RoleFields,
+  WrapFields,
+} from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { blindName, clearName, type EpochSecrets } from '../session/epoch-keys.ts'
-import { isIdentity, parsePublicId, type PublicIdentity } from '../session/identity.ts'
+import { isIdentity, type PublicIdentity, parsePublicId } from '../session/identity.ts'
 import { nodeWith, type Policy, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
 import { type Draft, keyOf } from './draft.ts'
 import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
@@ -84,7 +91,13 @@ export class DraftTrust {
   }
 
   /** Own policies of an event, and the epoch that a read policy brings. `row` is -1 for what is created here. */
-  setPolicy(event: TransactionEvent, words: EntityWords, parent: EntityWords, row: number, input: PolicyInput & { readonly closed?: boolean }): void {
+  setPolicy(
+    event: TransactionEvent,
+    words: EntityWords,
+    parent: EntityWords,
+    row: number,
+    input: PolicyInput & { readonly closed?: boolean },
+  ): void {
     const lookUp = row >= 0 ? words : parent
     const identities: Uint8Array[] = []
     const list = (given: PolicyInput['write']): PolicyListFields | undefined => this.#fields(given, lookUp, identities)
@@ -111,13 +124,20 @@ export class DraftTrust {
     const before = nodeWith(view, 'read', row)
     if (before === row || nodeWith(view, 'read', target) === before) return
     const secrets = this.#secretsOf(before)
-    if (!secrets) throw new AteError('NO_READ_KEY', { entity: textOfWords(words), what: 'who moves between readers must be one' })
+    if (!secrets)
+      throw new AteError('NO_READ_KEY', { entity: textOfWords(words), what: 'who moves between readers must be one' })
     const readers = view.policyOf(before)!.read!
-    const read = typeof readers === 'string' ? readers : readers.map((entry) => (entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity)))
+    const read =
+      typeof readers === 'string'
+        ? readers
+        : readers.map((entry) => (entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity)))
     this.#draft.setRare(event, { policy: { read } })
     this.#draft.sizeBytes += 2048 + 1400 * readers.length
     this.#draft.defer('last', () => {
-      const made = this.#core.keys.makeEpoch(words, 0, this.#resolve(read), { indexKey: secrets.indexKey, forWriters: true })
+      const made = this.#core.keys.makeEpoch(words, 0, this.#resolve(read), {
+        indexKey: secrets.indexKey,
+        forWriters: true,
+      })
       this.#core.keys.remember(made)
       this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
     })
@@ -128,9 +148,11 @@ export class DraftTrust {
     const identities: Uint8Array[] = []
     const up = this.#fields(input.up, ROOT_ENTITY, identities)
     const down = this.#fields(input.down, ROOT_ENTITY, identities)
-    if (identities.length > 0) throw new AteError('NO_ROLE', { counter: name, what: 'add the identity to a role first' })
+    if (identities.length > 0)
+      throw new AteError('NO_ROLE', { counter: name, what: 'add the identity to a role first' })
     for (const number of [input.value ?? 0n, input.floor ?? 0n, input.ceiling ?? 0n]) {
-      if (typeof number !== 'bigint') throw new AteError('BAD_ARGUMENT', { counter: name, what: 'counters are bigints' })
+      if (typeof number !== 'bigint')
+        throw new AteError('BAD_ARGUMENT', { counter: name, what: 'counters are bigints' })
     }
     return {
       name,
@@ -156,7 +178,11 @@ export class DraftTrust {
    */
   blind(parent: EntityWords, collection: string, name: string): Uint8Array {
     const indexKey = this.#indexKeyFor(parent)
-    if (!indexKey) throw new AteError('NO_READ_KEY', { parent: textOfWords(parent), what: 'names are blinded with a key of the readers' })
+    if (!indexKey)
+      throw new AteError('NO_READ_KEY', {
+        parent: textOfWords(parent),
+        what: 'names are blinded with a key of the readers',
+      })
     return blindName(this.#core.crypto, indexKey, collection, name)
   }
 
@@ -198,7 +224,16 @@ export class DraftTrust {
       this.#draft.countName(ROLES_COLLECTION)
       this.#draft.countName('ate:role')
     }
-    const draft: RoleDraft = { words, name, stored: alive, event, add: new Map(), remove: new Map(), rotate: false, resolved: alive }
+    const draft: RoleDraft = {
+      words,
+      name,
+      stored: alive,
+      event,
+      add: new Map(),
+      remove: new Map(),
+      rotate: false,
+      resolved: alive,
+    }
     const me = this.#core.identity
     if (!alive) draft.add.set(this.#core.identityName, me)
     this.#roles.set(keyOf(words), draft)
@@ -214,11 +249,16 @@ export class DraftTrust {
     const fresh = !newest || remove.size > 0 || draft.rotate
     const generation = newest ? newest.number + (fresh ? 1 : 0) : 0
     const staying = [...(stored?.members ?? [])].filter((member) => !remove.has(member) && !add.has(member))
-    const identities = [...add.values()].filter((identity) => this.#introduce(identity)).map((identity) => identity.keys)
+    const identities = [...add.values()]
+      .filter((identity) => this.#introduce(identity))
+      .map((identity) => identity.keys)
     let publicKey = newest?.publicKey
     let wraps: WrapFields[]
     if (fresh) {
-      const members = [...staying.map((member) => this.#known(member)), ...[...add.values()].map((one) => [one.fingerprintBytes, one.keys] as const)]
+      const members = [
+        ...staying.map((member) => this.#known(member)),
+        ...[...add.values()].map((one) => [one.fingerprintBytes, one.keys] as const),
+      ]
       const made = this.#core.keys.makeRoleKey(words, generation, members)
       publicKey = made.publicKey
       wraps = made.wraps
@@ -251,7 +291,8 @@ export class DraftTrust {
 
   #fields(given: PolicyInput['write'], at: EntityWords, identities: Uint8Array[]): PolicyListFields | undefined {
     if (given === undefined || typeof given === 'string') {
-      if (given !== undefined && given !== 'everyone' && given !== 'nobody') throw new AteError('BAD_ARGUMENT', { policy: given })
+      if (given !== undefined && given !== 'everyone' && given !== 'nobody')
+        throw new AteError('BAD_ARGUMENT', { policy: given })
       return given
     }
     if (!Array.isArray(given)) throw new AteError('BAD_ARGUMENT', { what: 'a policy is a list, everyone or nobody' })
@@ -259,7 +300,8 @@ export class DraftTrust {
   }
 
   #entryFields(principal: Principal, at: EntityWords, identities: Uint8Array[]): Uint8Array {
-    if (typeof principal === 'object' && principal !== null && 'role' in principal) return bytesOfWords(this.#findRole(principal, at))
+    if (typeof principal === 'object' && principal !== null && 'role' in principal)
+      return bytesOfWords(this.#findRole(principal, at))
     const identity = this.identityOf(principal as Exclude<Principal, RoleName>)
     if (this.#introduce(identity)) identities.push(identity.keys)
     return identity.fingerprintBytes
@@ -273,17 +315,25 @@ export class DraftTrust {
       const found = namedEntity(crypto, replica.chainId, words, ROLES_COLLECTION, clearName(crypto, name))
       const stored = trust.roles.get(keyOf(found))
       if (this.#roles.has(keyOf(found)) || (stored && !view.isDead(stored.row))) return found
-      if (words.a === 0 && words.b === 0 && words.c === 0 && words.d === 0) throw new AteError('NO_ROLE', { role: name })
+      if (words.a === 0 && words.b === 0 && words.c === 0 && words.d === 0)
+        throw new AteError('NO_ROLE', { role: name })
       const row = view.findLive(words.a, words.b, words.c, words.d)
       words = this.#draft.localOf(words)?.parent ?? (row > 0 ? view.wordsOf(view.parentOf(row)) : ROOT_ENTITY)
     }
   }
 
-  #makeEpoch(event: TransactionEvent, words: EntityWords, row: number, policy: PolicyFields, indexKey: Uint8Array | undefined): void {
+  #makeEpoch(
+    event: TransactionEvent,
+    words: EntityWords,
+    row: number,
+    policy: PolicyFields,
+    indexKey: Uint8Array | undefined,
+  ): void {
     const { view, trust } = this.#core.replica
     const own = row >= 0 && view.policyOf(row)?.read !== undefined ? trust.newestEpoch(row) : undefined
     const previous = own && this.#core.keys.secretsOf({ row, id: words }, own.number)
-    if (own && !previous) throw new AteError('NO_READ_KEY', { node: textOfWords(words), what: 'who changes readers must be one' })
+    if (own && !previous)
+      throw new AteError('NO_READ_KEY', { node: textOfWords(words), what: 'who changes readers must be one' })
     const readers = this.#resolve(policy.read as Exclude<PolicyListFields, 'inherit'>)
     const forWriters = !covers(policy.read, policy.write)
     const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
@@ -340,13 +390,20 @@ export class DraftTrust {
 
   #rekey(
     role: TransactionEvent,
-    node: { readonly row: number; readonly words: EntityWords; readonly policy: Policy; readonly readers: readonly PolicyEntry[] },
+    node: {
+      readonly row: number
+      readonly words: EntityWords
+      readonly policy: Policy
+      readonly readers: readonly PolicyEntry[]
+    },
   ): void {
     const { row, words, policy, readers } = node
     const { trust } = this.#core.replica
     const epoch = trust.newestEpoch(row)!
     const previous = this.#core.keys.secretsOf({ row, id: words }, epoch.number)!
-    const resolved = readers.map((entry) => (entry.role ? { role: this.#roles.get(keyOf(entry.role.id))?.resolved ?? entry.role } : entry))
+    const resolved = readers.map((entry) =>
+      entry.role ? { role: this.#roles.get(keyOf(entry.role.id))?.resolved ?? entry.role } : entry,
+    )
     const made = this.#core.keys.makeEpoch(words, epoch.number + 1, resolved, {
       ...linkOf(policy, previous),
       forWriters: epoch.fields.writeKey !== undefined,
@@ -378,7 +435,9 @@ function provisional(draft: RoleDraft, number: number, publicKey: Uint8Array): R
 function covers(read: PolicyListFields | undefined, write: PolicyListFields | undefined): boolean {
   if (read === 'everyone' || write === 'nobody') return true
   if (!Array.isArray(read) || !Array.isArray(write)) return false
-  return write.every((entry: Uint8Array) => read.some((other: Uint8Array) => toBinaryText(entry) === toBinaryText(other)))
+  return write.every((entry: Uint8Array) =>
+    read.some((other: Uint8Array) => toBinaryText(entry) === toBinaryText(other)),
+  )
 }
 
 function optional<K extends string, V>(name: K, value: V | undefined): { readonly [P in K]?: V } {

@@ -5,11 +5,11 @@
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { TransactionDraft } from '../chain/staged.ts'
 import type { ByteWriter } from '../codec/writer.ts'
-import { type EntityWords, EntityWords as Words, sameEntity } from '../event/entity-words.ts'
+import { type EntityWords, sameEntity, EntityWords as Words } from '../event/entity-words.ts'
 import { FLAG, GUARD, OP, type Op } from '../event/format.ts'
 import { encodeRare, type RareFields } from '../event/rare-fields.ts'
 import { type Guard, TransactionEvent } from '../event/transaction-event.ts'
-import { encodeBody, type EntityType } from './entity-type.ts'
+import { type EntityType, encodeBody } from './entity-type.ts'
 
 /** Upper bounds of what an event, a guard and a transaction need in a record, names and rare fields apart. */
 const EVENT_BYTES = 96
@@ -61,7 +61,10 @@ export class Draft implements TransactionDraft {
     return new Words(a, b, c, ++this.#created)
   }
 
-  add(op: Op, entity: { readonly a: number; readonly b: number; readonly c: number; readonly d: number }): TransactionEvent {
+  add(
+    op: Op,
+    entity: { readonly a: number; readonly b: number; readonly c: number; readonly d: number },
+  ): TransactionEvent {
     const event = new TransactionEvent(op)
     event.a = entity.a
     event.b = entity.b
@@ -107,7 +110,12 @@ export class Draft implements TransactionDraft {
   guard(guard: Guard): void {
     this.#guarded ??= new Map()
     const same = bucketOf(this.#guarded, guard.entity)
-    if (same.some((one) => one.kind === guard.kind && one.collection === guard.collection && sameEntity(one.entity, guard.entity))) return
+    if (
+      same.some(
+        (one) => one.kind === guard.kind && one.collection === guard.collection && sameEntity(one.entity, guard.entity),
+      )
+    )
+      return
     same.push(guard)
     this.guards.push(guard)
     this.sizeBytes += GUARD_BYTES
@@ -121,7 +129,9 @@ export class Draft implements TransactionDraft {
   /** What this transaction did to an entity; undefined if nothing. */
   localOf(words: EntityWords): LocalState | undefined {
     if (this.events.length === 0) return undefined
-    return this.#index().get(hashOf(words))?.find((local) => sameEntity(local.words, words))
+    return this.#index()
+      .get(hashOf(words))
+      ?.find((local) => sameEntity(local.words, words))
   }
 
   /** All that this transaction has touched. */
@@ -143,7 +153,8 @@ export class Draft implements TransactionDraft {
 
   #index(): Map<number, LocalState[]> {
     this.#local ??= new Map()
-    for (; this.#indexed < this.events.length; this.#indexed++) this.#indexEvent(this.#local, this.events[this.#indexed]!)
+    for (; this.#indexed < this.events.length; this.#indexed++)
+      this.#indexEvent(this.#local, this.events[this.#indexed]!)
     return this.#local
   }
 
@@ -171,7 +182,15 @@ export class Draft implements TransactionDraft {
     const row = view.table.find(a, b, c, d)
     const type = row < 0 ? '' : view.typeOf(row)
     const version = row < 0 ? 0 : view.versionOf(row)
-    return { words: { a, b, c, d }, body: undefined, type, gone: false, version, parent: undefined, collection: undefined }
+    return {
+      words: { a, b, c, d },
+      body: undefined,
+      type,
+      gone: false,
+      version,
+      parent: undefined,
+      collection: undefined,
+    }
   }
 }
 
@@ -189,6 +208,11 @@ function bucketOf<T>(map: Map<number, T[]>, words: EntityWords): T[] {
   return bucket
 }
 
-export function keyOf(words: { readonly a: number; readonly b: number; readonly c: number; readonly d: number }): string {
+export function keyOf(words: {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  readonly d: number
+}): string {
   return `${words.a},${words.b},${words.c},${words.d}`
 }

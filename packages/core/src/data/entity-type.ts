@@ -36,14 +36,23 @@ export interface EntityType<T> {
  * when they are read.
  * @throws AteError BAD_ARGUMENT
  */
-export function defineType<S extends StandardSchema>(name: string, schema: S, options?: TypeOptions<OutputOf<S>>): EntityType<OutputOf<S>>
+export function defineType<S extends StandardSchema>(
+  name: string,
+  schema: S,
+  options?: TypeOptions<OutputOf<S>>,
+): EntityType<OutputOf<S>>
 export function defineType<T>(name: string, options?: TypeOptions<T>): EntityType<T>
-export function defineType<T>(name: string, schemaOrOptions?: StandardSchema<unknown, T> | TypeOptions<T>, more?: TypeOptions<T>): EntityType<T> {
+export function defineType<T>(
+  name: string,
+  schemaOrOptions?: StandardSchema<unknown, T> | TypeOptions<T>,
+  more?: TypeOptions<T>,
+): EntityType<T> {
   const schema = isSchema<T>(schemaOrOptions) ? schemaOrOptions : undefined
   const options: TypeOptions<T> = schema ? (more ?? {}) : ((schemaOrOptions as TypeOptions<T> | undefined) ?? {})
   checkName(name, 'type')
   const version = options.version ?? 1
-  if (!Number.isSafeInteger(version) || version < 1) throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
   return Object.freeze({ name, version, schema, migrate: options.migrate, indexes: options.indexes ?? {} })
 }
 
@@ -53,8 +62,16 @@ function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
 
 /** @throws AteError BAD_ARGUMENT for an empty, over-long or reserved name. */
 export function checkName(name: unknown, what: string): asserts name is string {
-  if (typeof name !== 'string' || name.length === 0 || name.length > NAME_BYTES_MAX || utf8(name).length > NAME_BYTES_MAX) {
-    throw new AteError('BAD_ARGUMENT', { what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes`, given: typeof name })
+  if (
+    typeof name !== 'string' ||
+    name.length === 0 ||
+    name.length > NAME_BYTES_MAX ||
+    utf8(name).length > NAME_BYTES_MAX
+  ) {
+    throw new AteError('BAD_ARGUMENT', {
+      what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes`,
+      given: typeof name,
+    })
   }
   if (name.startsWith('ate:')) throw new AteError('RESERVED_NAME', { what, name })
 }
@@ -63,7 +80,8 @@ export function checkName(name: unknown, what: string): asserts name is string {
 export function validate<T>(type: EntityType<T>, value: unknown): T {
   if (!type.schema) return value as T
   const result = type.schema['~standard'].validate(value)
-  if (result instanceof Promise) throw new AteError('BAD_ARGUMENT', { what: 'the schema of a type must be synchronous', type: type.name })
+  if (result instanceof Promise)
+    throw new AteError('BAD_ARGUMENT', { what: 'the schema of a type must be synchronous', type: type.name })
   if (!result.issues) return result.value
   const issue = result.issues[0]
   const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
@@ -90,18 +108,25 @@ export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T, na
 }
 
 /** The value of a body: migrated, checked, frozen; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
-export function decodeBody<T>(body: Uint8Array, type: EntityType<T>): { readonly value: T; readonly name: string | undefined } {
+export function decodeBody<T>(
+  body: Uint8Array,
+  type: EntityType<T>,
+): { readonly value: T; readonly name: string | undefined } {
   const input = new ByteReader(body)
   const head = input.varint()
   const version = Math.floor(head / 2)
   const name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
   const stored = decodeValue(body.subarray(input.at))
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
-  return { value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)), name }
+  return {
+    value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)),
+    name,
+  }
 }
 
 function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {
-  if (!type.migrate) throw new AteError('BAD_VALUE', { type: type.name, version, what: 'an older value, and the type has no migrate' })
+  if (!type.migrate)
+    throw new AteError('BAD_VALUE', { type: type.name, version, what: 'an older value, and the type has no migrate' })
   return type.migrate(value, version)
 }
 

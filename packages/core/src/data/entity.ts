@@ -70,7 +70,8 @@ export function wordsOfRef(ref: EntityRef, chain: ChainId): EntityWords {
     return ref
   }
   if (typeof ref === 'string') return ref.startsWith('ate:') ? wordsOfForeign(ref, chain) : parseEntityId(ref)
-  if (typeof ref !== 'object' || ref === null || typeof ref.id !== 'string') throw new AteError('BAD_ID', { kind: 'entity', given: typeof ref })
+  if (typeof ref !== 'object' || ref === null || typeof ref.id !== 'string')
+    throw new AteError('BAD_ID', { kind: 'entity', given: typeof ref })
   if (ref.chain !== chain) throw wrongChain(String(ref.chain), chain)
   return parseEntityId(ref.id)
 }

@@ -2,9 +2,10 @@
  * Streams of a chain. Both are read from the log and only woken by new records, so that a slow reader holds nothing in
  * memory and nobody waits for it.
  */
+
+import { toBinaryText } from '../base/bytes.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
-import { toBinaryText } from '../base/bytes.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
@@ -99,15 +100,24 @@ function* eventsOf(core: ChainCore, parser: CommitParser, record: LogRecord): Ge
     const transaction = commit.transactions[i]!
     nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
     const txId = toBase32(transaction.nonce)
-    for (const event of transaction.events) yield makeEvent(core, commit, event, txId, fingerprintOf(certificate.identityBytes))
+    for (const event of transaction.events)
+      yield makeEvent(core, commit, event, txId, fingerprintOf(certificate.identityBytes))
   }
 }
 
-function makeEvent(core: ChainCore, commit: ParsedCommit, event: TransactionEvent, txId: string, author: Fingerprint): ChainEvent {
+function makeEvent(
+  core: ChainCore,
+  commit: ParsedCommit,
+  event: TransactionEvent,
+  txId: string,
+  author: Fingerprint,
+): ChainEvent {
   const { view } = core.replica
   const row = view.table.find(event.a, event.b, event.c, event.d)
   const { seq } = commit.record
-  const body = event.body ? { record: seq, block: event.block, offset: event.offset, size: event.size, ...hashOf(event) } : undefined
+  const body = event.body
+    ? { record: seq, block: event.block, offset: event.offset, size: event.size, ...hashOf(event) }
+    : undefined
   return {
     seq,
     at: commit.at,
@@ -116,7 +126,9 @@ function makeEvent(core: ChainCore, commit: ParsedCommit, event: TransactionEven
     op: OP_NAMES.get(event.op)!,
     entity: textOfWords(event),
     type: event.op === OP.create ? event.type : row < 0 ? '' : view.typeOf(row),
-    ...(event.op === OP.create || event.op === OP.move ? { parent: textOfWords(event.parent), collection: event.collection } : {}),
+    ...(event.op === OP.create || event.op === OP.move
+      ? { parent: textOfWords(event.parent), collection: event.collection }
+      : {}),
     value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type).value,
   }
 }
@@ -128,7 +140,11 @@ function hashOf(event: TransactionEvent): { readonly hash: Uint32Array; readonly
   return { hash, hashAt: 0 }
 }
 
-export async function* watchEntities(core: ChainCore, chain: ChainId, options: WatchOptions): AsyncGenerator<EntityChange, void, void> {
+export async function* watchEntities(
+  core: ChainCore,
+  chain: ChainId,
+  options: WatchOptions,
+): AsyncGenerator<EntityChange, void, void> {
   const wake = new Wake(core, options.signal)
   const changes = new Map<number, EntityChange['kind']>()
   const wants = filterOf(core, chain, options)
@@ -150,9 +166,20 @@ export async function* watchEntities(core: ChainCore, chain: ChainId, options: W
   }
 }
 
-function noteChange(changes: Map<number, EntityChange['kind']>, event: TransactionEvent, wants: (row: number) => boolean): void {
+function noteChange(
+  changes: Map<number, EntityChange['kind']>,
+  event: TransactionEvent,
+  wants: (row: number) => boolean,
+): void {
   const { op, row } = event
-  const kind = op === OP.create ? 'created' : op === OP.delete ? 'deleted' : op === OP.put || op === OP.move || op === OP.add ? 'changed' : undefined
+  const kind =
+    op === OP.create
+      ? 'created'
+      : op === OP.delete
+        ? 'deleted'
+        : op === OP.put || op === OP.move || op === OP.add
+          ? 'changed'
+          : undefined
   if (!kind || row < 0 || !wants(row)) return
   const before = changes.get(row)
   // Created and changed before anybody looked is created.

@@ -33,7 +33,12 @@ export class Indexes {
     this.#values = values
   }
 
-  async find<T>(type: EntityType<T>, name: string, key: IndexKey, signal: AbortSignal | undefined): Promise<Entity<T>[]> {
+  async find<T>(
+    type: EntityType<T>,
+    name: string,
+    key: IndexKey,
+    signal: AbortSignal | undefined,
+  ): Promise<Entity<T>[]> {
     assertType(type)
     const keyOf = Object.hasOwn(type.indexes, name) ? type.indexes[name] : undefined
     if (!keyOf) throw new AteError('BAD_ARGUMENT', { what: 'the type has no such index', type: type.name, index: name })
@@ -61,12 +66,17 @@ export class Indexes {
     this.#listening = true
     this.#core.listeners.add(({ transactions }) => {
       for (const index of this.#indexes.values()) {
-        for (const { events } of transactions) for (const { row } of events) if (row > 0 && row < index.seen) index.dirty.add(row)
+        for (const { events } of transactions)
+          for (const { row } of events) if (row > 0 && row < index.seen) index.dirty.add(row)
       }
     })
   }
 
-  async #update<T>(index: Index<T>, keyOf: (value: T) => IndexKey | undefined, signal: AbortSignal | undefined): Promise<void> {
+  async #update<T>(
+    index: Index<T>,
+    keyOf: (value: T) => IndexKey | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { view } = this.#core.replica
     while (index.seen < view.table.rows) {
       throwIfAborted(signal)
@@ -97,7 +107,11 @@ export class Indexes {
     else index.rows.set(key, new Set([row]))
   }
 
-  async #keyOf<T>(index: Index<T>, keyOf: (value: T) => IndexKey | undefined, row: number): Promise<IndexKey | undefined> {
+  async #keyOf<T>(
+    index: Index<T>,
+    keyOf: (value: T) => IndexKey | undefined,
+    row: number,
+  ): Promise<IndexKey | undefined> {
     const { view } = this.#core.replica
     if (row >= view.table.rows || !view.isVisible(row) || view.typeOf(row) !== index.type.name) return undefined
     try {

@@ -58,11 +58,16 @@ export interface Place {
  * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | DAMAGED | READ_ONLY | STATE_UNWRITABLE and the errors of
  * records that were altered
  */
-export async function openChain(at: string | LogEngine, options: OpenOptions = {}, platform: Platform = ownPlatform): Promise<Chain> {
+export async function openChain(
+  at: string | LogEngine,
+  options: OpenOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<Chain> {
   checkOptions(options)
   const place = parsePlace(at, options, platform)
   const identity = options.as ?? (await machineIdentity({}, platform))
-  const known = place.name !== undefined && options.id === undefined ? await lookUpChain(platform.state, place.name) : undefined
+  const known =
+    place.name !== undefined && options.id === undefined ? await lookUpChain(platform.state, place.name) : undefined
   const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
   const create = options.readOnly ? false : (options.create ?? (known === undefined && label === undefined))
   const engine = await openEngine(place, { create, label, known })
@@ -71,7 +76,18 @@ export async function openChain(at: string | LogEngine, options: OpenOptions = {
     await checkChain({ replica, platform, identity, known, label, options, place, create })
     const { crypto, environment, state } = platform
     const keepCertificate = isKept(identity)
-    return new Chain(await ChainCore.open({ crypto, environment, engine, replica, identity, state, keepCertificate, pq: options.pq ?? 'range' }))
+    return new Chain(
+      await ChainCore.open({
+        crypto,
+        environment,
+        engine,
+        replica,
+        identity,
+        state,
+        keepCertificate,
+        pq: options.pq ?? 'range',
+      }),
+    )
   } catch (error) {
     await engine.close()
     throw error
@@ -83,7 +99,8 @@ function checkOptions(options: OpenOptions): void {
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
-  if (options.pq === 'required' && !options.readOnly) throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
+  if (options.pq === 'required' && !options.readOnly)
+    throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
   throwIfAborted(options.signal)
 }
@@ -95,7 +112,8 @@ export function parsePlace(
   platform: Platform,
 ): Place {
   if (typeof at !== 'string') {
-    if (typeof at !== 'object' || at === null || typeof at.append !== 'function') throw new AteError('BAD_URL', { given: typeof at })
+    if (typeof at !== 'object' || at === null || typeof at.append !== 'function')
+      throw new AteError('BAD_URL', { given: typeof at })
     return { kind: 'engine', name: undefined, open: async () => at }
   }
   if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
@@ -126,10 +144,12 @@ export async function openEngine(
   try {
     return await place.open(want)
   } catch (error) {
-    if (want.known !== undefined && isAteError(error) && error.code === 'CHAIN_NOT_FOUND') {
+    if (!isAteError(error) || place.name === undefined) throw error
+    if (want.known !== undefined && error.code === 'CHAIN_NOT_FOUND') {
       throw new AteError('CHAIN_GONE', { place: place.name, chain: want.known }, { cause: error })
     }
-    throw error
+    // The engine knows a folder; what people typed is the place.
+    throw new AteError(error.code, { place: place.name, ...error.facts }, { cause: error })
   }
 }
 
@@ -156,7 +176,12 @@ async function loadReplica({ engine, platform, identity, create, options }: Load
   return replay(engine, makers, options.signal, replica.attestedSeq)
 }
 
-async function replay(engine: LogEngine, makers: ReplicaMakers, signal: AbortSignal | undefined, until: number): Promise<Replica> {
+async function replay(
+  engine: LogEngine,
+  makers: ReplicaMakers,
+  signal: AbortSignal | undefined,
+  until: number,
+): Promise<Replica> {
   let replica: Replica | undefined
   for await (const chunk of engine.read(0, signal ? { signal } : {})) {
     for (const record of chunk) if (record.seq <= until) replica = feed(replica, record, makers, engine)
@@ -189,12 +214,23 @@ interface Checking {
   readonly create: boolean
 }
 
-async function checkChain({ replica, platform, identity, known, label, options, place, create }: Checking): Promise<void> {
+async function checkChain({
+  replica,
+  platform,
+  identity,
+  known,
+  label,
+  options,
+  place,
+  create,
+}: Checking): Promise<void> {
   const { state } = platform
   const chain = chainIdOf(replica.chainId)
-  if (label && !equalBytes(label, replica.chainId)) throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
+  if (label && !equalBytes(label, replica.chainId))
+    throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
   const fresh = create && replica.head.seq === 0
-  if (known !== undefined && known !== chain && !fresh) throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
+  if (known !== undefined && known !== chain && !fresh)
+    throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
   const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
   if (!label && known === undefined && !isRoot) throw new AteError('NOT_PINNED', { chain, place: place.name })
   await checkHead(replica, platform, options)

@@ -7,7 +7,11 @@ import { CommitParser } from '../event/commit-parse.ts'
 import { KIND } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
 
-export async function outcomeInLog(core: ChainCore, txId: string, signal: AbortSignal | undefined): Promise<Receipt | undefined> {
+export async function outcomeInLog(
+  core: ChainCore,
+  txId: string,
+  signal: AbortSignal | undefined,
+): Promise<Receipt | undefined> {
   const parser = new CommitParser(core.crypto)
   const { replica, engine } = core
   const until = replica.head.seq

@@ -20,7 +20,12 @@ export interface RunOptions {
 }
 
 /** Runs once; a conflict is thrown. */
-export function runOnce<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
+export function runOnce<R>(
+  core: ChainCore,
+  tx: Transaction,
+  run: (tx: Transaction) => R | Promise<R>,
+  options: RunOptions,
+): Promise<R> {
   return attempt(core, tx, run, options, (refusal) => {
     throw errorOf(refusal)
   })
@@ -40,7 +45,12 @@ export function runTransaction<R>(
 }
 
 /** Staged transactions stack, so only the rerun itself takes its turn; the acknowledgement is awaited outside of it. */
-function rerun<R>(core: ChainCore, make: () => Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
+function rerun<R>(
+  core: ChainCore,
+  make: () => Transaction,
+  run: (tx: Transaction) => R | Promise<R>,
+  options: RunOptions,
+): Promise<R> {
   return new Promise<R>((resolve, reject) => {
     const turn = async (): Promise<void> => {
       for (let count = 2; count <= TRIES_MAX; count++) {
@@ -78,7 +88,12 @@ function attempt<R>(
   })
 }
 
-async function runWith<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): Promise<R> {
+async function runWith<R>(
+  core: ChainCore,
+  tx: Transaction,
+  run: (tx: Transaction) => R | Promise<R>,
+  options: RunOptions,
+): Promise<R> {
   throwIfAborted(options.signal)
   if (core.isFull) await core.room(options.signal)
   const result = await runNow(core, tx, run, options)
@@ -86,7 +101,12 @@ async function runWith<R>(core: ChainCore, tx: Transaction, run: (tx: Transactio
   return result
 }
 
-function runNow<R>(core: ChainCore, tx: Transaction, run: (tx: Transaction) => R | Promise<R>, options: RunOptions): R | Promise<R> {
+function runNow<R>(
+  core: ChainCore,
+  tx: Transaction,
+  run: (tx: Transaction) => R | Promise<R>,
+  options: RunOptions,
+): R | Promise<R> {
   core.assertWritable()
   core.assertReaches(options.durability)
   try {
@@ -113,7 +133,8 @@ function stage(
   let draft: ReturnType<Transaction['finish']> | undefined
   try {
     draft = tx.finish()
-    const onAbort = (): void => done(new AteError('INDETERMINATE', { txId: toBase32(draft!.nonce) }, { cause: signal?.reason }), undefined)
+    const onAbort = (): void =>
+      done(new AteError('INDETERMINATE', { txId: toBase32(draft!.nonce) }, { cause: signal?.reason }), undefined)
     const refusal = core.stage(draft, options.durability ?? core.engine.durability, {
       resolve: (receipt) => {
         signal?.removeEventListener('abort', onAbort)

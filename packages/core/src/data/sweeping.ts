@@ -1,6 +1,7 @@
 /** Which entities a sweep would drop now. */
-import type { EntityWords } from '../event/entity-words.ts'
+
 import { maySweep, type Replica } from '../chain/replica.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 
 export function expiredWords(replica: Replica, max: number): EntityWords[] {
   const { view, chainTime } = replica

@@ -2,11 +2,13 @@
  * A transaction as its author writes it. What it reads is guarded, so that it commits only if nothing of that has
  * changed; what it writes is seen by its own reads and by nobody else until it is acknowledged.
  */
-import { AteError, throwIfAborted } from '../base/errors.ts'
+
 import { type Duration, durationMs } from '../base/duration.ts'
+import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId } from '../base/ids.ts'
 import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { isInList } from '../chain/fold.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, ROOT_ENTITY, sameEntity, textOfWords } from '../event/entity-words.ts'
@@ -14,7 +16,6 @@ import { GUARD, OP } from '../event/format.ts'
 import type { CounterFields, RareFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { ROW } from '../view/entity-table.ts'
-import { isInList } from '../chain/fold.ts'
 import { Draft, type LocalState } from './draft.ts'
 import { DraftTrust, type Removal } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
@@ -148,7 +149,8 @@ export class Transaction {
       const type = byType ? (typeOrRef as EntityType<T>) : this.#typeOf(typeOrRef as Entity<T>)
       const words = wordsOfRef(byType ? refOrNext : (typeOrRef as Entity<T>), this.#chain)
       const next = byType ? maybeNext : (refOrNext as (value: T) => T | Promise<T>)
-      if (typeof next !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'update takes a function of the value' })
+      if (typeof next !== 'function')
+        throw new AteError('BAD_ARGUMENT', { what: 'update takes a function of the value' })
       const before = this.#load(type, words, 'free')
       return before instanceof Promise
         ? before.then((entity) => this.#writeNext(type, words, entity, next))
@@ -157,7 +159,12 @@ export class Transaction {
   }
 
   /** The version that a put carries guards what it was made from; if nothing is written, a guard of its own does. */
-  #writeNext<T>(type: EntityType<T>, words: EntityWords, before: Entity<T>, next: (value: T) => T | Promise<T>): Entity<T> | Promise<Entity<T>> {
+  #writeNext<T>(
+    type: EntityType<T>,
+    words: EntityWords,
+    before: Entity<T>,
+    next: (value: T) => T | Promise<T>,
+  ): Entity<T> | Promise<Entity<T>> {
     const version = this.#versionOf(words)
     const write = (made: T): Entity<T> => {
       const value = validate(type, made)
@@ -221,7 +228,8 @@ export class Transaction {
   /** Adds to a counter; negative takes away. Never conflicts. */
   add(ref: EntityRef, counter: string, amount: bigint): void {
     this.#assertOpen()
-    if (typeof amount !== 'bigint') throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
+    if (typeof amount !== 'bigint')
+      throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
     this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), { counter: checked(counter), amount })
   }
 
@@ -291,7 +299,11 @@ export class Transaction {
   }
 
   /** The children of a collection in order, those of this transaction included. Membership and values are guarded. */
-  async *children<T>(type: EntityType<T>, parent: EntityRef | undefined, collection?: string): AsyncGenerator<Entity<T>, void, void> {
+  async *children<T>(
+    type: EntityType<T>,
+    parent: EntityRef | undefined,
+    collection?: string,
+  ): AsyncGenerator<Entity<T>, void, void> {
     this.#assertOpen()
     const words = parentWords(parent, this.#chain)
     const name = this.#collection(type, collection)
@@ -395,7 +407,11 @@ export class Transaction {
     return entity
   }
 
-  #read<T>(type: EntityType<T>, words: EntityWords, mode: 'guarded' | 'free'): Entity<T> | undefined | Promise<Entity<T>> {
+  #read<T>(
+    type: EntityType<T>,
+    words: EntityWords,
+    mode: 'guarded' | 'free',
+  ): Entity<T> | undefined | Promise<Entity<T>> {
     assertType(type)
     const { view } = this.#core.replica
     const local = this.#draft.localOf(words)
@@ -410,7 +426,8 @@ export class Transaction {
 
   #openLocal<T>(type: EntityType<T>, words: EntityWords, local: LocalState): Entity<T> {
     const { stagedAt, size } = local.body!
-    if (local.type !== type.name) throw new AteError('WRONG_TYPE', { id: textOfWords(words), stored: local.type, wanted: type.name })
+    if (local.type !== type.name)
+      throw new AteError('WRONG_TYPE', { id: textOfWords(words), stored: local.type, wanted: type.name })
     const { value, name } = decodeBody(this.#draft.bodies.buffer.subarray(stagedAt, stagedAt + size), type)
     return new EntityHandle(words, this.#chain, type, value, name)
   }
@@ -497,7 +514,8 @@ export class Transaction {
   }
 
   #expiry({ expires, ttl }: ExpiryOptions): RareFields {
-    if (expires !== undefined && ttl !== undefined) throw new AteError('BAD_ARGUMENT', { what: 'expires or ttl, not both' })
+    if (expires !== undefined && ttl !== undefined)
+      throw new AteError('BAD_ARGUMENT', { what: 'expires or ttl, not both' })
     if (ttl !== undefined) return { ttl: durationMs(ttl, this.#core.now) }
     return expires === undefined ? {} : { expires: timeOf(expires) }
   }
@@ -527,7 +545,8 @@ function hasRare({ expires, ttl, retain, holds, counters }: CreateOptions): bool
 }
 
 function keyBytes(key: Uint8Array): Uint8Array {
-  if (!(key instanceof Uint8Array) || key.length !== 32) throw new AteError('BAD_ARGUMENT', { what: 'a key is 32 bytes' })
+  if (!(key instanceof Uint8Array) || key.length !== 32)
+    throw new AteError('BAD_ARGUMENT', { what: 'a key is 32 bytes' })
   return key
 }
 
@@ -543,5 +562,3 @@ function retentionFields({ retain, holds }: RetentionOptions): RareFields {
     ...(holds === undefined ? {} : { holds: holds.map(checked) }),
   }
 }
-
-

@@ -3,8 +3,8 @@
  * points at the same body, so nothing has to be invalidated.
  */
 import { AteError } from '../base/errors.ts'
-import { VALUE_CACHE_ENTRIES } from '../base/limits.ts'
 import type { ChainId } from '../base/ids.ts'
+import { VALUE_CACHE_ENTRIES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { RowImage, View } from '../view/view.ts'
@@ -59,7 +59,8 @@ export class Values {
   open<T>(type: EntityType<T>, row: number, state: 'acknowledged' | 'staged'): Entity<T> | Promise<Entity<T>> {
     const source = this.#source(row, state)
     const stored = this.#view.names.text(source.words[source.at + ROW.type]!)
-    if (stored !== type.name) throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), stored, wanted: type.name })
+    if (stored !== type.name)
+      throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), stored, wanted: type.name })
     const cached = this.#find(row)
     if (cached && cached.type === type && isSame(cached, source.words, source.at)) return cached.entity as Entity<T>
     const body = this.#bodyOf(source, row)
@@ -97,7 +98,8 @@ export class Values {
       const body = this.#core.stagedBody(words[at + ROW.offset]!, words[at + ROW.size]!)
       if (body) return body
     }
-    if (record === NO_RECORD || record === PENDING) throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), what: 'the entity has no value' })
+    if (record === NO_RECORD || record === PENDING)
+      throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), what: 'the entity has no value' })
     return this.#core.bodies.read({
       record,
       block: words[at + ROW.blockAndFlags]! & 0xff,
@@ -115,7 +117,14 @@ export class Values {
     const record = words[at + ROW.record]!
     if (record !== PENDING) {
       const block = words[at + ROW.blockAndFlags]! & 0xff
-      this.#keep(row, { record, block, offset: words[at + ROW.offset]!, type, entity, promise: Promise.resolve(entity) } as Cached)
+      this.#keep(row, {
+        record,
+        block,
+        offset: words[at + ROW.offset]!,
+        type,
+        entity,
+        promise: Promise.resolve(entity),
+      } as Cached)
     }
     return entity
   }

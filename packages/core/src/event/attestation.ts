@@ -35,7 +35,11 @@ export function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Ui
 }
 
 /** `sign` signs the message under the context 'attestation'. */
-export function encodeAttestation(crypto: CryptoProvider, body: AttestationBody, sign: (message: Uint8Array) => Uint8Array): Uint8Array {
+export function encodeAttestation(
+  crypto: CryptoProvider,
+  body: AttestationBody,
+  sign: (message: Uint8Array) => Uint8Array,
+): Uint8Array {
   const encoded = encodeCanonical(body)
   const out = new ByteWriter(4096)
   out.sized(encoded)

@@ -39,22 +39,37 @@ export function encodeCheckpoint(
  * The checkpoint of a record, verified by one of `keys`; lines of others (witnesses) are not judged here.
  * @throws AteError BAD_CHECKPOINT
  */
-export function parseCheckpoint(crypto: CryptoProvider, record: Uint8Array, origin: string, keys: readonly Uint8Array[]): Checkpoint {
-  if (record.length - RECORD_HEAD_BYTES > CHECKPOINT_BYTES_MAX) throw new AteError('BAD_CHECKPOINT', { bytes: record.length })
+export function parseCheckpoint(
+  crypto: CryptoProvider,
+  record: Uint8Array,
+  origin: string,
+  keys: readonly Uint8Array[],
+): Checkpoint {
+  if (record.length - RECORD_HEAD_BYTES > CHECKPOINT_BYTES_MAX)
+    throw new AteError('BAD_CHECKPOINT', { bytes: record.length })
   const text = decodeText(record.subarray(RECORD_HEAD_BYTES))
   const match = /^([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^\n]+\n)+)$/.exec(text)
   const root = match && fromBase64(match[3]!)
   const size = Number(match?.[2])
-  if (!match || !root || match[1] !== origin || !Number.isSafeInteger(size)) throw new AteError('BAD_CHECKPOINT', { what: 'form' })
+  if (!match || !root || match[1] !== origin || !Number.isSafeInteger(size))
+    throw new AteError('BAD_CHECKPOINT', { what: 'form' })
   const checkpoint = { origin, size, root }
   const message = utf8(bodyText(checkpoint))
   const lines = match[4]!.split('\n').slice(0, -1)
-  if (lines.length > SIGNATURES_MAX) throw new AteError('BAD_CHECKPOINT', { signatures: lines.length, max: SIGNATURES_MAX })
-  if (!lines.some((line) => isSigned(crypto, line, origin, message, keys))) throw new AteError('BAD_CHECKPOINT', { what: 'signature' })
+  if (lines.length > SIGNATURES_MAX)
+    throw new AteError('BAD_CHECKPOINT', { signatures: lines.length, max: SIGNATURES_MAX })
+  if (!lines.some((line) => isSigned(crypto, line, origin, message, keys)))
+    throw new AteError('BAD_CHECKPOINT', { what: 'signature' })
   return checkpoint
 }
 
-function isSigned(crypto: CryptoProvider, line: string, origin: string, message: Uint8Array, keys: readonly Uint8Array[]): boolean {
+function isSigned(
+  crypto: CryptoProvider,
+  line: string,
+  origin: string,
+  message: Uint8Array,
+  keys: readonly Uint8Array[],
+): boolean {
   const prefix = `— ${origin} `
   const bytes = line.startsWith(prefix) ? fromBase64(line.slice(prefix.length)) : undefined
   if (bytes?.length !== 68) return false

@@ -84,7 +84,8 @@ export class CommitEncoder {
   #sizeOf(draft: CommitDraft): number {
     let size = 2048 + (draft.certificate?.length ?? 0)
     for (const block of draft.blocks) size += block.ciphertext.length + 1400
-    for (const transaction of draft.transactions) size += 64 + transaction.guards.length * 24 + transaction.events.length * 72
+    for (const transaction of draft.transactions)
+      size += 64 + transaction.guards.length * 24 + transaction.events.length * 72
     return size
   }
 

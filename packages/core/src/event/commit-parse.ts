@@ -2,6 +2,8 @@
  * A commit out of bytes: sizes and counts are checked before memory is spent, and the signed root is recomputed over
  * what was read, so that what the fold sees is what the writer signed. Signatures are checked by chain/verify.ts.
  */
+
+import { fromUtf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import {
   COMMIT_BLOCKS_MAX,
@@ -12,11 +14,22 @@ import {
   RECORD_BYTES_MAX,
   TX_GUARDS_MAX,
 } from '../base/limits.ts'
-import { fromUtf8 } from '../base/bytes.ts'
 import { ByteReader } from '../codec/writer.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type EntityWords, readWords } from './entity-words.ts'
-import { BLOCK_MODE, COMMIT, EVENTS_PER_LEAF, FLAG, FORMAT, GUARD, type GuardKind, OP, OP_MAX, type Op, SUITE } from './format.ts'
+import {
+  BLOCK_MODE,
+  COMMIT,
+  EVENTS_PER_LEAF,
+  FLAG,
+  FORMAT,
+  GUARD,
+  type GuardKind,
+  OP,
+  OP_MAX,
+  type Op,
+  SUITE,
+} from './format.ts'
 import { decodeRare } from './rare-fields.ts'
 import { hashCommit, parseRecordHead, type RecordHead } from './record.ts'
 import { RunTree } from './run-tree.ts'
@@ -70,7 +83,9 @@ export class CommitParser {
 
     const dictionary = readDictionary(input)
     tree.add(0, bytes, head.clearAt, input.at)
-    const blocks = readBlocks(input, dictionary, bytes, head.clearAt + head.clearSize, (from, to) => tree.add(1, bytes, from, to))
+    const blocks = readBlocks(input, dictionary, bytes, head.clearAt + head.clearSize, (from, to) =>
+      tree.add(1, bytes, from, to),
+    )
     const transactions = this.#readTransactions(input, dictionary, blocks)
     input.done()
 
@@ -96,7 +111,8 @@ export class CommitParser {
     }
     // Bytes of a block that no event owns would be hidden content that no hash in a header covers.
     for (let i = 0; i < blocks.length; i++) {
-      if (filled[i] !== blocks[i]!.size) throw new AteError('BAD_RECORD', { what: 'a block and its slices differ in size', block: i })
+      if (filled[i] !== blocks[i]!.size)
+        throw new AteError('BAD_RECORD', { what: 'a block and its slices differ in size', block: i })
     }
     return transactions
   }
@@ -233,7 +249,8 @@ function readBlocks(
   const blocks = readBlockHeaders(input, dictionary, ciphertextAt, onHeader)
   const last = blocks[blocks.length - 1]
   const end = last ? last.at + last.size : ciphertextAt
-  if (end !== bytes.length) throw new AteError('BAD_RECORD', { what: 'blocks and record differ in size', size: end, bytes: bytes.length })
+  if (end !== bytes.length)
+    throw new AteError('BAD_RECORD', { what: 'blocks and record differ in size', size: end, bytes: bytes.length })
   return blocks
 }
 
@@ -261,9 +278,20 @@ function readBlockHeader(input: ByteReader, dictionary: Dictionary, at: number):
   const node = entry(dictionary.entities, input.varint())
   const epoch = input.varint()
   const mode = input.u8()
-  if (mode !== BLOCK_MODE.epoch && mode !== BLOCK_MODE.public) throw new AteError('BAD_RECORD', { what: 'block mode', mode })
+  if (mode !== BLOCK_MODE.epoch && mode !== BLOCK_MODE.public)
+    throw new AteError('BAD_RECORD', { what: 'block mode', mode })
   const encapsulated = mode === BLOCK_MODE.public ? input.raw(1120) : undefined
-  return { node, epoch, mode, encapsulated, salt: input.raw(32), commitment: input.raw(32), tag: input.raw(16), size: input.varint(), at }
+  return {
+    node,
+    epoch,
+    mode,
+    encapsulated,
+    salt: input.raw(32),
+    commitment: input.raw(32),
+    tag: input.raw(16),
+    size: input.varint(),
+    at,
+  }
 }
 
 function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
@@ -281,7 +309,12 @@ function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
   return guards
 }
 
-function readEvent(input: ByteReader, dictionary: Dictionary, blocks: readonly ParsedBlock[], filled: number[]): TransactionEvent {
+function readEvent(
+  input: ByteReader,
+  dictionary: Dictionary,
+  blocks: readonly ParsedBlock[],
+  filled: number[],
+): TransactionEvent {
   const op = input.u8()
   if (op < OP.create || op > OP_MAX) throw new AteError('BAD_RECORD', { what: 'operation', op })
   const flags = input.u8()
@@ -322,7 +355,8 @@ function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly 
   event.size = input.varint()
   event.offset = filled[index]!
   filled[index] = event.offset + event.size
-  if (filled[index]! > block.size) throw new AteError('BAD_RECORD', { what: 'slices are longer than their block', block: index })
+  if (filled[index]! > block.size)
+    throw new AteError('BAD_RECORD', { what: 'slices are longer than their block', block: index })
   event.hashAt = input.at
   event.hashBytes = input.buffer
   input.raw(32)
@@ -330,7 +364,8 @@ function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly 
 
 function entry<T>(list: readonly T[], index: number): T {
   const found = list[index]
-  if (found === undefined) throw new AteError('BAD_RECORD', { what: 'index into the dictionary', index, size: list.length })
+  if (found === undefined)
+    throw new AteError('BAD_RECORD', { what: 'index into the dictionary', index, size: list.length })
   return found
 }
 

@@ -10,7 +10,12 @@ import { OP } from './format.ts'
 import type { TransactionEvent } from './transaction-event.ts'
 
 /** The first 12 bytes of the ids that a transaction creates; the last 4 count its creations from 1. */
-export function transactionPrefix(crypto: CryptoProvider, chainId: Uint8Array, identity: Uint8Array, nonce: Uint8Array): EntityWords {
+export function transactionPrefix(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  identity: Uint8Array,
+  nonce: Uint8Array,
+): EntityWords {
   return new PrefixHasher(crypto, chainId, identity).prefixOf(nonce)
 }
 

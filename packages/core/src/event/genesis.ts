@@ -56,7 +56,11 @@ export function genesisMessage(crypto: CryptoProvider, chainId: Uint8Array, epoc
   return message
 }
 
-export function encodeGenesis(parameters: Uint8Array, epoch: EpochFields, signatures: readonly Uint8Array[]): Uint8Array {
+export function encodeGenesis(
+  parameters: Uint8Array,
+  epoch: EpochFields,
+  signatures: readonly Uint8Array[],
+): Uint8Array {
   const out = new ByteWriter(8192)
   out.sized(parameters)
   out.sized(encodeRare({ epoch }))
@@ -85,7 +89,8 @@ export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesi
     input.done()
     return { chainId, parameters, epoch }
   } catch (cause) {
-    if (cause instanceof AteError && (cause.code === 'BAD_RECORD' || cause.code === 'BAD_CBOR')) throw new AteError('BAD_GENESIS', {}, { cause })
+    if (cause instanceof AteError && (cause.code === 'BAD_RECORD' || cause.code === 'BAD_CBOR'))
+      throw new AteError('BAD_GENESIS', {}, { cause })
     throw cause
   }
 }
@@ -93,9 +98,12 @@ export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesi
 function checkParameters(value: unknown): GenesisParameters {
   const given = value as GenesisParameters
   const sized = (list: unknown, size: number, max: number): boolean =>
-    Array.isArray(list) && list.length <= max && list.every((item) => item instanceof Uint8Array && item.length === size)
+    Array.isArray(list) &&
+    list.length <= max &&
+    list.every((item) => item instanceof Uint8Array && item.length === size)
   if (typeof value !== 'object' || value === null) throw new AteError('BAD_GENESIS')
-  if (given.format !== FORMAT || given.suite !== SUITE) throw new AteError('UNSUPPORTED_FORMAT', { format: given.format, suite: given.suite })
+  if (given.format !== FORMAT || given.suite !== SUITE)
+    throw new AteError('UNSUPPORTED_FORMAT', { format: given.format, suite: given.suite })
   const ok =
     Object.keys(value).length === 8 &&
     Number.isSafeInteger(given.level) &&

@@ -41,7 +41,12 @@ export function parseRecordHead(bytes: Uint8Array): RecordHead {
 }
 
 /** What a writer signs: every byte of the commit head but the signature, and the certificate that rides with it. */
-export function hashCommit(crypto: CryptoProvider, chainId: Uint8Array, record: Uint8Array, certificate: Uint8Array | undefined): Uint8Array {
+export function hashCommit(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  record: Uint8Array,
+  certificate: Uint8Array | undefined,
+): Uint8Array {
   const context = contextBytes('commit')
   const signed = COMMIT.sig - RECORD_HEAD_BYTES
   const bytes = new Uint8Array(context.length + 32 + signed + 32)
@@ -52,7 +57,12 @@ export function hashCommit(crypto: CryptoProvider, chainId: Uint8Array, record: 
   return crypto.sha256(bytes)
 }
 
-function hashPayload(crypto: CryptoProvider, record: Uint8Array, kind: Kind, commitHash: Uint8Array | undefined): Uint8Array {
+function hashPayload(
+  crypto: CryptoProvider,
+  record: Uint8Array,
+  kind: Kind,
+  commitHash: Uint8Array | undefined,
+): Uint8Array {
   const commit = kind === KIND.commit && commitHash !== undefined
   const context = contextBytes(commit ? 'commitPayload' : 'payload')
   const content = commit ? record.subarray(COMMIT.sig, COMMIT.sig + 64) : record.subarray(RECORD_HEAD_BYTES)
@@ -65,7 +75,13 @@ function hashPayload(crypto: CryptoProvider, record: Uint8Array, kind: Kind, com
 }
 
 /** The hash that the next record names as `prev`. `commitHash` is needed for commits, and for them alone. */
-export function hashRecord(crypto: CryptoProvider, chainId: Uint8Array, record: Uint8Array, kind: Kind, commitHash?: Uint8Array): Uint8Array {
+export function hashRecord(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  record: Uint8Array,
+  kind: Kind,
+  commitHash?: Uint8Array,
+): Uint8Array {
   const context = contextBytes('record')
   const bytes = new Uint8Array(context.length + 32 + RECORD_HEAD_BYTES + 32)
   bytes.set(context, 0)

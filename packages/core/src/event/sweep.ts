@@ -1,6 +1,7 @@
 /** A sweep: the ids of expired entities that everybody may drop. payload = count | ids of 16 bytes. */
-import { COMMIT_EVENTS_MAX } from '../base/limits.ts'
+
 import { AteError } from '../base/errors.ts'
+import { COMMIT_EVENTS_MAX } from '../base/limits.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { type EntityWords, readWords, writeWords } from './entity-words.ts'
 import { RECORD_HEAD_BYTES } from './format.ts'

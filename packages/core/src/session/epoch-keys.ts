@@ -94,7 +94,11 @@ export class SessionKeys {
     node: EntityWords,
     number: number,
     readers: PolicyList,
-    options: { readonly previous?: EpochSecrets | undefined; readonly indexKey?: Uint8Array | undefined; readonly forWriters?: boolean },
+    options: {
+      readonly previous?: EpochSecrets | undefined
+      readonly indexKey?: Uint8Array | undefined
+      readonly forWriters?: boolean
+    },
   ): NewEpoch {
     const { crypto, random } = this.#makers
     const key = randomBytes(random, 32)
@@ -104,7 +108,10 @@ export class SessionKeys {
     const fields: EpochFields = {
       number,
       commitment: this.#commitment(node, number, bundle),
-      wraps: typeof readers === 'string' ? [] : readers.map((entry) => this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle)),
+      wraps:
+        typeof readers === 'string'
+          ? []
+          : readers.map((entry) => this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle)),
       ...(readers === 'everyone' ? { published: bundle } : {}),
       ...(options.forWriters ? { writeKey: writeSecretOf(crypto, key).publicKey } : {}),
       ...(options.previous
@@ -138,7 +145,10 @@ export class SessionKeys {
     const generation = role.generations[role.generations.length - 1]!
     const seed = this.#roleSeed(role, generation)
     if (!seed) throw new AteError('NO_READ_KEY', { role: role.name })
-    return { to: fingerprint, wrapped: this.#wrapTo(kemKeyOf(keys), this.#info('roleWrap', role.id, generation.number), seed) }
+    return {
+      to: fingerprint,
+      wrapped: this.#wrapTo(kemKeyOf(keys), this.#info('roleWrap', role.id, generation.number), seed),
+    }
   }
 
   rememberRole(generation: RoleGeneration, seed: Uint8Array): void {
@@ -167,7 +177,11 @@ export class SessionKeys {
     return undefined
   }
 
-  #throughLink(node: { readonly row: number; readonly id: EntityWords }, epochs: readonly Epoch[], number: number): EpochSecrets | undefined {
+  #throughLink(
+    node: { readonly row: number; readonly id: EntityWords },
+    epochs: readonly Epoch[],
+    number: number,
+  ): EpochSecrets | undefined {
     const newer = epochs[number + 1]
     if (newer?.fields.link === undefined) return undefined
     const secrets = this.secretsOf(node, number + 1)
@@ -189,7 +203,9 @@ export class SessionKeys {
 
   #roleKem(wrap: WrapFields): KemSecret | undefined {
     const view = new DataView(wrap.to.buffer, wrap.to.byteOffset, 16)
-    const role = this.#trust.roles.get(`${view.getUint32(0)},${view.getUint32(4)},${view.getUint32(8)},${view.getUint32(12)}`)
+    const role = this.#trust.roles.get(
+      `${view.getUint32(0)},${view.getUint32(4)},${view.getUint32(8)},${view.getUint32(12)}`,
+    )
     const generation = role?.generations.find(({ number }) => number === wrap.generation)
     if (!role || !generation) return undefined
     const known = this.#roles.get(generation)
@@ -209,7 +225,8 @@ export class SessionKeys {
     const { crypto, identity } = this.#makers
     const info = this.#info('roleWrap', role.id, generation.number)
     const seed = unwrapSecret(crypto, identityKem(identity), { info, wrapped, size: ROLE_SECRET_BYTES })
-    if (!seed || !equalBytes(xWingSecret(crypto, seed).publicKey, generation.publicKey)) throw new AteError('BAD_WRAP', { role: role.name })
+    if (!seed || !equalBytes(xWingSecret(crypto, seed).publicKey, generation.publicKey))
+      throw new AteError('BAD_WRAP', { role: role.name })
     this.#roleSeeds.set(generation, seed)
     return seed
   }
@@ -217,7 +234,11 @@ export class SessionKeys {
   #wrapFor(entry: PolicyEntry, info: Uint8Array, secret: Uint8Array): WrapFields {
     if (entry.role) {
       const newest = entry.role.generations[entry.role.generations.length - 1]!
-      return { to: bytesOfWords(entry.role.id), generation: newest.number, wrapped: this.#wrapTo(newest.publicKey, info, secret) }
+      return {
+        to: bytesOfWords(entry.role.id),
+        generation: newest.number,
+        wrapped: this.#wrapTo(newest.publicKey, info, secret),
+      }
     }
     const keys = this.#trust.identities.get(entry.identity)
     if (!keys) throw new AteError('NO_ROLE', { what: 'an identity whose keys are not known' })

@@ -71,7 +71,8 @@ export async function machineIdentity(options: SealOptions = {}, platform: Platf
   const text = platform.variable('ATE_IDENTITY')
   const passphrase = passphraseOf(options, platform)
   // Some tools pass variables on with the line breaks written as \n.
-  if (text !== undefined) return markKept(await readIdentityText(makersOf(platform), text.replaceAll('\\n', '\n'), passphrase))
+  if (text !== undefined)
+    return markKept(await readIdentityText(makersOf(platform), text.replaceAll('\\n', '\n'), passphrase))
   const file = platform.variable('ATE_IDENTITY_FILE')
   if (file === undefined) return storedIdentity(options, platform)
   return markKept(await readIdentityText(makersOf(platform), await mountedText(platform, file), passphrase))

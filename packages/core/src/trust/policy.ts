@@ -27,7 +27,9 @@ export interface RoleGeneration {
 }
 
 /** A role or an identity (its 32-byte fingerprint, one byte a character). */
-export type PolicyEntry = { readonly role: Role; readonly identity?: undefined } | { readonly identity: string; readonly role?: undefined }
+export type PolicyEntry =
+  | { readonly role: Role; readonly identity?: undefined }
+  | { readonly identity: string; readonly role?: undefined }
 
 export type PolicyList = 'everyone' | 'nobody' | readonly PolicyEntry[]
 

@@ -79,7 +79,12 @@ function isFor(wrap: EpochFields['wraps'][number], entry: Exclude<PolicyList, st
   const { to } = wrap
   if (to.length !== 16 || wrap.generation !== generations[generations.length - 1]!.number) return false
   const words = new DataView(to.buffer, to.byteOffset, 16)
-  return words.getUint32(0) === id.a && words.getUint32(4) === id.b && words.getUint32(8) === id.c && words.getUint32(12) === id.d
+  return (
+    words.getUint32(0) === id.a &&
+    words.getUint32(4) === id.b &&
+    words.getUint32(8) === id.c &&
+    words.getUint32(12) === id.d
+  )
 }
 
 function sameText(bytes: Uint8Array, text: string): boolean {

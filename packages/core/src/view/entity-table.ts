@@ -100,7 +100,8 @@ export class EntityTable {
   /** A new row with all words zero but the id. The id must not be there. */
   add(a: number, b: number, c: number, d: number): number {
     const row = this.#rows++
-    if ((row & CHUNK_MASK) === 0 && this.#chunks.length === row >>> CHUNK_BITS) this.#chunks.push(new Uint32Array(CHUNK_ROWS * STRIDE))
+    if ((row & CHUNK_MASK) === 0 && this.#chunks.length === row >>> CHUNK_BITS)
+      this.#chunks.push(new Uint32Array(CHUNK_ROWS * STRIDE))
     const chunk = this.#chunks[row >>> CHUNK_BITS]!
     const at = (row & CHUNK_MASK) * STRIDE
     chunk.fill(0, at + 4, at + STRIDE)

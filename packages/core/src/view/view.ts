@@ -7,10 +7,10 @@
  */
 import type { EntityId } from '../base/ids.ts'
 import { EntityWords, textOfWords } from '../event/entity-words.ts'
+import type { Policy, PolicyList, Tree } from '../trust/policy.ts'
 import { ChildLists } from './child-lists.ts'
 import { DEAD, EntityTable, HAS_EXTRA, PENDING, ROW } from './entity-table.ts'
 import { Names } from './names.ts'
-import type { Policy, PolicyList, Tree } from '../trust/policy.ts'
 
 export interface Counter {
   readonly name: string
@@ -147,7 +147,8 @@ export class View implements Tree {
   /** True if readers outside of transactions see the entity. */
   isVisible(row: number): boolean {
     const images = this.images.size > 0 ? this.images.get(row) : undefined
-    if (!images) return this.table.get(row, ROW.record) !== PENDING && (this.table.get(row, ROW.blockAndFlags) & DEAD) === 0
+    if (!images)
+      return this.table.get(row, ROW.record) !== PENDING && (this.table.get(row, ROW.blockAndFlags) & DEAD) === 0
     const words = images[0]!.words
     return words[ROW.record] !== PENDING && (words[ROW.blockAndFlags]! & DEAD) === 0 && words[ROW.version] !== 0
   }
@@ -180,7 +181,8 @@ export class View implements Tree {
     if (isStagedAt(chunk, at, staged, index)) writePlace(chunk, at, place, hash, hashAt)
     const images = this.images.size > 0 ? this.images.get(row) : undefined
     if (!images) return
-    for (const image of images) if (isStagedAt(image.words, 0, staged, index)) writePlace(image.words, 0, place, hash, hashAt)
+    for (const image of images)
+      if (isStagedAt(image.words, 0, staged, index)) writePlace(image.words, 0, place, hash, hashAt)
   }
 
   /** Counts a change of `row` on it and on every node above it. */
@@ -208,4 +210,3 @@ function writePlace(words: Uint32Array, at: number, place: BodyPlace, hash: Uint
     words[at + ROW.hash + i] = (hash[h]! << 24) | (hash[h + 1]! << 16) | (hash[h + 2]! << 8) | hash[h + 3]!
   }
 }
-
