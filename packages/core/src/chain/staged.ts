@@ -58,8 +58,10 @@ export class TransactionReceipt implements Receipt {
 export interface StagedTransaction {
   /** Counts staged transactions: rows point at their bodies by it. */
   readonly number: number
+  readonly batch: Batch
   readonly draft: TransactionDraft
-  readonly journal: Journal
+  /** Made anew when the transaction is staged again. */
+  journal: Journal
   readonly durability: Durability
   /** Called once, with the receipt or the error. */
   readonly settlers: Settler[]

@@ -247,15 +247,13 @@ export class Chain {
   async adopt(writer: string): Promise<number> {
     this.#core.assertWritable()
     await this.#core.settled()
-    const { replica, identity, identityName } = this.#core
+    const { replica, identityName } = this.#core
     const certificate = replica.trust.certificates.get(toBinaryText(parseId(writer, 'fingerprint')))
     if (!certificate) throw new AteError('CERT_UNKNOWN', { writer })
     if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
     const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
     if (commits.length === 0) return 0
-    await this.#core.appendOther(KIND.attestation, () =>
-      this.#core.attestation(certificate.id, commits, identity.fingerprintBytes),
-    )
+    await this.#core.appendOther(KIND.attestation, () => this.#core.adoption({ certificate: certificate.id, commits }))
     return commits.length
   }
 
@@ -286,7 +284,7 @@ export class Chain {
    */
   async outcome(txId: string, options?: ReadOptions): Promise<Receipt | undefined> {
     this.#core.assertOpen()
-    return (await this.#core.outcome(txId)) ?? outcomeInLog(this.#core, txId, options?.signal)
+    return (await this.#core.staging.outcome(txId)) ?? outcomeInLog(this.#core, txId, options?.signal)
   }
 
   /** Takes in what another process has appended since; for chains opened with `readOnly`. */
@@ -314,7 +312,7 @@ export class Chain {
       records: replica.head.seq + 1,
       logBytes: engine.sizeBytes(),
       entities: replica.view.countVisible(),
-      pending: this.#core.pendingTransactions,
+      pending: this.#core.staging.size,
       attestedSeq: replica.attestedSeq,
     }
   }

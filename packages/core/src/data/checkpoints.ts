@@ -6,7 +6,7 @@ import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import { identityCheckpointSeed } from '../session/identity.ts'
 
 /** @throws AteError NOT_AUTHORIZED if the root has not named this session's key. */
-export function checkpointPayload({ crypto, identity, replica, chainIdText }: ChainCore): Uint8Array {
+export function checkpointPayload({ crypto, identity, replica, chainId }: ChainCore): Uint8Array {
   const seed = identityCheckpointSeed(identity, replica.genesis.parameters.nonce)
   try {
     const key = crypto.ed25519Signer(seed)
@@ -14,7 +14,7 @@ export function checkpointPayload({ crypto, identity, replica, chainIdText }: Ch
       throw new AteError('NOT_AUTHORIZED', { needs: 'a checkpoint key that the root named' })
     }
     const { tree } = replica
-    return encodeCheckpoint(crypto, { origin: checkpointOrigin(chainIdText), size: tree.size, root: tree.root() }, key)
+    return encodeCheckpoint(crypto, { origin: checkpointOrigin(chainId), size: tree.size, root: tree.root() }, key)
   } finally {
     wipe(seed)
   }

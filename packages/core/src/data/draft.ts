@@ -51,7 +51,7 @@ export class Draft implements TransactionDraft {
   constructor(core: ChainCore) {
     this.#core = core
     this.nonce = core.newNonce()
-    this.bodies = core.takeBuffer()
+    this.bodies = core.staging.takeBuffer()
   }
 
   /** The id of the next unnamed entity. */

@@ -82,7 +82,8 @@ function attempt<R>(
     }
     // Made here and not before: a promise's executor turns what it throws into a rejection.
     const tx = typeof make === 'function' ? make() : make
-    const running = core.isFull || options.signal ? runWith(core, tx, run, options) : runNow(core, tx, run, options)
+    const running =
+      core.staging.isFull || options.signal ? runWith(core, tx, run, options) : runNow(core, tx, run, options)
     if (!(running instanceof Promise)) finish(tx, running)
     else running.then((result) => finish(tx, result)).catch(reject)
   })
@@ -95,7 +96,7 @@ async function runWith<R>(
   options: RunOptions,
 ): Promise<R> {
   throwIfAborted(options.signal)
-  if (core.isFull) await core.room(options.signal)
+  if (core.staging.isFull) await core.room(options.signal)
   const result = await runNow(core, tx, run, options)
   throwIfAborted(options.signal)
   return result
@@ -146,11 +147,11 @@ function stage(
         done(error, undefined)
       },
     })
-    if (refusal) core.giveBuffer(draft.bodies)
+    if (refusal) core.staging.giveBuffer(draft.bodies)
     else signal?.addEventListener('abort', onAbort, { once: true })
     return refusal
   } catch (error) {
-    if (draft) core.giveBuffer(draft.bodies)
+    if (draft) core.staging.giveBuffer(draft.bodies)
     throw error
   } finally {
     tx.abandon()

@@ -95,7 +95,7 @@ export class Values {
   #bodyOf({ words, at }: Source, row: number): Uint8Array | Promise<Uint8Array> {
     const record = words[at + ROW.record]!
     if (record === PENDING) {
-      const body = this.#core.stagedBody(words[at + ROW.offset]!, words[at + ROW.size]!)
+      const body = this.#core.staging.body(words[at + ROW.offset]!, words[at + ROW.size]!)
       if (body) return body
     }
     if (record === NO_RECORD || record === PENDING)

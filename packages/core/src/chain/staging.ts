@@ -1,0 +1,377 @@
+/**
+ * What is staged and not yet acknowledged: transactions that the fold has accepted on top of each other, in batches of
+ * one record each.
+ *
+ * Invariants:
+ * - a batch's time, seq and base are fixed when it is opened, and its record has exactly those: what the fold judges at
+ *   staging it judges for ever;
+ * - a batch fits into one record: its size, its events and its sealed blocks are bounded before a transaction joins;
+ * - staged transactions are undone newest first, all of them or none.
+ */
+import { equalBytes } from '../base/bytes.ts'
+import { AteError } from '../base/errors.ts'
+import { fromBase32 } from '../base/ids.ts'
+import {
+  COMMIT_BLOCKS_MAX,
+  COMMIT_EVENTS_MAX,
+  COMMIT_TXS_MAX,
+  PENDING_BYTES_MAX,
+  PENDING_TXS_MAX,
+  RECORD_BYTES_MAX,
+} from '../base/limits.ts'
+import { ByteWriter } from '../codec/writer.ts'
+import { OP } from '../event/format.ts'
+import type { Durability } from '../log/engine.ts'
+import type { SessionKeys } from '../session/epoch-keys.ts'
+import { NO_RECORD } from '../view/entity-table.ts'
+import { Journal } from '../view/journal.ts'
+import { applyTransaction } from './fold.ts'
+import type { Judge } from './judge.ts'
+import { rekeyEvent } from './rekey.ts'
+import type { Replica } from './replica.ts'
+import {
+  type Batch,
+  type Receipt,
+  type Settler,
+  type StagedTransaction,
+  type TransactionDraft,
+  TransactionReceipt,
+} from './staged.ts'
+import { type Refusal, refuse } from './verdict.ts'
+
+/** Room for the head of a record, its certificate and the identity's keys. */
+const RECORD_OVERHEAD_BYTES = 10 * 1024
+/** A sealed block's header, its secret encapsulated. */
+const BLOCK_OVERHEAD_BYTES = 1280
+/** Bytes of one append: bounds what one sync and one failure are about. */
+const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
+/** Receipts that are remembered for chain.outcome. */
+const OUTCOMES_MAX = 16_384
+/** Buffers kept for the next transactions, and the largest of them. */
+const BUFFERS_MAX = 1024
+const BUFFER_BYTES_MAX: number = 64 * 1024
+
+const NO_BODY = { record: NO_RECORD, block: 0, offset: 0, size: 0 }
+const NO_HASH = new Uint8Array(32)
+
+export interface StagingParts {
+  readonly replica: Replica
+  readonly keys: SessionKeys
+  /** The fingerprint of who acts, one byte a character, and as bytes. */
+  readonly identityName: string
+  readonly identityBytes: Uint8Array
+  /** Unix ms. */
+  readonly now: () => number
+  /** The newest record that is durable at the chain's own level. */
+  readonly base: () => Batch['base']
+}
+
+export class Staging {
+  readonly #parts: StagingParts
+  readonly #queue: Batch[] = []
+  readonly #staged = new Map<number, StagedTransaction>()
+  /** The newest receipts, the next to be overwritten at #outcomeAt. */
+  readonly #outcomes: TransactionReceipt[] = []
+  #outcomeAt = 0
+  readonly #buffers: ByteWriter[] = []
+  #count = 0
+  #bytes = 0
+  #plannedSeq: number
+
+  constructor(parts: StagingParts) {
+    this.#parts = parts
+    this.#plannedSeq = parts.replica.head.seq
+  }
+
+  /** Transactions that are staged and not acknowledged. */
+  get size(): number {
+    return this.#staged.size
+  }
+
+  get isFull(): boolean {
+    return this.#staged.size >= PENDING_TXS_MAX || this.#bytes >= PENDING_BYTES_MAX
+  }
+
+  /** Nothing waits to be written. */
+  get isEmpty(): boolean {
+    return this.#queue.length === 0
+  }
+
+  /** The time of a record that is written now: never before that of one that waits. */
+  get time(): number {
+    const last = this.#queue[this.#queue.length - 1]
+    return Math.max(last?.time ?? 0, this.#parts.replica.chainTime, this.#parts.now())
+  }
+
+  /** The seq of the next record that is no batch. Only while no batch waits: they have their seqs already. */
+  planRecord(): number {
+    return ++this.#plannedSeq
+  }
+
+  /** After a failed append, or when records came from elsewhere: the next record follows the head. */
+  replan(): void {
+    this.#plannedSeq = this.#parts.replica.head.seq
+  }
+
+  /** @throws AteError TX_TOO_LARGE */
+  stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
+    checkSize(draft, 0)
+    const last = this.#queue[this.#queue.length - 1]
+    if (last && fits(last, draft, [])) {
+      const refusal = this.#stageIn(last, draft, durability, settler)
+      if (refusal !== 'full') return refusal
+    }
+    const batch = this.#openBatch()
+    try {
+      const refusal = this.#stageIn(batch, draft, durability, settler)
+      if (refusal === 'full') throw tooLarge(draft)
+      if (refusal) this.#dropBatch(batch)
+      return refusal
+    } catch (error) {
+      if (batch.transactions.length === 0) this.#dropBatch(batch)
+      throw error
+    }
+  }
+
+  /** The batches of the next append, oldest first. */
+  take(): Batch[] {
+    let bytes = 0
+    let count = 0
+    for (const batch of this.#queue) {
+      if (count > 0 && bytes + batch.sizeBytes > APPEND_BYTES_MAX) break
+      bytes += batch.sizeBytes
+      count++
+    }
+    return this.#queue.splice(0, count)
+  }
+
+  /** The batch's record is stored: readers outside see what it did, and its authors hear of it. */
+  acknowledge(batch: Batch, durability: Durability): void {
+    for (const staged of batch.transactions) {
+      staged.journal.acknowledge()
+      this.#place(staged, batch.seq)
+      this.#forget(staged)
+    }
+    for (const { draft, settlers } of batch.transactions) {
+      const receipt = new TransactionReceipt(draft.nonce, batch.seq, durability, batch.time)
+      this.#outcomes[this.#outcomeAt] = receipt
+      this.#outcomeAt = (this.#outcomeAt + 1) % OUTCOMES_MAX
+      this.giveBuffer(draft.bodies)
+      for (const settler of settlers) settler.resolve(receipt)
+    }
+  }
+
+  /** The append of `batches` failed: everything staged is taken back, and each author is told. */
+  fail(batches: readonly Batch[], error: unknown): void {
+    const all = this.#undoAll(batches)
+    this.#queue.length = 0
+    for (const staged of all) {
+      this.#forget(staged)
+      for (const settler of staged.settlers) settler.reject(error)
+    }
+    this.replan()
+  }
+
+  /**
+   * Lets a record change the state below what is staged: takes all of it back, runs `change`, and stages it again. What
+   * is refused then is told so.
+   */
+  rebase(change: () => void): void {
+    const all = this.#undoAll([])
+    try {
+      change()
+    } finally {
+      for (const staged of all) this.#stageAgain(staged)
+    }
+  }
+
+  /** The plaintext of a staged body. */
+  body(number: number, index: number): Uint8Array | undefined {
+    const draft = this.#staged.get(number)?.draft
+    const event = draft?.events[index]
+    return event?.body ? draft!.bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size) : undefined
+  }
+
+  /** The receipt of a transaction that was acknowledged a while ago, or that is on its way. @throws AteError BAD_ID */
+  outcome(txId: string): Receipt | Promise<Receipt> | undefined {
+    const nonce = fromBase32(txId, 16)
+    if (!nonce) throw new AteError('BAD_ID', { kind: 'transaction', given: String(txId).slice(0, 60) })
+    for (const staged of this.#staged.values()) {
+      if (!equalBytes(staged.draft.nonce, nonce)) continue
+      return new Promise((resolve, reject) => staged.settlers.push({ resolve, reject }))
+    }
+    return this.#outcomes.find((receipt) => receipt.isOf(nonce))
+  }
+
+  /** A buffer for the bodies of a transaction. */
+  takeBuffer(): ByteWriter {
+    return this.#buffers.pop() ?? new ByteWriter(1024)
+  }
+
+  /** Nobody points into the buffer any more. */
+  giveBuffer(buffer: ByteWriter): void {
+    if (buffer.buffer.length > BUFFER_BYTES_MAX || this.#buffers.length >= BUFFERS_MAX) return
+    buffer.reset()
+    this.#buffers.push(buffer)
+  }
+
+  #openBatch(): Batch {
+    const batch: Batch = {
+      seq: this.#plannedSeq + 1,
+      time: this.time,
+      base: this.#parts.base(),
+      transactions: [],
+      blockKeys: new Set(),
+      events: 0,
+      sizeBytes: RECORD_OVERHEAD_BYTES,
+    }
+    this.#plannedSeq = batch.seq
+    this.#queue.push(batch)
+    return batch
+  }
+
+  #dropBatch(batch: Batch): void {
+    this.#queue.splice(this.#queue.indexOf(batch), 1)
+    this.#plannedSeq--
+  }
+
+  #judge(batch: Batch): Judge {
+    const { replica, identityName: identity, identityBytes } = this.#parts
+    return replica.judgeFor({ identity, identityBytes }, batch.time, batch.seq, batch.base.seq)
+  }
+
+  /** Judges and stages in a batch; `full` if the keys that it turns out to need do not fit in there. */
+  #stageIn(
+    batch: Batch,
+    draft: TransactionDraft,
+    durability: Durability,
+    settler: Settler,
+  ): Refusal | 'full' | undefined {
+    const journal = new Journal(this.#parts.replica.view, true)
+    const refusal = this.#apply(draft, this.#judge(batch), journal)
+    if (refusal) return refusal
+    const keys = this.#blockKeys(draft)
+    if (!Array.isArray(keys)) {
+      journal.undo()
+      return keys
+    }
+    if (!fits(batch, draft, keys)) {
+      journal.undo()
+      return 'full'
+    }
+    this.#count = (this.#count + 1) >>> 0
+    const staged: StagedTransaction = { number: this.#count, batch, draft, journal, durability, settlers: [settler] }
+    batch.transactions.push(staged)
+    batch.events += draft.events.length
+    batch.sizeBytes += draft.sizeBytes
+    for (const key of keys) batch.blockKeys.add(key)
+    this.#staged.set(staged.number, staged)
+    this.#bytes += draft.sizeBytes
+    this.#pointRows(staged)
+    return undefined
+  }
+
+  /** A stale read key is replaced in the same transaction, by who can: once for each node that the draft writes to. */
+  #apply(draft: TransactionDraft, judge: Judge, journal: Journal): Refusal | undefined {
+    for (let tries = 0; ; tries++) {
+      const refusal = applyTransaction(this.#parts.replica, draft, judge, journal, undefined)
+      if (refusal?.code !== 'STALE_EPOCH' || tries >= COMMIT_BLOCKS_MAX) return refusal
+      const event = rekeyEvent(this.#parts, refusal)
+      if (!event) return refuse('NEEDS_REKEY', refusal.facts)
+      draft.events.unshift(event)
+      draft.sizeBytes += BLOCK_OVERHEAD_BYTES * 2 + (event.rare?.epoch?.wraps.length ?? 0) * BLOCK_OVERHEAD_BYTES
+    }
+  }
+
+  /** The (node, epoch) pairs that seal the draft's bodies: this session holds each key, or the epoch publishes one. */
+  #blockKeys(draft: TransactionDraft): string[] | Refusal {
+    const { replica, keys } = this.#parts
+    const found: string[] = []
+    let node = -1
+    let epoch = -1
+    for (const event of draft.events) {
+      if (!event.body || (event.readNode === node && event.epoch === epoch)) continue
+      node = event.readNode
+      epoch = event.epoch
+      const { fields } = replica.trust.epochs.get(node)![epoch]!
+      const id = replica.view.wordsOf(node)
+      if (keys.secretsOf({ row: node, id }, epoch) === undefined && fields.writeKey === undefined) {
+        return refuse('NO_READ_KEY', { node: replica.view.idText(node), epoch })
+      }
+      const key = `${node}:${epoch}`
+      if (!found.includes(key)) found.push(key)
+    }
+    return found
+  }
+
+  /** Rows point at their staged bodies; a created one without a body is not there yet for readers outside. */
+  #pointRows({ number, draft }: StagedTransaction): void {
+    const { view } = this.#parts.replica
+    for (let i = 0; i < draft.events.length; i++) {
+      const { op, body, row } = draft.events[i]!
+      if (body || op === OP.create) view.placePending(row, number, i)
+    }
+  }
+
+  #place({ number, draft }: StagedTransaction, record: number): void {
+    const { view } = this.#parts.replica
+    const { events } = draft
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i]!
+      if (event.body) {
+        const place = { record, block: event.block, offset: event.offset, size: event.size }
+        view.placeStaged(event.row, number, i, place, event.hashBytes!, event.hashAt)
+      } else if (event.op === OP.create) view.placeStaged(event.row, number, i, NO_BODY, NO_HASH, 0)
+    }
+  }
+
+  #forget(staged: StagedTransaction): void {
+    this.#staged.delete(staged.number)
+    this.#bytes -= staged.draft.sizeBytes
+  }
+
+  /** Takes back what `batches` and the queue still hold staged, newest first; oldest first in the answer. */
+  #undoAll(batches: readonly Batch[]): StagedTransaction[] {
+    const all = [...batches, ...this.#queue]
+      .flatMap((batch) => batch.transactions)
+      .filter(({ number }) => this.#staged.has(number))
+    for (let i = all.length - 1; i >= 0; i--) all[i]!.journal.undo()
+    return all
+  }
+
+  #stageAgain(staged: StagedTransaction): void {
+    const { batch, draft } = staged
+    staged.journal = new Journal(this.#parts.replica.view, true)
+    const refusal = applyTransaction(this.#parts.replica, draft, this.#judge(batch), staged.journal, undefined)
+    if (!refusal) return this.#pointRows(staged)
+    batch.transactions.splice(batch.transactions.indexOf(staged), 1)
+    this.#forget(staged)
+    for (const settler of staged.settlers) settler.reject(new AteError(refusal.code, refusal.facts))
+  }
+}
+
+/** True if the transaction and the blocks that it needs go into the batch's record. */
+function fits(batch: Batch, draft: TransactionDraft, keys: readonly string[]): boolean {
+  let blocks = batch.blockKeys.size
+  for (const key of keys) if (!batch.blockKeys.has(key)) blocks++
+  return (
+    batch.sizeBytes + draft.sizeBytes + blocks * BLOCK_OVERHEAD_BYTES <= RECORD_BYTES_MAX &&
+    batch.events + draft.events.length <= COMMIT_EVENTS_MAX &&
+    batch.transactions.length < COMMIT_TXS_MAX &&
+    blocks <= COMMIT_BLOCKS_MAX
+  )
+}
+
+function checkSize(draft: TransactionDraft, blocks: number): void {
+  const bytes = RECORD_OVERHEAD_BYTES + draft.sizeBytes + blocks * BLOCK_OVERHEAD_BYTES
+  if (bytes > RECORD_BYTES_MAX || draft.events.length > COMMIT_EVENTS_MAX) throw tooLarge(draft)
+}
+
+function tooLarge(draft: TransactionDraft): AteError {
+  return new AteError('TX_TOO_LARGE', {
+    bytes: draft.sizeBytes,
+    max: RECORD_BYTES_MAX - RECORD_OVERHEAD_BYTES,
+    events: draft.events.length,
+    eventsMax: COMMIT_EVENTS_MAX,
+  })
+}
