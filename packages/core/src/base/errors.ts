@@ -119,7 +119,6 @@ export const ADVICE = {
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
   LAST_MANAGER: 'the chain would be left without anyone who manages its root',
   LEVEL_TOO_HIGH: 'the event belongs to a newer level of rules than the chain has',
-  TIME_UNPROVEN: 'no quorum of witnesses proves the time',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',
@@ -127,9 +126,6 @@ export const ADVICE = {
   SEQ_USED: 'the writer number was used before',
   SEQ_GAP: 'a writer number was skipped',
   BASE_MISMATCH: 'the commit names a record that this chain does not have',
-  BASE_OLD: 'the commit is based on a record older than the newest compaction',
-  UNDECODABLE: 'the commit does not decode',
-  ALL_VOID: 'every transaction of the commit is void; it was not stored',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
   LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',
@@ -150,11 +146,9 @@ export const ADVICE = {
   IO_ERROR: 'the disk refused an operation',
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
-  LOG_FULL: 'the queue of writes is full; wait for earlier ones',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
   // ours
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',
-  CRYPTO_UNAVAILABLE: 'no provider on this machine has this algorithm',
   INTERNAL: 'this is a mistake of @ate; please report it with the facts',
 } as const
 

@@ -1,0 +1,114 @@
+/**
+ * A platform for tests: simulated disks, this machine's state in memory, seeded randomness, and a clock with timers that
+ * a test moves by hand. The same seed and the same calls give the same bytes, unless another provider draws its own.
+ */
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { nobleProvider } from '../crypto/noble.ts'
+import { crc32 } from '../log/crc32.ts'
+import type { FileSystem } from '../log/file-system.ts'
+import { memoryState } from '../session/memory-state.ts'
+import type { Platform } from '../session/platform.ts'
+import type { StateStore } from '../session/state-store.ts'
+import { type SeededRandom, seededRandom } from './random.ts'
+import { SimFileSystem } from './sim-file-system.ts'
+
+export interface TestPlatform extends Platform {
+  readonly random: SeededRandom
+  /** Environment variables, empty at first. */
+  readonly variables: Map<string, string>
+  /** The disk behind `file:PATH`; made, without a folder, when it is first asked for. */
+  disk(path: string): SimFileSystem
+  /** Moves both clocks on, and runs the timers that are due, in the order of their times. */
+  advance(ms: number): void
+  /** Sets the wall clock, also back; monotonic time goes on. */
+  setWallClock(ms: number): void
+}
+
+export interface TestPlatformOptions {
+  /** The pure one if left out: native ones draw randomness of their own. */
+  readonly crypto?: CryptoProvider
+  /** To give one machine's state to a second platform. */
+  readonly state?: StateStore
+  /** To give one machine's disks to a second platform, that of another process. */
+  readonly disks?: Map<string, SimFileSystem>
+  /** Stands between the log and its disk. */
+  readonly wrapDisk?: (fs: FileSystem) => FileSystem
+}
+
+interface Timer {
+  readonly at: number
+  readonly run: () => void
+}
+
+export function testPlatform(seed: number, options: TestPlatformOptions = {}): TestPlatform {
+  const random = seededRandom(seed)
+  const disks = options.disks ?? new Map<string, SimFileSystem>()
+  const variables = new Map<string, string>()
+  const texts = new Map<string, string>()
+  const timers = new Set<Timer>()
+  let wall = 1_700_000_000_000
+  let passed = 0
+
+  function disk(path: string): SimFileSystem {
+    const known = disks.get(path)
+    if (known) return known
+    const made = new SimFileSystem(seed + disks.size, { folder: 'missing' })
+    disks.set(path, made)
+    return made
+  }
+
+  function advance(ms: number): void {
+    const end = passed + ms
+    for (;;) {
+      const due = [...timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      const step = (due ? Math.max(due.at, passed) : end) - passed
+      passed += step
+      wall += step
+      if (!due) return
+      timers.delete(due)
+      due.run()
+    }
+  }
+
+  return {
+    name: 'node',
+    crypto: options.crypto ?? nobleProvider,
+    random,
+    variables,
+    disk,
+    advance,
+    setWallClock(ms) {
+      wall = ms
+    },
+    environment: {
+      random,
+      clock: { now: () => wall, monotonic: () => passed },
+      timers: {
+        start(delayMs, run) {
+          const timer = { at: passed + delayMs, run }
+          timers.add(timer)
+          return { cancel: () => void timers.delete(timer) }
+        },
+      },
+    },
+    state: options.state ?? memoryState(),
+    files: {
+      async read(path) {
+        const text = texts.get(path)
+        return text === undefined ? undefined : { text, mode: 0o600 }
+      },
+      async create(path, text) {
+        if (texts.has(path)) return false
+        texts.set(path, text)
+        return true
+      },
+    },
+    crc32,
+    variable: (name) => variables.get(name) || undefined,
+    pathOf: (place) => place.slice('file:'.length),
+    async openFolder(path) {
+      const fs = disk(path)
+      return options.wrapDisk ? options.wrapDisk(fs) : fs
+    },
+  }
+}
