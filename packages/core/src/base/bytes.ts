@@ -29,6 +29,15 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return bytes
 }
 
+/** Copies `from[start..end)` to `to` at `at`: by hand where a view would cost more than the copy. */
+export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+  if (end - start > 96) {
+    to.set(from.subarray(start, end), at)
+    return
+  }
+  for (let i = start, o = at; i < end; i++, o++) to[o] = from[i]!
+}
+
 /** Equality in time that depends on the lengths only. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false

@@ -6,7 +6,7 @@ import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
 import { type BlockPlaces, clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
-import { bytesOfWords, type EntityWords, textOfWords } from '../event/entity-words.ts'
+import { bytesOfWords, type EntityWords, textOfWords, wordAt } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
@@ -23,7 +23,7 @@ export interface StoredBody {
   readonly offset: number
   readonly size: number
   /** SHA-256 of the ciphertext, eight words from `hashAt` on. */
-  readonly hash: Uint32Array
+  readonly hash: Int32Array
   readonly hashAt: number
 }
 
@@ -78,8 +78,7 @@ export class BodyReader {
     const hash = this.#hash
     this.#crypto.sha256Into(slice, hash, 0)
     for (let i = 0; i < 8; i++) {
-      const word = ((hash[4 * i]! << 24) | (hash[4 * i + 1]! << 16) | (hash[4 * i + 2]! << 8) | hash[4 * i + 3]!) >>> 0
-      if (word !== body.hash[body.hashAt + i])
+      if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i])
         throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
     }
     return block.key.openSlice(slice, body.offset)

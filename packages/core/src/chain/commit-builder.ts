@@ -102,18 +102,18 @@ export class CommitBuilder {
         const event = events[i]!
         if (!event.body) continue
         if (block === undefined || block.row !== event.readNode || block.epoch !== event.epoch) {
-          if (block && to > from) block.plaintext.raw(bodies.buffer.subarray(from, to))
+          if (block && to > from) block.plaintext.part(bodies.buffer, from, to)
           block = this.#blockFor(blocks, event)
           from = event.stagedAt
         } else if (event.stagedAt !== to) {
-          if (to > from) block.plaintext.raw(bodies.buffer.subarray(from, to))
+          if (to > from) block.plaintext.part(bodies.buffer, from, to)
           from = event.stagedAt
         }
         event.block = block.index
         event.offset = block.plaintext.at + event.stagedAt - from
         to = event.stagedAt + event.size
       }
-      if (block && to > from) block.plaintext.raw(bodies.buffer.subarray(from, to))
+      if (block && to > from) block.plaintext.part(bodies.buffer, from, to)
     }
     return blocks
   }

@@ -5,7 +5,7 @@
  */
 import { toBinaryText } from '../base/bytes.ts'
 import { ROLE_MEMBERS_MAX } from '../base/limits.ts'
-import { textOfWords, wordsOf } from '../event/entity-words.ts'
+import { entityKey, textOfWords, wordsOf } from '../event/entity-words.ts'
 import { FOLD_LEVEL, OP } from '../event/format.ts'
 import type { EpochFields, PolicyFields, PolicyListFields, RoleFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -61,8 +61,7 @@ export function resolvePolicyList(
 
 function resolveEntry(trust: TrustState, bytes: Uint8Array): PolicyEntry | undefined {
   if (bytes.length === 16) {
-    const words = wordsOf(bytes)
-    const role = trust.roles.get(`${words.a},${words.b},${words.c},${words.d}`)
+    const role = trust.roles.get(entityKey(wordsOf(bytes)))
     return role ? { role } : undefined
   }
   const identity = toBinaryText(bytes)
@@ -220,7 +219,7 @@ export function createRole(
   }
   introduce(target, journal, event, judge)
   const id = { a: event.a, b: event.b, c: event.c, d: event.d }
-  const key = `${id.a},${id.b},${id.c},${id.d}`
+  const key = entityKey(id)
   const role: Role = {
     id,
     name: fields.name ?? '',
@@ -243,7 +242,7 @@ export function applyRole(
   judge: Judge,
 ): Refusal | undefined {
   const { trust, view } = target
-  const role = trust.roles.get(`${event.a},${event.b},${event.c},${event.d}`)
+  const role = trust.roles.get(entityKey(event))
   const fields = event.rare?.role
   if (!role || !fields) return refuse('NO_ROLE', { entity: textOfWords(event) })
   if (!mayManage(view, role.node, judge.identity)) return refuse('NOT_AUTHORIZED', { role: role.name, needs: 'manage' })

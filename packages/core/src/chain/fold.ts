@@ -10,13 +10,13 @@
  */
 import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../base/limits.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
-import { type EntityWords, textOfWords, wordsOf } from '../event/entity-words.ts'
+import { type EntityWords, entityKey, textOfWords } from '../event/entity-words.ts'
 import { GUARD, OP } from '../event/format.ts'
 import type { Guard, ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import { mayManage, mayOwn, mayWrite, nodeWith } from '../trust/policy.ts'
 import { isStale, type TrustState } from '../trust/trust-state.ts'
 import { type ChildList, pushChild } from '../view/child-lists.ts'
-import { DEAD, NAMED, NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
+import { DEAD, HAS_EXTRA, NAMED, NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
 import { addToCounter, type CounterChanges, checkCounters, createCounters, dropCounters } from './fold-counters.ts'
@@ -241,7 +241,9 @@ class TransactionRun {
       return refuse('CONFLICT', { expected: event.version - 1, found: version })
     this.#journal.changing(row)
     const list = this.#list!
-    view.clearFlags(row, DEAD)
+    // Nothing of its first life but the version: no policy, expiry, retention or counter.
+    view.clearFlags(row, DEAD | HAS_EXTRA)
+    view.extras.delete(row)
     view.table.set(row, ROW.version, version + 1)
     view.table.set(row, ROW.policy, 0)
     view.table.set(row, ROW.type, view.names.obtain(event.type))
@@ -346,7 +348,7 @@ class TransactionRun {
   #delete(event: TransactionEvent): Refusal | undefined {
     const view = this.#view
     const { row } = event
-    const role = this.#trust.roles.get(roleKeyOf(event))
+    const role = this.#trust.roles.get(entityKey(event))
     const may = role ? mayManage(view, role.node, this.#judge.identity) : mayWrite(view, row, this.#judge.identity)
     const refusal =
       this.#authorized(event, may && row !== 0, role ? 'manage' : 'write') ??
@@ -476,15 +478,6 @@ class TransactionRun {
 
 export function wordsOfEvent(event: TransactionEvent): EntityWords {
   return { a: event.a, b: event.b, c: event.c, d: event.d }
-}
-
-/** The key of a role in the trust state. */
-export function roleKeyOf(words: EntityWords): string {
-  return `${words.a},${words.b},${words.c},${words.d}`
-}
-
-export function roleKeyOfBytes(bytes: Uint8Array): string {
-  return roleKeyOf(wordsOf(bytes))
 }
 
 function depthOf(view: View, row: number): number {

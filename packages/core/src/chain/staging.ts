@@ -77,6 +77,8 @@ export class Staging {
   #count = 0
   #bytes = 0
   #plannedSeq: number
+  /** The wall clock may go back while a batch is being written. */
+  #plannedTime = 0
 
   constructor(parts: StagingParts) {
     this.#parts = parts
@@ -97,10 +99,9 @@ export class Staging {
     return this.#queue.length === 0
   }
 
-  /** The time of a record that is written now: never before that of one that waits. */
+  /** The time of a record that is written now: never before that of one that waits or is on its way. */
   get time(): number {
-    const last = this.#queue[this.#queue.length - 1]
-    return Math.max(last?.time ?? 0, this.#parts.replica.chainTime, this.#parts.now())
+    return Math.max(this.#plannedTime, this.#parts.replica.chainTime, this.#parts.now())
   }
 
   /** The seq of the next record that is no batch. Only while no batch waits: they have their seqs already. */
@@ -111,6 +112,7 @@ export class Staging {
   /** After a failed append, or when records came from elsewhere: the next record follows the head. */
   replan(): void {
     this.#plannedSeq = this.#parts.replica.head.seq
+    this.#plannedTime = 0
   }
 
   /** @throws AteError TX_TOO_LARGE */
@@ -226,6 +228,7 @@ export class Staging {
       sizeBytes: RECORD_OVERHEAD_BYTES,
     }
     this.#plannedSeq = batch.seq
+    this.#plannedTime = batch.time
     this.#queue.push(batch)
     return batch
   }
@@ -259,7 +262,7 @@ export class Staging {
       journal.undo()
       return 'full'
     }
-    this.#count = (this.#count + 1) >>> 0
+    this.#count = (this.#count + 1) & 0x7fffffff
     const staged: StagedTransaction = { number: this.#count, batch, draft, journal, durability, settlers: [settler] }
     batch.transactions.push(staged)
     batch.events += draft.events.length

@@ -2,6 +2,7 @@
  * Bytes out and in: fixed-width integers are big-endian, varints are LEB128 of at most 8 bytes, below 2^53, in their
  * shortest form (one meaning, one encoding). The reader checks every length against what is left before it uses it.
  */
+import { copyBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 
 /** A buffer that grows; `bytes()` gives a view that is valid until the next write. */
@@ -66,6 +67,13 @@ export class ByteWriter {
     this.need(bytes.length)
     this.buffer.set(bytes, this.at)
     this.at += bytes.length
+  }
+
+  /** The bytes of `from[start..end)`. */
+  part(from: Uint8Array, start: number, end: number): void {
+    this.need(end - start)
+    copyBytes(from, start, end, this.buffer, this.at)
+    this.at += end - start
   }
 
   /** A varint length, then the bytes. */

@@ -10,7 +10,7 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
 import { linkOf, newEpochEvent } from '../chain/rekey.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { bytesOfWords, type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
+import { bytesOfWords, type EntityWords, entityKey, ROOT_ENTITY, textOfWords, wordsOf } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import type {
   CounterFields,
@@ -24,7 +24,7 @@ import type { TransactionEvent } from '../event/transaction-event.ts'
 import { blindName, clearName, type EpochSecrets } from '../session/epoch-keys.ts'
 import { isIdentity, type PublicIdentity, parsePublicId } from '../session/identity.ts'
 import { nodeWith, type Policy, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
-import { type Draft, keyOf } from './draft.ts'
+import type { Draft } from './draft.ts'
 import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
 
 /** What a removed member could read. */
@@ -113,7 +113,7 @@ export class DraftTrust {
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
     if (input.read === undefined) return
     const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
-    if (indexKey) this.#indexKeys.set(keyOf(words), indexKey)
+    if (indexKey) this.#indexKeys.set(entityKey(words), indexKey)
     this.#draft.sizeBytes += 2048 + 1400 * (typeof input.read === 'string' ? 1 : input.read.length)
     this.#draft.defer('last', () => this.#makeEpoch(event, words, row, policy, indexKey))
   }
@@ -188,7 +188,7 @@ export class DraftTrust {
 
   #indexKeyFor(parent: EntityWords): Uint8Array | undefined {
     for (let words = parent; ; ) {
-      const local = this.#indexKeys.get(keyOf(words))
+      const local = this.#indexKeys.get(entityKey(words))
       if (local) return local
       const { view } = this.#core.replica
       const row = view.findLive(words.a, words.b, words.c, words.d)
@@ -210,9 +210,9 @@ export class DraftTrust {
   #roleDraft(name: string, node: EntityWords, missing: 'make' | 'find'): RoleDraft | undefined {
     const { replica, crypto } = this.#core
     const words = namedEntity(crypto, replica.chainId, node, ROLES_COLLECTION, clearName(crypto, name))
-    const known = this.#roles.get(keyOf(words))
+    const known = this.#roles.get(entityKey(words))
     if (known) return known
-    const stored = replica.trust.roles.get(keyOf(words))
+    const stored = replica.trust.roles.get(entityKey(words))
     const alive = stored && !replica.view.isDead(stored.row) ? stored : undefined
     if (!alive && missing === 'find') return undefined
     const event = this.#draft.add(alive ? OP.role : OP.create, words)
@@ -236,7 +236,7 @@ export class DraftTrust {
     }
     const me = this.#core.identity
     if (!alive) draft.add.set(this.#core.identityName, me)
-    this.#roles.set(keyOf(words), draft)
+    this.#roles.set(entityKey(words), draft)
     this.#draft.sizeBytes += 4096 + 1400 * (alive ? alive.members.size : 4)
     this.#draft.defer('first', () => this.#makeRole(draft))
     return draft
@@ -313,8 +313,8 @@ export class DraftTrust {
     const { view, trust } = replica
     for (let words = at; ; ) {
       const found = namedEntity(crypto, replica.chainId, words, ROLES_COLLECTION, clearName(crypto, name))
-      const stored = trust.roles.get(keyOf(found))
-      if (this.#roles.has(keyOf(found)) || (stored && !view.isDead(stored.row))) return found
+      const stored = trust.roles.get(entityKey(found))
+      if (this.#roles.has(entityKey(found)) || (stored && !view.isDead(stored.row))) return found
       if (words.a === 0 && words.b === 0 && words.c === 0 && words.d === 0)
         throw new AteError('NO_ROLE', { role: name })
       const row = view.findLive(words.a, words.b, words.c, words.d)
@@ -348,8 +348,7 @@ export class DraftTrust {
     if (typeof fields === 'string') return fields
     return fields.map((bytes): PolicyEntry => {
       if (bytes.length === 32) return { identity: toBinaryText(bytes) }
-      const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
-      const key = `${view.getUint32(0)},${view.getUint32(4)},${view.getUint32(8)},${view.getUint32(12)}`
+      const key = entityKey(wordsOf(bytes))
       return { role: this.#roles.get(key)?.resolved ?? this.#core.replica.trust.roles.get(key)! }
     })
   }
@@ -402,7 +401,7 @@ export class DraftTrust {
     const epoch = trust.newestEpoch(row)!
     const previous = this.#core.keys.secretsOf({ row, id: words }, epoch.number)!
     const resolved = readers.map((entry) =>
-      entry.role ? { role: this.#roles.get(keyOf(entry.role.id))?.resolved ?? entry.role } : entry,
+      entry.role ? { role: this.#roles.get(entityKey(entry.role.id))?.resolved ?? entry.role } : entry,
     )
     const made = this.#core.keys.makeEpoch(words, epoch.number + 1, resolved, {
       ...linkOf(policy, previous),

@@ -207,12 +207,3 @@ function bucketOf<T>(map: Map<number, T[]>, words: EntityWords): T[] {
   }
   return bucket
 }
-
-export function keyOf(words: {
-  readonly a: number
-  readonly b: number
-  readonly c: number
-  readonly d: number
-}): string {
-  return `${words.a},${words.b},${words.c},${words.d}`
-}

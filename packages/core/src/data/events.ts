@@ -134,8 +134,8 @@ function makeEvent(
 }
 
 /** A copy of the slice's hash: the record's bytes do not outlive the step. */
-function hashOf(event: TransactionEvent): { readonly hash: Uint32Array; readonly hashAt: number } {
-  const hash = new Uint32Array(8)
+function hashOf(event: TransactionEvent): { readonly hash: Int32Array; readonly hashAt: number } {
+  const hash = new Int32Array(8)
   for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
   return { hash, hashAt: 0 }
 }

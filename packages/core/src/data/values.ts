@@ -23,7 +23,7 @@ interface Cached {
 
 /** The words of a row, or of its image as it was acknowledged. */
 interface Source {
-  readonly words: Uint32Array
+  readonly words: Int32Array
   readonly at: number
 }
 
@@ -130,7 +130,7 @@ export class Values {
   }
 }
 
-function isSame(cached: Cached, words: Uint32Array, at: number): boolean {
+function isSame(cached: Cached, words: Int32Array, at: number): boolean {
   return (
     words[at + ROW.record] === cached.record &&
     words[at + ROW.offset] === cached.offset &&

@@ -40,7 +40,8 @@ export class CommitEncoder {
   readonly #eventTree: RunTree
   readonly #dictionary = new Dictionary()
   readonly #body = new ByteWriter(1 << 16)
-  readonly #leaf = new ByteWriter(1 << 12)
+  /** Leaves of transactions, one behind the other: the tree takes them after the dictionary, which is known last. */
+  readonly #leaves = new ByteWriter(1 << 12)
   readonly #roots: number[] = []
 
   constructor(crypto: CryptoProvider) {
@@ -104,15 +105,19 @@ export class CommitEncoder {
       this.#writeBlockHeader(body, block)
     }
     spans.push(body.at)
-    const leaves: Uint8Array[] = []
+    this.#leaves.reset()
+    const leafEnds: number[] = []
     body.varint(draft.transactions.length)
-    for (const transaction of draft.transactions) leaves.push(this.#writeTransaction(body, transaction, draft.blocks))
+    for (const transaction of draft.transactions) {
+      this.#writeTransaction(body, transaction, draft.blocks)
+      leafEnds.push(this.#leaves.at)
+    }
 
     const dictionaryAt = out.at
     this.#dictionary.write(out)
     this.#tree.add(0, out.buffer, dictionaryAt, out.at)
     for (let i = 0; i < draft.blocks.length; i++) this.#tree.add(1, body.buffer, spans[i]!, spans[i + 1]!)
-    for (const leaf of leaves) this.#tree.add(2, leaf, 0, leaf.length)
+    for (let i = 0; i < leafEnds.length; i++) this.#tree.add(2, this.#leaves.buffer, leafEnds[i - 1] ?? 0, leafEnds[i]!)
     const bodyAt = out.at
     out.raw(body.bytes())
     this.#tree.rootInto(out.buffer, COMMIT.root)
@@ -137,8 +142,8 @@ export class CommitEncoder {
     out.varint(block.size)
   }
 
-  /** Writes a transaction and gives its leaf: nonce, guards, root over its events. */
-  #writeTransaction(out: ByteWriter, transaction: ParsedTransaction, blocks: readonly SealedBlock[]): Uint8Array {
+  /** Writes a transaction and its leaf: nonce, guards, root over its events. */
+  #writeTransaction(out: ByteWriter, transaction: ParsedTransaction, blocks: readonly SealedBlock[]): void {
     const startAt = out.at
     out.raw(transaction.nonce)
     out.varint(transaction.guards.length)
@@ -148,15 +153,13 @@ export class CommitEncoder {
       out.varint(this.#dictionary.name(guard.collection))
       out.varint(guard.count)
     }
-    const leaf = this.#leaf
-    leaf.reset()
-    leaf.raw(out.buffer.subarray(startAt, out.at))
+    const leaves = this.#leaves
+    leaves.part(out.buffer, startAt, out.at)
     out.varint(transaction.events.length)
     this.#writeEvents(out, transaction.events, blocks)
-    leaf.need(32)
-    this.#eventTree.rootInto(leaf.buffer, leaf.at)
-    leaf.at += 32
-    return leaf.copy()
+    leaves.need(32)
+    this.#eventTree.rootInto(leaves.buffer, leaves.at)
+    leaves.at += 32
   }
 
   #writeEvents(out: ByteWriter, events: readonly TransactionEvent[], blocks: readonly SealedBlock[]): void {

@@ -325,10 +325,11 @@ function readEvent(
     event.type = entry(dictionary.names, input.varint())
     if (flags & FLAG.named) event.key = input.raw(16)
   } else {
-    event.a = input.u32()
-    event.b = input.u32()
-    event.c = input.u32()
-    event.d = input.u32()
+    const id = readWords(input)
+    event.a = id.a
+    event.b = id.b
+    event.c = id.c
+    event.d = id.d
     if (op === OP.move) {
       event.parent = entry(dictionary.entities, input.varint())
       event.collection = entry(dictionary.names, input.varint())

@@ -1,4 +1,7 @@
-/** Entity ids inside: four unsigned 32-bit numbers, compared and hashed without making text or objects. */
+/**
+ * Entity ids inside: four signed 32-bit numbers (small integers to the engine, so that no number is boxed), compared and
+ * hashed without making text or objects.
+ */
 import { type EntityId, entityIdOf, parseId } from '../base/ids.ts'
 import type { ByteReader, ByteWriter } from '../codec/writer.ts'
 
@@ -23,8 +26,13 @@ export function sameEntity(x: EntityWords, y: EntityWords): boolean {
   return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d
 }
 
+/** The id as a key of a map of few entries. */
+export function entityKey({ a, b, c, d }: EntityWords): string {
+  return `${a},${b},${c},${d}`
+}
+
 export function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
 
 export function wordsOf(bytes: Uint8Array, at = 0): EntityWords {
@@ -34,10 +42,10 @@ export function wordsOf(bytes: Uint8Array, at = 0): EntityWords {
 export function bytesOfWords(words: EntityWords): Uint8Array {
   const bytes = new Uint8Array(16)
   const view = new DataView(bytes.buffer)
-  view.setUint32(0, words.a)
-  view.setUint32(4, words.b)
-  view.setUint32(8, words.c)
-  view.setUint32(12, words.d)
+  view.setInt32(0, words.a)
+  view.setInt32(4, words.b)
+  view.setInt32(8, words.c)
+  view.setInt32(12, words.d)
   return bytes
 }
 
@@ -58,5 +66,5 @@ export function writeWords(out: ByteWriter, words: EntityWords): void {
 }
 
 export function readWords(input: ByteReader): EntityWords {
-  return new EntityWords(input.u32(), input.u32(), input.u32(), input.u32())
+  return wordsOf(input.raw(16))
 }

@@ -2,6 +2,7 @@
  * An RFC 9162 tree that takes its leaves as runs of bytes and keeps only the open right edge: what the hot path of a
  * commit hashes with. Its slow twin is crypto/merkle.ts; a test holds them equal.
  */
+import { copyBytes } from '../base/bytes.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 
 const LEVELS = 33
@@ -12,6 +13,8 @@ export class RunTree {
   /** 0x01, left, right: what an inner node is the hash of. */
   readonly #pair = new Uint8Array(65)
   #leaf = new Uint8Array(4096)
+  /** Views of the beginnings of #leaf: sizes repeat, and a view costs more than a small hash. */
+  #views: (Uint8Array | undefined)[] = []
   #size = 0
   #depth = 0
 
@@ -28,11 +31,15 @@ export class RunTree {
   /** Adds the leaf whose content is the byte `kind` and then `bytes[from..to)`. */
   add(kind: number, bytes: Uint8Array, from: number, to: number): void {
     const size = to - from + 2
-    if (size > this.#leaf.length) this.#leaf = new Uint8Array(size * 2)
+    if (size > this.#leaf.length) {
+      this.#leaf = new Uint8Array(size * 2)
+      this.#views = []
+    }
     this.#leaf[0] = 0
     this.#leaf[1] = kind
-    this.#leaf.set(bytes.subarray(from, to), 2)
-    this.#crypto.sha256Into(this.#leaf.subarray(0, size), this.#stack, 32 * this.#depth++)
+    copyBytes(bytes, from, to, this.#leaf, 2)
+    this.#views[size] ??= this.#leaf.subarray(0, size)
+    this.#crypto.sha256Into(this.#views[size], this.#stack, 32 * this.#depth++)
     // A number's trailing one bits are the complete subtrees that this leaf closes.
     for (let n = this.#size++; (n & 1) === 1; n >>>= 1) this.#join()
   }
@@ -49,7 +56,7 @@ export class RunTree {
 
   #join(): void {
     const left = 32 * (this.#depth - 2)
-    this.#pair.set(this.#stack.subarray(left, left + 64), 1)
+    copyBytes(this.#stack, left, left + 64, this.#pair, 1)
     this.#crypto.sha256Into(this.#pair, this.#stack, left)
     this.#depth--
   }

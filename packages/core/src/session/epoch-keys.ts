@@ -12,7 +12,7 @@ import { type ContextName, contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider, KemSecret } from '../crypto/provider.ts'
 import { unwrapSecret, unwrapUnder, wrapSecret, wrapUnder } from '../crypto/wrap.ts'
 import { xWingSecret } from '../crypto/x-wing.ts'
-import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
+import { bytesOfWords, type EntityWords, entityKey, wordsOf } from '../event/entity-words.ts'
 import type { EpochFields, WrapFields } from '../event/rare-fields.ts'
 import { kemKeyOf } from '../trust/identity-keys.ts'
 import type { PolicyEntry, PolicyList, Role, RoleGeneration } from '../trust/policy.ts'
@@ -202,10 +202,7 @@ export class SessionKeys {
   }
 
   #roleKem(wrap: WrapFields): KemSecret | undefined {
-    const view = new DataView(wrap.to.buffer, wrap.to.byteOffset, 16)
-    const role = this.#trust.roles.get(
-      `${view.getUint32(0)},${view.getUint32(4)},${view.getUint32(8)},${view.getUint32(12)}`,
-    )
+    const role = this.#trust.roles.get(entityKey(wordsOf(wrap.to)))
     const generation = role?.generations.find(({ number }) => number === wrap.generation)
     if (!role || !generation) return undefined
     const known = this.#roles.get(generation)

@@ -2,6 +2,7 @@
  * What the fold knows of identities, roles, certificates and epochs. Only the fold writes it, through its journal.
  */
 import type { Verifier } from '../crypto/provider.ts'
+import { sameEntity, wordsOf } from '../event/entity-words.ts'
 import type { EpochFields } from '../event/rare-fields.ts'
 import type { PolicyList, Role } from './policy.ts'
 
@@ -78,13 +79,7 @@ function isFor(wrap: EpochFields['wraps'][number], entry: Exclude<PolicyList, st
   const { id, generations } = entry.role
   const { to } = wrap
   if (to.length !== 16 || wrap.generation !== generations[generations.length - 1]!.number) return false
-  const words = new DataView(to.buffer, to.byteOffset, 16)
-  return (
-    words.getUint32(0) === id.a &&
-    words.getUint32(4) === id.b &&
-    words.getUint32(8) === id.c &&
-    words.getUint32(12) === id.d
-  )
+  return sameEntity(wordsOf(to), id)
 }
 
 function sameText(bytes: Uint8Array, text: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * Entities in memory: fixed rows of 32-bit words in chunks, found by id through open addressing. No object an entity.
+ * Entities in memory: fixed rows of signed 32-bit words in chunks, found by id through open addressing. No object an entity.
  *
  * - Rows are numbered from 0 in the order in which they were made, and never move; row 0 is the root.
  * - Chunks of rows, and 256 small tables instead of one large, keep growth without pauses: a table that doubles holds a
@@ -42,8 +42,8 @@ const CHUNK_ROWS: number = 1 << CHUNK_BITS
 const CHUNK_MASK: number = CHUNK_ROWS - 1
 const SHARDS = 256
 
-export const PENDING = 0xffffffff
-export const NO_RECORD = 0xfffffffe
+export const PENDING = -1
+export const NO_RECORD = -2
 /** Flags stand above the block's 8 bits. */
 export const DEAD: number = 1 << 8
 /** The id was made from a key: the entity does not move. */
@@ -52,7 +52,7 @@ export const NAMED: number = 1 << 9
 export const HAS_EXTRA: number = 1 << 10
 
 export class EntityTable {
-  readonly #chunks: Uint32Array[] = []
+  readonly #chunks: Int32Array[] = []
   readonly #tables: Uint32Array[] = []
   readonly #counts = new Uint32Array(SHARDS)
   readonly #seed: number
@@ -77,7 +77,7 @@ export class EntityTable {
   }
 
   /** The chunk and the offset of a row, for loops that touch many of its words. */
-  chunkOf(row: number): Uint32Array {
+  chunkOf(row: number): Int32Array {
     return this.#chunks[row >>> CHUNK_BITS]!
   }
 
@@ -101,7 +101,7 @@ export class EntityTable {
   add(a: number, b: number, c: number, d: number): number {
     const row = this.#rows++
     if ((row & CHUNK_MASK) === 0 && this.#chunks.length === row >>> CHUNK_BITS)
-      this.#chunks.push(new Uint32Array(CHUNK_ROWS * STRIDE))
+      this.#chunks.push(new Int32Array(CHUNK_ROWS * STRIDE))
     const chunk = this.#chunks[row >>> CHUNK_BITS]!
     const at = (row & CHUNK_MASK) * STRIDE
     chunk.fill(0, at + 4, at + STRIDE)

@@ -38,10 +38,10 @@ export const NO_EXTRA: Extra = { counters: [], expires: undefined, retain: 0, ho
 /** A row as it was before a change. */
 export class RowImage {
   readonly row: number
-  readonly words: Uint32Array
+  readonly words: Int32Array
   readonly extra: Extra | undefined
 
-  constructor(row: number, words: Uint32Array, extra: Extra | undefined) {
+  constructor(row: number, words: Int32Array, extra: Extra | undefined) {
     this.row = row
     this.words = words
     this.extra = extra
@@ -196,11 +196,11 @@ export class View implements Tree {
   }
 }
 
-function isStagedAt(words: Uint32Array, at: number, staged: number, index: number): boolean {
+function isStagedAt(words: Int32Array, at: number, staged: number, index: number): boolean {
   return words[at + ROW.record] === PENDING && words[at + ROW.offset] === staged && words[at + ROW.size] === index
 }
 
-function writePlace(words: Uint32Array, at: number, place: BodyPlace, hash: Uint8Array, hashAt: number): void {
+function writePlace(words: Int32Array, at: number, place: BodyPlace, hash: Uint8Array, hashAt: number): void {
   words[at + ROW.record] = place.record
   words[at + ROW.blockAndFlags] = (words[at + ROW.blockAndFlags]! & ~0xff) | place.block
   words[at + ROW.offset] = place.offset
