@@ -1,6 +1,7 @@
 /**
- * Bodies out of records, one slice at a time: the slice is read, compared with the hash that the verified view keeps,
- * and opened in counter mode at its offset. Keys of blocks are kept in a bounded cache.
+ * Bodies out of records: a slice is read, compared with the hash that the verified view keeps, and opened in counter
+ * mode at its offset. A block that is read again and again is opened whole, with its tag, and kept for a while. Each
+ * slice is compared with its hash either way: who holds the key could forge a tag. Caches are bounded.
  */
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
@@ -16,6 +17,10 @@ import type { View } from '../view/view.ts'
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
 const KEYS_MAX = 8192
+/** Slices of one block after which it is opened whole. */
+const SLICES_BEFORE_WHOLE = 4
+/** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
+const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
 
 export interface StoredBody {
   readonly record: number
@@ -30,6 +35,15 @@ export interface StoredBody {
 interface KeyedBlock {
   readonly key: BlockKey
   readonly at: number
+  readonly size: number
+  readonly tag: Uint8Array
+  /** Slices that were opened alone. */
+  slices: number
+}
+
+interface WholeBlock {
+  readonly ciphertext: Uint8Array
+  readonly plaintext: Uint8Array
 }
 
 export class BodyReader {
@@ -41,6 +55,8 @@ export class BodyReader {
   readonly #keys: SessionKeys
   readonly #places = new Map<number, BlockPlaces>()
   readonly #blocks = new Map<number, KeyedBlock>()
+  readonly #whole = new Map<number, WholeBlock>()
+  #wholeBytes = 0
   readonly #hash = new Uint8Array(32)
 
   constructor(parts: {
@@ -68,6 +84,15 @@ export class BodyReader {
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const whole = this.#whole.get(body.record * 256 + body.block)
+    if (whole) return this.#fromWhole(whole, body)
+    block.slices++
+    if (block.slices > SLICES_BEFORE_WHOLE) {
+      const bytes = this.#engine.readPart(body.record, block.at, block.size)
+      return bytes instanceof Promise
+        ? bytes.then((all) => this.#fromWhole(this.#openWhole(block, body, all), body))
+        : this.#fromWhole(this.#openWhole(block, body, bytes), body)
+    }
     const bytes = this.#engine.readPart(body.record, block.at + body.offset, body.size)
     return bytes instanceof Promise
       ? bytes.then((slice) => this.#open(block, body, slice))
@@ -75,13 +100,40 @@ export class BodyReader {
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {
+    this.#checkHash(slice, body)
+    return block.key.openSlice(slice, body.offset)
+  }
+
+  #fromWhole({ ciphertext, plaintext }: WholeBlock, body: StoredBody): Uint8Array {
+    this.#checkHash(ciphertext.subarray(body.offset, body.offset + body.size), body)
+    return plaintext.subarray(body.offset, body.offset + body.size)
+  }
+
+  #checkHash(slice: Uint8Array, body: StoredBody): void {
     const hash = this.#hash
     this.#crypto.sha256Into(slice, hash, 0)
     for (let i = 0; i < 8; i++) {
-      if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i])
+      if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) {
         throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
+      }
     }
-    return block.key.openSlice(slice, body.offset)
+  }
+
+  #openWhole(block: KeyedBlock, body: StoredBody, bytes: Uint8Array): WholeBlock {
+    // A copy: the engine's bytes are not ours to keep.
+    const ciphertext = bytes.slice()
+    const plaintext = block.key.open(ciphertext, block.tag)
+    if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
+    const whole = { ciphertext, plaintext }
+    block.slices = 0
+    this.#wholeBytes += 2 * ciphertext.length
+    this.#whole.set(body.record * 256 + body.block, whole)
+    for (const [key, oldest] of this.#whole) {
+      if (this.#wholeBytes <= WHOLE_BYTES_MAX || oldest === whole) break
+      this.#whole.delete(key)
+      this.#wholeBytes -= 2 * oldest.ciphertext.length
+    }
+    return whole
   }
 
   #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {
@@ -104,7 +156,7 @@ export class BodyReader {
     }
     const key = secret && openBlockKey(this.#crypto, { secret, info, salt, commitment })
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
-    const block = { key, at: header.at }
+    const block = { key, at: header.at, size: header.size, tag: header.tag, slices: 0 }
     keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
     return block
   }

@@ -281,7 +281,10 @@ export class ChainCore {
 
   #schedule(): void {
     if (this.#flushing !== 'idle' || this.#closed) return
-    if (this.staging.isEmpty && (!this.attesting.isDue || this.#failed)) return this.#wake(this.#idle)
+    if (this.staging.isEmpty && (!this.attesting.isDue || this.#failed)) {
+      this.#wake(this.#idle)
+      return
+    }
     this.#flushing = 'scheduled'
     queueMicrotask(() => void this.#flush())
   }

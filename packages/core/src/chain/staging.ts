@@ -346,7 +346,10 @@ export class Staging {
     const { batch, draft } = staged
     staged.journal = new Journal(this.#parts.replica.view, true)
     const refusal = applyTransaction(this.#parts.replica, draft, this.#judge(batch), staged.journal, undefined)
-    if (!refusal) return this.#pointRows(staged)
+    if (!refusal) {
+      this.#pointRows(staged)
+      return
+    }
     batch.transactions.splice(batch.transactions.indexOf(staged), 1)
     this.#forget(staged)
     for (const settler of staged.settlers) settler.reject(new AteError(refusal.code, refusal.facts))
