@@ -1,6 +1,6 @@
 /**
  * Bodies out of records: a slice is read, compared with the hash that the verified view keeps, and opened in counter
- * mode at its offset. A block that is read again and again is opened whole, with its tag, and kept for a while. Each
+ * mode at its offset. A block that is read several times in a row is opened whole, with its tag, and kept for a while. Each
  * slice is compared with its hash either way: who holds the key could forge a tag. Caches are bounded.
  */
 import { AteError } from '../base/errors.ts'
@@ -17,8 +17,8 @@ import type { View } from '../view/view.ts'
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
 const KEYS_MAX = 8192
-/** Slices of one block after which it is opened whole. */
-const SLICES_BEFORE_WHOLE = 4
+/** Slices of one block, read one after the other, after which it is opened whole. */
+const RUN_BEFORE_WHOLE = 4
 /** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
 const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
 
@@ -37,8 +37,6 @@ interface KeyedBlock {
   readonly at: number
   readonly size: number
   readonly tag: Uint8Array
-  /** Slices that were opened alone. */
-  slices: number
 }
 
 interface WholeBlock {
@@ -57,6 +55,9 @@ export class BodyReader {
   readonly #blocks = new Map<number, KeyedBlock>()
   readonly #whole = new Map<number, WholeBlock>()
   #wholeBytes = 0
+  /** The block that was read last, and how often in a row. */
+  #last: KeyedBlock | undefined
+  #run = 0
   readonly #hash = new Uint8Array(32)
 
   constructor(parts: {
@@ -86,8 +87,9 @@ export class BodyReader {
   #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const whole = this.#whole.get(body.record * 256 + body.block)
     if (whole) return this.#fromWhole(whole, body)
-    block.slices++
-    if (block.slices > SLICES_BEFORE_WHOLE) {
+    this.#run = block === this.#last ? this.#run + 1 : 0
+    this.#last = block
+    if (this.#run > RUN_BEFORE_WHOLE) {
       const bytes = this.#engine.readPart(body.record, block.at, block.size)
       return bytes instanceof Promise
         ? bytes.then((all) => this.#fromWhole(this.#openWhole(block, body, all), body))
@@ -125,7 +127,6 @@ export class BodyReader {
     const plaintext = block.key.open(ciphertext, block.tag)
     if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
     const whole = { ciphertext, plaintext }
-    block.slices = 0
     this.#wholeBytes += 2 * ciphertext.length
     this.#whole.set(body.record * 256 + body.block, whole)
     for (const [key, oldest] of this.#whole) {
@@ -156,7 +157,7 @@ export class BodyReader {
     }
     const key = secret && openBlockKey(this.#crypto, { secret, info, salt, commitment })
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
-    const block = { key, at: header.at, size: header.size, tag: header.tag, slices: 0 }
+    const block = { key, at: header.at, size: header.size, tag: header.tag }
     keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
     return block
   }

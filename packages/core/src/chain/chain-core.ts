@@ -389,8 +389,13 @@ export class ChainCore {
     this.#noteHead(durability)
     this.attesting.acknowledged(current?.certificate)
     this.#wake(this.#waiting)
-    if (current?.fresh) await this.#writer!.acknowledged()
-    if (this.environment.clock.monotonic() - this.#rememberedAt > REMEMBER_EVERY_MS) await this.#remember()
+    try {
+      if (current?.fresh) await this.#writer!.acknowledged()
+      if (this.environment.clock.monotonic() - this.#rememberedAt > REMEMBER_EVERY_MS) await this.#remember()
+    } catch (error) {
+      // What is acknowledged is, whatever becomes of this machine's own notes: close tries again, and tells.
+      if (!isAteError(error) || error.code !== 'STATE_UNWRITABLE') throw error
+    }
   }
 
   #publish(batch: Batch): void {
