@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+/** The command `ate`: its arguments, and what becomes of errors. Each command has a file of its own. */
+import { readFileSync } from 'node:fs'
+import process from 'node:process'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { dump } from './dump.ts'
+import { id } from './id.ts'
+import { ls } from './ls.ts'
+import { printError } from './output.ts'
+import { verify } from './verify.ts'
+
+/** Of wrong arguments, as getopt has it. */
+const USAGE = 2
+
+/** Before or after the command's name. */
+const AS = ['--as <file>', 'act as the identity in this file, not as this machine'] as const
+const PASSPHRASE_FILE = ['--passphrase-file <file>', 'the passphrase is the first line of this file'] as const
+
+const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
+
+function program(): Command {
+  const ate = new Command('ate')
+    .description('Look into chains, verify them, and manage identities.')
+    .version(ownVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .option(...AS)
+    .exitOverride()
+    .showHelpAfterError("Run `ate --help` for help; after a command's name for help with it.")
+  ate
+    .command('dump')
+    .description('Print every record: who wrote it, and what of it this identity can read.')
+    .argument('<place>', PLACE)
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option('--from <seq>', 'begin at this record', wholeNumber, 0)
+    .option('--limit <n>', 'print at most this many records', wholeNumber)
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'one JSON object a record')
+    .action((place: string, options) => dump(place, { ...ate.opts(), ...options }))
+  ate
+    .command('verify')
+    .description('Read every byte of a chain and check it: damage, links, signatures, history. Needs no key.')
+    .argument('<place>', PLACE)
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option('--json', 'the report as one JSON object')
+    .action(verify)
+  ate
+    .command('id')
+    .description("Show this machine's identity, which is made on first use; or make, or show, one in a file.")
+    .option('--new <file>', 'make an identity in a new file, sealed if a passphrase is given')
+    .option('--show <file>', 'show the identity in this file')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'one JSON object')
+    .action((options) => id({ ...ate.opts(), ...options }))
+  ate
+    .command('ls')
+    .description('List the chains that this machine knows, and whether they are there.')
+    .option('--json', 'one JSON array')
+    .action(ls)
+  return ate
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.')
+  return value
+}
+
+function ownVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return (manifest as { version: string }).version
+}
+
+// A reader that has seen enough (`ate dump . | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+try {
+  const ate = program()
+  if (process.argv.length === 2) ate.help({ error: true })
+  await ate.parseAsync()
+} catch (error) {
+  // Commander has printed its own; help and version are no errors.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE
+  else {
+    printError(error)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,59 @@
+/** What goes to stdout and stderr: text that cannot steer a terminal, JSON, and errors. */
+import { once } from 'node:events'
+import process from 'node:process'
+import { isAteError } from '@ate/core'
+
+/** Writes to stdout and waits while its reader is slow, so that a long dump does not fill the memory. */
+export async function print(text: string): Promise<void> {
+  if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain')
+}
+
+/** `CODE: advice (facts)`, and what that means on a command line; for what is not ours, its message. */
+export function printError(error: unknown): void {
+  const text = isAteError(error) || error instanceof Error ? error.message : String(error)
+  process.stderr.write(`${printable(text)}\n`)
+  const hint = isAteError(error) ? HINTS[error.code] : undefined
+  if (hint !== undefined) process.stderr.write(`${hint}\n`)
+}
+
+/** Where the advice of a code speaks of the library. */
+const HINTS: Readonly<Record<string, string>> = {
+  NOT_PINNED: 'If that is the chain that you mean, give it with --id.',
+  PASSPHRASE_NEEDED: 'Give --passphrase-file FILE, or set ATE_PASSPHRASE; on a terminal it is asked for.',
+  DAMAGED: '`ate verify` says what is damaged, and where.',
+  CHAIN_NOT_FOUND: 'A place is the folder that was given to openChain; `ate ls` lists those of this machine.',
+}
+
+/** One line: control characters, which could steer the reader's terminal, and breaks are shown as escapes. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = character.codePointAt(0)!
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
+  })
+}
+
+/** JSON of what chains hold: bigints as decimal text, bytes as hexadecimal text. */
+export function toJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, (_, item: unknown) => plain(item), indent)
+}
+
+function plain(item: unknown): unknown {
+  if (typeof item === 'bigint') return String(item)
+  if (item instanceof Uint8Array) return toHex(item)
+  if (item instanceof Map) return [...item]
+  if (item instanceof Set) return [...item]
+  return item
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** Enough of a fingerprint to tell identities of one chain apart; never enough to trust one. */
+export function short(id: string): string {
+  return id.slice(0, 8)
+}
+
+export function timeText(ms: number): string {
+  return Number.isSafeInteger(ms) && ms >= 0 && ms < 8.64e15 ? new Date(ms).toISOString() : String(ms)
+}

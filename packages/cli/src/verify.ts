@@ -1,0 +1,60 @@
+/** `ate verify`: reads and checks a whole chain. Exit code 0 if nothing is wrong, 1 if something is. */
+import process from 'node:process'
+import { AteError, type ErrorCode, type PlaceReport, verifyPlace } from '@ate/core'
+import { print, printable, toHex, toJson } from './output.ts'
+import { placeOf } from './place.ts'
+import { openProgress } from './progress.ts'
+
+export interface VerifyCommandOptions {
+  readonly id?: string
+  readonly json?: boolean
+}
+
+export async function verify(place: string, options: VerifyCommandOptions): Promise<void> {
+  const progress = openProgress('verifying')
+  let report: PlaceReport
+  try {
+    report = await verifyPlace(placeOf(place), {
+      ...(options.id === undefined ? {} : { id: options.id }),
+      onProgress: progress.update,
+    })
+  } finally {
+    progress.stop()
+  }
+  await print(options.json ? toJson(reportJson(report)) : reportText(report))
+  if (!report.ok) process.exitCode = 1
+}
+
+export function reportText(report: PlaceReport): string {
+  const { chain, ok, records, head, problems } = report
+  const lines = [
+    ok ? `ok: ${records} records, every one as it was written` : `NOT ok: ${counted(problems.length, 'problem')}`,
+  ]
+  if (chain !== undefined) lines.push(`chain      ${chain}`)
+  if (head) lines.push(`head       record ${head.seq}, hash ${toHex(head.hash)}`)
+  if (!ok) lines.push(`judged     ${records} records; what follows the first problem hangs on it`)
+  if (head) lines.push(`attested   ${attestedText(report)}`)
+  if (report.checkpoints > 0) lines.push(`signed     ${counted(report.checkpoints, 'checkpoint')} of the whole log`)
+  if (report.voids > 0)
+    lines.push(`void       ${counted(report.voids, 'transaction')}, refused by the rules and stored as such`)
+  return [...lines, ...problems.map((problem) => problemText(problem))].join('\n')
+}
+
+/** `CODE: advice (place)`, as errors are printed. */
+export function problemText({ code, ...facts }: PlaceReport['problems'][number]): string {
+  return printable(new AteError(code as ErrorCode, facts).message)
+}
+
+function attestedText({ attested, adopted, head }: PlaceReport): string {
+  const vouched = adopted > 0 ? `; ${counted(adopted, 'commit')} by a manager in the place of their writers` : ''
+  if (attested === head?.seq) return `every commit has its author's post-quantum signature${vouched}`
+  return `up to record ${attested}; later commits have no post-quantum signature yet${vouched}`
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
+function reportJson(report: PlaceReport): object {
+  return { ...report, head: report.head && { seq: report.head.seq, hash: toHex(report.head.hash) } }
+}
