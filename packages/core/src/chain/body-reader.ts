@@ -79,9 +79,9 @@ export class BodyReader {
   /** The plaintext of a body. @throws AteError NO_READ_KEY | LOCKED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
   read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
-    return block instanceof Promise
-      ? block.then((opened) => this.#readSlice(opened, body))
-      : this.#readSlice(block, body)
+    if (!(block instanceof Promise)) return this.#readSlice(block, body)
+    const own = withOwnHash(body)
+    return block.then((opened) => this.#readSlice(opened, own))
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
@@ -91,14 +91,14 @@ export class BodyReader {
     this.#last = block
     if (this.#run > RUN_BEFORE_WHOLE) {
       const bytes = this.#engine.readPart(body.record, block.at, block.size)
-      return bytes instanceof Promise
-        ? bytes.then((all) => this.#fromWhole(this.#openWhole(block, body, all), body))
-        : this.#fromWhole(this.#openWhole(block, body, bytes), body)
+      if (!(bytes instanceof Promise)) return this.#fromWhole(this.#openWhole(block, body, bytes), body)
+      const own = withOwnHash(body)
+      return bytes.then((all) => this.#fromWhole(this.#openWhole(block, own, all), own))
     }
     const bytes = this.#engine.readPart(body.record, block.at + body.offset, body.size)
-    return bytes instanceof Promise
-      ? bytes.then((slice) => this.#open(block, body, slice))
-      : this.#open(block, body, bytes)
+    if (!(bytes instanceof Promise)) return this.#open(block, body, bytes)
+    const own = withOwnHash(body)
+    return bytes.then((slice) => this.#open(block, own, slice))
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {
@@ -195,6 +195,12 @@ export class BodyReader {
     }
     return bytes instanceof Promise ? bytes.then(parsed) : parsed(bytes)
   }
+}
+
+/** The hash may stand in a row of the view, which changes while the body is being read. */
+function withOwnHash(body: StoredBody): StoredBody {
+  const { record, block, offset, size, hash, hashAt } = body
+  return { record, block, offset, size, hash: hash.slice(hashAt, hashAt + 8), hashAt: 0 }
 }
 
 /** Bounded: the oldest entry makes room. */

@@ -47,7 +47,7 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
     for (const row of this.#rows()) {
       throwIfAborted(this.#signal)
       this.#core.assertOpen()
-      if (!this.#isThere(row)) continue
+      if (!this.#isThere(row) || !this.#isBelow(row)) continue
       const entity = this.#values.open(this.#type, row, 'acknowledged')
       yield entity instanceof Promise ? await entity : entity
     }
@@ -106,6 +106,16 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
       view.acknowledged(row, ROW.slot) === slot &&
       view.acknowledged(row, ROW.parent) === parent &&
       view.acknowledged(row, ROW.collection) === collection
+    )
+  }
+
+  /** Still a child of this collection: it may have been moved while the others were read. */
+  #isBelow(row: number): boolean {
+    const { view } = this.#core.replica
+    const { a, b, c, d } = this.#parent
+    return (
+      view.acknowledged(row, ROW.parent) === view.table.find(a, b, c, d) &&
+      view.names.text(view.acknowledged(row, ROW.collection)) === this.#collection
     )
   }
 

@@ -134,7 +134,7 @@ export class DraftTrust {
     this.#draft.setRare(event, { policy: { read } })
     this.#draft.sizeBytes += 2048 + 1400 * readers.length
     this.#draft.defer('last', () => {
-      const made = this.#core.keys.makeEpoch(words, 0, this.#resolve(read), {
+      const made = this.#core.keys.makeEpoch(words, this.#nextEpoch(words), this.#resolve(read), {
         indexKey: secrets.indexKey,
         forWriters: true,
       })
@@ -338,9 +338,19 @@ export class DraftTrust {
     const forWriters = !covers(policy.read, policy.write)
     const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
     const link = previous ? linkOf({ history }, previous) : { indexKey }
-    const made = this.#core.keys.makeEpoch(words, (own?.number ?? -1) + 1, readers, { ...link, forWriters })
+    // Epochs of a named entity that was deleted count on in its next life.
+    const stored = row >= 0 ? row : view.table.find(words.a, words.b, words.c, words.d)
+    const newest = stored < 0 ? undefined : trust.newestEpoch(stored)
+    const made = this.#core.keys.makeEpoch(words, (newest?.number ?? -1) + 1, readers, { ...link, forWriters })
     this.#core.keys.remember(made)
     this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
+  }
+
+  /** An id that lived before, with readers of its own, counts on. */
+  #nextEpoch({ a, b, c, d }: EntityWords): number {
+    const { view, trust } = this.#core.replica
+    const row = view.table.find(a, b, c, d)
+    return (row < 0 ? -1 : (trust.newestEpoch(row)?.number ?? -1)) + 1
   }
 
   /** Entries with the roles as this transaction will leave them. */

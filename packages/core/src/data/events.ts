@@ -140,19 +140,32 @@ function hashOf(event: TransactionEvent): { readonly hash: Int32Array; readonly 
   return { hash, hashAt: 0 }
 }
 
-export async function* watchEntities(
+/** Watches from the call on, not from the first look: what happens between the two is told. */
+export function watchEntities(
   core: ChainCore,
   chain: ChainId,
   options: WatchOptions,
 ): AsyncGenerator<EntityChange, void, void> {
-  const wake = new Wake(core, options.signal)
+  throwIfAborted(options.signal)
+  const changes = followChanges(core, filterOf(core, chain, options), options.signal)
+  // Runs up to the first yield, which gives nothing: from there on the generator cleans up behind itself.
+  void changes.next()
+  return changes as AsyncGenerator<EntityChange, void, void>
+}
+
+async function* followChanges(
+  core: ChainCore,
+  wants: (row: number) => boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<EntityChange | undefined, void, void> {
+  const wake = new Wake(core, signal)
   const changes = new Map<number, EntityChange['kind']>()
-  const wants = filterOf(core, chain, options)
   const listener: Parameters<typeof core.listeners.add>[0] = ({ transactions }) => {
     for (const { events } of transactions) for (const event of events) noteChange(changes, event, wants)
   }
   core.listeners.add(listener)
   try {
+    yield undefined
     for (;;) {
       for (const [row, kind] of changes) {
         changes.delete(row)

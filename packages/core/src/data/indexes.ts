@@ -3,6 +3,7 @@
  * type that the session can read; after that only what has changed.
  */
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
+import { Turns } from '../base/turns.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { assertType, type Entity } from './entity.ts'
 import type { EntityType, IndexKey } from './entity-type.ts'
@@ -16,6 +17,8 @@ class Index<T> {
   readonly dirty: Set<number> = new Set()
   /** Rows below this number have been looked at once. */
   seen = 1
+  /** One look at a time: who asks while rows are being opened must not answer without them. */
+  readonly turns: Turns = new Turns()
 
   constructor(type: EntityType<T>) {
     this.type = type
@@ -43,7 +46,7 @@ export class Indexes {
     const keyOf = Object.hasOwn(type.indexes, name) ? type.indexes[name] : undefined
     if (!keyOf) throw new AteError('BAD_ARGUMENT', { what: 'the type has no such index', type: type.name, index: name })
     const index = this.#obtain(type, name)
-    await this.#update(index, keyOf, signal)
+    await index.turns.run(() => this.#update(index, keyOf, signal))
     const found: Entity<T>[] = []
     for (const row of [...(index.rows.get(key) ?? [])].sort((a, b) => a - b)) {
       if (this.#core.replica.view.isVisible(row)) found.push(await this.#values.open(type, row, 'acknowledged'))

@@ -60,6 +60,8 @@ function rerun<R>(
         if (!refusal) return
         // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
         if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
+        // What was forgotten stands in a record that is on its way: only on top of it is there a base that knows of it.
+        if (refusal.code === 'STALE_BASE') await core.settled()
       }
       throw new AteError('TX_RETRIES', { tries: TRIES_MAX })
     }
@@ -110,6 +112,8 @@ function runNow<R>(
 ): R | Promise<R> {
   core.assertWritable()
   core.assertReaches(options.durability)
+  if (typeof run !== 'function')
+    throw new AteError('BAD_ARGUMENT', { what: 'transact takes a function of a transaction' })
   try {
     const running = run(tx)
     if (!(running instanceof Promise)) return running

@@ -8,7 +8,7 @@ import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId } from '../base/ids.ts'
 import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import { isInList } from '../chain/fold.ts'
+import { isInList } from '../chain/fold-tree.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, ROOT_ENTITY, sameEntity, textOfWords } from '../event/entity-words.ts'
@@ -151,21 +151,38 @@ export class Transaction {
       const next = byType ? maybeNext : (refOrNext as (value: T) => T | Promise<T>)
       if (typeof next !== 'function')
         throw new AteError('BAD_ARGUMENT', { what: 'update takes a function of the value' })
-      const before = this.#load(type, words, 'free')
-      return before instanceof Promise
-        ? before.then((entity) => this.#writeNext(type, words, entity, next))
-        : this.#writeNext(type, words, before, next)
+      return this.#update(type, words, next)
     })
+  }
+
+  /** While a body is being read, others may write the entity: the version is that of what was read, not of later. */
+  #update<T>(
+    type: EntityType<T>,
+    words: EntityWords,
+    next: (value: T) => T | Promise<T>,
+  ): Entity<T> | Promise<Entity<T>> {
+    const version = this.#versionOf(words)
+    const local = this.#draft.localOf(words)?.version
+    const before = this.#load(type, words, 'free')
+    if (!(before instanceof Promise)) return this.#writeNext(type, words, { before, version, next })
+    return before.then((read) =>
+      // Two updates of one entity in this transaction: the second starts from what the first made.
+      this.#draft.localOf(words)?.version === local
+        ? this.#writeNext(type, words, { before: read, version, next })
+        : this.#update(type, words, next),
+    )
   }
 
   /** The version that a put carries guards what it was made from; if nothing is written, a guard of its own does. */
   #writeNext<T>(
     type: EntityType<T>,
     words: EntityWords,
-    before: Entity<T>,
-    next: (value: T) => T | Promise<T>,
+    {
+      before,
+      version,
+      next,
+    }: { readonly before: Entity<T>; readonly version: number; readonly next: (value: T) => T | Promise<T> },
   ): Entity<T> | Promise<Entity<T>> {
-    const version = this.#versionOf(words)
     const write = (made: T): Entity<T> => {
       const value = validate(type, made)
       this.#write(type, words, value, before.name, version + 1)
@@ -184,13 +201,22 @@ export class Transaction {
     }
   }
 
-  /** Writes the value of a name, whether it is there or not. */
+  /**
+   * Writes the value of a name, whether it is there or not. `expires` and `ttl` count anew, and what has expired is
+   * there again; the other options count when it is made.
+   */
   put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = {}): Entity<T> {
     this.#assertOpen()
     const words = this.#wordsOfNamed(type, name, options)
     if (!this.#exists(words)) return this.create(type, value, { ...options, name })
     const valid = validate(type, value)
+    const { view } = this.#core.replica
+    const row = view.table.find(words.a, words.b, words.c, words.d)
+    const isExpired = row >= 0 && this.#isExpired(row) && !this.#draft.localOf(words)
     this.#write(type, words, valid, name, this.#versionOf(words) + 1)
+    if (isExpired || options.expires !== undefined || options.ttl !== undefined) {
+      this.#draft.setRare(this.#draft.add(OP.expire, words), this.#expiry(options))
+    }
     return new EntityHandle(words, this.#chain, type, valid, name)
   }
 
