@@ -219,22 +219,26 @@ export class ChainCore {
     while (this.#flushing !== 'idle' || !this.staging.isEmpty) await this.settled()
     this.#flushing = 'running'
     try {
-      const { head } = this.replica
-      const record = this.#makeRecord(kind, this.staging.planRecord(), head.hash, payload())
-      const { durability } = await this.engine.append([record], {
-        after: head,
-        durability: this.engine.durability,
-        load: 'alone',
-      })
+      // Made in the turn in which it is appended. If it cannot be made, nothing has happened.
+      return await this.#appendRecord(kind, payload())
+    } finally {
+      this.#flushing = 'idle'
+      this.#schedule()
+    }
+  }
+
+  async #appendRecord(kind: Kind, payload: Uint8Array): Promise<LogRecord> {
+    const { head } = this.replica
+    const record = this.#makeRecord(kind, this.staging.planRecord(), head.hash, payload)
+    try {
+      const options = { after: head, durability: this.engine.durability, load: 'alone' } as const
+      const { durability } = await this.engine.append([record], options)
       this.staging.rebase(() => this.#publishAccepted(this.replica.accept(record)))
       this.#noteHead(durability)
       return record
     } catch (error) {
       this.#fail([], error)
       throw error
-    } finally {
-      this.#flushing = 'idle'
-      this.#schedule()
     }
   }
 

@@ -11,8 +11,8 @@
 import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../base/limits.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
 import { type EntityWords, entityKey, textOfWords } from '../event/entity-words.ts'
-import { GUARD, OP } from '../event/format.ts'
-import type { Guard, ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
+import { OP } from '../event/format.ts'
+import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import { mayManage, mayOwn, mayWrite, nodeWith } from '../trust/policy.ts'
 import { isStale, type TrustState } from '../trust/trust-state.ts'
 import { type ChildList, pushChild } from '../view/child-lists.ts'
@@ -20,6 +20,8 @@ import { DEAD, HAS_EXTRA, NAMED, NO_RECORD, PENDING, ROW } from '../view/entity-
 import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
 import { addToCounter, type CounterChanges, checkCounters, createCounters, dropCounters } from './fold-counters.ts'
+import { checkGuard } from './fold-guards.ts'
+import { depthOf, heightOf, isBelow, moveRow, removeRow, wordsOfEvent } from './fold-tree.ts'
 import {
   applyEpoch,
   applyOwnPolicy,
@@ -63,39 +65,6 @@ export function applyTransaction(
   const refusal = run.applyAll(transaction)
   if (refusal) journal.undo()
   return refusal
-}
-
-function checkGuard(view: View, guard: Guard, judge: Judge): Refusal | undefined {
-  const { a, b, c, d } = guard.entity
-  const row = view.table.find(a, b, c, d)
-  const found = row < 0 ? 0 : guardedCount(view, guard, row)
-  if (guard.kind === GUARD.expired) {
-    const expires = row < 0 ? undefined : view.extraOf(row).expires
-    return expires !== undefined && expires <= judge.time
-      ? undefined
-      : refuse('NOT_EXPIRED', { entity: textOfWords(guard.entity) })
-  }
-  if (row >= 0 && listOfGuard(view, guard, row) > judge.baseSeq)
-    return refuse('STALE_BASE', { entity: textOfWords(guard.entity) })
-  if (found === guard.count) return undefined
-  return refuse('CONFLICT', { entity: textOfWords(guard.entity), expected: guard.count, found })
-}
-
-function guardedCount(view: View, guard: Guard, row: number): number {
-  if (guard.kind === GUARD.version) return view.table.get(row, ROW.version)
-  if (guard.kind === GUARD.subtree) return view.table.get(row, ROW.subtree)
-  const collection = view.names.find(guard.collection)
-  return collection === undefined ? 0 : (view.children.find(row, collection)?.version ?? 0)
-}
-
-/** The floor that a guard is judged against: that of the list it speaks of. */
-function listOfGuard(view: View, guard: Guard, row: number): number {
-  if (guard.kind === GUARD.members) {
-    const collection = view.names.find(guard.collection)
-    return collection === undefined ? 0 : (view.children.find(row, collection)?.floor ?? 0)
-  }
-  if (row === 0) return 0
-  return view.children.find(view.parentOf(row), view.table.get(row, ROW.collection))?.floor ?? 0
 }
 
 /** One transaction on its way through the fold; what the last event looked up is kept for the next. */
@@ -474,92 +443,4 @@ class TransactionRun {
     this.#parent = undefined
     this.#list = undefined
   }
-}
-
-export function wordsOfEvent(event: TransactionEvent): EntityWords {
-  return { a: event.a, b: event.b, c: event.c, d: event.d }
-}
-
-function depthOf(view: View, row: number): number {
-  let depth = 0
-  for (let node = row; node !== 0; node = view.parentOf(node)) depth++
-  return depth
-}
-
-function isBelow(view: View, row: number, top: number): boolean {
-  for (let node = row; ; node = view.parentOf(node)) {
-    if (node === top) return true
-    if (node === 0) return false
-  }
-}
-
-/** Levels below `row`. */
-function heightOf(view: View, row: number): number {
-  let height = 0
-  let level = [row]
-  while (height <= TREE_DEPTH_MAX) {
-    const next: number[] = []
-    for (const node of level) {
-      for (const list of view.children.of(node)) {
-        for (let i = 0; i < list.length; i++) {
-          const child = list.items[i]!
-          if (isInList(view, list, i, child)) next.push(child)
-        }
-      }
-    }
-    if (next.length === 0) return height
-    height++
-    level = next
-  }
-  return height
-}
-
-/** True if the row that stands at slot `i` of a list is alive there for the next transaction. */
-export function isInList(view: View, list: ChildList, i: number, row: number): boolean {
-  if (view.isDead(row)) return false
-  const chunk = view.table.chunkOf(row)
-  const at = view.table.offsetOf(row)
-  return (
-    chunk[at + ROW.slot] === i &&
-    chunk[at + ROW.parent] === list.parent &&
-    chunk[at + ROW.collection] === list.collection
-  )
-}
-
-/** The row counts as deleted: its version goes on, its place in the list stays until the deletion is acknowledged. */
-export function removeRow(view: View, journal: Journal, row: number): void {
-  journal.changing(row)
-  view.setFlags(row, DEAD)
-  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
-  leaveList(view, journal, row)
-  journal.bump(row)
-}
-
-function leaveList(view: View, journal: Journal, row: number): void {
-  const list = view.children.obtain(view.parentOf(row), view.table.get(row, ROW.collection))
-  list.live--
-  list.version++
-  view.children.loose.add(list)
-  journal.undoWith(() => {
-    list.live++
-    list.version--
-  })
-}
-
-function moveRow(view: View, journal: Journal, row: number, to: number, list: ChildList): void {
-  journal.bump(row)
-  leaveList(view, journal, row)
-  journal.changing(row)
-  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
-  view.table.set(row, ROW.parent, to)
-  view.table.set(row, ROW.collection, list.collection)
-  view.table.set(row, ROW.slot, pushChild(list, row))
-  list.live++
-  list.version++
-  journal.undoWith(() => {
-    list.length--
-    list.live--
-    list.version--
-  })
-  journal.bump(row)
 }

@@ -2,7 +2,7 @@
 import { packList } from '../view/child-lists.ts'
 import { ROW } from '../view/entity-table.ts'
 import type { View } from '../view/view.ts'
-import { isInList } from './fold.ts'
+import { isInList } from './fold-tree.ts'
 
 const SMALL = 64
 

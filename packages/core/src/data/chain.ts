@@ -251,10 +251,15 @@ export class Chain {
     const certificate = replica.trust.certificates.get(toBinaryText(parseId(writer, 'fingerprint')))
     if (!certificate) throw new AteError('CERT_UNKNOWN', { writer })
     if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
-    const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
-    if (commits.length === 0) return 0
-    await this.#core.appendOther(KIND.attestation, () => this.#core.adoption({ certificate: certificate.id, commits }))
-    return commits.length
+    if (certificate.unattested.length === 0) return 0
+    let adopted = 0
+    await this.#core.appendOther(KIND.attestation, () => {
+      const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
+      adopted = commits.length
+      if (adopted === 0) throw new AteError('CERT_UNKNOWN', { writer, what: 'all of its commits are attested by now' })
+      return this.#core.adoption({ certificate: certificate.id, commits })
+    })
+    return adopted
   }
 
   /**

@@ -338,15 +338,12 @@ export class DraftTrust {
     const forWriters = !covers(policy.read, policy.write)
     const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
     const link = previous ? linkOf({ history }, previous) : { indexKey }
-    // Epochs of a named entity that was deleted count on in its next life.
-    const stored = row >= 0 ? row : view.table.find(words.a, words.b, words.c, words.d)
-    const newest = stored < 0 ? undefined : trust.newestEpoch(stored)
-    const made = this.#core.keys.makeEpoch(words, (newest?.number ?? -1) + 1, readers, { ...link, forWriters })
+    const made = this.#core.keys.makeEpoch(words, this.#nextEpoch(words), readers, { ...link, forWriters })
     this.#core.keys.remember(made)
     this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
   }
 
-  /** An id that lived before, with readers of its own, counts on. */
+  /** Epochs of a named entity that was deleted count on in its next life. */
   #nextEpoch({ a, b, c, d }: EntityWords): number {
     const { view, trust } = this.#core.replica
     const row = view.table.find(a, b, c, d)

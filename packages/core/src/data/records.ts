@@ -275,7 +275,7 @@ function countGuards({ guards }: ParsedTransaction): RecordTransaction['guards']
 
 /** With a copy of the slice's hash: the record's bytes do not outlive the step. */
 function bodyOf(commit: ParsedCommit, event: TransactionEvent): Parameters<ChainCore['bodies']['read']>[0] {
-  const hash = new Uint32Array(8)
+  const hash = new Int32Array(8)
   for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
   return { record: commit.record.seq, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
 }

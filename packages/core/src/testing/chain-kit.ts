@@ -421,7 +421,10 @@ export class Forger {
         let block = open.find(
           (one) => one.body.epoch === body.epoch && one.body.part === body.part && sameEntity(one.body.node, body.node),
         )
-        if (!block) open.push((block = { body, content: new ByteWriter(256) }))
+        if (!block) {
+          block = { body, content: new ByteWriter(256) }
+          open.push(block)
+        }
         event.body = true
         event.block = open.indexOf(block)
         event.offset = block.content.at

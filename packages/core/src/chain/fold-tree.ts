@@ -1,0 +1,97 @@
+/** The tree of entities: depth, height, who is where, and what leaving or changing a place does to the lists. */
+import { TREE_DEPTH_MAX } from '../base/limits.ts'
+import type { EntityWords } from '../event/entity-words.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
+import { type ChildList, pushChild } from '../view/child-lists.ts'
+import { DEAD, ROW } from '../view/entity-table.ts'
+import type { Journal } from '../view/journal.ts'
+import type { View } from '../view/view.ts'
+
+export function wordsOfEvent(event: TransactionEvent): EntityWords {
+  return { a: event.a, b: event.b, c: event.c, d: event.d }
+}
+
+export function depthOf(view: View, row: number): number {
+  let depth = 0
+  for (let node = row; node !== 0; node = view.parentOf(node)) depth++
+  return depth
+}
+
+export function isBelow(view: View, row: number, top: number): boolean {
+  for (let node = row; ; node = view.parentOf(node)) {
+    if (node === top) return true
+    if (node === 0) return false
+  }
+}
+
+/** Levels below `row`. */
+export function heightOf(view: View, row: number): number {
+  let height = 0
+  let level = [row]
+  while (height <= TREE_DEPTH_MAX) {
+    const next: number[] = []
+    for (const node of level) {
+      for (const list of view.children.of(node)) {
+        for (let i = 0; i < list.length; i++) {
+          const child = list.items[i]!
+          if (isInList(view, list, i, child)) next.push(child)
+        }
+      }
+    }
+    if (next.length === 0) return height
+    height++
+    level = next
+  }
+  return height
+}
+
+/** True if the row that stands at slot `i` of a list is alive there for the next transaction. */
+export function isInList(view: View, list: ChildList, i: number, row: number): boolean {
+  if (view.isDead(row)) return false
+  const chunk = view.table.chunkOf(row)
+  const at = view.table.offsetOf(row)
+  return (
+    chunk[at + ROW.slot] === i &&
+    chunk[at + ROW.parent] === list.parent &&
+    chunk[at + ROW.collection] === list.collection
+  )
+}
+
+/** The row counts as deleted: its version goes on, its place in the list stays until the deletion is acknowledged. */
+export function removeRow(view: View, journal: Journal, row: number): void {
+  journal.changing(row)
+  view.setFlags(row, DEAD)
+  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
+  leaveList(view, journal, row)
+  journal.bump(row)
+}
+
+function leaveList(view: View, journal: Journal, row: number): void {
+  const list = view.children.obtain(view.parentOf(row), view.table.get(row, ROW.collection))
+  list.live--
+  list.version++
+  view.children.loose.add(list)
+  journal.undoWith(() => {
+    list.live++
+    list.version--
+  })
+}
+
+/** To the end of `list` below `to`. */
+export function moveRow(view: View, journal: Journal, row: number, to: number, list: ChildList): void {
+  journal.bump(row)
+  leaveList(view, journal, row)
+  journal.changing(row)
+  view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
+  view.table.set(row, ROW.parent, to)
+  view.table.set(row, ROW.collection, list.collection)
+  view.table.set(row, ROW.slot, pushChild(list, row))
+  list.live++
+  list.version++
+  journal.undoWith(() => {
+    list.length--
+    list.live--
+    list.version--
+  })
+  journal.bump(row)
+}
