@@ -11,6 +11,7 @@ import type { EpochFields, PolicyFields, PolicyListFields, RoleFields } from '..
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import {
+  hasMember,
   mayManage,
   mayRead,
   mayWrite,
@@ -62,7 +63,7 @@ export function resolvePolicyList(
 function resolveEntry(trust: TrustState, bytes: Uint8Array): PolicyEntry | undefined {
   if (bytes.length === 16) {
     const role = trust.roles.get(entityKey(wordsOf(bytes)))
-    return role ? { role } : undefined
+    return role && !role.dropped ? { role } : undefined
   }
   const identity = toBinaryText(bytes)
   return trust.identities.has(identity) ? { identity } : undefined
@@ -119,21 +120,14 @@ function setPolicyAndEpoch(target: FoldTarget, journal: Journal, event: Transact
   // A node that has keys of its own keeps them: what is sealed under them must stay readable by rule, not by luck.
   if (before?.read !== undefined && policy.read === undefined)
     return refuse('EPOCH_SHAPE', { what: 'a read policy is replaced, not taken away' })
-  if (
-    row === 0 &&
-    (policy.write === undefined ||
-      policy.manage === undefined ||
-      policy.manage.length === 0 ||
-      policy.manage === 'nobody')
-  ) {
-    return refuse('LAST_MANAGER')
-  }
+  if (row === 0 && (policy.write === undefined || !hasMember(policy.manage))) return refuse('LAST_MANAGER')
   if ((fields.read !== undefined && fields.read !== 'inherit') !== (epoch !== undefined)) {
     return refuse('EPOCH_SHAPE', { what: 'a read policy comes with its epoch, and an epoch with its policy' })
   }
   if (fields.history !== undefined && policy.read === undefined)
     return refuse('EPOCH_SHAPE', { what: 'history belongs to a node with readers of its own' })
-  if (fields.read === 'nobody') return refuse('EPOCH_SHAPE', { what: 'somebody must be able to read' })
+  if (fields.read === 'nobody' || fields.read?.length === 0)
+    return refuse('EPOCH_SHAPE', { what: 'somebody must be able to read' })
   storePolicy(target, journal, row, policy)
   if (!epoch) return undefined
   return checkEpoch(trust, row, epoch, policy) ?? storeAndAccept(target, journal, row, epoch)
@@ -228,6 +222,7 @@ export function createRole(
     members: new Set(),
     generations: [],
     rotatedAt: 0,
+    dropped: false,
   }
   const before = trust.roles.get(key)
   trust.roles.set(key, role)
@@ -252,7 +247,12 @@ export function applyRole(
   const expected = newest.number + (fields.remove?.length ? 1 : 0)
   if (fields.generation !== expected && fields.generation !== newest.number + 1)
     return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
-  return changeMembers(trust, journal, role, fields)
+  return changeMembers(trust, journal, role, fields) ?? checkRootManaged(target)
+}
+
+/** Somebody manages the root, whatever became of a role that its policy names. */
+function checkRootManaged({ view }: FoldTarget): Refusal | undefined {
+  return hasMember(view.policyOf(0)?.manage) ? undefined : refuse('LAST_MANAGER')
 }
 
 /**
@@ -307,18 +307,21 @@ function checkMembers(
   return same ? undefined : refuse('EPOCH_SHAPE', { what: 'the key of a generation does not change' })
 }
 
-/** A deleted role has no members: what was sealed for it is stale from then on. */
-export function dropRole(target: FoldTarget, journal: Journal, role: Role): void {
+/** A deleted role has no members, and no epoch is wrapped to it: what was sealed for it is stale from then on. */
+export function dropRole(target: FoldTarget, journal: Journal, role: Role): Refusal | undefined {
   const { trust } = target
   const members = [...role.members]
   const { rotatedAt } = role
   role.members.clear()
+  role.dropped = true
   role.rotatedAt = ++trust.tick
   journal.undoWith(() => {
     for (const member of members) role.members.add(member)
+    role.dropped = false
     role.rotatedAt = rotatedAt
     trust.tick--
   })
+  return checkRootManaged(target)
 }
 
 /** Settings of the root, and the end of a certificate. */

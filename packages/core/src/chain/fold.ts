@@ -243,7 +243,8 @@ class TransactionRun {
       (rare.counters ? createCounters(this.#target, this.#journal, event, this.#counters, COUNTERS_MAX) : undefined)
     if (refusal) return refusal
     if (rare.policy || rare.role) this.#forgetLookups()
-    if (rare.expires !== undefined || rare.ttl !== undefined) this.#setExpiry(event)
+    const expiry = rare.expires !== undefined || rare.ttl !== undefined ? this.#setExpiry(event) : undefined
+    if (expiry) return expiry
     if (rare.retain !== undefined || rare.holds !== undefined) return this.#growRetention(event)
     event.readNode = nodeWith(this.#view, 'read', row)
     return undefined
@@ -326,10 +327,9 @@ class TransactionRun {
     if (refusal) return refusal
     if (view.children.hasLive(row)) return refuse('NOT_EMPTY', { entity: textOfWords(wordsOfEvent(event)) })
     dropCounters(this.#target, row, this.#counters)
-    if (role) dropRole(this.#target, this.#journal, role)
     this.#forgetLookups()
     removeRow(view, this.#journal, row)
-    return undefined
+    return role ? dropRole(this.#target, this.#journal, role) : undefined
   }
 
   #move(event: TransactionEvent): Refusal | undefined {
@@ -343,6 +343,8 @@ class TransactionRun {
     if ((view.table.get(row, ROW.blockAndFlags) & NAMED) !== 0)
       return refuse('NAMED_MOVE', { entity: textOfWords(wordsOfEvent(event)) })
     if (isRolesCollection(event.collection)) return refuse('RESERVED_NAME', { collection: event.collection })
+    if (event.rare?.policy?.closed && !view.policyOf(row)?.closed)
+      return refuse('NOT_AUTHORIZED', { what: 'a node is closed at its creation only' })
     const to = view.findLive(event.parent.a, event.parent.b, event.parent.c, event.parent.d)
     if (to < 0) return refuse('NOT_FOUND', { entity: textOfWords(event.parent), what: 'parent' })
     if (!mayWrite(view, to, this.#judge.identity))
@@ -356,7 +358,8 @@ class TransactionRun {
     const readBefore = nodeWith(view, 'read', row)
     moveRow(view, this.#journal, row, to, list)
     // Bodies sealed from now on must not reach other readers than before by a mere change of place.
-    if (readBefore !== row && nodeWith(view, 'read', row) !== readBefore && event.rare?.policy?.read === undefined) {
+    const own = event.rare?.policy?.read
+    if (readBefore !== row && nodeWith(view, 'read', row) !== readBefore && (own === undefined || own === 'inherit')) {
       return refuse('EPOCH_SHAPE', { what: 'a move to other readers carries a read policy' })
     }
     return event.rare?.policy || event.rare?.epoch
@@ -401,6 +404,9 @@ class TransactionRun {
   }
 
   #setExpiry(event: TransactionEvent): Refusal | undefined {
+    // A sweep would end a role without ending its members' rights, and nobody could take them away any more.
+    if (this.#trust.roles.get(entityKey(event))?.row === event.row)
+      return refuse('RESERVED_NAME', { what: 'a role does not expire' })
     const { expires, ttl } = event.rare ?? {}
     const at = expires ?? (ttl === undefined ? undefined : this.#judge.time + ttl)
     this.#journal.changing(event.row)

@@ -8,7 +8,7 @@
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { AUTHOR_AHEAD_MS } from '../base/limits.ts'
+import { AUTHOR_AHEAD_MS, CERTIFICATE_MS } from '../base/limits.ts'
 import { compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import { leafHash, TreeFrontier, treeRoot } from '../crypto/merkle.ts'
@@ -213,11 +213,13 @@ export class Replica {
     if (!certificate.verifier.verify(commit.commitHash, commit.signature))
       throw new AteError('BAD_SIGNATURE', { seq: head.seq })
 
-    const refusal = this.#judgeNumber(certificate, commit, time)
+    const refusal = (fresh && this.#judgeLife(certificate, time)) ?? this.#judgeNumber(certificate, commit, time)
     if (refusal) return this.#void(record, commit, time, refusal)
     const outcomes = this.#applyAll(commit, certificate, time)
     const committed = outcomes.some((outcome) => outcome === undefined)
-    if (fresh && !fresh.known && !committed) return this.#void(record, commit, time, refuse('UNKNOWN_WRITER'))
+    // A stranger counts where everyone may write: what changes nothing is written nowhere.
+    const wrote = outcomes.some((outcome, i) => outcome === undefined && commit.transactions[i]!.events.length > 0)
+    if (fresh && !fresh.known && !wrote) return this.#void(record, commit, time, refuse('UNKNOWN_WRITER'))
     if (fresh) this.addCertificate(fresh.certificate, fresh.body)
     certificate.mark = commit.writerSeq
     certificate.unattested.push({ writerSeq: commit.writerSeq, seq: head.seq, hash: commit.commitHash })
@@ -230,9 +232,16 @@ export class Replica {
   addCertificate(certificate: Certificate, body: CertificateBody): void {
     const { certificates } = this.trust
     certificates.set(toBinaryText(certificate.id), certificate)
+    this.trust.writers.add(certificate.identity)
     const before = body.after && certificates.get(toBinaryText(body.after))
     // A successor of the same identity ends the one before it: a writer is one process at a time.
     if (before && before.identity === certificate.identity) before.ended = true
+  }
+
+  /** A session key that is stolen is of use for a day at most, whatever its certificate says. */
+  #judgeLife(certificate: Certificate, time: number): Refusal | undefined {
+    const max = time + CERTIFICATE_MS
+    return certificate.until > max ? refuse('CERT_ENDED', { until: certificate.until, max }) : undefined
   }
 
   #judgeNumber(certificate: Certificate, commit: ParsedCommit, time: number): Refusal | undefined {
@@ -290,11 +299,14 @@ export class Replica {
     if (voids.size > 0) this.voids.set(seq, voids)
   }
 
-  /** With a list of servers only they order records; else anyone whom the chain knows, and the author himself. */
+  /** With a list of servers only they order records; else who is named, who has written, and the author himself. */
   #checkSequencer(head: RecordHead, author: Certificate | undefined): void {
     const name = toBinaryText(head.sequencer)
-    const { sequencers, identities } = this.trust
-    const may = sequencers === 'writers' ? identities.has(name) || author?.identity === name : sequencers.includes(name)
+    const { sequencers, identities, writers } = this.trust
+    const may =
+      sequencers === 'writers'
+        ? identities.has(name) || writers.has(name) || author?.identity === name
+        : sequencers.includes(name)
     if (!may) throw new AteError('BAD_SEQUENCER', { seq: head.seq })
   }
 

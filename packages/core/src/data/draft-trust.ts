@@ -23,7 +23,7 @@ import type {
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { blindName, clearName, type EpochSecrets } from '../session/epoch-keys.ts'
 import { isIdentity, type PublicIdentity, parsePublicId } from '../session/identity.ts'
-import { nodeWith, type Policy, type PolicyEntry, type PolicyList, type Role } from '../trust/policy.ts'
+import { nodeWith, type Policy, type PolicyEntry, type PolicyList, type Role, withoutDropped } from '../trust/policy.ts'
 import type { Draft } from './draft.ts'
 import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
 
@@ -110,6 +110,7 @@ export class DraftTrust {
       ...optional('history', input.history),
     }
     const before: RareFields = event.rare ?? {}
+    identities.unshift(...(before.identities ?? []))
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
     if (input.read === undefined) return
     const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
@@ -130,7 +131,9 @@ export class DraftTrust {
     const read =
       typeof readers === 'string'
         ? readers
-        : readers.map((entry) => (entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity)))
+        : withoutDropped(readers).map((entry) =>
+            entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity),
+          )
     this.#draft.setRare(event, { policy: { read } })
     this.#draft.sizeBytes += 2048 + 1400 * readers.length
     this.#draft.defer('last', () => {
@@ -143,13 +146,13 @@ export class DraftTrust {
     })
   }
 
-  /** A counter's fields. Roles in `up` and `down` are looked up from the root. */
-  counterFields(name: string, input: CounterInput): CounterFields {
-    const identities: Uint8Array[] = []
+  /**
+   * A counter's fields. Roles in `up` and `down` are looked up from the root; keys of identities that the chain does not
+   * know are added to `identities`.
+   */
+  counterFields(name: string, input: CounterInput, identities: Uint8Array[]): CounterFields {
     const up = this.#fields(input.up, ROOT_ENTITY, identities)
     const down = this.#fields(input.down, ROOT_ENTITY, identities)
-    if (identities.length > 0)
-      throw new AteError('NO_ROLE', { counter: name, what: 'add the identity to a role first' })
     for (const number of [input.value ?? 0n, input.floor ?? 0n, input.ceiling ?? 0n]) {
       if (typeof number !== 'bigint')
         throw new AteError('BAD_ARGUMENT', { counter: name, what: 'counters are bigints' })
@@ -280,6 +283,16 @@ export class DraftTrust {
   #known(member: string): readonly [Uint8Array, Uint8Array] {
     const keys = this.#core.replica.trust.identities.get(member)!
     return [fromBinaryText(member), keys]
+  }
+
+  /** How many identities this transaction introduces so far: what `takeBack` goes back to. */
+  get introducedCount(): number {
+    return this.#introduced.size
+  }
+
+  /** An event was taken out again, and with it the identities that it introduced. */
+  takeBack(introducedCount: number): void {
+    for (const name of [...this.#introduced].slice(introducedCount)) this.#introduced.delete(name)
   }
 
   #introduce(identity: PublicIdentity): boolean {
@@ -434,6 +447,7 @@ function provisional(draft: RoleDraft, number: number, publicKey: Uint8Array): R
     members: new Set(),
     generations: [{ number, publicKey, wraps: new Map() }],
     rotatedAt: 0,
+    dropped: false,
   }
 }
 

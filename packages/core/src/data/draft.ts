@@ -61,6 +61,12 @@ export class Draft implements TransactionDraft {
     return new Words(a, b, c, ++this.#created)
   }
 
+  /** Takes the newest event, a creation that failed, out again; ids of unnamed entities count on without a gap. */
+  dropCreation(options: { readonly named: boolean }): void {
+    this.events.pop()
+    if (!options.named) this.#created--
+  }
+
   add(
     op: Op,
     entity: { readonly a: number; readonly b: number; readonly c: number; readonly d: number },

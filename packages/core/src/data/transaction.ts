@@ -100,19 +100,22 @@ export class Transaction {
     const collection = this.#collection(type, options.in)
     const words = options.name === undefined ? draft.nextId() : this.#wordsOfName(parent, collection, options.name)
     const event = draft.add(OP.create, words)
+    const { introducedCount } = this.#trust
     try {
       draft.setBody(event, type, valid, options.name)
+      event.parent = parent
+      event.collection = collection
+      event.type = type.name
+      draft.countName(collection)
+      draft.countName(type.name)
+      if (options.name !== undefined) event.key = this.#trust.blind(parent, collection, checked(options.name))
+      if (options !== NO_OPTIONS) this.#createOptions(event, words, parent, options)
     } catch (error) {
-      draft.events.pop()
+      // Whoever catches it and goes on must not commit half of what was asked for.
+      draft.dropCreation({ named: options.name !== undefined })
+      this.#trust.takeBack(introducedCount)
       throw error
     }
-    event.parent = parent
-    event.collection = collection
-    event.type = type.name
-    draft.countName(collection)
-    draft.countName(type.name)
-    if (options.name !== undefined) event.key = this.#trust.blind(parent, collection, checked(options.name))
-    if (options !== NO_OPTIONS) this.#createOptions(event, words, parent, options)
     return new EntityHandle(words, this.#chain, type, valid, options.name)
   }
 
@@ -529,11 +532,19 @@ export class Transaction {
 
   #createOptions(event: TransactionEvent, words: EntityWords, parent: EntityWords, options: CreateOptions): void {
     const own = options.read ?? options.write ?? options.manage ?? options.allow ?? options.closed
+    const identities: Uint8Array[] = []
     if (hasRare(options)) {
+      const counters = options.counters && this.#counters(options.counters, identities)
+      // Who may only write here does not decide whom the chain knows; who gives policies does.
+      if (identities.length > 0 && own === undefined) {
+        const hint = 'a counter names an identity that the chain does not know; name it in a role or in a policy first'
+        throw new AteError('NO_ROLE', { counters: Object.keys(options.counters!) }, { hint })
+      }
       this.#draft.setRare(event, {
         ...this.#expiry(options),
         ...(options.retain !== undefined || options.holds !== undefined ? retentionFields(options) : {}),
-        ...(options.counters ? { counters: this.#counters(options.counters) } : {}),
+        ...(counters ? { counters } : {}),
+        ...(identities.length > 0 ? { identities } : {}),
       })
     }
     if (own !== undefined) this.#trust.setPolicy(event, words, parent, -1, options)
@@ -546,10 +557,10 @@ export class Transaction {
     return expires === undefined ? {} : { expires: timeOf(expires) }
   }
 
-  #counters(counters: Readonly<Record<string, CounterInput>>): CounterFields[] {
+  #counters(counters: Readonly<Record<string, CounterInput>>, identities: Uint8Array[]): CounterFields[] {
     const names = Object.keys(counters)
     if (names.length > COUNTERS_MAX) throw new AteError('BAD_ARGUMENT', { counters: names.length, max: COUNTERS_MAX })
-    return names.map((name) => this.#trust.counterFields(checked(name), counters[name]!))
+    return names.map((name) => this.#trust.counterFields(checked(name), counters[name]!, identities))
   }
 }
 

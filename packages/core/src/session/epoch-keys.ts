@@ -15,7 +15,7 @@ import { xWingSecret } from '../crypto/x-wing.ts'
 import { bytesOfWords, type EntityWords, entityKey, wordsOf } from '../event/entity-words.ts'
 import type { EpochFields, WrapFields } from '../event/rare-fields.ts'
 import { kemKeyOf } from '../trust/identity-keys.ts'
-import type { PolicyEntry, PolicyList, Role, RoleGeneration } from '../trust/policy.ts'
+import { type PolicyEntry, type PolicyList, type Role, type RoleGeneration, withoutDropped } from '../trust/policy.ts'
 import type { Epoch, TrustState } from '../trust/trust-state.ts'
 import { type Identity, identityKem } from './identity.ts'
 
@@ -111,7 +111,7 @@ export class SessionKeys {
       wraps:
         typeof readers === 'string'
           ? []
-          : readers.map((entry) => this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle)),
+          : withoutDropped(readers).map((entry) => this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle)),
       ...(readers === 'everyone' ? { published: bundle } : {}),
       ...(options.forWriters ? { writeKey: writeSecretOf(crypto, key).publicKey } : {}),
       ...(options.previous

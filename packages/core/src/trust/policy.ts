@@ -17,6 +17,8 @@ export interface Role {
   readonly generations: RoleGeneration[]
   /** Tick of the newest generation but the first: epochs made before it are stale. 0: none. */
   rotatedAt: number
+  /** It was deleted. A policy that names it names nobody, also when a role of its name is made again. */
+  dropped: boolean
 }
 
 export interface RoleGeneration {
@@ -49,6 +51,17 @@ export interface Policy {
 export interface Tree {
   parentOf(row: number): number
   policyOf(row: number): Policy | undefined
+}
+
+/** A list without the roles that are gone: what was their key is still in the hands of those who were members. */
+export function withoutDropped(list: readonly PolicyEntry[]): readonly PolicyEntry[] {
+  return list.some((entry) => entry.role?.dropped) ? list.filter((entry) => !entry.role?.dropped) : list
+}
+
+/** True if `list` names at least one identity that is there. */
+export function hasMember(list: PolicyList | undefined): boolean {
+  if (list === undefined || typeof list === 'string') return list === 'everyone'
+  return list.some((entry) => !entry.role || entry.role.members.size > 0)
 }
 
 /** True if `list` names the identity. */

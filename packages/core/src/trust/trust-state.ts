@@ -4,7 +4,7 @@
 import type { Verifier } from '../crypto/provider.ts'
 import { sameEntity, wordsOf } from '../event/entity-words.ts'
 import type { EpochFields } from '../event/rare-fields.ts'
-import type { PolicyList, Role } from './policy.ts'
+import { type PolicyList, type Role, withoutDropped } from './policy.ts'
 
 /** One generation of a node's read key. */
 export interface Epoch {
@@ -45,6 +45,8 @@ export class TrustState {
   readonly roles: Map<string, Role> = new Map()
   /** By certificate id, one byte a character. */
   readonly certificates: Map<string, Certificate> = new Map()
+  /** Identities that wrote under a certificate, those included whom nobody has named. */
+  readonly writers: Set<string> = new Set()
   /** By row of the node, oldest first. */
   readonly epochs: Map<number, Epoch[]> = new Map()
   /** Counts generations of roles and epochs, to tell which came first. */
@@ -70,8 +72,13 @@ export function isStale(epoch: Epoch, readers: PolicyList): boolean {
 export function wrapsFit(fields: EpochFields, readers: PolicyList): boolean {
   if (readers === 'everyone') return fields.published !== undefined && fields.wraps.length === 0
   if (readers === 'nobody') return false
-  if (fields.published !== undefined || fields.wraps.length !== readers.length) return false
-  return readers.every((entry) => fields.wraps.some((wrap) => isFor(wrap, entry)))
+  const entries = withoutDropped(readers)
+  if (fields.published !== undefined || fields.wraps.length !== entries.length) return false
+  // Both ways: beside a reader who is named twice there would be room for a wrap to somebody else.
+  return (
+    entries.every((entry) => fields.wraps.some((wrap) => isFor(wrap, entry))) &&
+    fields.wraps.every((wrap) => entries.some((entry) => isFor(wrap, entry)))
+  )
 }
 
 function isFor(wrap: EpochFields['wraps'][number], entry: Exclude<PolicyList, string>[number]): boolean {
