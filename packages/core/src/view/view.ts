@@ -104,11 +104,6 @@ export class View implements Tree {
     this.setFlags(row, HAS_EXTRA)
   }
 
-  clearExtra(row: number): void {
-    this.extras.delete(row)
-    this.clearFlags(row, HAS_EXTRA)
-  }
-
   isDead(row: number): boolean {
     return (this.table.get(row, ROW.blockAndFlags) & DEAD) !== 0
   }
