@@ -98,8 +98,9 @@ export class ChainCore {
   #closing: Promise<void> | undefined
   #closed = false
   #rememberedAt: number
-  /** Monotonic time at which the newest record came. */
+  /** Monotonic time at which the record came that moved chain time last, and that chain time. */
   #headAt: number
+  #headTime: number
 
   private constructor(parts: CoreParts) {
     const { crypto, environment, engine, replica, identity } = parts
@@ -117,6 +118,7 @@ export class ChainCore {
     this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
     this.#durable = replica.head
     this.#headAt = environment.clock.monotonic()
+    this.#headTime = replica.chainTime
     this.#rememberedAt = this.#headAt
     this.staging = new Staging({
       replica,
@@ -420,6 +422,9 @@ export class ChainCore {
     const reached = LEVELS.indexOf(durability)
     // An engine that cannot reach the chain's level gives what it can.
     if (reached >= wanted || durability === this.engine.durability) this.#durable = this.replica.head
+    // Records that do not move chain time (attestations, checkpoints) must not set `now` back to it.
+    if (this.replica.chainTime === this.#headTime) return
+    this.#headTime = this.replica.chainTime
     this.#headAt = this.environment.clock.monotonic()
   }
 
