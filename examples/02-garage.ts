@@ -1,3 +1,4 @@
+// Who may do what: a crew reads and writes a garage, and somebody outside of it can do neither.
 import { z } from 'zod'
 import { openChain, defineType, createIdentity, role } from '@ate/core'
 const Garage = defineType('garage', z.object({ city: z.string() }))
@@ -22,3 +23,8 @@ await asEve.transact((tx) => tx.create(Car, { plate: 'EVE' }, { parent: garage, 
 await asEve.get(Garage, garage.id).catch((e) => console.log(e.code))           // NO_READ_KEY
 await asEve.close()
 console.log(n, report.ok)                                                       // 100 true
+
+// Output:
+// NOT_AUTHORIZED
+// NO_READ_KEY
+// 100 true
