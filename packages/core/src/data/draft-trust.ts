@@ -59,6 +59,8 @@ export class DraftTrust {
   readonly #indexKeys = new Map<string, Uint8Array>()
   readonly #introduced = new Set<string>()
   readonly #rekeyedRows = new Set<number>()
+  /** Next epochs of nodes whose readers change. */
+  readonly #epochs: TransactionEvent[] = []
 
   constructor(core: ChainCore, draft: Draft) {
     this.#core = core
@@ -248,13 +250,14 @@ export class DraftTrust {
   /** The fields of a role's event, made when all its members are known. */
   #makeRole(draft: RoleDraft): void {
     const { stored, add, remove, words, name } = draft
+    if (stored && this.#core.replica.trust.roles.get(entityKey(words)) !== stored) throw changed(words)
     const newest = stored?.generations[stored.generations.length - 1]
     const fresh = !newest || remove.size > 0 || draft.rotate
     const generation = newest ? newest.number + (fresh ? 1 : 0) : 0
     const staying = [...(stored?.members ?? [])].filter((member) => !remove.has(member) && !add.has(member))
-    const identities = [...add.values()]
-      .filter((identity) => this.#introduce(identity))
-      .map((identity) => identity.keys)
+    // Each role brings the keys of its own members: a policy that brings them too may stand behind it.
+    const { identities: known } = this.#core.replica.trust
+    const identities = [...add].filter(([member]) => !known.has(member)).map(([, identity]) => identity.keys)
     let publicKey = newest?.publicKey
     let wraps: WrapFields[]
     if (fresh) {
@@ -342,6 +345,7 @@ export class DraftTrust {
     policy: PolicyFields,
     indexKey: Uint8Array | undefined,
   ): void {
+    if (row >= 0) this.#assertStill(row, words)
     const { view, trust } = this.#core.replica
     const own = row >= 0 && view.policyOf(row)?.read !== undefined ? trust.newestEpoch(row) : undefined
     const previous = own && this.#core.keys.secretsOf({ row, id: words }, own.number)
@@ -378,7 +382,7 @@ export class DraftTrust {
     const { view } = this.#core.replica
     const rekeyed: EntityId[] = []
     const stale: EntityId[] = []
-    for (const { row, policy, readers } of this.#readBy(draft.stored!)) {
+    for (const { row, readers } of this.#readBy(draft.stored!)) {
       const words = view.wordsOf(row)
       // Whether this session may and can is asked now; the wraps are made when the role's new key is known.
       if (!newEpochEvent(this.#core, row, words)) {
@@ -389,7 +393,7 @@ export class DraftTrust {
       if (this.#rekeyedRows.has(row)) continue
       this.#rekeyedRows.add(row)
       this.#draft.sizeBytes += 2048 + readers.length * 1400
-      this.#draft.defer('last', () => this.#rekey(draft.event, { row, words, policy, readers }))
+      this.#draft.defer('last', () => this.#rekey(row, words))
     }
     return { couldRead: [...rekeyed, ...stale], rekeyed, stale }
   }
@@ -407,19 +411,14 @@ export class DraftTrust {
     return found
   }
 
-  #rekey(
-    role: TransactionEvent,
-    node: {
-      readonly row: number
-      readonly words: EntityWords
-      readonly policy: Policy
-      readonly readers: readonly PolicyEntry[]
-    },
-  ): void {
-    const { row, words, policy, readers } = node
-    const { trust } = this.#core.replica
-    const epoch = trust.newestEpoch(row)!
-    const previous = this.#core.keys.secretsOf({ row, id: words }, epoch.number)!
+  #rekey(row: number, words: EntityWords): void {
+    this.#assertStill(row, words)
+    const { trust, view } = this.#core.replica
+    const policy = view.policyOf(row)
+    const readers = policy?.read
+    const epoch = trust.newestEpoch(row)
+    const previous = epoch && this.#core.keys.secretsOf({ row, id: words }, epoch.number)
+    if (!policy || !previous || readers === undefined || typeof readers === 'string') throw changed(words)
     const resolved = readers.map((entry) =>
       entry.role ? { role: this.#roles.get(entityKey(entry.role.id))?.resolved ?? entry.role } : entry,
     )
@@ -430,11 +429,22 @@ export class DraftTrust {
     this.#core.keys.remember(made)
     const event = this.#draft.add(OP.epoch, words)
     this.#draft.setRare(event, { epoch: made.fields })
-    // Right behind the removal, so that what this transaction writes there is sealed under the new epoch.
+    this.#epochs.push(event)
+    // New keys of roles, then the epochs that are wrapped to them, then what this transaction seals under those.
+    const roles = [...this.#roles.values()].filter(({ stored }) => stored).map((changing) => changing.event)
+    const first = [...roles, ...this.#epochs]
     const { events } = this.#draft
-    events.pop()
-    events.splice(events.indexOf(role) + 1, 0, event)
+    events.splice(0, events.length, ...first, ...events.filter((other) => !first.includes(other)))
   }
+
+  /** Others may have written while the transaction's function waited, or what it saw staged was taken back. */
+  #assertStill(row: number, words: EntityWords): void {
+    if (this.#core.replica.view.findLive(words.a, words.b, words.c, words.d) !== row) throw changed(words)
+  }
+}
+
+function changed(words: EntityWords): AteError {
+  return new AteError('CONFLICT', { entity: textOfWords(words) })
 }
 
 /** A role that does not stand on the chain yet: enough of it to wrap for. */

@@ -2,11 +2,11 @@
  * Runs a transaction until it commits or is refused for good. From the second try on the reruns of a chain go one after
  * the other, so that n writers of one hot entity cost n runs, not n squared.
  */
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
-import type { Refusal } from '../chain/verdict.ts'
+import { type Refusal, refuse } from '../chain/verdict.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -155,6 +155,8 @@ function stage(
     else signal?.addEventListener('abort', onAbort, { once: true })
     return refusal
   } catch (error) {
+    // What the transaction saw has changed before it was finished: as if a guard had said so.
+    if (!draft && isAteError(error) && error.code === 'CONFLICT') return refuse('CONFLICT', error.facts)
     if (draft) core.staging.giveBuffer(draft.bodies)
     throw error
   } finally {
