@@ -63,7 +63,7 @@ export class WriterSession {
   /** Makes a new certificate if there is none, it has ended, or it ends soon after chain time `time`. */
   renew(time: number): void {
     const current = this.#current
-    if (current && !current.certificate.ended && time + RENEW_BEFORE_MS < current.certificate.until) return
+    if (current && !current.certificate.ended && isGood(current, time)) return
     this.#current = this.#make(time, current)
   }
 
@@ -128,6 +128,11 @@ export class WriterSession {
     }
     return { certificate, signer, fresh: { bytes, body } }
   }
+}
+
+/** One whose first commit failed may have been made under a clock that has gone back since: its life would be too long. */
+function isGood({ certificate: { until }, fresh }: CurrentCertificate, time: number): boolean {
+  return time + RENEW_BEFORE_MS < until && !(fresh && until > time + CERTIFICATE_MS)
 }
 
 function nameOf({ replica, identity }: WriterParts): string {
