@@ -100,7 +100,7 @@ export class Transaction {
     const collection = this.#collection(type, options.in)
     const words = options.name === undefined ? draft.nextId() : this.#wordsOfName(parent, collection, options.name)
     const event = draft.add(OP.create, words)
-    const { introducedCount } = this.#trust
+    const introduced = this.#lazyTrust?.introducedCount ?? 0
     try {
       draft.setBody(event, type, valid, options.name)
       event.parent = parent
@@ -113,7 +113,7 @@ export class Transaction {
     } catch (error) {
       // Whoever catches it and goes on must not commit half of what was asked for.
       draft.dropCreation({ named: options.name !== undefined })
-      this.#trust.takeBack(introducedCount)
+      this.#lazyTrust?.takeBack(introduced)
       throw error
     }
     return new EntityHandle(words, this.#chain, type, valid, options.name)
