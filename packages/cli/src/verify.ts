@@ -28,11 +28,13 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
 export function reportText(report: PlaceReport): string {
   const { chain, ok, records, head, problems } = report
   const lines = [
-    ok ? `ok: ${records} records, every one as it was written` : `NOT ok: ${counted(problems.length, 'problem')}`,
+    ok
+      ? `ok: ${counted(records, 'record')}, all of them as they were written`
+      : `NOT ok: ${counted(problems.length, 'problem')}`,
   ]
   if (chain !== undefined) lines.push(`chain      ${chain}`)
   if (head) lines.push(`head       record ${head.seq}, hash ${toHex(head.hash)}`)
-  if (!ok) lines.push(`judged     ${records} records; what follows the first problem hangs on it`)
+  if (!ok) lines.push(`judged     ${counted(records, 'record')}; what follows the first problem hangs on it`)
   if (head) lines.push(`attested   ${attestedText(report)}`)
   if (report.checkpoints > 0) lines.push(`signed     ${counted(report.checkpoints, 'checkpoint')} of the whole log`)
   if (report.voids > 0)
@@ -45,9 +47,10 @@ export function problemText({ code, ...facts }: PlaceReport['problems'][number])
   return printable(new AteError(code as ErrorCode, facts).message)
 }
 
-function attestedText({ attested, adopted, head }: PlaceReport): string {
+function attestedText({ ok, attested, adopted, head }: PlaceReport): string {
   const vouched = adopted > 0 ? `; ${counted(adopted, 'commit')} by a manager in the place of their writers` : ''
-  if (attested === head?.seq) return `every commit has its author's post-quantum signature${vouched}`
+  if (ok && attested === head?.seq) return `every commit has its author's post-quantum signature${vouched}`
+  if (attested === head?.seq) return `up to record ${attested}, as far as it was judged${vouched}`
   return `up to record ${attested}; later commits have no post-quantum signature yet${vouched}`
 }
 

@@ -10,7 +10,7 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
 import { linkOf, newEpochEvent } from '../chain/rekey.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { bytesOfWords, type EntityWords, entityKey, ROOT_ENTITY, textOfWords, wordsOf } from '../event/entity-words.ts'
+import { bytesOfWords, type EntityWords, entityKey, ROOT_ENTITY, sameEntity, textOfWords, wordsOf } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import type {
   CounterFields,
@@ -57,7 +57,8 @@ export class DraftTrust {
   readonly #roles = new Map<string, RoleDraft>()
   /** Index keys of nodes that this transaction gives a read policy. */
   readonly #indexKeys = new Map<string, Uint8Array>()
-  readonly #introduced = new Set<string>()
+  /** Public keys by fingerprint that this transaction brings to the chain, in the order of its events. */
+  readonly #introduced = new Map<string, Uint8Array>()
   readonly #rekeyedRows = new Set<number>()
   /** Next epochs of nodes whose readers change. */
   readonly #epochs: TransactionEvent[] = []
@@ -122,10 +123,16 @@ export class DraftTrust {
   }
 
   /** A move that would change who reads takes the present readers along, under an epoch of the moved node's own. */
-  keepReaders(event: TransactionEvent, words: EntityWords, row: number, target: number): void {
+  keepReaders(event: TransactionEvent, words: EntityWords): void {
+    this.#draft.defer('last', () => this.#keepReaders(event, words))
+  }
+
+  #keepReaders(event: TransactionEvent, words: EntityWords): void {
     const { view } = this.#core.replica
+    const row = view.findLive(words.a, words.b, words.c, words.d)
+    if (row <= 0) return
     const before = nodeWith(view, 'read', row)
-    if (before === row || nodeWith(view, 'read', target) === before) return
+    if (before === row || this.#readNodeOf(event.parent) === before) return
     const secrets = this.#secretsOf(before)
     if (!secrets)
       throw new AteError('NO_READ_KEY', { entity: textOfWords(words), what: 'who moves between readers must be one' })
@@ -295,13 +302,13 @@ export class DraftTrust {
 
   /** An event was taken out again, and with it the identities that it introduced. */
   takeBack(introducedCount: number): void {
-    for (const name of [...this.#introduced].slice(introducedCount)) this.#introduced.delete(name)
+    for (const name of [...this.#introduced.keys()].slice(introducedCount)) this.#introduced.delete(name)
   }
 
   #introduce(identity: PublicIdentity): boolean {
     const key = toBinaryText(identity.fingerprintBytes)
     if (this.#introduced.has(key) || this.#core.replica.trust.identities.has(key)) return false
-    this.#introduced.add(key)
+    this.#introduced.set(key, identity.keys)
     return true
   }
 
@@ -355,7 +362,11 @@ export class DraftTrust {
     const forWriters = !covers(policy.read, policy.write)
     const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
     const link = previous ? linkOf({ history }, previous) : { indexKey }
-    const made = this.#core.keys.makeEpoch(words, this.#nextEpoch(words), readers, { ...link, forWriters })
+    const made = this.#core.keys.makeEpoch(words, this.#nextEpoch(words), readers, {
+      ...link,
+      forWriters,
+      introduced: this.#introduced,
+    })
     this.#core.keys.remember(made)
     this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
   }

@@ -98,6 +98,8 @@ export class SessionKeys {
       readonly previous?: EpochSecrets | undefined
       readonly indexKey?: Uint8Array | undefined
       readonly forWriters?: boolean
+      /** Keys by fingerprint that the same transaction brings to the chain. */
+      readonly introduced?: ReadonlyMap<string, Uint8Array>
     },
   ): NewEpoch {
     const { crypto, random } = this.#makers
@@ -111,7 +113,9 @@ export class SessionKeys {
       wraps:
         typeof readers === 'string'
           ? []
-          : withoutDropped(readers).map((entry) => this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle)),
+          : withoutDropped(readers).map((entry) =>
+              this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle, options.introduced),
+            ),
       ...(readers === 'everyone' ? { published: bundle } : {}),
       ...(options.forWriters ? { writeKey: writeSecretOf(crypto, key).publicKey } : {}),
       ...(options.previous
@@ -228,7 +232,12 @@ export class SessionKeys {
     return seed
   }
 
-  #wrapFor(entry: PolicyEntry, info: Uint8Array, secret: Uint8Array): WrapFields {
+  #wrapFor(
+    entry: PolicyEntry,
+    info: Uint8Array,
+    secret: Uint8Array,
+    introduced: ReadonlyMap<string, Uint8Array> | undefined,
+  ): WrapFields {
     if (entry.role) {
       const newest = entry.role.generations[entry.role.generations.length - 1]!
       return {
@@ -237,7 +246,7 @@ export class SessionKeys {
         wrapped: this.#wrapTo(newest.publicKey, info, secret),
       }
     }
-    const keys = this.#trust.identities.get(entry.identity)
+    const keys = this.#trust.identities.get(entry.identity) ?? introduced?.get(entry.identity)
     if (!keys) throw new AteError('NO_ROLE', { what: 'an identity whose keys are not known' })
     return { to: fromBinaryText(entry.identity), wrapped: this.#wrapTo(kemKeyOf(keys), info, secret) }
   }

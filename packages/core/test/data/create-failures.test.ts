@@ -1,6 +1,6 @@
 /** A creation that fails inside a transaction that goes on: nothing of it is committed, and nothing after it is harmed. */
 import { describe, expect, it } from 'vitest'
-import { createIdentity, defineType, openChain, role } from '../../src/index.ts'
+import { createIdentity, defineType, memoryEngine, memoryStore, openChain, role } from '../../src/index.ts'
 
 const Thing = defineType<unknown>('thing')
 
@@ -66,5 +66,18 @@ describe('counters that name identities', () => {
       'name it in a role or in a policy',
     )
     await chain.close()
+  })
+})
+
+describe('a read policy that names identities', () => {
+  it('is sealed to one that the same transaction brings to the chain', async () => {
+    const [alice, bob] = [await createIdentity(), await createIdentity()]
+    const store = memoryStore()
+    const chain = await openChain(memoryEngine(store), { as: alice })
+    const made = await chain.transact((tx) => tx.create(Thing, 'for bob', { read: [alice, bob] }))
+    await chain.close()
+    const asBob = await openChain(memoryEngine(store), { as: bob, id: chain.id })
+    expect((await asBob.load(Thing, made.id)).value).toBe('for bob')
+    await asBob.close()
   })
 })
