@@ -10,7 +10,15 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
 import { linkOf, newEpochEvent } from '../chain/rekey.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { bytesOfWords, type EntityWords, entityKey, ROOT_ENTITY, sameEntity, textOfWords, wordsOf } from '../event/entity-words.ts'
+import {
+  bytesOfWords,
+  type EntityWords,
+  entityKey,
+  ROOT_ENTITY,
+  sameEntity,
+  textOfWords,
+  wordsOf,
+} from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import type {
   CounterFields,
@@ -153,6 +161,18 @@ export class DraftTrust {
       this.#core.keys.remember(made)
       this.#draft.setRare(event, { ...event.rare, epoch: made.fields })
     })
+  }
+
+  /** The stored node whose readers read there; undefined where this transaction gives a node readers of its own. */
+  #readNodeOf(parent: EntityWords): number | undefined {
+    const { view } = this.#core.replica
+    for (let words = parent; ; ) {
+      const row = view.findLive(words.a, words.b, words.c, words.d)
+      if (row >= 0) return nodeWith(view, 'read', row)
+      const made = this.#draft.events.find((event) => event.op === OP.create && sameEntity(event, words))
+      if (!made || made.rare?.policy?.read !== undefined) return undefined
+      words = made.parent
+    }
   }
 
   /**

@@ -186,6 +186,8 @@ export class Transaction {
       next,
     }: { readonly before: Entity<T>; readonly version: number; readonly next: (value: T) => T | Promise<T> },
   ): Entity<T> | Promise<Entity<T>> {
+    // What this transaction wrote itself is guarded by that write.
+    const isOwn = this.#draft.localOf(words) !== undefined
     const write = (made: T): Entity<T> => {
       const value = validate(type, made)
       this.#write(type, words, value, before.name, version + 1)
@@ -195,11 +197,11 @@ export class Transaction {
       const made = next(before.value)
       if (!(made instanceof Promise)) return write(made)
       return made.then(write).catch((error) => {
-        this.#draft.guardVersion(words, version)
+        if (!isOwn) this.#draft.guardVersion(words, version)
         throw error
       })
     } catch (error) {
-      this.#draft.guardVersion(words, version)
+      if (!isOwn) this.#draft.guardVersion(words, version)
       throw error
     }
   }
@@ -248,10 +250,7 @@ export class Transaction {
     event.parent = parentWords(to.parent, this.#chain)
     event.collection = to.in ?? this.#storedCollection(words)
     this.#draft.countName(event.collection)
-    const { view } = this.#core.replica
-    const row = view.findLive(words.a, words.b, words.c, words.d)
-    const target = view.findLive(event.parent.a, event.parent.b, event.parent.c, event.parent.d)
-    if (row > 0 && target >= 0) this.#trust.keepReaders(event, words, row, target)
+    this.#trust.keepReaders(event, words)
   }
 
   /** Adds to a counter; negative takes away. Never conflicts. */
@@ -430,7 +429,7 @@ export class Transaction {
   #load<T>(type: EntityType<T>, words: EntityWords, mode: 'guarded' | 'free'): Entity<T> | Promise<Entity<T>> {
     const entity = this.#read(type, words, mode)
     if (entity === undefined) {
-      this.#draft.guardVersion(words, this.#versionOf(words))
+      if (!this.#draft.localOf(words)) this.#draft.guardVersion(words, this.#versionOf(words))
       throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
     }
     return entity
