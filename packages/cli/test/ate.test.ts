@@ -184,7 +184,7 @@ describe('ate verify', () => {
   })
 
   it('another chain than the one whose id is given', async () => {
-    const { code, stderr } = await machine.run(['verify', 'notes', '--id', '0'.repeat(51) + 'g'])
+    const { code, stderr } = await machine.run(['verify', 'notes', '--id', `${'0'.repeat(51)}g`])
     expect(code).toBe(1)
     expect(stderr).toMatch(/^WRONG_CHAIN: /)
   })

@@ -63,10 +63,11 @@ export const ADVICE = {
   VALUE_TOO_LARGE: 'the encoded value is over the limit; split it, or store it in parts',
   TX_TOO_LARGE: 'the transaction does not fit into one commit; make it smaller',
   BAD_ID: 'this is no id of that kind; take it from a handle or a chain',
-  BAD_URL: 'open memory:, file:PATH or an engine; see the README for the forms',
+  BAD_URL: 'a place is memory:, file:PATH or an engine',
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
-  CHAIN_LOCKED: 'another process has this chain open for writing; close it there, or open with { readOnly: true }',
+  CHAIN_LOCKED:
+    'this chain is open for writing already, here or in another process; close it there, or open with { readOnly: true }',
   CHAIN_GONE:
     'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',

@@ -117,7 +117,7 @@ export function parsePlace(
     return { kind: 'engine', name: undefined, open: async () => at }
   }
   if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
-  if (!at.startsWith('file:') || at === 'file:') throw new AteError('BAD_URL', { given: at.slice(0, 100) })
+  if (!at.startsWith('file:') || at === 'file:') throw badPlace(at)
   const path = platform.pathOf(at)
   return {
     kind: 'file',
@@ -134,6 +134,17 @@ export function parsePlace(
         ...(label ? { label } : {}),
       }),
   }
+}
+
+/** A path without a scheme is the likeliest mistake. */
+function badPlace(at: string): AteError {
+  const given = at.slice(0, 100)
+  const isPath = at !== '' && at !== 'file:' && !/^[a-z][a-z0-9+.-]+:/i.test(at)
+  return new AteError(
+    'BAD_URL',
+    { given },
+    isPath ? { hint: `a folder is given as file:PATH, here file:${given}` } : {},
+  )
 }
 
 /** @throws AteError CHAIN_GONE where this machine knows a chain and there is none */

@@ -74,12 +74,23 @@ export function parsePublicId(crypto: CryptoProvider, text: unknown): PublicIden
   const size = IDENTITY_KEYS_BYTES + CHECKSUM_BYTES
   const body =
     typeof text === 'string' && text.startsWith(PREFIX) ? fromBase32(text.slice(PREFIX.length), size) : undefined
-  if (!body) throw new AteError('BAD_PUBLIC_ID', { length: typeof text === 'string' ? text.length : undefined })
+  if (!body) throw badPublicId(text)
   const identity = new KnownIdentity(crypto, body.slice(0, IDENTITY_KEYS_BYTES))
   const checksum = identity.fingerprintBytes.subarray(0, CHECKSUM_BYTES)
   if (!equalBytes(checksum, body.subarray(IDENTITY_KEYS_BYTES)))
     throw new AteError('BAD_PUBLIC_ID', { what: 'checksum' })
   return identity
+}
+
+/** A fingerprint is the likeliest mistake. */
+function badPublicId(text: unknown): AteError {
+  const isFingerprint = typeof text === 'string' && fromBase32(text, FINGERPRINT_BYTES) !== undefined
+  const hint = 'this is a fingerprint, which holds no keys; give the publicId of the identity'
+  return new AteError(
+    'BAD_PUBLIC_ID',
+    { length: typeof text === 'string' ? text.length : undefined },
+    isFingerprint ? { hint } : {},
+  )
 }
 
 /** True for an Identity (with secrets) of any copy of this package. */
@@ -120,6 +131,7 @@ const BRAND: unique symbol = Symbol.for('ate.identity')
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom')
 const PREFIX = 'ate1'
 const CHECKSUM_BYTES = 4
+const FINGERPRINT_BYTES = 32
 
 class KnownIdentity implements PublicIdentity {
   // The only property of the object itself: what a structured clone carries.

@@ -66,7 +66,7 @@ describe('verifyPlace on files', () => {
 
   it.each([
     ['no chain', 'nowhere', undefined, 'CHAIN_NOT_FOUND'],
-    ['another chain', 'good', 'g'.repeat(51) + '0', 'WRONG_CHAIN'],
+    ['another chain', 'good', `${'g'.repeat(51)}0`, 'WRONG_CHAIN'],
     ['no id', 'good', 'x', 'BAD_ID'],
   ])('throws for %s', async (_, name, id, code) => {
     await expect(verifyPlace(`file:${pathOf(name)}`, id === undefined ? {} : { id })).rejects.toMatchObject({ code })

@@ -1,0 +1,24 @@
+/** Likely mistakes get an answer that says what to write instead. */
+import { expect, it } from 'vitest'
+import { createIdentity, openChain } from '../../src/index.ts'
+
+it('a path without a scheme', async () => {
+  await expect(openChain('./garage')).rejects.toThrow('here file:./garage')
+  await expect(openChain('C:\\garage')).rejects.toThrow('here file:C:\\garage')
+})
+
+it('a scheme that is not there, and nothing at all', async () => {
+  for (const at of ['ws://localhost', 'file:', '']) {
+    await expect(openChain(at)).rejects.toThrow('BAD_URL: a place is memory:, file:PATH or an engine')
+  }
+})
+
+it('a fingerprint in the place of a public id', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const { fingerprint } = await createIdentity()
+  const add = chain.transact((tx) => tx.role('crew').add(fingerprint as never))
+  await expect(add).rejects.toThrow('give the publicId')
+  await expect(chain.transact((tx) => tx.role('crew').add('x'.repeat(52) as never))).rejects.toThrow('no public id')
+  await expect(chain.transact((tx) => tx.role('crew').add('ate1' as never))).rejects.toThrow('this is no public id')
+  await chain.close()
+})
