@@ -73,10 +73,11 @@ function ownVersion(): string {
   return (manifest as { version: string }).version
 }
 
-// A reader that has seen enough (`ate dump . | head`) is no error.
+// A reader that has seen enough (`ate dump . | head`) is no error; a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
-  throw error
+  printError(error)
+  process.exit(1)
 })
 
 try {

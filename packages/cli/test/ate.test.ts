@@ -190,6 +190,18 @@ describe('ate verify', () => {
   })
 })
 
+describe('output that cannot be written', () => {
+  it.skipIf(!existsSync('/dev/full'))('says so in one line, with exit code 1 (needs /dev/full)', async () => {
+    const { code, stderr } = await machine.run(['verify', 'notes'], {}, '/dev/full')
+    expect({ code, stderr }).toEqual({ code: 1, stderr: 'ENOSPC: no space left on device, write\n' })
+  })
+
+  it.skipIf(process.platform === 'win32')('ends quietly when the reader has seen enough (needs a shell)', async () => {
+    const { code, stderr } = await machine.run(['dump', 'notes', '--as', 'alice.id'], {}, 'closed')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+})
+
 describe('ate id', () => {
   it("shows this machine's identity, the same each time", async () => {
     const [first, second] = [await machine.run(['id']), await machine.run(['id'])]

@@ -1,6 +1,6 @@
 /** Runs the command as users do: a process of its own, from the sources, with a state folder of its own. */
-import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -14,7 +14,8 @@ export interface Outcome {
 
 export interface Machine {
   readonly folder: string
-  run(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Outcome>
+  /** `stdout`: a file that takes it, or `closed` for a reader that goes away at once; caught if left out. */
+  run(args: readonly string[], env?: Readonly<Record<string, string>>, stdout?: string): Promise<Outcome>
   remove(): void
 }
 
@@ -23,21 +24,26 @@ export function newMachine(): Machine {
   const folder = mkdtempSync(join(tmpdir(), 'ate-cli-'))
   return {
     folder,
-    run: (args, env = {}) =>
-      new Promise((done) => {
-        const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
-        const options = { cwd: folder, env: { ...rest, ATE_HOME: join(folder, 'home'), ...env } }
-        const child = execFile(
-          process.execPath,
-          ['-C', '@ate/source', ATE, ...args],
-          options,
-          (error, stdout, stderr) => {
-            const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
-            done({ code, stdout, stderr })
-          },
-        )
-        child.stdin?.end()
-      }),
+    run(args, variables = {}, stdout) {
+      const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
+      const env = { ...rest, ATE_HOME: join(folder, 'home'), ...variables }
+      const sink = stdout === undefined || stdout === 'closed' ? 'pipe' : openSync(stdout, 'w')
+      const command = ['-C', '@ate/source', ATE, ...args]
+      const child = spawn(process.execPath, command, { cwd: folder, env, stdio: ['ignore', sink, 'pipe'] })
+      if (stdout === 'closed') child.stdout?.destroy()
+      return outcomeOf(child).finally(() => typeof sink === 'number' && closeSync(sink))
+    },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+function outcomeOf(child: ChildProcess): Promise<Outcome> {
+  const out: string[] = []
+  const err: string[] = []
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => out.push(text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => err.push(text))
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code: code ?? -1, stdout: out.join(''), stderr: err.join('') }))
+  })
 }
