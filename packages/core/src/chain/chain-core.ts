@@ -32,7 +32,7 @@ import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
-import type { Refusal } from './verdict.ts'
+import { type Refusal, refuse } from './verdict.ts'
 import { WriterSession } from './writer-session.ts'
 
 /** How often the newest head is written to this machine's state while a chain is in use. */
@@ -201,9 +201,20 @@ export class ChainCore {
    */
   stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     this.assertWritable()
+    this.#assertSequencer(this.identityName)
+    // What a stranger does counts where everyone may write, and only if it does something.
+    if (draft.events.length === 0 && !this.replica.isKnown(this.identityName)) return refuse('UNKNOWN_WRITER')
     const refusal = this.staging.stage(draft, durability, settler)
     if (!refusal) this.#schedule()
     return refusal
+  }
+
+  /** A record that others would not take must never be stored: the log would end there. @throws AteError READ_ONLY */
+  #assertSequencer(author: string | undefined): void {
+    if (this.replica.maySequence(this.identityName, author)) return
+    if (this.replica.trust.sequencers === 'writers')
+      throw new AteError('NOT_AUTHORIZED', { needs: 'to be known to the chain' })
+    throw new AteError('READ_ONLY', { chain: this.chainId, what: 'the root has named servers that order its records' })
   }
 
   /** Resolves when nothing is staged and nothing is being written. */
@@ -219,6 +230,8 @@ export class ChainCore {
   async appendOther(kind: Kind, payload: () => Uint8Array): Promise<LogRecord> {
     this.assertWritable()
     while (this.#flushing !== 'idle' || !this.staging.isEmpty) await this.settled()
+    this.assertWritable()
+    this.#assertSequencer(undefined)
     this.#flushing = 'running'
     try {
       // Made in the turn in which it is appended. If it cannot be made, nothing has happened.
@@ -353,6 +366,8 @@ export class ChainCore {
 
   /** Only when no batch waits: those have their seqs already. */
   #addAttestations(append: Append, prev: Uint8Array): void {
+    // A commit of this append may have handed the order over to others.
+    if (!this.replica.maySequence(this.identityName, this.identityName)) return this.attesting.stop()
     const current = append.commits.length > 0 ? this.#writer!.current.certificate : undefined
     let hash = prev
     for (const range of this.attesting.ranges(current, append.commits)) {
@@ -430,8 +445,9 @@ export class ChainCore {
 
   async #remember(): Promise<void> {
     this.#rememberedAt = this.environment.clock.monotonic()
-    const { head, chainTime } = this.replica
-    await rememberHead(this.#parts.state, this.chainId, { seq: head.seq, hash: head.hash, at: chainTime })
+    // What a power cut may take is no rollback: only what is durable at the chain's own level is held against a copy.
+    const { seq, hash } = this.#durable
+    await rememberHead(this.#parts.state, this.chainId, { seq, hash, at: this.replica.chainTime })
   }
 
   /** A full disk may have room again; anything else ends the writing of this handle. */

@@ -300,14 +300,19 @@ export class Replica {
   }
 
   /** With a list of servers only they order records; else who is named, who has written, and the author himself. */
+  maySequence(name: string, author: string | undefined): boolean {
+    const { sequencers } = this.trust
+    return sequencers === 'writers' ? this.isKnown(name) || author === name : sequencers.includes(name)
+  }
+
+  /** The chain has named this identity, or has let it write. */
+  isKnown(name: string): boolean {
+    return this.trust.identities.has(name) || this.trust.writers.has(name)
+  }
+
   #checkSequencer(head: RecordHead, author: Certificate | undefined): void {
-    const name = toBinaryText(head.sequencer)
-    const { sequencers, identities, writers } = this.trust
-    const may =
-      sequencers === 'writers'
-        ? identities.has(name) || writers.has(name) || author?.identity === name
-        : sequencers.includes(name)
-    if (!may) throw new AteError('BAD_SEQUENCER', { seq: head.seq })
+    if (!this.maySequence(toBinaryText(head.sequencer), author?.identity))
+      throw new AteError('BAD_SEQUENCER', { seq: head.seq })
   }
 
   #acceptOther(record: LogRecord, head: RecordHead): readonly number[] | undefined {
