@@ -789,6 +789,17 @@ describe('epochs and policies', () => {
     refuses(chain, boss, [change(OP.policy, ROOT_ENTITY, { rare: { policy: { read: 'inherit' } } })], 'EPOCH_SHAPE')
   })
 
+  it('LAST_MANAGER: a closed node names its managers, and goes on to', () => {
+    const what = 'a closed node names its managers'
+    refuses(chain, boss, [create({ rare: { policy: { closed: true } } })], 'LAST_MANAGER', { what })
+    const coin = creates(chain, boss, create({ rare: { policy: { closed: true, manage: [root.id] } } }))
+    refuses(chain, boss, [change(OP.policy, coin, { rare: { policy: { manage: 'inherit' } } })], 'LAST_MANAGER', {
+      what,
+    })
+    commits(chain, boss, change(OP.policy, coin, { rare: { policy: { manage: 'nobody' } } }))
+    refuses(chain, boss, [change(OP.policy, coin, { rare: { policy: { manage: [root.id] } } })], 'NOT_AUTHORIZED')
+  })
+
   it('LEVEL_TOO_HIGH', () => {
     refuses(chain, boss, [change(OP.root, ROOT_ENTITY, { rare: { root: { level: 2 } } })], 'LEVEL_TOO_HIGH', {
       level: 2,
@@ -801,14 +812,14 @@ describe('epochs and policies', () => {
     commits(chain, boss, change(OP.root, ROOT_ENTITY, { rare: { root: { level: 1 } } }))
   })
 
-  it('CERT_UNKNOWN: the end of a certificate that is not there, or that has ended', () => {
+  it('CERT_UNKNOWN: the end of a certificate that is not there; one that has ended is ended again', () => {
     const end = (certificate?: Uint8Array): Part =>
       change(OP.endCertificate, ROOT_ENTITY, { rare: certificate ? { certificate } : {} })
     refuses(chain, boss, [end()], 'CERT_UNKNOWN')
     refuses(chain, boss, [end(chain.bytes(32))], 'CERT_UNKNOWN')
     commits(chain, writer, create({ parent: box, collection: 'c' }))
     commits(chain, writer, end(writer.id))
-    refuses(chain, boss, [end(writer.id)], 'CERT_UNKNOWN')
+    commits(chain, boss, end(writer.id))
   })
 })
 
