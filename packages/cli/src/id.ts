@@ -27,7 +27,7 @@ export async function id(options: IdOptions): Promise<void> {
   )
 }
 
-export function idText({ fingerprint, publicId }: Pick<Identity, 'fingerprint' | 'publicId'>): string {
+function idText({ fingerprint, publicId }: Pick<Identity, 'fingerprint' | 'publicId'>): string {
   return `fingerprint ${fingerprint}\npublic id   ${publicId}`
 }
 

@@ -7,7 +7,7 @@ export async function ls(options: { readonly json?: boolean }): Promise<void> {
   await print(options.json ? toJson(places.map(jsonOf), 2) : lsText(places))
 }
 
-export function lsText(places: readonly KnownPlace[]): string {
+function lsText(places: readonly KnownPlace[]): string {
   if (places.length === 0) return 'This machine knows no chains yet.'
   return places.map(textOf).join('\n')
 }

@@ -25,7 +25,7 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
   if (!report.ok) process.exitCode = 1
 }
 
-export function reportText(report: PlaceReport): string {
+function reportText(report: PlaceReport): string {
   const { chain, ok, records, head, problems } = report
   const lines = [
     ok
