@@ -125,7 +125,6 @@ describe('ate dump', () => {
     await chain.close()
     expect(code).toBe(0)
     expect(stdout).toContain("value: { text: 'live' }")
-    expect(stdout).toContain('not attested')
   })
 })
 
