@@ -91,6 +91,11 @@ export class Attesting {
     for (const certificate of this.#certificates) {
       if (certificate.unattested.length === 0 && certificate !== current) this.#certificates.delete(certificate)
     }
+    this.postpone()
+  }
+
+  /** Not now, as when the disk is full; within a second, if something waits. */
+  postpone(): void {
     this.#due = false
     if (this.#timer || !this.#hasWaiting()) return
     this.#timer = this.#timers.start(ATTEST_DELAY_MS, () => {

@@ -367,7 +367,10 @@ export class ChainCore {
   /** Only when no batch waits: those have their seqs already. */
   #addAttestations(append: Append, prev: Uint8Array): void {
     // A commit of this append may have handed the order over to others.
-    if (!this.replica.maySequence(this.identityName, this.identityName)) return this.attesting.stop()
+    if (!this.replica.maySequence(this.identityName, this.identityName)) {
+      this.attesting.stop()
+      return
+    }
     const current = append.commits.length > 0 ? this.#writer!.current.certificate : undefined
     let hash = prev
     for (const range of this.attesting.ranges(current, append.commits)) {
@@ -456,6 +459,7 @@ export class ChainCore {
       this.#failed ??= isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
     }
     this.staging.fail(batches, error)
+    this.attesting.postpone()
     this.#wake(this.#waiting)
   }
 }
