@@ -91,7 +91,7 @@ export class Chain {
     return this.#core.identity.fingerprint
   }
 
-  /** The newest record: its seq and its hash as hexadecimal text. */
+  /** The newest record: its seq and its 32-byte hash (a copy). */
   get head(): { readonly seq: number; readonly hash: Uint8Array } {
     return { seq: this.#core.replica.head.seq, hash: this.#core.replica.head.hash.slice() }
   }

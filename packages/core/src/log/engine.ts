@@ -82,7 +82,7 @@ export interface LogEngine {
   ): AsyncIterable<readonly LogRecord[]>
   /** `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR */
   readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array>
-  /** Where record `seq` stands, for reports: `{ segment: 'seg-000.ate', offset: 4096 }`. */
+  /** Where record `seq` stands, for reports: `{ segment: 'seg-000000.ate', offset: 4096 }`. */
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined
   /**
    * Checks every stored byte again, from the disk, not from memory, without stopping at the first problem.
