@@ -196,7 +196,7 @@ export class Staging {
 
   /** The receipt of a transaction that was acknowledged a while ago, or that is on its way. @throws AteError BAD_ID */
   outcome(txId: string): Receipt | Promise<Receipt> | undefined {
-    const nonce = fromBase32(txId, 16)
+    const nonce = typeof txId === 'string' ? fromBase32(txId, 16) : undefined
     if (!nonce) throw new AteError('BAD_ID', { kind: 'transaction', given: String(txId).slice(0, 60) })
     for (const staged of this.#staged.values()) {
       if (!equalBytes(staged.draft.nonce, nonce)) continue
