@@ -14,10 +14,11 @@ import { finish, run, secondsSince } from './lib/steps.mjs'
 import { countsOf } from './lib/vitest-report.mjs'
 
 /**
- * What runs on the system's Node too: contract suites, vectors, the file engine, and what stands on them. A file opts
- * out with a comment `@newest-node-only: reason`.
+ * What runs on the system's Node too: contract suites, vectors, the file engine, and what touches the platform. The
+ * chain on top of them is run there by the packed examples: its tests are slow without native post-quantum code. A file
+ * opts out with a comment `@newest-node-only: reason`.
  */
-const SECOND_RUN = ['crypto', 'codec', 'log', 'session', 'chain', 'data'].map((name) => `packages/core/test/${name}/`)
+const SECOND_RUN = ['crypto', 'codec', 'log', 'session', 'node'].map((name) => `packages/core/test/${name}/`)
 const OPT_OUT = /@newest-node-only: *(.+)/
 
 /** Counts of `npm run test:long`. A file that reads one of these variables belongs to the long run. */
