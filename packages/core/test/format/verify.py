@@ -1,4 +1,4 @@
-"""Verifies the folder of a chain by docs/FORMAT.md alone: python3 verify.py FOLDER. Standard library only, so it checks
+"""Verifies the folder of a chain by docs/FORMAT.md alone: python3 verify.py FOLDER.. Standard library only, so it checks
 no ML-DSA or Ed25519 signature and opens nothing: it checks every structure, CRC, hash, link, root, slice and tree."""
 import base64, hashlib, os, re, struct, sys, zlib
 
@@ -39,8 +39,7 @@ def canonical(b):  # Section 11: one canonical CBOR item that fills b. Bigints a
     return (item(r, 0), r.done())[0]
 
 def item(r, depth):
-    check(depth <= 32, 'CBOR nests too deep')
-    first = r.u8()
+    first, _ = r.u8(), check(depth <= 32, 'CBOR nests too deep')
     major, n = first >> 5, first & 31
     if major == 7:
         check(first in (0xf4, 0xf5, 0xf6, 0xfb), 'a simple value that is not accepted')
@@ -95,10 +94,9 @@ def records_of(folder):  # Section 13: the frames of all segments, as (hash, byt
     return found, label
 
 def commit(b, chain):  # Section 5: structure, slices and root; gives writer, number, base, certificate and commit hash.
-    check(b[81] == 1 and b[82] == 1, 'format and suite of a commit')
     start, r = 275 + u32(b, 267), Reader(b, 275)
     certificate, at = r.raw(start - 275), start + u32(b, 271)
-    check(at <= len(b), 'the clear part ends too early')
+    check(b[81:83] == b'\1\1' and at <= len(b), 'format, suite or clear part of a commit')
     r.end = at
     entities = [r.raw(16) for _ in range(r.count(131072))]
     names = [r.sized(512).decode('utf-8') for _ in range(r.count(65536))]
@@ -178,8 +176,7 @@ def verify(folder):
         elif kind == 3:
             body = canonical(r.sized(1024))
             check(r.end - r.at == 3373 and body['chain'] == chain and body['seq'] < seq, 'attestation')
-            mark, waiting = writers[body['certificate']]
-            n = body['to'] - body['from'] + 1
+            (mark, waiting), n = writers[body['certificate']], body['to'] - body['from'] + 1
             check(0 < n <= len(waiting) and body['from'] == mark - len(waiting) + 1, 'attested range')
             check(tree(waiting[:n]) == body['root'] and records[body['seq']][0] == body['hash'], 'attested root')
             attested, writers[body['certificate']] = attested + n, [mark, waiting[n:]]
@@ -195,5 +192,8 @@ def verify(folder):
         check(prev == stored, 'hash of record %d' % seq)
     return '%d records, %d commits attested, chain %s, head %s' % (len(records), attested, base32(chain), prev.hex())
 
-try: print('ok:', verify(sys.argv[1]))
-except Exception as problem: sys.exit('bad: %r' % problem)
+failed = False
+for folder in sys.argv[1:]:
+    try: print('ok:', verify(folder))
+    except Exception as problem: failed = print('bad: %r' % problem) is None
+sys.exit(failed)
