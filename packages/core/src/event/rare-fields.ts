@@ -113,7 +113,8 @@ const LIMIT = 1n << BigInt(COUNTER_BITS_MAX)
 const utf8Size = (text: string): number => new TextEncoder().encode(text).length
 
 const isText: Check = (value) => typeof value === 'string' && utf8Size(value) <= NAME_BYTES_MAX
-const isCount: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+// Minus zero would be a second encoding of zero.
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
 const isAmount: Check = (value) => typeof value === 'bigint' && value < LIMIT && value > -LIMIT
 const isTrue: Check = (value) => value === true
 const bytesOf =
@@ -137,11 +138,16 @@ const either =
   (value) =>
     checks.some((check) => check(value))
 
+/** A list, bytes or a date without properties would pass for a map without fields. */
+function isMap(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return !Array.isArray(value) && !(value instanceof Uint8Array) && !(value instanceof Date)
+}
+
 /** Every field of `value` is known and passes; those in `required` are there. */
 function shape(fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
   return (value) =>
-    typeof value === 'object' &&
-    value !== null &&
+    isMap(value) &&
     Object.keys(value).every((name) => Object.hasOwn(fields, name) && fields[name]!((value as Fields)[name])) &&
     required.every((name) => Object.hasOwn(value, name))
 }

@@ -29,7 +29,7 @@ console.log(`ATE_SEED=${SEED}`)
 const options = { numRuns: RUNS, seed: SEED }
 
 // 24 numbers are as many as most steps ask for; small ones make small programs when a failure shrinks.
-const step: fc.Arbitrary<Step> = fc.array(fc.nat(9999), { minLength: 24, maxLength: 60, size: 'max' })
+const step: fc.Arbitrary<Step> = fc.array(fc.noBias(fc.nat(9999)), { minLength: 24, maxLength: 60, size: 'max' })
 const program = fc.array(step, { minLength: 5, maxLength: 40, size: 'max' })
 
 function replay(records: readonly LogRecord[], seed = 99): Replica {
@@ -51,6 +51,7 @@ it('the fold and the model agree, and a fresh reader agrees with both', () => {
   )
   const shown = [...codes].sort((x, y) => y[1] - x[1]).map(([code, count]) => `${code} ${count}`)
   console.log(`outcomes: ${shown.join(', ')}`)
+  if (RUNS < 100) return
   // Programs that only fail, or only succeed, would prove nothing.
   for (const code of [
     'committed',

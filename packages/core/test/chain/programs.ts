@@ -241,8 +241,9 @@ export class Program {
     if (draw === 0) return new EntityWords(9, 9, 9, 9)
     if (draw < 3) return ROOT_ENTITY
     if (draw < 5 && this.#fresh.length > 0) return this.#fresh[this.#fresh.length - 1]!
-    const ids = Object.keys(this.model.state.entities)
-    return wordsOf(fromHex(ids[this.#pick(ids.length)]!)!)
+    const all = Object.values(this.model.state.entities)
+    const some = draw < 7 ? all : all.filter(({ dead }) => !dead)
+    return wordsOf(fromHex(this.#one(some).id)!)
   }
 
   #event(author: Actor): ForgedEvent {
