@@ -139,7 +139,7 @@ const either =
     checks.some((check) => check(value))
 
 /** A list, bytes or a date without properties would pass for a map without fields. */
-function isMap(value: unknown): boolean {
+function isMap(value: unknown): value is Fields {
   if (typeof value !== 'object' || value === null) return false
   return !Array.isArray(value) && !(value instanceof Uint8Array) && !(value instanceof Date)
 }
@@ -148,7 +148,7 @@ function isMap(value: unknown): boolean {
 function shape(fields: Readonly<Record<string, Check>>, required: readonly string[] = []): Check {
   return (value) =>
     isMap(value) &&
-    Object.keys(value).every((name) => Object.hasOwn(fields, name) && fields[name]!((value as Fields)[name])) &&
+    Object.keys(value).every((name) => Object.hasOwn(fields, name) && fields[name]!(value[name])) &&
     required.every((name) => Object.hasOwn(value, name))
 }
 

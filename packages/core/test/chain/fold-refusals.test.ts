@@ -336,6 +336,12 @@ describe('guards', () => {
       [boss, [change(OP.move, loose, { parent: box, collection: 'floor' })]],
     ]
     for (const [session, parts] of cases) refuses(chain, session, parts, 'STALE_BASE', {}, { base })
+    // The root stands in no list, whatever was forgotten in the one without a name.
+    const bare = create({ key: nameKey('bare') })
+    const gone = creates(chain, boss, bare)
+    commits(chain, boss, change(OP.delete, gone))
+    commits(chain, boss, change(OP.forget, gone))
+    expect(outcomesOf(chain.write(boss, [chain.tx(guard('version', ROOT_ENTITY, 1))], { base }))).toEqual(['committed'])
     // Other collections have no such floor, and who has seen it may go on, from version 0.
     expect(outcomesOf(chain.write(writer, [chain.tx(create({ parent: box, collection: 'far' }))], { base }))).toEqual([
       'committed',
