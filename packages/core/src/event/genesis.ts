@@ -74,9 +74,10 @@ export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesi
   try {
     const input = new ByteReader(record, RECORD_HEAD_BYTES)
     const parameterBytes = input.sized(1 << 19)
-    const { epoch } = decodeRare(input.sized(1 << 19))
+    const { epoch, ...more } = decodeRare(input.sized(1 << 19))
     const parameters = checkParameters(decodeCanonical(parameterBytes))
-    if (!epoch) throw new AteError('BAD_GENESIS', { what: 'no epoch' })
+    // The roots sign the epoch alone: beside it anything could be put under their signatures.
+    if (!epoch || Object.keys(more).length > 0) throw new AteError('BAD_GENESIS', { what: 'epoch' })
     const count = input.varint()
     if (count !== parameters.roots.length) throw new AteError('BAD_GENESIS', { what: 'signatures', count })
     const chainId = hashParameters(crypto, parameterBytes)
@@ -107,6 +108,7 @@ function checkParameters(value: unknown): GenesisParameters {
   const ok =
     Object.keys(value).length === 8 &&
     Number.isSafeInteger(given.level) &&
+    given.level >= 1 &&
     given.nonce instanceof Uint8Array &&
     given.nonce.length === 32 &&
     sized(given.roots, IDENTITY_KEYS_BYTES, ROOTS_MAX) &&
