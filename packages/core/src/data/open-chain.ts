@@ -239,10 +239,11 @@ async function checkChain({
   const chain = chainIdOf(replica.chainId)
   if (label && !equalBytes(label, replica.chainId))
     throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
-  const fresh = create && replica.head.seq === 0
+  const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
+  // One that was begun here and now, or before a crash: a chain of others that has just begun is not meant.
+  const fresh = create && isRoot && replica.head.seq === 0
   if (known !== undefined && known !== chain && !fresh)
     throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
-  const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
   if (!label && known === undefined && !isRoot) throw new AteError('NOT_PINNED', { chain, place: place.name })
   await checkHead(replica, platform, options)
   if (place.name === undefined || !isKept(identity) || known === chain) return
