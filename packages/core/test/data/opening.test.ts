@@ -32,7 +32,7 @@ import {
 } from './kit.ts'
 
 const NOTHING = 'nothing was thrown'
-const OTHER = 'z'.repeat(51).replace(/^./, '0') + '0'
+const OTHER = '0'.repeat(52)
 
 /** An identity that outlives its process, as one of a file does. */
 function kept(name: string): Identity {
