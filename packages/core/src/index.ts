@@ -6,12 +6,13 @@ export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export {
-  Chain,
+  type Chain,
   type ChainStats,
   isChain,
   type OpenTransaction,
   type ReadOptions,
   type TransactOptions,
+  type WriterInfo,
 } from './data/chain.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { Removal } from './data/draft-trust.ts'
@@ -30,10 +31,17 @@ export type {
   RecordTransaction,
 } from './data/records.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
-export type { CreateOptions, ExpiryOptions, PlaceOptions, RetentionOptions, Transaction } from './data/transaction.ts'
+export type {
+  ChainSettings,
+  CreateOptions,
+  ExpiryOptions,
+  PlaceOptions,
+  RetentionOptions,
+  Transaction,
+} from './data/transaction.ts'
 export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
-export { memoryEngine, memoryStore } from './log/memory.ts'
+export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
 export {
   createIdentity,

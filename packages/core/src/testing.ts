@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/core/testing: contract suites for plug-ins, and a simulated file system, clock and randomness. */
 export { type ManualClock, manualClock } from './testing/clock.ts'
-export { cryptoSuite } from './testing/crypto-suite.ts'
-export { logSuite } from './testing/log-suite.ts'
+export { type CryptoSuiteOptions, cryptoSuite, type TestApi, type VectorLoader } from './testing/crypto-suite.ts'
+export { type LogHarness, logSuite, type SuiteRunner } from './testing/log-suite.ts'
 export { type SeededRandom, seededRandom } from './testing/random.ts'
-export { SimFileSystem } from './testing/sim-file-system.ts'
+export { type SimFaults, SimFileSystem } from './testing/sim-file-system.ts'

@@ -122,7 +122,8 @@ function setPolicyAndEpoch(target: FoldTarget, journal: Journal, event: Transact
     return refuse('EPOCH_SHAPE', { what: 'a read policy is replaced, not taken away' })
   if (row === 0 && (policy.write === undefined || !hasMember(policy.manage))) return refuse('LAST_MANAGER')
   // Nobody from above manages a closed node, so it names its own managers, even if that is nobody.
-  if (policy.closed && policy.manage === undefined) return refuse('LAST_MANAGER', { what: 'a closed node names its managers' })
+  if (policy.closed && policy.manage === undefined)
+    return refuse('LAST_MANAGER', { what: 'a closed node names its managers' })
   if ((fields.read !== undefined && fields.read !== 'inherit') !== (epoch !== undefined)) {
     return refuse('EPOCH_SHAPE', { what: 'a read policy comes with its epoch, and an epoch with its policy' })
   }

@@ -17,7 +17,6 @@ export const SIGNATURE_CONTEXT_BYTES_MAX = 255
 export const MLKEM768_SEED_BYTES = 64
 export const MLKEM768_PUBLIC_BYTES = 1184
 export const MLKEM768_CIPHERTEXT_BYTES = 1088
-export const KEM_SHARED_BYTES = 32
 export const AES_KEY_BYTES = 32
 export const AES_NONCE_BYTES = 12
 export const AES_TAG_BYTES = 16

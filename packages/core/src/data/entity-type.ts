@@ -131,7 +131,7 @@ function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): 
 }
 
 /** Values are shared between readers, so nobody changes them. Bytes cannot be frozen. */
-export function deepFreeze<T>(value: T): T {
+function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
   Object.freeze(value)
   for (const item of Object.values(value)) deepFreeze(item)

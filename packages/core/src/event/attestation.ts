@@ -26,7 +26,7 @@ export interface AttestationBody {
   readonly by?: Uint8Array
 }
 
-export function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
+function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
   const context = contextBytes('attestation')
   const bytes = new Uint8Array(context.length + body.length)
   bytes.set(context, 0)

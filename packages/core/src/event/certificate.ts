@@ -28,7 +28,7 @@ export interface ParsedCertificate {
   readonly signature: Uint8Array
 }
 
-export function certificateId(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
+function certificateId(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
   const context = contextBytes('certificateId')
   const bytes = new Uint8Array(context.length + body.length)
   bytes.set(context, 0)

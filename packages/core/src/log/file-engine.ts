@@ -32,7 +32,7 @@ import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
 import { FileWriter } from './file-writer.ts'
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
-export const ZERO_FILL_BYTES: number = 256 * 1024
+const ZERO_FILL_BYTES: number = 256 * 1024
 /** What may stand in a folder before there is a chain: a lock, a creation that a crash ended, a mounted volume's own. */
 const HARMLESS: readonly string[] = ['LOCK', MANIFEST_NEW, 'lost+found', '.DS_Store']
 

@@ -10,7 +10,7 @@ export function errnoOf(error: unknown): string | undefined {
 const FULL: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
 const REFUSED: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
 
-export function isFull(error: unknown): boolean {
+function isFull(error: unknown): boolean {
   return FULL.includes(errnoOf(error) ?? '')
 }
 

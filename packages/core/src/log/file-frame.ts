@@ -87,7 +87,7 @@ export function getU64(source: Uint8Array, at: number): number {
   return getU32(source, at) * 2 ** 32 + getU32(source, at + 4)
 }
 
-export function align8(size: number): number {
+function align8(size: number): number {
   return Math.ceil(size / 8) * 8
 }
 

@@ -44,7 +44,7 @@ export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
   return slot
 }
 
-export function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
+function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
   const state = checkBlock(slot, MAGIC, crc)
   if (state !== 'good') return state === 'newer' ? state : undefined
   return {

@@ -133,7 +133,7 @@ function readSegmentHeader(file: OpenFile, crc: Crc32): SegmentHeader | 'newer' 
 }
 
 /** Opens segment `number` for reading, checks that it follows what is known, and takes it in. */
-export function addSegment(
+function addSegment(
   fs: FileSystem,
   state: LogState,
   segment: { readonly manifest: Manifest; readonly number: number; readonly walk: boolean },
@@ -194,7 +194,7 @@ function fits(seal: Seal, segment: Segment, nextSeq: number, offset: number): bo
 }
 
 /** Walks the last segment on from where it is known, up to the first frame that is not good. */
-export function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
+function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
   const segment = state.segments.at(-1)!
   if (segment.sealed) return
   const walk = new FrameWalk(file, segment, segment.walked, crc)
@@ -214,7 +214,7 @@ export function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
 }
 
 /** Judges what follows the last good frame. @throws AteError DAMAGED if a mark says that more was durable. */
-export function judgeTail(fs: FileSystem, state: LogState, manifest: Manifest, crc: Crc32): TornTail | undefined {
+function judgeTail(fs: FileSystem, state: LogState, manifest: Manifest, crc: Crc32): TornTail | undefined {
   const segment = state.segments.at(-1)
   const count = countOf(state)
   if (!segment) {

@@ -80,7 +80,7 @@ export function makeSyncedFolder(fs: FileSystem, name: string): void {
   fs.syncFolder('')
 }
 
-export function openEmpty(fs: FileSystem, name: string): OpenFile {
+function openEmpty(fs: FileSystem, name: string): OpenFile {
   try {
     return fs.open(name, 'create')
   } catch (error) {

@@ -11,12 +11,12 @@ import { concatBytes, equalBytes, wipe } from '../base/bytes.ts'
 import { type Randomness, randomBytes } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { type Fingerprint, fingerprintOf, fromBase32, type PublicId, toBase32 } from '../base/ids.ts'
-import { COMPOSITE_PUBLIC_BYTES, COMPOSITE_SECRET_BYTES, compositeSigner } from '../crypto/composite.ts'
+import { COMPOSITE_SECRET_BYTES, compositeSigner } from '../crypto/composite.ts'
 import { type ContextName, contextBytes } from '../crypto/contexts.ts'
 import type { ContextSigner, CryptoProvider, KemSecret } from '../crypto/provider.ts'
-import { XWING_PUBLIC_BYTES, XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
+import { XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
+import { fingerprintOfKeys, IDENTITY_KEYS_BYTES, kemKeyOf, signingKeyOf } from '../trust/identity-keys.ts'
 
-export const IDENTITY_KEYS_BYTES: number = COMPOSITE_PUBLIC_BYTES + XWING_PUBLIC_BYTES
 export const IDENTITY_SEED_BYTES: number = COMPOSITE_SECRET_BYTES + XWING_SECRET_BYTES
 
 /** Whom others know. The byte arrays are shared, not copied: read them, do not change them. */
@@ -142,7 +142,7 @@ class KnownIdentity implements PublicIdentity {
 
   constructor(crypto: CryptoProvider, keys: Uint8Array) {
     this.#keys = keys
-    this.#fingerprintBytes = crypto.sha256(concatBytes(contextBytes('identity'), keys))
+    this.#fingerprintBytes = fingerprintOfKeys(crypto, keys)
     this.fingerprint = fingerprintOf(this.#fingerprintBytes)
   }
 
@@ -163,11 +163,11 @@ class KnownIdentity implements PublicIdentity {
   }
 
   get signingKey(): Uint8Array {
-    return this.#keys.subarray(0, COMPOSITE_PUBLIC_BYTES)
+    return signingKeyOf(this.#keys)
   }
 
   get kemKey(): Uint8Array {
-    return this.#keys.subarray(COMPOSITE_PUBLIC_BYTES)
+    return kemKeyOf(this.#keys)
   }
 
   toString(): string {

@@ -2,8 +2,9 @@
  * A platform for tests: simulated disks, this machine's state in memory, seeded randomness, and a clock with timers that
  * a test moves by hand. The same seed and the same calls give the same bytes, unless another provider draws its own.
  */
-import type { CryptoProvider } from '../crypto/provider.ts'
+
 import { nobleProvider } from '../crypto/noble.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
 import { crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { memoryState } from '../session/memory-state.ts'

@@ -43,7 +43,8 @@ export function visibleDigest(view: View): string {
           view.acknowledged(row, ROW.collection) === collection
         if (isHere) children.push(view.idText(row))
       }
-      if (children.length > 0) lines.push(`${view.idText(parent)}/${view.names.text(collection)}: ${children.join(' ')}`)
+      if (children.length > 0)
+        lines.push(`${view.idText(parent)}/${view.names.text(collection)}: ${children.join(' ')}`)
     }
   }
   return lines.sort().join('\n')
@@ -56,7 +57,9 @@ function entityLines(view: View): string[] {
     const flags = field(ROW.blockAndFlags)
     const dead = (flags & DEAD) !== 0
     const record = field(ROW.record)
-    const body = dead ? '' : `${record === PENDING ? 'PENDING' : record}:${flags & 0xff}:${field(ROW.offset)}+${field(ROW.size)}`
+    const body = dead
+      ? ''
+      : `${record === PENDING ? 'PENDING' : record}:${flags & 0xff}:${field(ROW.offset)}+${field(ROW.size)}`
     const hash = dead ? '' : Array.from({ length: 8 }, (_, i) => field(ROW.hash + i)).join('.')
     const policy = JSON.stringify(policyText(view, row))
     lines.push(
@@ -94,9 +97,13 @@ function trustLines({ trust, view }: Replica): string[] {
   const lines: string[] = []
   for (const name of trust.identities.keys()) lines.push(`identity ${hexOf(name)}`)
   for (const role of trust.roles.values()) {
-    const generations = role.generations.map(({ number, wraps }) => `${number}/${[...wraps.keys()].map(hexOf).sort().join('+')}`)
+    const generations = role.generations.map(
+      ({ number, wraps }) => `${number}/${[...wraps.keys()].map(hexOf).sort().join('+')}`,
+    )
     const members = [...role.members].map(hexOf).sort().join('+')
-    lines.push(`role ${textOfWords(role.id)} ${role.name} of ${view.idText(role.node)} ${members} ${generations.join(' ')} at ${role.rotatedAt}`)
+    lines.push(
+      `role ${textOfWords(role.id)} ${role.name} of ${view.idText(role.node)} ${members} ${generations.join(' ')} at ${role.rotatedAt}`,
+    )
   }
   for (const [row, epochs] of trust.epochs) {
     const texts = epochs.map(({ number, tick, fields }) => `${number}@${tick}=${toHex(fields.commitment)}`)
@@ -116,7 +123,14 @@ function policyText(view: View, row: number): unknown {
   const policy = view.policyOf(row)
   if (!policy) return undefined
   const { read, write, manage, closed, allow, history } = policy
-  return { read: listText(read), write: listText(write), manage: listText(manage), closed, allow: listText(allow), history }
+  return {
+    read: listText(read),
+    write: listText(write),
+    manage: listText(manage),
+    closed,
+    allow: listText(allow),
+    history,
+  }
 }
 
 function listText(list: PolicyList | undefined): unknown {
@@ -126,7 +140,14 @@ function listText(list: PolicyList | undefined): unknown {
 
 function extraText(view: View, { counters, expires, retain, holds }: Extra): string {
   const numbers = counters.map(({ name, value, floor, ceiling, unit, up, down }) =>
-    [name, value, floor, ceiling, unit === undefined ? '' : view.idText(unit), JSON.stringify([listText(up), listText(down)])].join(' '),
+    [
+      name,
+      value,
+      floor,
+      ceiling,
+      unit === undefined ? '' : view.idText(unit),
+      JSON.stringify([listText(up), listText(down)]),
+    ].join(' '),
   )
   return `[${numbers.join('; ')}] expires ${expires} retain ${retain} holds ${holds.join('+')}`
 }

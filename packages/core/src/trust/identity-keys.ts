@@ -1,10 +1,10 @@
 /** The public keys of an identity: composite signature key (1984 bytes), then X-Wing key (1216 bytes). */
+import { COMPOSITE_PUBLIC_BYTES } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { XWING_PUBLIC_BYTES } from '../crypto/x-wing.ts'
 
-export const SIGNING_KEY_BYTES = 1984
-export const KEM_KEY_BYTES = 1216
-export const IDENTITY_KEYS_BYTES: number = SIGNING_KEY_BYTES + KEM_KEY_BYTES
+export const IDENTITY_KEYS_BYTES: number = COMPOSITE_PUBLIC_BYTES + XWING_PUBLIC_BYTES
 
 export function fingerprintOfKeys(crypto: CryptoProvider, keys: Uint8Array): Uint8Array {
   const context = contextBytes('identity')
@@ -15,9 +15,9 @@ export function fingerprintOfKeys(crypto: CryptoProvider, keys: Uint8Array): Uin
 }
 
 export function signingKeyOf(keys: Uint8Array): Uint8Array {
-  return keys.subarray(0, SIGNING_KEY_BYTES)
+  return keys.subarray(0, COMPOSITE_PUBLIC_BYTES)
 }
 
 export function kemKeyOf(keys: Uint8Array): Uint8Array {
-  return keys.subarray(SIGNING_KEY_BYTES, IDENTITY_KEYS_BYTES)
+  return keys.subarray(COMPOSITE_PUBLIC_BYTES, IDENTITY_KEYS_BYTES)
 }

@@ -80,14 +80,14 @@ function listTexts(view: View, row: number): string[] {
     })
 }
 
-export function viewText(view: View): string {
+function viewText(view: View): string {
   const lines: string[] = []
   for (let row = 0; row < view.table.rows; row++) lines.push(rowText(view, row), ...listTexts(view, row))
   return lines.sort().join('\n')
 }
 
 /** What the fold decides of who may do what; certificates apart, since a void commit uses up its number. */
-export function trustText({ view, trust }: State): string {
+function trustText({ view, trust }: State): string {
   const lines: string[] = []
   for (const [name, keys] of trust.identities) lines.push(`identity ${hexOf(name)} ${short(keys)}`)
   for (const role of trust.roles.values()) {

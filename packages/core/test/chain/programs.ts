@@ -418,7 +418,7 @@ export class Program {
 }
 
 /** A replica's state in the words of the model. */
-export function replicaLines({ view, trust }: Replica): string[] {
+function replicaLines({ view, trust }: Replica): string[] {
   const { table, names } = view
   const idOf = (row: number): string => hexOf(view.wordsOf(row))
   const lines = [`clock ${trust.tick} identities ${trust.identities.size}`]

@@ -1,5 +1,4 @@
 /** Shared by the tests of data/: types, identities, opening with the core at hand, and the comparison with a fresh fold. */
-import { tmpdir } from 'node:os'
 import { expect } from 'vitest'
 import { AteError, isAteError } from '../../src/base/errors.ts'
 import { ChainCore } from '../../src/chain/chain-core.ts'
@@ -18,7 +17,6 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { type TestPlatform, type TestPlatformOptions, testPlatform } from '../../src/testing/test-platform.ts'
 import { replicaDigest, visibleDigest } from '../../src/testing/view-digest.ts'
 
-export const NOWHERE: string = tmpdir()
 export const crypto: CryptoProvider = nodeProvider()
 
 /** Identities are costly to make in pure JavaScript: a few, shared by all tests of a file. */
