@@ -32,7 +32,7 @@ import {
 } from './kit.ts'
 
 const NOTHING = 'nothing was thrown'
-const OTHER = '0'.repeat(52)
+const OTHER = `${'0'.repeat(50)}10`
 
 /** An identity that outlives its process, as one of a file does. */
 function kept(name: string): Identity {
