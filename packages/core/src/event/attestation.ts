@@ -7,8 +7,8 @@ import { AteError } from '../base/errors.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { COMPOSITE_SIGNATURE_BYTES } from '../crypto/composite.ts'
-import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { taggedHash } from '../crypto/tagged-hash.ts'
 import { RECORD_HEAD_BYTES } from './format.ts'
 
 export interface AttestationBody {
@@ -27,11 +27,7 @@ export interface AttestationBody {
 }
 
 function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
-  const context = contextBytes('attestation')
-  const bytes = new Uint8Array(context.length + body.length)
-  bytes.set(context, 0)
-  bytes.set(body, context.length)
-  return crypto.sha256(bytes)
+  return taggedHash(crypto, 'attestation', body)
 }
 
 /** `sign` signs the message under the context 'attestation'. */

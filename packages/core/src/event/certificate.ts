@@ -7,8 +7,8 @@ import { AteError } from '../base/errors.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { COMPOSITE_SIGNATURE_BYTES } from '../crypto/composite.ts'
-import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { taggedHash } from '../crypto/tagged-hash.ts'
 
 export interface CertificateBody {
   readonly chain: Uint8Array
@@ -29,11 +29,7 @@ export interface ParsedCertificate {
 }
 
 function certificateId(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
-  const context = contextBytes('certificateId')
-  const bytes = new Uint8Array(context.length + body.length)
-  bytes.set(context, 0)
-  bytes.set(body, context.length)
-  return crypto.sha256(bytes)
+  return taggedHash(crypto, 'certificateId', body)
 }
 
 /** `sign` signs the id under the context 'certificate'. */

@@ -8,6 +8,7 @@ import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { COMPOSITE_SIGNATURE_BYTES, compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { taggedHash } from '../crypto/tagged-hash.ts'
 import { FORMAT, RECORD_HEAD_BYTES, SUITE } from './format.ts'
 import { decodeRare, type EpochFields, encodeRare } from './rare-fields.ts'
 
@@ -37,11 +38,7 @@ export interface Genesis {
 }
 
 export function hashParameters(crypto: CryptoProvider, parameters: Uint8Array): Uint8Array {
-  const context = contextBytes('genesis')
-  const bytes = new Uint8Array(context.length + parameters.length)
-  bytes.set(context, 0)
-  bytes.set(parameters, context.length)
-  return crypto.sha256(bytes)
+  return taggedHash(crypto, 'genesis', parameters)
 }
 
 export function encodeParameters(parameters: GenesisParameters): Uint8Array {

@@ -6,8 +6,8 @@
  */
 import { AteError } from '../base/errors.ts'
 import { ByteReader, type ByteWriter } from '../codec/writer.ts'
-import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { taggedHash } from '../crypto/tagged-hash.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from './format.ts'
 
 export interface RecordHead {
@@ -47,14 +47,8 @@ export function hashCommit(
   record: Uint8Array,
   certificate: Uint8Array | undefined,
 ): Uint8Array {
-  const context = contextBytes('commit')
-  const signed = COMMIT.sig - RECORD_HEAD_BYTES
-  const bytes = new Uint8Array(context.length + 32 + signed + 32)
-  bytes.set(context, 0)
-  bytes.set(chainId, context.length)
-  bytes.set(record.subarray(RECORD_HEAD_BYTES, COMMIT.sig), context.length + 32)
-  if (certificate) crypto.sha256Into(certificate, bytes, context.length + 32 + signed)
-  return crypto.sha256(bytes)
+  const rides = certificate ? crypto.sha256(certificate) : NO_HASH
+  return taggedHash(crypto, 'commit', chainId, record.subarray(RECORD_HEAD_BYTES, COMMIT.sig), rides)
 }
 
 function hashPayload(
@@ -63,15 +57,8 @@ function hashPayload(
   kind: Kind,
   commitHash: Uint8Array | undefined,
 ): Uint8Array {
-  const commit = kind === KIND.commit && commitHash !== undefined
-  const context = contextBytes(commit ? 'commitPayload' : 'payload')
-  const content = commit ? record.subarray(COMMIT.sig, COMMIT.sig + 64) : record.subarray(RECORD_HEAD_BYTES)
-  const head = commit ? commitHash : new Uint8Array(0)
-  const bytes = new Uint8Array(context.length + head.length + content.length)
-  bytes.set(context, 0)
-  bytes.set(head, context.length)
-  bytes.set(content, context.length + head.length)
-  return crypto.sha256(bytes)
+  if (kind !== KIND.commit || !commitHash) return taggedHash(crypto, 'payload', record.subarray(RECORD_HEAD_BYTES))
+  return taggedHash(crypto, 'commitPayload', commitHash, record.subarray(COMMIT.sig, COMMIT.sig + 64))
 }
 
 /** The hash that the next record names as `prev`. `commitHash` is needed for commits, and for them alone. */
@@ -82,11 +69,6 @@ export function hashRecord(
   kind: Kind,
   commitHash?: Uint8Array,
 ): Uint8Array {
-  const context = contextBytes('record')
-  const bytes = new Uint8Array(context.length + 32 + RECORD_HEAD_BYTES + 32)
-  bytes.set(context, 0)
-  bytes.set(chainId, context.length)
-  bytes.set(record.subarray(0, RECORD_HEAD_BYTES), context.length + 32)
-  bytes.set(hashPayload(crypto, record, kind, commitHash), context.length + 32 + RECORD_HEAD_BYTES)
-  return crypto.sha256(bytes)
+  const payload = hashPayload(crypto, record, kind, commitHash)
+  return taggedHash(crypto, 'record', chainId, record.subarray(0, RECORD_HEAD_BYTES), payload)
 }
