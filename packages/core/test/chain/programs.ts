@@ -331,7 +331,7 @@ export class Program {
 
   #counter(): NonNullable<RareFields['counters']>[number] {
     const units = Object.values(this.model.state.entities).filter(({ collection }) => collection === 'units')
-    const unit = this.#oneIn(2) ? {} : { unit: fromHex(units[0]!.id)! }
+    const unit = this.#oneIn(2) || units.length === 0 ? {} : { unit: fromHex(units[0]!.id)! }
     const up = this.#oneIn(3) ? { up: this.#list() as PolicyFields['allow'] & object } : {}
     return {
       name: 'n',
