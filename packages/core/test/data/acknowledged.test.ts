@@ -6,8 +6,8 @@ import { KIND } from '../../src/event/format.ts'
 import { parseRecordHead } from '../../src/event/record.ts'
 import {
   assertSameAsLog,
-  codeOf,
   Count,
+  codeOf,
   coreOf,
   errorOf,
   memoryChain,
@@ -178,7 +178,9 @@ describe('a group commit', () => {
     const { chain, engine } = kit
     const size = 300_000
     const made = await Promise.all(
-      Array.from({ length: 10 }, (_, n) => chain.transact((tx) => tx.create(Thing, { n, bytes: new Uint8Array(size) }))),
+      Array.from({ length: 10 }, (_, n) =>
+        chain.transact((tx) => tx.create(Thing, { n, bytes: new Uint8Array(size) })),
+      ),
     )
     expect(commitsOf(engine.takeAppends())).toEqual([4])
     await using again = await reopen(kit)
@@ -242,9 +244,12 @@ describe('durability', () => {
     await chain.transact((tx) => tx.create(Note, { text: 'b' }), { durability: 'os' })
     expect(platform.disk('/d').counts.syncs).toBe(syncs)
     let ran = false
-    const quorum = chain.transact(() => void (ran = true), { durability: 'quorum' })
+    const run = (): void => {
+      ran = true
+    }
+    const quorum = chain.transact(run, { durability: 'quorum' })
     expect(await codeOf(quorum)).toBe('DURABILITY_UNAVAILABLE')
-    expect(await codeOf(chain.transact(() => void (ran = true), { durability: 'safe' as never }))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(chain.transact(run, { durability: 'safe' as never }))).toBe('BAD_ARGUMENT')
     expect(ran).toBe(false)
     // The strongest level of a group counts for all of it.
     const both = await Promise.all([

@@ -3,15 +3,32 @@
  * reason, replay, contention.
  */
 import { describe, expect, it } from 'vitest'
-import { role } from '../../src/data/policy-input.ts'
 import { Replica } from '../../src/chain/replica.ts'
+import { role } from '../../src/data/policy-input.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
-import { assertSameAsLog, codeOf, Count, crypto, memoryChain, Note, open, person, quickPlatform, reopen, Thing } from './kit.ts'
+import {
+  assertSameAsLog,
+  Count,
+  codeOf,
+  crypto,
+  memoryChain,
+  Note,
+  open,
+  person,
+  quickPlatform,
+  reopen,
+  Thing,
+} from './kit.ts'
 
 describe('load: many transactions of many stores', () => {
   it('reopen with all that was stored', async () => {
     await using kit = await memoryChain()
-    const big = { name: 'a name', other: 'another', hashes: [1, 2, 3].map((n) => new Uint8Array(32).fill(n)), list: Array(100).fill(7n) }
+    const big = {
+      name: 'a name',
+      other: 'another',
+      hashes: [1, 2, 3].map((n) => new Uint8Array(32).fill(n)),
+      list: Array(100).fill(7n),
+    }
     for (let i = 0; i < 20; i++) {
       await kit.chain.transact((tx) => {
         for (let k = 0; k < 100; k++) tx.create(Thing, big)
@@ -99,7 +116,10 @@ describe('chain: feed, versions, delete, reopen', () => {
       await assertSameAsLog(chain)
     }
     const values = async (): Promise<string[]> => (await chain.children(Note).page()).map(({ value }) => value.text)
-    const [one, two] = await chain.transact((tx) => [tx.create(Note, { text: 'one' }), tx.create(Note, { text: 'two' })])
+    const [one, two] = await chain.transact((tx) => [
+      tx.create(Note, { text: 'one' }),
+      tx.create(Note, { text: 'two' }),
+    ])
     await again()
     expect(await values()).toEqual(['one', 'two'])
     await chain.transact((tx) => tx.update(Note, one!.id, () => ({ text: 'one, newer' })))
@@ -123,18 +143,33 @@ describe('envelopes of several readers, as roles and epochs', () => {
     })
     const reads = async (who: string): Promise<string> => {
       kit.store.written = false
-      const reader = await open(memoryEngine(kit.store, { readOnly: true }), { as: person(who), id: kit.chain.id, readOnly: true }, quickPlatform(9))
-      const found = await reader.get(Note, note.id).then((entity) => entity!.value.text, (error) => error.code)
+      const reader = await open(
+        memoryEngine(kit.store, { readOnly: true }),
+        { as: person(who), id: kit.chain.id, readOnly: true },
+        quickPlatform(9),
+      )
+      const found = await reader.get(Note, note.id).then(
+        (entity) => entity!.value.text,
+        (error) => error.code,
+      )
       await reader.close()
       return found
     }
-    expect([await reads('alice'), await reads('bob'), await reads('carol')]).toEqual(['to two', 'to two', 'NO_READ_KEY'])
+    expect([await reads('alice'), await reads('bob'), await reads('carol')]).toEqual([
+      'to two',
+      'to two',
+      'NO_READ_KEY',
+    ])
     await kit.chain.transact((tx) => {
       tx.role('readers').add(person('carol').publicId)
       tx.role('readers').remove(person('bob').publicId)
     })
     await kit.chain.transact((tx) => tx.update(note, () => ({ text: 'to others' })))
-    expect([await reads('alice'), await reads('bob'), await reads('carol')]).toEqual(['to others', 'NO_READ_KEY', 'to others'])
+    expect([await reads('alice'), await reads('bob'), await reads('carol')]).toEqual([
+      'to others',
+      'NO_READ_KEY',
+      'to others',
+    ])
   })
 })
 
@@ -153,7 +188,8 @@ describe('what its tests left out', () => {
       }
     }
     expect(fold([1, 2, 3, 4])).toBe('head 4')
-    for (const order of [[1, 1], [1, 2, 2], [2], [1, 3], [2, 1], [1, 2, 3, 4, 1], [0]]) expect(fold(order)).toBe('LINK_MISMATCH')
+    for (const order of [[1, 1], [1, 2, 2], [2], [1, 3], [2, 1], [1, 2, 3, 4, 1], [0]])
+      expect(fold(order)).toBe('LINK_MISMATCH')
   })
 
   it('two sessions of one chain take turns at one entity, and lose nothing', async () => {
@@ -164,7 +200,8 @@ describe('what its tests left out', () => {
     })
     for (let turn = 0; turn < 6; turn++) {
       kit = await reopen(kit, { as: person(turn % 2 ? 'alice' : 'bob') })
-      const add = (): Promise<unknown> => kit.chain.transact((tx) => tx.update(Count, count.id, ({ n }) => ({ n: n + 1 })))
+      const add = (): Promise<unknown> =>
+        kit.chain.transact((tx) => tx.update(Count, count.id, ({ n }) => ({ n: n + 1 })))
       await Promise.all(Array.from({ length: 5 }, add))
       await assertSameAsLog(kit.chain)
     }

@@ -90,8 +90,26 @@ describe('planted secrets', () => {
     expect(errors.length).toBeGreaterThan(12)
     for (const error of errors) expect(error, inspect(error)).toBeInstanceOf(AteError)
     // An entity's handle and its value are what the user asked for; everything else is silent.
-    const shown = [chain, bob, tx, removed, as, coreOf(chain), coreOf(chain).keys, coreOf(chain).staging, ...errors, records, events]
-    const secrets = [...forms(VALUE), ...forms(NAME), ...forms(KEY), toHex(seed.slice(0, 16)), seed.slice(0, 12).join(', ')]
+    const shown = [
+      chain,
+      bob,
+      tx,
+      removed,
+      as,
+      coreOf(chain),
+      coreOf(chain).keys,
+      coreOf(chain).staging,
+      ...errors,
+      records,
+      events,
+    ]
+    const secrets = [
+      ...forms(VALUE),
+      ...forms(NAME),
+      ...forms(KEY),
+      toHex(seed.slice(0, 16)),
+      seed.slice(0, 12).join(', '),
+    ]
     for (const object of shown) {
       const options = { depth: 12, getters: false, maxArrayLength: null, maxStringLength: null } as const
       const text = `${inspect(object, options)}\n${String((object as Error).stack ?? '')}`.replace(/\s+/g, ' ')
@@ -108,7 +126,14 @@ describe('planted secrets', () => {
 
     const fs = platform.disk('/c')
     for (const [name, bytes] of [...fs.files().map((path) => [path, fs.peek(path)] as const), ...fs.durableBytes()]) {
-      for (const secret of [utf8(VALUE), utf8(NAME), utf8(KEY), seed.slice(0, 16), seed.slice(32, 48), seed.slice(64, 80)]) {
+      for (const secret of [
+        utf8(VALUE),
+        utf8(NAME),
+        utf8(KEY),
+        seed.slice(0, 16),
+        seed.slice(32, 48),
+        seed.slice(64, 80),
+      ]) {
         expect(contains(bytes, secret), `${toHex(secret)} in ${name}`).toBe(false)
       }
     }
@@ -145,7 +170,9 @@ describe('planted secrets', () => {
 function safeJson(object: unknown): string {
   try {
     return (
-      JSON.stringify(object, (_, value) => (typeof value === 'bigint' ? String(value) : value instanceof Map ? [...value] : value)) ?? ''
+      JSON.stringify(object, (_, value) =>
+        typeof value === 'bigint' ? String(value) : value instanceof Map ? [...value] : value,
+      ) ?? ''
     )
   } catch {
     return ''
