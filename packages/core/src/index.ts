@@ -31,14 +31,14 @@ export type {
   RecordTransaction,
 } from './data/records.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
+export type { Transaction } from './data/transaction.ts'
 export type {
   ChainSettings,
   CreateOptions,
   ExpiryOptions,
   PlaceOptions,
   RetentionOptions,
-  Transaction,
-} from './data/transaction.ts'
+} from './data/transaction-options.ts'
 export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
 export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'

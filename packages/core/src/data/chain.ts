@@ -28,7 +28,8 @@ import { type ChainRecord, chainRecords, type RecordsOptions } from './records.t
 import { resealNode } from './reseal.ts'
 import { runOnce, runTransaction } from './run-transaction.ts'
 import { expiredWords } from './sweeping.ts'
-import { ONLY_CHILD, type PlaceOptions, placeOf, Transaction } from './transaction.ts'
+import { Transaction } from './transaction.ts'
+import { ONLY_CHILD, type PlaceOptions, placeOf } from './transaction-options.ts'
 import { Values } from './values.ts'
 
 export interface TransactOptions {

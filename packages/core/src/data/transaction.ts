@@ -3,68 +3,42 @@
  * changed; what it writes is seen by its own reads and by nobody else until it is acknowledged.
  */
 
-import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId } from '../base/ids.ts'
 import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import { isInList } from '../chain/fold-tree.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { type EntityWords, ROOT_ENTITY, sameEntity, textOfWords } from '../event/entity-words.ts'
+import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
 import { GUARD, OP } from '../event/format.ts'
-import type { CounterFields, RareFields, RootFields } from '../event/rare-fields.ts'
+import type { CounterFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
-import { ROW } from '../view/entity-table.ts'
-import { Draft, type LocalState } from './draft.ts'
+import { Draft } from './draft.ts'
+import { DraftReads } from './draft-reads.ts'
 import { DraftTrust, type Removal } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
-import { checkName, decodeBody, type EntityType, validate } from './entity-type.ts'
+import { checkName, type EntityType, validate } from './entity-type.ts'
 import type { CounterInput, PolicyInput, Principal } from './policy-input.ts'
+import {
+  type ChainSettings,
+  type CreateOptions,
+  checkedName,
+  type ExpiryOptions,
+  expiryFields,
+  hasRare,
+  keyBytes,
+  NO_OPTIONS,
+  ONLY_CHILD,
+  type PlaceOptions,
+  placeOf,
+  type RetentionOptions,
+  retentionFields,
+} from './transaction-options.ts'
 import type { Values } from './values.ts'
-
-export interface PlaceOptions {
-  /** The entity below which it stands; the root of the chain if left out. */
-  readonly parent?: EntityRef
-  /** The collection of the parent; the type's name if left out. */
-  readonly in?: string
-}
-
-export interface ExpiryOptions {
-  /** Chain time in Unix ms from which the entity counts as gone. */
-  readonly expires?: number | Date
-  /** The same, counted from the time of the record. */
-  readonly ttl?: Duration
-}
-
-export interface RetentionOptions {
-  /** Chain time in Unix ms until which nothing changes or deletes the entity; it only grows. */
-  readonly retain?: number | Date
-  /** Names of holds: as long as it has one, nothing changes or deletes the entity. */
-  readonly holds?: readonly string[]
-}
-
-export interface CreateOptions extends PlaceOptions, PolicyInput, ExpiryOptions, RetentionOptions {
-  /** Names the entity: at most one of a name in a collection. Names are blinded: only readers can test a guess. */
-  readonly name?: string
-  /** Managers of what is above do not manage this entity; give `manage` with it. */
-  readonly closed?: boolean
-  /** Clear numbers that every replica bounds. */
-  readonly counters?: Readonly<Record<string, CounterInput>>
-}
-
-export interface ChainSettings {
-  /** Ed25519 keys (32 bytes) that sign checkpoints. */
-  readonly checkpointKeys?: readonly Uint8Array[]
-  /** Who orders records from the next one on: the writers themselves, or servers by their fingerprints (32 bytes). */
-  readonly sequencers?: 'writers' | readonly Uint8Array[]
-  /** Level of the rules; it only rises. */
-  readonly level?: number
-}
 
 export class Transaction {
   readonly #core: ChainCore
-  readonly #values: Values
+  readonly #reads: DraftReads
   readonly #chain: ChainId
   readonly #draft: Draft
   #lazyTrust: DraftTrust | undefined
@@ -76,9 +50,9 @@ export class Transaction {
   /** @internal Transactions are made by chain.transact and chain.begin. */
   constructor(core: ChainCore, values: Values, chain: ChainId, signal: AbortSignal | undefined) {
     this.#core = core
-    this.#values = values
     this.#chain = chain
     this.#draft = new Draft(core)
+    this.#reads = new DraftReads(core, values, chain, this.#draft)
     this.#signal = signal
   }
 
@@ -108,7 +82,7 @@ export class Transaction {
       event.type = type.name
       draft.countName(collection)
       draft.countName(type.name)
-      if (options.name !== undefined) event.key = this.#trust.blind(parent, collection, checked(options.name))
+      if (options.name !== undefined) event.key = this.#trust.blind(parent, collection, checkedName(options.name))
       if (options !== NO_OPTIONS) this.#createOptions(event, words, parent, options)
     } catch (error) {
       // Whoever catches it and goes on must not commit half of what was asked for.
@@ -121,22 +95,22 @@ export class Transaction {
 
   /** The entity as this transaction sees it, or undefined if there is none. What was read is guarded. */
   get<T>(type: EntityType<T>, ref: EntityRef): Promise<Entity<T> | undefined> {
-    return this.#call(() => this.#read(type, wordsOfRef(ref, this.#chain), 'guarded'))
+    return this.#call(() => this.#reads.read(type, wordsOfRef(ref, this.#chain), 'guarded'))
   }
 
   /** As get. @throws AteError NOT_FOUND */
   load<T>(type: EntityType<T>, ref: EntityRef): Promise<Entity<T>> {
-    return this.#call(() => this.#load(type, wordsOfRef(ref, this.#chain), 'guarded'))
+    return this.#call(() => this.#reads.load(type, wordsOfRef(ref, this.#chain), 'guarded'))
   }
 
   /** Reads without a guard: another transaction may change it, and this one commits all the same. */
   peek<T>(type: EntityType<T>, ref: EntityRef): Promise<Entity<T> | undefined> {
-    return this.#call(() => this.#read(type, wordsOfRef(ref, this.#chain), 'free'))
+    return this.#call(() => this.#reads.read(type, wordsOfRef(ref, this.#chain), 'free'))
   }
 
   /** The entity of a name, or undefined. Its absence is guarded too. */
   named<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): Promise<Entity<T> | undefined> {
-    return this.#call(() => this.#read(type, this.#wordsOfNamed(type, name, options), 'guarded'))
+    return this.#call(() => this.#reads.read(type, this.#wordsOfNamed(type, name, options), 'guarded'))
   }
 
   /** Reads the entity again inside this transaction, and writes what `next` makes of its value. */
@@ -164,9 +138,9 @@ export class Transaction {
     words: EntityWords,
     next: (value: T) => T | Promise<T>,
   ): Entity<T> | Promise<Entity<T>> {
-    const version = this.#versionOf(words)
+    const version = this.#reads.versionOf(words)
     const local = this.#draft.localOf(words)?.version
-    const before = this.#load(type, words, 'free')
+    const before = this.#reads.load(type, words, 'free')
     if (!(before instanceof Promise)) return this.#writeNext(type, words, { before, version, next })
     return before.then((read) =>
       // Two updates of one entity in this transaction: the second starts from what the first made.
@@ -213,14 +187,14 @@ export class Transaction {
   put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = {}): Entity<T> {
     this.#assertOpen()
     const words = this.#wordsOfNamed(type, name, options)
-    if (!this.#exists(words)) return this.create(type, value, { ...options, name })
+    if (!this.#reads.exists(words)) return this.create(type, value, { ...options, name })
     const valid = validate(type, value)
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
-    const isExpired = row >= 0 && this.#isExpired(row) && !this.#draft.localOf(words)
-    this.#write(type, words, valid, name, this.#versionOf(words) + 1)
+    const isExpired = row >= 0 && this.#reads.isExpired(row) && !this.#draft.localOf(words)
+    this.#write(type, words, valid, name, this.#reads.versionOf(words) + 1)
     if (isExpired || options.expires !== undefined || options.ttl !== undefined) {
-      this.#draft.setRare(this.#draft.add(OP.expire, words), this.#expiry(options))
+      this.#draft.setRare(this.#draft.add(OP.expire, words), expiryFields(options, this.#core.now))
     }
     return new EntityHandle(words, this.#chain, type, valid, name)
   }
@@ -248,7 +222,7 @@ export class Transaction {
     const words = wordsOfRef(ref, this.#chain)
     const event = this.#draft.add(OP.move, words)
     event.parent = parentWords(to.parent, this.#chain)
-    event.collection = to.in ?? this.#storedCollection(words)
+    event.collection = to.in ?? this.#reads.storedCollection(words)
     this.#draft.countName(event.collection)
     this.#trust.keepReaders(event, words)
   }
@@ -258,7 +232,10 @@ export class Transaction {
     this.#assertOpen()
     if (typeof amount !== 'bigint')
       throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
-    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), { counter: checked(counter), amount })
+    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), {
+      counter: checkedName(counter),
+      amount,
+    })
   }
 
   /** Settings of the chain itself. Needs manage of the root. */
@@ -294,7 +271,7 @@ export class Transaction {
   /** Sets or clears when the entity expires. */
   expire(ref: EntityRef, expiry: ExpiryOptions): void {
     this.#assertOpen()
-    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), this.#expiry(expiry))
+    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), expiryFields(expiry, this.#core.now))
   }
 
   /** Keeps the entity from being changed or deleted; it only grows. */
@@ -335,8 +312,8 @@ export class Transaction {
     this.#assertOpen()
     const words = parentWords(parent, this.#chain)
     const name = this.#collection(type, collection)
-    for (const child of this.#childWords(words, name)) {
-      const entity = await this.#call(() => this.#read(type, child, 'guarded'))
+    for (const child of this.#reads.childWords(words, name)) {
+      const entity = await this.#call(() => this.#reads.read(type, child, 'guarded'))
       if (entity) yield entity
     }
   }
@@ -414,70 +391,16 @@ export class Transaction {
 
   #collection<T>(type: EntityType<T>, given: string | undefined): string {
     if (given === undefined) return type.name
-    return checked(given)
+    return checkedName(given)
   }
 
   #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {
-    const key = this.#trust.blind(parent, collection, checked(name))
+    const key = this.#trust.blind(parent, collection, checkedName(name))
     return namedEntity(this.#core.crypto, this.#core.replica.chainId, parent, collection, key)
   }
 
   #wordsOfNamed<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
     return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
-  }
-
-  #load<T>(type: EntityType<T>, words: EntityWords, mode: 'guarded' | 'free'): Entity<T> | Promise<Entity<T>> {
-    const entity = this.#read(type, words, mode)
-    if (entity === undefined) {
-      if (!this.#draft.localOf(words)) this.#draft.guardVersion(words, this.#versionOf(words))
-      throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
-    }
-    return entity
-  }
-
-  #read<T>(
-    type: EntityType<T>,
-    words: EntityWords,
-    mode: 'guarded' | 'free',
-  ): Entity<T> | undefined | Promise<Entity<T>> {
-    assertType(type)
-    const { view } = this.#core.replica
-    const local = this.#draft.localOf(words)
-    const row = view.table.find(words.a, words.b, words.c, words.d)
-    // What this transaction wrote carries its own version; what stood before is guarded by it.
-    if (mode === 'guarded' && !local) this.#draft.guardVersion(words, row < 0 ? 0 : view.versionOf(row))
-    if (local?.gone) return undefined
-    if (local?.body) return this.#openLocal(type, words, local)
-    if (row < 0 || view.isDead(row) || this.#isExpired(row)) return undefined
-    return this.#values.open(type, row, 'staged')
-  }
-
-  #openLocal<T>(type: EntityType<T>, words: EntityWords, local: LocalState): Entity<T> {
-    const { stagedAt, size } = local.body!
-    if (local.type !== type.name)
-      throw new AteError('WRONG_TYPE', { id: textOfWords(words), stored: local.type, wanted: type.name })
-    const { value, name } = decodeBody(this.#draft.bodies.buffer.subarray(stagedAt, stagedAt + size), type)
-    return new EntityHandle(words, this.#chain, type, value, name)
-  }
-
-  #isExpired(row: number): boolean {
-    const { expires } = this.#core.replica.view.extraOf(row)
-    return expires !== undefined && expires <= this.#core.now
-  }
-
-  #exists(words: EntityWords): boolean {
-    const local = this.#draft.localOf(words)
-    if (local && local.version > 0) return !local.gone
-    const { view } = this.#core.replica
-    return view.findLive(words.a, words.b, words.c, words.d) >= 0
-  }
-
-  #versionOf(words: EntityWords): number {
-    const local = this.#draft.localOf(words)
-    if (local) return local.version
-    const { view } = this.#core.replica
-    const row = view.table.find(words.a, words.b, words.c, words.d)
-    return row < 0 ? 0 : view.versionOf(row)
   }
 
   #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): void {
@@ -496,39 +419,6 @@ export class Transaction {
     throw new AteError('BAD_ARGUMENT', { what: 'give the type: update(type, ref, next)' })
   }
 
-  #storedCollection(words: EntityWords): string {
-    const { view } = this.#core.replica
-    const row = view.findLive(words.a, words.b, words.c, words.d)
-    if (row < 0) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
-    return view.names.text(view.table.get(row, ROW.collection))
-  }
-
-  #childWords(parent: EntityWords, collection: string): EntityWords[] {
-    const { view } = this.#core.replica
-    const row = view.findLive(parent.a, parent.b, parent.c, parent.d)
-    const number = view.names.find(collection)
-    const list = row < 0 || number === undefined ? undefined : view.children.find(row, number)
-    if (row >= 0) this.#draft.guard({ kind: GUARD.members, entity: parent, collection, count: list?.version ?? 0 })
-    const found: EntityWords[] = []
-    for (let i = 0; list && i < list.length; i++) {
-      const child = list.items[i]!
-      if (!isInList(view, list, i, child)) continue
-      const words = view.wordsOf(child)
-      const local = this.#draft.localOf(words)
-      if (!local?.parent) found.push(words)
-    }
-    return [...found, ...this.#localChildren(parent, collection)]
-  }
-
-  #localChildren(parent: EntityWords, collection: string): EntityWords[] {
-    const found: EntityWords[] = []
-    for (const local of this.#draft.localStates()) {
-      if (local.gone || local.collection !== collection || !local.parent || !sameEntity(local.parent, parent)) continue
-      found.push(local.words)
-    }
-    return found
-  }
-
   #createOptions(event: TransactionEvent, words: EntityWords, parent: EntityWords, options: CreateOptions): void {
     const own = options.read ?? options.write ?? options.manage ?? options.allow ?? options.closed
     const identities: Uint8Array[] = []
@@ -540,7 +430,7 @@ export class Transaction {
         throw new AteError('NO_ROLE', { counters: Object.keys(options.counters!) }, { hint })
       }
       this.#draft.setRare(event, {
-        ...this.#expiry(options),
+        ...expiryFields(options, this.#core.now),
         ...(options.retain !== undefined || options.holds !== undefined ? retentionFields(options) : {}),
         ...(counters ? { counters } : {}),
         ...(identities.length > 0 ? { identities } : {}),
@@ -549,52 +439,9 @@ export class Transaction {
     if (own !== undefined) this.#trust.setPolicy(event, words, parent, -1, options)
   }
 
-  #expiry({ expires, ttl }: ExpiryOptions): RareFields {
-    if (expires !== undefined && ttl !== undefined)
-      throw new AteError('BAD_ARGUMENT', { what: 'expires or ttl, not both' })
-    if (ttl !== undefined) return { ttl: durationMs(ttl, this.#core.now) }
-    return expires === undefined ? {} : { expires: timeOf(expires) }
-  }
-
   #counters(counters: Readonly<Record<string, CounterInput>>, identities: Uint8Array[]): CounterFields[] {
     const names = Object.keys(counters)
     if (names.length > COUNTERS_MAX) throw new AteError('BAD_ARGUMENT', { counters: names.length, max: COUNTERS_MAX })
-    return names.map((name) => this.#trust.counterFields(checked(name), counters[name]!, identities))
-  }
-}
-
-const NO_OPTIONS: CreateOptions = {}
-/** The name of a collection's single child. */
-export const ONLY_CHILD = '.'
-
-export function placeOf(parent: EntityRef | undefined, collection: string | undefined): PlaceOptions {
-  return { ...(parent === undefined ? {} : { parent }), ...(collection === undefined ? {} : { in: collection }) }
-}
-
-function checked(name: string): string {
-  checkName(name, 'name')
-  return name
-}
-
-function hasRare({ expires, ttl, retain, holds, counters }: CreateOptions): boolean {
-  return (expires ?? ttl ?? retain ?? holds ?? counters) !== undefined
-}
-
-function keyBytes(key: Uint8Array): Uint8Array {
-  if (!(key instanceof Uint8Array) || key.length !== 32)
-    throw new AteError('BAD_ARGUMENT', { what: 'a key is 32 bytes' })
-  return key
-}
-
-function timeOf(time: number | Date): number {
-  const ms = typeof time === 'number' ? time : time.getTime()
-  if (!Number.isSafeInteger(ms) || ms < 0) throw new AteError('BAD_ARGUMENT', { what: 'a time is Unix ms or a Date' })
-  return ms
-}
-
-function retentionFields({ retain, holds }: RetentionOptions): RareFields {
-  return {
-    ...(retain === undefined ? {} : { retain: timeOf(retain) }),
-    ...(holds === undefined ? {} : { holds: holds.map(checked) }),
+    return names.map((name) => this.#trust.counterFields(checkedName(name), counters[name]!, identities))
   }
 }
