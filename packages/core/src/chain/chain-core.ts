@@ -85,6 +85,7 @@ export class ChainCore {
   readonly closers: Set<() => void> = new Set()
   /** Reruns of transactions that conflicted, one after the other. */
   readonly reruns: Turns = new Turns()
+  readonly #refreshes: Turns = new Turns()
   readonly #parts: CoreParts
   readonly #builder: CommitBuilder
   readonly #prefixes: PrefixHasher
@@ -266,6 +267,12 @@ export class ChainCore {
   /** Takes in records that another process has appended, for readers beside a writer; their number. */
   async refresh(): Promise<number> {
     if (!this.engine.readOnly) return 0
+    // Two at once would take the same records in twice, and call the second time an altered log.
+    return this.#refreshes.run(() => this.#refresh())
+  }
+
+  async #refresh(): Promise<number> {
+    this.assertOpen()
     const before = this.replica.head.seq
     const head = await this.engine.refresh()
     const until =

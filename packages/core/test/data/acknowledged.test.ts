@@ -331,6 +331,26 @@ describe('outcomes', () => {
 })
 
 describe('a chain that closes', () => {
+  it('keeps what it acknowledged of many that come while it closes, and nothing else', async () => {
+    await using kit = await memoryChain()
+    const codes = Promise.all(
+      Array.from({ length: 100 }, (_, n) =>
+        codeOf(
+          kit.chain.transact(async (tx) => {
+            await turns(n % 3)
+            tx.create(Count, { n })
+          }),
+        ),
+      ),
+    )
+    await turns(1)
+    await kit.chain.close()
+    const given = await codes
+    expect(new Set(given)).toEqual(new Set(['nothing was thrown', 'CHAIN_CLOSED']))
+    await using again = await reopen(kit)
+    expect(again.chain.stats().entities).toBe(given.filter((code) => code !== 'CHAIN_CLOSED').length)
+  })
+
   it('waits for what is staged, takes nothing more, and every call says CHAIN_CLOSED', async () => {
     await using kit = await memoryChain()
     const { chain, store } = kit
