@@ -265,6 +265,32 @@ describe('writer certificates', () => {
     await later.close()
   })
 
+  it('that were never used are made anew when the clock has gone back: their life would be too long', async () => {
+    await using kit = await memoryChain()
+    kit.platform.advance(20 * 3_600_000)
+    kit.engine.failNext = new AteError('DISK_FULL')
+    expect(await codeOf(kit.chain.transact((tx) => tx.create(Note, { text: 'a' })))).toBe('DISK_FULL')
+    kit.platform.setWallClock(1_700_000_000_000)
+    await kit.chain.transact((tx) => tx.create(Note, { text: 'b' }))
+    await assertSameAsLog(kit.chain)
+  })
+
+  it('that a successor on its way will end may be ended once more', async () => {
+    await using kit = await memoryChain()
+    await kit.chain.transact((tx) => tx.create(Note, { text: 'a' }))
+    const [writer] = kit.chain.writers()
+    kit.platform.advance(23.5 * 3_600_000)
+    await turns()
+    kit.engine.hold()
+    const renewing = kit.chain.transact((tx) => tx.create(Note, { text: 'b' }))
+    await turns()
+    const ending = kit.chain.transact((tx) => tx.endWriter(writer!.id))
+    await turns()
+    kit.engine.release()
+    await Promise.all([renewing, ending])
+    await assertSameAsLog(kit.chain)
+  })
+
   it('a crashed writer’s commits are attested by the next session of its author, with its first write or at close', async () => {
     for (const write of [true, false]) {
       const platform = quickPlatform()

@@ -221,6 +221,33 @@ const COMMANDS = {
     const read = y % 3 === 0 ? ('everyone' as const) : [person('alice').publicId]
     world.run((tx) => tx.setPolicy(entity, y % 2 ? { read } : { write: [person('alice').publicId, role('crew')] }))
   },
+  reseal(world: World, x: number) {
+    const entity = world.pick(x)
+    if (!entity) return
+    // Its own transaction has no handle that tells the id: it counts as one whose author does not wait.
+    const known = new Set(world.acknowledged)
+    const { chain } = world
+    world.running.push(
+      chain.reseal(entity, { limit: 3 }).then(
+        async () => {
+          for await (const { transactions } of chain.records()) {
+            for (const { txId } of transactions) if (!known.has(txId)) world.unknown.add(txId)
+          }
+        },
+        (error) => world.note(error),
+      ),
+    )
+  },
+  async reader(world: World) {
+    const engine = memoryEngine(world.store, { readOnly: true })
+    const options = { as: person('bob'), id: world.chain.id, readOnly: true } as const
+    const reader = await open(engine, options, quickPlatform(8))
+    expect(visibleDigest(coreOf(reader).replica.view)).toBe(visibleDigest((await freshReplica(engine)).view))
+    await turns(2)
+    await Promise.all([reader.refresh(), reader.refresh()])
+    expect(replicaDigest(coreOf(reader).replica)).toBe(replicaDigest(await freshReplica(engine)))
+    await reader.close()
+  },
   endWriter(world: World, x: number) {
     const writers = world.chain.writers().filter(({ ended }) => !ended)
     const writer = writers[x % (writers.length + 1)]
