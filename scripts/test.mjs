@@ -18,7 +18,7 @@ import { countsOf } from './lib/vitest-report.mjs'
  * chain on top of them is run there by the packed examples: its tests are slow without native post-quantum code. A file
  * opts out with a comment `@newest-node-only: reason`.
  */
-const SECOND_RUN = ['crypto', 'codec', 'log', 'session', 'node'].map((name) => `packages/core/test/${name}/`)
+const SECOND_RUN = ['crypto', 'codec', 'format', 'log', 'session', 'node'].map((name) => `packages/core/test/${name}/`)
 const OPT_OUT = /@newest-node-only: *(.+)/
 
 /** Counts of `npm run test:long`. A file that reads one of these variables belongs to the long run. */

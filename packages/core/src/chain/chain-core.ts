@@ -27,7 +27,6 @@ import type { UnattestedCommit } from '../trust/trust-state.ts'
 import { type AttestationRange, Attesting } from './attesting.ts'
 import { BodyReader } from './body-reader.ts'
 import { CommitBuilder } from './commit-builder.ts'
-import { attestedUntil } from './following.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
@@ -51,6 +50,8 @@ export interface CoreParts {
   readonly keepCertificate: boolean
   /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
   readonly pq: 'range' | 'commit' | 'required'
+  /** Of `required`: a replica that has folded everything, and so knows up to where the log is attested. */
+  readonly ahead?: Replica
 }
 
 /** What listeners of a chain are told of a record, once it is acknowledged. */
@@ -275,8 +276,7 @@ export class ChainCore {
     this.assertOpen()
     const before = this.replica.head.seq
     const head = await this.engine.refresh()
-    const until =
-      this.#parts.pq === 'required' ? await attestedUntil(this.crypto, this.engine, before) : (head?.seq ?? -1)
+    const until = this.#parts.ahead ? await this.#readAhead(this.#parts.ahead) : (head?.seq ?? -1)
     if (until <= before) return 0
     for await (const chunk of this.engine.read(before + 1)) {
       for (const record of chunk) if (record.seq <= until) this.#publishAccepted(this.replica.accept(record))
@@ -285,6 +285,12 @@ export class ChainCore {
     this.#noteHead(this.engine.durability)
     await this.#remember()
     return this.replica.head.seq - before
+  }
+
+  /** Folds all there is in a replica of its own, and gives the newest record up to which it is attested. */
+  async #readAhead(ahead: Replica): Promise<number> {
+    for await (const chunk of this.engine.read(ahead.head.seq + 1)) for (const record of chunk) ahead.accept(record)
+    return ahead.attestedSeq
   }
 
   async #close(): Promise<void> {

@@ -30,6 +30,7 @@ export function newEpochEvent(
   { replica, keys, identityName }: RekeyParts,
   row: number,
   words: EntityWords,
+  options: { readonly forWriters?: boolean } = {},
 ): TransactionEvent | undefined {
   const { view, trust } = replica
   const epoch = trust.newestEpoch(row)
@@ -41,7 +42,7 @@ export function newEpochEvent(
   if (!epoch || readers === undefined || !may || !previous) return undefined
   const made = keys.makeEpoch(words, epoch.number + 1, readers, {
     ...linkOf(policy!, previous),
-    forWriters: epoch.fields.writeKey !== undefined,
+    forWriters: options.forWriters ?? epoch.fields.writeKey !== undefined,
   })
   keys.remember(made)
   const event = new TransactionEvent(OP.epoch)

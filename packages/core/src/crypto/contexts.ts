@@ -27,7 +27,6 @@ export const CONTEXTS = {
   epochLink: 'ate/1/epoch-link',
   roleWrap: 'ate/1/role-wrap',
   nodeWrap: 'ate/1/node-wrap',
-  blindWrap: 'ate/1/blind-wrap',
   checkpointKey: 'ate/1/checkpoint-key',
   identityFile: 'ate/1/identity-file',
 } as const

@@ -259,7 +259,8 @@ export class Chain {
       adopted = commits.length
       if (adopted === 0) throw new AteError('CERT_UNKNOWN', { writer, what: 'all of its commits are attested by now' })
       // What was staged while this waited may have changed who manages: a record that nobody takes must not be stored.
-      if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
+      if (!mayManage(replica.view, 0, identityName))
+        throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
       return this.#core.adoption({ certificate: certificate.id, commits })
     })
     return adopted

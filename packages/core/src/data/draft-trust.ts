@@ -123,11 +123,27 @@ export class DraftTrust {
     const before: RareFields = event.rare ?? {}
     identities.unshift(...(before.identities ?? []))
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
-    if (input.read === undefined) return
+    if (input.read === undefined) {
+      if (input.write !== undefined) this.#draft.defer('last', () => this.#openToWriters(lookUp, policy.write))
+      return
+    }
     const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
     if (indexKey) this.#indexKeys.set(entityKey(words), indexKey)
     this.#draft.sizeBytes += 2048 + 1400 * (typeof input.read === 'string' ? 1 : input.read.length)
     this.#draft.defer('last', () => this.#makeEpoch(event, words, row, policy, indexKey))
+  }
+
+  /** Writers who do not read need a key to seal to: the node's epoch publishes one from here on, if this session may say so. */
+  #openToWriters(at: EntityWords, write: PolicyListFields | undefined): void {
+    const { view, trust } = this.#core.replica
+    const row = this.#readNodeOf(at)
+    const readers = row === undefined ? undefined : view.policyOf(row)?.read
+    if (row === undefined || readers === undefined || this.#rekeyedRows.has(row)) return
+    if (trust.newestEpoch(row)?.fields.writeKey !== undefined || covers(fieldsOf(readers), write)) return
+    const event = newEpochEvent(this.#core, row, view.wordsOf(row), { forWriters: true })
+    if (!event) return
+    this.#rekeyedRows.add(row)
+    this.#draft.setRare(this.#draft.add(OP.epoch, view.wordsOf(row)), event.rare!)
   }
 
   /** A move that would change who reads takes the present readers along, under an epoch of the moved node's own. */
@@ -145,12 +161,7 @@ export class DraftTrust {
     if (!secrets)
       throw new AteError('NO_READ_KEY', { entity: textOfWords(words), what: 'who moves between readers must be one' })
     const readers = view.policyOf(before)!.read!
-    const read =
-      typeof readers === 'string'
-        ? readers
-        : withoutDropped(readers).map((entry) =>
-            entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity),
-          )
+    const read = fieldsOf(readers)
     this.#draft.setRare(event, { policy: { read } })
     this.#draft.sizeBytes += 2048 + 1400 * readers.length
     this.#draft.defer('last', () => {
@@ -503,4 +514,12 @@ function covers(read: PolicyListFields | undefined, write: PolicyListFields | un
 
 function optional<K extends string, V>(name: K, value: V | undefined): { readonly [P in K]?: V } {
   return value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: V })
+}
+
+/** A stored list as an event names it. */
+function fieldsOf(list: PolicyList): Exclude<PolicyListFields, 'inherit'> {
+  if (typeof list === 'string') return list
+  return withoutDropped(list).map((entry) =>
+    entry.role ? bytesOfWords(entry.role.id) : fromBinaryText(entry.identity),
+  )
 }

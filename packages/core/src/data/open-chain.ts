@@ -72,7 +72,7 @@ export async function openChain(
   const create = options.readOnly ? false : (options.create ?? (known === undefined && label === undefined))
   const engine = await openEngine(place, { create, label, known })
   try {
-    const replica = await loadReplica({ engine, platform, identity, create, options })
+    const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options })
     await checkChain({ replica, platform, identity, known, label, options, place, create })
     const { crypto, environment, state } = platform
     const keepCertificate = isKept(identity)
@@ -85,6 +85,7 @@ export async function openChain(
         identity,
         state,
         keepCertificate,
+        ...(ahead ? { ahead } : {}),
         pq: options.pq ?? 'range',
       }),
     )
@@ -172,7 +173,13 @@ interface Loading {
   readonly options: OpenOptions
 }
 
-async function loadReplica({ engine, platform, identity, create, options }: Loading): Promise<Replica> {
+async function loadReplica({
+  engine,
+  platform,
+  identity,
+  create,
+  options,
+}: Loading): Promise<{ readonly replica: Replica; readonly ahead?: Replica }> {
   const { crypto, environment } = platform
   const makers = { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
   if (engine.head() === undefined) {
@@ -180,11 +187,11 @@ async function loadReplica({ engine, platform, identity, create, options }: Load
     const { record, chainId } = makeGenesis({ crypto, environment, identity }, engine.durability)
     engine.setLabel(chainId)
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
-    return Replica.open(makers, record)
+    return { replica: Replica.open(makers, record) }
   }
   const replica = await replay(engine, makers, options.signal, Number.POSITIVE_INFINITY)
-  if (options.pq !== 'required' || replica.attestedSeq === replica.head.seq) return replica
-  return replay(engine, makers, options.signal, replica.attestedSeq)
+  if (options.pq !== 'required') return { replica }
+  return { replica: await replay(engine, makers, options.signal, replica.attestedSeq), ahead: replica }
 }
 
 async function replay(
