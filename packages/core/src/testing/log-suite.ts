@@ -24,7 +24,7 @@ export interface LogHarness {
 }
 
 /** A record with bytes and hash drawn from its seq and `salt`. */
-export function testRecord(seq: number, size: number, salt = 0): LogRecord {
+function testRecord(seq: number, size: number, salt = 0): LogRecord {
   const random = seededRandom(seq * 7919 + size + salt * 104_729)
   const hash = new Uint8Array(32)
   const bytes = new Uint8Array(size)

@@ -113,12 +113,19 @@ describe('verifyPlace on an engine whose records were altered with right checksu
     return engine
   }
 
+  const flipAt =
+    (at: number) =>
+    (bytes: Uint8Array): void => {
+      const index = at < 0 ? bytes.length + at : at
+      bytes[index] = bytes[index]! ^ 1
+    }
+
   it.each([
-    ['the sealed value', 2, (bytes: Uint8Array) => void (bytes[bytes.length - 1]! ^= 1), 'BAD_BODY'],
-    ['the clear part', 2, (bytes: Uint8Array) => void (bytes[320]! ^= 1), 'BAD_ROOT'],
-    ['the signature', 2, (bytes: Uint8Array) => void (bytes[210]! ^= 1), 'LINK_MISMATCH'],
-    ['the link', 2, (bytes: Uint8Array) => void (bytes[8]! ^= 1), 'LINK_MISMATCH'],
-    ['the genesis', 0, (bytes: Uint8Array) => void (bytes[5000]! ^= 1), 'BAD_SIGNATURE'],
+    ['the sealed value', 2, flipAt(-1), 'BAD_BODY'],
+    ['the clear part', 2, flipAt(320), 'BAD_ROOT'],
+    ['the signature', 2, flipAt(210), 'LINK_MISMATCH'],
+    ['the link', 2, flipAt(8), 'LINK_MISMATCH'],
+    ['the genesis', 0, flipAt(5000), 'BAD_SIGNATURE'],
   ])('names what is wrong with %s, and the record', async (_, seq, change, code) => {
     const report = await verifyPlace(await altered(seq, change))
     expect(report.ok).toBe(false)
