@@ -100,10 +100,16 @@ function checkOptions(options: OpenOptions): void {
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
+  checkWord('pq', options.pq, ['range', 'commit', 'required'])
+  checkWord('rollback', options.rollback, ['refuse', 'accept'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
   throwIfAborted(options.signal)
+}
+
+function checkWord(option: string, given: string | undefined, words: readonly string[]): void {
+  if (given !== undefined && !words.includes(given)) throw new AteError('BAD_ARGUMENT', { option, words })
 }
 
 /** What a place names; `onDamage: 'keep'` opens a damaged log for what is good before the damage. */

@@ -116,8 +116,9 @@ function runNow<R>(
     throw new AteError('BAD_ARGUMENT', { what: 'transact takes a function of a transaction' })
   try {
     const running = run(tx)
-    if (!(running instanceof Promise)) return running
-    return running.catch((error) => {
+    if (!isThenable(running)) return running
+    // Not only our own realm's promises: whatever can be awaited.
+    return Promise.resolve(running).catch((error) => {
       tx.abandon()
       throw error
     })
@@ -166,4 +167,8 @@ function stage(
 
 function errorOf(refusal: Refusal): AteError {
   return new AteError(refusal.code, refusal.facts)
+}
+
+function isThenable<R>(value: R | PromiseLike<R>): value is PromiseLike<R> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

@@ -148,6 +148,12 @@ describe('who may do what (each row of the table)', () => {
       () => [change(OP.epoch, ROOT_ENTITY, { rare: { epoch: chain.epoch(1, [root.id]) } })],
       {},
     ],
+    [
+      'a deleted name again',
+      outsider,
+      () => [create({ parent: box, collection: 'named', key: nameKey('gone') })],
+      { needs: 'write' },
+    ],
     ['forget without manage', writer, () => [change(OP.forget, tomb)], { needs: 'manage' }],
     [
       'move without manage',

@@ -1,6 +1,6 @@
 /** Likely mistakes get an answer that says what to write instead. */
 import { expect, it } from 'vitest'
-import { createIdentity, openChain } from '../../src/index.ts'
+import { createIdentity, defineType, openChain } from '../../src/index.ts'
 
 it('a path without a scheme', async () => {
   await expect(openChain('./garage')).rejects.toThrow('here file:./garage')
@@ -20,5 +20,23 @@ it('a fingerprint in the place of a public id', async () => {
   await expect(add).rejects.toThrow('give the publicId')
   await expect(chain.transact((tx) => tx.role('crew').add('x'.repeat(52) as never))).rejects.toThrow('no public id')
   await expect(chain.transact((tx) => tx.role('crew').add('ate1' as never))).rejects.toThrow('this is no public id')
+  await chain.close()
+})
+
+it('options that are no words of theirs', async () => {
+  const as = await createIdentity()
+  await expect(openChain('memory:', { as, pq: 'always' as never })).rejects.toThrow('range, commit, required')
+  await expect(openChain('memory:', { as, rollback: 'yes' as never })).rejects.toThrow('refuse, accept')
+})
+
+it('a function that gives something else than a promise of ours', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const Note = defineType<{ text: string }>('note')
+  const note = await chain.transact((tx) => {
+    const made = tx.create(Note, { text: 'a' })
+    // biome-ignore lint/suspicious/noThenProperty: what query builders and promises of other realms look like
+    return { then: (done: (value: typeof made) => void) => void setTimeout(() => done(made), 5) } as never
+  })
+  expect(note).toMatchObject({ value: { text: 'a' } })
   await chain.close()
 })

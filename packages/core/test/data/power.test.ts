@@ -220,7 +220,7 @@ describe('a power cut after every operation', () => {
 })
 
 describe('random lives with random cuts', () => {
-  const seeds = Number(process.env['ATE_SEEDS'] ?? 12)
+  const seeds = Number(process.env['ATE_RUNS'] ?? 12)
   it(`keep what they acknowledged, over ${seeds} seeds`, async () => {
     for (let seed = 1; seed <= seeds; seed++) {
       await randomLife(seed).catch((error) => {

@@ -1,7 +1,7 @@
 /**
  * The most important property of the pipeline: what was staged and acknowledged is what everyone else folds from the
  * log, under any interleaving of transactions, failed appends, sweeps, jumps of the clock, and changes of session.
- * fast-check prints the seed and the shortest list of commands that breaks it. ATE_SEEDS sets the number of runs.
+ * fast-check prints the seed and the shortest list of commands that breaks it. ATE_RUNS sets the number of runs.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ import type { TestPlatform } from '../../src/testing/test-platform.ts'
 import { replicaDigest, visibleDigest } from '../../src/testing/view-digest.ts'
 import { assertSameAsLog, Count, coreOf, freshReplica, open, person, quickPlatform, turns } from './kit.ts'
 
-const RUNS = Number(process.env['ATE_SEEDS'] ?? 120)
+const RUNS = Number(process.env['ATE_RUNS'] ?? 120)
 
 /** What these commands can rightly be refused for. A code that is not here is a mistake of ours. */
 const EXPECTED: ReadonlySet<string> = new Set([
