@@ -211,10 +211,12 @@ describe('time and base', () => {
     chain.write(writer, [chain.tx()], { admittedAt: time + 1e12 })
     expect(chain.replica.chainTime).toBe(time + 60_000)
     // What is void moves nothing.
-    chain.write(writer, [chain.tx(create())], { at: time + 1e9, admittedAt: time + 1e9 })
+    expect(outcomesOf(chain.write(writer, [chain.tx(create())], { at: time + 1e7, admittedAt: time + 1e7 }))).toEqual([
+      'NOT_AUTHORIZED',
+    ])
     expect(chain.replica.chainTime).toBe(time + 60_000)
     // An empty commit neither.
-    chain.write(writer, [], { at: time + 1e9, admittedAt: time + 1e9 })
+    chain.write(writer, [], { at: time + 1e7, admittedAt: time + 1e7 })
     expect(chain.replica.chainTime).toBe(time + 60_000)
   })
 
@@ -586,8 +588,17 @@ describe('replays and certificates', () => {
 
   it('certificates that are not what they say', () => {
     const { chain } = boxChain()
-    const bad = (session: ForgedSession, what: string, options: Parameters<Forger['commit']>[2] = {}): void =>
-      alarms(chain, () => chain.feed(chain.commit(session, [chain.tx()], options)), 'BAD_CERTIFICATE', { what })
+    const bad = (
+      session: ForgedSession,
+      what: string | undefined,
+      options: Parameters<Forger['commit']>[2] = {},
+    ): void =>
+      alarms(
+        chain,
+        () => chain.feed(chain.commit(session, [chain.tx()], options)),
+        'BAD_CERTIFICATE',
+        what === undefined ? {} : { what },
+      )
     bad(chain.session(root, { chain: chain.bytes(32) }), 'chain or keys')
     bad(chain.session(root, {}, ann), 'signature')
     bad(chain.session(ann, { identity: root.id }), 'signature')
@@ -595,6 +606,8 @@ describe('replays and certificates', () => {
     const { keys: _, ...silent } = chain.session(eve).body
     const made = makeCertificate(crypto, silent, (id) => eve.identity.sign(id, 'certificate'))
     bad({ ...chain.session(eve), id: made.id, bytes: made.bytes }, 'chain or keys')
+    const longer = chain.session(ann)
+    bad({ ...longer, bytes: Uint8Array.of(...longer.bytes, 0) }, undefined)
     bad(chain.session(eve, { keys: ann.identity.keys }), 'fingerprint')
     bad(chain.session(eve, { identity: ann.id, keys: eve.identity.keys }), 'signature')
     bad(chain.session(root), 'writer', { certificate: chain.session(root).bytes })

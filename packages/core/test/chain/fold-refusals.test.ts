@@ -97,6 +97,7 @@ describe('who may do what (each row of the table)', () => {
     create({ collection: 'x', rare: { policy: { write: [root.id, ann.id, bob.id], allow: [bob.id] } } }),
   )
   const role = makeRole(chain, boss, 'crew', [])
+  const boxRole = makeRole(chain, boss, 'box crew', [], box)
   const tomb = creates(chain, writer, create({ parent: box, collection: 'named', key: nameKey('gone') }))
   commits(chain, writer, change(OP.delete, tomb))
 
@@ -148,6 +149,7 @@ describe('who may do what (each row of the table)', () => {
       () => [change(OP.epoch, ROOT_ENTITY, { rare: { epoch: chain.epoch(1, [root.id]) } })],
       {},
     ],
+    ['delete of a role where one may write', writer, () => [change(OP.delete, boxRole)], { needs: 'manage' }],
     [
       'a deleted name again',
       outsider,
@@ -489,6 +491,9 @@ describe('counters', () => {
     )
     // Judged on the state after the last event: on the way a counter may leave its bounds.
     commits(chain, boss, add(rich, -70n), add(rich, 70n))
+    // What is gone at the end has no bounds.
+    const brief = creates(chain, boss, create({ rare: { counters: [{ name: 'n', value: 0n, ceiling: 1n }] } }))
+    commits(chain, boss, add(brief, 5n), change(OP.delete, brief))
   })
 
   it('COUNTER_BOUNDS: no sum runs over', () => {
@@ -740,6 +745,12 @@ describe('epochs and policies', () => {
   ]
   it.each(shapes)('EPOCH_SHAPE: %s', (_, event) => {
     refuses(chain, boss, [event()], 'EPOCH_SHAPE')
+  })
+
+  it('EPOCH_SHAPE: one member too many', () => {
+    const add = Array.from({ length: ROLE_MEMBERS_MAX }, () => chain.bytes(32))
+    const event = change(OP.role, role, { rare: { role: chain.role(0, many, { add }) } })
+    refuses(chain, boss, [event], 'EPOCH_SHAPE', { members: ROLE_MEMBERS_MAX + 2, max: ROLE_MEMBERS_MAX })
   })
 
   it('EPOCH_SHAPE: wraps of a generation that is over', () => {

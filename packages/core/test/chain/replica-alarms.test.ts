@@ -4,8 +4,11 @@
  */
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
+import { COMMIT_EVENTS_MAX, RECORD_BYTES_MAX } from '../../src/base/limits.ts'
 import { Replica } from '../../src/chain/replica.ts'
-import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
+import { COMPOSITE_SIGNATURE_BYTES } from '../../src/crypto/composite.ts'
+import { CommitEncoder } from '../../src/event/commit-encode.ts'
+import { COMMIT, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import {
   encodeGenesis,
   encodeParameters,
@@ -14,8 +17,10 @@ import {
   hashParameters,
 } from '../../src/event/genesis.ts'
 import { hashRecord } from '../../src/event/record.ts'
+import { encodeSweep } from '../../src/event/sweep.ts'
+import { TransactionEvent } from '../../src/event/transaction-event.ts'
 import type { LogRecord } from '../../src/log/engine.ts'
-import { actorOf, create, type Forger } from '../../src/testing/chain-kit.ts'
+import { actorOf, change, create, type Forger } from '../../src/testing/chain-kit.ts'
 import { alarms, ann, bob, boxChain, commits, creates, crypto, errorOf, eve, forger, outcomesOf, root } from './kit.ts'
 
 /** Bytes of a good commit with a body, changed and signed again by its writer. */
@@ -115,6 +120,41 @@ describe('commits', () => {
     expect(outcomesOf(chain.feed(changedCommit(chain, boss, () => undefined)))).toEqual(['committed'])
   })
 
+  it('BAD_RECORD: what no honest encoder writes', () => {
+    const { chain, boss, box } = boxChain()
+    const { head } = chain.replica
+    const bad = (record: LogRecord, what: string): void =>
+      alarms(chain, () => chain.feed(record), 'BAD_RECORD', { what })
+    bad(chain.commit(boss, [chain.tx(change(OP.delete, box, { body: chain.body() }))]), 'flags of an event')
+    bad(chain.commit(boss, [chain.tx({ kind: 5 as never, entity: box, collection: '', count: 0 })]), 'guard kind')
+    bad(chain.commit(boss, [chain.tx(change(14 as never, box))]), 'operation')
+    // A block of `held` bytes of which an event claims `claimed`.
+    const withBlock = (held: number, claimed: number, mode = 0): LogRecord => {
+      const event = Object.assign(new TransactionEvent(OP.create), { collection: 'c', body: true, size: claimed })
+      const { node, epoch } = chain.body()
+      const seal = { salt: chain.bytes(32), commitment: chain.bytes(32), tag: chain.bytes(16), encapsulated: undefined }
+      const unsigned = new CommitEncoder(crypto).encode(chain.chainId, {
+        record: { seq: head.seq + 1, prev: head.hash, admittedAt: chain.time, sequencer: root.id },
+        writer: boss.id,
+        writerSeq: boss.mark + 1,
+        base: head,
+        at: chain.time,
+        certificate: undefined,
+        transactions: [{ nonce: chain.nonce(), guards: [], events: [event] }],
+        blocks: [{ node, epoch, mode, ...seal, size: held, ciphertext: chain.bytes(held) }],
+      })
+      return { ...unsigned.finish(boss.signer.sign(unsigned.commitHash)), seq: head.seq + 1 }
+    }
+    bad(withBlock(9, 8), 'a block and its slices differ in size')
+    bad(withBlock(8, 9), 'slices are longer than their block')
+    bad(withBlock(8, 8, 2), 'block mode')
+    const large = chain.commit(boss, [
+      chain.tx(create({ body: { ...chain.body(), bytes: chain.bytes(RECORD_BYTES_MAX) } })),
+    ])
+    alarms(chain, () => chain.feed(large), 'BAD_RECORD', { bytes: large.bytes.length, max: RECORD_BYTES_MAX })
+    expect(outcomesOf(chain.feed(withBlock(8, 8)))).toEqual(['committed'])
+  })
+
   it('UNSUPPORTED_FORMAT', () => {
     const { chain, boss } = boxChain()
     for (const at of [COMMIT.format, COMMIT.suite]) {
@@ -209,6 +249,8 @@ describe('other records', () => {
         seq: chain.replica.head.seq + 1,
       })
     }
+    const many = encodeSweep(Array.from({ length: COMMIT_EVENTS_MAX + 1 }, () => chain.replica.view.wordsOf(0)))
+    alarms(chain, () => chain.feed(chain.other(KIND.sweep, many)), 'BAD_RECORD', { what: 'sweep' })
   })
 
   it('BAD_GENESIS: a second one', () => {
@@ -270,6 +312,7 @@ describe('the first record', () => {
     ['has fields that nobody knows', () => chain.genesis({ ...parameters, more: 1 } as never)],
     ['has a signature too many', () => withSignatures(2)],
     ['has no signature', () => withSignatures(0)],
+    ['says that it has two signatures and has one', () => withSignatures(1, 2)],
     ['is cut', () => ({ ...honest(), bytes: honest().bytes.slice(0, 200) })],
     ['has bytes left over', () => ({ ...honest(), bytes: Uint8Array.of(...honest().bytes, 0) })],
   ])('BAD_GENESIS: it %s', (_, make) => {
@@ -303,17 +346,18 @@ describe('the first record', () => {
     expect(codeOf({ ...honest(), hash: chain.bytes(32) })).toBe('LINK_MISMATCH')
   })
 
-  function withSignatures(count: number): LogRecord {
+  function withSignatures(count: number, said: number = count): LogRecord {
     const epoch = chain.epoch(0, [root.id])
     const encoded = encodeParameters(parameters)
     const message = genesisMessage(crypto, hashParameters(crypto, encoded), epoch)
-    return record(
-      encodeGenesis(
-        encoded,
-        epoch,
-        Array.from({ length: count }, () => root.identity.sign(message, 'genesis')),
-      ),
+    const payload = encodeGenesis(
+      encoded,
+      epoch,
+      Array.from({ length: count }, () => root.identity.sign(message, 'genesis')),
     )
+    // The count stands before the signatures, in one byte.
+    payload[payload.length - count * COMPOSITE_SIGNATURE_BYTES - 1] = said
+    return record(payload)
   }
 
   function record(payload: Uint8Array): LogRecord {
