@@ -31,7 +31,7 @@ import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
-import { type Refusal, refuse } from './verdict.ts'
+import type { Refusal } from './verdict.ts'
 import { WriterSession } from './writer-session.ts'
 
 /** How often the newest head is written to this machine's state while a chain is in use. */
@@ -203,9 +203,8 @@ export class ChainCore {
    */
   stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     this.assertWritable()
+    if (draft.events.length === 0) return this.staging.stageReads(draft, this.engine.durability, settler)
     this.#assertSequencer(this.identityName)
-    // What a stranger does counts where everyone may write, and only if it does something.
-    if (draft.events.length === 0 && !this.replica.isKnown(this.identityName)) return refuse('UNKNOWN_WRITER')
     const refusal = this.staging.stage(draft, durability, settler)
     if (!refusal) this.#schedule()
     return refusal

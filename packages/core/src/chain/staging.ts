@@ -74,6 +74,8 @@ export class Staging {
   readonly #outcomes: TransactionReceipt[] = []
   #outcomeAt = 0
   readonly #buffers: ByteWriter[] = []
+  /** Staged last, and not acknowledged. */
+  #newest: StagedTransaction | undefined
   #count = 0
   #bytes = 0
   #plannedSeq: number
@@ -133,6 +135,26 @@ export class Staging {
       if (batch.transactions.length === 0) this.#dropBatch(batch)
       throw error
     }
+  }
+
+  /**
+   * A transaction that writes nothing needs no record: its guards are judged now, and it is answered as soon as what it
+   * may have read of others is acknowledged.
+   */
+  stageReads(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
+    const { replica, base } = this.#parts
+    const judge = this.#judge({ seq: this.#plannedSeq + 1, time: this.time, base: base() })
+    const refusal = applyTransaction(replica, draft, judge, new Journal(replica.view, true), undefined)
+    if (refusal) return refusal
+    const { head, chainTime } = replica
+    if (!this.#newest) settler.resolve(new TransactionReceipt(draft.nonce, head.seq, durability, chainTime))
+    else {
+      this.#newest.settlers.push({
+        resolve: (last) => settler.resolve(new TransactionReceipt(draft.nonce, last.seq, last.durability, last.at)),
+        reject: settler.reject,
+      })
+    }
+    return undefined
   }
 
   /** The batches of the next append, oldest first. */
@@ -238,7 +260,7 @@ export class Staging {
     this.#plannedSeq--
   }
 
-  #judge(batch: Batch): Judge {
+  #judge(batch: Pick<Batch, 'seq' | 'time' | 'base'>): Judge {
     const { replica, identityName: identity, identityBytes } = this.#parts
     return replica.judgeFor({ identity, identityBytes }, batch.time, batch.seq, batch.base.seq)
   }
@@ -269,6 +291,7 @@ export class Staging {
     batch.sizeBytes += draft.sizeBytes
     for (const key of keys) batch.blockKeys.add(key)
     this.#staged.set(staged.number, staged)
+    this.#newest = staged
     this.#bytes += draft.sizeBytes
     this.#pointRows(staged)
     return undefined
@@ -330,6 +353,7 @@ export class Staging {
 
   #forget(staged: StagedTransaction): void {
     this.#staged.delete(staged.number)
+    if (this.#newest === staged) this.#newest = undefined
     this.#bytes -= staged.draft.sizeBytes
   }
 

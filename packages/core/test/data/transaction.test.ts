@@ -509,12 +509,27 @@ describe('the life of a transaction', () => {
     expect(await codeOf(third.commit())).toBe('TX_CLOSED')
   })
 
-  it('an empty transaction commits too', async () => {
+  it('a transaction that writes nothing leaves no record', async () => {
     await using kit = await memoryChain()
     await using tx = kit.chain.begin()
-    const receipt = await tx.commit()
-    expect(receipt.seq).toBe(1)
+    expect((await tx.commit()).seq).toBe(0)
     expect(await kit.chain.transact(() => 5)).toBe(5)
+    expect(kit.chain.head.seq).toBe(0)
+  })
+
+  it('what only reads is judged all the same, and waits for what it has read', async () => {
+    await using kit = await memoryChain()
+    const made = await kit.chain.transact((tx) => tx.create(Count, { n: 1 }))
+    await using tx = kit.chain.begin()
+    await tx.load(Count, made)
+    const writing = kit.chain.transact((other) => other.update(Count, made, () => ({ n: 2 })))
+    const reading = kit.chain.transact(async (other) => (await other.load(Count, made)).value.n)
+    const order: string[] = []
+    await Promise.all([writing.then(() => order.push('written')), reading.then((n) => order.push(`read ${n}`))])
+    expect(order).toEqual(['written', 'read 2'])
+    const { seq } = kit.chain.head
+    expect(await codeOf(tx.commit())).toBe('CONFLICT')
+    expect(kit.chain.head.seq).toBe(seq)
   })
 })
 
