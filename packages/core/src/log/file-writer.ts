@@ -304,6 +304,14 @@ export class FileWriter {
     throw new AteError('WRITER_FENCED', { writerEpoch: this.#manifest.writerEpoch, seen: seen.writerEpoch })
   }
 
+  #counts({ generation }: Manifest): boolean {
+    try {
+      return readManifest(this.#manifestFile, this.#options.crc).generation === generation
+    } catch (error) {
+      throw this.poison(error)
+    }
+  }
+
   /** Into the other slot, so that a write that tears leaves the one that counts. */
   #writeManifest(change: { readonly segmentCount: number }): void {
     this.#fence()
@@ -318,7 +326,9 @@ export class FileWriter {
     try {
       writeWhole(this.#manifestFile, [encodeSlot(next, this.#options.crc)], (next.generation % 2) * SLOT_BYTES)
     } catch (error) {
-      throw diskError(error, { file: 'MANIFEST' })
+      // The end of a slot is zeros that may have stood there before: what was written in part can count all the same,
+      // and then it names the new segment.
+      if (!this.#counts(next)) throw diskError(error, { file: 'MANIFEST' })
     }
     try {
       this.#manifestFile.syncNow()

@@ -98,6 +98,10 @@ describe('random workloads', () => {
       })
     }
   }, 600_000)
+
+  it('hold a seed that once broke: the disk full in the middle of a manifest slot that counted all the same', async () => {
+    await runSeed(25478)
+  })
 })
 
 function wrapFiles(
