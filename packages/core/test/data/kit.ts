@@ -144,9 +144,12 @@ export async function freshReplica(engine: LogEngine, seed = 99): Promise<Replic
  * At rest the whole replica is compared; while something is staged, what readers outside see.
  */
 export async function assertSameAsLog(chain: Chain): Promise<void> {
-  const { replica, engine, staging } = coreOf(chain)
-  const fresh = await freshReplica(engine)
+  const core = coreOf(chain)
+  const { replica, engine, staging } = core
   const isPending = staging.size > 0
+  // An attestation that is on its way stands in the log before the replica hears of it.
+  if (!isPending) await core.settled()
+  const fresh = await freshReplica(engine)
   if (isPending) expect(visibleDigest(replica.view)).toBe(visibleDigest(fresh.view))
   else {
     expect(replicaDigest(replica)).toBe(replicaDigest(fresh))

@@ -266,5 +266,8 @@ async function randomStep(life: Life, random: ReturnType<typeof seededRandom>): 
     if (status === 'rejected' && !(reason instanceof AteError && reason.code === 'DISK_FULL')) throw reason
   }
   if (random.oneIn(5)) life.platform.advance(random.below(8000))
+  // An attestation on its own may be what fails: no transaction tells, and its record may stand in the log all the same.
+  await coreOf(life.chain!).settled()
+  coreOf(life.chain!).assertWritable()
   await assertSameAsLog(life.chain!)
 }
