@@ -119,7 +119,8 @@ export const ADVICE = {
   EPOCH_ORDER: 'an epoch is the last plus one',
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
   LAST_MANAGER: 'the chain would be left without anyone who manages its root',
-  LEVEL_TOO_HIGH: 'the event belongs to a newer level of rules than the chain has',
+  LEVEL_SHRINKS: 'the level of the rules only rises',
+  LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',

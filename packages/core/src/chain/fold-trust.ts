@@ -6,7 +6,7 @@
 import { toBinaryText } from '../base/bytes.ts'
 import { ROLE_MEMBERS_MAX } from '../base/limits.ts'
 import { entityKey, textOfWords, wordsOf } from '../event/entity-words.ts'
-import { FOLD_LEVEL, OP } from '../event/format.ts'
+import { OP } from '../event/format.ts'
 import type { EpochFields, PolicyFields, PolicyListFields, RoleFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
@@ -340,9 +340,9 @@ export function applyRoot(
     return refuse('NOT_AUTHORIZED', { needs: 'manage of the root' })
   const fields = event.rare?.root ?? {}
   const { level, sequencers, checkpointKeys } = trust
-  if (fields.level !== undefined && (fields.level < level || fields.level > FOLD_LEVEL)) {
-    return refuse('LEVEL_TOO_HIGH', { level: fields.level, max: FOLD_LEVEL })
-  }
+  // A raise above what is known here is no refusal: applyTransaction stops at it.
+  if (fields.level !== undefined && fields.level < level)
+    return refuse('LEVEL_SHRINKS', { level: fields.level, present: level })
   trust.level = fields.level ?? level
   trust.checkpointKeys = fields.checkpointKeys ?? checkpointKeys
   if (fields.sequencers !== undefined) {

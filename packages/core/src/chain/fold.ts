@@ -8,10 +8,11 @@
  * Invariants: denials are never undone by a later merge (there is none: one order); a policy is judged as stored before
  * the event, through the stored parent; a created id follows from signed bytes.
  */
+import { AteError } from '../base/errors.ts'
 import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../base/limits.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
 import { type EntityWords, entityKey, textOfWords } from '../event/entity-words.ts'
-import { OP } from '../event/format.ts'
+import { FOLD_LEVEL, OP } from '../event/format.ts'
 import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import { mayManage, mayOwn, mayWrite, nodeWith } from '../trust/policy.ts'
 import { isStale, type TrustState } from '../trust/trust-state.ts'
@@ -64,7 +65,15 @@ export function applyTransaction(
   const run = new TransactionRun(target, judge, journal, blocks)
   const refusal = run.applyAll(transaction)
   if (refusal) journal.undo()
+  else stopAtNewerRules(target.trust.level, journal)
   return refusal
+}
+
+/** A raise that commits is for everybody: who does not know the rules behind it stops here, and does not call it void. */
+function stopAtNewerRules(level: number, journal: Journal): void {
+  if (level <= FOLD_LEVEL) return
+  journal.undo()
+  throw new AteError('NEEDS_UPGRADE', { level, known: FOLD_LEVEL })
 }
 
 /** One transaction on its way through the fold; what the last event looked up is kept for the next. */

@@ -260,12 +260,19 @@ export class Replica {
       return commit.transactions.map(() => refuse('BASE_MISMATCH', { base: commit.base.seq }))
     }
     const judge = this.judgeFor(certificate, time, seq, commit.base.seq)
-    return commit.transactions.map((transaction) => {
-      const journal = new Journal(this.view, false)
-      const refusal = applyTransaction(this, transaction, judge, journal, commit.blocks)
-      if (!refusal) this.#place(commit, transaction)
-      return refusal
-    })
+    const journals: Journal[] = []
+    try {
+      return commit.transactions.map((transaction) => {
+        const journal = new Journal(this.view, false)
+        journals.push(journal)
+        const refusal = applyTransaction(this, transaction, judge, journal, commit.blocks)
+        if (!refusal) this.#place(commit, transaction)
+        return refusal
+      })
+    } catch (error) {
+      for (const journal of journals.reverse()) journal.undo()
+      throw error
+    }
   }
 
   /** Points the rows of a committed transaction at their bodies. */

@@ -10,7 +10,7 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
-import { GUARD, OP } from '../event/format.ts'
+import { FOLD_LEVEL, GUARD, OP } from '../event/format.ts'
 import type { CounterFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { Draft } from './draft.ts'
@@ -241,6 +241,8 @@ export class Transaction {
   /** Settings of the chain itself. Needs manage of the root. */
   settings(settings: ChainSettings): void {
     this.#assertOpen()
+    const { level } = settings
+    if (level !== undefined && level > FOLD_LEVEL) throw new AteError('LEVEL_TOO_HIGH', { level, max: FOLD_LEVEL })
     const root: RootFields = {
       ...(settings.checkpointKeys === undefined ? {} : { checkpointKeys: settings.checkpointKeys.map(keyBytes) }),
       ...(settings.sequencers === undefined

@@ -823,15 +823,18 @@ describe('epochs and policies', () => {
     refuses(chain, boss, [change(OP.policy, coin, { rare: { policy: { manage: [root.id] } } })], 'NOT_AUTHORIZED')
   })
 
-  it('LEVEL_TOO_HIGH', () => {
-    refuses(chain, boss, [change(OP.root, ROOT_ENTITY, { rare: { root: { level: 2 } } })], 'LEVEL_TOO_HIGH', {
-      level: 2,
-      max: 1,
-    })
-    refuses(chain, boss, [change(OP.root, ROOT_ENTITY, { rare: { root: { level: 0 } } })], 'LEVEL_TOO_HIGH', {
+  it('LEVEL_SHRINKS; a raise above what is known stops the reader, unless it is void', () => {
+    const raise = change(OP.root, ROOT_ENTITY, { rare: { root: { level: 2 } } })
+    refuses(chain, boss, [change(OP.root, ROOT_ENTITY, { rare: { root: { level: 0 } } })], 'LEVEL_SHRINKS', {
       level: 0,
-      max: 1,
+      present: 1,
     })
+    refuses(chain, boss, [raise, change(OP.delete, ROOT_ENTITY)], 'NOT_AUTHORIZED')
+    const before = stateText(chain.replica)
+    expect(() => chain.write(boss, [chain.tx(create({ collection: 'x', type: 'x' })), chain.tx(raise)])).toThrow(
+      'NEEDS_UPGRADE',
+    )
+    expect(stateText(chain.replica)).toBe(before)
     commits(chain, boss, change(OP.root, ROOT_ENTITY, { rare: { root: { level: 1 } } }))
   })
 
