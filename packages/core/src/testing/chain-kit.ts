@@ -456,7 +456,7 @@ export interface RoleAt {
   readonly generation: number
 }
 
-export function eventOf(forged: ForgedEvent): TransactionEvent {
+function eventOf(forged: ForgedEvent): TransactionEvent {
   const event = new TransactionEvent(forged.op)
   const { a, b, c, d } = forged.entity ?? ROOT_ENTITY
   event.a = a
