@@ -213,8 +213,25 @@ function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
   }
 }
 
-/** Judges what follows the last good frame. @throws AteError DAMAGED if a mark says that more was durable. */
+/**
+ * Judges what follows the last good frame. A live writer may have gone on between the walk and the look at the rest:
+ * then the walk goes on too, and only a tail that stands still is judged.
+ * @throws AteError DAMAGED if a mark says that more was durable.
+ */
 function judgeTail(fs: FileSystem, state: LogState, manifest: Manifest, crc: Crc32): TornTail | undefined {
+  for (;;) {
+    try {
+      return judgeStillTail(fs, state, manifest, crc)
+    } catch (error) {
+      const count = countOf(state)
+      const last = state.segments.at(-1)
+      if (last && !last.sealed) walkTail(fs, state, crc)
+      if (countOf(state) === count) throw error
+    }
+  }
+}
+
+function judgeStillTail(fs: FileSystem, state: LogState, manifest: Manifest, crc: Crc32): TornTail | undefined {
   const segment = state.segments.at(-1)
   const count = countOf(state)
   if (!segment) {
