@@ -9,6 +9,7 @@ import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypt
 import { type BlockPlaces, clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
 import { bytesOfWords, type EntityWords, textOfWords, wordAt } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
@@ -30,6 +31,13 @@ export interface StoredBody {
   /** SHA-256 of the ciphertext, eight words from `hashAt` on. */
   readonly hash: Int32Array
   readonly hashAt: number
+}
+
+/** Where the body of an event of `record` stands, with a copy of its hash: the record's bytes do not outlive the step. */
+export function storedBodyOf(record: number, event: TransactionEvent): StoredBody {
+  const hash = new Int32Array(8)
+  for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
+  return { record, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
 }
 
 interface KeyedBlock {

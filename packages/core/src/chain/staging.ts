@@ -119,7 +119,7 @@ export class Staging {
 
   /** @throws AteError TX_TOO_LARGE */
   stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
-    checkSize(draft, 0)
+    checkSize(draft)
     const last = this.#queue[this.#queue.length - 1]
     if (last && fits(last, draft, [])) {
       const refusal = this.#stageIn(last, draft, durability, settler)
@@ -392,8 +392,8 @@ function fits(batch: Batch, draft: TransactionDraft, keys: readonly string[]): b
   )
 }
 
-function checkSize(draft: TransactionDraft, blocks: number): void {
-  const bytes = RECORD_OVERHEAD_BYTES + draft.sizeBytes + blocks * BLOCK_OVERHEAD_BYTES
+function checkSize(draft: TransactionDraft): void {
+  const bytes = RECORD_OVERHEAD_BYTES + draft.sizeBytes
   if (bytes > RECORD_BYTES_MAX || draft.events.length > COMMIT_EVENTS_MAX) throw tooLarge(draft)
 }
 

@@ -6,10 +6,11 @@
 import { toBinaryText } from '../base/bytes.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
+import { storedBodyOf } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
-import { textOfWords, wordAt } from '../event/entity-words.ts'
+import { textOfWords } from '../event/entity-words.ts'
 import { KIND, OP } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -115,9 +116,7 @@ function makeEvent(
   const { view } = core.replica
   const row = view.table.find(event.a, event.b, event.c, event.d)
   const { seq } = commit.record
-  const body = event.body
-    ? { record: seq, block: event.block, offset: event.offset, size: event.size, ...hashOf(event) }
-    : undefined
+  const body = event.body ? storedBodyOf(seq, event) : undefined
   return {
     seq,
     at: commit.at,
@@ -131,13 +130,6 @@ function makeEvent(
       : {}),
     value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type).value,
   }
-}
-
-/** A copy of the slice's hash: the record's bytes do not outlive the step. */
-function hashOf(event: TransactionEvent): { readonly hash: Int32Array; readonly hashAt: number } {
-  const hash = new Int32Array(8)
-  for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
-  return { hash, hashAt: 0 }
 }
 
 /** Watches from the call on, not from the first look: what happens between the two is told. */

@@ -6,11 +6,12 @@ import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import type { ErrorCode, ErrorFacts } from '../base/errors.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
+import { storedBodyOf } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { parseAttestation } from '../event/attestation.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
-import { textOfWords, wordAt, wordsOf } from '../event/entity-words.ts'
+import { textOfWords, wordsOf } from '../event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { CounterFields, PolicyListFields, RareFields } from '../event/rare-fields.ts'
 import { parseRecordHead, type RecordHead } from '../event/record.ts'
@@ -168,7 +169,7 @@ class RecordReader {
     const { view } = this.#core.replica
     const row = view.table.find(event.a, event.b, event.c, event.d)
     const placed = event.op === OP.create || event.op === OP.move
-    const body = event.body ? bodyOf(commit, event) : undefined
+    const body = event.body ? storedBodyOf(commit.record.seq, event) : undefined
     return {
       op: OP_NAMES.get(event.op)!,
       entity: event.op !== OP.create || authorKnown ? textOfWords(event) : undefined,
@@ -271,13 +272,6 @@ function countGuards({ guards }: ParsedTransaction): RecordTransaction['guards']
     counts[name] = (counts[name] ?? 0) + 1
   }
   return counts
-}
-
-/** With a copy of the slice's hash: the record's bytes do not outlive the step. */
-function bodyOf(commit: ParsedCommit, event: TransactionEvent): Parameters<ChainCore['bodies']['read']>[0] {
-  const hash = new Int32Array(8)
-  for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
-  return { record: commit.record.seq, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
 }
 
 function namesOf<Name extends string>(numbers: Readonly<Record<Name, number>>): ReadonlyMap<number, Name> {
