@@ -9,8 +9,11 @@
 export const FORMAT = 1
 /** Suite 1: SHA-256, AES-256-GCM, Ed25519 sessions under MLDSA65-Ed25519 identities, X-Wing. */
 export const SUITE = 1
-/** The rules this software knows; a chain of a higher level is not opened. */
-export const FOLD_LEVEL = 1
+/**
+ * The rules this software knows; a chain of a higher level is not opened. New chains begin with it, older ones stay at
+ * theirs until the root raises it. Level 2 knows persons with several keys, and records of kind recover.
+ */
+export const FOLD_LEVEL = 2
 
 export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]

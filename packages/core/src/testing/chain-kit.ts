@@ -19,6 +19,7 @@ import { bytesOfWords, EntityWords, ROOT_ENTITY, sameEntity } from '../event/ent
 import {
   BLOCK_MODE,
   COMMIT,
+  FOLD_LEVEL,
   FORMAT,
   GUARD,
   type GuardKind,
@@ -176,7 +177,7 @@ export class Forger {
     const given: GenesisParameters = {
       format: FORMAT,
       suite: SUITE,
-      level: 1,
+      level: FOLD_LEVEL,
       nonce: crypto.sha256(utf8(`genesis/${seed}`)),
       roots: roots.map(({ identity }) => identity.keys),
       sequencers: 'writers',

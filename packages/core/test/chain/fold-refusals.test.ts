@@ -7,7 +7,7 @@ import { fromBinaryText } from '../../src/base/bytes.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import { COUNTER_BITS_MAX, ROLE_MEMBERS_MAX, TREE_DEPTH_MAX } from '../../src/base/limits.ts'
 import { bytesOfWords, EntityWords, ROOT_ENTITY, textOfWords } from '../../src/event/entity-words.ts'
-import { OP } from '../../src/event/format.ts'
+import { FOLD_LEVEL, OP } from '../../src/event/format.ts'
 import type { RareFields } from '../../src/event/rare-fields.ts'
 import {
   type Actor,
@@ -824,10 +824,10 @@ describe('epochs and policies', () => {
   })
 
   it('LEVEL_SHRINKS; a raise above what is known stops the reader, unless it is void', () => {
-    const raise = change(OP.root, ROOT_ENTITY, { rare: { root: { level: 2 } } })
+    const raise = change(OP.root, ROOT_ENTITY, { rare: { root: { level: FOLD_LEVEL + 1 } } })
     refuses(chain, boss, [change(OP.root, ROOT_ENTITY, { rare: { root: { level: 0 } } })], 'LEVEL_SHRINKS', {
       level: 0,
-      present: 1,
+      present: FOLD_LEVEL,
     })
     refuses(chain, boss, [raise, change(OP.delete, ROOT_ENTITY)], 'NOT_AUTHORIZED')
     const before = stateText(chain.replica)
@@ -835,7 +835,7 @@ describe('epochs and policies', () => {
       'NEEDS_UPGRADE',
     )
     expect(stateText(chain.replica)).toBe(before)
-    commits(chain, boss, change(OP.root, ROOT_ENTITY, { rare: { root: { level: 1 } } }))
+    commits(chain, boss, change(OP.root, ROOT_ENTITY, { rare: { root: { level: FOLD_LEVEL } } }))
   })
 
   it('CERT_UNKNOWN: the end of a certificate that is not there; one that has ended is ended again', () => {

@@ -8,7 +8,7 @@ import { COMMIT_EVENTS_MAX, RECORD_BYTES_MAX } from '../../src/base/limits.ts'
 import { Replica } from '../../src/chain/replica.ts'
 import { COMPOSITE_SIGNATURE_BYTES } from '../../src/crypto/composite.ts'
 import { CommitEncoder } from '../../src/event/commit-encode.ts'
-import { COMMIT, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
+import { COMMIT, FOLD_LEVEL, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import {
   encodeGenesis,
   encodeParameters,
@@ -342,7 +342,7 @@ describe('the first record', () => {
   it('UNSUPPORTED_FORMAT, NEEDS_UPGRADE, LINK_MISMATCH', () => {
     expect(codeOf(chain.genesis({ ...parameters, format: 2 }))).toBe('UNSUPPORTED_FORMAT')
     expect(codeOf(chain.genesis({ ...parameters, suite: 2 }))).toBe('UNSUPPORTED_FORMAT')
-    expect(codeOf(chain.genesis({ ...parameters, level: 2 }))).toBe('NEEDS_UPGRADE')
+    expect(codeOf(chain.genesis({ ...parameters, level: FOLD_LEVEL + 1 }))).toBe('NEEDS_UPGRADE')
     expect(codeOf({ ...honest(), hash: chain.bytes(32) })).toBe('LINK_MISMATCH')
   })
 

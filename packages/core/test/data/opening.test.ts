@@ -6,7 +6,7 @@ import { ByteWriter } from '../../src/codec/writer.ts'
 import type { makeGenesis } from '../../src/data/create-chain.ts'
 import { openChain } from '../../src/data/open-chain.ts'
 import { ROOT_ENTITY } from '../../src/event/entity-words.ts'
-import { FORMAT, KIND, SUITE } from '../../src/event/format.ts'
+import { FOLD_LEVEL, FORMAT, KIND, SUITE } from '../../src/event/format.ts'
 import { encodeGenesis, encodeParameters, genesisMessage, hashParameters } from '../../src/event/genesis.ts'
 import { hashRecord, NO_HASH, parseRecordHead, writeRecordHead } from '../../src/event/record.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
@@ -436,11 +436,15 @@ describe('newer rules', () => {
     const platform = quickPlatform()
     const store = memoryStore()
     const engine = memoryEngine(store)
-    const { record, chainId } = genesisOfLevel(2, person('alice'), platform)
+    const { record, chainId } = genesisOfLevel(FOLD_LEVEL + 1, person('alice'), platform)
     engine.setLabel(chainId)
     await engine.append([record], { after: undefined, durability: 'memory', load: 'alone' })
     const error = await errorOf(open(engine, { as: person('alice') }, platform))
-    expect([error.code, error.facts['level'], error.facts['known']]).toEqual(['NEEDS_UPGRADE', 2, 1])
+    expect([error.code, error.facts['level'], error.facts['known']]).toEqual([
+      'NEEDS_UPGRADE',
+      FOLD_LEVEL + 1,
+      FOLD_LEVEL,
+    ])
     expect(store.written).toBe(false)
   })
 })

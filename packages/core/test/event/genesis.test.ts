@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
 import { ByteReader, ByteWriter } from '../../src/codec/writer.ts'
-import { RECORD_HEAD_BYTES } from '../../src/event/format.ts'
+import { FOLD_LEVEL, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { parseGenesis } from '../../src/event/genesis.ts'
 import { decodeRare, encodeRare, type RareFields } from '../../src/event/rare-fields.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
@@ -37,7 +37,7 @@ function codeOf(run: () => unknown): string {
 describe('a genesis', () => {
   it('is taken as it was signed', () => {
     expect(withRare((rare) => rare)).toEqual(genesis)
-    expect(parseGenesis(crypto, genesis).parameters.level).toBe(1)
+    expect(parseGenesis(crypto, genesis).parameters.level).toBe(FOLD_LEVEL)
   })
 
   it('holds nothing beside its epoch: the roots have not signed it', () => {
@@ -64,6 +64,8 @@ describe('a genesis', () => {
   })
 
   it('of a level to come says so', () => {
-    expect(codeOf(() => new Forger({ crypto, roots: [root], parameters: { level: 2 } }))).toBe('NEEDS_UPGRADE')
+    expect(codeOf(() => new Forger({ crypto, roots: [root], parameters: { level: FOLD_LEVEL + 1 } }))).toBe(
+      'NEEDS_UPGRADE',
+    )
   })
 })
