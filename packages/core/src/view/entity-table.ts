@@ -38,7 +38,7 @@ export const ROW = {
 
 const STRIDE = 23
 const CHUNK_BITS = 13
-const CHUNK_ROWS: number = 1 << CHUNK_BITS
+export const CHUNK_ROWS: number = 1 << CHUNK_BITS
 const CHUNK_MASK: number = CHUNK_ROWS - 1
 const SHARDS = 256
 
