@@ -3,6 +3,7 @@
 export { type Duration, durationMs } from './base/duration.ts'
 export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
+export type { CompactOptions, CompactReport } from './chain/compaction.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export {
@@ -15,6 +16,7 @@ export {
   type WriterInfo,
 } from './data/chain.ts'
 export type { Children, PageOptions } from './data/children.ts'
+export type { CompactionState, CompactPolicy } from './data/compacting.ts'
 export type { Removal } from './data/draft-trust.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
 export { defineType, type EntityType, type IndexKey, type TypeOptions } from './data/entity-type.ts'

@@ -14,9 +14,11 @@ export interface Randomness {
   fill(bytes: Uint8Array): void
 }
 
-/** A one-shot timer that never holds the process. */
+/** One-shot timers that never hold the process. */
 export interface Timers {
   start(delayMs: number, run: () => void): { cancel(): void }
+  /** Gives way to whatever else waits to be run. Unlike a timer it holds the process. */
+  pause(): Promise<void>
 }
 
 export interface Environment {

@@ -93,6 +93,8 @@ export const ADVICE = {
   NOT_FOUND: 'there is no such entity, or it was deleted',
   WRONG_TYPE: 'the entity is of another type',
   LOCKED: 'the value is sealed under a key that this identity does not hold yet',
+  BODY_DROPPED:
+    'compaction has dropped this older value; what is newest is there, and so is its history without values',
   BAD_WRAP: 'a wrapped key does not fit its commitment; the next epoch mends it',
   // transactions
   CONFLICT: 'another transaction changed what this one read; run it again',

@@ -18,6 +18,7 @@ export function browserEnvironment(): Environment {
         const timer = setTimeout(run, delayMs)
         return { cancel: () => clearTimeout(timer) }
       },
+      pause: () => new Promise((resume) => setTimeout(resume, 0)),
     },
   }
 }

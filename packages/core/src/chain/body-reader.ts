@@ -6,9 +6,10 @@
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
-import { type BlockPlaces, clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
+import { type BlockPlaces, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
 import { bytesOfWords, type EntityWords, textOfWords, wordAt } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
+import { type BlockBytes, sliceAt } from '../event/kept-runs.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
@@ -40,10 +41,8 @@ export function storedBodyOf(record: number, event: TransactionEvent): StoredBod
   return { record, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
 }
 
-interface KeyedBlock {
+interface KeyedBlock extends BlockBytes {
   readonly key: BlockKey
-  readonly at: number
-  readonly size: number
   readonly tag: Uint8Array
 }
 
@@ -66,6 +65,8 @@ export class BodyReader {
   /** The block that was read last, and how often in a row. */
   #last: KeyedBlock | undefined
   #run = 0
+  /** Of the engine, when the caches were filled: compaction moves bodies within their records. */
+  #generation = 0
   readonly #hash = new Uint8Array(32)
 
   constructor(parts: {
@@ -84,8 +85,30 @@ export class BodyReader {
     this.#keys = parts.keys
   }
 
-  /** The plaintext of a body. @throws AteError NO_READ_KEY | LOCKED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR */
+  /**
+   * The plaintext of a body.
+   * @throws AteError NO_READ_KEY | LOCKED | BODY_DROPPED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR
+   */
   read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
+    try {
+      return this.#read(body)
+    } catch (error) {
+      // A reader beside a writer finds out on the way that the record stands elsewhere now. The hash has kept watch.
+      if (this.#engine.generation === this.#generation) throw error
+      this.#forgetPlaces()
+      return this.#read(body)
+    }
+  }
+
+  #forgetPlaces(): void {
+    this.#generation = this.#engine.generation
+    this.#places.clear()
+    this.#blocks.clear()
+    this.#last = undefined
+  }
+
+  #read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
     if (!(block instanceof Promise)) return this.#readSlice(block, body)
     const own = withOwnHash(body)
@@ -97,13 +120,15 @@ export class BodyReader {
     if (whole) return this.#fromWhole(whole, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
     this.#last = block
-    if (this.#run > RUN_BEFORE_WHOLE) {
+    if (this.#run > RUN_BEFORE_WHOLE && block.runs === undefined) {
       const bytes = this.#engine.readPart(body.record, block.at, block.size)
       if (!(bytes instanceof Promise)) return this.#fromWhole(this.#openWhole(block, body, bytes), body)
       const own = withOwnHash(body)
       return bytes.then((all) => this.#fromWhole(this.#openWhole(block, own, all), own))
     }
-    const bytes = this.#engine.readPart(body.record, block.at + body.offset, body.size)
+    const at = sliceAt(block, body.offset, body.size)
+    if (at === undefined) throw new AteError('BODY_DROPPED', { seq: body.record })
+    const bytes = this.#engine.readPart(body.record, at, body.size)
     if (!(bytes instanceof Promise)) return this.#open(block, body, bytes)
     const own = withOwnHash(body)
     return bytes.then((slice) => this.#open(block, own, slice))
@@ -165,7 +190,8 @@ export class BodyReader {
     }
     const key = secret && openBlockKey(this.#crypto, { secret, info, salt, commitment })
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
-    const block = { key, at: header.at, size: header.size, tag: header.tag }
+    const { at, size, runs, tag } = header
+    const block = { key, at, size, tag, ...(runs ? { runs } : {}) }
     keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
     return block
   }
@@ -186,22 +212,20 @@ export class BodyReader {
     return places.blocks[body.block]!.epoch
   }
 
-  #readPlaces(record: number): BlockPlaces | Promise<BlockPlaces> {
-    const first = this.#engine.readPart(record, 0, COMMIT.certificate)
-    return first instanceof Promise
-      ? first.then((prefix) => this.#parsePlaces(record, prefix))
-      : this.#parsePlaces(record, first)
+  /** From the first bytes of the record to all that says where its blocks are: two reads, three if it is compacted. */
+  #readPlaces(record: number, size: number = COMMIT.certificate): BlockPlaces | Promise<BlockPlaces> {
+    const bytes = this.#engine.readPart(record, 0, size)
+    return bytes instanceof Promise
+      ? bytes.then((prefix) => this.#parsePlaces(record, prefix))
+      : this.#parsePlaces(record, bytes)
   }
 
   #parsePlaces(record: number, prefix: Uint8Array): BlockPlaces | Promise<BlockPlaces> {
-    const end = clearEnd(prefix)
-    const bytes = this.#engine.readPart(record, 0, end)
-    const parsed = (clear: Uint8Array): BlockPlaces => {
-      const places = parseBlockPlaces(clear)
-      keep(this.#places, record, places, PLACES_MAX)
-      return places
-    }
-    return bytes instanceof Promise ? bytes.then(parsed) : parsed(bytes)
+    const end = placesEnd(prefix)
+    if (end > prefix.length) return this.#readPlaces(record, end)
+    const places = parseBlockPlaces(prefix)
+    keep(this.#places, record, places, PLACES_MAX)
+    return places
   }
 }
 

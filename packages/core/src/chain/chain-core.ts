@@ -92,6 +92,10 @@ export class ChainCore {
   readonly #prefixes: PrefixHasher
   readonly #waiting: (() => void)[] = []
   readonly #idle: (() => void)[] = []
+  /** Who waits for a sync of what is acknowledged. */
+  readonly #syncing: (() => void)[] = []
+  /** Seq of the newest record that is as durable as the engine can make it. */
+  #synced: number
   #writer: WriterSession | undefined
   #flushing: 'idle' | 'scheduled' | 'running' = 'idle'
   /** The newest record at the chain's own level of durability: what commits are based on. */
@@ -119,6 +123,7 @@ export class ChainCore {
     this.#builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
     this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
     this.#durable = replica.head
+    this.#synced = replica.head.seq
     this.#headAt = environment.clock.monotonic()
     this.#headTime = replica.chainTime
     this.#rememberedAt = this.#headAt
@@ -218,6 +223,18 @@ export class ChainCore {
     throw new AteError('READ_ONLY', { chain: this.chainId, what: 'the root has named servers that order its records' })
   }
 
+  /** Resolves when all that is acknowledged now is durable as far as the engine can make it. */
+  async durable(): Promise<void> {
+    const { seq } = this.replica.head
+    while (this.#synced < seq) {
+      this.assertWritable()
+      await new Promise<void>((resolve) => {
+        this.#syncing.push(resolve)
+        this.#schedule()
+      })
+    }
+  }
+
   /** Resolves when nothing is staged and nothing is being written. */
   settled(): Promise<void> {
     if (this.#flushing === 'idle' && this.staging.isEmpty) return Promise.resolve()
@@ -305,6 +322,7 @@ export class ChainCore {
       this.attesting.stop()
       for (const close of this.closers) close()
       this.#wake(this.#waiting)
+      this.#wake(this.#syncing)
       await this.#writer?.close()
       await this.engine.close()
     }
@@ -313,8 +331,11 @@ export class ChainCore {
   #schedule(): void {
     if (this.#flushing !== 'idle' || this.#closed) return
     if (this.staging.isEmpty && (!this.attesting.isDue || this.#failed)) {
-      this.#wake(this.#idle)
-      return
+      if (this.#syncing.length === 0 || this.#failed) {
+        this.#wake(this.#syncing)
+        this.#wake(this.#idle)
+        return
+      }
     }
     this.#flushing = 'scheduled'
     queueMicrotask(() => void this.#flush())
@@ -327,12 +348,13 @@ export class ChainCore {
   async #flush(): Promise<void> {
     this.#flushing = 'running'
     const batches = this.staging.take()
+    const sync = this.#syncing.splice(0)
     try {
       const append = this.#build(batches)
-      if (append.records.length > 0) {
+      if (append.records.length > 0 || sync.length > 0) {
         const { durability } = await this.engine.append(append.records, {
           after: this.replica.head,
-          durability: this.#durabilityOf(batches),
+          durability: sync.length > 0 ? this.engine.durability : this.#durabilityOf(batches),
           load: batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1 ? 'alone' : 'group',
         })
         await this.#acknowledge(append, durability)
@@ -340,6 +362,7 @@ export class ChainCore {
     } catch (error) {
       this.#fail(batches, error)
     }
+    this.#wake(sync)
     this.#flushing = 'idle'
     this.#schedule()
   }
@@ -452,6 +475,7 @@ export class ChainCore {
     const reached = LEVELS.indexOf(durability)
     // An engine that cannot reach the chain's level gives what it can.
     if (reached >= wanted || durability === this.engine.durability) this.#durable = this.replica.head
+    if (durability === this.engine.durability) this.#synced = this.replica.head.seq
     // Records that do not move chain time (attestations, checkpoints) must not set `now` back to it.
     if (this.replica.chainTime === this.#headTime) return
     this.#headTime = this.replica.chainTime
@@ -473,5 +497,6 @@ export class ChainCore {
     this.staging.fail(batches, error)
     this.attesting.postpone()
     this.#wake(this.#waiting)
+    this.#wake(this.#syncing)
   }
 }

@@ -7,7 +7,8 @@
  * not looked at.
  */
 import { throwIfAborted } from '../base/errors.ts'
-import { clearEnd, parseBlockPlaces } from '../event/commit-parse.ts'
+import { bodyBytes } from '../event/commit-bodies.ts'
+import { parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
 import { COMMIT, KIND } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -69,16 +70,13 @@ function visitState(words: Int32Array, at: number, visit: LiveBodyVisitor): void
   visit(record, flags & 0xff, words[at + ROW.offset]!, words[at + ROW.size]!)
 }
 
-/** Bytes of all bodies of a record that was verified before, read from its clear part: 0 of what is no commit. */
+/** Bytes of all bodies that record `seq` holds, which was verified before, read from its clear part: 0 of what is no commit. */
 export async function bodyBytesOfRecord(engine: LogEngine, seq: number): Promise<number> {
-  const prefix = await engine.readPart(seq, 0, COMMIT.format)
-  if (parseRecordHead(prefix).kind !== KIND.commit) return 0
-  const end = clearEnd(await engine.readPart(seq, 0, COMMIT.certificate))
-  return bodyBytesOf(parseBlockPlaces(await engine.readPart(seq, 0, end)).blocks)
-}
-
-export function bodyBytesOf(blocks: readonly { readonly size: number }[]): number {
-  let bytes = 0
-  for (const { size } of blocks) bytes += size
-  return bytes
+  const head = await engine.readPart(seq, 0, COMMIT.format)
+  if (parseRecordHead(head).kind !== KIND.commit) return 0
+  let prefix = await engine.readPart(seq, 0, COMMIT.certificate)
+  for (let end = placesEnd(prefix); end > prefix.length; end = placesEnd(prefix)) {
+    prefix = await engine.readPart(seq, 0, end)
+  }
+  return bodyBytes(parseBlockPlaces(prefix).blocks)
 }

@@ -16,9 +16,11 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseAttestation } from '../event/attestation.ts'
 import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { checkpointOrigin, parseCheckpoint } from '../event/checkpoint.ts'
-import { CommitParser, checkBodies, type ParsedCommit } from '../event/commit-parse.ts'
+import { checkBodies } from '../event/commit-bodies.ts'
+import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { FOLD_LEVEL, KIND } from '../event/format.ts'
 import { type Genesis, parseGenesis } from '../event/genesis.ts'
+import { sliceAt } from '../event/kept-runs.ts'
 import { hashRecord, NO_HASH, parseRecordHead, type RecordHead } from '../event/record.ts'
 import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction } from '../event/transaction-event.ts'
@@ -26,7 +28,7 @@ import type { Head, LogRecord } from '../log/engine.ts'
 import { fingerprintOfKeys, signingKeyOf } from '../trust/identity-keys.ts'
 import { mayManage } from '../trust/policy.ts'
 import { type Certificate, TrustState } from '../trust/trust-state.ts'
-import { NO_RECORD, ROW } from '../view/entity-table.ts'
+import { DROPPED, NO_RECORD, ROW } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
 import { View } from '../view/view.ts'
 import { applyTransaction } from './fold.ts'
@@ -280,13 +282,11 @@ export class Replica {
     const record = commit.record.seq
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
-      if (event.body)
-        this.view.place(
-          event.row,
-          { record, block: event.block, offset: event.offset, size: event.size },
-          event.hashBytes!,
-          event.hashAt,
-        )
+      if (!event.body) continue
+      const { row, block, offset, size } = event
+      this.view.place(row, { record, block, offset, size }, event.hashBytes!, event.hashAt)
+      if (commit.isCompacted && sliceAt(commit.blocks[block]!, offset, size) === undefined)
+        this.view.setFlags(row, DROPPED)
     }
     settleLists(this.view)
   }

@@ -9,6 +9,7 @@ import { isAteError, throwIfAborted } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
+import { DEAD, DROPPED, ROW } from '../view/entity-table.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
 
@@ -79,6 +80,7 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
     }
     if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash))
       problems.push({ code: 'FORK', seq: until.seq })
+    for (const at of droppedLive(replica)) problems.push(problemOf(engine, 'BODY_DROPPED', {}, at))
   } catch (error) {
     if (!isAteError(error) || error === signal?.reason) throw error
     if (error.code !== 'DAMAGED' || problems.length === 0)
@@ -108,6 +110,18 @@ function feed(
   if (!replica) return Replica.open(makers, record)
   replica.accept(record)
   return replica
+}
+
+/** Records that lack a body which a living entity points to: compaction drops none of those. */
+function droppedLive(replica: Replica | undefined): ReadonlySet<number> {
+  const found = new Set<number>()
+  const table = replica?.view.table
+  for (let row = 0; table && row < table.rows; row++) {
+    const flags = table.get(row, ROW.blockAndFlags)
+    if ((flags & DROPPED) !== 0 && (flags & DEAD) === 0 && table.get(row, ROW.record) >= 0)
+      found.add(table.get(row, ROW.record))
+  }
+  return found
 }
 
 function problemOf(

@@ -8,6 +8,7 @@ import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId, toBase32 } from '../base/ids.ts'
 import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
 import { namedEntity } from '../event/derive-ids.ts'
@@ -19,6 +20,7 @@ import { blindName } from '../session/epoch-keys.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
 import { checkpointPayload } from './checkpoints.ts'
 import { Children } from './children.ts'
+import { Compacting, type CompactionState, type CompactPolicy } from './compacting.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
@@ -51,6 +53,7 @@ export interface ChainStats {
   readonly pending: number
   /** The newest record up to which every commit carries a post-quantum signature. */
   readonly attestedSeq: number
+  readonly compaction: CompactionState
 }
 
 export interface WriterInfo {
@@ -76,11 +79,13 @@ export class Chain {
   readonly #core: ChainCore
   readonly #values: Values
   readonly #indexes: Indexes
+  readonly #compacting: Compacting
   readonly id: ChainId
 
   /** @internal Chains are opened by openChain. */
-  constructor(core: ChainCore) {
+  constructor(core: ChainCore, options: { readonly compact?: CompactPolicy | undefined } = {}) {
     this.#core = core
+    this.#compacting = new Compacting(core, options.compact)
     this.id = chainIdOf(core.replica.chainId)
     this.#values = new Values(core, this.id)
     this.#indexes = new Indexes(core, this.#values)
@@ -288,6 +293,17 @@ export class Chain {
   }
 
   /**
+   * Drops from the log the bodies that nobody needs: values that were replaced or deleted, and those of void transactions.
+   * Records, links, signatures and proofs stay. Transactions go on meanwhile. Entities that have expired count as living
+   * until they are swept.
+   * @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | IO_ERROR | WRITER_POISONED | WRITER_FENCED
+   */
+  async compact(options: CompactOptions = {}): Promise<CompactReport> {
+    this.#core.assertWritable()
+    return this.#compacting.run(options)
+  }
+
+  /**
    * What became of a transaction: its receipt, or undefined if it is not on the chain. Looks through the log if this
    * process does not remember it.
    */
@@ -323,12 +339,17 @@ export class Chain {
       entities: replica.view.countVisible(),
       pending: this.#core.staging.size,
       attestedSeq: replica.attestedSeq,
+      compaction: this.#compacting.state,
     }
   }
 
   /** Waits for what is staged, attests it, and frees the place. */
-  close(): Promise<void> {
-    return this.#core.close()
+  async close(): Promise<void> {
+    try {
+      await this.#compacting.beforeClose()
+    } finally {
+      await this.#core.close()
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

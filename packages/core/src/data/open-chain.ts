@@ -19,6 +19,7 @@ import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
 import { Chain } from './chain.ts'
+import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
 
 export interface OpenOptions {
@@ -40,6 +41,8 @@ export interface OpenOptions {
   readonly pq?: 'range' | 'commit' | 'required'
   /** `accept`: an older or other copy than this machine has seen is taken as it is, and remembered from here on. */
   readonly rollback?: 'refuse' | 'accept'
+  /** When the log is compacted without being asked (chain.compact() asks); never if left out. */
+  readonly compact?: CompactPolicy | 'never'
   /** Ends the opening only. */
   readonly signal?: AbortSignal
 }
@@ -88,6 +91,7 @@ export async function openChain(
         ...(ahead ? { ahead } : {}),
         pq: options.pq ?? 'range',
       }),
+      { compact: checkCompactPolicy(options.compact) },
     )
   } catch (error) {
     await engine.close()
@@ -100,6 +104,7 @@ function checkOptions(options: OpenOptions): void {
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
+  checkCompactPolicy(options.compact)
   checkWord('pq', options.pq, ['range', 'commit', 'required'])
   checkWord('rollback', options.rollback, ['refuse', 'accept'])
   if (options.pq === 'required' && !options.readOnly)
@@ -135,6 +140,7 @@ export function parsePlace(
         random: platform.environment.random,
         clock: platform.environment.clock,
         crc32: platform.crc32,
+        pause: () => platform.environment.timers.pause(),
         readOnly: options.readOnly ?? false,
         ...(options.onDamage ? { onDamage: options.onDamage } : {}),
         create,

@@ -30,15 +30,14 @@ import {
   type Op,
   SUITE,
 } from './format.ts'
+import { type BlockBytes, COMPACTED, checkSlice, readKeptRuns, tableEnd } from './kept-runs.ts'
 import { decodeRare } from './rare-fields.ts'
 import { hashCommit, parseRecordHead, type RecordHead } from './record.ts'
 import { RunTree } from './run-tree.ts'
 import { type BlockHeader, type Guard, type ParsedTransaction, TransactionEvent } from './transaction-event.ts'
 
-export interface ParsedBlock extends BlockHeader {
-  /** Where the ciphertext begins in the record. */
-  readonly at: number
-}
+/** A block's header, and where its ciphertext stands in the record, or what compaction has left of it. */
+export interface ParsedBlock extends BlockHeader, BlockBytes {}
 
 export interface ParsedCommit {
   readonly record: RecordHead
@@ -50,6 +49,9 @@ export interface ParsedCommit {
   readonly signature: Uint8Array
   readonly commitHash: Uint8Array
   readonly certificate: Uint8Array | undefined
+  /** Where the clear part ends in the record. */
+  readonly clearEnd: number
+  readonly isCompacted: boolean
   readonly blocks: readonly ParsedBlock[]
   readonly transactions: readonly ParsedTransaction[]
 }
@@ -77,15 +79,13 @@ export class CommitParser {
   /** @throws AteError BAD_RECORD | BAD_CBOR | BAD_ROOT | UNSUPPORTED_FORMAT */
   parse(chainId: Uint8Array, bytes: Uint8Array): ParsedCommit {
     const head = parseHead(bytes)
-    const input = new ByteReader(bytes, head.clearAt, head.clearAt + head.clearSize)
+    const input = new ByteReader(bytes, head.clearAt, head.clearEnd)
     const tree = this.#tree
     tree.reset()
 
     const dictionary = readDictionary(input)
     tree.add(0, bytes, head.clearAt, input.at)
-    const blocks = readBlocks(input, dictionary, bytes, head.clearAt + head.clearSize, (from, to) =>
-      tree.add(1, bytes, from, to),
-    )
+    const blocks = readBlocks(input, dictionary, head, bytes, (from, to) => tree.add(1, bytes, from, to))
     const transactions = this.#readTransactions(input, dictionary, blocks)
     input.done()
 
@@ -94,7 +94,7 @@ export class CommitParser {
     for (let i = 0; i < 32; i++) {
       if (root[i] !== bytes[COMMIT.root + i]) throw new AteError('BAD_ROOT', { seq: head.record.seq })
     }
-    const { clearAt: _at, clearSize: _size, ...fields } = head
+    const { clearAt: _at, ...fields } = head
     const commitHash = hashCommit(this.#crypto, chainId, bytes, head.certificate)
     return { ...fields, bytes, commitHash, blocks, transactions }
   }
@@ -154,22 +154,34 @@ export class CommitParser {
   }
 }
 
-/** Bytes from the record's beginning that hold its whole clear part, read from its first 275. @throws AteError BAD_RECORD */
-export function clearEnd(prefix: Uint8Array): number {
+/**
+ * Bytes from the record's beginning that say where its blocks are, as far as `prefix`, at least its first 275, tells:
+ * the clear part, and of a compacted record the table behind it, whose size stands there. So it is asked until
+ * the answer is no more than what it was given.
+ * @throws AteError BAD_RECORD
+ */
+export function placesEnd(prefix: Uint8Array): number {
   const input = new ByteReader(prefix, COMMIT.certificateLength)
-  return COMMIT.certificate + input.u32() + input.u32()
+  const certificateSize = input.u32()
+  const clearSize = input.u32()
+  const end = COMMIT.certificate + certificateSize + (clearSize % COMPACTED)
+  if (clearSize < COMPACTED) return end
+  return prefix.length < end + 4 ? end + 4 : tableEnd(prefix, end + 4)
 }
 
 /**
- * The block headers of a record that was verified before, from its first `clearEnd` bytes.
+ * The block headers of a record that was verified before, from its first `placesEnd` bytes.
  * @throws AteError BAD_RECORD | UNSUPPORTED_FORMAT
  */
 export function parseBlockPlaces(bytes: Uint8Array): BlockPlaces {
   const head = parseHead(bytes)
-  const end = head.clearAt + head.clearSize
-  const input = new ByteReader(bytes, head.clearAt, end)
+  const input = new ByteReader(bytes, head.clearAt, head.clearEnd)
   const dictionary = readDictionary(input)
-  const blocks = readBlockHeaders(input, dictionary, end, () => undefined)
+  const { blocks } = placeBlocks(
+    readBlockHeaders(input, dictionary, () => undefined),
+    head,
+    bytes,
+  )
   return { writer: head.writer.slice(), writerSeq: head.writerSeq, blocks: blocks.map(copyOf) }
 }
 
@@ -189,10 +201,7 @@ interface Dictionary {
   readonly names: readonly string[]
 }
 
-type HeadFields = Omit<ParsedCommit, 'bytes' | 'commitHash' | 'blocks' | 'transactions'> & {
-  readonly clearAt: number
-  readonly clearSize: number
-}
+type HeadFields = Omit<ParsedCommit, 'bytes' | 'commitHash' | 'blocks' | 'transactions'> & { readonly clearAt: number }
 
 function parseHead(bytes: Uint8Array): HeadFields {
   if (bytes.length > RECORD_BYTES_MAX) throw new AteError('BAD_RECORD', { bytes: bytes.length, max: RECORD_BYTES_MAX })
@@ -208,11 +217,12 @@ function parseHead(bytes: Uint8Array): HeadFields {
   input.raw(32)
   const signature = input.raw(64)
   const certificateSize = input.u32()
-  const clearSize = input.u32()
+  const clear = input.u32()
   const certificate = certificateSize > 0 ? input.raw(certificateSize) : undefined
   const clearAt = input.at
-  input.raw(clearSize)
-  return { record, writer, writerSeq, base, at, signature, certificate, clearAt, clearSize }
+  input.raw(clear % COMPACTED)
+  const isCompacted = clear >= COMPACTED
+  return { record, writer, writerSeq, base, at, signature, certificate, clearAt, clearEnd: input.at, isCompacted }
 }
 
 /** A count from outside: at most `max`, and at most one for each byte that is left. */
@@ -242,39 +252,56 @@ function readName(input: ByteReader): string {
 function readBlocks(
   input: ByteReader,
   dictionary: Dictionary,
+  head: HeadFields,
   bytes: Uint8Array,
-  ciphertextAt: number,
   onHeader: (from: number, to: number) => void,
 ): ParsedBlock[] {
-  const blocks = readBlockHeaders(input, dictionary, ciphertextAt, onHeader)
-  const last = blocks[blocks.length - 1]
-  const end = last ? last.at + last.size : ciphertextAt
+  const { blocks, end } = placeBlocks(readBlockHeaders(input, dictionary, onHeader), head, bytes)
   if (end !== bytes.length)
     throw new AteError('BAD_RECORD', { what: 'blocks and record differ in size', size: end, bytes: bytes.length })
   return blocks
 }
 
+/** Blocks stand one behind the other, whole or what is kept of each. */
+function placeBlocks(
+  headers: readonly BlockHeader[],
+  { clearEnd, isCompacted }: HeadFields,
+  bytes: Uint8Array,
+): { readonly blocks: ParsedBlock[]; readonly end: number } {
+  const kept = isCompacted
+    ? readKeptRuns(
+        bytes,
+        clearEnd,
+        headers.map(({ size }) => size),
+      )
+    : undefined
+  let end = clearEnd
+  const blocks = headers.map((header, i) => {
+    if (kept) return { ...header, at: clearEnd, runs: kept.runs[i]! }
+    const at = end
+    end += header.size
+    return { ...header, at }
+  })
+  return { blocks, end: kept?.end ?? end }
+}
+
 function readBlockHeaders(
   input: ByteReader,
   dictionary: Dictionary,
-  ciphertextAt: number,
   onHeader: (from: number, to: number) => void,
-): ParsedBlock[] {
+): BlockHeader[] {
   const count = input.u8()
   if (count > COMMIT_BLOCKS_MAX) throw new AteError('BAD_RECORD', { what: 'blocks', count, max: COMMIT_BLOCKS_MAX })
-  const blocks: ParsedBlock[] = []
-  let at = ciphertextAt
+  const blocks: BlockHeader[] = []
   for (let i = 0; i < count; i++) {
     const from = input.at
-    const block = readBlockHeader(input, dictionary, at)
+    blocks.push(readBlockHeader(input, dictionary))
     onHeader(from, input.at)
-    at += block.size
-    blocks.push(block)
   }
   return blocks
 }
 
-function readBlockHeader(input: ByteReader, dictionary: Dictionary, at: number): ParsedBlock {
+function readBlockHeader(input: ByteReader, dictionary: Dictionary): BlockHeader {
   const node = entry(dictionary.entities, input.varint())
   const epoch = input.varint()
   const mode = input.u8()
@@ -290,7 +317,6 @@ function readBlockHeader(input: ByteReader, dictionary: Dictionary, at: number):
     commitment: input.raw(32),
     tag: input.raw(16),
     size: input.varint(),
-    at,
   }
 }
 
@@ -358,6 +384,7 @@ function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly 
   filled[index] = event.offset + event.size
   if (filled[index]! > block.size)
     throw new AteError('BAD_RECORD', { what: 'slices are longer than their block', block: index })
+  checkSlice(block, event.offset, event.size)
   event.hashAt = input.at
   event.hashBytes = input.buffer
   input.raw(32)
@@ -368,19 +395,4 @@ function entry<T>(list: readonly T[], index: number): T {
   if (found === undefined)
     throw new AteError('BAD_RECORD', { what: 'index into the dictionary', index, size: list.length })
   return found
-}
-
-/** Checks every sealed slice against the hash that its signed header carries. @throws AteError BAD_BODY */
-export function checkBodies(crypto: CryptoProvider, commit: ParsedCommit): void {
-  const hash = new Uint8Array(32)
-  for (const transaction of commit.transactions) {
-    for (const event of transaction.events) {
-      if (!event.body) continue
-      const from = commit.blocks[event.block]!.at + event.offset
-      crypto.sha256Into(commit.bytes.subarray(from, from + event.size), hash, 0)
-      for (let i = 0; i < 32; i++) {
-        if (hash[i] !== event.hashBytes![event.hashAt + i]) throw new AteError('BAD_BODY', { seq: commit.record.seq })
-      }
-    }
-  }
 }

@@ -43,6 +43,29 @@ export interface KeyRing {
   names(): AsyncIterable<Uint8Array>
 }
 
+/** What the owner of the records says of their compaction. Steps give way to appends by `pause`. */
+export interface Compaction {
+  /** Called before the records `from` to `to` - 1 are asked for; they are all there are of one file. */
+  begin(from: number, to: number): Promise<void>
+  /** Bytes of the record that nobody needs. */
+  reclaimable(record: LogRecord): number
+  /** The record in fewer bytes, valid until the next call; undefined if it stays as it is. Seq and hash are the same. */
+  rewrite(record: LogRecord): Uint8Array | undefined
+  /** Resolves when all is durable that made bytes superfluous. The old bytes go only then. */
+  settle(): Promise<void>
+  pause(): Promise<void>
+  readonly signal: AbortSignal | undefined
+}
+
+export interface Compacted {
+  /** Records that stand in fewer bytes now. */
+  readonly records: number
+  /** Bytes of the medium. */
+  readonly bytesFreed: number
+  /** Files that could not be replaced because another process holds them open, where that matters (Windows). */
+  readonly inUse: number
+}
+
 export interface LogEngine {
   readonly kind: string
   /** The strongest level that `append` reaches. */
@@ -82,6 +105,15 @@ export interface LogEngine {
   ): AsyncIterable<readonly LogRecord[]>
   /** `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR */
   readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array>
+  /** Grows when parts of records stand at other offsets than before: what was remembered of them no longer counts. */
+  readonly generation: number
+  /**
+   * Stores records in fewer bytes while appends and reads go on: at any moment, also after a crash, each record is there
+   * as it was or as it will be. One at a time.
+   * @throws AteError DAMAGED, DISK_FULL, IO_ERROR, READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED; what is not
+   * done by then is as before
+   */
+  compact(compaction: Compaction): Promise<Compacted>
   /** Where record `seq` stands, for reports: `{ segment: 'seg-000000.ate', offset: 4096 }`. */
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined
   /**

@@ -10,6 +10,7 @@ import { SEGMENT_BYTES } from '../base/limits.ts'
 import { checkLabel } from './batch.ts'
 import { type Crc32, crc32 } from './crc32.ts'
 import type { LogEngine } from './engine.ts'
+import { removeUnfinished } from './file-compact.ts'
 import { damaged, diskError } from './file-errors.ts'
 import { NO_HASH, SEGMENT_HEADER_BYTES } from './file-frame.ts'
 import { FileLog } from './file-log.ts'
@@ -87,6 +88,8 @@ function openReader(options: FileLogOptions): LogEngine {
     return new FileLog({
       fs,
       crc,
+      random: options.random,
+      clock: options.clock,
       state,
       manifest,
       damage,
@@ -133,6 +136,7 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     )
     checkStoredLabel(manifest, state, options.label)
     removeLeftovers(fs, leftovers)
+    removeUnfinished(fs, fs.list(''))
     if (torn) cutTornTail(fs, torn, manifest.writerEpoch)
     settle(fs, state)
     const unused = takeUnused(state)
@@ -147,7 +151,8 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     const { random, clock, zeroFillBytes = ZERO_FILL_BYTES } = options
     const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
-    return new FileLog({ fs, crc, state, manifest, damage: undefined, writer, lock, pause: pauseOf(options) })
+    const pause = pauseOf(options)
+    return new FileLog({ fs, crc, random, clock, state, manifest, damage: undefined, writer, lock, pause })
   } catch (error) {
     tailFile?.close()
     manifestFile.close()

@@ -5,7 +5,7 @@
  * Segment header: the same 512 bytes at offsets 0 and 2048, zeros between, so that one bad sector is survived.
  *
  *     0  u32  magic "ATES"            72  u64  writer epoch
- *     4  u8   format (1), 3 zeros     80  [32] hash of the record before the first (zeros: none)
+ *     4  u8   format (2), 3 zeros     80  [32] hash of the record before the first (zeros: none)
  *     8  u64  segment number         112  zeros
  *    16  u64  first seq              508  u32  CRC of bytes 0 to 507
  *    24  [32] label (the chain)
@@ -29,7 +29,8 @@ import { RECORD_HEADER_BYTES } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
 import type { LogRecord } from './engine.ts'
 
-export const FORMAT = 1
+/** Of a segment. Format 2 may hold compacted commits (event/kept-runs.ts), format 1 does not; else they are one. */
+export const SEGMENT_FORMAT = 2
 export const SEGMENT_HEADER_BYTES = 4096
 export const FRAME_HEADER_BYTES = 64
 export const SEAL_BYTES: number = FRAME_HEADER_BYTES + 48
@@ -42,6 +43,7 @@ const SEAL = 2
 export const NO_HASH: Uint8Array = new Uint8Array(32)
 
 export interface SegmentHeader {
+  readonly format: number
   readonly number: number
   readonly firstSeq: number
   readonly label: Uint8Array
@@ -91,18 +93,22 @@ function align8(size: number): number {
   return Math.ceil(size / 8) * 8
 }
 
-/** `what` of a block of 512 bytes with a CRC at its end: 'newer' if a later format made it. */
-export function checkBlock(block: Uint8Array, magic: number, crc: Crc32): 'good' | 'newer' | 'bad' {
-  if (block.length < BLOCK_BYTES || getU32(block, 0) !== magic) return 'bad'
+/** A block of 512 bytes with a CRC at its end: 'newer' if its format is none of 1 to `formatMax`. */
+export function checkBlock(
+  block: Uint8Array,
+  kind: { readonly magic: number; readonly formatMax: number },
+  crc: Crc32,
+): 'good' | 'newer' | 'bad' {
+  if (block.length < BLOCK_BYTES || getU32(block, 0) !== kind.magic) return 'bad'
   if (crc(block.subarray(0, BLOCK_BYTES - 4)) !== getU32(block, BLOCK_BYTES - 4)) return 'bad'
-  return block[4] === FORMAT ? 'good' : 'newer'
+  return block[4]! >= 1 && block[4]! <= kind.formatMax ? 'good' : 'newer'
 }
 
 /** The whole 4,096 bytes. */
 export function encodeSegmentHeader(header: SegmentHeader, crc: Crc32): Uint8Array {
   const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
   putU32(bytes, 0, SEGMENT_MAGIC)
-  bytes[4] = FORMAT
+  bytes[4] = header.format
   putU64(bytes, 8, header.number)
   putU64(bytes, 16, header.firstSeq)
   bytes.set(header.label, 24)
@@ -118,10 +124,11 @@ export function encodeSegmentHeader(header: SegmentHeader, crc: Crc32): Uint8Arr
 export function decodeSegmentHeader(bytes: Uint8Array, crc: Crc32): SegmentHeader | 'newer' | undefined {
   for (const at of [0, COPY_OFFSET]) {
     const block = bytes.subarray(at, at + BLOCK_BYTES)
-    const state = checkBlock(block, SEGMENT_MAGIC, crc)
+    const state = checkBlock(block, { magic: SEGMENT_MAGIC, formatMax: SEGMENT_FORMAT }, crc)
     if (state === 'newer') return state
     if (state === 'good') {
       return {
+        format: block[4]!,
         number: getU64(block, 8),
         firstSeq: getU64(block, 16),
         label: block.slice(24, 56),

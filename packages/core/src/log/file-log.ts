@@ -1,9 +1,11 @@
 /** An open file log: the contract of engine.ts over a writer, a reader and the ring. Made by openFileLog() only. */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import type { Clock, Randomness } from '../base/environment.ts'
+import { AteError, assert, throwIfAborted } from '../base/errors.ts'
 import { checkBatch, checkLabel } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
-import type { AppendOptions, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import type { AppendOptions, Compacted, Compaction, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import { compactFiles } from './file-compact.ts'
 import { diskError } from './file-errors.ts'
 import { NO_HASH } from './file-frame.ts'
 import type { Manifest } from './file-manifest.ts'
@@ -18,6 +20,8 @@ const CHUNK_BYTES = 8 * 1024 * 1024
 export interface FileLogParts {
   readonly fs: FileSystem
   readonly crc: Crc32
+  readonly random: Randomness
+  readonly clock: Clock
   readonly state: LogState
   readonly manifest: Manifest
   /** Undefined for a reader. */
@@ -39,6 +43,7 @@ export class FileLog implements LogEngine {
   readonly #writer: FileWriter | undefined
   readonly #ringHost: RingHost
   #manifest: Manifest
+  #compacting: Promise<Compacted> | undefined
   #closed = false
 
   constructor(parts: FileLogParts) {
@@ -120,6 +125,27 @@ export class FileLog implements LogEngine {
     return this.#reader.place(seq)
   }
 
+  get generation(): number {
+    return this.#state.generation
+  }
+
+  async compact(compaction: Compaction): Promise<Compacted> {
+    const writer = this.#check('write')
+    assert(!this.#compacting, 'compact while another compaction runs')
+    const { fs, crc, random, clock } = this.#parts
+    const check = (): void => void this.#check('write')
+    const onReplaced = (name: string): void => this.#reader.release(name)
+    this.#compacting = compactFiles(
+      { fs, crc, random, clock, state: this.#state, writer, check, onReplaced },
+      compaction,
+    )
+    try {
+      return await this.#compacting
+    } finally {
+      this.#compacting = undefined
+    }
+  }
+
   async scrub(
     options: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void } = {},
   ): Promise<readonly LogProblem[]> {
@@ -138,6 +164,8 @@ export class FileLog implements LogEngine {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    // It ends at its next step, and takes away what it has begun; its caller hears of it.
+    await this.#compacting?.catch(() => undefined)
     try {
       await this.#writer?.close()
     } finally {

@@ -11,13 +11,14 @@
 import { AteError } from '../base/errors.ts'
 import type { Crc32 } from './crc32.ts'
 import { damaged, errnoOf } from './file-errors.ts'
-import { BLOCK_BYTES, checkBlock, FORMAT, getU64, putU32, putU64 } from './file-frame.ts'
+import { BLOCK_BYTES, checkBlock, getU64, putU32, putU64 } from './file-frame.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
 export const MANIFEST = 'MANIFEST'
 export const MANIFEST_NEW = 'MANIFEST.new'
 export const SLOT_BYTES = 4096
 const MAGIC = 0x4154454d
+const FORMAT = 1
 
 export interface Manifest {
   readonly generation: number
@@ -45,7 +46,7 @@ export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
 }
 
 function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
-  const state = checkBlock(slot, MAGIC, crc)
+  const state = checkBlock(slot, { magic: MAGIC, formatMax: FORMAT }, crc)
   if (state !== 'good') return state === 'newer' ? state : undefined
   return {
     generation: getU64(slot, 8),

@@ -15,7 +15,7 @@ import {
   SEGMENT_HEADER_BYTES,
 } from './file-frame.ts'
 import { MANIFEST, readSlots, SLOT_BYTES } from './file-manifest.ts'
-import { countOf, type LogState, laterFrames } from './file-recovery.ts'
+import { countOf, type LogState, laterFrames, takeReplaced } from './file-recovery.ts'
 import { FrameWalk, indexFrame, type Position, type Segment, startFor, WINDOW_BYTES } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
@@ -27,7 +27,7 @@ export class FileReader {
   readonly #crc: Crc32
   readonly #state: LogState
   /** By name, least recently used first. */
-  readonly #handles = new Map<string, OpenFile>()
+  readonly #handles = new Map<string, { readonly file: OpenFile; readonly segment: Segment }>()
 
   constructor(fs: FileSystem, state: LogState, crc: Crc32) {
     this.#fs = fs
@@ -41,8 +41,7 @@ export class FileReader {
   ): AsyncGenerator<readonly LogRecord[], void, undefined> {
     let seq = from
     while (seq < countOf(this.#state)) {
-      const segment = this.#segmentOf(seq)
-      const file = this.#open(segment)
+      const { file, segment } = this.#open(this.#segmentOf(seq))
       try {
         for (const chunk of this.#walk(file, segment, seq, options.chunkBytes)) {
           options.check()
@@ -59,7 +58,7 @@ export class FileReader {
   /** The records of one segment from `from` to its known end, as views into the walk's window. */
   *#walk(file: OpenFile, segment: Segment, from: number, chunkBytes: number): Generator<LogRecord[], void, undefined> {
     const end = segment.endOffset
-    const walk = new FrameWalk(file, segment, startFor(segment, from), this.#crc, end)
+    const walk = new FrameWalk(file, segment, startFor(segment, from), this.#crc, { end })
     let chunk: LogRecord[] = []
     let chunkSize = 0
     for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
@@ -111,9 +110,9 @@ export class FileReader {
     const place = this.#place(seq)
     if (!place || offset < 0 || size < 0 || offset + size > place.length)
       throw new AteError('NOT_FOUND', { seq, offset, size })
-    const { segment } = place
+    const { segment, file } = place
     const bytes = new Uint8Array(size)
-    const read = this.#io(segment, () => this.#handle(segment).read(bytes, place.offset + offset))
+    const read = this.#io(segment, () => file.read(bytes, place.offset + offset))
     if (read < size) throw damaged({ segment: segment.name, offset: place.offset, firstSeq: seq, lastSeq: seq })
     return bytes
   }
@@ -123,21 +122,24 @@ export class FileReader {
     return place && { segment: place.segment.name, offset: place.offset }
   }
 
-  #place(seq: number): { readonly segment: Segment; readonly offset: number; readonly length: number } | undefined {
+  #place(
+    seq: number,
+  ):
+    | { readonly segment: Segment; readonly file: OpenFile; readonly offset: number; readonly length: number }
+    | undefined {
     const { index, segments } = this.#state
     const firstSeq = segments[0]?.header.firstSeq ?? 0
     if (!Number.isSafeInteger(seq) || seq < firstSeq || seq >= countOf(this.#state)) return undefined
-    const segment = this.#segmentOf(seq)
-    if (index.offset(seq) === 0) this.#indexUpTo(segment, seq)
+    const { segment, file } = this.#handle(this.#segmentOf(seq))
+    if (index.offset(seq) === 0) this.#indexUpTo(file, segment, seq)
     if (index.offset(seq) === 0) throw damaged({ segment: segment.name, offset: 0, firstSeq: seq, lastSeq: seq })
-    return { segment, offset: index.offset(seq), length: index.length(seq) }
+    return { segment, file, offset: index.offset(seq), length: index.length(seq) }
   }
 
   /** Walks on in a segment that was not read yet, over what is damaged: that stays out of the index. */
-  #indexUpTo(segment: Segment, seq: number): void {
-    const file = this.#handle(segment)
+  #indexUpTo(file: OpenFile, segment: Segment, seq: number): void {
     while (segment.walked.nextSeq <= seq) {
-      const walk = new FrameWalk(file, segment, segment.walked, this.#crc, segment.endOffset)
+      const walk = new FrameWalk(file, segment, segment.walked, this.#crc, { end: segment.endOffset })
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
         if (segment.walked.nextSeq > seq) return
@@ -162,27 +164,39 @@ export class FileReader {
     return segment
   }
 
-  #open(segment: Segment): OpenFile {
-    return this.#io(segment, () => this.#fs.open(segment.name, 'read'))
+  /** The file that has the segment's name now: if another process has written it anew, with what is known of that one. */
+  #open(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } {
+    const file = this.#io(segment, () => this.#fs.open(segment.name, 'read'))
+    try {
+      const index = this.#state.segments.indexOf(segment)
+      this.#io(segment, () => takeReplaced(file, this.#state, index, this.#crc))
+      return { file, segment: this.#state.segments[index]! }
+    } catch (error) {
+      file.close()
+      throw error
+    }
   }
 
-  #handle(segment: Segment): OpenFile {
+  #handle(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } {
     const held = this.#handles.get(segment.name)
-    if (held) {
+    if (held?.segment === segment) {
       if (this.#handles.size > 1) {
         this.#handles.delete(segment.name)
         this.#handles.set(segment.name, held)
       }
       return held
     }
-    if (this.#handles.size >= HANDLES_MAX) {
-      const [name, oldest] = this.#handles.entries().next().value!
-      oldest.close()
-      this.#handles.delete(name)
-    }
+    this.release(segment.name)
+    if (this.#handles.size >= HANDLES_MAX) this.release(this.#handles.keys().next().value!)
     const opened = this.#open(segment)
     this.#handles.set(segment.name, opened)
     return opened
+  }
+
+  /** Closes the file that is held of that name. */
+  release(name: string): void {
+    this.#handles.get(name)?.file.close()
+    this.#handles.delete(name)
   }
 
   /** Problems of every byte up to the known end, from a fresh handle. */
@@ -194,8 +208,15 @@ export class FileReader {
     const problems = this.#scrubManifest()
     const total = this.sizeBytes()
     let done = 0
-    for (const segment of [...this.#state.segments]) {
-      const file = this.#open(segment)
+    for (let i = 0; i < this.#state.segments.length; i++) {
+      const known = this.#state.segments[i]!
+      const opened = this.#openToScrub(known)
+      if ('code' in opened) {
+        problems.push(opened)
+        done += known.endOffset
+        continue
+      }
+      const { file, segment } = opened
       try {
         for (const step of this.#scrubSegment(file, segment)) {
           throwIfAborted(options.signal)
@@ -212,6 +233,14 @@ export class FileReader {
       options.onProgress?.(done, total)
     }
     return problems
+  }
+
+  #openToScrub(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } | LogProblem {
+    try {
+      return this.#open(segment)
+    } catch (error) {
+      return unreadable(error, segment)
+    }
   }
 
   #scrubManifest(): LogProblem[] {
@@ -234,7 +263,7 @@ export class FileReader {
     const { firstSeq, writerEpoch } = segment.header
     let from: Position | undefined = { offset: SEGMENT_HEADER_BYTES, nextSeq: firstSeq, writerEpoch }
     while (from && from.offset < end) {
-      const walk = new FrameWalk(file, segment, from, this.#crc, end)
+      const walk = new FrameWalk(file, segment, from, this.#crc, { end })
       let reported = from.offset
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         if (walk.position.offset - reported < WINDOW_BYTES) continue
@@ -289,14 +318,13 @@ export class FileReader {
   }
 
   close(): void {
-    for (const handle of this.#handles.values()) handle.close()
-    this.#handles.clear()
+    for (const name of [...this.#handles.keys()]) this.release(name)
   }
 }
 
 /** What the disk does not give may be any record of the segment; other errors go through. */
 function unreadable(error: unknown, segment: Segment): LogProblem {
-  if (!isAteError(error) || error.code !== 'IO_ERROR') throw error
+  if (!isAteError(error) || (error.code !== 'IO_ERROR' && error.code !== 'DAMAGED')) throw error
   const { firstSeq } = segment.header
   return { code: 'DAMAGED', segment: segment.name, offset: 0, firstSeq, lastSeq: segment.nextSeq - 1 }
 }

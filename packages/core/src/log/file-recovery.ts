@@ -46,6 +46,8 @@ export interface LogState {
   lastHash: Uint8Array
   /** Records that some mark on the disk says were durable. */
   markedCount: number
+  /** Counts segments that compaction, here or in another process, has written anew. */
+  generation: number
 }
 
 /** What stands after the last good frame of the tail: nothing but zeros, or bytes that a crash left. */
@@ -85,6 +87,7 @@ export function inspectLog(
     index: new RecordIndex(),
     lastHash: NO_HASH,
     markedCount: manifest.durableCount,
+    generation: 0,
   }
   const leftovers: string[] = []
   try {
@@ -191,6 +194,40 @@ function takeSeal(file: OpenFile, segment: Segment, state: LogState, crc: Crc32)
 
 function fits(seal: Seal, segment: Segment, nextSeq: number, offset: number): boolean {
   return seal.offset === offset && segment.header.firstSeq + seal.records === nextSeq
+}
+
+/**
+ * If another process has written segment `index` anew, takes the new one in the place of the old; `file` is the one that
+ * has its name now. @throws AteError DAMAGED if it is not the same records
+ */
+export function takeReplaced(file: OpenFile, state: LogState, index: number, crc: Crc32): void {
+  const old = state.segments[index]!
+  const header = readSegmentHeader(file, crc)
+  if (header === 'newer') throw new AteError('UNSUPPORTED_FORMAT', { file: old.name })
+  if (!header || equalBytes(header.nonce, old.header.nonce)) return
+  const added = newSegment(header)
+  const isLast = index === state.segments.length - 1
+  const known = isLast ? state : { ...state }
+  const { number, firstSeq, before, label } = old.header
+  const isSame =
+    header.number === number &&
+    header.firstSeq === firstSeq &&
+    equalBytes(header.before, before) &&
+    equalBytes(header.label, label) &&
+    takeSeal(file, added, known, crc) &&
+    (isLast ? added.nextSeq >= old.nextSeq : added.nextSeq === old.nextSeq) &&
+    (isLast || equalBytes(known.lastHash, state.segments[index + 1]!.header.before))
+  if (!isSame) throw damaged({ segment: old.name, offset: 0, firstSeq, what: 'another segment stands here' })
+  state.index.forget(firstSeq, old.nextSeq)
+  replaceSegment(state, index, added)
+}
+
+/** Walks over the old segment that are under way go on in its file, and leave the index alone from now on. */
+export function replaceSegment(state: LogState, index: number, segment: Segment): void {
+  const old = state.segments[index]!
+  old.walked = { ...old.walked, offset: -1 }
+  state.segments[index] = segment
+  state.generation++
 }
 
 /** Walks the last segment on from where it is known, up to the first frame that is not good. */
@@ -326,7 +363,8 @@ export function readOn(fs: FileSystem, state: LogState, crc: Crc32): Manifest {
     const last = state.segments.at(-1)
     if (last && !last.sealed) walkTail(fs, state, crc)
     const number = last ? last.header.number + 1 : manifest.firstSegment
-    if ((last && !last.sealed) || number >= manifest.firstSegment + manifest.segmentCount) break
+    const isOpen = state.segments.at(-1)?.sealed === false
+    if (isOpen || number >= manifest.firstSegment + manifest.segmentCount) break
     addSegment(fs, state, { manifest, number, walk: true }, crc)
   }
   judgeTail(fs, state, manifest, crc)
@@ -336,6 +374,7 @@ export function readOn(fs: FileSystem, state: LogState, crc: Crc32): Manifest {
 function walkTail(fs: FileSystem, state: LogState, crc: Crc32): void {
   const file = fs.open(state.segments.at(-1)!.name, 'read')
   try {
+    takeReplaced(file, state, state.segments.length - 1, crc)
     walkOn(file, state, crc)
   } finally {
     file.close()

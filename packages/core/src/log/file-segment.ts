@@ -92,6 +92,11 @@ export class RecordIndex {
     chunk[at + 1] = length
   }
 
+  /** Records `from` to `to` - 1 stand elsewhere now. */
+  forget(from: number, to: number): void {
+    for (let seq = from; seq < to; seq++) if (this.offset(seq) !== 0) this.set(seq, 0, 0)
+  }
+
   offset(seq: number): number {
     return this.#chunks.get(Math.floor(seq / CHUNK_RECORDS))?.[2 * (seq % CHUNK_RECORDS)] ?? 0
   }
@@ -158,18 +163,26 @@ export class FrameWalk {
   readonly #file: OpenFile
   readonly #nonce: Uint8Array
   readonly #crc: Crc32
+  readonly #end: number
+  readonly #readBytes: number
   #position: Position
-  #end: number
   #window: Uint8Array = new Uint8Array(0)
   #windowOffset = 0
   #windowSize = 0
 
-  constructor(file: OpenFile, segment: Segment, from: Position, crc: Crc32, end: number = file.size()) {
+  constructor(
+    file: OpenFile,
+    segment: Segment,
+    from: Position,
+    crc: Crc32,
+    options: { readonly end?: number; readonly readBytes?: number } = {},
+  ) {
     this.#file = file
     this.#nonce = segment.header.nonce
     this.#crc = crc
     this.#position = from
-    this.#end = end
+    this.#end = options.end ?? file.size()
+    this.#readBytes = options.readBytes ?? WINDOW_BYTES
   }
 
   /** Where the next frame begins. */
@@ -210,7 +223,7 @@ export class FrameWalk {
     const at = offset - this.#windowOffset
     if (at >= 0 && at + size <= this.#windowSize) return true
     if (offset + size > this.#end) return false
-    const wanted = Math.min(Math.max(size, WINDOW_BYTES), this.#end - offset)
+    const wanted = Math.min(Math.max(size, this.#readBytes), this.#end - offset)
     if (this.#window.length < wanted) this.#window = new Uint8Array(wanted)
     this.#windowOffset = offset
     this.#windowSize = this.#file.read(this.#window.subarray(0, wanted), offset)

@@ -20,6 +20,7 @@ import {
   FRAME_HEADER_BYTES,
   frameBytes,
   SEAL_BYTES,
+  SEGMENT_FORMAT,
 } from './file-frame.ts'
 import { encodeSlot, type Manifest, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
 import { countOf, type LogState } from './file-recovery.ts'
@@ -63,6 +64,7 @@ export class FileWriter {
   #failure: unknown
   #busy: Promise<void> = Promise.resolve()
   #isBusy = false
+  #rolling: Promise<void> | undefined
 
   /** After recovery: everything that `state` holds is durable. `tailFile` is the last segment if it takes frames. */
   constructor(
@@ -81,6 +83,10 @@ export class FileWriter {
     if (opened.tailFile && segment) this.#tail = { segment, file: opened.tailFile, allocated: opened.tailFile.size() }
   }
 
+  get writerEpoch(): number {
+    return this.#manifest.writerEpoch
+  }
+
   /** @throws AteError WRITER_POISONED after any sync that failed. */
   check(): void {
     if (this.#failure === undefined) return
@@ -94,23 +100,45 @@ export class FileWriter {
   }
 
   async append(batch: readonly LogRecord[], recordBytes: number, options: AppendOptions): Promise<'os' | 'disk'> {
+    // Whoever asked for it hears of its error.
+    while (this.#rolling) await this.#rolling.catch(() => undefined)
     this.check()
     assert(!this.#isBusy, 'append while another append runs')
-    this.#isBusy = true
-    let done = (): void => {}
-    this.#busy = new Promise((resolve) => {
-      done = resolve
-    })
-    try {
+    return this.#alone(async () => {
       if (batch.length > 0) {
         const segment = await this.#room(frameBytes(recordBytes))
         this.#write(segment, batch, recordBytes)
       }
       if (options.durability === 'disk' && this.#durableCount < countOf(this.#state)) await this.#sync(options.load)
       return this.#durableCount === countOf(this.#state) ? 'disk' : 'os'
+    })
+  }
+
+  async #alone<R>(run: () => Promise<R>): Promise<R> {
+    this.#isBusy = true
+    let done = (): void => {}
+    this.#busy = new Promise((resolve) => {
+      done = resolve
+    })
+    try {
+      return await run()
     } finally {
       this.#isBusy = false
       done()
+    }
+  }
+
+  /** Seals the tail after the append that runs: what comes next begins a new segment. */
+  async roll(): Promise<void> {
+    while (this.#isBusy) await this.#busy
+    this.check()
+    const tail = this.#tail
+    if (!tail || tail.segment.nextSeq === tail.segment.header.firstSeq) return
+    this.#rolling = this.#alone(() => this.#seal(tail))
+    try {
+      await this.#rolling
+    } finally {
+      this.#rolling = undefined
     }
   }
 
@@ -210,7 +238,7 @@ export class FileWriter {
 
   /** Ends the tail: the seal, nothing behind it, and a sync, so that only the newest segment can be torn. */
   async #seal(tail: Tail): Promise<void> {
-    this.#fence()
+    this.fence()
     const { segment, file } = tail
     const offset = segment.endOffset
     const records = segment.nextSeq - segment.header.firstSeq
@@ -243,10 +271,11 @@ export class FileWriter {
 
   /** File, then its name, then the manifest, each durable before the next. */
   async #startSegment(): Promise<Tail> {
-    this.#fence()
+    this.fence()
     const { fs, random, crc } = this.#options
     const number = this.#manifest.firstSegment + this.#state.segments.length
     const header = {
+      format: SEGMENT_FORMAT,
       number,
       firstSeq: countOf(this.#state),
       label: this.label,
@@ -293,7 +322,7 @@ export class FileWriter {
   }
 
   /** A writer that another one took over from must not touch the folder any more. @throws AteError WRITER_FENCED */
-  #fence(): void {
+  fence(): void {
     let seen: Manifest
     try {
       seen = readManifest(this.#manifestFile, this.#options.crc)
@@ -314,7 +343,7 @@ export class FileWriter {
 
   /** Into the other slot, so that a write that tears leaves the one that counts. */
   #writeManifest(change: { readonly segmentCount: number }): void {
-    this.#fence()
+    this.fence()
     const next: Manifest = {
       ...this.#manifest,
       ...change,
@@ -357,7 +386,7 @@ export class FileWriter {
     const tail = this.#tail
     const count = countOf(this.#state)
     if (tail && (tail.allocated > tail.segment.endOffset || this.#durableCount < count)) {
-      this.#fence()
+      this.fence()
       if (tail.allocated > tail.segment.endOffset) this.#undo(tail, tail.segment.endOffset)
       await this.#sync('group')
     }
@@ -365,7 +394,7 @@ export class FileWriter {
   }
 }
 
-function removeIfThere(fs: FileSystem, name: string): void {
+export function removeIfThere(fs: FileSystem, name: string): void {
   try {
     fs.remove(name)
   } catch (error) {

@@ -7,9 +7,11 @@
 import { toHex } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { checkBatch, checkKey, checkLabel } from './batch.ts'
-import type { AppendOptions, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import type { AppendOptions, Compacted, Compaction, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
 
 const CHUNK_BYTES = 8 * 1024 * 1024
+/** Records that are compacted before others get their turn. */
+const STEP_RECORDS = 64
 
 /** What engines share: made by memoryStore(), read by nobody else. */
 export interface MemoryStore {
@@ -18,10 +20,11 @@ export interface MemoryStore {
   label: Uint8Array | undefined
   bytes: number
   written: boolean
+  generation: number
 }
 
 export function memoryStore(): MemoryStore {
-  return { records: [], keys: new Map(), label: undefined, bytes: 0, written: false }
+  return { records: [], keys: new Map(), label: undefined, bytes: 0, written: false, generation: 0 }
 }
 
 /** @throws AteError CHAIN_LOCKED if the store is open for writing already. */
@@ -117,6 +120,35 @@ class MemoryEngine implements LogEngine {
 
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined {
     return seq >= 0 && seq < this.#seen ? { segment: 'memory', offset: seq } : undefined
+  }
+
+  get generation(): number {
+    return this.#store.generation
+  }
+
+  async compact(compaction: Compaction): Promise<Compacted> {
+    this.#open('write')
+    const { records } = this.#store
+    const before = this.#store.bytes
+    const end = records.length
+    let changed = 0
+    await compaction.begin(0, end)
+    for (let seq = 0; seq < end; seq++) {
+      if (seq % STEP_RECORDS === 0) {
+        await compaction.settle()
+        await compaction.pause()
+        throwIfAborted(compaction.signal)
+        this.#open('write')
+      }
+      const record = records[seq]!
+      const bytes = compaction.reclaimable(record) > 0 ? compaction.rewrite(record)?.slice() : undefined
+      if (!bytes) continue
+      records[seq] = { ...record, bytes }
+      this.#store.bytes -= record.bytes.length - bytes.length
+      this.#store.generation++
+      changed++
+    }
+    return { records: changed, bytesFreed: before - this.#store.bytes, inUse: 0 }
   }
 
   async scrub(options: { readonly signal?: AbortSignal } = {}): Promise<readonly LogProblem[]> {

@@ -19,6 +19,7 @@ export function nodeEnvironment(): Environment {
         timer.unref()
         return { cancel: () => clearTimeout(timer) }
       },
+      pause: () => new Promise((resume) => setImmediate(resume)),
     },
   }
 }

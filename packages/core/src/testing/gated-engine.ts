@@ -2,7 +2,17 @@
  * A log engine between a chain and a real one, which a test drives by hand: appends can be held, made to fail, and
  * counted, and reads can be made slow. What it does not meddle with is what the inner engine does.
  */
-import type { AppendOptions, Durability, Head, KeyRing, LogEngine, LogProblem, LogRecord } from '../log/engine.ts'
+import type {
+  AppendOptions,
+  Compacted,
+  Compaction,
+  Durability,
+  Head,
+  KeyRing,
+  LogEngine,
+  LogProblem,
+  LogRecord,
+} from '../log/engine.ts'
 
 export class GatedEngine implements LogEngine {
   readonly inner: LogEngine
@@ -86,6 +96,14 @@ export class GatedEngine implements LogEngine {
   readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array> {
     if (!this.slowReads) return this.inner.readPart(seq, offset, size)
     return new Promise((resolve) => setTimeout(resolve, 1)).then(() => this.inner.readPart(seq, offset, size))
+  }
+
+  get generation(): number {
+    return this.inner.generation
+  }
+
+  compact(compaction: Compaction): Promise<Compacted> {
+    return this.inner.compact(compaction)
   }
 
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined {

@@ -90,6 +90,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
           timers.add(timer)
           return { cancel: () => void timers.delete(timer) }
         },
+        pause: () => Promise.resolve(),
       },
     },
     state: options.state ?? memoryState(),

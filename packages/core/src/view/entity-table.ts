@@ -50,6 +50,8 @@ export const DEAD: number = 1 << 8
 export const NAMED: number = 1 << 9
 /** Fields that few have (counters, expiry, retention) stand in the side table. */
 export const HAS_EXTRA: number = 1 << 10
+/** Its newest body is not in the log any more: compaction takes only older ones, so somebody else has. */
+export const DROPPED: number = 1 << 11
 
 export class EntityTable {
   readonly #chunks: Int32Array[] = []

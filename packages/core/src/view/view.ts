@@ -9,7 +9,7 @@ import type { EntityId } from '../base/ids.ts'
 import { EntityWords, textOfWords } from '../event/entity-words.ts'
 import type { Policy, PolicyList, Tree } from '../trust/policy.ts'
 import { ChildLists } from './child-lists.ts'
-import { DEAD, EntityTable, HAS_EXTRA, PENDING, ROW } from './entity-table.ts'
+import { DEAD, DROPPED, EntityTable, HAS_EXTRA, PENDING, ROW } from './entity-table.ts'
 import { Names } from './names.ts'
 
 export interface Counter {
@@ -202,7 +202,7 @@ function isStagedAt(words: Int32Array, at: number, staged: number, index: number
 
 function writePlace(words: Int32Array, at: number, place: BodyPlace, hash: Uint8Array, hashAt: number): void {
   words[at + ROW.record] = place.record
-  words[at + ROW.blockAndFlags] = (words[at + ROW.blockAndFlags]! & ~0xff) | place.block
+  words[at + ROW.blockAndFlags] = (words[at + ROW.blockAndFlags]! & ~(0xff | DROPPED)) | place.block
   words[at + ROW.offset] = place.offset
   words[at + ROW.size] = place.size
   for (let i = 0; i < 8; i++) {

@@ -449,7 +449,7 @@ describe('checkpoints, verification, stats', () => {
     await bob.chain.transact((tx) => tx.delete(board.id))
     // Bob's process dies: its store is left as it is.
     const { records, label, keys, bytes } = bob.store
-    const dead = { records: [...records], label, keys: new Map(keys), bytes, written: false }
+    const dead = { records: [...records], label, keys: new Map(keys), bytes, written: false, generation: 0 }
     const chainLike = { id: bob.chain.id, close: async () => undefined } as typeof bob.chain
     await using alice = await reopen({ store: dead, platform: quickPlatform(9), chain: chainLike })
     const writer = alice.chain.writers().find(({ identity }) => identity === person('bob').fingerprint)!

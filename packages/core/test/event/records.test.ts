@@ -7,11 +7,15 @@ import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { Replica } from '../../src/chain/replica.ts'
+import { bodyBytes, checkBodies } from '../../src/event/commit-bodies.ts'
+import { CommitCompactor } from '../../src/event/commit-compact.ts'
 import { CommitEncoder } from '../../src/event/commit-encode.ts'
-import { CommitParser, checkBodies, clearEnd, parseBlockPlaces } from '../../src/event/commit-parse.ts'
-import { EntityWords } from '../../src/event/entity-words.ts'
+import { CommitParser, parseBlockPlaces, placesEnd } from '../../src/event/commit-parse.ts'
+import { EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
+import { sliceAt } from '../../src/event/kept-runs.ts'
 import { encodeRare, type RareFields } from '../../src/event/rare-fields.ts'
+import { hashRecord } from '../../src/event/record.ts'
 import type { LogRecord } from '../../src/log/engine.ts'
 import { nativeAlgorithms } from '../../src/node/crypto-node.ts'
 import {
@@ -174,11 +178,104 @@ describe('commits', () => {
           })),
         })
         expect(sameRecord({ ...again.finish(commit.signature), seq: record.seq }, record)).toBe(true)
-        expect(parseBlockPlaces(record.bytes.subarray(0, clearEnd(record.bytes))).blocks).toEqual(commit.blocks)
+        expect(parseBlockPlaces(record.bytes.subarray(0, placesEnd(record.bytes))).blocks).toEqual(commit.blocks)
       }),
       options,
     )
   })
+
+  it('say the same without the bodies that were dropped, in one form for each set that is kept', () => {
+    const compactor = new CommitCompactor()
+    fc.assert(
+      fc.property(
+        transactions,
+        fc.infiniteStream(fc.boolean()),
+        fc.infiniteStream(fc.boolean()),
+        (given, keep, more) => {
+          const record = chain.commit(boss, given, {})
+          const whole = parser.parse(chain.chainId, record.bytes)
+          const kept = new Set<string>()
+          const isKept = (block: number, offset: number): boolean => kept.has(`${block}:${offset}`)
+          const bodies = whole.transactions.flatMap(({ events }) => events).filter(({ body, size }) => body && size > 0)
+          for (const { block, offset } of bodies) if (keep.next().value) kept.add(`${block}:${offset}`)
+          const once = compactor.compact(whole, isKept)?.slice()
+          if (!once) return
+          expect(once.length).toBeLessThan(record.bytes.length)
+          const commit = parser.parse(chain.chainId, once)
+          checkBodies(crypto, commit)
+          expect(hashRecord(crypto, chain.chainId, once, KIND.commit, commit.commitHash)).toEqual(record.hash)
+          expect(bodyBytes(commit.blocks)).toBe(sumOf(bodies.filter(({ block, offset }) => isKept(block, offset))))
+          for (const { block, offset, size } of bodies) {
+            const at = sliceAt(commit.blocks[block]!, offset, size)
+            expect(at !== undefined).toBe(isKept(block, offset))
+            const from = whole.blocks[block]!.at + offset
+            if (at !== undefined)
+              expect(equalBytes(once.subarray(at, at + size), record.bytes.subarray(from, from + size))).toBe(true)
+          }
+          expect(parseBlockPlaces(placesOf(once)).blocks).toEqual(commit.blocks)
+          // Compacted twice is compacted once to what both keep.
+          for (const place of [...kept]) if (more.next().value) kept.delete(place)
+          const twice = compactor.compact(commit, isKept)?.slice()
+          if (twice) expect(equalBytes(twice, compactor.compact(whole, isKept)!)).toBe(true)
+        },
+      ),
+      options,
+    )
+  })
+
+  it('are refused where the table of kept runs is not what a compaction writes', () => {
+    const body = (size: number): ForgedEvent => ({
+      op: OP.create,
+      collection: 'c',
+      type: 't',
+      body: new Uint8Array(size),
+    })
+    const record = chain.commit(boss, [{ nonce: new Uint8Array(16), guards: [], events: [30, 40, 50].map(body) }], {})
+    const whole = parser.parse(chain.chainId, record.bytes)
+    const [first, second, third] = whole.transactions[0]!.events.map(({ size }) => size) as [number, number, number]
+    const table = (runs: readonly number[], bytes: number): Uint8Array =>
+      Uint8Array.of(
+        ...record.bytes.subarray(0, whole.clearEnd),
+        ...[0, 0, 0, runs.length],
+        ...runs,
+        ...record.bytes.subarray(whole.clearEnd, whole.clearEnd + bytes),
+      )
+    const codeOfTable = (runs: readonly number[], bytes: number): string => {
+      const given = table(runs, bytes)
+      given[COMMIT.clearLength] = given[COMMIT.clearLength]! | 0x80
+      const caught = errorOf(() => parser.parse(chain.chainId, given))
+      return isAteError(caught) ? caught.code : String(caught)
+    }
+    const size = first + second + third
+    expect(codeOfTable([1, 0, first], first)).toBe('nothing was thrown')
+    expect(codeOfTable([0], 0)).toBe('nothing was thrown')
+    expect(codeOfTable([2, 0, first, second, third], first + third)).toBe('nothing was thrown')
+    for (const [what, runs, bytes] of [
+      ['nothing is dropped', [1, 0, size], size],
+      ['two runs that are one', [2, 0, first, 0, second], first + second],
+      ['an empty run', [1, 0, 0], 0],
+      ['a slice in part, its beginning', [1, 0, first + 5], first + 5],
+      ['a slice in part, its end', [1, first + 5, second - 5], second - 5],
+      ['a slice in part, its middle', [1, first + 5, 5], 5],
+      ['beyond the block', [1, first + second, third + 1], third + 1],
+      ['more bytes than it says', [1, 0, first], first + 1],
+      ['fewer bytes than it says', [1, 0, first], first - 1],
+      ['bytes left in the table', [1, 0, first, 7], first],
+      ['no block', [], 0],
+      ['more runs than the table holds', [9, 0, first], first],
+    ] as const)
+      expect(codeOfTable(runs, bytes), what).toBe('BAD_RECORD')
+  })
+
+  const sumOf = (bodies: readonly { readonly size: number }[]): number =>
+    bodies.reduce((sum, { size }) => sum + size, 0)
+
+  /** As the body reader asks for them. */
+  function placesOf(record: Uint8Array): Uint8Array {
+    let prefix = record.subarray(0, COMMIT.certificate)
+    while (placesEnd(prefix) > prefix.length) prefix = record.subarray(0, placesEnd(prefix))
+    return prefix
+  }
 
   function expectEvent(
     read: ReturnType<CommitParser['parse']>['transactions'][number]['events'][number],

@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
 import { crc32 } from '../../src/log/crc32.ts'
-import { putU32 } from '../../src/log/file-frame.ts'
+import { putU32, SEGMENT_FORMAT } from '../../src/log/file-frame.ts'
 import { codeOf, readAll } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
@@ -410,7 +410,7 @@ describe('the manifest', () => {
     const copy = await withChange(trial, 'MANIFEST', newer)
     expect((await outcome(copy, 0)).what).toBe('UNSUPPORTED_FORMAT')
     const segment = await withChange(trial, 'seg-000002.ate', (all) => {
-      all[4] = 2
+      all[4] = SEGMENT_FORMAT + 1
       putU32(all, 508, crc32(all.subarray(0, 508)))
       return all
     })

@@ -30,6 +30,7 @@ import { Trial } from './trial.ts'
 
 const NONCE = new Uint8Array(16).fill(0x5a)
 const HEADER: SegmentHeader = {
+  format: 2,
   number: 7,
   firstSeq: 100,
   label: new Uint8Array(32).fill(1),

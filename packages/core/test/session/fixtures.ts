@@ -51,7 +51,7 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
   const environment: Environment = {
     clock: { now: () => 0, monotonic: () => 0 },
     random: seededRandomness(seed),
-    timers: { start: () => ({ cancel: () => undefined }) },
+    timers: { start: () => ({ cancel: () => undefined }), pause: () => Promise.resolve() },
   }
   return {
     name: 'node',

@@ -1,0 +1,134 @@
+/**
+ * When a chain is compacted: by hand, or by a policy that looks now and then how far the log has grown. One compaction at a
+ * time. One that a policy began and that failed is told by stats(), since nobody waits for it, and is tried again when
+ * the policy next asks for it.
+ */
+import { type Duration, durationMs } from '../base/duration.ts'
+import { AteError, type ErrorCode, isAteError } from '../base/errors.ts'
+import { Turns } from '../base/turns.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
+import { type CompactOptions, type CompactReport, compactLog } from '../chain/compaction.ts'
+
+/** Any of the conditions begins a compaction; left out, they never do. */
+export interface CompactPolicy {
+  /** The log is this many times as long as after the last compaction, or as it was when opened: 2 for twice. Over 1. */
+  readonly growth?: number
+  /** `growth` counts from this length on, in bytes; 16 MiB if left out. */
+  readonly growthFromBytes?: number
+  /** That many bytes have come since the last compaction, or since opening. */
+  readonly bytes?: number
+  /** So much time has passed since the last one that a timer began: 1 s to 24 days. */
+  readonly every?: Duration
+  /** Before the chain closes; the process waits for it. */
+  readonly onClose?: boolean
+}
+
+export interface CompactionState {
+  readonly running: boolean
+  /** Of the last compaction that ended well. */
+  readonly last: CompactReport | undefined
+  /** Code of the last one, if it failed. */
+  readonly failed: ErrorCode | undefined
+}
+
+const GROWTH_FROM_BYTES: number = 16 * 1024 * 1024
+/** How often a policy looks at the length of the log, in ms. */
+const LOOK_EVERY_MS = 1000
+/** The longest timer that every platform has, in ms: 24.8 days. */
+const EVERY_MAX_MS: number = 2 ** 31 - 1
+
+export class Compacting {
+  readonly #core: ChainCore
+  readonly #policy: CompactPolicy
+  readonly #everyMs: number | undefined
+  readonly #turns = new Turns()
+  readonly #listener = (): void => this.#look()
+  #running = 0
+  #last: CompactReport | undefined
+  #failed: ErrorCode | undefined
+  #sinceBytes: number
+  #lookedAt: number
+  #timer: { cancel(): void } | undefined
+
+  constructor(core: ChainCore, policy: CompactPolicy | undefined) {
+    this.#core = core
+    this.#policy = policy ?? {}
+    this.#everyMs = policy?.every === undefined ? undefined : durationMs(policy.every, 0)
+    this.#sinceBytes = core.engine.sizeBytes()
+    this.#lookedAt = core.environment.clock.monotonic()
+    if (core.engine.readOnly) return
+    if (this.#policy.growth !== undefined || this.#policy.bytes !== undefined) core.listeners.add(this.#listener)
+    core.closers.add(() => this.#timer?.cancel())
+    this.#startTimer()
+  }
+
+  get state(): CompactionState {
+    return { running: this.#running > 0, last: this.#last, failed: this.#failed }
+  }
+
+  async run(options: CompactOptions): Promise<CompactReport> {
+    this.#running++
+    try {
+      const report = await this.#turns.run(() => compactLog(this.#core, options))
+      this.#last = report
+      this.#failed = undefined
+      this.#sinceBytes = report.bytesAfter
+      return report
+    } catch (error) {
+      this.#failed = isAteError(error) ? error.code : undefined
+      throw error
+    } finally {
+      this.#running--
+    }
+  }
+
+  /** What the policy has for the end. */
+  async beforeClose(): Promise<void> {
+    if (this.#policy.onClose && !this.#core.engine.readOnly && !this.#core.isClosed) await this.run({})
+  }
+
+  #look(): void {
+    const now = this.#core.environment.clock.monotonic()
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return
+    this.#lookedAt = now
+    if (this.#running === 0 && this.#isDue(this.#core.engine.sizeBytes())) this.#begin()
+  }
+
+  #isDue(bytes: number): boolean {
+    const { growth, growthFromBytes = GROWTH_FROM_BYTES, bytes: most } = this.#policy
+    if (most !== undefined && bytes - this.#sinceBytes >= most) return true
+    return growth !== undefined && bytes >= growthFromBytes && bytes >= growth * this.#sinceBytes
+  }
+
+  #begin(): void {
+    // Nobody waits for this one: what becomes of it is in `state`. One that the end of the chain cut short is no failure.
+    this.run({}).catch(() => {
+      this.#sinceBytes = this.#core.engine.sizeBytes()
+    })
+  }
+
+  #startTimer(): void {
+    if (this.#everyMs === undefined) return
+    this.#timer = this.#core.environment.timers.start(this.#everyMs, () => {
+      if (this.#core.isClosed) return
+      if (this.#running === 0) this.#begin()
+      this.#startTimer()
+    })
+  }
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function checkCompactPolicy(policy: CompactPolicy | 'never' | undefined): CompactPolicy | undefined {
+  if (policy === undefined || policy === 'never') return undefined
+  if (typeof policy !== 'object' || policy === null) throw new AteError('BAD_ARGUMENT', { option: 'compact' })
+  const { growth, growthFromBytes, bytes, every } = policy
+  if (growth !== undefined && !(growth > 1)) throw new AteError('BAD_ARGUMENT', { option: 'compact.growth', growth })
+  for (const [name, value] of Object.entries({ growthFromBytes, bytes })) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
+      throw new AteError('BAD_ARGUMENT', { option: `compact.${name}`, value })
+  }
+  const everyMs = every === undefined ? LOOK_EVERY_MS : durationMs(every, 0)
+  if (everyMs < LOOK_EVERY_MS || everyMs > EVERY_MAX_MS)
+    throw new AteError('BAD_ARGUMENT', { option: 'compact.every', leastMs: LOOK_EVERY_MS, mostMs: EVERY_MAX_MS })
+  return policy
+}
