@@ -75,7 +75,7 @@ export class Compacting {
       this.#sinceBytes = report.bytesAfter
       return report
     } catch (error) {
-      this.#failed = isAteError(error) ? error.code : undefined
+      this.#failed = isAteError(error) ? error.code : options.signal?.aborted ? undefined : 'INTERNAL'
       throw error
     } finally {
       this.#running--

@@ -93,11 +93,12 @@ async function reclaimableBytes(parts: CompactParts, compaction: Compaction, seg
 /** The records of a segment up to its known end, one by one; valid until the next one. Gives way now and then. */
 async function* recordsOf(
   { fs, crc, clock, check }: CompactParts,
-  { pause, signal }: Compaction,
+  compaction: Compaction,
   segment: Segment,
 ): AsyncGenerator<LogRecord, void, void> {
   const file = open(fs, segment.name, 'read')
-  const end = segment.endOffset
+  // A tail grows meanwhile: what comes now is not looked at.
+  const { endOffset: end, nextSeq } = segment
   let began = clock.monotonic()
   try {
     const walk = new FrameWalk(file, segment, startFor(segment, segment.header.firstSeq), crc, {
@@ -112,13 +113,13 @@ async function* recordsOf(
         at = from + getU32(window, at)
         yield { seq, hash: window.subarray(from - 32, from), bytes: window.subarray(from, at) }
         if (clock.monotonic() - began < STEP_MS) continue
-        await pause()
-        throwIfAborted(signal)
+        await compaction.pause()
+        throwIfAborted(compaction.signal)
         check()
         began = clock.monotonic()
       }
     }
-    if (walk.position.nextSeq < segment.nextSeq)
+    if (walk.position.nextSeq < nextSeq)
       throw damaged({ segment: segment.name, offset: walk.position.offset, firstSeq: walk.position.nextSeq })
   } catch (error) {
     throw namedError(error, segment.name)

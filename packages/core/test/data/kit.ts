@@ -16,6 +16,7 @@ import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { type TestPlatform, type TestPlatformOptions, testPlatform } from '../../src/testing/test-platform.ts'
 import { replicaDigest, visibleDigest } from '../../src/testing/view-digest.ts'
+import { ROW } from '../../src/view/entity-table.ts'
 
 export const crypto: CryptoProvider = nodeProvider()
 
@@ -157,6 +158,27 @@ export async function assertSameAsLog(chain: Chain): Promise<void> {
     expect(replica.view.images.size).toBe(0)
   }
   expect(fresh.voids.size).toBe(0)
+}
+
+/** Every value that this session has a key for opens: nothing that lives was dropped. The number of them. */
+export async function assertReadable(chain: Chain): Promise<number> {
+  const { replica, bodies } = coreOf(chain)
+  const { view } = replica
+  let read = 0
+  for (let row = 0; row < view.table.rows; row++) {
+    const record = view.acknowledged(row, ROW.record)
+    if (record < 0 || !view.isVisible(row)) continue
+    const block = view.acknowledged(row, ROW.blockAndFlags) & 0xff
+    const hash = Int32Array.from({ length: 8 }, (_, i) => view.acknowledged(row, ROW.hash + i))
+    const place = { record, block, offset: view.acknowledged(row, ROW.offset), size: view.acknowledged(row, ROW.size) }
+    try {
+      await bodies.read({ ...place, hash, hashAt: 0 })
+      read++
+    } catch (error) {
+      if (!isAteError(error) || (error.code !== 'NO_READ_KEY' && error.code !== 'LOCKED')) throw error
+    }
+  }
+  return read
 }
 
 export async function codeOf(run: (() => unknown) | Promise<unknown>): Promise<string> {

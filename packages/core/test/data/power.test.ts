@@ -1,5 +1,5 @@
 /**
- * A power cut after every operation of the disk, in ten short lives of a chain. Whatever is left on the disk, the chain
+ * A power cut after every operation of the disk, in eleven short lives of a chain. Whatever is left on the disk, the chain
  * opens, holds every transaction that was acknowledged at `disk`, verifies, and goes on. ATE_STRIDE looks at every Nth
  * operation only.
  */
@@ -11,7 +11,7 @@ import type { Transaction } from '../../src/data/transaction.ts'
 import type { Durability } from '../../src/log/engine.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
-import { assertSameAsLog, Count, coreOf, Note, open, person, quickPlatform, Thing } from './kit.ts'
+import { assertReadable, assertSameAsLog, Count, coreOf, Note, open, person, quickPlatform, Thing } from './kit.ts'
 
 const STRIDE = Number(process.env['ATE_STRIDE'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 7 : 1))
 const PLACE = 'file:/chain'
@@ -74,6 +74,7 @@ class Life {
     }
     if (hasLasting) expect(this.chain.head.seq).toBeGreaterThan(0)
     await assertSameAsLog(this.chain)
+    await assertReadable(this.chain)
     await this.run((tx) => tx.create(Note, { text: 'after the cut' }))
     await assertSameAsLog(this.chain)
     await this.close()
@@ -167,6 +168,19 @@ const LIVES: Readonly<Record<string, (life: Life) => Promise<void>>> = {
     await life.run((tx) => tx.create(Count, { n: 6 }), 'os')
     life.platform.advance(6000)
     await life.run((tx) => tx.create(Count, { n: 7 }), 'os')
+    await life.close()
+  },
+  async 'is compacted while it is written to'(life) {
+    await life.open()
+    const big = (i: number): Uint8Array => new Uint8Array(9000 + i)
+    for (let i = 0; i < 3; i++) await life.run((tx) => tx.put(Thing, 'big', big(i)), i === 1 ? 'os' : 'disk')
+    await Promise.all([life.chain!.compact(), life.run((tx) => tx.put(Thing, 'other', big(3)), 'os')])
+    await life.run((tx) => tx.put(Thing, 'other', big(4)), 'os')
+    await life.chain!.compact()
+    await life.close()
+    await life.open()
+    await life.run((tx) => tx.put(Thing, 'big', big(5)))
+    await life.chain!.compact()
     await life.close()
   },
   async 'attests while it writes, and is written to by another'(life) {
@@ -266,6 +280,7 @@ async function randomStep(life: Life, random: ReturnType<typeof seededRandom>): 
     if (status === 'rejected' && !(reason instanceof AteError && reason.code === 'DISK_FULL')) throw reason
   }
   if (random.oneIn(5)) life.platform.advance(random.below(8000))
+  if (random.oneIn(4)) await life.chain!.compact()
   // An attestation on its own may be what fails: no transaction tells, and its record may stand in the log all the same.
   await coreOf(life.chain!).settled()
   coreOf(life.chain!).assertWritable()

@@ -14,7 +14,17 @@ import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
 import { replicaDigest, visibleDigest } from '../../src/testing/view-digest.ts'
-import { assertSameAsLog, Count, coreOf, freshReplica, open, person, quickPlatform, turns } from './kit.ts'
+import {
+  assertReadable,
+  assertSameAsLog,
+  Count,
+  coreOf,
+  freshReplica,
+  open,
+  person,
+  quickPlatform,
+  turns,
+} from './kit.ts'
 
 const RUNS = Number(process.env['ATE_RUNS'] ?? 120)
 
@@ -193,6 +203,14 @@ const COMMANDS = {
       ),
     )
   },
+  compact(world: World) {
+    world.running.push(
+      world.chain.compact().then(
+        () => undefined,
+        (error) => world.note(error),
+      ),
+    )
+  },
   checkpoint(world: World) {
     world.running.push(
       world.chain.checkpoint().then(
@@ -293,6 +311,7 @@ async function play(commands: readonly Command[]): Promise<void> {
   await world.settle()
   world.engine.failNext = undefined
   await assertSameAsLog(world.chain)
+  await assertReadable(world.chain)
   const before = coreOf(world.chain).replica
   expect(before.voids.size).toBe(0)
   await assertOutcomes(world)

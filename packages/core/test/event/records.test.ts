@@ -228,7 +228,7 @@ describe('commits', () => {
       op: OP.create,
       collection: 'c',
       type: 't',
-      body: new Uint8Array(size),
+      body: { node: ROOT_ENTITY, epoch: 0, bytes: new Uint8Array(size) },
     })
     const record = chain.commit(boss, [{ nonce: new Uint8Array(16), guards: [], events: [30, 40, 50].map(body) }], {})
     const whole = parser.parse(chain.chainId, record.bytes)

@@ -64,7 +64,7 @@ def item(r, depth):
 
 def records_of(folder):  # Section 13: the frames of all segments, as (hash, bytes), and the label.
     manifest = open(os.path.join(folder, 'MANIFEST'), 'rb').read()
-    block = lambda b, magic: b[:4] == magic and b[4] == 1 and zlib.crc32(b[:508]) == u32(b, 508)
+    block = lambda b, magic: b[:4] == magic and b[4] in (1, 2) and zlib.crc32(b[:508]) == u32(b, 508)
     slots = [manifest[i * 4096:i * 4096 + 512] for i in (0, 1)]
     slot = max([s for i, s in enumerate(slots) if block(s, b'ATEM') and u64(s, 8) % 2 == i], key=lambda s: u64(s, 8))
     label, first, count, durable = slot[24:56], u64(slot, 56), u64(slot, 64), u64(slot, 72)
