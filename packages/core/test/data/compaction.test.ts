@@ -93,6 +93,35 @@ describe('compaction', () => {
     expect(await assertReadable(chain)).toBe(1)
   })
 
+  it('is noticed by who knows where bodies stood, also when it comes between two of his reads', async () => {
+    await using kit = await memoryChain()
+    const { chain, engine, core } = kit
+    const notes = await chain.transact((tx) => ['a', 'b', 'c'].map((text) => tx.create(Note, { text })))
+    await chain.transact((tx) => tx.delete(notes[0]!))
+    expect(await assertReadable(chain)).toBe(2)
+    await chain.compact()
+    engine.slowReads = true
+    expect(await assertReadable(chain)).toBe(2)
+    engine.slowReads = false
+    await chain.transact((tx) => tx.delete(notes[1]!))
+    expect(await assertReadable(chain)).toBe(1)
+    // A reader's engine finds out while it reads: here the store changes just before it does.
+    const copy = copyOf(kit.store)
+    const inner = memoryEngine(copy, { readOnly: true })
+    const watched = new SurprisedEngine(inner)
+    const reader = await open(watched, { as: person('alice'), id: chain.id, readOnly: true }, quickPlatform(3))
+    expect(await assertReadable(reader)).toBe(1)
+    await chain.compact()
+    watched.surprise = () => {
+      copy.records.splice(0, copy.records.length, ...kit.store.records)
+      copy.generation++
+    }
+    expect(await assertReadable(reader)).toBe(1)
+    expect(watched.surprise).toBe(undefined)
+    await reader.close()
+    expect(core.isClosed).toBe(false)
+  })
+
   it('leaves a record alone that is stored and not acknowledged yet', async () => {
     const engine = new LateEngine(memoryStore())
     const platform = quickPlatform()
@@ -364,5 +393,16 @@ class LateEngine extends GatedEngine {
   answer(): void {
     this.late = false
     this.#answer?.()
+  }
+}
+
+/** Something happens to the store just before a part of it is read. */
+class SurprisedEngine extends GatedEngine {
+  surprise: (() => void) | undefined
+
+  override readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array> {
+    this.surprise?.()
+    this.surprise = undefined
+    return super.readPart(seq, offset, size)
   }
 }
