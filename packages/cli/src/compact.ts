@@ -17,8 +17,11 @@ export async function compact(place: string, options: CompactCommandOptions): Pr
     const report = await chain.compact()
     if (options.json) return await print(toJson({ chain: chain.id, ...report }))
     const { bytesFreed, bytesAfter, records, filesInUse } = report
-    await print(`freed ${bytesText(bytesFreed)} in ${records} record${records === 1 ? '' : 's'}; the log has ${bytesText(bytesAfter)}`)
-    if (filesInUse > 0) await print(`${filesInUse} files are held open by other programs; run it again when they have ended`)
+    await print(
+      `freed ${bytesText(bytesFreed)} in ${records} record${records === 1 ? '' : 's'}; the log has ${bytesText(bytesAfter)}`,
+    )
+    if (filesInUse > 0)
+      await print(`${filesInUse} files are held open by other programs; run it again when they have ended`)
   } finally {
     await chain.close()
   }

@@ -3,9 +3,9 @@
  * Engines say of themselves how far their acknowledgements reach; crashes are tested where a disk can be simulated.
  */
 import { toHex } from '../base/bytes.ts'
-import { isAteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
 import { BATCH_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
-import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
+import type { Compaction, Head, LogEngine, LogRecord } from '../log/engine.ts'
 import { seededRandom } from './random.ts'
 
 /** The part of vitest, jest or node's own runner that the suite uses. */
@@ -63,6 +63,21 @@ export async function appendTo(log: LogEngine, batch: readonly LogRecord[]): Pro
 
 function show(records: readonly LogRecord[]): string[] {
   return records.map((record) => `${record.seq} ${toHex(record.hash)} ${toHex(record.bytes)}`)
+}
+
+/** Drops the second half of each record of an odd seq, and is done with it. */
+function halving(parts: Partial<Compaction> = {}): Compaction {
+  const half = ({ seq, bytes }: LogRecord): Uint8Array | undefined =>
+    seq % 2 === 1 ? bytes.subarray(0, bytes.length >> 1) : undefined
+  return {
+    begin: () => Promise.resolve(),
+    reclaimable: (record) => record.bytes.length - (half(record) ?? record.bytes).length,
+    rewrite: half,
+    settle: () => Promise.resolve(),
+    pause: () => Promise.resolve(),
+    signal: undefined,
+    ...parts,
+  }
 }
 
 const NAME_A = new Uint8Array(32).fill(0xa1)
@@ -291,12 +306,61 @@ export function logSuite(runner: SuiteRunner, makeHarness: () => Promise<LogHarn
         () => log.readPart(0, 0, 1),
         () => log.scrub(),
         () => log.refresh(),
+        () => log.compact(halving()),
         () => log.ring.get(NAME_A),
         () => log.ring.put(NAME_A, NAME_A),
         () => log.setLabel(LABEL),
       ]) {
         expect(await codeOf(call)).toBe('CHAIN_CLOSED')
       }
+    })
+  })
+
+  describe('compact', () => {
+    test('stores records in fewer bytes, with the same seqs and hashes', async (harness, log) => {
+      const all = testBatch(0, [10, 80_000, 3000, 90_000, 20])
+      await appendTo(log, all)
+      const before = log.sizeBytes()
+      const { generation } = log
+      const { records, bytesFreed } = await log.compact(halving())
+      expect(records).toBe(2)
+      expect(bytesFreed > 80_000 && log.sizeBytes() <= before - 80_000).toBe(true)
+      expect(log.generation > generation).toBe(true)
+      const wanted = all.map((record) =>
+        record.seq % 2 ? { ...record, bytes: record.bytes.slice(0, record.bytes.length / 2) } : record,
+      )
+      expect(show(await readAll(log))).toEqual(show(wanted))
+      expect(toHex(await log.readPart(3, 44_000, 1000))).toBe(toHex(wanted[3]!.bytes.subarray(44_000)))
+      expect(await codeOf(() => log.readPart(3, 44_000, 1001))).toBe('NOT_FOUND')
+      expect(log.head()).toEqual({ seq: 4, hash: all[4]!.hash })
+      await appendTo(log, testBatch(5, [10]))
+      expect(await log.scrub()).toEqual([])
+      await log.close()
+      const again = await harness.open()
+      expect(show((await readAll(again)).slice(0, 5))).toEqual(show(wanted))
+      expect((await readAll(again)).length).toBe(6)
+      await again.close()
+    })
+
+    test('begins with the records that are there, and settles before bytes go', async (_, log) => {
+      await appendTo(log, testBatch(0, [10, 80_000]))
+      const steps: string[] = []
+      const compaction = halving({
+        begin: async (from, to) => void steps.push(`begin ${from} ${to}`),
+        settle: async () => void steps.push(`settle ${log.generation}`),
+      })
+      await log.compact(compaction)
+      expect([steps[0], steps.includes('settle 0'), log.generation]).toEqual(['begin 0 2', true, 1])
+    })
+
+    test('is for writers, and ends with its signal', async (harness, log) => {
+      await appendTo(log, testBatch(0, [10, 80_000]))
+      const reader = await harness.open({ readOnly: true })
+      expect(await codeOf(() => reader.compact(halving()))).toBe('READ_ONLY')
+      await reader.close()
+      const reason = new AteError('INDETERMINATE')
+      expect(await codeOf(() => log.compact(halving({ signal: AbortSignal.abort(reason) })))).toBe('INDETERMINATE')
+      expect((await readAll(log))[1]!.bytes.length).toBe(80_000)
     })
   })
 
