@@ -4,11 +4,26 @@ export { type Duration, durationMs } from './base/duration.ts'
 export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'
+export type {
+  AlarmObservation,
+  AppendObservation,
+  AttestObservation,
+  FoldObservation,
+  Observation,
+  ObservationKind,
+  Observer,
+  OpenObservation,
+  ReadObservation,
+  RefusalObservation,
+  RerunObservation,
+  SealObservation,
+  SyncObservation,
+  VerifyObservation,
+} from './chain/observation.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export {
   type Chain,
-  type ChainStats,
   isChain,
   type OpenTransaction,
   type ReadOptions,
@@ -33,6 +48,7 @@ export type {
   RecordTransaction,
 } from './data/records.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
+export type { ChainStats } from './data/stats.ts'
 export type { Transaction } from './data/transaction.ts'
 export type {
   ChainSettings,

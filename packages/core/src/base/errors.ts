@@ -157,3 +157,35 @@ export const ADVICE = {
 } as const
 
 export type ErrorCode = keyof typeof ADVICE
+
+/** Something is wrong with the log, its disk or this machine, whatever the caller did: observers hear of these. */
+const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
+  'CHAIN_GONE',
+  'WRONG_CHAIN',
+  'BAD_WRAP',
+  'DAMAGED',
+  'LINK_MISMATCH',
+  'BAD_SIGNATURE',
+  'BAD_ROOT',
+  'BAD_BODY',
+  'BAD_CERTIFICATE',
+  'BAD_ATTESTATION',
+  'BAD_CHECKPOINT',
+  'BAD_GENESIS',
+  'BAD_SEQUENCER',
+  'BAD_RECORD',
+  'BAD_CBOR',
+  'ROLLBACK',
+  'FORK',
+  'DISK_FULL',
+  'IO_ERROR',
+  'WRITER_POISONED',
+  'WRITER_FENCED',
+  'STATE_UNWRITABLE',
+  'CRYPTO_SELF_TEST',
+  'INTERNAL',
+])
+
+export function isAlarm(code: string): boolean {
+  return ALARMS.has(code)
+}

@@ -47,6 +47,12 @@ export const platform: Platform = {
   async openFolder(path: string): Promise<FileSystem> {
     throw noFiles(path)
   },
+  channel(): undefined {
+    return undefined
+  },
+  warn(error: unknown): void {
+    console.warn(error)
+  },
 }
 
 function noFiles(path: string): AteError {

@@ -15,6 +15,7 @@ import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
+import type { Observing } from './observing.ts'
 
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
@@ -58,6 +59,7 @@ export class BodyReader {
   readonly #view: View
   readonly #trust: TrustState
   readonly #keys: SessionKeys
+  readonly #observing: Observing
   readonly #places = new Map<number, BlockPlaces>()
   readonly #blocks = new Map<number, KeyedBlock>()
   readonly #whole = new Map<number, WholeBlock>()
@@ -76,6 +78,7 @@ export class BodyReader {
     readonly view: View
     readonly trust: TrustState
     readonly keys: SessionKeys
+    readonly observing: Observing
   }) {
     this.#crypto = parts.crypto
     this.#chainId = parts.chainId
@@ -83,6 +86,7 @@ export class BodyReader {
     this.#view = parts.view
     this.#trust = parts.trust
     this.#keys = parts.keys
+    this.#observing = parts.observing
   }
 
   /**
@@ -90,6 +94,12 @@ export class BodyReader {
    * @throws AteError NO_READ_KEY | LOCKED | BODY_DROPPED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR
    */
   read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const { record, size } = body
+    if (!this.#observing.wants('read') && !this.#observing.wants('alarm')) return this.#readPlaced(body)
+    return this.#observing.reading(record, size, () => this.#readPlaced(body))
+  }
+
+  #readPlaced(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
     try {
       return this.#read(body)

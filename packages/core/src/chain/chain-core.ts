@@ -27,6 +27,7 @@ import type { UnattestedCommit } from '../trust/trust-state.ts'
 import { type AttestationRange, Attesting } from './attesting.ts'
 import { BodyReader } from './body-reader.ts'
 import { CommitBuilder } from './commit-builder.ts'
+import type { Observing } from './observing.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
@@ -50,6 +51,7 @@ export interface CoreParts {
   readonly keepCertificate: boolean
   /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
   readonly pq: 'range' | 'commit' | 'required'
+  readonly observing: Observing
   /** Of `required`: a replica that has folded everything, and so knows up to where the log is attested. */
   readonly ahead?: Replica
 }
@@ -81,6 +83,7 @@ export class ChainCore {
   readonly bodies: BodyReader
   readonly staging: Staging
   readonly attesting: Attesting
+  readonly observing: Observing
   readonly listeners: Set<(record: PublishedRecord) => void> = new Set()
   /** Called once, when the chain closes. */
   readonly closers: Set<() => void> = new Set()
@@ -117,9 +120,10 @@ export class ChainCore {
     this.engine = engine
     this.replica = replica
     this.identity = identity
+    this.observing = parts.observing
     this.identityName = toBinaryText(identity.fingerprintBytes)
     this.keys = new SessionKeys({ crypto, random: environment.random, chainId, identity }, trust)
-    this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys })
+    this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys, observing: this.observing })
     this.#builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
     this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
     this.#durable = replica.head
@@ -208,6 +212,13 @@ export class ChainCore {
    */
   stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     this.assertWritable()
+    const started = this.observing.start('fold')
+    const refusal = this.#stage(draft, durability, settler)
+    this.observing.folded(started, draft, refusal)
+    return refusal
+  }
+
+  #stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     if (draft.events.length === 0) return this.staging.stageReads(draft, this.engine.durability, settler)
     this.#assertSequencer(this.identityName)
     const refusal = this.staging.stage(draft, durability, settler)
@@ -265,7 +276,9 @@ export class ChainCore {
     const record = this.#makeRecord(kind, this.staging.planRecord(), head.hash, payload)
     try {
       const options = { after: head, durability: this.engine.durability, load: 'alone' } as const
+      const started = this.observing.start('append')
       const { durability } = await this.engine.append([record], options)
+      this.observing.appended(started, { records: [record], batches: [] }, durability)
       this.staging.rebase(() => this.#publishAccepted(this.replica.accept(record)))
       this.#noteHead(durability)
       return record
@@ -285,7 +298,7 @@ export class ChainCore {
   async refresh(): Promise<number> {
     if (!this.engine.readOnly) return 0
     // Two at once would take the same records in twice, and call the second time an altered log.
-    return this.#refreshes.run(() => this.#refresh())
+    return this.#refreshes.run(() => this.observing.refreshing(() => this.#refresh()))
   }
 
   async #refresh(): Promise<number> {
@@ -352,11 +365,13 @@ export class ChainCore {
     try {
       const append = this.#build(batches)
       if (append.records.length > 0 || sync.length > 0) {
+        const started = this.observing.start('append')
         const { durability } = await this.engine.append(append.records, {
           after: this.replica.head,
           durability: sync.length > 0 ? this.engine.durability : this.#durabilityOf(batches),
           load: batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1 ? 'alone' : 'group',
         })
+        this.observing.appended(started, append, durability)
         await this.#acknowledge(append, durability)
       }
     } catch (error) {
@@ -384,6 +399,7 @@ export class ChainCore {
     for (const batch of batches) {
       const { certificate, signer, fresh } = this.#writer!.current
       const writerSeq = certificate.mark + 1 + append.commits.length
+      const started = this.observing.start('seal')
       const commit = this.#builder.build(batch, {
         prev,
         sequencer: this.identity.fingerprintBytes,
@@ -391,6 +407,7 @@ export class ChainCore {
         writerSeq,
         certificate: append.commits.length === 0 ? fresh?.bytes : undefined,
       })
+      this.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })
       append.commits.push({ writerSeq, seq: batch.seq, hash: commit.commitHash })
       prev = commit.hash
@@ -409,7 +426,7 @@ export class ChainCore {
     const current = append.commits.length > 0 ? this.#writer!.current.certificate : undefined
     let hash = prev
     for (const range of this.attesting.ranges(current, append.commits)) {
-      const record = this.#makeRecord(KIND.attestation, this.staging.planRecord(), hash, this.attesting.payload(range))
+      const record = this.#makeRecord(KIND.attestation, this.staging.planRecord(), hash, this.#attest(range))
       append.records.push(record)
       hash = record.hash
     }
@@ -417,7 +434,14 @@ export class ChainCore {
 
   /** The payload of an attestation for another writer. */
   adoption(range: AttestationRange): Uint8Array {
-    return this.attesting.payload(range, this.identity.fingerprintBytes)
+    return this.#attest(range, this.identity.fingerprintBytes)
+  }
+
+  #attest(range: AttestationRange, by?: Uint8Array): Uint8Array {
+    const started = this.observing.start('attest')
+    const payload = this.attesting.payload(range, by)
+    this.observing.ended(started, { kind: 'attest', commits: range.commits.length })
+    return payload
   }
 
   #makeRecord(kind: Kind, seq: number, prev: Uint8Array, payload: Uint8Array): LogRecord {
@@ -465,6 +489,7 @@ export class ChainCore {
   }
 
   #publishAccepted({ head, time, commit, outcomes, identity }: Accepted): void {
+    this.observing.judged(outcomes)
     const transactions = commit?.transactions.filter((_, i) => outcomes?.[i] === undefined) ?? []
     const record = { seq: head.seq, time, identity: fromBinaryText(identity ?? ''), transactions }
     for (const listener of this.listeners) listener(record)
@@ -494,6 +519,7 @@ export class ChainCore {
     if (!isAteError(error) || error.code !== 'DISK_FULL') {
       this.#failed ??= isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
     }
+    this.observing.alarm(error)
     this.staging.fail(batches, error)
     this.attesting.postpone()
     this.#wake(this.#waiting)

@@ -69,6 +69,8 @@ export class Replica {
   head: Head
   chainTime: number
   checkpoints = 0
+  /** Seq of the newest checkpoint; -1 if there is none. */
+  newestCheckpoint = -1
   /** Commits that a manager vouched for in the place of their writers. */
   adopted = 0
   readonly #parser: CommitParser
@@ -369,6 +371,7 @@ export class Replica {
     const fits = checkpoint.size === this.tree.size && equalBytes(checkpoint.root, this.tree.root())
     if (!fits) throw new AteError('BAD_CHECKPOINT', { what: 'root', size: checkpoint.size })
     this.checkpoints++
+    this.newestCheckpoint = record.seq
   }
 
   /** Drops what has expired by chain time; what has children, is retained or holds units stays. */

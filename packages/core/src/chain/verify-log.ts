@@ -5,7 +5,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
-import { isAteError, throwIfAborted } from '../base/errors.ts'
+import { type ErrorCode, isAteError, throwIfAborted } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
@@ -41,8 +41,13 @@ export interface VerifyReport {
 }
 
 export async function verifyLog(core: ChainCore, options: VerifyOptions): Promise<VerifyReport> {
-  const verified = await verifyEngine(core, core.replica.head, options)
-  return reportOf(verified)
+  const { observing } = core
+  const started = observing.start('verify')
+  const report = reportOf(await verifyEngine(core, core.replica.head, options))
+  const { records, problems } = report
+  observing.ended(started, { kind: 'verify', cause: 'verify', records, problems: problems.length })
+  for (const { code, ...place } of problems) observing.tell({ kind: 'alarm', code: code as ErrorCode, ...place })
+  return report
 }
 
 export interface VerifyParts {
@@ -93,7 +98,7 @@ export function reportOf({ replica, problems }: Verified): VerifyReport {
   return {
     ok: problems.length === 0,
     records: (replica?.head.seq ?? -1) + 1,
-    voids: countVoids(replica),
+    voids: replica ? countVoids(replica) : 0,
     checkpoints: replica?.checkpoints ?? 0,
     attested: replica?.attestedSeq ?? -1,
     adopted: replica?.adopted ?? 0,
@@ -137,8 +142,9 @@ function problemOf(
   return { code, seq, ...engine.place(seq) }
 }
 
-function countVoids(replica: Replica | undefined): number {
+/** Transactions that are stored and void. Void ones are few: their records are looked at one by one. */
+export function countVoids({ voids }: Replica): number {
   let count = 0
-  for (const voids of replica?.voids.values() ?? []) count += voids.size
+  for (const reasons of voids.values()) count += reasons.size
   return count
 }

@@ -29,6 +29,7 @@ import { outcomeInLog } from './outcome.ts'
 import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
 import { resealNode } from './reseal.ts'
 import { runOnce, runTransaction } from './run-transaction.ts'
+import { type ChainStats, chainStats } from './stats.ts'
 import { expiredWords } from './sweeping.ts'
 import { Transaction } from './transaction.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf } from './transaction-options.ts'
@@ -42,18 +43,6 @@ export interface TransactOptions {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal
-}
-
-export interface ChainStats {
-  readonly records: number
-  readonly logBytes: number
-  /** Entities that are alive, the root not counted. */
-  readonly entities: number
-  /** Transactions staged and not yet acknowledged. */
-  readonly pending: number
-  /** The newest record up to which every commit carries a post-quantum signature. */
-  readonly attestedSeq: number
-  readonly compaction: CompactionState
 }
 
 export interface WriterInfo {
@@ -331,16 +320,9 @@ export class Chain {
     }))
   }
 
+  /** Numbers that are at hand: looks at entities and certificates in memory, reads nothing. */
   stats(): ChainStats {
-    const { replica, engine } = this.#core
-    return {
-      records: replica.head.seq + 1,
-      logBytes: engine.sizeBytes(),
-      entities: replica.view.countVisible(),
-      pending: this.#core.staging.size,
-      attestedSeq: replica.attestedSeq,
-      compaction: this.#compacting.state,
-    }
+    return chainStats(this.#core, this.#compacting.state)
   }
 
   /** Waits for what is staged, attests it, and frees the place. */

@@ -8,6 +8,8 @@ import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
+import type { Observer } from '../chain/observation.ts'
+import { Observing } from '../chain/observing.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
@@ -43,6 +45,11 @@ export interface OpenOptions {
   readonly rollback?: 'refuse' | 'accept'
   /** When the log is compacted without being asked (chain.compact() asks); never if left out. */
   readonly compact?: CompactPolicy | 'never'
+  /**
+   * Told what the chain does and how long it takes: counts, sizes, times, ids and codes, nothing that is sealed. On Node
+   * the same is published on `node:diagnostics_channel`, as `ate:chain:KIND`.
+   */
+  readonly observe?: Observer
   /** Ends the opening only. */
   readonly signal?: AbortSignal
 }
@@ -67,7 +74,22 @@ export async function openChain(
   platform: Platform = ownPlatform,
 ): Promise<Chain> {
   checkOptions(options)
-  const place = parsePlace(at, options, platform)
+  const observing = observingOf(options, platform)
+  try {
+    return await openObserved(at, options, { platform, observing })
+  } catch (error) {
+    observing.alarm(error)
+    throw error
+  }
+}
+
+async function openObserved(
+  at: string | LogEngine,
+  options: OpenOptions,
+  { platform, observing }: { readonly platform: Platform; readonly observing: Observing },
+): Promise<Chain> {
+  const started = observing.start('open')
+  const place = parsePlace(at, { ...options, observing }, platform)
   const identity = options.as ?? (await machineIdentity({}, platform))
   const known =
     place.name !== undefined && options.id === undefined ? await lookUpChain(platform.state, place.name) : undefined
@@ -77,6 +99,7 @@ export async function openChain(
   try {
     const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options })
     await checkChain({ replica, platform, identity, known, label, options, place, create })
+    observing.opened(started, replica, engine)
     const { crypto, environment, state } = platform
     const keepCertificate = isKept(identity)
     return new Chain(
@@ -88,6 +111,7 @@ export async function openChain(
         identity,
         state,
         keepCertificate,
+        observing,
         ...(ahead ? { ahead } : {}),
         pq: options.pq ?? 'range',
       }),
@@ -99,12 +123,23 @@ export async function openChain(
   }
 }
 
+function observingOf({ observe }: OpenOptions, platform: Platform): Observing {
+  return new Observing({
+    clock: platform.environment.clock,
+    observe,
+    channel: (name) => platform.channel(name),
+    warn: (error) => platform.warn(error),
+  })
+}
+
 function checkOptions(options: OpenOptions): void {
   if (typeof options !== 'object' || options === null) throw new AteError('BAD_ARGUMENT', { what: 'options' })
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
   checkCompactPolicy(options.compact)
+  if (options.observe !== undefined && typeof options.observe !== 'function')
+    throw new AteError('BAD_ARGUMENT', { what: 'observe is a function' })
   checkWord('pq', options.pq, ['range', 'commit', 'required'])
   checkWord('rollback', options.rollback, ['refuse', 'accept'])
   if (options.pq === 'required' && !options.readOnly)
@@ -120,7 +155,7 @@ function checkWord(option: string, given: string | undefined, words: readonly st
 /** What a place names; `onDamage: 'keep'` opens a damaged log for what is good before the damage. */
 export function parsePlace(
   at: string | LogEngine,
-  options: Pick<OpenOptions, 'readOnly'> & { readonly onDamage?: 'keep' },
+  options: Pick<OpenOptions, 'readOnly'> & { readonly onDamage?: 'keep'; readonly observing?: Observing },
   platform: Platform,
 ): Place {
   if (typeof at !== 'string') {
@@ -131,6 +166,7 @@ export function parsePlace(
   if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
   if (!at.startsWith('file:') || at === 'file:') throw badPlace(at)
   const path = platform.pathOf(at)
+  const { observing } = options
   return {
     kind: 'file',
     name: `file:${path}`,
@@ -142,6 +178,7 @@ export function parsePlace(
         crc32: platform.crc32,
         pause: () => platform.environment.timers.pause(),
         readOnly: options.readOnly ?? false,
+        ...(observing ? { onSync: (tookMs: number) => observing.tell({ kind: 'sync', ms: tookMs }) } : {}),
         ...(options.onDamage ? { onDamage: options.onDamage } : {}),
         create,
         ...(label ? { label } : {}),

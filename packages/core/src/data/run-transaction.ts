@@ -54,6 +54,7 @@ function rerun<R>(
   return new Promise<R>((resolve, reject) => {
     const turn = async (): Promise<void> => {
       for (let count = 2; count <= TRIES_MAX; count++) {
+        core.observing.tell({ kind: 'rerun', run: count })
         const tx = make()
         const result = await runWith(core, tx, run, options)
         const refusal = stage(core, tx, options, (error, receipt) => (receipt ? resolve(result) : reject(error)))

@@ -57,6 +57,8 @@ export interface FileLogOptions {
   readonly zeroFillBytes?: number
   /** A faster CRC-32, if the platform has one. */
   readonly crc32?: Crc32
+  /** Told how long a sync of the newest segment took, in ms. */
+  readonly onSync?: (tookMs: number) => void
   /** Gives way to other work during a scrub. */
   readonly pause?: () => Promise<void>
 }
@@ -148,8 +150,8 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     removeLeftovers(fs, unused)
     const tail = state.segments.at(-1)
     tailFile = tail && !tail.sealed ? fs.open(tail.name, 'write') : undefined
-    const { random, clock, zeroFillBytes = ZERO_FILL_BYTES } = options
-    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes }
+    const { random, clock, zeroFillBytes = ZERO_FILL_BYTES, onSync } = options
+    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, onSync }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     const pause = pauseOf(options)
     return new FileLog({ fs, crc, random, clock, state, manifest, damage: undefined, writer, lock, pause })

@@ -39,6 +39,7 @@ export interface WriterOptions {
   readonly crc: Crc32
   readonly segmentBytes: number
   readonly zeroFillBytes: number
+  readonly onSync: ((tookMs: number) => void) | undefined
 }
 
 interface Tail {
@@ -234,6 +235,7 @@ export class FileWriter {
     this.#syncMs = Number.isFinite(this.#syncMs) ? 0.7 * this.#syncMs + 0.3 * took : took
     this.#durableCount = count
     this.#durableHash = hash
+    this.#options.onSync?.(took)
   }
 
   /** Ends the tail: the seal, nothing behind it, and a sync, so that only the newest segment can be torn. */

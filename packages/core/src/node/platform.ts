@@ -1,4 +1,5 @@
 /** The platform that is Node. Each part is made when it is first asked for; importing this does nothing. */
+import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Environment } from '../base/environment.ts'
@@ -6,7 +7,7 @@ import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type Crc32, crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
-import type { Platform } from '../session/platform.ts'
+import type { Channel, Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { nativeCrc32 } from './crc32.ts'
 import { nodeProvider } from './crypto-node.ts'
@@ -49,5 +50,11 @@ export const platform: Platform = {
   },
   async openFolder(path: string): Promise<FileSystem> {
     return nodeFileSystem(path)
+  },
+  channel(name: string): Channel {
+    return diagnosticsChannel(name)
+  },
+  warn(error: unknown): void {
+    process.emitWarning(error instanceof Error ? error : String(error))
   },
 }

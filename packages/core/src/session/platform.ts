@@ -22,6 +22,16 @@ export interface Platform {
   pathOf(place: string): string
   /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
   openFolder(path: string): Promise<FileSystem>
+  /** A place where those who diagnose the process listen, by its name; undefined where there is none. */
+  channel(name: string): Channel | undefined
+  /** Tells whoever runs the process of an error that nobody else hears of. */
+  warn(error: unknown): void
+}
+
+/** A channel as node:diagnostics_channel has it. */
+export interface Channel {
+  readonly hasSubscribers: boolean
+  publish(message: unknown): void
 }
 
 /** Small files of secrets at paths that the user names. */

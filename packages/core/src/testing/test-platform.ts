@@ -8,7 +8,7 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import { crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { memoryState } from '../session/memory-state.ts'
-import type { Platform } from '../session/platform.ts'
+import type { Channel, Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { type SeededRandom, seededRandom } from './random.ts'
 import { SimFileSystem } from './sim-file-system.ts'
@@ -17,6 +17,8 @@ export interface TestPlatform extends Platform {
   readonly random: SeededRandom
   /** Environment variables, empty at first. */
   readonly variables: Map<string, string>
+  /** What the process was warned of. */
+  readonly warnings: unknown[]
   /** The disk behind `file:PATH`; made, without a folder, when it is first asked for. */
   disk(path: string): SimFileSystem
   /** Moves both clocks on, and runs the timers that are due, in the order of their times. */
@@ -34,6 +36,8 @@ export interface TestPlatformOptions {
   readonly disks?: Map<string, SimFileSystem>
   /** Stands between the log and its disk. */
   readonly wrapDisk?: (fs: FileSystem) => FileSystem
+  /** None if left out. */
+  readonly channel?: (name: string) => Channel | undefined
 }
 
 interface Timer {
@@ -45,6 +49,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
   const random = seededRandom(seed)
   const disks = options.disks ?? new Map<string, SimFileSystem>()
   const variables = new Map<string, string>()
+  const warnings: unknown[] = []
   const texts = new Map<string, string>()
   const timers = new Set<Timer>()
   let wall = 1_700_000_000_000
@@ -76,6 +81,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     crypto: options.crypto ?? nobleProvider,
     random,
     variables,
+    warnings,
     disk,
     advance,
     setWallClock(ms) {
@@ -112,5 +118,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
       const fs = disk(path)
       return options.wrapDisk ? options.wrapDisk(fs) : fs
     },
+    channel: (name) => options.channel?.(name),
+    warn: (error) => void warnings.push(error),
   }
 }

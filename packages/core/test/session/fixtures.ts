@@ -70,6 +70,8 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
     openFolder: async () => {
       throw new Error('no folders here')
     },
+    channel: () => undefined,
+    warn: () => undefined,
   }
 }
 
