@@ -290,7 +290,8 @@ export class DraftTrust {
     const { stored, add, remove, words, name } = draft
     if (stored && this.#core.replica.trust.roles.get(entityKey(words)) !== stored) throw changed(words)
     const newest = stored?.generations[stored.generations.length - 1]
-    const fresh = !newest || remove.size > 0 || draft.rotate
+    // The key of a role without members is in nobody's hands: who comes gets a new one.
+    const fresh = !newest || remove.size > 0 || draft.rotate || stored?.members.size === 0
     const generation = newest ? newest.number + (fresh ? 1 : 0) : 0
     const staying = [...(stored?.members ?? [])].filter((member) => !remove.has(member) && !add.has(member))
     // Each role brings the keys of its own members: a policy that brings them too may stand behind it.

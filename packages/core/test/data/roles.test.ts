@@ -34,6 +34,23 @@ describe('roles', () => {
     expect((await alice.chain.load(Note, note.id)).value.text).toBe('by bob')
   })
 
+  it('take members again after the last one has left, with a key that none of the former ones holds', async () => {
+    await using kit = await memoryChain()
+    await kit.chain.transact((tx) => tx.role('crew').add(id('bob')))
+    await kit.chain.transact((tx) => {
+      tx.role('crew').remove(id('bob'))
+      tx.role('crew').remove(id('alice'))
+    })
+    await kit.chain.transact((tx) => tx.role('crew').add(id('carol')))
+    const note = await kit.chain.transact((tx) => tx.create(Note, { text: 'hers' }, { read: [role('crew')] }))
+    expect(await codeOf(kit.chain.get(Note, note.id))).toBe(NOTHING)
+    await assertSameAsLog(kit.chain)
+    await using bob = await reopen(kit, { as: person('bob') })
+    expect(await codeOf(bob.chain.get(Note, note.id))).toBe('NO_READ_KEY')
+    await using carol = await reopen(bob, { as: person('carol') })
+    expect((await carol.chain.load(Note, note.id)).value.text).toBe('hers')
+  })
+
   it('remove says what could be read and what is locked anew; the removed one reads nothing newer', async () => {
     await using kit = await memoryChain()
     const [open, note, other] = await kit.chain.transact((tx) => {
