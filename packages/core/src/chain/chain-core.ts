@@ -166,6 +166,11 @@ export class ChainCore {
     return this.#closed
   }
 
+  /** Why this handle writes no more. */
+  get failure(): AteError | undefined {
+    return this.#failed
+  }
+
   /** @throws AteError CHAIN_CLOSED | READ_ONLY | WRITER_POISONED | WRITER_FENCED */
   assertWritable(): void {
     this.assertOpen()

@@ -20,7 +20,8 @@ import { blindName } from '../session/epoch-keys.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
 import { checkpointPayload } from './checkpoints.ts'
 import { Children } from './children.ts'
-import { Compacting, type CompactionState, type CompactPolicy } from './compacting.ts'
+import { Compacting, type CompactPolicy } from './compacting.ts'
+import { type DoctorOptions, type DoctorReport, examine } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
@@ -318,6 +319,15 @@ export class Chain {
       commits: certificate.mark,
       unattested: certificate.unattested.length,
     }))
+  }
+
+  /**
+   * Looks the chain over, with the keys of this session: stale keys, roles and nodes that nobody manages, commits without
+   * their hybrid signature, bytes that compaction can free, and more. Changes nothing; a reader takes in what is new first.
+   */
+  async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+    this.#core.assertOpen()
+    return examine(this.#core, this.#compacting.state, options)
   }
 
   /** Numbers that are at hand: looks at entities and certificates in memory, reads nothing. */

@@ -123,6 +123,8 @@ export interface LogEngine {
     readonly signal?: AbortSignal
     readonly onProgress?: (done: number, total: number) => void
   }): Promise<readonly LogProblem[]>
+  /** What stands beside the log on its medium, for reports; left out where there is nothing beside it. */
+  residue?(): LogResidue
   readonly ring: KeyRing
   /** Bytes of the log on its medium. */
   sizeBytes(): number
@@ -136,4 +138,14 @@ export interface LogProblem {
   /** First and last seq that may be affected, as far as they are known. */
   readonly firstSeq: number
   readonly lastSeq: number
+}
+
+/** Names as they stand in the log's folder. */
+export interface LogResidue {
+  /** Torn tails that were cut off and kept. */
+  readonly quarantine: readonly { readonly name: string; readonly bytes: number }[]
+  /** Steps of a writer that are not finished. */
+  readonly leftovers: readonly string[]
+  /** Entries of the key ring that are not whole. */
+  readonly damagedKeys: readonly string[]
 }

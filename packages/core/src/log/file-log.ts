@@ -4,13 +4,24 @@ import type { Clock, Randomness } from '../base/environment.ts'
 import { AteError, assert, throwIfAborted } from '../base/errors.ts'
 import { checkBatch, checkLabel } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
-import type { AppendOptions, Compacted, Compaction, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import type {
+  AppendOptions,
+  Compacted,
+  Compaction,
+  Head,
+  KeyRing,
+  LogEngine,
+  LogProblem,
+  LogRecord,
+  LogResidue,
+} from './engine.ts'
 import { compactFiles } from './file-compact.ts'
 import { diskError } from './file-errors.ts'
 import { NO_HASH } from './file-frame.ts'
 import type { Manifest } from './file-manifest.ts'
 import { FileReader } from './file-reader.ts'
 import { countOf, type LogState, patiently, readOn } from './file-recovery.ts'
+import { residueOf } from './file-residue.ts'
 import { fileRing, finishRing, type RingHost, scrubRing } from './file-ring.ts'
 import type { FileLock, FileSystem } from './file-system.ts'
 import type { FileWriter } from './file-writer.ts'
@@ -155,6 +166,11 @@ export class FileLog implements LogEngine {
     const problems = await this.#reader.scrub({ pause, signal: options.signal, onProgress: options.onProgress })
     if (this.#parts.damage) problems.push(problemOf(this.#parts.damage, countOf(this.#state)))
     return [...problems, ...scrubRing(this.#ringHost)]
+  }
+
+  residue(): LogResidue {
+    this.#check('read')
+    return residueOf(this.#ringHost, this.#state.segments.at(-1)?.header.number ?? -1)
   }
 
   sizeBytes(): number {

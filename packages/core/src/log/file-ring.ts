@@ -120,7 +120,7 @@ export function scrubRing(host: RingHost): LogProblem[] {
   return problems
 }
 
-function listRing(fs: FileSystem): readonly string[] {
+export function listRing(fs: FileSystem): readonly string[] {
   try {
     return fs.list(RING)
   } catch (error) {

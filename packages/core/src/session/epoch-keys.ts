@@ -155,6 +155,11 @@ export class SessionKeys {
     }
   }
 
+  /** True if this session holds the newest secret of the role. @throws AteError BAD_WRAP */
+  hasRole(role: Role): boolean {
+    return this.#roleSeed(role, role.generations[role.generations.length - 1]!) !== undefined
+  }
+
   rememberRole(generation: RoleGeneration, seed: Uint8Array): void {
     this.#roleSeeds.set(generation, seed)
   }
