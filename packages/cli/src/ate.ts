@@ -3,10 +3,12 @@
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { doctor } from './doctor.ts'
 import { dump } from './dump.ts'
 import { id } from './id.ts'
 import { ls } from './ls.ts'
 import { printError } from './output.ts'
+import { stats } from './stats.ts'
 import { verify } from './verify.ts'
 
 /** Of wrong arguments, as getopt has it. */
@@ -45,6 +47,24 @@ function program(): Command {
     .option('--id <id>', 'the id of the chain that is meant')
     .option('--json', 'the report as one JSON object')
     .action(verify)
+  ate
+    .command('stats')
+    .description('Print the numbers of a chain: records, bytes, entities, signatures, checkpoints, writers.')
+    .argument('<place>', PLACE)
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'one JSON object')
+    .action((place: string, options) => stats(place, { ...ate.opts(), ...options }))
+  ate
+    .command('doctor')
+    .description('Look a chain over, with the keys of this identity: what is wrong, and what waits for somebody.')
+    .argument('<place>', PLACE)
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'the report as one JSON object')
+    .action((place: string, options) => doctor(place, { ...ate.opts(), ...options }))
   ate
     .command('id')
     .description("Show this machine's identity, which is made on first use; or make, or show, one in a file.")

@@ -1,27 +1,22 @@
 /** `ate dump`: every record of a chain. Opens it for reading only, so it runs beside a writer. */
 import { inspect } from 'node:util'
-import { type ChainRecord, defineType, isAteError, openChain, type RecordEvent } from '@ate/core'
-import { type ActingOptions, actingIdentity } from './acting.ts'
+import { type ChainRecord, defineType, isAteError, type RecordEvent } from '@ate/core'
+import { type LookOptions, look } from './look.ts'
 import { print, toHex, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 import { type OpenedValue, recordText } from './record-text.ts'
 
-export interface DumpOptions extends ActingOptions {
-  readonly id?: string
+export interface DumpOptions extends LookOptions {
   readonly from?: number
   readonly limit?: number
-  readonly json?: boolean
 }
 
 /** A value of any version, as it was stored: this command knows no schema. */
 const AsStored = defineType<unknown>('as stored', { version: Number.MAX_SAFE_INTEGER, migrate: (value) => value })
 
-export async function dump(place: string, options: DumpOptions): Promise<void> {
-  const { from = 0, limit = Number.POSITIVE_INFINITY, id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, readOnly: true, ...(id === undefined ? {} : { id }) })
-  try {
-    if (!options.json) await print(`chain ${chain.id}\nread as ${as.fingerprint}`)
+export function dump(place: string, options: DumpOptions): Promise<void> {
+  const { from = 0, limit = Number.POSITIVE_INFINITY } = options
+  return look(place, options, async (chain) => {
+    if (!options.json) await print(`chain ${chain.id}\nread as ${chain.identity}`)
     let left = limit
     if (left === 0) return
     for await (const record of chain.records({ from })) {
@@ -29,9 +24,7 @@ export async function dump(place: string, options: DumpOptions): Promise<void> {
       await print(options.json ? toJson(jsonOf(record, values)) : recordText(record, values))
       if (--left === 0) return
     }
-  } finally {
-    await chain.close()
-  }
+  })
 }
 
 async function openValues(record: ChainRecord): Promise<ReadonlyMap<RecordEvent, OpenedValue>> {

@@ -57,3 +57,16 @@ export function short(id: string): string {
 export function timeText(ms: number): string {
   return Number.isSafeInteger(ms) && ms >= 0 && ms < 8.64e15 ? new Date(ms).toISOString() : String(ms)
 }
+
+/** Exact, and in a unit that can be read. */
+export function bytesText(bytes: number): string {
+  const units = ['KiB', 'MiB', 'GiB', 'TiB']
+  let size = bytes
+  let unit = ''
+  for (const next of units) {
+    if (size < 1024) break
+    size /= 1024
+    unit = next
+  }
+  return unit === '' ? `${bytes} bytes` : `${size.toFixed(1)} ${unit} (${bytes} bytes)`
+}

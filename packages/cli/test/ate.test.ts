@@ -43,14 +43,19 @@ describe('arguments', () => {
     expect(stderr).not.toBe('')
   })
 
-  it.each([[['--help']], [['dump', '--help']], [['verify', '-h']], [['id', '--help']], [['ls', '--help']]])(
-    '%j helps',
-    async (args) => {
-      const { code, stdout } = await machine.run(args)
-      expect(code).toBe(0)
-      expect(stdout).toContain('Usage: ate')
-    },
-  )
+  it.each([
+    [['--help']],
+    [['dump', '--help']],
+    [['doctor', '--help']],
+    [['stats', '--help']],
+    [['verify', '-h']],
+    [['id', '--help']],
+    [['ls', '--help']],
+  ])('%j helps', async (args) => {
+    const { code, stdout } = await machine.run(args)
+    expect(code).toBe(0)
+    expect(stdout).toContain('Usage: ate')
+  })
 
   it('--version prints the version of the package', async () => {
     const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8'))
@@ -198,6 +203,51 @@ describe('output that cannot be written', () => {
   it.skipIf(process.platform === 'win32')('ends quietly when the reader has seen enough (needs a shell)', async () => {
     const { code, stderr } = await machine.run(['dump', 'notes', '--as', 'alice.id'], {}, 'closed')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  })
+})
+
+describe('ate stats and ate doctor', () => {
+  it('stats: the numbers, for people and as JSON', async () => {
+    const { code, stdout } = await machine.run(['stats', 'notes', '--as', 'alice.id'])
+    expect(code).toBe(0)
+    expect(stdout).toContain(`chain       ${chainId}\n`)
+    expect(stdout).toMatch(/^records {5}\d+, the newest of 20\d\d-/m)
+    expect(stdout).toMatch(/^log {9}\d+\.\d KiB \(\d+ bytes\)$/m)
+    expect(stdout).toMatch(/^attested {4}all commits$/m)
+    expect(stdout).toMatch(/^checkpoints none$/m)
+    const json = JSON.parse((await machine.run(['stats', 'notes', '--as', 'alice.id', '--json'])).stdout)
+    expect(json).toMatchObject({ chain: chainId, records: 5, entities: 2, voids: 0, unattested: 0, writers: 1 })
+  })
+
+  it('doctor: notes are no fault, exit code 0', async () => {
+    const { code, stdout } = await machine.run(['doctor', 'notes', '--as', 'alice.id'])
+    expect({ code, line: stdout.split('\n')[0] }).toEqual({ code: 0, line: `ok: chain ${chainId}, up to record 4` })
+    expect(stdout).toMatch(/^note RECLAIMABLE: .* \(bytes: \d+, live: \d+, total: \d+\)$/m)
+    expect(stdout).toMatch(/^note SINGLE_MANAGER: /m)
+  })
+
+  it('doctor: something is wrong, exit code 1', async () => {
+    const alice = await openIdentity(join(machine.folder, 'alice.id'))
+    const chain = await openChain(`file:${join(machine.folder, 'emptied')}`, { as: alice })
+    await chain.transact((tx) => tx.role('crew').add(alice))
+    await chain.transact((tx) => tx.role('crew').remove(alice))
+    await chain.close()
+    const { code, stdout, stderr } = await machine.run(['doctor', 'emptied', '--as', 'alice.id'])
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+    expect(stdout).toMatch(
+      /^NOT ok: .*\n.*\nwarning EMPTY_ROLE: .* \(roles: 1, first: [0-9a-z]{26}\)\nnote SINGLE_MANAGER/,
+    )
+    const json = await machine.run(['doctor', 'emptied', '--as', 'alice.id', '--json'])
+    expect(json.code).toBe(1)
+    expect(JSON.parse(json.stdout).findings[0]).toMatchObject({ code: 'EMPTY_ROLE', severity: 'warning' })
+  })
+
+  it('doctor and stats of no chain: an error, exit code 1', async () => {
+    for (const command of ['doctor', 'stats']) {
+      const { code, stdout, stderr } = await machine.run([command, 'nowhere', '--as', 'alice.id'])
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+      expect(stderr).toMatch(/^CHAIN_NOT_FOUND: /)
+    }
   })
 })
 
