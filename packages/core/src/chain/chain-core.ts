@@ -26,6 +26,7 @@ import type { StateStore } from '../session/state-store.ts'
 import type { UnattestedCommit } from '../trust/trust-state.ts'
 import { type AttestationRange, Attesting } from './attesting.ts'
 import { BodyReader } from './body-reader.ts'
+import { catchUp } from './catch-up.ts'
 import { CommitBuilder } from './commit-builder.ts'
 import type { Observing } from './observing.ts'
 import type { Accepted, Replica } from './replica.ts'
@@ -323,7 +324,7 @@ export class ChainCore {
 
   /** Folds all there is in a replica of its own, and gives the newest record up to which it is attested. */
   async #readAhead(ahead: Replica): Promise<number> {
-    for await (const chunk of this.engine.read(ahead.head.seq + 1)) for (const record of chunk) ahead.accept(record)
+    await catchUp(this.engine, ahead)
     return ahead.attestedSeq
   }
 

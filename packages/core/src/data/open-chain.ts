@@ -7,6 +7,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { catchUp } from '../chain/catch-up.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
@@ -98,7 +99,18 @@ async function openObserved(
   const engine = await openEngine(place, { create, label, known })
   try {
     const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options })
-    await checkChain({ replica, platform, identity, known, label, options, place, create })
+    await checkChain({
+      replica,
+      all: ahead ?? replica,
+      engine,
+      platform,
+      identity,
+      known,
+      label,
+      options,
+      place,
+      create,
+    })
     observing.opened(started, replica, engine)
     const { crypto, environment, state } = platform
     const keepCertificate = isKept(identity)
@@ -272,6 +284,9 @@ function feed(replica: Replica | undefined, record: LogRecord, makers: ReplicaMa
 
 interface Checking {
   readonly replica: Replica
+  /** What has folded the whole log, where `replica` ends at what is attested. */
+  readonly all: Replica
+  readonly engine: LogEngine
   readonly platform: Platform
   readonly identity: Identity
   readonly known: ChainId | undefined
@@ -283,6 +298,8 @@ interface Checking {
 
 async function checkChain({
   replica,
+  all,
+  engine,
   platform,
   identity,
   known,
@@ -301,18 +318,25 @@ async function checkChain({
   if (known !== undefined && known !== chain && !fresh)
     throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
   if (!label && known === undefined && !isRoot) throw new AteError('NOT_PINNED', { chain, place: place.name })
-  await checkHead(replica, platform, options)
+  await checkHead(all, engine, platform, options)
   if (place.name === undefined || !isKept(identity) || known === chain) return
   if (known !== undefined) await forgetKnownChain(state, place.name)
   if ((await lookUpChain(state, place.name)) === undefined) await addKnownChain(state, place.name, chain)
 }
 
 /** An older copy, or one with another record where this machine has verified one, is an alarm. */
-async function checkHead(replica: Replica, { state }: Platform, options: OpenOptions): Promise<void> {
+async function checkHead(
+  replica: Replica,
+  engine: LogEngine,
+  { state }: Platform,
+  options: OpenOptions,
+): Promise<void> {
   const chain = chainIdOf(replica.chainId)
   if (options.rollback === 'accept') return forgetHead(state, chain)
   const remembered = await rememberedHead(state, chain)
   if (!remembered) return
+  // Beside a writer, that is no older copy but an opening that took a while.
+  if (remembered.seq > replica.head.seq) await catchUp(engine, replica)
   const facts = { chain, seq: replica.head.seq, remembered: remembered.seq }
   if (remembered.seq > replica.head.seq) throw new AteError('ROLLBACK', facts)
   if (!equalBytes(replica.hashes.at(remembered.seq)!, remembered.hash)) throw new AteError('FORK', facts)

@@ -6,6 +6,7 @@ import { platform as ownPlatform } from '#platform'
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { catchUp } from '../chain/catch-up.ts'
 import type { Replica } from '../chain/replica.ts'
 import {
   reportOf,
@@ -79,7 +80,7 @@ async function verifyOpened(
   if (!replica) return { ...reportOf(verified), chain: undefined }
   const chain = chainIdOf(replica.chainId)
   if (wanted !== undefined && wanted !== chain) throw new AteError('WRONG_CHAIN', { wanted, found: chain })
-  const remembered = await rememberedProblem(replica, platform, verified.problems.length === 0)
+  const remembered = await rememberedProblem({ replica, engine }, platform, verified.problems.length === 0)
   return { ...reportOf({ replica, problems: [...verified.problems, ...remembered] }), chain }
 }
 
@@ -91,11 +92,16 @@ function refuseOlderRules({ problems }: Verified): void {
 }
 
 /** A log that ends early because it is damaged is not called a rollback too. */
-async function rememberedProblem(replica: Replica, { state }: Platform, isWhole: boolean): Promise<VerifyProblem[]> {
+async function rememberedProblem(
+  { replica, engine }: { readonly replica: Replica; readonly engine: LogEngine },
+  { state }: Platform,
+  isWhole: boolean,
+): Promise<VerifyProblem[]> {
   try {
     const remembered = await rememberedHead(state, chainIdOf(replica.chainId))
     if (!remembered) return []
     const { seq } = remembered
+    if (seq > replica.head.seq && isWhole) await catchUp(engine, replica)
     if (seq > replica.head.seq) return isWhole ? [{ code: 'ROLLBACK', seq }] : []
     return equalBytes(replica.hashes.at(seq)!, remembered.hash) ? [] : [{ code: 'FORK', seq }]
   } catch (error) {

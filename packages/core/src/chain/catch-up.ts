@@ -1,0 +1,12 @@
+/**
+ * A log is read while its writer goes on, and this machine may remember a head that came meanwhile. Before that is called
+ * an older copy, the reader takes in what has come since: a head is remembered after its record is stored.
+ */
+import type { LogEngine } from '../log/engine.ts'
+import type { Replica } from './replica.ts'
+
+/** Accepts what came behind the replica's head. @throws as refresh and read of the engine, and accept */
+export async function catchUp(engine: LogEngine, replica: Replica): Promise<void> {
+  await engine.refresh()
+  for await (const chunk of engine.read(replica.head.seq + 1)) for (const record of chunk) replica.accept(record)
+}
