@@ -1,0 +1,42 @@
+/**
+ * A process that writes a chain hard, in small segments, until its stdin ends: `node hard-writer.ts FOLDER IDENTITY`.
+ * Says `open` with the chain's id, then the number of segments each time there is a new one.
+ */
+import { existsSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { defineType, openChain, openIdentity } from '@ate/core'
+import { openFileLog } from '../../core/src/log/file-engine.ts'
+import { platform } from '../../core/src/node/platform.ts'
+
+const Note = defineType<{ text: string }>('note')
+const SEGMENT_BYTES: number = 128 * 1024
+const IN_FLIGHT = 8
+/** Keeps the chain small enough for a reader to keep up: what is written between two breaths. */
+const ROUNDS_MAX = 4000
+
+const [folder, file] = process.argv.slice(2) as [string, string]
+const as = await openIdentity(file)
+// Once by its place, so that this machine knows the chain.
+await (await openChain(`file:${folder}`, { as })).close()
+const { random, clock } = platform.environment
+const fs = await platform.openFolder(folder)
+const engine = await openFileLog({ fs, random, clock, segmentBytes: SEGMENT_BYTES })
+const chain = await openChain(engine, { as })
+writeSync(1, `open ${chain.id}\n`)
+
+let isEnding = false
+process.stdin.on('end', () => {
+  isEnding = true
+})
+process.stdin.resume()
+
+let segments = 1
+for (let round = 0; !isEnding && round < ROUNDS_MAX; round++) {
+  const text = 'x'.repeat(1 + ((round * 7919) % 4000))
+  const write = (n: number): Promise<unknown> =>
+    chain.transact((tx) => tx.put(Note, `n${(round + n) % 50}`, { text }), { durability: round % 3 === 0 ? 'disk' : 'os' })
+  await Promise.all(Array.from({ length: 1 + (round % IN_FLIGHT) }, (_, n) => write(n)))
+  while (existsSync(join(folder, `seg-${String(segments).padStart(6, '0')}.ate`))) writeSync(1, `${++segments}\n`)
+}
+await chain.close()
