@@ -57,15 +57,23 @@ it.each([
   ['verify', ['verify', 'busy'], /^ok: \d+ records/],
   ['dump', ['dump', 'busy', '--as', 'alice.id', '--from', '1'], /^#1 commit /m],
   ['ls', ['ls'], /it is there/],
-  ['stats', ['stats', 'busy', '--as', 'alice.id'], /^records     \d{2,}/m],
+  ['stats', ['stats', 'busy', '--as', 'alice.id'], /^records {5}\d{2,}/m],
   ['doctor', ['doctor', 'busy', '--as', 'alice.id'], /^ok: chain /],
-])('ate %s', async (_, args, expected) => {
-  for (let run = 0; run < RUNS; run++) {
-    const { code, stdout, stderr } = await overARotation(args)
-    expect({ code, stderr, stdout: code === 0 ? '' : stdout.slice(0, 2000) }).toEqual({ code: 0, stderr: '', stdout: '' })
-    expect(stdout).toMatch(expected)
-  }
-}, 300_000)
+])(
+  'ate %s',
+  async (_, args, expected) => {
+    for (let run = 0; run < RUNS; run++) {
+      const { code, stdout, stderr } = await overARotation(args)
+      expect({ code, stderr, stdout: code === 0 ? '' : stdout.slice(0, 2000) }).toEqual({
+        code: 0,
+        stderr: '',
+        stdout: '',
+      })
+      expect(stdout).toMatch(expected)
+    }
+  },
+  300_000,
+)
 
 it('and the chain is whole when the writer has ended', async () => {
   const ended = new Promise((resolve) => writer.once('exit', resolve))

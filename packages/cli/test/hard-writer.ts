@@ -35,7 +35,9 @@ let segments = 1
 for (let round = 0; !isEnding && round < ROUNDS_MAX; round++) {
   const text = 'x'.repeat(1 + ((round * 7919) % 4000))
   const write = (n: number): Promise<unknown> =>
-    chain.transact((tx) => tx.put(Note, `n${(round + n) % 50}`, { text }), { durability: round % 3 === 0 ? 'disk' : 'os' })
+    chain.transact((tx) => tx.put(Note, `n${(round + n) % 50}`, { text }), {
+      durability: round % 3 === 0 ? 'disk' : 'os',
+    })
   await Promise.all(Array.from({ length: 1 + (round % IN_FLIGHT) }, (_, n) => write(n)))
   while (existsSync(join(folder, `seg-${String(segments).padStart(6, '0')}.ate`))) writeSync(1, `${++segments}\n`)
 }

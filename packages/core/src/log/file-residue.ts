@@ -2,7 +2,6 @@
 import type { LogResidue } from './engine.ts'
 import { COMPACTING } from './file-compact.ts'
 import { diskError, errnoOf } from './file-errors.ts'
-import { MANIFEST_NEW } from './file-manifest.ts'
 import { QUARANTINE } from './file-repair.ts'
 import { listRing, RING, type RingHost, scrubRing } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
@@ -10,9 +9,7 @@ import { segmentNumber } from './file-segment.ts'
 /** `lastSegment`: number of the newest segment of the log. What comes behind it was begun, and not finished. */
 export function residueOf(host: RingHost, lastSegment: number): LogResidue {
   const { fs } = host
-  const names = fs
-    .list('')
-    .filter((name) => name === MANIFEST_NEW || name.endsWith(COMPACTING) || (segmentNumber(name) ?? -1) > lastSegment)
+  const names = fs.list('').filter((name) => name.endsWith(COMPACTING) || (segmentNumber(name) ?? -1) > lastSegment)
   const steps = listRing(fs).filter((name) => /\.(?:tmp|next|gone)$/.test(name))
   return {
     quarantine: quarantined(host),

@@ -393,11 +393,11 @@ describe('the folder', () => {
     file.write([Uint8Array.of(1)], 50)
     file.close()
     write(`ring/${'08'.repeat(32)}.tmp`, whole)
-    for (const name of ['seg-000001.ate', 'seg-000000.ate.new', 'MANIFEST.new']) write(name, new Uint8Array(4096))
+    for (const name of ['seg-000001.ate', 'seg-000000.ate.new']) write(name, new Uint8Array(4096))
     expect(await factsOf(chain, 'DAMAGED_KEYS')).toEqual({ files: 1, first: [key] })
     expect(await factsOf(chain, 'LEFTOVERS')).toEqual({
-      files: 4,
-      first: ['MANIFEST.new', `ring/${'08'.repeat(32)}.tmp`, 'seg-000000.ate.new', 'seg-000001.ate'],
+      files: 3,
+      first: [`ring/${'08'.repeat(32)}.tmp`, 'seg-000000.ate.new', 'seg-000001.ate'],
     })
     expect(await factsOf(chain, 'QUARANTINE')).toBeUndefined()
     await chain.close()
