@@ -15,7 +15,6 @@ function statsText(chain: Chain, found: ChainStats): string {
     ['chain', chain.id],
     ['records', `${found.records}, the newest of ${timeText(found.headTime)}`],
     ['log', bytesText(found.logBytes)],
-    ['bodies', `${bytesText(found.bodyBytes)} of it; \`ate doctor\` says what of that is of no use any more`],
     ['entities', String(found.entities)],
     ['void', `${found.voids} transactions`],
     ['attested', attestedText(found)],
