@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { ADVICE, type ErrorCode } from '../packages/core/src/base/errors.ts'
+import { FINDINGS } from '../packages/core/src/data/findings.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const DOC: string = join(root, 'docs/ERRORS.md')
@@ -64,6 +65,9 @@ export function errorsDoc(): string {
     const where = files.map((file) => `\`${file.replace('packages/', '')}\``).join(', ')
     return `| \`${code}\` | ${ADVICE[code].replaceAll('|', '\\|')} | ${where} |`
   })
+  const findings = Object.entries(FINDINGS).map(
+    ([code, [severity, advice]]) => `- \`${code}\`, ${severity}: ${advice}.`,
+  )
   return `# Errors
 
 Everything that @ate throws is an \`AteError\` with one of these codes in \`code\` and the particulars in \`facts\`. Codes
@@ -72,6 +76,12 @@ are stable: they are part of the interface. This file is made by \`npm run docs:
 | code | what it means, and what to do | where |
 | --- | --- | --- |
 ${rows.join('\n')}
+
+## Findings
+
+What \`chain.doctor()\` and \`ate doctor\` may find, the worst first. These are not thrown. Errors and warnings make the report not \`ok\`.
+
+${findings.join('\n')}
 `
 }
 

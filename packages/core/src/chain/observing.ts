@@ -91,7 +91,8 @@ export class Observing {
     { records, batches }: { readonly records: readonly LogRecord[]; readonly batches: readonly Batch[] },
     durability: Durability,
   ): void {
-    if (started === NOT_WANTED) return
+    // Without records it only waited for the disk.
+    if (started === NOT_WANTED || records.length === 0) return
     this.ended(started, {
       kind: 'append',
       seq: records[0]!.seq,

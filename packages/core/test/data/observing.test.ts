@@ -209,6 +209,20 @@ describe('an observer', () => {
     expect(seen).toEqual([1, 2, 3, 4])
   })
 
+  it('is not told of an append that only waits for the disk, as compaction asks for', async () => {
+    const seen: Observation[] = []
+    const observe = (observation: Observation): void => void seen.push(observation)
+    const chain = await open('file:/c', { as: person('alice'), observe }, quickPlatform(5))
+    const note = await chain.transact((tx) => tx.create(Note, { text: 'a'.repeat(5000) }))
+    await chain.transact((tx) => tx.update(note, () => ({ text: 'b' })), { durability: 'os' })
+    await chain.compact()
+    await chain.transact((tx) => tx.update(note, () => ({ text: 'c' })))
+    await turns()
+    expect(only(seen, 'append').map(({ records }) => records)).toEqual([1, 1, 1])
+    expect(only(seen, 'alarm')).toEqual([])
+    await chain.close()
+  })
+
   it('is a function', async () => {
     expect(await codeOf(openChain('memory:', { observe: 'all' as never }, quickPlatform()))).toBe('BAD_ARGUMENT')
   })
