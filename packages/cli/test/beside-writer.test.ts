@@ -3,9 +3,10 @@
  * @newest-node-only: runs the TypeScript sources
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { createIdentity, saveIdentity, verifyPlace } from '@ate/core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Machine, newMachine } from './run-ate.ts'
@@ -24,7 +25,7 @@ let onSegment: (() => void) | undefined
 beforeAll(async () => {
   machine = newMachine()
   await saveIdentity(await createIdentity(), join(machine.folder, 'alice.id'))
-  const script = resolve(import.meta.dirname, 'hard-writer.ts')
+  const script = fileURLToPath(new URL('../../core/test/data/hard-writer.ts', import.meta.url))
   const command = ['-C', '@ate/source', script, join(machine.folder, 'busy'), join(machine.folder, 'alice.id')]
   const env = { ...process.env, ATE_HOME: join(machine.folder, 'home'), NODE_OPTIONS: '', NODE_NO_WARNINGS: '1' }
   writer = spawn(process.execPath, command, { env, stdio: ['pipe', 'pipe', 'inherit'] })

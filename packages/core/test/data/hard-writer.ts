@@ -1,13 +1,14 @@
 /**
- * A process that writes a chain hard, in small segments, until its stdin ends: `node hard-writer.ts FOLDER IDENTITY`.
+ * A process for the tests of the command line, which writes a chain hard, in small segments, until its stdin ends:
+ * `node hard-writer.ts FOLDER IDENTITY`.
  * Says `open` with the chain's id, then the number of segments each time there is a new one.
  */
 import { existsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { defineType, openChain, openIdentity } from '@ate/core'
-import { openFileLog } from '../../core/src/log/file-engine.ts'
-import { platform } from '../../core/src/node/platform.ts'
+import { defineType, openChain, openIdentity } from '../../src/index.ts'
+import { openFileLog } from '../../src/log/file-engine.ts'
+import { platform } from '../../src/node/platform.ts'
 
 const Note = defineType<{ text: string }>('note')
 const SEGMENT_BYTES: number = 128 * 1024
