@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { compact } from './compact.ts'
 import { doctor } from './doctor.ts'
 import { dump } from './dump.ts'
 import { id } from './id.ts'
@@ -65,6 +66,15 @@ function program(): Command {
     .option(...PASSPHRASE_FILE)
     .option('--json', 'the report as one JSON object')
     .action((place: string, options) => doctor(place, { ...ate.opts(), ...options }))
+  ate
+    .command('compact')
+    .description('Drop from the log the values that were replaced or deleted. Signatures and proofs stay.')
+    .argument('<place>', PLACE)
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'the report as one JSON object')
+    .action((place: string, options) => compact(place, { ...ate.opts(), ...options }))
   ate
     .command('id')
     .description("Show this machine's identity, which is made on first use; or make, or show, one in a file.")

@@ -251,6 +251,30 @@ describe('ate stats and ate doctor', () => {
   })
 })
 
+describe('ate compact', () => {
+  it('frees what values that were replaced take, and says how much', async () => {
+    const place = `file:${join(machine.folder, 'worn')}`
+    const alice = await openIdentity(join(machine.folder, 'alice.id'))
+    const chain = await openChain(place, { as: alice })
+    for (let i = 0; i < 4; i++) await chain.transact((tx) => tx.put(Note, 'n', { text: `${i}`.padEnd(9000) }))
+    await chain.close()
+    const { code, stdout } = await machine.run(['compact', 'worn', '--as', 'alice.id'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^freed 2\d\.\d KiB \(\d+ bytes\) in 3 records; the log has \d+\.\d KiB \(\d+ bytes\)\n$/)
+    const again = JSON.parse((await machine.run(['compact', 'worn', '--as', 'alice.id', '--json'])).stdout)
+    expect(again).toMatchObject({ chain: chain.id, bytesFreed: 0, records: 0, filesInUse: 0 })
+    expect((await machine.run(['dump', 'worn', '--as', 'alice.id'])).stdout).toContain('BODY_DROPPED')
+    expect((await machine.run(['verify', 'worn', '--id', chain.id])).code).toBe(0)
+  })
+
+  it('makes no chain where there is none', async () => {
+    const { code, stderr } = await machine.run(['compact', 'nothing', '--as', 'alice.id'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('CHAIN_NOT_FOUND')
+    expect(existsSync(join(machine.folder, 'nothing'))).toBe(false)
+  })
+})
+
 describe('ate id', () => {
   it("shows this machine's identity, the same each time", async () => {
     const [first, second] = [await machine.run(['id']), await machine.run(['id'])]
