@@ -37,6 +37,7 @@ import { removeRow } from './fold-tree.ts'
 import type { Judge } from './judge.ts'
 import { RecordHashes } from './record-hashes.ts'
 import { settleLists } from './settle.ts'
+import { SignatureAnswers } from './signature-answers.ts'
 import { type Refusal, refuse } from './verdict.ts'
 
 /** What a record did. `outcomes` has a refusal for each void transaction of a commit. */
@@ -66,6 +67,8 @@ export class Replica {
   readonly tree: TreeFrontier
   /** Void transactions by record: index and reason. A record without an entry has none. */
   readonly voids: Map<number, ReadonlyMap<number, Refusal>> = new Map()
+  /** What verify-ahead.ts has asked about. */
+  readonly signatures: SignatureAnswers = new SignatureAnswers()
   head: Head
   chainTime: number
   checkpoints = 0
@@ -214,7 +217,7 @@ export class Replica {
     const time = this.timeOf(head.admittedAt, commit.at)
     // Without a certificate nobody can say whose signature it is: the commit is void, and nothing is remembered.
     if (!certificate) return this.#void(record, commit, time, refuse('CERT_UNKNOWN'))
-    if (!certificate.verifier.verify(commit.commitHash, commit.signature))
+    if (!this.signatures.verify(head.seq, certificate.verifier, commit.commitHash, commit.signature))
       throw new AteError('BAD_SIGNATURE', { seq: head.seq })
 
     const refusal = (fresh && this.#judgeLife(certificate, time)) ?? this.#judgeNumber(certificate, commit, time)

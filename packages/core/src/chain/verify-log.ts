@@ -12,6 +12,7 @@ import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
 import { DEAD, DROPPED, ROW } from '../view/entity-table.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
+import { verifyAhead } from './verify-ahead.ts'
 
 export interface VerifyOptions {
   readonly signal?: AbortSignal
@@ -73,7 +74,7 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
   let replica: Replica | undefined
   let seq = 0
   try {
-    for await (const chunk of engine.read(0, signal ? { signal } : {})) {
+    for await (const chunk of verifyAhead(engine.read(0, signal ? { signal } : {}), () => replica)) {
       for (const record of chunk) {
         if (record.seq > until.seq) break
         seq = record.seq

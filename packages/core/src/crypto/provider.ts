@@ -16,6 +16,11 @@ export interface Signer {
 
 export interface Verifier {
   verify(message: Uint8Array, signature: Uint8Array): boolean
+  /**
+   * The same answer, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay
+   * as they are until then. A provider that fails rejects, and says nothing about the signature.
+   */
+  verifyLater?(message: Uint8Array, signature: Uint8Array): Promise<boolean>
 }
 
 export interface ContextSigner {

@@ -12,6 +12,7 @@ import { ChainCore } from '../chain/chain-core.ts'
 import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
+import { verifyAhead } from '../chain/verify-ahead.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { openFileLog } from '../log/file-engine.ts'
@@ -262,7 +263,7 @@ async function replay(
   until: number,
 ): Promise<Replica> {
   let replica: Replica | undefined
-  for await (const chunk of engine.read(0, signal ? { signal } : {})) {
+  for await (const chunk of verifyAhead(engine.read(0, signal ? { signal } : {}), () => replica)) {
     for (const record of chunk) if (record.seq <= until) replica = feed(replica, record, makers, engine)
     throwIfAborted(signal)
     if (replica && replica.head.seq >= until) break

@@ -1,0 +1,56 @@
+/**
+ * The records of a log in small groups, each handed on when the signatures of its commits are answered: the platform's
+ * other threads verify one group while the fold works on the one before it.
+ *
+ * Bounded: at most two groups are on their way. What is asked is bound to its answer by signature-answers.ts.
+ */
+import { toBinaryText } from '../base/bytes.ts'
+import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
+import { hashCommit } from '../event/record.ts'
+import type { LogRecord } from '../log/engine.ts'
+import type { Replica } from './replica.ts'
+
+/** Short, because what else waits for the threads (a sync, a file) stands behind two groups: 12 ms on two cores. */
+const GROUP_RECORDS = 128
+
+/**
+ * Gives `chunks` on, for `replicaOf()` to accept record by record; it may be undefined until the first record was read.
+ * Bytes are valid until the next group is asked for.
+ */
+export async function* verifyAhead(
+  chunks: AsyncIterable<readonly LogRecord[]>,
+  replicaOf: () => Replica | undefined,
+): AsyncGenerator<readonly LogRecord[], void, void> {
+  try {
+    for await (const chunk of chunks) {
+      for (let from = 0; from < chunk.length; from += GROUP_RECORDS) {
+        const group = chunk.slice(from, from + GROUP_RECORDS)
+        const replica = replicaOf()
+        if (replica) {
+          // Again for this group: the fold of the one before may have brought the certificates.
+          askAll(replica, chunk.slice(from, from + 2 * GROUP_RECORDS))
+          await Promise.all(group.map(({ seq }) => replica.signatures.done(seq)))
+        }
+        yield group
+      }
+    }
+  } finally {
+    replicaOf()?.signatures.clear()
+  }
+}
+
+function askAll(replica: Replica, records: readonly LogRecord[]): void {
+  for (const record of records) if (!replica.signatures.done(record.seq)) ask(replica, record)
+}
+
+/** Only under a certificate that the chain has: no other key can be known to be the one that the fold will use. */
+function ask({ crypto, chainId, trust, signatures }: Replica, { seq, bytes }: LogRecord): void {
+  if (bytes.length < COMMIT.certificate || bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) return
+  const writer = toBinaryText(bytes.subarray(COMMIT.writer, COMMIT.writer + 32))
+  const verifier = trust.certificates.get(writer)?.verifier
+  if (!verifier?.verifyLater) return
+  const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(COMMIT.certificateLength)
+  const rides = size > 0 ? bytes.subarray(COMMIT.certificate, COMMIT.certificate + size) : undefined
+  const hash = hashCommit(crypto, chainId, bytes, rides)
+  signatures.ask(seq, verifier, hash, bytes.slice(COMMIT.sig, COMMIT.sig + 64))
+}
