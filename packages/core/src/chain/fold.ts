@@ -58,8 +58,9 @@ export function applyTransaction(
   journal: Journal,
   blocks: readonly BlockKeyNames[] | undefined,
 ): Refusal | undefined {
-  for (const guard of transaction.guards) {
-    const refusal = checkGuard(target.view, guard, judge)
+  const { guards } = transaction
+  for (let i = 0; i < guards.length; i++) {
+    const refusal = checkGuard(target.view, guards[i]!, judge)
     if (refusal) return refusal
   }
   const run = new TransactionRun(target, judge, journal, blocks)
@@ -85,7 +86,8 @@ class TransactionRun {
   readonly #journal: Journal
   readonly #blocks: readonly BlockKeyNames[] | undefined
   readonly #blockRows: number[] = []
-  readonly #counters: CounterChanges = { units: new Map(), touched: new Set() }
+  /** Made when the first counter changes: few transactions have any. */
+  #counters: CounterChanges | undefined
   #created = 0
   #prefix: EntityWords | undefined
   // The last parent that was written to, and what is known of it. Forgotten when a policy, role or place changes.
@@ -118,7 +120,12 @@ class TransactionRun {
         if (sealed) return sealed
       }
     }
-    return checkCounters(this.#target, this.#judge, this.#counters)
+    return this.#counters && checkCounters(this.#target, this.#judge, this.#counters)
+  }
+
+  get #changes(): CounterChanges {
+    this.#counters ??= { units: new Map(), touched: new Set() }
+    return this.#counters
   }
 
   #create(event: TransactionEvent, transaction: ParsedTransaction): Refusal | undefined {
@@ -249,7 +256,7 @@ class TransactionRun {
     const refusal =
       (rare.policy || rare.epoch ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge) : undefined) ??
       (rare.role ? createRole(this.#target, this.#journal, event, this.#judge) : undefined) ??
-      (rare.counters ? createCounters(this.#target, this.#journal, event, this.#counters, COUNTERS_MAX) : undefined)
+      (rare.counters ? createCounters(this.#target, this.#journal, event, this.#changes, COUNTERS_MAX) : undefined)
     if (refusal) return refusal
     if (rare.policy || rare.role) this.#forgetLookups()
     const expiry = rare.expires !== undefined || rare.ttl !== undefined ? this.#setExpiry(event) : undefined
@@ -274,7 +281,7 @@ class TransactionRun {
       case OP.move:
         return this.#move(event)
       case OP.add:
-        return addToCounter(this.#target, this.#journal, event, this.#judge, this.#counters)
+        return addToCounter(this.#target, this.#journal, event, this.#judge, this.#changes)
       case OP.expire:
         return (
           this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ??
@@ -335,7 +342,7 @@ class TransactionRun {
       this.#retained(row)
     if (refusal) return refusal
     if (view.children.hasLive(row)) return refuse('NOT_EMPTY', { entity: textOfWords(wordsOfEvent(event)) })
-    dropCounters(this.#target, row, this.#counters)
+    dropCounters(this.#target, row, this.#changes)
     this.#forgetLookups()
     removeRow(view, this.#journal, row)
     return role ? dropRole(this.#target, this.#journal, role) : undefined

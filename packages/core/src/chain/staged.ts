@@ -1,11 +1,11 @@
 /** What waits to be written: transactions that the fold has accepted, in batches of one record each. */
-import { equalBytes } from '../base/bytes.ts'
 import { toBase32 } from '../base/ids.ts'
 import type { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import type { Guard, TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Journal } from '../view/journal.ts'
+import type { Judge } from './judge.ts'
 
 /** A transaction as its author made it; `bodies` holds the encoded values that its events point into. */
 export interface TransactionDraft {
@@ -46,10 +46,6 @@ export class TransactionReceipt implements Receipt {
     return toBase32(this.#nonce)
   }
 
-  isOf(nonce: Uint8Array): boolean {
-    return equalBytes(this.#nonce, nonce)
-  }
-
   toJSON(): Receipt {
     return { seq: this.seq, txId: this.txId, durability: this.durability, at: this.at }
   }
@@ -78,8 +74,13 @@ export interface Batch {
   readonly time: number
   readonly base: { readonly seq: number; readonly hash: Uint8Array }
   readonly transactions: StagedTransaction[]
+  /** By what its transactions are judged: follows from the three above. */
+  readonly judge: Judge
   /** Distinct (node, epoch) pairs, each a sealed block. */
   readonly blockKeys: Set<string>
+  /** The newest of them, which the next transaction most likely needs again. */
+  node: number
+  epoch: number
   events: number
   sizeBytes: number
 }

@@ -27,6 +27,7 @@ import { NO_RECORD } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
 import { applyTransaction } from './fold.ts'
 import type { Judge } from './judge.ts'
+import { RecentOutcomes } from './recent-outcomes.ts'
 import { rekeyEvent } from './rekey.ts'
 import type { Replica } from './replica.ts'
 import {
@@ -45,14 +46,13 @@ const RECORD_OVERHEAD_BYTES = 10 * 1024
 const BLOCK_OVERHEAD_BYTES = 1280
 /** Bytes of one append: bounds what one sync and one failure are about. */
 const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
-/** Receipts that are remembered for chain.outcome. */
-const OUTCOMES_MAX = 16_384
 /** Buffers kept for the next transactions, and the largest of them. */
 const BUFFERS_MAX = 1024
 const BUFFER_BYTES_MAX: number = 64 * 1024
 
 const NO_BODY = { record: NO_RECORD, block: 0, offset: 0, size: 0 }
 const NO_HASH = new Uint8Array(32)
+const NO_KEYS: string[] = []
 
 export interface StagingParts {
   readonly replica: Replica
@@ -70,9 +70,7 @@ export class Staging {
   readonly #parts: StagingParts
   readonly #queue: Batch[] = []
   readonly #staged = new Map<number, StagedTransaction>()
-  /** The newest receipts, the next to be overwritten at #outcomeAt. */
-  readonly #outcomes: TransactionReceipt[] = []
-  #outcomeAt = 0
+  readonly #outcomes = new RecentOutcomes()
   readonly #buffers: ByteWriter[] = []
   /** Staged last, and not acknowledged. */
   #newest: StagedTransaction | undefined
@@ -121,7 +119,7 @@ export class Staging {
   stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     checkSize(draft)
     const last = this.#queue[this.#queue.length - 1]
-    if (last && fits(last, draft, [])) {
+    if (last && fits(last, draft, NO_KEYS)) {
       const refusal = this.#stageIn(last, draft, durability, settler)
       if (refusal !== 'full') return refusal
     }
@@ -171,17 +169,18 @@ export class Staging {
 
   /** The batch's record is stored: readers outside see what it did, and its authors hear of it. */
   acknowledge(batch: Batch, durability: Durability): void {
-    for (const staged of batch.transactions) {
+    const { seq, time: at, transactions } = batch
+    for (const staged of transactions) {
       staged.journal.acknowledge()
-      this.#place(staged, batch.seq)
+      this.#place(staged, seq)
       this.#forget(staged)
     }
-    for (const { draft, settlers } of batch.transactions) {
-      const receipt = new TransactionReceipt(draft.nonce, batch.seq, durability, batch.time)
-      this.#outcomes[this.#outcomeAt] = receipt
-      this.#outcomeAt = (this.#outcomeAt + 1) % OUTCOMES_MAX
+    const acknowledgement = { seq, durability, at }
+    for (const { draft, settlers } of transactions) {
+      this.#outcomes.note(draft.nonce, acknowledgement)
       this.giveBuffer(draft.bodies)
-      for (const settler of settlers) settler.resolve(receipt)
+      const receipt = new TransactionReceipt(draft.nonce, seq, durability, at)
+      for (let i = 0; i < settlers.length; i++) settlers[i]!.resolve(receipt)
     }
   }
 
@@ -224,7 +223,8 @@ export class Staging {
       if (!equalBytes(staged.draft.nonce, nonce)) continue
       return new Promise((resolve, reject) => staged.settlers.push({ resolve, reject }))
     }
-    return this.#outcomes.find((receipt) => receipt.isOf(nonce))
+    const found = this.#outcomes.find(nonce)
+    return found && new TransactionReceipt(nonce, found.seq, found.durability, found.at)
   }
 
   /** A buffer for the bodies of a transaction. */
@@ -240,12 +240,14 @@ export class Staging {
   }
 
   #openBatch(): Batch {
+    const place = { seq: this.#plannedSeq + 1, time: this.time, base: this.#parts.base() }
     const batch: Batch = {
-      seq: this.#plannedSeq + 1,
-      time: this.time,
-      base: this.#parts.base(),
+      ...place,
+      judge: this.#judge(place),
       transactions: [],
       blockKeys: new Set(),
+      node: -1,
+      epoch: -1,
       events: 0,
       sizeBytes: RECORD_OVERHEAD_BYTES,
     }
@@ -273,10 +275,10 @@ export class Staging {
     settler: Settler,
   ): Refusal | 'full' | undefined {
     const journal = new Journal(this.#parts.replica.view, true)
-    const refusal = this.#apply(draft, this.#judge(batch), journal)
+    const refusal = this.#apply(draft, batch.judge, journal)
     if (refusal) return refusal
-    const keys = this.#blockKeys(draft)
-    if (!Array.isArray(keys)) {
+    const keys = this.#newBlocks(batch, draft)
+    if ('code' in keys) {
       journal.undo()
       return keys
     }
@@ -289,7 +291,7 @@ export class Staging {
     batch.transactions.push(staged)
     batch.events += draft.events.length
     batch.sizeBytes += draft.sizeBytes
-    for (const key of keys) batch.blockKeys.add(key)
+    if (keys.length > 0) addBlocks(batch, draft, keys)
     this.#staged.set(staged.number, staged)
     this.#newest = staged
     this.#bytes += draft.sizeBytes
@@ -309,13 +311,16 @@ export class Staging {
     }
   }
 
-  /** The (node, epoch) pairs that seal the draft's bodies: this session holds each key, or the epoch publishes one. */
-  #blockKeys(draft: TransactionDraft): string[] | Refusal {
+  /**
+   * The (node, epoch) pairs that seal the draft's bodies and that its batch lacks: this session holds each key, or the
+   * epoch publishes one.
+   */
+  #newBlocks(batch: Batch, draft: TransactionDraft): readonly string[] | Refusal {
     const { replica, keys } = this.#parts
-    const found: string[] = []
-    let node = -1
-    let epoch = -1
-    for (const event of draft.events) {
+    let found: string[] = NO_KEYS
+    let { node, epoch } = batch
+    for (let i = 0; i < draft.events.length; i++) {
+      const event = draft.events[i]!
       if (!event.body || (event.readNode === node && event.epoch === epoch)) continue
       node = event.readNode
       epoch = event.epoch
@@ -325,7 +330,7 @@ export class Staging {
         return refuse('NO_READ_KEY', { node: replica.view.idText(node), epoch })
       }
       const key = `${node}:${epoch}`
-      if (!found.includes(key)) found.push(key)
+      if (!batch.blockKeys.has(key) && !found.includes(key)) found = [...found, key]
     }
     return found
   }
@@ -369,7 +374,7 @@ export class Staging {
   #stageAgain(staged: StagedTransaction): void {
     const { batch, draft } = staged
     staged.journal = new Journal(this.#parts.replica.view, true)
-    const refusal = applyTransaction(this.#parts.replica, draft, this.#judge(batch), staged.journal, undefined)
+    const refusal = applyTransaction(this.#parts.replica, draft, batch.judge, staged.journal, undefined)
     if (!refusal) {
       this.#pointRows(staged)
       return
@@ -381,15 +386,21 @@ export class Staging {
 }
 
 /** True if the transaction and the blocks that it needs go into the batch's record. */
-function fits(batch: Batch, draft: TransactionDraft, keys: readonly string[]): boolean {
-  let blocks = batch.blockKeys.size
-  for (const key of keys) if (!batch.blockKeys.has(key)) blocks++
+function fits(batch: Batch, draft: TransactionDraft, newKeys: readonly string[]): boolean {
+  const blocks = batch.blockKeys.size + newKeys.length
   return (
     batch.sizeBytes + draft.sizeBytes + blocks * BLOCK_OVERHEAD_BYTES <= RECORD_BYTES_MAX &&
     batch.events + draft.events.length <= COMMIT_EVENTS_MAX &&
     batch.transactions.length < COMMIT_TXS_MAX &&
     blocks <= COMMIT_BLOCKS_MAX
   )
+}
+
+function addBlocks(batch: Batch, draft: TransactionDraft, keys: readonly string[]): void {
+  for (const key of keys) batch.blockKeys.add(key)
+  const { readNode, epoch } = draft.events.findLast((event) => event.body)!
+  batch.node = readNode
+  batch.epoch = epoch
 }
 
 function checkSize(draft: TransactionDraft): void {

@@ -7,7 +7,7 @@ import { compareBytes, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
 import { dateMs } from './cbor-check.ts'
-import type { ByteWriter } from './writer.ts'
+import { ByteWriter } from './writer.ts'
 
 export type KeyOrder = 'insertion' | 'sorted'
 
@@ -17,35 +17,46 @@ export type KeyOrder = 'insertion' | 'sorted'
  */
 export function writeValue(writer: ByteWriter, value: unknown, order: KeyOrder): number {
   const start = writer.at
-  const encoding = new Encoding(writer, order)
+  // A getter in a value may encode another one meanwhile: that one makes its own.
+  const encoding = spare ?? new Encoding()
+  spare = undefined
   try {
+    encoding.begin(writer, order)
     encoding.item(value, 0)
     encoding.checkSize()
   } catch (error) {
     writer.at = start
     throw error
+  } finally {
+    encoding.begin(NO_WRITER, order)
+    spare = encoding
   }
   return writer.at - start
 }
+
+/** An encoding that is not in use: values are many and small. */
+let spare: Encoding | undefined
 
 const encoder = new TextEncoder()
 const float = new DataView(new ArrayBuffer(8))
 /** Texts up to here are written by a loop; the call of an encoder costs more. */
 const LOOP_TEXT_LENGTH = 48
+const NO_WRITER = new ByteWriter(0)
 const BIGINT_LIMIT = 1n << BigInt(BIGINT_BYTES_MAX * 8)
 
 class Encoding {
-  private readonly writer: ByteWriter
-  private readonly start: number
-  private readonly sorted: boolean
+  private writer: ByteWriter = NO_WRITER
+  private start = 0
+  private sorted = false
   private items = 0
   /** Keys and indexes that lead to the item at hand, for the text of an error. */
   private readonly trail: (string | number)[] = []
 
-  constructor(writer: ByteWriter, order: KeyOrder) {
+  begin(writer: ByteWriter, order: KeyOrder): void {
     this.writer = writer
     this.start = writer.at
     this.sorted = order === 'sorted'
+    this.items = 0
   }
 
   item(value: unknown, depth: number): void {

@@ -64,9 +64,12 @@ export class ByteWriter {
   }
 
   raw(bytes: Uint8Array): void {
-    this.need(bytes.length)
-    this.buffer.set(bytes, this.at)
-    this.at += bytes.length
+    const size = bytes.length
+    this.need(size)
+    // A nonce, a hash: the call of set costs more than a short loop.
+    if (size > 32) this.buffer.set(bytes, this.at)
+    else for (let i = 0; i < size; i++) this.buffer[this.at + i] = bytes[i]!
+    this.at += size
   }
 
   /** The bytes of `from[start..end)`. */

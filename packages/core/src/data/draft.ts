@@ -33,7 +33,7 @@ export interface LocalState {
 export class Draft implements TransactionDraft {
   readonly nonce: Uint8Array
   readonly guards: Guard[] = []
-  readonly events: TransactionEvent[] = []
+  events: TransactionEvent[] = []
   readonly bodies: ByteWriter
   sizeBytes: number = TX_BYTES
   /** Work that waits until all roles are known: wraps of policies and roles. */
@@ -76,7 +76,9 @@ export class Draft implements TransactionDraft {
     event.b = entity.b
     event.c = entity.c
     event.d = entity.d
-    this.events.push(event)
+    // An array that is pushed to first takes room for 17, and many transactions have one event.
+    if (this.events.length === 0) this.events = [event]
+    else this.events.push(event)
     this.sizeBytes += EVENT_BYTES
     return event
   }
@@ -153,7 +155,8 @@ export class Draft implements TransactionDraft {
   }
 
   finish(): void {
-    for (const run of this.#deferred ?? []) run()
+    if (!this.#deferred) return
+    for (const run of this.#deferred) run()
     this.#deferred = undefined
   }
 

@@ -66,7 +66,8 @@ export function checkName(name: unknown, what: string): asserts name is string {
     typeof name !== 'string' ||
     name.length === 0 ||
     name.length > NAME_BYTES_MAX ||
-    utf8(name).length > NAME_BYTES_MAX
+    // A UTF-16 unit is at most three bytes of UTF-8: most names need not be encoded to be measured.
+    (name.length * 3 > NAME_BYTES_MAX && utf8(name).length > NAME_BYTES_MAX)
   ) {
     throw new AteError('BAD_ARGUMENT', {
       what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes`,

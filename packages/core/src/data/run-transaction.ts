@@ -3,9 +3,8 @@
  * the other, so that n writers of one hot entity cost n runs, not n squared.
  */
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
-import { toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import type { Receipt } from '../chain/staged.ts'
+import type { Receipt, Settler } from '../chain/staged.ts'
 import { type Refusal, refuse } from '../chain/verdict.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Transaction } from './transaction.ts'
@@ -26,9 +25,7 @@ export function runOnce<R>(
   run: (tx: Transaction) => R | Promise<R>,
   options: RunOptions,
 ): Promise<R> {
-  return attempt(core, tx, run, options, (refusal) => {
-    throw errorOf(refusal)
-  })
+  return attempt(core, tx, run, options)
 }
 
 /** Runs until it commits. */
@@ -38,10 +35,7 @@ export function runTransaction<R>(
   run: (tx: Transaction) => R | Promise<R>,
   options: RunOptions,
 ): Promise<R> {
-  return attempt(core, make, run, options, (refusal) => {
-    if (!RETRIED.has(refusal.code)) throw errorOf(refusal)
-    return rerun(core, make, run, options)
-  })
+  return attempt(core, make, run, options)
 }
 
 /** Staged transactions stack, so only the rerun itself takes its turn; the acknowledgement is awaited outside of it. */
@@ -57,7 +51,7 @@ function rerun<R>(
         core.observing.tell({ kind: 'rerun', run: count })
         const tx = make()
         const result = await runWith(core, tx, run, options)
-        const refusal = stage(core, tx, options, (error, receipt) => (receipt ? resolve(result) : reject(error)))
+        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
         if (!refusal) return
         // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
         if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
@@ -76,19 +70,20 @@ function attempt<R>(
   make: Transaction | (() => Transaction),
   run: (tx: Transaction) => R | Promise<R>,
   options: RunOptions,
-  onRefusal: (refusal: Refusal) => Promise<R>,
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
-    const finish = (tx: Transaction, result: R): void => {
-      const refusal = stage(core, tx, options, (error, receipt) => (receipt ? resolve(result) : reject(error)))
-      if (refusal) resolve(onRefusal(refusal))
-    }
     // Made here and not before: a promise's executor turns what it throws into a rejection.
     const tx = typeof make === 'function' ? make() : make
     const running =
       core.staging.isFull || options.signal ? runWith(core, tx, run, options) : runNow(core, tx, run, options)
-    if (!(running instanceof Promise)) finish(tx, running)
-    else running.then((result) => finish(tx, result)).catch(reject)
+    const finish = (result: R): void => {
+      const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
+      if (!refusal) return
+      if (typeof make !== 'function' || !RETRIED.has(refusal.code)) throw errorOf(refusal)
+      resolve(rerun(core, make, run, options))
+    }
+    if (!(running instanceof Promise)) finish(running)
+    else running.then(finish).catch(reject)
   })
 }
 
@@ -129,32 +124,58 @@ function runNow<R>(
   }
 }
 
-/** Stages the finished transaction; `done` is called once, later. After an abort the outcome is open. */
+/** Tells the caller, once, what became of a staged transaction. One object: hundreds may be in flight. */
+class Outcome<R> implements Settler {
+  readonly #tx: Transaction
+  readonly #result: R
+  readonly #signal: AbortSignal | undefined
+  readonly #resolve: (result: R) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(
+    tx: Transaction,
+    result: R,
+    signal: AbortSignal | undefined,
+    resolve: (result: R) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#tx = tx
+    this.#result = result
+    this.#signal = signal
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  resolve(receipt: Receipt): void {
+    this.#signal?.removeEventListener('abort', this)
+    this.#tx.acknowledged(receipt)
+    this.#resolve(this.#result)
+  }
+
+  reject(error: unknown): void {
+    this.#signal?.removeEventListener('abort', this)
+    this.#reject(error)
+  }
+
+  /** The signal was aborted after the transaction was staged: whether it commits is open. */
+  handleEvent(): void {
+    this.#reject(new AteError('INDETERMINATE', { txId: this.#tx.id }, { cause: this.#signal?.reason }))
+  }
+}
+
+/** Stages the finished transaction; `outcome` is told once, later. */
 function stage(
   core: ChainCore,
   tx: Transaction,
-  options: RunOptions,
-  done: (error: unknown, receipt: Receipt | undefined) => void,
+  { signal, durability }: RunOptions,
+  outcome: Settler & EventListenerObject,
 ): Refusal | undefined {
-  const { signal } = options
   let draft: ReturnType<Transaction['finish']> | undefined
   try {
     draft = tx.finish()
-    const onAbort = (): void =>
-      done(new AteError('INDETERMINATE', { txId: toBase32(draft!.nonce) }, { cause: signal?.reason }), undefined)
-    const refusal = core.stage(draft, options.durability ?? core.engine.durability, {
-      resolve: (receipt) => {
-        signal?.removeEventListener('abort', onAbort)
-        tx.acknowledged(receipt)
-        done(undefined, receipt)
-      },
-      reject: (error) => {
-        signal?.removeEventListener('abort', onAbort)
-        done(error, undefined)
-      },
-    })
+    const refusal = core.stage(draft, durability ?? core.engine.durability, outcome)
     if (refusal) core.staging.giveBuffer(draft.bodies)
-    else signal?.addEventListener('abort', onAbort, { once: true })
+    else signal?.addEventListener('abort', outcome, { once: true })
     return refusal
   } catch (error) {
     // What the transaction saw has changed before it was finished: as if a guard had said so.

@@ -4,7 +4,7 @@
  */
 
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { type ChainId, parseId } from '../base/ids.ts'
+import { type ChainId, parseId, toBase32 } from '../base/ids.ts'
 import { COUNTERS_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
@@ -38,9 +38,10 @@ import type { Values } from './values.ts'
 
 export class Transaction {
   readonly #core: ChainCore
-  readonly #reads: DraftReads
+  readonly #values: Values
   readonly #chain: ChainId
   readonly #draft: Draft
+  #lazyReads: DraftReads | undefined
   #lazyTrust: DraftTrust | undefined
   readonly #signal: AbortSignal | undefined
   #open = 0
@@ -52,7 +53,7 @@ export class Transaction {
     this.#core = core
     this.#chain = chain
     this.#draft = new Draft(core)
-    this.#reads = new DraftReads(core, values, chain, this.#draft)
+    this.#values = values
     this.#signal = signal
   }
 
@@ -349,6 +350,11 @@ export class Transaction {
     return this.#draft
   }
 
+  /** @internal Its id as text, for errors. */
+  get id(): string {
+    return toBase32(this.#draft.nonce)
+  }
+
   /** @internal */
   acknowledged(receipt: Receipt): void {
     this.#receipt = receipt
@@ -362,6 +368,12 @@ export class Transaction {
   /** @internal */
   get closed(): boolean {
     return this.#state === 'closed'
+  }
+
+  /** Many transactions only create. */
+  get #reads(): DraftReads {
+    this.#lazyReads ??= new DraftReads(this.#core, this.#values, this.#chain, this.#draft)
+    return this.#lazyReads
   }
 
   /** Few transactions touch roles, policies or names. */

@@ -122,8 +122,9 @@ export class CommitEncoder {
     out.raw(body.bytes())
     this.#tree.rootInto(out.buffer, COMMIT.root)
     // Hashes were written to #body, which is used again: from here on they stand in the record's own bytes.
-    for (const transaction of draft.transactions) {
-      for (const event of transaction.events) {
+    for (const { events } of draft.transactions) {
+      for (let i = 0; i < events.length; i++) {
+        const event = events[i]!
         if (!event.body) continue
         event.hashBytes = out.buffer
         event.hashAt += bodyAt
@@ -145,9 +146,11 @@ export class CommitEncoder {
   /** Writes a transaction and its leaf: nonce, guards, root over its events. */
   #writeTransaction(out: ByteWriter, transaction: ParsedTransaction, blocks: readonly SealedBlock[]): void {
     const startAt = out.at
+    const { guards } = transaction
     out.raw(transaction.nonce)
-    out.varint(transaction.guards.length)
-    for (const guard of transaction.guards) {
+    out.varint(guards.length)
+    for (let i = 0; i < guards.length; i++) {
+      const guard = guards[i]!
       out.u8(guard.kind)
       writeWords(out, guard.entity)
       out.varint(this.#dictionary.name(guard.collection))

@@ -51,7 +51,7 @@ export class RunTree {
       return
     }
     while (this.#depth > 1) this.#join()
-    out.set(this.#stack.subarray(0, 32), at)
+    copyBytes(this.#stack, 0, 32, out, at)
   }
 
   #join(): void {

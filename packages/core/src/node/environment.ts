@@ -1,5 +1,6 @@
 /** The real clock, randomness and timers of Node. */
 import { randomFillSync } from 'node:crypto'
+import { copyBytes } from '../base/bytes.ts'
 import type { Environment, Randomness } from '../base/environment.ts'
 
 /**
@@ -39,7 +40,8 @@ export function pooledRandomness(draw: (bytes: Uint8Array) => void): Randomness 
         used = 0
       }
       const end = used + bytes.length
-      bytes.set(pool.subarray(used, end))
+      // Most ask for a nonce: a view would cost more than the copy.
+      copyBytes(pool, used, end, bytes, 0)
       pool.fill(0, used, end)
       used = end
     },

@@ -67,8 +67,9 @@ export function hasMember(list: PolicyList | undefined): boolean {
 /** True if `list` names the identity. */
 export function names(list: PolicyList, identity: string): boolean {
   if (typeof list === 'string') return list === 'everyone'
-  for (const entry of list) {
-    if (entry.role ? entry.role.members.has(identity) : entry.identity === identity) return true
+  for (let i = 0; i < list.length; i++) {
+    const { role, identity: named } = list[i]!
+    if (role ? role.members.has(identity) : named === identity) return true
   }
   return false
 }

@@ -64,7 +64,10 @@ export class TrustState {
 /** True if a role of `readers` got a new key after the epoch was made: a member left, or came where history is live. */
 export function isStale(epoch: Epoch, readers: PolicyList): boolean {
   if (typeof readers === 'string') return false
-  for (const entry of readers) if (entry.role && entry.role.rotatedAt > epoch.tick) return true
+  for (let i = 0; i < readers.length; i++) {
+    const { role } = readers[i]!
+    if (role && role.rotatedAt > epoch.tick) return true
+  }
   return false
 }
 

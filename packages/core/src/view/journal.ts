@@ -13,7 +13,8 @@ export class Journal {
   readonly #view: View
   /** Staged journals keep images for readers outside of the transaction. */
   readonly #staged: boolean
-  readonly #entries: Entry[] = []
+  /** Undefined while there is none: most transactions make one, and an array that is pushed to first takes room for 17. */
+  #entries: Entry[] | undefined
 
   constructor(view: View, staged: boolean) {
     this.#view = view
@@ -21,19 +22,19 @@ export class Journal {
   }
 
   created(row: number): void {
-    this.#entries.push(row)
+    this.#note(row)
   }
 
   /** Counts a change of `row` in the subtrees above it. */
   bump(row: number): void {
     this.#view.bumpSubtree(row, 1)
-    this.#entries.push(-1 - row)
+    this.#note(-1 - row)
   }
 
   /** Call before the first change of a row's words or rare fields by an event. */
   changing(row: number): void {
     const image = this.#view.imageOf(row)
-    this.#entries.push(image)
+    this.#note(image)
     if (!this.#staged) return
     const images = this.#view.images.get(row)
     if (images) images.push(image)
@@ -41,29 +42,37 @@ export class Journal {
   }
 
   undoWith(run: () => void): void {
-    this.#entries.push(run)
+    this.#note(run)
   }
 
   undo(): void {
-    for (let i = this.#entries.length - 1; i >= 0; i--) {
-      const entry = this.#entries[i]!
+    const entries = this.#entries ?? []
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const entry = entries[i]!
       if (typeof entry === 'function') entry()
       else if (typeof entry === 'number') entry >= 0 ? this.#undoCreated(entry) : this.#view.bumpSubtree(-1 - entry, -1)
       else this.#undoChange(entry)
     }
-    this.#entries.length = 0
+    this.#entries = undefined
   }
 
   /** The transaction is acknowledged: its images are no longer what readers outside see. */
   acknowledge(): void {
     const { images } = this.#view
-    for (const entry of this.#entries) {
+    const entries = this.#entries ?? []
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
       if (!(entry instanceof RowImage)) continue
       const list = images.get(entry.row)!
       if (list.length === 1) images.delete(entry.row)
       else list.shift()
     }
-    this.#entries.length = 0
+    this.#entries = undefined
+  }
+
+  #note(entry: Entry): void {
+    if (this.#entries) this.#entries.push(entry)
+    else this.#entries = [entry]
   }
 
   #undoCreated(row: number): void {
