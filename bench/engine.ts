@@ -22,6 +22,10 @@ export interface Store {
   create(values: readonly string[]): Done
   /** One transaction a value, all of them in flight at once (or one after the other, where nothing else is possible). */
   createEach?(values: readonly string[]): Done
+  /** As create, and forgets the entities: a million handles would be the bench's own garbage. */
+  append?(values: readonly string[]): Done
+  /** One transaction a value, one after the other, none of which waits for the disk. */
+  appendOnes?(values: readonly string[]): Done
   /** One transaction that reads each entity at `first`, `first + 1`, ... and writes it with the new value. */
   update?(first: number, values: readonly string[]): Done
   /** The entity at `index`, or a promise of it. */

@@ -11,12 +11,15 @@ import { parseArgs } from 'node:util'
 import type { Engine } from './engine.ts'
 import { ENGINE_NAMES, loadEngine, US } from './engines.ts'
 import { installPeers } from './install.ts'
+import { quantile } from './quantile.ts'
 import { CORE, formatTable, type Median, makeRow, type RowSpec, workloadFor } from './rows.ts'
 import { type Answer, makeDataFolder, runChild, withFolder } from './run.ts'
-import { type Figures, quantile } from './workloads.ts'
+import type { Figures } from './workloads.ts'
 
 const WARM_SECONDS = 0.7
 const ENTITIES = 1_000_000
+/** Takes minutes at full scale: once is enough. */
+const ONCE: ReadonlySet<string> = new Set(['ones'])
 const PROBE_BYTES = new Uint8Array(4_096)
 
 interface Settings {
@@ -166,7 +169,8 @@ async function measureInTurn(
   engines: string[],
   record: RecordAnswer,
 ) {
-  for (let run = 0; run < settings.runs; run++) {
+  const runs = ONCE.has(workload) ? 1 : settings.runs
+  for (let run = 0; run < runs; run++) {
     for (const engine of engines) {
       record(
         engine,

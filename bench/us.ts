@@ -23,7 +23,7 @@ interface Transaction {
   update<Value>(handle: Handle, change: (value: Value) => Value): Promise<unknown>
 }
 interface Chain {
-  transact<Result>(run: (tx: Transaction) => Result | Promise<Result>): Promise<Result>
+  transact<Result>(run: (tx: Transaction) => Result | Promise<Result>, options?: { durability: 'os' }): Promise<Result>
   get<Value>(type: Type<Value>, id: string): Promise<Value | undefined>
   verify(): Promise<{ ok: boolean; records: number }>
   stats(): { logBytes: number; entities?: number }
@@ -62,6 +62,13 @@ async function openStore(folder: string): Promise<Store> {
   return {
     create: (values) => (values.length === 1 ? createOne(values[0]!) : create(values)),
     createEach: (values) => Promise.all(values.map(createOne)),
+    append: (values) =>
+      chain.transact((tx) => {
+        for (const v of values) tx.create(Thing, { v }, COLLECTION)
+      }),
+    async appendOnes(values) {
+      for (const v of values) await chain.transact((tx) => tx.create(Thing, { v }, COLLECTION), { durability: 'os' })
+    },
     update: (first, values) =>
       chain.transact(async (tx) => {
         for (let i = 0; i < values.length; i++) {

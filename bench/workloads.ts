@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Engine, Store } from './engine.ts'
+import { quantile } from './quantile.ts'
+import { growing, verifyingOnes } from './scale.ts'
 import { openValues, VALUE_BYTES } from './values.ts'
 
 /** What a workload found; the names are looked up by rows.ts. Times in ms, rates a second. */
@@ -43,6 +45,8 @@ export const WORKLOADS: Record<string, Workload> = {
   dataset,
   open: openAndVerify,
   memory: memoryOfCreated,
+  grow: growing,
+  ones: verifyingOnes,
 }
 
 /** Opens, writes one entity and closes: an engine that cannot do this here is left out of the run. */
@@ -240,11 +244,6 @@ async function timed(
     p50: quantile(times, 0.5),
     p99: quantile(times, 0.99),
   }
-}
-
-export function quantile(samples: readonly number[], part: number): number {
-  const sorted = [...samples].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
 }
 
 function memory(): { heap: number; resident: number } {
