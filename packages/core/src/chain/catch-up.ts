@@ -4,9 +4,11 @@
  */
 import type { LogEngine } from '../log/engine.ts'
 import type { Replica } from './replica.ts'
+import { verifyAhead } from './verify-ahead.ts'
 
 /** Accepts what came behind the replica's head. @throws as refresh and read of the engine, and accept */
 export async function catchUp(engine: LogEngine, replica: Replica): Promise<void> {
   await engine.refresh()
-  for await (const chunk of engine.read(replica.head.seq + 1)) for (const record of chunk) replica.accept(record)
+  const chunks = verifyAhead(engine.read(replica.head.seq + 1), () => replica)
+  for await (const chunk of chunks) for (const record of chunk) replica.accept(record)
 }

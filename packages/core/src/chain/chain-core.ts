@@ -34,6 +34,7 @@ import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
 import type { Refusal } from './verdict.ts'
+import { verifyAhead } from './verify-ahead.ts'
 import { WriterSession } from './writer-session.ts'
 
 /** How often the newest head is written to this machine's state while a chain is in use. */
@@ -313,7 +314,7 @@ export class ChainCore {
     const head = await this.engine.refresh()
     const until = this.#parts.ahead ? await this.#readAhead(this.#parts.ahead) : (head?.seq ?? -1)
     if (until <= before) return 0
-    for await (const chunk of this.engine.read(before + 1)) {
+    for await (const chunk of verifyAhead(this.engine.read(before + 1), () => this.replica)) {
       for (const record of chunk) if (record.seq <= until) this.#publishAccepted(this.replica.accept(record))
     }
     this.staging.replan()
