@@ -8,7 +8,7 @@
  * - when an append fails, everything staged is taken back, newest first, and each author is told.
  */
 import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
-import { type Environment, randomBytes } from '../base/environment.ts'
+import type { Environment } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf } from '../base/ids.ts'
 import { Turns } from '../base/turns.ts'
@@ -28,6 +28,7 @@ import { type AttestationRange, Attesting } from './attesting.ts'
 import { BodyReader } from './body-reader.ts'
 import { catchUp } from './catch-up.ts'
 import { CommitBuilder } from './commit-builder.ts'
+import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
@@ -95,6 +96,7 @@ export class ChainCore {
   readonly #parts: CoreParts
   readonly #builder: CommitBuilder
   readonly #prefixes: PrefixHasher
+  readonly #nonces: Nonces
   readonly #waiting: (() => void)[] = []
   readonly #idle: (() => void)[] = []
   /** Who waits for a sync of what is acknowledged. */
@@ -127,6 +129,7 @@ export class ChainCore {
     this.keys = new SessionKeys({ crypto, random: environment.random, chainId, identity }, trust)
     this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys, observing: this.observing })
     this.#builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
+    this.#nonces = new Nonces(environment.random)
     this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
     this.#durable = replica.head
     this.#synced = replica.head.seq
@@ -205,7 +208,7 @@ export class ChainCore {
   }
 
   newNonce(): Uint8Array {
-    return randomBytes(this.environment.random, 16)
+    return this.#nonces.next()
   }
 
   /** The first 12 bytes of the ids that a transaction of this session creates. */
@@ -393,7 +396,7 @@ export class ChainCore {
   #durabilityOf(batches: readonly Batch[]): Durability {
     let level = -1
     for (const { transactions } of batches) {
-      for (const { durability } of transactions) level = Math.max(level, LEVELS.indexOf(durability))
+      for (let i = 0; i < transactions.length; i++) level = Math.max(level, LEVELS.indexOf(transactions[i]!.durability))
     }
     return LEVELS[level] ?? this.engine.durability
   }

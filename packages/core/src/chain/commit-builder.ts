@@ -95,7 +95,8 @@ export class CommitBuilder {
   #gather(drafts: readonly TransactionDraft[]): OpenBlock[] {
     const blocks: OpenBlock[] = []
     let block: OpenBlock | undefined
-    for (const { events, bodies } of drafts) {
+    for (let d = 0; d < drafts.length; d++) {
+      const { events, bodies } = drafts[d]!
       let from = 0
       let to = 0
       for (let i = 0; i < events.length; i++) {

@@ -170,13 +170,15 @@ export class Staging {
   /** The batch's record is stored: readers outside see what it did, and its authors hear of it. */
   acknowledge(batch: Batch, durability: Durability): void {
     const { seq, time: at, transactions } = batch
-    for (const staged of transactions) {
+    for (let i = 0; i < transactions.length; i++) {
+      const staged = transactions[i]!
       staged.journal.acknowledge()
       this.#place(staged, seq)
       this.#forget(staged)
     }
     const acknowledgement = { seq, durability, at }
-    for (const { draft, settlers } of transactions) {
+    for (let t = 0; t < transactions.length; t++) {
+      const { draft, settlers } = transactions[t]!
       this.#outcomes.note(draft.nonce, acknowledgement)
       this.giveBuffer(draft.bodies)
       const receipt = new TransactionReceipt(draft.nonce, seq, durability, at)

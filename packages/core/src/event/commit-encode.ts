@@ -85,8 +85,10 @@ export class CommitEncoder {
   #sizeOf(draft: CommitDraft): number {
     let size = 2048 + (draft.certificate?.length ?? 0)
     for (const block of draft.blocks) size += block.ciphertext.length + 1400
-    for (const transaction of draft.transactions)
-      size += 64 + transaction.guards.length * 24 + transaction.events.length * 72
+    for (let i = 0; i < draft.transactions.length; i++) {
+      const { guards, events } = draft.transactions[i]!
+      size += 64 + guards.length * 24 + events.length * 72
+    }
     return size
   }
 
@@ -108,8 +110,8 @@ export class CommitEncoder {
     this.#leaves.reset()
     const leafEnds: number[] = []
     body.varint(draft.transactions.length)
-    for (const transaction of draft.transactions) {
-      this.#writeTransaction(body, transaction, draft.blocks)
+    for (let i = 0; i < draft.transactions.length; i++) {
+      this.#writeTransaction(body, draft.transactions[i]!, draft.blocks)
       leafEnds.push(this.#leaves.at)
     }
 
@@ -122,7 +124,8 @@ export class CommitEncoder {
     out.raw(body.bytes())
     this.#tree.rootInto(out.buffer, COMMIT.root)
     // Hashes were written to #body, which is used again: from here on they stand in the record's own bytes.
-    for (const { events } of draft.transactions) {
+    for (let t = 0; t < draft.transactions.length; t++) {
+      const { events } = draft.transactions[t]!
       for (let i = 0; i < events.length; i++) {
         const event = events[i]!
         if (!event.body) continue
