@@ -52,7 +52,7 @@ const BUFFER_BYTES_MAX: number = 64 * 1024
 
 const NO_BODY = { record: NO_RECORD, block: 0, offset: 0, size: 0 }
 const NO_HASH = new Uint8Array(32)
-const NO_KEYS: string[] = []
+const NO_KEYS: readonly string[] = []
 
 export interface StagingParts {
   readonly replica: Replica
@@ -319,7 +319,7 @@ export class Staging {
    */
   #newBlocks(batch: Batch, draft: TransactionDraft): readonly string[] | Refusal {
     const { replica, keys } = this.#parts
-    let found: string[] = NO_KEYS
+    let found = NO_KEYS
     let { node, epoch } = batch
     for (let i = 0; i < draft.events.length; i++) {
       const event = draft.events[i]!
