@@ -9,7 +9,7 @@ const OUTCOMES_MAX = 16_384
 const NONCE_BYTES = 16
 
 /** What all transactions of a record share. */
-export type Acknowledgement = Omit<Receipt, 'txId'>
+type Acknowledgement = Omit<Receipt, 'txId'>
 
 export class RecentOutcomes {
   #nonces = new Uint8Array(64 * NONCE_BYTES)
