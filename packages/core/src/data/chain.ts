@@ -336,12 +336,9 @@ export class Chain {
   }
 
   /** Waits for what is staged, attests it, and frees the place. */
-  async close(): Promise<void> {
-    try {
-      await this.#compacting.beforeClose()
-    } finally {
-      await this.#core.close()
-    }
+  close(): Promise<void> {
+    const compacted = this.#compacting.beforeClose()
+    return compacted ? compacted.finally(() => this.#core.close()) : this.#core.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -19,7 +19,7 @@ export interface CompactPolicy {
   readonly bytes?: number
   /** So much time has passed since the last one that a timer began: 1 s to 24 days. */
   readonly every?: Duration
-  /** Before the chain closes; the process waits for it. */
+  /** When close() is called; transactions go on until it has ended, and close() tells if it failed. */
   readonly onClose?: boolean
 }
 
@@ -82,9 +82,11 @@ export class Compacting {
     }
   }
 
-  /** What the policy has for the end. */
-  async beforeClose(): Promise<void> {
-    if (this.#policy.onClose && !this.#core.engine.readOnly && !this.#core.isClosed) await this.run({})
+  /** What the policy has for the end; undefined if there is nothing. */
+  beforeClose(): Promise<void> | undefined {
+    return this.#policy.onClose && !this.#core.engine.readOnly && !this.#core.isClosed
+      ? this.run({}).then(() => undefined)
+      : undefined
   }
 
   #look(): void {
