@@ -33,13 +33,14 @@ export {
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
-export type { Removal } from './data/draft-trust.ts'
+export type { Removal } from './data/draft-roles.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
 export { defineType, type EntityType, type IndexKey, type TypeOptions } from './data/entity-type.ts'
 export type { ChainEvent, EntityChange, EventsOptions, OpName, WatchOptions } from './data/events.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
 export { type KnownPlace, knownPlaces } from './data/known-places.ts'
 export { type OpenOptions, openChain } from './data/open-chain.ts'
+export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
 export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
 export type {
   ChainRecord,
@@ -62,6 +63,7 @@ export type {
 export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
 export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'
+export { type Consent, consentTo } from './session/consent-text.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
 export {
   createIdentity,

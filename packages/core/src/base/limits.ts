@@ -1,4 +1,4 @@
-/** Every limit, with its unit and its reason. Limits that make an event void belong to fold level 1 (docs/FORMAT.md). */
+/** Every limit, with its unit and its reason. Limits that make an event void belong to the fold level (docs/FORMAT.md). */
 
 /** Bytes of one record. One limit on all engines, so that a chain can move between them; JetStream takes 1 MiB messages. */
 export const RECORD_BYTES_MAX: number = 960 * 1024
@@ -22,6 +22,8 @@ export const NAME_BYTES_MAX = 512
 export const POLICY_ENTRIES_MAX = 256
 /** Members of one role: a removal wraps the new key to all of them in one event, 1.2 kB each. */
 export const ROLE_MEMBERS_MAX = 256
+/** Keys of one person at a time: a removal wraps the new key to all of them in one event, 1.2 kB each. */
+export const PERSON_KEYS_MAX = 64
 /** Counters of one entity. */
 export const COUNTERS_MAX = 64
 /** Bits of a counter's magnitude. */

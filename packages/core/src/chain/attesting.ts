@@ -31,7 +31,7 @@ export class Attesting {
     parts: {
       readonly replica: Replica
       readonly identity: Identity
-      readonly identityName: string
+      readonly keyName: string
       readonly timers: Timers
     },
     options: { readonly pq: 'range' | 'commit' | 'required'; readonly onDue: () => void },
@@ -41,7 +41,7 @@ export class Attesting {
     this.#timers = parts.timers
     this.#everyCommit = options.pq === 'commit'
     this.#onDue = options.onDue
-    const own = [...parts.replica.trust.certificates.values()].filter(({ identity }) => identity === parts.identityName)
+    const own = [...parts.replica.trust.certificates.values()].filter(({ identity }) => identity === parts.keyName)
     this.#certificates = new Set(own.filter(({ unattested }) => unattested.length > 0))
     // A predecessor that ended without its attestation: ours to make, first thing.
     this.#due = this.#certificates.size > 0

@@ -81,7 +81,8 @@ export class ChainCore {
   readonly engine: LogEngine
   readonly replica: Replica
   readonly identity: Identity
-  readonly identityName: string
+  /** The fingerprint of the key that acts, one byte a character. */
+  readonly keyName: string
   readonly keys: SessionKeys
   readonly bodies: BodyReader
   readonly staging: Staging
@@ -125,7 +126,7 @@ export class ChainCore {
     this.replica = replica
     this.identity = identity
     this.observing = parts.observing
-    this.identityName = toBinaryText(identity.fingerprintBytes)
+    this.keyName = toBinaryText(identity.fingerprintBytes)
     this.keys = new SessionKeys({ crypto, random: environment.random, chainId, identity }, trust)
     this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys, observing: this.observing })
     this.#builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
@@ -139,12 +140,12 @@ export class ChainCore {
     this.staging = new Staging({
       replica,
       keys: this.keys,
-      identityName: this.identityName,
-      identityBytes: identity.fingerprintBytes,
+      keyName: this.keyName,
+      keyBytes: identity.fingerprintBytes,
       now: () => environment.clock.now(),
       base: () => this.#durable,
     })
-    const own = { replica, identity, identityName: this.identityName, timers: environment.timers }
+    const own = { replica, identity, keyName: this.keyName, timers: environment.timers }
     this.attesting = new Attesting(own, { pq: parts.pq, onDue: () => this.#schedule() })
   }
 
@@ -165,6 +166,11 @@ export class ChainCore {
   /** The newest record's time plus the time since it came: nothing depends on a reader's wall clock. */
   get now(): number {
     return Math.floor(this.replica.chainTime + this.environment.clock.monotonic() - this.#headAt)
+  }
+
+  /** Whom policies name: the person for which this session's key acts, or the key itself. */
+  get identityName(): string {
+    return this.replica.trust.actorOf(this.keyName) ?? this.keyName
   }
 
   get isClosed(): boolean {
@@ -230,7 +236,7 @@ export class ChainCore {
 
   #stage(draft: TransactionDraft, durability: Durability, settler: Settler): Refusal | undefined {
     if (draft.events.length === 0) return this.staging.stageReads(draft, this.engine.durability, settler)
-    this.#assertSequencer(this.identityName)
+    this.#assertSequencer(this.keyName)
     const refusal = this.staging.stage(draft, durability, settler)
     if (!refusal) this.#schedule()
     return refusal
@@ -238,7 +244,7 @@ export class ChainCore {
 
   /** A record that others would not take must never be stored: the log would end there. @throws AteError READ_ONLY */
   #assertSequencer(author: string | undefined): void {
-    if (this.replica.maySequence(this.identityName, author)) return
+    if (this.replica.maySequence(this.keyName, author)) return
     if (this.replica.trust.sequencers === 'writers')
       throw new AteError('NOT_AUTHORIZED', { needs: 'to be known to the chain' })
     throw new AteError('READ_ONLY', { chain: this.chainId, what: 'the root has named servers that order its records' })
@@ -271,6 +277,9 @@ export class ChainCore {
     while (this.#flushing !== 'idle' || !this.staging.isEmpty) await this.settled()
     this.assertWritable()
     this.#assertSequencer(undefined)
+    // What waited may have taken this key out of its person: a record that nobody takes must never be stored.
+    if (this.replica.trust.actorOf(this.keyName) === undefined)
+      throw new AteError('KEY_REMOVED', { key: this.identity.fingerprint })
     this.#flushing = 'running'
     try {
       // Made in the turn in which it is appended. If it cannot be made, nothing has happened.
@@ -429,7 +438,7 @@ export class ChainCore {
   /** Only when no batch waits: those have their seqs already. */
   #addAttestations(append: Append, prev: Uint8Array): void {
     // A commit of this append may have handed the order over to others.
-    if (!this.replica.maySequence(this.identityName, this.identityName)) {
+    if (!this.replica.maySequence(this.keyName, this.keyName)) {
       this.attesting.stop()
       return
     }

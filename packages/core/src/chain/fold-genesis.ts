@@ -11,19 +11,19 @@ import type { View } from '../view/view.ts'
 /** @throws AteError BAD_GENESIS */
 export function startState(view: View, trust: TrustState, crypto: CryptoProvider, genesis: Genesis): void {
   const { parameters, epoch } = genesis
+  trust.level = parameters.level
   const roots = parameters.roots.map((keys) => {
     const identity = toBinaryText(fingerprintOfKeys(crypto, keys))
     trust.identities.set(identity, keys)
     return { identity }
   })
-  if (epoch.number !== 0 || !wrapsFit(epoch, roots)) throw new AteError('BAD_GENESIS', { what: 'epoch' })
+  if (epoch.number !== 0 || !wrapsFit(trust, epoch, roots)) throw new AteError('BAD_GENESIS', { what: 'epoch' })
   const row = view.table.add(0, 0, 0, 0)
   view.policies.push({ read: roots, write: roots, manage: roots, closed: true, allow: [], history: 'all' })
   view.table.set(row, ROW.policy, 1)
   view.table.set(row, ROW.version, 1)
   view.table.set(row, ROW.record, NO_RECORD)
   trust.epochs.set(row, [{ number: 0, fields: epoch, tick: 0 }])
-  trust.level = parameters.level
   trust.checkpointKeys = parameters.checkpointKeys
   trust.sequencers = typeof parameters.sequencers === 'string' ? 'writers' : parameters.sequencers.map(toBinaryText)
 }

@@ -7,9 +7,10 @@ import { toBinaryText } from '../base/bytes.ts'
 import { ROLE_MEMBERS_MAX } from '../base/limits.ts'
 import { entityKey, textOfWords, wordsOf } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
-import type { EpochFields, PolicyFields, PolicyListFields, RoleFields } from '../event/rare-fields.ts'
+import type { EpochFields, PolicyFields, PolicyListFields, RoleFields, WrapFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
+import { isGone } from '../trust/person.ts'
 import {
   hasMember,
   mayManage,
@@ -39,7 +40,8 @@ function introduce(target: FoldTarget, journal: Journal, event: TransactionEvent
   for (const keys of event.rare?.identities ?? []) {
     const name = toBinaryText(fingerprintOfKeys(judge.crypto, keys))
     const { identities } = target.trust
-    if (identities.has(name)) continue
+    // The key of a person is no name of its own.
+    if (identities.has(name) || target.trust.personOfKey.has(name)) continue
     identities.set(name, keys.slice())
     journal.undoWith(() => identities.delete(name))
   }
@@ -66,7 +68,7 @@ function resolveEntry(trust: TrustState, bytes: Uint8Array): PolicyEntry | undef
     return role && !role.dropped ? { role } : undefined
   }
   const identity = toBinaryText(bytes)
-  return trust.identities.has(identity) ? { identity } : undefined
+  return trust.identities.has(identity) && !isGone(trust.persons.get(identity)) ? { identity } : undefined
 }
 
 /** The policy that `fields` make of `before`, or undefined if they name somebody unknown. */
@@ -120,7 +122,8 @@ function setPolicyAndEpoch(target: FoldTarget, journal: Journal, event: Transact
   // A node that has keys of its own keeps them: what is sealed under them must stay readable by rule, not by luck.
   if (before?.read !== undefined && policy.read === undefined)
     return refuse('EPOCH_SHAPE', { what: 'a read policy is replaced, not taken away' })
-  if (row === 0 && (policy.write === undefined || !hasMember(policy.manage))) return refuse('LAST_MANAGER')
+  if (row === 0 && (policy.write === undefined || !hasMember(policy.manage, trust.persons)))
+    return refuse('LAST_MANAGER')
   // Nobody from above manages a closed node, so it names its own managers, even if that is nobody.
   if (policy.closed && policy.manage === undefined)
     return refuse('LAST_MANAGER', { what: 'a closed node names its managers' })
@@ -151,7 +154,7 @@ function checkEpoch(
   if (epoch.number !== next) return refuse('EPOCH_ORDER', { epoch: epoch.number, expected: next })
   if (history === 'live' && epoch.link !== undefined)
     return refuse('EPOCH_SHAPE', { what: 'a link where history is live' })
-  return wrapsFit(epoch, read!) ? undefined : refuse('EPOCH_SHAPE', { what: 'wraps and readers differ' })
+  return wrapsFit(trust, epoch, read!) ? undefined : refuse('EPOCH_SHAPE', { what: 'wraps and readers differ' })
 }
 
 /** The policy of an entity at its creation or move; the caller has judged the right to it. */
@@ -226,6 +229,7 @@ export function createRole(
     generations: [],
     rotatedAt: 0,
     dropped: false,
+    stale: false,
   }
   const before = trust.roles.get(key)
   trust.roles.set(key, role)
@@ -243,19 +247,25 @@ export function applyRole(
   const role = trust.roles.get(entityKey(event))
   const fields = event.rare?.role
   if (!role || !fields) return refuse('NO_ROLE', { entity: textOfWords(event) })
-  if (!mayManage(view, role.node, judge.identity)) return refuse('NOT_AUTHORIZED', { role: role.name, needs: 'manage' })
+  if (!mayManage(view, role.node, judge.identity) && !mayFollow(role, fields, judge.identity))
+    return refuse('NOT_AUTHORIZED', { role: role.name, needs: 'manage' })
   introduce(target, journal, event, judge)
   const newest = role.generations[role.generations.length - 1]!
   // A removal brings a new generation; an addition may, so that what was wrapped to the old one stays closed to it.
-  const expected = newest.number + (fields.remove?.length ? 1 : 0)
+  const expected = newest.number + (fields.remove?.length || role.stale ? 1 : 0)
   if (fields.generation !== expected && fields.generation !== newest.number + 1)
     return refuse('EPOCH_ORDER', { generation: fields.generation, expected })
   return changeMembers(trust, journal, role, fields) ?? checkRootManaged(target)
 }
 
-/** Somebody manages the root, whatever became of a role that its policy names. */
-function checkRootManaged({ view }: FoldTarget): Refusal | undefined {
-  return hasMember(view.policyOf(0)?.manage) ? undefined : refuse('LAST_MANAGER')
+/** A member may give a role that waits for it the new key that the changed keys of a member ask for, and change nobody. */
+function mayFollow(role: Role, { add, remove }: RoleFields, identity: string): boolean {
+  return role.stale && role.members.has(identity) && add === undefined && remove === undefined
+}
+
+/** Somebody manages the root, whatever became of a role or a person that its policy names. */
+export function checkRootManaged({ view, trust }: FoldTarget): Refusal | undefined {
+  return hasMember(view.policyOf(0)?.manage, trust.persons) ? undefined : refuse('LAST_MANAGER')
 }
 
 /**
@@ -266,9 +276,9 @@ function changeMembers(trust: TrustState, journal: Journal, role: Role, fields: 
   const remove = (fields.remove ?? []).map(toBinaryText)
   const add = (fields.add ?? []).map(toBinaryText)
   const before = new Set(role.members)
-  const { rotatedAt } = role
+  const { rotatedAt, stale } = role
   const tickBefore = trust.tick
-  const wraps = new Map(fields.wraps.map((wrap) => [toBinaryText(wrap.to), wrap.wrapped] as const))
+  const wraps = new Map(fields.wraps.map((wrap) => [toBinaryText(wrap.to), wrap] as const))
   const newest = role.generations[role.generations.length - 1]
   const addsGeneration = fields.generation !== newest?.number
   const added = newest ? add.filter((name) => !newest.wraps.has(name)) : []
@@ -276,6 +286,7 @@ function changeMembers(trust: TrustState, journal: Journal, role: Role, fields: 
     role.members.clear()
     for (const member of before) role.members.add(member)
     role.rotatedAt = rotatedAt
+    role.stale = stale
     trust.tick = tickBefore
     if (addsGeneration) role.generations.pop()
     else for (const name of added) newest!.wraps.delete(name)
@@ -283,8 +294,9 @@ function changeMembers(trust: TrustState, journal: Journal, role: Role, fields: 
   for (const name of remove) role.members.delete(name)
   for (const name of add) role.members.add(name)
   if (addsGeneration && newest) role.rotatedAt = ++trust.tick
+  if (addsGeneration) role.stale = false
   if (addsGeneration) role.generations.push({ number: fields.generation, publicKey: fields.publicKey, wraps })
-  else for (const name of added) newest!.wraps.set(name, wraps.get(name) ?? new Uint8Array(0))
+  else for (const name of added) if (wraps.has(name)) newest!.wraps.set(name, wraps.get(name)!)
   return checkMembers(trust, role, fields, { add, wrapped: wraps, needed: addsGeneration ? [...role.members] : add })
 }
 
@@ -294,17 +306,19 @@ function checkMembers(
   fields: RoleFields,
   change: {
     readonly add: readonly string[]
-    readonly wrapped: ReadonlyMap<string, Uint8Array>
+    readonly wrapped: ReadonlyMap<string, WrapFields>
     readonly needed: readonly string[]
   },
 ): Refusal | undefined {
   if (role.members.size > ROLE_MEMBERS_MAX)
     return refuse('EPOCH_SHAPE', { members: role.members.size, max: ROLE_MEMBERS_MAX })
-  if (change.add.some((name) => !trust.identities.has(name)))
+  if (change.add.some((name) => !trust.identities.has(name) || isGone(trust.persons.get(name))))
     return refuse('EPOCH_SHAPE', { what: 'a member whose keys are not known' })
   const fits = change.wrapped.size === fields.wraps.length && change.wrapped.size === change.needed.length
   if (!fits || change.needed.some((name) => !change.wrapped.has(name)))
     return refuse('EPOCH_SHAPE', { what: 'wraps and members differ' })
+  if ([...change.wrapped].some(([name, wrap]) => !trust.isCurrent(wrap, name)))
+    return refuse('EPOCH_SHAPE', { what: 'a wrap is made for an older key of a member' })
   const newest = role.generations[role.generations.length - 1]!
   const same = newest.publicKey.every((byte, i) => byte === fields.publicKey[i])
   return same ? undefined : refuse('EPOCH_SHAPE', { what: 'the key of a generation does not change' })
@@ -365,8 +379,8 @@ function endCertificate(
   const id = event.rare?.certificate
   const certificate = id && target.trust.certificates.get(toBinaryText(id))
   if (!certificate) return refuse('CERT_UNKNOWN')
-  if (certificate.identity !== judge.identity && !mayManage(target.view, 0, judge.identity)) {
-    return refuse('NOT_AUTHORIZED', { needs: 'the same identity, or manage of the root' })
+  if (certificate.identity !== judge.key && !mayManage(target.view, 0, judge.identity)) {
+    return refuse('NOT_AUTHORIZED', { needs: 'the same key, or manage of the root' })
   }
   // Ended already, as by a successor that was on its way when this was written: nothing is left to do.
   if (certificate.ended) return undefined

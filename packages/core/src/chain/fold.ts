@@ -22,6 +22,7 @@ import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
 import { addToCounter, type CounterChanges, checkCounters, createCounters, dropCounters } from './fold-counters.ts'
 import { checkGuard } from './fold-guards.ts'
+import { applyPerson } from './fold-persons.ts'
 import { depthOf, heightOf, isBelow, moveRow, removeRow, wordsOfEvent } from './fold-tree.ts'
 import {
   applyEpoch,
@@ -58,6 +59,8 @@ export function applyTransaction(
   journal: Journal,
   blocks: readonly BlockKeyNames[] | undefined,
 ): Refusal | undefined {
+  // An earlier transaction of the same commit may have taken the author's key out of its person.
+  if (target.trust.actorOf(judge.key) !== judge.identity) return refuse('KEY_REMOVED')
   const { guards } = transaction
   for (let i = 0; i < guards.length; i++) {
     const refusal = checkGuard(target.view, guards[i]!, judge)
@@ -173,8 +176,7 @@ class TransactionRun {
       event.d = words.d
       return
     }
-    this.#prefix ??=
-      prefix ?? transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.identityBytes, nonce)
+    this.#prefix ??= prefix ?? transactionPrefix(this.#judge.crypto, this.#judge.chainId, this.#judge.keyBytes, nonce)
     event.a = this.#prefix.a
     event.b = this.#prefix.b
     event.c = this.#prefix.c
@@ -308,6 +310,8 @@ class TransactionRun {
         return applyEpoch(target, this.#journal, event, this.#judge)
       case OP.role:
         return applyRole(target, this.#journal, event, this.#judge)
+      case OP.person:
+        return applyPerson(target, this.#journal, event, this.#judge)
       default:
         return applyRoot(target, this.#journal, event, this.#judge)
     }
@@ -448,7 +452,8 @@ class TransactionRun {
     const readers = this.#view.policyOf(node)?.read
     if (!epoch || readers === undefined) return refuse('STALE_EPOCH', { what: 'the node has no epoch' })
     event.epoch = epoch.number
-    if (isStale(epoch, readers)) return refuse('STALE_EPOCH', { epoch: epoch.number, node: this.#view.idText(node) })
+    if (isStale(this.#trust, epoch, readers))
+      return refuse('STALE_EPOCH', { epoch: epoch.number, node: this.#view.idText(node) })
     if (!this.#blocks) return undefined
     const block = this.#blocks[event.block]!
     let blockRow = this.#blockRows[event.block]

@@ -159,11 +159,13 @@ export class Replica {
     baseSeq: number,
   ): Judge {
     const { crypto, chainId } = this
+    const { identity: key, identityBytes: keyBytes } = certificate
     return {
       crypto,
       chainId,
-      identity: certificate.identity,
-      identityBytes: certificate.identityBytes,
+      key,
+      keyBytes,
+      identity: this.trust.actorOf(key) ?? key,
       time,
       seq,
       baseSeq,
@@ -179,7 +181,7 @@ export class Replica {
     const { crypto } = this
     const { id, body, signature } = parseCertificate(crypto, bytes)
     const identity = toBinaryText(body.identity)
-    const stored = this.trust.identities.get(identity)
+    const stored = this.trust.keysOf(identity)
     const keys = stored ?? body.keys
     if (!equalBytes(body.chain, this.chainId) || !keys) throw new AteError('BAD_CERTIFICATE', { what: 'chain or keys' })
     if (!stored && !equalBytes(fingerprintOfKeys(crypto, keys), body.identity))
@@ -243,6 +245,8 @@ export class Replica {
     const before = body.after && certificates.get(toBinaryText(body.after))
     // A successor of the same identity ends the one before it: a writer is one process at a time.
     if (before && before.identity === certificate.identity) before.ended = true
+    // The commit that brings it may be the one that took its key out of its person.
+    if (this.trust.actorOf(certificate.identity) === undefined) certificate.ended = true
   }
 
   /** A session key that is stolen is of use for a day at most, whatever its certificate says. */
@@ -253,6 +257,7 @@ export class Replica {
 
   #judgeNumber(certificate: Certificate, commit: ParsedCommit, time: number): Refusal | undefined {
     if (certificate.ended || time > certificate.until) return refuse('CERT_ENDED')
+    if (this.trust.actorOf(certificate.identity) === undefined) return refuse('KEY_REMOVED')
     if (commit.writerSeq <= certificate.mark)
       return refuse('SEQ_USED', { writerSeq: commit.writerSeq, mark: certificate.mark })
     if (commit.writerSeq > certificate.mark + 1)
@@ -266,10 +271,11 @@ export class Replica {
     if (!base || !equalBytes(base, commit.base.hash)) {
       return commit.transactions.map(() => refuse('BASE_MISMATCH', { base: commit.base.seq }))
     }
-    const judge = this.judgeFor(certificate, time, seq, commit.base.seq)
     const journals: Journal[] = []
     try {
       return commit.transactions.map((transaction) => {
+        // Anew for each: the one before may have changed for whom the key acts.
+        const judge = this.judgeFor(certificate, time, seq, commit.base.seq)
         const journal = new Journal(this.view, false)
         journals.push(journal)
         const refusal = applyTransaction(this, transaction, judge, journal, commit.blocks)
@@ -314,12 +320,16 @@ export class Replica {
   /** With a list of servers only they order records; else who is named, who has written, and the author himself. */
   maySequence(name: string, author: string | undefined): boolean {
     const { sequencers } = this.trust
-    return sequencers === 'writers' ? this.isKnown(name) || author === name : sequencers.includes(name)
+    if (sequencers === 'writers') return this.isKnown(name) || author === name
+    return sequencers.includes(this.trust.actorOf(name) ?? '')
   }
 
-  /** The chain has named this identity, or has let it write. */
+  /**
+   * The chain has named this identity, or has let it write, or it is a key of a person. One that was removed too: it acts
+   * for nobody, but what it wrote before waits for its attestation, and the head of a record is no act.
+   */
   isKnown(name: string): boolean {
-    return this.trust.identities.has(name) || this.trust.writers.has(name)
+    return this.trust.keysOf(name) !== undefined || this.trust.writers.has(name)
   }
 
   #checkSequencer(head: RecordHead, author: Certificate | undefined): void {
@@ -362,8 +372,9 @@ export class Replica {
   /** Only who manages the root vouches for others. */
   #adopterKeys(by: Uint8Array): Uint8Array {
     const name = toBinaryText(by)
-    const keys = this.trust.identities.get(name)
-    if (!keys || !mayManage(this.view, 0, name))
+    const keys = this.trust.keysOf(name)
+    const actor = this.trust.actorOf(name)
+    if (!keys || actor === undefined || !mayManage(this.view, 0, actor))
       throw new AteError('BAD_ATTESTATION', { what: 'who adopts must manage the root' })
     return keys
   }

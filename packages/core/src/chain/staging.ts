@@ -28,7 +28,7 @@ import { Journal } from '../view/journal.ts'
 import { applyTransaction } from './fold.ts'
 import type { Judge } from './judge.ts'
 import { RecentOutcomes } from './recent-outcomes.ts'
-import { rekeyEvent } from './rekey.ts'
+import { mendNode } from './rekey.ts'
 import type { Replica } from './replica.ts'
 import {
   type Batch,
@@ -57,9 +57,9 @@ const NO_KEYS: readonly string[] = []
 export interface StagingParts {
   readonly replica: Replica
   readonly keys: SessionKeys
-  /** The fingerprint of who acts, one byte a character, and as bytes. */
-  readonly identityName: string
-  readonly identityBytes: Uint8Array
+  /** The fingerprint of the key that acts, one byte a character, and as bytes. */
+  readonly keyName: string
+  readonly keyBytes: Uint8Array
   /** Unix ms. */
   readonly now: () => number
   /** The newest record that is durable at the chain's own level. */
@@ -265,7 +265,7 @@ export class Staging {
   }
 
   #judge(batch: Pick<Batch, 'seq' | 'time' | 'base'>): Judge {
-    const { replica, identityName: identity, identityBytes } = this.#parts
+    const { replica, keyName: identity, keyBytes: identityBytes } = this.#parts
     return replica.judgeFor({ identity, identityBytes }, batch.time, batch.seq, batch.base.seq)
   }
 
@@ -306,10 +306,13 @@ export class Staging {
     for (let tries = 0; ; tries++) {
       const refusal = applyTransaction(this.#parts.replica, draft, judge, journal, undefined)
       if (refusal?.code !== 'STALE_EPOCH' || tries >= COMMIT_BLOCKS_MAX) return refusal
-      const event = rekeyEvent(this.#parts, refusal)
-      if (!event) return refuse('NEEDS_REKEY', refusal.facts)
-      draft.events.unshift(event)
-      draft.sizeBytes += BLOCK_OVERHEAD_BYTES * 2 + (event.rare?.epoch?.wraps.length ?? 0) * BLOCK_OVERHEAD_BYTES
+      const { replica, keys } = this.#parts
+      const events = mendNode({ replica, keys, identityName: judge.identity }, refusal, draft.events)
+      if (!events) return refuse('NEEDS_REKEY', refusal.facts)
+      for (const { rare } of events) {
+        const wraps = rare?.epoch?.wraps ?? rare?.role?.wraps ?? []
+        draft.sizeBytes += BLOCK_OVERHEAD_BYTES * (2 + wraps.length)
+      }
     }
   }
 

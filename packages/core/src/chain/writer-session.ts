@@ -101,7 +101,7 @@ export class WriterSession {
 
   #make(time: number, before: CurrentCertificate | undefined): CurrentCertificate {
     const { crypto, environment, identity, replica } = this.#parts
-    const known = replica.trust.identities.has(toBinaryText(identity.fingerprintBytes))
+    const known = replica.trust.keysOf(toBinaryText(identity.fingerprintBytes)) !== undefined
     const seed = randomBytes(environment.random, 32)
     const signer = crypto.ed25519Signer(seed)
     if (this.#seed) wipe(this.#seed)

@@ -28,6 +28,9 @@ export const CONTEXTS = {
   roleWrap: 'ate/1/role-wrap',
   nodeWrap: 'ate/1/node-wrap',
   checkpointKey: 'ate/1/checkpoint-key',
+  person: 'ate/1/person',
+  personWrap: 'ate/1/person-wrap',
+  personLink: 'ate/1/person-link',
   identityFile: 'ate/1/identity-file',
 } as const
 

@@ -17,8 +17,9 @@ import { KIND } from '../event/format.ts'
 import { encodeSweep, SWEEP_ENTITIES_MAX } from '../event/sweep.ts'
 import type { Durability } from '../log/engine.ts'
 import { blindName } from '../session/epoch-keys.ts'
+import type { Identity } from '../session/identity.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
-import { checkpointPayload } from './checkpoints.ts'
+import { checkpointKeyOf, checkpointPayload } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
 import { type DoctorOptions, type DoctorReport, examine } from './doctor.ts'
@@ -27,6 +28,7 @@ import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
+import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
 import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
 import { resealNode } from './reseal.ts'
 import { runOnce, runTransaction } from './run-transaction.ts'
@@ -319,6 +321,23 @@ export class Chain {
       commits: certificate.mark,
       unattested: certificate.unattested.length,
     }))
+  }
+
+  /** Identities that have taken more keys, or were revoked. */
+  persons(): PersonInfo[] {
+    return [...this.#core.replica.trust.persons.values()].map(personInfo)
+  }
+
+  /** The person that policies name so, or whose key it is; this session's if left out. Undefined for one that took no keys. */
+  person(ref?: PersonRef): PersonInfo | undefined {
+    const name = ref === undefined ? this.#core.identityName : personName(this.#core, ref)
+    const person = this.#core.replica.trust.persons.get(name)
+    return person && personInfo(person)
+  }
+
+  /** The Ed25519 key (32 bytes) by which an identity signs checkpoints here, for tx.settings; this session's if left out. */
+  checkpointKey(identity: Identity = this.#core.identity): Uint8Array {
+    return checkpointKeyOf(this.#core.crypto, identity, this.#core.replica.genesis.parameters.nonce)
   }
 
   /**

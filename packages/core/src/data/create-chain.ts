@@ -1,5 +1,5 @@
 /** The first record of a new chain: its parameters, the root's first epoch, and the signature of who makes it. */
-import { fromBinaryText, toBinaryText, wipe } from '../base/bytes.ts'
+import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
@@ -9,8 +9,9 @@ import { encodeGenesis, encodeParameters, genesisMessage, hashParameters } from 
 import { hashRecord, NO_HASH, writeRecordHead } from '../event/record.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import { SessionKeys } from '../session/epoch-keys.ts'
-import { type Identity, identityCheckpointSeed } from '../session/identity.ts'
+import type { Identity } from '../session/identity.ts'
 import { TrustState } from '../trust/trust-state.ts'
+import { checkpointKeyOf } from './checkpoints.ts'
 
 export function makeGenesis(
   parts: { readonly crypto: CryptoProvider; readonly environment: Environment; readonly identity: Identity },
@@ -26,7 +27,7 @@ export function makeGenesis(
     roots: [identity.keys],
     sequencers: 'writers',
     durability,
-    checkpointKeys: [checkpointKey(crypto, identity, nonce)],
+    checkpointKeys: [checkpointKeyOf(crypto, identity, nonce)],
   })
   const chainId = hashParameters(crypto, parameters)
   const trust = new TrustState()
@@ -47,13 +48,4 @@ export function makeGenesis(
   out.raw(encodeGenesis(parameters, fields, [signature]))
   const bytes = out.copy()
   return { record: { seq: 0, bytes, hash: hashRecord(crypto, chainId, bytes, KIND.genesis) }, chainId }
-}
-
-function checkpointKey(crypto: CryptoProvider, identity: Identity, nonce: Uint8Array): Uint8Array {
-  const seed = identityCheckpointSeed(identity, nonce)
-  try {
-    return crypto.ed25519Signer(seed).publicKey
-  } finally {
-    wipe(seed)
-  }
 }

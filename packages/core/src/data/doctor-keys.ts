@@ -5,7 +5,16 @@ import { fingerprintOf } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { WalkOptions } from '../chain/live-bodies.ts'
 import { textOfWords } from '../event/entity-words.ts'
-import { hasMember, mayManage, mayRead, mayWrite, type PolicyList, type Role } from '../trust/policy.ts'
+import {
+  hasMember,
+  mayManage,
+  mayRead,
+  mayWrite,
+  type Persons,
+  type PolicyList,
+  type Role,
+  withoutDropped,
+} from '../trust/policy.ts'
 import { isStale } from '../trust/trust-state.ts'
 import { CHUNK_ROWS, ROW } from '../view/entity-table.ts'
 import { type Finding, finding, findingAbout } from './findings.ts'
@@ -26,16 +35,16 @@ export function roleFindings(core: ChainCore): Finding[] {
 
 /** The root always has a manager; a closed node names its own, and may come to have none. */
 export async function managerFindings({ replica }: ChainCore, { pause, signal }: WalkOptions): Promise<Finding[]> {
-  const { view } = replica
+  const { view, trust } = replica
   const orphaned: string[] = []
   for (let row = 1; row < view.table.rows; row++) {
     if (row % CHUNK_ROWS === 0) await pause()
     throwIfAborted(signal)
     if (view.table.get(row, ROW.policy) === 0 || view.isDead(row)) continue
     const policy = view.policyOf(row)
-    if (policy?.closed && !hasMember(policy.manage)) orphaned.push(view.idText(row))
+    if (policy?.closed && !hasMember(policy.manage, trust.persons)) orphaned.push(view.idText(row))
   }
-  const managers = identitiesOf(view.policyOf(0)?.manage ?? 'nobody')
+  const managers = identitiesOf(view.policyOf(0)?.manage ?? 'nobody', trust.persons)
   const [only] = managers ?? []
   const isSingle = managers?.size === 1
   return [
@@ -45,9 +54,10 @@ export async function managerFindings({ replica }: ChainCore, { pause, signal }:
 }
 
 /** Who a list names, each once; undefined for everyone. */
-function identitiesOf(list: PolicyList): Set<string> | undefined {
+function identitiesOf(list: PolicyList, persons: Persons): Set<string> | undefined {
   if (typeof list === 'string') return list === 'everyone' ? undefined : new Set()
-  return new Set(list.flatMap(({ role, identity }) => (role ? [...role.members] : [identity])))
+  const there = withoutDropped(list, persons)
+  return new Set(there.flatMap(({ role, identity }) => (role ? [...role.members] : [identity])))
 }
 
 /** Tries every key that this session should hold. */
@@ -69,7 +79,7 @@ export async function keyFindings(core: ChainCore, { pause, signal }: WalkOption
     const key = mayRead(view, row, identityName) ? keyState(core, row, newest.number) : 'none of ours'
     if (key === 'bad') bad.push(view.idText(row))
     if (key === 'missing') missing.push(view.idText(row))
-    if (!isStale(newest, readers)) continue
+    if (!isStale(trust, newest, readers)) continue
     stale.push(view.idText(row))
     if (key === 'there' && (mayWrite(view, row, identityName) || mayManage(view, row, identityName))) mine++
   }

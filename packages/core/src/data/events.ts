@@ -33,6 +33,7 @@ export interface ChainEvent {
   readonly seq: number
   /** Time that the author signed, Unix ms. */
   readonly at: number
+  /** The key that wrote it; of a person with several, chain.person(author) says whose it is. */
   readonly author: Fingerprint
   readonly txId: string
   readonly op: OpName

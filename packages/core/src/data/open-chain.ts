@@ -3,7 +3,7 @@
  * that is meant and no older or other than what this machine has seen.
  */
 import { platform as ownPlatform } from '#platform'
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
@@ -314,15 +314,22 @@ async function checkChain({
   if (label && !equalBytes(label, replica.chainId))
     throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
   const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
+  const isMeant = isRoot || hasConsented(replica, toBinaryText(identity.fingerprintBytes))
   // One that was begun here and now, or before a crash: a chain of others that has just begun is not meant.
   const fresh = create && isRoot && replica.head.seq === 0
   if (known !== undefined && known !== chain && !fresh)
     throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
-  if (!label && known === undefined && !isRoot) throw new AteError('NOT_PINNED', { chain, place: place.name })
+  if (!label && known === undefined && !isMeant) throw new AteError('NOT_PINNED', { chain, place: place.name })
   await checkHead(all, engine, platform, options)
   if (place.name === undefined || !isKept(identity) || known === chain) return
   if (known !== undefined) await forgetKnownChain(state, place.name)
   if ((await lookUpChain(state, place.name)) === undefined) await addKnownChain(state, place.name, chain)
+}
+
+/** A key that a person took signed this chain's id when it agreed. The first key of a person was not asked. */
+function hasConsented({ trust }: Replica, key: string): boolean {
+  const person = trust.personOfKey.get(key)
+  return person !== undefined && person.name !== key
 }
 
 /** An older copy, or one with another record where this machine has verified one, is an alarm. */

@@ -13,7 +13,7 @@ import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
 import { textOfWords, wordsOf } from '../event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../event/format.ts'
-import type { CounterFields, PolicyListFields, RareFields } from '../event/rare-fields.ts'
+import type { CounterFields, PersonKeyFields, PolicyListFields, RareFields } from '../event/rare-fields.ts'
 import { parseRecordHead, type RecordHead } from '../event/record.ts'
 import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
@@ -185,7 +185,7 @@ class RecordReader {
 
   /** What a reader without keys may read in the rare fields; of wraps only how many there are. */
   #clearOf(rare: RareFields): Record<string, ClearValue> {
-    const { policy, epoch, role, counters, root, identities, certificate } = rare
+    const { policy, epoch, role, person, counters, root, identities, certificate } = rare
     const clear: Record<string, ClearValue> = {}
     if (identities)
       clear['introduces'] = identities.map((keys) => fingerprintOf(fingerprintOfKeys(this.#core.crypto, keys)))
@@ -202,6 +202,14 @@ class RecordReader {
         ...(role.remove ? { remove: role.remove.map(fingerprintOf) } : {}),
       }
     }
+    if (person) {
+      clear['person'] = {
+        name: fingerprintOf(person.person),
+        ...(person.key ? { generation: person.key.generation } : {}),
+        ...(person.add ? { add: person.add.map((one) => this.#personKeyOf(one)) } : {}),
+        ...(person.remove ? { remove: person.remove.map(fingerprintOf) } : {}),
+      }
+    }
     if (counters) clear['counters'] = counters.map((counter) => this.#counterOf(counter))
     for (const name of ['counter', 'amount', 'expires', 'ttl', 'retain', 'holds'] as const) {
       if (rare[name] !== undefined) clear[name] = rare[name]
@@ -213,6 +221,10 @@ class RecordReader {
     if (root?.checkpointKeys) clear['checkpointKeys'] = root.checkpointKeys.length
     if (certificate) clear['certificate'] = toBase32(certificate)
     return clear
+  }
+
+  #personKeyOf({ keys, standing }: PersonKeyFields): ClearValue {
+    return { key: fingerprintOf(fingerprintOfKeys(this.#core.crypto, keys)), standing }
   }
 
   #counterOf({ name, value, floor, ceiling, unit, up, down }: CounterFields): ClearValue {

@@ -14,10 +14,13 @@ import { FOLD_LEVEL, GUARD, OP } from '../event/format.ts'
 import type { CounterFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { Draft } from './draft.ts'
+import { DraftPersons } from './draft-persons.ts'
 import { DraftReads } from './draft-reads.ts'
-import { DraftTrust, type Removal } from './draft-trust.ts'
+import type { Removal } from './draft-roles.ts'
+import { DraftTrust } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, validate } from './entity-type.ts'
+import { type PersonChange, type PersonRef, personChange } from './persons.ts'
 import type { CounterInput, PolicyInput, Principal } from './policy-input.ts'
 import {
   type ChainSettings,
@@ -43,6 +46,7 @@ export class Transaction {
   readonly #draft: Draft
   #lazyReads: DraftReads | undefined
   #lazyTrust: DraftTrust | undefined
+  #lazyPersons: DraftPersons | undefined
   readonly #signal: AbortSignal | undefined
   #open = 0
   #state: 'open' | 'closed' = 'open'
@@ -297,13 +301,20 @@ export class Transaction {
     return {
       add: (member) => {
         this.#assertOpen()
-        this.#trust.addMember(name, node, member)
+        this.#trust.roles.addMember(name, node, member)
       },
       remove: (member) => {
         this.#assertOpen()
-        return this.#trust.removeMember(name, node, member)
+        return this.#trust.roles.removeMember(name, node, member)
       },
     }
+  }
+
+  /** The keys of a person; of the one for which this session acts, if none is named. */
+  person(ref?: PersonRef): PersonChange {
+    this.#assertOpen()
+    this.#lazyPersons ??= new DraftPersons(this.#core, this.#draft, this.#trust.roles)
+    return personChange(this.#lazyPersons, this.#core, ref, () => this.#assertOpen())
   }
 
   /** The children of a collection in order, those of this transaction included. Membership and values are guarded. */
@@ -346,7 +357,9 @@ export class Transaction {
     this.#assertOpen()
     if (this.#open > 0) throw new AteError('TX_PENDING', { calls: this.#open })
     this.#state = 'closed'
+    this.#lazyPersons?.finish()
     this.#draft.finish()
+    this.#lazyTrust?.roles.arrange()
     return this.#draft
   }
 

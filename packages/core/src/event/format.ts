@@ -14,6 +14,8 @@ export const SUITE = 1
  * theirs until the root raises it. Level 2 knows persons with several keys, and records of kind recover.
  */
 export const FOLD_LEVEL = 2
+/** The first level whose rules know persons with several keys. */
+export const PERSONS_LEVEL = 2
 
 export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]
@@ -50,9 +52,10 @@ export const OP = {
   root: 11,
   expire: 12,
   endCertificate: 13,
+  person: 14,
 } as const
 export type Op = (typeof OP)[keyof typeof OP]
-export const OP_MAX = 13
+export const OP_MAX = 14
 
 /** Bits of an event header's second byte. */
 export const FLAG = { body: 1, named: 2, rare: 4 } as const

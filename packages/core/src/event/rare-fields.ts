@@ -11,6 +11,7 @@ import {
   COUNTERS_MAX,
   EVENT_RARE_BYTES_MAX,
   NAME_BYTES_MAX,
+  PERSON_KEYS_MAX,
   POLICY_ENTRIES_MAX,
   ROLE_MEMBERS_MAX,
 } from '../base/limits.ts'
@@ -35,7 +36,7 @@ export interface PolicyFields {
 export interface WrapFields {
   /** A role (16 bytes) or an identity (32 bytes). */
   readonly to: Uint8Array
-  /** Of a role: the generation of its key. */
+  /** Of a role or a person: the generation of its key. */
   readonly generation?: number
   readonly wrapped: Uint8Array
 }
@@ -75,6 +76,31 @@ export interface RoleFields {
   readonly wraps: readonly WrapFields[]
 }
 
+/** A key that a person takes. */
+export interface PersonKeyFields {
+  /** Public keys, 3200 bytes. */
+  readonly keys: Uint8Array
+  readonly standing: 'owner' | 'device'
+  /** The key's own signature over the chain and the person: nobody is made part of a person unasked. */
+  readonly consent: Uint8Array
+}
+
+export interface PersonFields {
+  /** The fingerprint that policies name. */
+  readonly person: Uint8Array
+  readonly add?: readonly PersonKeyFields[]
+  /** Fingerprints of keys. */
+  readonly remove?: readonly Uint8Array[]
+  /** By an owner: the generation after the event, its X-Wing public key, and its secret to those added, or to all. */
+  readonly key?: {
+    readonly generation: number
+    readonly publicKey: Uint8Array
+    readonly wraps: readonly WrapFields[]
+    /** The secret of the generation before, under that of this one. */
+    readonly link?: Uint8Array
+  }
+}
+
 export interface RootFields {
   readonly level?: number
   readonly sequencers?: 'writers' | readonly Uint8Array[]
@@ -86,6 +112,7 @@ export interface RareFields {
   readonly policy?: PolicyFields
   readonly epoch?: EpochFields
   readonly role?: RoleFields
+  readonly person?: PersonFields
   readonly counters?: readonly CounterFields[]
   /** Of an add: the counter's name and the change. */
   readonly counter?: string
@@ -187,6 +214,30 @@ const isRare = shape({
       wraps: listOf(isWrap, ROLE_MEMBERS_MAX),
     },
     ['generation', 'publicKey', 'wraps'],
+  ),
+  person: shape(
+    {
+      person: bytesOf(32),
+      add: listOf(
+        shape({ keys: bytesOf(3200), standing: oneOf('owner', 'device'), consent: bytesOf(3373) }, [
+          'keys',
+          'standing',
+          'consent',
+        ]),
+        PERSON_KEYS_MAX,
+      ),
+      remove: listOf(bytesOf(32), PERSON_KEYS_MAX),
+      key: shape(
+        {
+          generation: isCount,
+          publicKey: bytesOf(1216),
+          wraps: listOf(isWrap, PERSON_KEYS_MAX),
+          link: anyBytes(256),
+        },
+        ['generation', 'publicKey', 'wraps'],
+      ),
+    },
+    ['person'],
   ),
   counters: listOf(
     shape(

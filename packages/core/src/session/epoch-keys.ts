@@ -15,12 +15,22 @@ import { xWingSecret } from '../crypto/x-wing.ts'
 import { bytesOfWords, type EntityWords, entityKey, wordsOf } from '../event/entity-words.ts'
 import type { EpochFields, WrapFields } from '../event/rare-fields.ts'
 import { kemKeyOf } from '../trust/identity-keys.ts'
+import { newestKey } from '../trust/person.ts'
 import { type PolicyEntry, type PolicyList, type Role, type RoleGeneration, withoutDropped } from '../trust/policy.ts'
 import type { Epoch, TrustState } from '../trust/trust-state.ts'
 import { type Identity, identityKem } from './identity.ts'
+import { PersonKeys } from './person-keys.ts'
 
 const BUNDLE_BYTES = 64
 const ROLE_SECRET_BYTES = 32
+
+/** What the transaction that is being made brings to the chain, and the state does not show yet. */
+export interface Pending {
+  /** Public keys by fingerprint. */
+  readonly introduced?: ReadonlyMap<string, Uint8Array>
+  /** Next generations of persons, by name. */
+  readonly persons?: ReadonlyMap<string, RoleGeneration>
+}
 
 export interface EpochSecrets {
   readonly key: Uint8Array
@@ -40,8 +50,10 @@ export interface SessionMakers {
 }
 
 export class SessionKeys {
+  readonly persons: PersonKeys
   readonly #makers: SessionMakers
   readonly #trust: TrustState
+  /** The fingerprint of this session's own key. */
   readonly #name: string
   // By the object that the fold stored: a staged epoch that is taken back takes its secrets along.
   readonly #epochs = new WeakMap<EpochFields, EpochSecrets>()
@@ -50,6 +62,7 @@ export class SessionKeys {
   readonly #writeKeys = new WeakMap<EpochFields, KemSecret>()
 
   constructor(makers: SessionMakers, trust: TrustState) {
+    this.persons = new PersonKeys(makers)
     this.#makers = makers
     this.#trust = trust
     this.#name = toBinaryText(makers.identity.fingerprintBytes)
@@ -98,8 +111,7 @@ export class SessionKeys {
       readonly previous?: EpochSecrets | undefined
       readonly indexKey?: Uint8Array | undefined
       readonly forWriters?: boolean
-      /** Keys by fingerprint that the same transaction brings to the chain. */
-      readonly introduced?: ReadonlyMap<string, Uint8Array>
+      readonly pending?: Pending
     },
   ): NewEpoch {
     const { crypto, random } = this.#makers
@@ -113,8 +125,8 @@ export class SessionKeys {
       wraps:
         typeof readers === 'string'
           ? []
-          : withoutDropped(readers).map((entry) =>
-              this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle, options.introduced),
+          : withoutDropped(readers, this.#trust.persons).map((entry) =>
+              this.#wrapFor(entry, this.#info('nodeWrap', node, number), bundle, options.pending),
             ),
       ...(readers === 'everyone' ? { published: bundle } : {}),
       ...(options.forWriters ? { writeKey: writeSecretOf(crypto, key).publicKey } : {}),
@@ -131,37 +143,33 @@ export class SessionKeys {
     return { fields, secrets }
   }
 
-  /** A fresh secret of a role for `members` (their public keys), and its public key. */
+  /** A fresh secret of a role for `members` (fingerprints that name them), and its public key. */
   makeRoleKey(
     role: EntityWords,
     generation: number,
-    members: readonly (readonly [fingerprint: Uint8Array, keys: Uint8Array])[],
-  ): { readonly publicKey: Uint8Array; readonly wraps: WrapFields[]; readonly seed: Uint8Array } {
+    members: readonly string[],
+    pending?: Pending,
+  ): { readonly publicKey: Uint8Array; readonly wraps: WrapFields[] } {
     const { crypto, random } = this.#makers
     const seed = randomBytes(random, ROLE_SECRET_BYTES)
     const info = this.#info('roleWrap', role, generation)
-    const wraps = members.map(([to, keys]) => ({ to, wrapped: this.#wrapTo(kemKeyOf(keys), info, seed) }))
-    return { publicKey: xWingSecret(crypto, seed).publicKey, wraps, seed }
+    const wraps = members.map((name) => this.#wrapForName(name, info, seed, pending))
+    const { publicKey } = xWingSecret(crypto, seed)
+    wipe(seed)
+    return { publicKey, wraps }
   }
 
   /** The newest secret of a role wrapped to one more member. @throws AteError NO_READ_KEY if this session has no copy of it. */
-  wrapRoleFor(role: Role, fingerprint: Uint8Array, keys: Uint8Array): WrapFields {
+  wrapRoleFor(role: Role, member: string, pending?: Pending): WrapFields {
     const generation = role.generations[role.generations.length - 1]!
     const seed = this.#roleSeed(role, generation)
     if (!seed) throw new AteError('NO_READ_KEY', { role: role.name })
-    return {
-      to: fingerprint,
-      wrapped: this.#wrapTo(kemKeyOf(keys), this.#info('roleWrap', role.id, generation.number), seed),
-    }
+    return this.#wrapForName(member, this.#info('roleWrap', role.id, generation.number), seed, pending)
   }
 
   /** True if this session holds the newest secret of the role. @throws AteError BAD_WRAP */
   hasRole(role: Role): boolean {
     return this.#roleSeed(role, role.generations[role.generations.length - 1]!) !== undefined
-  }
-
-  rememberRole(generation: RoleGeneration, seed: Uint8Array): void {
-    this.#roleSeeds.set(generation, seed)
   }
 
   #unwrap(node: EntityWords, epoch: Epoch): EpochSecrets | undefined {
@@ -176,7 +184,7 @@ export class SessionKeys {
 
   #firstWrap(node: EntityWords, fields: EpochFields): Uint8Array | undefined {
     for (const wrap of fields.wraps) {
-      const kem = wrap.to.length === 32 ? this.#ownKem(wrap.to) : this.#roleKem(wrap)
+      const kem = wrap.to.length === 32 ? this.#ownKem(wrap) : this.#roleKem(wrap)
       if (!kem) continue
       const info = this.#info('nodeWrap', node, fields.number)
       const bundle = unwrapSecret(this.#makers.crypto, kem, { info, wrapped: wrap.wrapped, size: BUNDLE_BYTES })
@@ -206,8 +214,13 @@ export class SessionKeys {
     return { key: bundle.slice(0, 32), indexKey: bundle.slice(32, 64) }
   }
 
-  #ownKem(to: Uint8Array): KemSecret | undefined {
-    return toBinaryText(to) === this.#name ? identityKem(this.#makers.identity) : undefined
+  /** What opens a wrap for this key, or for its person. */
+  #ownKem({ to, generation: number }: WrapFields): KemSecret | undefined {
+    const name = toBinaryText(to)
+    const person = this.#trust.personOfKey.get(this.#name)
+    const generation = person?.name === name ? person.generations.find((one) => one.number === number) : undefined
+    if (person && generation) return this.persons.kemOf(person, generation)
+    return name === this.#name ? identityKem(this.#makers.identity) : undefined
   }
 
   #roleKem(wrap: WrapFields): KemSecret | undefined {
@@ -226,23 +239,19 @@ export class SessionKeys {
   #roleSeed(role: Role, generation: RoleGeneration): Uint8Array | undefined {
     const known = this.#roleSeeds.get(generation)
     if (known) return known
-    const wrapped = generation.wraps.get(this.#name)
-    if (!wrapped) return undefined
-    const { crypto, identity } = this.#makers
+    const { crypto } = this.#makers
+    const own = generation.wraps.get(this.#trust.personOfKey.get(this.#name)?.name ?? this.#name)
+    const kem = own && this.#ownKem(own)
+    if (!own || !kem) return undefined
     const info = this.#info('roleWrap', role.id, generation.number)
-    const seed = unwrapSecret(crypto, identityKem(identity), { info, wrapped, size: ROLE_SECRET_BYTES })
+    const seed = unwrapSecret(crypto, kem, { info, wrapped: own.wrapped, size: ROLE_SECRET_BYTES })
     if (!seed || !equalBytes(xWingSecret(crypto, seed).publicKey, generation.publicKey))
       throw new AteError('BAD_WRAP', { role: role.name })
     this.#roleSeeds.set(generation, seed)
     return seed
   }
 
-  #wrapFor(
-    entry: PolicyEntry,
-    info: Uint8Array,
-    secret: Uint8Array,
-    introduced: ReadonlyMap<string, Uint8Array> | undefined,
-  ): WrapFields {
+  #wrapFor(entry: PolicyEntry, info: Uint8Array, secret: Uint8Array, pending: Pending | undefined): WrapFields {
     if (entry.role) {
       const newest = entry.role.generations[entry.role.generations.length - 1]!
       return {
@@ -251,9 +260,18 @@ export class SessionKeys {
         wrapped: this.#wrapTo(newest.publicKey, info, secret),
       }
     }
-    const keys = this.#trust.identities.get(entry.identity) ?? introduced?.get(entry.identity)
+    return this.#wrapForName(entry.identity, info, secret, pending)
+  }
+
+  /** For a person its newest generation, for another identity its own key. */
+  #wrapForName(name: string, info: Uint8Array, secret: Uint8Array, pending: Pending | undefined): WrapFields {
+    const to = fromBinaryText(name)
+    const generation = pending?.persons?.get(name) ?? newestKey(this.#trust.persons.get(name))
+    if (generation)
+      return { to, generation: generation.number, wrapped: this.#wrapTo(generation.publicKey, info, secret) }
+    const keys = this.#trust.identities.get(name) ?? pending?.introduced?.get(name)
     if (!keys) throw new AteError('NO_ROLE', { what: 'an identity whose keys are not known' })
-    return { to: fromBinaryText(entry.identity), wrapped: this.#wrapTo(kemKeyOf(keys), info, secret) }
+    return { to, wrapped: this.#wrapTo(kemKeyOf(keys), info, secret) }
   }
 
   #wrapTo(publicKey: Uint8Array, info: Uint8Array, secret: Uint8Array): Uint8Array {

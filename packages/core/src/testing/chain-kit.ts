@@ -14,6 +14,7 @@ import { type AttestationBody, encodeAttestation } from '../event/attestation.ts
 import { type CertificateBody, makeCertificate } from '../event/certificate.ts'
 import { type Checkpoint, checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import { CommitEncoder, type SealedBlock } from '../event/commit-encode.ts'
+import { consentMessage } from '../event/consent.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
 import { bytesOfWords, EntityWords, ROOT_ENTITY, sameEntity } from '../event/entity-words.ts'
 import {
@@ -36,7 +37,14 @@ import {
   genesisMessage,
   hashParameters,
 } from '../event/genesis.ts'
-import type { EpochFields, RareFields, RoleFields, WrapFields } from '../event/rare-fields.ts'
+import type {
+  EpochFields,
+  PersonFields,
+  PersonKeyFields,
+  RareFields,
+  RoleFields,
+  WrapFields,
+} from '../event/rare-fields.ts'
 import { hashCommit, hashRecord, NO_HASH, writeRecordHead } from '../event/record.ts'
 import { encodeSweep } from '../event/sweep.ts'
 import { type Guard, type ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
@@ -230,7 +238,7 @@ export class Forger {
       identity: actor.id,
       session: signer.publicKey,
       until: this.time + 86_400_000,
-      ...(this.replica.trust.identities.has(actor.key) ? {} : { keys: actor.identity.keys }),
+      ...(this.replica.trust.keysOf(actor.key) ? {} : { keys: actor.identity.keys }),
       ...change,
     }
     const { id, bytes } = makeCertificate(this.crypto, body, (message) => signAs.identity.sign(message, 'certificate'))
@@ -377,7 +385,7 @@ export class Forger {
   /** Fields of an epoch for readers: fingerprints, and roles with their generation. The wraps hold random bytes. */
   epoch(
     number: number,
-    readers: 'everyone' | readonly (Uint8Array | RoleAt)[],
+    readers: 'everyone' | readonly (Uint8Array | RoleAt | PersonAt)[],
     change: Partial<EpochFields> = {},
   ): EpochFields {
     const wraps = readers === 'everyone' ? [] : readers.map((reader) => this.wrap(reader))
@@ -385,11 +393,30 @@ export class Forger {
     return { number, commitment: this.bytes(32), wraps, ...published, ...change }
   }
 
-  wrap(to: Uint8Array | RoleAt): WrapFields {
+  /** For an identity at the key that the replica knows as its person's newest, unless another is said. */
+  wrap(to: Uint8Array | RoleAt | PersonAt): WrapFields {
     const wrapped = this.bytes(16)
-    return to instanceof Uint8Array
-      ? { to, wrapped }
-      : { to: bytesOfWords(to.role), generation: to.generation, wrapped }
+    if ('role' in to) return { to: bytesOfWords(to.role), generation: to.generation, wrapped }
+    // The first epoch is made before there is a replica.
+    const at = 'person' in to ? to : { person: to, generation: this.replica?.trust.generationOf(toBinaryText(to)) }
+    return { to: at.person, wrapped, ...(at.generation === undefined ? {} : { generation: at.generation }) }
+  }
+
+  /** A key that a person takes, with its consent. */
+  personKey(key: Actor, person: Actor, standing: 'owner' | 'device' = 'device'): PersonKeyFields {
+    const to = { chain: this.chainId, person: person.id, key: key.id }
+    const consent = key.identity.sign(consentMessage(this.crypto, to), 'person')
+    return { keys: key.identity.keys, standing, consent }
+  }
+
+  /** Fields of a person's event by an owner; `wrapFor` are the keys to which its secret is wrapped. */
+  person(of: Actor, generation: number, wrapFor: readonly Actor[], change: Partial<PersonFields> = {}): PersonFields {
+    const wraps = wrapFor.map(({ id }) => ({ to: id, wrapped: this.bytes(16) }))
+    return {
+      person: of.id,
+      key: { generation, publicKey: new Uint8Array(1216).fill(generation + 101), wraps },
+      ...change,
+    }
   }
 
   /** Fields of a role's event; `wrapFor` are those to whom its secret is wrapped. */
@@ -455,6 +482,12 @@ export class Forger {
 export interface RoleAt {
   readonly role: EntityWords
   readonly generation: number
+}
+
+/** A person at a generation of its key; undefined is the key that it began with. */
+export interface PersonAt {
+  readonly person: Uint8Array
+  readonly generation: number | undefined
 }
 
 function eventOf(forged: ForgedEvent): TransactionEvent {

@@ -104,9 +104,15 @@ function trustLines({ trust, view }: Replica): string[] {
     )
     const members = [...role.members].map(hexOf).sort().join('+')
     lines.push(
-      `role ${textOfWords(role.id)} ${role.name} of ${view.idText(role.node)} ${members} ${generations.join(' ')} at ${role.rotatedAt}`,
+      `role ${textOfWords(role.id)} ${role.name} of ${view.idText(role.node)} ${members} ${generations.join(' ')} at ${role.rotatedAt} ${role.stale ? 'waits' : ''}`,
     )
   }
+  for (const { name, keys, generations, rotatedAt } of trust.persons.values()) {
+    const list = [...keys].map(([key, { standing }]) => `${hexOf(key)}=${standing}`)
+    const numbers = generations.map(({ number, wraps }) => `${number}/${[...wraps.keys()].map(hexOf).sort().join('+')}`)
+    lines.push(`person ${hexOf(name)} ${list.join(' ')} ${numbers.join(' ')} at ${rotatedAt}`)
+  }
+  for (const [key, { name }] of trust.personOfKey) lines.push(`key ${hexOf(key)} of ${hexOf(name)}`)
   for (const [row, epochs] of trust.epochs) {
     const texts = epochs.map(({ number, tick, fields }) => `${number}@${tick}=${toHex(fields.commitment)}`)
     lines.push(`epochs ${view.idText(row)} ${texts.join(' ')}`)

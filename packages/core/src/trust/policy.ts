@@ -3,6 +3,8 @@
  * Pure: these functions read what the fold has stored and decide nothing else.
  */
 import type { EntityWords } from '../event/entity-words.ts'
+import type { WrapFields } from '../event/rare-fields.ts'
+import { isGone, type Person } from './person.ts'
 
 /** A role: named by an entity of the tree, so its changes are events like others. */
 export interface Role {
@@ -19,13 +21,18 @@ export interface Role {
   rotatedAt: number
   /** It was deleted. A policy that names it names nobody, also when a role of its name is made again. */
   dropped: boolean
+  /** A member's keys have changed: no epoch is wrapped to the role before it has its next generation. */
+  stale: boolean
 }
 
+/** One key of a role, or of a person. */
 export interface RoleGeneration {
   readonly number: number
   readonly publicKey: Uint8Array
   /** The generation's secret, wrapped to a member, by fingerprint. */
-  readonly wraps: Map<string, Uint8Array>
+  readonly wraps: Map<string, WrapFields>
+  /** Of a person: the secret of the generation before, wrapped under this one's. */
+  readonly link?: Uint8Array
 }
 
 /** A role or an identity (its 32-byte fingerprint, one byte a character). */
@@ -53,15 +60,20 @@ export interface Tree {
   policyOf(row: number): Policy | undefined
 }
 
-/** A list without the roles that are gone: what was their key is still in the hands of those who were members. */
-export function withoutDropped(list: readonly PolicyEntry[]): readonly PolicyEntry[] {
-  return list.some((entry) => entry.role?.dropped) ? list.filter((entry) => !entry.role?.dropped) : list
+/** By the fingerprint that names them. */
+export type Persons = ReadonlyMap<string, Person>
+
+/** A list without the roles and persons that are gone: their keys are still in the hands of those who had them. */
+export function withoutDropped(list: readonly PolicyEntry[], persons: Persons): readonly PolicyEntry[] {
+  const isDropped = (entry: PolicyEntry): boolean =>
+    entry.role ? entry.role.dropped : isGone(persons.get(entry.identity))
+  return list.some(isDropped) ? list.filter((entry) => !isDropped(entry)) : list
 }
 
 /** True if `list` names at least one identity that is there. */
-export function hasMember(list: PolicyList | undefined): boolean {
+export function hasMember(list: PolicyList | undefined, persons: Persons): boolean {
   if (list === undefined || typeof list === 'string') return list === 'everyone'
-  return list.some((entry) => !entry.role || entry.role.members.size > 0)
+  return list.some((entry) => (entry.role ? entry.role.members.size > 0 : !isGone(persons.get(entry.identity))))
 }
 
 /** True if `list` names the identity. */
