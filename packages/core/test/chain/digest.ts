@@ -93,14 +93,23 @@ function trustText({ view, trust }: State): string {
   for (const role of trust.roles.values()) {
     const generations = role.generations.map(
       ({ number, publicKey, wraps }) =>
-        `${number} ${short(publicKey)} ${[...wraps].map(([to, wrapped]) => `${hexOf(to)}:${short(wrapped)}`).sort()}`,
+        `${number} ${short(publicKey)} ${[...wraps].map(([to, { wrapped, generation }]) => `${hexOf(to)}@${generation}:${short(wrapped)}`).sort()}`,
     )
     const members = [...role.members].map(hexOf).sort()
     const id = toHex(bytesOfWords(role.id))
     lines.push(
-      `role ${id} ${role.name} at ${idOf(view, role.node)} ${members} [${generations.join(' ; ')}] ${role.rotatedAt}`,
+      `role ${id} ${role.name} at ${idOf(view, role.node)} ${members} [${generations.join(' ; ')}] ${role.rotatedAt} ${role.stale} ${role.dropped}`,
     )
   }
+  for (const { name, keys, generations, rotatedAt } of trust.persons.values()) {
+    const list = [...keys].map(([key, { standing }]) => `${hexOf(key)} ${standing}`)
+    const numbers = generations.map(
+      ({ number, publicKey, wraps, link }) =>
+        `${number} ${short(publicKey)} ${[...wraps.keys()].map(hexOf)} ${link && short(link)}`,
+    )
+    lines.push(`person ${hexOf(name)} ${list} [${numbers.join(' ; ')}] ${rotatedAt}`)
+  }
+  for (const [key, { name }] of trust.personOfKey) lines.push(`key ${hexOf(key)} of ${hexOf(name)}`)
   for (const [row, epochs] of trust.epochs) {
     const list = epochs.map(({ number, tick, fields }) => `${number} ${tick} ${short(encodeRare({ epoch: fields }))}`)
     lines.push(`epochs ${idOf(view, row)} ${list.join(' ; ')}`)

@@ -54,7 +54,15 @@ it('the fold and the model agree, and a fresh reader agrees with both', () => {
   console.log(`outcomes: ${shown.join(', ')}`)
   if (RUNS < 100) return
   // Programs that only fail, or only succeed, would prove nothing.
-  for (const code of ['committed', 'NOT_AUTHORIZED', 'CONFLICT', 'STALE_EPOCH', 'NOT_FOUND', 'EPOCH_SHAPE']) {
+  for (const code of [
+    'committed',
+    'NOT_AUTHORIZED',
+    'CONFLICT',
+    'STALE_EPOCH',
+    'NOT_FOUND',
+    'EPOCH_SHAPE',
+    'KEY_REMOVED',
+  ]) {
     expect(codes.get(code) ?? 0, code).toBeGreaterThan(0)
   }
 })

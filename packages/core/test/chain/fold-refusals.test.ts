@@ -231,7 +231,7 @@ describe('who may do what (each row of the table)', () => {
       "the end of another's certificate",
       writer,
       () => [change(OP.endCertificate, ROOT_ENTITY, { rare: { certificate: boss.id } })],
-      { needs: 'the same identity, or manage of the root' },
+      { needs: 'the same key, or manage of the root' },
     ],
     [
       'closed later',

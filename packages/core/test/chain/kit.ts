@@ -31,6 +31,8 @@ export const root: Actor = actorOf(crypto, 'root')
 export const ann: Actor = actorOf(crypto, 'ann')
 export const bob: Actor = actorOf(crypto, 'bob')
 export const eve: Actor = actorOf(crypto, 'eve')
+/** Keys that no policy names: devices and successors of others. */
+export const devices: readonly Actor[] = ['phone', 'tablet', 'watch', 'laptop'].map((name) => actorOf(crypto, name))
 
 export function forger(options: Partial<ForgerOptions> = {}): Forger {
   return new Forger({ crypto, roots: [root], ...options })

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { EntityWords } from '../../src/event/entity-words.ts'
-import type { EpochFields, PolicyFields, RoleFields } from '../../src/event/rare-fields.ts'
+import type { EpochFields, PersonFields, PolicyFields, RoleFields } from '../../src/event/rare-fields.ts'
 import type { ForgedEvent, ForgedTransaction } from '../../src/testing/chain-kit.ts'
 
 const ROLES = 'ate:roles'
@@ -59,6 +59,18 @@ export interface Role {
   key: string
   since: number
   gone: boolean
+  /** Waits for the key that a member's new one asks for. */
+  waits: boolean
+}
+
+/** Keys as `i:` and a fingerprint; `out` are those that were removed. */
+export interface Person {
+  keys: { id: string; standing: string }[]
+  /** -1: none yet. `lent`: it is an owner's own. */
+  generation: number
+  lent: boolean
+  key: string
+  since: number
 }
 
 export interface Collection {
@@ -74,11 +86,15 @@ export interface State {
   roles: Record<string, Role>
   newest: Record<string, string>
   identities: string[]
+  persons: Record<string, Person>
+  /** Keys that wrote a commit that counted. */
+  wrote: string[]
   epochs: Record<string, { number: number; since: number }[]>
   clock: number
 }
 
 export interface Author {
+  /** The key. */
   readonly id: string
   readonly time: number
   readonly seq: number
@@ -99,6 +115,8 @@ function sha(context: string, ...parts: readonly (string | Uint8Array)[]): strin
 
 export class Model {
   state: State
+  /** Key, person and signature of what keys agreed to: the model takes no signature apart. */
+  readonly agreed: Set<string> = new Set()
   readonly #chain: string
   #made = 0
 
@@ -112,6 +130,8 @@ export class Model {
       roles: {},
       newest: {},
       identities: [id],
+      persons: {},
+      wrote: [],
       epochs: { [ROOT]: [{ number: 0, since: 0 }] },
       clock: 0,
     }
@@ -120,9 +140,20 @@ export class Model {
   /** Undefined if it commits; else every rule that its first bad event breaks. */
   apply(transaction: ForgedTransaction, author: Author): string[] | undefined {
     const before = structuredClone(this.state)
-    const broken = this.#judge(transaction, author)
+    const whole = this.personOf(author.id)
+    if (whole === undefined) return ['KEY_REMOVED']
+    const broken = this.#judge(transaction, { ...author, key: author.id, id: whole })
     if (broken.length > 0) this.state = before
     return broken.length > 0 ? broken : undefined
+  }
+
+  /** Whom a key acts for; undefined for one that was removed. */
+  personOf(key: string): string | undefined {
+    for (const [name, { keys }] of Object.entries(this.state.persons)) {
+      const found = keys.find(({ id }) => id === key)
+      if (found) return found.standing === 'removed' ? undefined : name
+    }
+    return key
   }
 
   sweep(ids: readonly EntityWords[], time: number): void {
@@ -158,15 +189,21 @@ export class Model {
       if (version > 0 || floor > 0) lines.push(`list ${place} ${version} ${floor} ${children.join()}`)
     }
     for (const name of Object.values(newest)) {
-      const { id, node, members, generation, gone, since } = roles[name]!
-      lines.push(`role ${id} ${node} ${generation} ${gone} ${since} ${members.map((member) => member.slice(2)).sort()}`)
+      const { id, node, members, generation, gone, since, waits } = roles[name]!
+      lines.push(
+        `role ${id} ${node} ${generation} ${gone} ${since} ${waits} ${members.map((member) => member.slice(2)).sort()}`,
+      )
     }
+    for (const [name, { keys, generation, since }] of Object.entries(this.state.persons))
+      lines.push(
+        `person ${name.slice(2)} ${generation} ${since} ${keys.map(({ id, standing }) => `${id.slice(2)}=${standing}`)}`,
+      )
     for (const [id, list] of Object.entries(epochs))
       lines.push(`epochs ${id} ${list.map(({ number, since }) => `${number}/${since}`)}`)
     return lines.sort()
   }
 
-  #judge(transaction: ForgedTransaction, author: Author): string[] {
+  #judge(transaction: ForgedTransaction, author: Judged): string[] {
     for (const guard of transaction.guards) {
       const broken = this.#guard(guard, author)
       if (broken.length > 0) return broken
@@ -189,7 +226,7 @@ export class Model {
           id = sha('named-entity', this.#chain, parent, event.key, Buffer.from(event.collection ?? '')).slice(0, 32)
         else
           id =
-            sha('entity', this.#chain, author.id.slice(2), transaction.nonce).slice(0, 24) +
+            sha('entity', this.#chain, author.key.slice(2), transaction.nonce).slice(0, 24) +
             (++created).toString(16).padStart(8, '0')
         this.#create(event, id, parent, author, bad, add)
         touched.add(id)
@@ -276,7 +313,7 @@ export class Model {
     if (rare.retain !== undefined || rare.holds) this.#retain(entity, rare, bad)
   }
 
-  #change(event: ForgedEvent, id: string, author: Author, bad: Bad, add: Add, touched: Set<string>): void {
+  #change(event: ForgedEvent, id: string, author: Judged, bad: Bad, add: Add, touched: Set<string>): void {
     const { rare = {}, version = 0 } = event
     const entity = this.state.entities[id]
     if (event.op === 8) {
@@ -364,9 +401,15 @@ export class Model {
           bad('NO_ROLE')
           return
         }
-        bad('NOT_AUTHORIZED', !this.#mayManage(role.node, author.id))
+        const follows = role.waits && role.members.includes(author.id) && !rare.role.add && !rare.role.remove
+        bad('NOT_AUTHORIZED', !this.#mayManage(role.node, author.id) && !follows)
         this.#introduce(event)
         this.#changeRole(role, rare.role, bad)
+        return
+      }
+      case 14: {
+        if (rare.person) this.#person(rare.person, author, bad)
+        else bad('NO_PERSON')
         return
       }
       case 12: {
@@ -457,11 +500,11 @@ export class Model {
     }
     const wanted = readers.flatMap((name) => {
       const role = this.state.roles[name.slice(2)]
-      if (!name.startsWith('r:')) return [name]
-      return role && !role.gone ? [`r:${role.id}@${role.generation}`] : []
+      if (!name.startsWith('r:')) return this.#revoked(name) ? [] : [`${name}@${this.#generation(name)}`]
+      return role && !role.gone ? [role.waits ? 'nothing fits' : `r:${role.id}@${role.generation}`] : []
     })
     const given = fields.wraps.map(({ to, generation }) =>
-      to.length === 16 ? `r:${hex(to)}@${generation}` : `i:${hex(to)}`,
+      to.length === 16 ? `r:${hex(to)}@${generation}` : `i:${hex(to)}@${generation}`,
     )
     const fits =
       given.length === wanted.length &&
@@ -485,6 +528,7 @@ export class Model {
       key: '',
       since: 0,
       gone: false,
+      waits: false,
     }
     this.state.roles[name] = role
     this.state.newest[entity.id] = name
@@ -494,7 +538,8 @@ export class Model {
   #changeRole(role: Role, fields: RoleFields, bad: Bad): void {
     const next = role.generation + 1
     const fresh = fields.generation === next
-    bad('EPOCH_ORDER', !fresh && (fields.generation !== role.generation || (fields.remove?.length ?? 0) > 0))
+    const must = (fields.remove?.length ?? 0) > 0 || role.waits
+    bad('EPOCH_ORDER', !fresh && (fields.generation !== role.generation || must))
     if (!fresh && fields.generation !== role.generation) return
     if (fresh) role.since = ++this.state.clock
     this.#members(role, fields, bad, fresh)
@@ -515,11 +560,104 @@ export class Model {
     )
     bad(
       'EPOCH_SHAPE',
-      added.some((name) => !this.state.identities.includes(name)),
+      added.some((name) => !this.state.identities.includes(name) || this.#revoked(name)),
     )
+    bad(
+      'EPOCH_SHAPE',
+      fields.wraps.some(({ to, generation }) => generation !== this.#generation(`i:${hex(to)}`)),
+    )
+    if (fresh) role.waits = false
     bad('EPOCH_SHAPE', !fresh && role.key !== hex(fields.publicKey))
     role.key = hex(fields.publicKey)
     role.generation = fields.generation
+  }
+
+  /** A person's next keys; see the rows of the design: owners change it, who manages the root removes. */
+  #person(fields: PersonFields, author: Judged, bad: Bad): void {
+    const name = `i:${hex(fields.person)}`
+    if (!this.state.identities.includes(name)) {
+      bad('NO_PERSON')
+      return
+    }
+    const mine = author.id === name
+    this.state.persons[name] ??= {
+      keys: [{ id: name, standing: 'owner' }],
+      generation: -1,
+      lent: false,
+      key: '',
+      since: 0,
+    }
+    const person = this.state.persons[name]
+    const owner = mine && person.keys.some(({ id, standing }) => id === author.key && standing === 'owner')
+    bad('NOT_OWNER', mine && !owner)
+    bad('NOT_AUTHORIZED', fields.key ? !mine : !this.#mayManage(ROOT, author.id))
+    for (const bytes of fields.remove ?? []) {
+      const key = person.keys.find(({ id, standing }) => id === `i:${hex(bytes)}` && standing !== 'removed')
+      bad('NO_PERSON', !key)
+      if (key) key.standing = 'removed'
+    }
+    if (fields.key) this.#asOwner(person, name, fields, bad)
+    else this.#revoke(person, name, fields, bad)
+    bad('LAST_MANAGER', !this.#rootManaged())
+  }
+
+  #asOwner(person: Person, name: string, { key, add = [], remove = [] }: PersonFields, bad: Bad): void {
+    const { generation, publicKey, wraps, link } = key!
+    const next = person.generation + 1
+    const must = remove.length > 0 || person.generation < 0 || person.lent
+    bad('EPOCH_ORDER', generation !== next && (must || generation !== person.generation))
+    const added: string[] = []
+    for (const { keys, standing, consent } of add) {
+      const id = `i:${sha('identity', keys)}`
+      const known = this.state.identities.includes(id) || this.state.wrote.includes(id)
+      bad('KEY_IN_USE', known || Object.values(this.state.persons).some((one) => one.keys.some((own) => own.id === id)))
+      bad('BAD_CONSENT', !this.agreed.has(`${id} ${name} ${hex(consent)}`))
+      person.keys.push({ id, standing })
+      added.push(id)
+    }
+    const left = person.keys.filter(({ standing }) => standing !== 'removed')
+    bad('LAST_OWNER', !left.some(({ standing }) => standing === 'owner'))
+    bad('EPOCH_SHAPE', left.length > 64)
+    const fresh = generation === next
+    const wanted = fresh ? left.map(({ id }) => id) : added
+    const given = wraps.map(({ to }) => `i:${hex(to)}`)
+    bad('EPOCH_SHAPE', given.length !== wanted.length || wanted.some((id) => !given.includes(id)))
+    bad('EPOCH_SHAPE', new Set(given).size !== given.length || wraps.some((wrap) => wrap.generation !== undefined))
+    bad('EPOCH_SHAPE', !fresh && (hex(publicKey) !== person.key || link))
+    if (fresh) this.#nextKey(person, name, { key: hex(publicKey), lent: false })
+  }
+
+  #revoke(person: Person, name: string, { add, remove }: PersonFields, bad: Bad): void {
+    bad('EPOCH_SHAPE', add || !remove?.length)
+    const left = person.keys.filter(({ standing }) => standing !== 'removed')
+    if (left.some(({ standing }) => standing === 'owner')) {
+      this.#nextKey(person, name, { key: 'lent', lent: true })
+      return
+    }
+    for (const key of left) key.standing = 'removed'
+    person.since = ++this.state.clock
+    for (const role of this.#rolesOf(name)) {
+      role.waits = true
+      role.members = role.members.filter((member) => member !== name)
+    }
+  }
+
+  #nextKey(person: Person, name: string, { key, lent }: { key: string; lent: boolean }): void {
+    Object.assign(person, { generation: person.generation + 1, key, lent, since: ++this.state.clock })
+    for (const role of this.#rolesOf(name)) role.waits = true
+  }
+
+  #rolesOf(name: string): Role[] {
+    return Object.values(this.state.roles).filter(({ members }) => members.includes(name))
+  }
+
+  #revoked(name: string): boolean {
+    return this.state.persons[name]?.keys.every(({ standing }) => standing === 'removed') ?? false
+  }
+
+  #generation(name: string): number | undefined {
+    const generation = this.state.persons[name]?.generation ?? -1
+    return generation < 0 ? undefined : generation
   }
 
   #seal(event: ForgedEvent, id: string, bad: Bad): void {
@@ -528,7 +666,10 @@ export class Model {
     const readers = this.state.entities[node]!.policy?.read
     const rotated =
       Array.isArray(readers) &&
-      readers.some((name) => (this.state.roles[name.slice(2)]?.since ?? 0) > (epoch?.since ?? 0))
+      readers.some((name) => {
+        const role = this.state.roles[name.slice(2)]
+        return role?.waits || ((role ?? this.state.persons[name])?.since ?? 0) > (epoch?.since ?? 0)
+      })
     bad('STALE_EPOCH', !epoch || rotated || hexOf(event.body!.node) !== node || event.body!.epoch !== epoch.number)
   }
 
@@ -550,7 +691,8 @@ export class Model {
   #introduce(event: ForgedEvent): void {
     for (const keys of event.rare?.identities ?? []) {
       const id = `i:${sha('identity', keys)}`
-      if (!this.state.identities.includes(id)) this.state.identities.push(id)
+      const isKey = Object.values(this.state.persons).some((one) => one.keys.some((own) => own.id === id))
+      if (!this.state.identities.includes(id) && !isKey) this.state.identities.push(id)
     }
   }
 
@@ -559,7 +701,8 @@ export class Model {
     if (fields === undefined || fields === 'inherit') return undefined
     if (typeof fields === 'string') return fields
     const list = fields.map((bytes) => {
-      if (bytes.length === 32) return this.state.identities.includes(`i:${hex(bytes)}`) ? `i:${hex(bytes)}` : undefined
+      const name = `i:${hex(bytes)}`
+      if (bytes.length === 32) return this.state.identities.includes(name) && !this.#revoked(name) ? name : undefined
       const newest = this.state.newest[hex(bytes)]
       return newest && !this.state.roles[newest]!.gone ? `r:${newest}` : undefined
     })
@@ -568,7 +711,9 @@ export class Model {
 
   #has(list: List): boolean {
     if (!Array.isArray(list)) return list === 'everyone'
-    return list.some((name) => name.startsWith('i:') || (this.state.roles[name.slice(2)]?.members.length ?? 0) > 0)
+    return list.some((name) =>
+      name.startsWith('i:') ? !this.#revoked(name) : (this.state.roles[name.slice(2)]?.members.length ?? 0) > 0,
+    )
   }
 
   #rootManaged(): boolean {
@@ -667,6 +812,8 @@ export function entityLine(entity: Omit<Entity, 'policy'>): string {
 
 /** Breaks a rule: always, or if the condition holds. */
 type Bad = (code: string, ...when: readonly [] | readonly [unknown]) => void
+/** `id` is whom policies name. */
+type Judged = Author & { readonly key: string }
 type Add = (unit: string | undefined, by: bigint) => void
 
 const zero: EntityWords = { a: 0, b: 0, c: 0, d: 0 }

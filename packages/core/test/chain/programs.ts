@@ -3,11 +3,11 @@
  * program shrinks. Each step is written through a Forger and told to the model; what they say must agree.
  */
 import { expect } from 'vitest'
-import { fromHex, toBinaryText, toHex } from '../../src/base/bytes.ts'
+import { fromBinaryText, fromHex, toBinaryText, toHex } from '../../src/base/bytes.ts'
 import type { Replica } from '../../src/chain/replica.ts'
 import { bytesOfWords, EntityWords, ROOT_ENTITY, wordsOf } from '../../src/event/entity-words.ts'
 import { OP } from '../../src/event/format.ts'
-import type { PolicyFields, RareFields } from '../../src/event/rare-fields.ts'
+import type { PersonKeyFields, PolicyFields, RareFields } from '../../src/event/rare-fields.ts'
 import {
   type Actor,
   change,
@@ -22,7 +22,7 @@ import {
   type RoleAt,
 } from '../../src/testing/chain-kit.ts'
 import { ROW } from '../../src/view/entity-table.ts'
-import { ann, bob, crypto, eve, outcomesOf, type Part, root } from './kit.ts'
+import { ann, bob, crypto, devices, eve, outcomesOf, type Part, root } from './kit.ts'
 import { entityLine, hexOf, Model, ROOT } from './model.ts'
 
 /** Choices of a step: as many numbers as it asks for, then zeros. */
@@ -70,7 +70,7 @@ export class Program {
     else if (kind === 1) this.#sweep()
     else if (kind === 2) this.#attest()
     else {
-      const author = this.#one([root, root, root, ann, ann, bob, eve])
+      const author = this.#one([root, root, root, ann, ann, bob, eve, ...devices.filter((one) => this.#isTaken(one))])
       const count = 1 + this.#pick(3)
       const transactions: ForgedTransaction[] = []
       for (let i = 0; i < count; i++) transactions.push(this.#transaction(author))
@@ -80,7 +80,15 @@ export class Program {
     this.#checkDenials()
   }
 
-  /** A box that ann writes to, a role with ann and bob, a room that they read, a unit with two accounts. */
+  /** The key is or was one of a person. */
+  #isTaken({ id }: Actor): boolean {
+    return this.model.personOf(`i:${toHex(id)}`) !== `i:${toHex(id)}`
+  }
+
+  /**
+   * A box that ann writes to, a role with ann and bob, a room that they read, a unit with two accounts; ann has taken a
+   * second key.
+   */
   #prelude(): void {
     const { chain } = this
     const key = nameKey('crew')
@@ -91,18 +99,21 @@ export class Program {
     const unitId = bytesOfWords(chain.idOf(root, unit))
     const account = (value: bigint): ForgedEvent =>
       create({ collection: 'c', rare: { counters: [{ name: 'n', value, floor: 0n, unit: unitId }] } })
+    const identities = [ann.identity.keys, bob.identity.keys]
+    const rare = { identities, policy: { write: [root.id, ann.id], allow: [ann.id] } }
+    this.#write(root, [chain.tx(create({ collection: 'c', rare }))])
+    const person = chain.person(ann, 0, [ann, devices[0]!], { add: [this.#personKey(devices[0]!, ann)] })
+    this.#write(ann, [chain.tx(change(OP.person, ROOT_ENTITY, { rare: { person } }))])
     this.#write(root, [
       chain.tx(
         create({
           collection: 'ate:roles',
           key,
           rare: {
-            identities: [ann.identity.keys, bob.identity.keys],
             role: chain.role(0, members, { add: members.map(({ id }) => id) }),
           },
         }),
       ),
-      chain.tx(create({ collection: 'c', rare: { policy: { write: [root.id, ann.id], allow: [ann.id] } } })),
       chain.tx(
         create({
           collection: 'c',
@@ -129,7 +140,8 @@ export class Program {
 
   #session(actor: Actor): ForgedSession {
     let session = this.#sessions.get(actor.name)
-    if (!session || session.body.until < this.chain.time) {
+    const ended = session && this.chain.replica.trust.certificates.get(toBinaryText(session.id))?.ended
+    if (!session || session.body.until < this.chain.time || (ended && this.#oneIn(2))) {
       session = this.chain.session(actor)
       this.#sessions.set(actor.name, session)
     }
@@ -143,11 +155,15 @@ export class Program {
     const back = this.#oneIn(6) ? Math.max(0, head.seq - this.#pick(4)) : head.seq
     const base = { seq: back, hash: chain.replica.hashes.at(back)! }
     this.#watch(chain, chain.commit(session, transactions, { base }))
-    const stranger = !chain.replica.trust.identities.has(actor.key) && session.fresh
+    const stranger = !chain.replica.trust.keysOf(actor.key) && session.fresh
+    const key = `i:${toHex(actor.id)}`
+    const ended = chain.replica.trust.certificates.get(toBinaryText(session.id))?.ended
+    const denied = ended ? 'CERT_ENDED' : model.personOf(key) === undefined ? 'KEY_REMOVED' : undefined
     const accepted = chain.write(session, transactions, { base })
-    const author = { id: `i:${toHex(actor.id)}`, time: accepted.time, seq: head.seq + 1, base: back }
-    const wanted = transactions.map((transaction) => model.apply(transaction, author))
+    const author = { id: key, time: accepted.time, seq: head.seq + 1, base: back }
+    const wanted = transactions.map((transaction) => (denied ? [denied] : model.apply(transaction, author)))
     const wrote = wanted.some((broken, i) => !broken && transactions[i]!.events.length > 0)
+    if (!denied && (!stranger || wrote)) model.state.wrote.push(key)
     const found = outcomesOf(accepted)
     found.forEach((code, i) => {
       const broken = stranger && !wrote ? ['UNKNOWN_WRITER'] : (wanted[i] ?? ['committed'])
@@ -247,8 +263,9 @@ export class Program {
   }
 
   #event(author: Actor): ForgedEvent {
-    const draw = this.#pick(20)
+    const draw = this.#pick(22)
     if (draw < 6) return this.#create(author)
+    if (draw > 19) return this.#person(author)
     const id = this.#entity()
     const known = this.model.state.entities[hexOf(id)]
     const version = this.#oneIn(3) ? (known?.version ?? 0) + (this.#oneIn(4) ? 2 : 1) : 0
@@ -403,10 +420,15 @@ export class Program {
     const ids = Object.keys(model.state.newest)
     const id = ids[this.#pick(ids.length)]!
     const role = model.roleOf(id)!
+    // Now and then what a member may do too: the next key for those who are in.
+    if (this.#oneIn(4)) {
+      const after = PEOPLE.filter(({ id: name }) => role.members.includes(`i:${toHex(name)}`))
+      return change(OP.role, wordsOf(fromHex(id)!), { rare: { role: chain.role(role.generation + 1, after) } })
+    }
     const isIn = ({ id: name }: Actor): boolean => role.members.includes(`i:${toHex(name)}`)
     const remove = PEOPLE.filter((one) => isIn(one) && this.#oneIn(3))
     const add = PEOPLE.filter((one) => !isIn(one) && this.#oneIn(3))
-    const fresh = remove.length > 0 || this.#oneIn(4)
+    const fresh = remove.length > 0 || role.waits || this.#oneIn(4)
     const after = PEOPLE.filter((one) => (isIn(one) && !remove.includes(one)) || add.includes(one))
     const generation = role.generation + (fresh ? 1 : 0) + (this.#oneIn(12) ? 1 : 0)
     const fields = chain.role(generation, fresh ? after : add, {
@@ -415,6 +437,41 @@ export class Program {
     })
     return change(OP.role, wordsOf(fromHex(id)!), { rare: { role: fields, identities: [eve.identity.keys] } })
   }
+
+  #personKey(key: Actor, of: Actor, standing: 'owner' | 'device' = 'device'): PersonKeyFields {
+    const fields = this.chain.personKey(key, of, standing)
+    this.model.agreed.add(`i:${toHex(key.id)} i:${toHex(of.id)} ${toHex(fields.consent)}`)
+    return fields
+  }
+
+  #person(author: Actor): ForgedEvent {
+    const { model, chain } = this
+    const own = PEOPLE.find(({ id }) => `i:${toHex(id)}` === model.personOf(`i:${toHex(author.id)}`)) ?? eve
+    const of = this.#oneIn(4) ? this.#one(PEOPLE) : own
+    const stored = model.state.persons[`i:${toHex(of.id)}`]
+    const living = stored ? livingKeys(stored.keys) : [of]
+    const remove = living.filter(() => this.#oneIn(5))
+    const removed = remove.length > 0 ? { remove: remove.map(({ id }) => id) } : {}
+    if (of !== own ? !this.#oneIn(4) : this.#oneIn(6))
+      return change(OP.person, ROOT_ENTITY, { rare: { person: { person: of.id, ...removed } } })
+    const add = [...devices, bob].filter((one) => !living.includes(one) && this.#oneIn(one === bob ? 20 : 5))
+    const keys = add.map((one) => this.#personKey(one, this.#oneIn(12) ? eve : of, this.#oneIn(2) ? 'owner' : 'device'))
+    const fresh = !stored || stored.generation < 0 || stored.lent || remove.length > 0 || this.#oneIn(4)
+    const after = [...living.filter((one) => !remove.includes(one)), ...add]
+    const generation = (stored?.generation ?? -1) + (fresh ? 1 : 0) + (this.#oneIn(12) ? 1 : 0)
+    const wrapFor = this.#oneIn(12) ? living : fresh ? after : add
+    const person = chain.person(of, Math.max(0, generation), wrapFor, {
+      ...removed,
+      ...(add.length > 0 ? { add: keys } : {}),
+    })
+    return change(OP.person, this.#oneIn(12) ? this.#entity() : ROOT_ENTITY, { rare: { person } })
+  }
+}
+
+/** Keys of a person: mostly as its owner would change them, or as who manages the root would revoke one. */
+function livingKeys(keys: readonly { readonly id: string; readonly standing: string }[]): Actor[] {
+  const living = keys.filter(({ standing }) => standing !== 'removed').map(({ id }) => id)
+  return [...PEOPLE, ...devices].filter(({ id }) => living.includes(`i:${toHex(id)}`))
 }
 
 /** A replica's state in the words of the model. */
@@ -459,13 +516,21 @@ function replicaLines({ view, trust }: Replica): string[] {
     }
   }
   for (const role of trust.roles.values()) {
-    const { id, node, members, generations, dropped, rotatedAt } = role
-    const list = [...members].map((name) => toHex(Uint8Array.from(name, (char) => char.charCodeAt(0)))).sort()
+    const { id, node, members, generations, dropped, rotatedAt, stale } = role
+    const list = [...members].map(hexOfName).sort()
     lines.push(
-      `role ${hexOf(new EntityWords(id.a, id.b, id.c, id.d))} ${idOf(node)} ${generations.at(-1)!.number} ${dropped} ${rotatedAt} ${list}`,
+      `role ${hexOf(new EntityWords(id.a, id.b, id.c, id.d))} ${idOf(node)} ${generations.at(-1)!.number} ${dropped} ${rotatedAt} ${stale} ${list}`,
     )
+  }
+  for (const { name, keys, generations, rotatedAt } of trust.persons.values()) {
+    const list = [...keys].map(([key, { standing }]) => `${hexOfName(key)}=${standing}`)
+    lines.push(`person ${hexOfName(name)} ${generations.at(-1)?.number ?? -1} ${rotatedAt} ${list}`)
   }
   for (const [row, epochs] of trust.epochs)
     lines.push(`epochs ${idOf(row)} ${epochs.map(({ number, tick }) => `${number}/${tick}`)}`)
   return lines.sort()
+}
+
+function hexOfName(name: string): string {
+  return toHex(fromBinaryText(name))
 }

@@ -12,7 +12,7 @@ import { nobleProvider } from '../../src/crypto/noble.ts'
 import { openChain } from '../../src/data/open-chain.ts'
 import { verifyPlace } from '../../src/data/verify-place.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
-import type { Identity } from '../../src/session/identity.ts'
+import { type Identity, newIdentity } from '../../src/session/identity.ts'
 import { readIdentityText } from '../../src/session/identity-text.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { Account, diskPlatform, Note } from './scenario.ts'
@@ -116,5 +116,22 @@ describe('format 1', () => {
     await chain.transact((tx) => tx.update(Note, ids.changed, () => ({ text: 'written later' })))
     await chain.close()
     expect(await verifyPlace(at, {}, platform)).toMatchObject({ ok: true, records: 14 })
+  })
+  it('keeps the rules of its level until the root raises it', async () => {
+    const platform = diskPlatform(1, nodeProvider())
+    const [alice, bob] = [await identity('alice'), await identity('bob')]
+    const device = newIdentity({ crypto: nodeProvider(), random: seededRandom(5) })
+    const at = copyOfVector()
+    const chain = await openChain(at, { as: alice }, platform)
+    const take = () => chain.transact((tx) => tx.person().add(device))
+    expect(await codeOf(take())).toBe('LEVEL_TOO_LOW')
+    expect(await codeOf(chain.transact((tx) => tx.person(bob).remove(expected.bob)))).toBe('LEVEL_TOO_LOW')
+    await chain.transact((tx) => tx.settings({ level: 2 }))
+    await take()
+    await chain.close()
+    const onDevice = await openChain(at, { as: device }, platform)
+    expect((await onDevice.load(Note, ids.mailbox)).value.text).toBe('mailbox')
+    await onDevice.close()
+    expect(await verifyPlace(at, {}, platform)).toMatchObject({ ok: true })
   })
 })

@@ -29,7 +29,7 @@ export function diskPlatform(seed: number, crypto: CryptoProvider): TestPlatform
   return { ...testPlatform(seed, { crypto }), openFolder: async (path) => nodeFileSystem(path) }
 }
 
-/** Alice makes the chain, bob writes into it, and alice takes bob out: three sessions, three certificates. */
+/** Alice makes the chain, bob writes into it, and alice takes bob out and a device in: three sessions, three certificates. */
 export async function writeScenario(path: string, crypto: CryptoProvider): Promise<Scenario> {
   const platform = diskPlatform(20, crypto)
   const makers = { crypto, random: seededRandom(21) }
@@ -56,6 +56,7 @@ export async function writeScenario(path: string, crypto: CryptoProvider): Promi
     tx.role('crew').remove(bob)
     tx.create(Note, { text: 'without bob' }, { parent: made.box })
   })
+  await last.transact((tx) => tx.person().add(newIdentity(makers)))
   await last.close()
   return { chainId: first.id, head: last.head, alice, bob, ids: { ...made, letter: letter.id } }
 }

@@ -126,7 +126,7 @@ def commit(b, chain):  # Section 5: structure, slices and root; gives writer, nu
 
 def event(r, b, entities, names, blocks, used):
     op, flags = r.u8(), r.u8()
-    check(1 <= op <= 13 and not flags & ~{1: 7, 2: 5}.get(op, 4), 'op and flags of an event')
+    check(1 <= op <= 14 and not flags & ~{1: 7, 2: 5}.get(op, 4), 'op and flags of an event')
     if op != 1: r.raw(16)
     check(op not in (1, 4) or (r.varint() < len(entities) and r.varint() < len(names)), 'place')
     check(op != 1 or r.varint() < len(names), 'type')

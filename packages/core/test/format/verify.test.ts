@@ -61,7 +61,7 @@ describe.skipIf(!hasPython)('an independent verifier', () => {
   it('agrees with the library on a chain with every kind of record', () => {
     const { chainId, head } = scenario
     expect(verify(join(folder, 'chain'))).toEqual([
-      `ok: ${head.seq + 1} records, 5 commits attested, chain ${chainId}, head ${toHex(head.hash)}`,
+      `ok: ${head.seq + 1} records, 6 commits attested, chain ${chainId}, head ${toHex(head.hash)}`,
     ])
   })
 

@@ -1,6 +1,7 @@
 /** Who a policy names, on a tree of a few nodes; and whom an epoch must be wrapped to. */
 import { describe, expect, it } from 'vitest'
 import { EntityWords } from '../../src/event/entity-words.ts'
+import type { Person, Standing } from '../../src/trust/person.ts'
 import {
   hasMember,
   mayManage,
@@ -15,7 +16,7 @@ import {
   type Tree,
   withoutDropped,
 } from '../../src/trust/policy.ts'
-import { isStale, wrapsFit } from '../../src/trust/trust-state.ts'
+import { isStale, TrustState, wrapsFit } from '../../src/trust/trust-state.ts'
 
 const OPEN: Policy = { read: undefined, write: undefined, manage: undefined, closed: false, allow: [], history: 'all' }
 const of = (...identities: string[]): PolicyList => identities.map((identity) => ({ identity }))
@@ -31,8 +32,29 @@ function role(members: string[], change: Partial<Role> = {}): Role {
     generations,
     rotatedAt: 0,
     dropped: false,
+    stale: false,
     ...change,
   }
+}
+
+const NONE = new Map<string, Person>()
+const trust = new TrustState()
+
+function person(name: string, standings: readonly Standing[], change: Partial<Person> = {}): Person {
+  const keys = standings.map((standing, i) => [`${name}${i}`, { keys: new Uint8Array(3200), standing }] as const)
+  const generations = [0, 1].map((number) => ({ number, publicKey: new Uint8Array(0), wraps: new Map() }))
+  return { name, keys: new Map(keys), generations, rotatedAt: 6, ...change }
+}
+
+/** A state of level 2 that knows these persons. */
+function withPersons(...persons: readonly Person[]): TrustState {
+  const state = new TrustState()
+  state.level = 2
+  for (const one of persons) {
+    state.persons.set(one.name, one)
+    for (const key of one.keys.keys()) state.personOfKey.set(key, one)
+  }
+  return state
 }
 
 /** 0 root, 1 below it, 2 below 1, 3 below 2. */
@@ -81,17 +103,21 @@ describe('policies', () => {
   it('a list that names nobody, and a role that is gone', () => {
     const gone = role([], { dropped: true })
     expect([
-      hasMember([]),
-      hasMember('nobody'),
-      hasMember(undefined),
-      hasMember([{ role: role([]) }]),
-      hasMember([{ role: gone }]),
+      hasMember([], NONE),
+      hasMember('nobody', NONE),
+      hasMember(undefined, NONE),
+      hasMember([{ role: role([]) }], NONE),
+      hasMember([{ role: gone }], NONE),
     ]).toEqual([false, false, false, false, false])
-    expect([hasMember('everyone'), hasMember(of('a')), hasMember([{ role: role(['a']) }])]).toEqual([true, true, true])
+    expect([hasMember('everyone', NONE), hasMember(of('a'), NONE), hasMember([{ role: role(['a']) }], NONE)]).toEqual([
+      true,
+      true,
+      true,
+    ])
     const list = [{ role: gone }, { identity: 'a' }] as const
-    expect(withoutDropped(list)).toEqual([{ identity: 'a' }])
+    expect(withoutDropped(list, NONE)).toEqual([{ identity: 'a' }])
     const whole = [{ identity: 'a' }] as const
-    expect(withoutDropped(whole)).toBe(whole)
+    expect(withoutDropped(whole, NONE)).toBe(whole)
   })
 })
 
@@ -123,15 +149,32 @@ describe('epochs', () => {
     ['nobody', false, 'nobody', []],
     ['everyone, unpublished', false, 'everyone', []],
   ])('%s: %s', (_, fits, readers, wraps) => {
-    expect(wrapsFit({ ...fields, wraps }, readers)).toBe(fits)
+    expect(wrapsFit(trust, { ...fields, wraps }, readers)).toBe(fits)
+  })
+
+  it.each<[string, boolean, PolicyList, ReturnType<typeof wrap>[]]>([
+    ['a person at its newest key', true, [{ identity: A }], [wrap(a, 1)]],
+    ['at an older one', false, [{ identity: A }], [wrap(a, 0)]],
+    ['at its first key', false, [{ identity: A }], [wrap(a)]],
+    ['an identity that is no person', true, [{ identity: B }], [wrap(b)]],
+    ['the same with a generation', false, [{ identity: B }], [wrap(b, 1)]],
+    ['a revoked person', true, [{ identity: A }, { identity: 'gone' }], [wrap(a, 1)]],
+    ['a role that waits for its next key', false, [{ role: role([], { stale: true }) }], [wrap(roleId, 3)]],
+  ])('of persons: %s: %s', (_, fits, readers, wraps) => {
+    const state = withPersons(person(A, ['owner']), person('gone', ['removed', 'removed']))
+    expect(wrapsFit(state, { ...fields, wraps }, readers)).toBe(fits)
+  })
+
+  it('of level 1 do not look at the generation of a wrap for an identity', () => {
+    expect(wrapsFit(trust, { ...fields, wraps: [wrap(a, 7)] }, [{ identity: A }])).toBe(true)
   })
 
   it('published for everyone, and for everyone only', () => {
     const published = { ...fields, published: new Uint8Array(64) }
     expect([
-      wrapsFit(published, 'everyone'),
-      wrapsFit({ ...published, wraps: [wrap(a)] }, 'everyone'),
-      wrapsFit({ ...published, wraps: [wrap(a)] }, [{ identity: A }]),
+      wrapsFit(trust, published, 'everyone'),
+      wrapsFit(trust, { ...published, wraps: [wrap(a)] }, 'everyone'),
+      wrapsFit(trust, { ...published, wraps: [wrap(a)] }, [{ identity: A }]),
     ]).toEqual([true, false, false])
   })
 
@@ -139,11 +182,36 @@ describe('epochs', () => {
     const epoch = { number: 0, fields, tick: 5 }
     const at = (rotatedAt: number): PolicyList => [{ identity: 'x' }, { role: role(['x'], { rotatedAt }) }]
     expect([
-      isStale(epoch, at(4)),
-      isStale(epoch, at(5)),
-      isStale(epoch, at(6)),
-      isStale(epoch, 'everyone'),
-      isStale(epoch, of('x')),
+      isStale(trust, epoch, at(4)),
+      isStale(trust, epoch, at(5)),
+      isStale(trust, epoch, at(6)),
+      isStale(trust, epoch, 'everyone'),
+      isStale(trust, epoch, of('x')),
     ]).toEqual([false, false, true, false, false])
+  })
+
+  it('is stale once a person of its readers has another key, or a role of them must follow one', () => {
+    const state = withPersons(person('p', ['owner']))
+    const at = (tick: number) => ({ number: 0, fields, tick })
+    expect([
+      isStale(state, at(5), of('x', 'p')),
+      isStale(state, at(6), of('p')),
+      isStale(state, at(5), of('x')),
+    ]).toEqual([true, false, false])
+    expect(isStale(state, at(9), [{ role: role(['p'], { stale: true }) }])).toBe(true)
+  })
+})
+
+describe('keys', () => {
+  it('act for their person, or for themselves, or for nobody', () => {
+    const state = withPersons(person('p', ['removed', 'owner', 'device']))
+    expect(['p0', 'p1', 'p2', 'q'].map((key) => state.actorOf(key))).toEqual([undefined, 'p', 'p', 'q'])
+    expect(['p0', 'q'].map((key) => state.keysOf(key)?.length)).toEqual([3200, undefined])
+  })
+
+  it('a list that names a revoked person names nobody', () => {
+    const { persons } = withPersons(person('p', ['removed']), person('q', ['removed', 'device']))
+    expect([hasMember(of('p'), persons), hasMember(of('p', 'q'), persons)]).toEqual([false, true])
+    expect(withoutDropped([{ identity: 'p' }, { identity: 'q' }], persons)).toEqual([{ identity: 'q' }])
   })
 })
