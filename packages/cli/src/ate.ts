@@ -9,6 +9,7 @@ import { dump } from './dump.ts'
 import { id } from './id.ts'
 import { ls } from './ls.ts'
 import { printError } from './output.ts'
+import { consent, person } from './person.ts'
 import { stats } from './stats.ts'
 import { verify } from './verify.ts'
 
@@ -84,6 +85,29 @@ function program(): Command {
     .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object')
     .action((options) => id({ ...ate.opts(), ...options }))
+  ate
+    .command('person')
+    .description('List who has more than one key on a chain; or change the keys of a person.')
+    .argument('<place>', PLACE)
+    .argument('[action]', 'add, remove, rotate or renew')
+    .argument('[key]', 'of add and rotate a file with a consent; of remove a fingerprint')
+    .option('--of <person>', 'the person, by a public id or fingerprint; who acts, if left out')
+    .option('--owner', 'the added key may change the person too')
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'one JSON object')
+    .action((place: string, action: string | undefined, key: string | undefined, options) =>
+      person(place, action, key, { ...ate.opts(), ...options }),
+    )
+  ate
+    .command('consent')
+    .description("On a new device: print the consent of its key to belong to a person. The person's owner adds it.")
+    .requiredOption('--chain <id>', 'the id of the chain')
+    .requiredOption('--person <person>', 'the public id or fingerprint of the person')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .action((options) => consent({ ...ate.opts(), ...options }))
   ate
     .command('ls')
     .description('List the chains that this machine knows, and whether they are there.')
