@@ -6,14 +6,13 @@ import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { fingerprintOf, parseId } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import { isConsent } from '../event/consent.ts'
 import { ROOT_ENTITY } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
 import type { PersonFields, PersonKeyFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { type Consent, parseConsent, signConsent } from '../session/consent-text.ts'
 import { type Identity, isIdentity } from '../session/identity.ts'
-import { fingerprintOfKeys, kemKeyOf, signingKeyOf } from '../trust/identity-keys.ts'
+import { fingerprintOfKeys, kemKeyOf } from '../trust/identity-keys.ts'
 import { isBorrowed, newestKey, type Person, type PersonKey } from '../trust/person.ts'
 import type { RoleGeneration } from '../trust/policy.ts'
 import type { Draft } from './draft.ts'
@@ -99,16 +98,11 @@ export class DraftPersons {
     return draft
   }
 
+  /** The fold verifies it when the transaction is staged. */
   #consentOf(name: string, member: Consent | Identity | string): Pick<PersonKeyFields, 'keys' | 'consent'> {
+    if (!isIdentity(member)) return parseConsent(member)
     const { crypto, replica } = this.#core
-    const person = fromBinaryText(name)
-    const { keys, consent } = isIdentity(member)
-      ? { keys: member.keys, consent: signConsent(crypto, member, replica.chainId, person) }
-      : parseConsent(member)
-    const key = fingerprintOfKeys(crypto, keys)
-    if (!isConsent(crypto, { chain: replica.chainId, person, key }, { signingKey: signingKeyOf(keys), consent }))
-      throw new AteError('BAD_CONSENT', { key: fingerprintOf(key), what: 'it is for another chain or person' })
-    return { keys, consent }
+    return { keys: member.keys, consent: signConsent(crypto, member, replica.chainId, fromBinaryText(name)) }
   }
 
   #renew(draft: PersonDraft): Removal {

@@ -353,6 +353,17 @@ describe('a change of keys', () => {
 })
 
 describe('a revocation that passes by', () => {
+  it('is a conflict for who changes the person meanwhile: his function runs again', async () => {
+    await using kit = await memoryChain()
+    let runs = 0
+    await kit.chain.transact(async (tx) => {
+      tx.person().add(person('phone'))
+      if (runs++ === 0) await kit.chain.transact((other) => other.person().add(person('tablet')))
+    })
+    expect([runs, kit.chain.person()?.keys.length]).toEqual([2, 3])
+    await assertSameAsLog(kit.chain)
+  })
+
   it('reaches what was staged behind it, and what waits for its turn', async () => {
     await using kit = await memoryChain()
     kit.engine.hold()
