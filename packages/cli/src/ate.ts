@@ -10,8 +10,10 @@ import { id } from './id.ts'
 import { ls } from './ls.ts'
 import { printError } from './output.ts'
 import { consent, person } from './person.ts'
+import { prove } from './prove.ts'
 import { stats } from './stats.ts'
 import { verify } from './verify.ts'
+import { verifyProofFile } from './verify-proof.ts'
 
 /** Of wrong arguments, as getopt has it. */
 const USAGE = 2
@@ -48,6 +50,7 @@ function program(): Command {
     .argument('<place>', PLACE)
     .option('--id <id>', 'the id of the chain that is meant')
     .option('--json', 'the report as one JSON object')
+    .option('--save-evidence <file>', 'of a rollback or a fork: write what others can check to a new file')
     .action(verify)
   ate
     .command('stats')
@@ -76,6 +79,35 @@ function program(): Command {
     .option(...PASSPHRASE_FILE)
     .option('--json', 'the report as one JSON object')
     .action((place: string, options) => compact(place, { ...ate.opts(), ...options }))
+  ate
+    .command('prove')
+    .description('Make a proof of a record, a transaction or a value that others verify without the chain.')
+    .argument('<place>', PLACE)
+    .argument('[what]', 'the number of a record, or the id of a transaction')
+    .option('--entity <id>', 'the value that this entity has now')
+    .option('--ciphertext', 'of an entity: with its sealed value')
+    .option('--since <seq>', 'that the newest checkpoint continues the one in this record', wholeNumber)
+    .option('--out <file>', 'write to a new file, not to stdout')
+    .option('--id <id>', 'the id of the chain that is meant')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .action((place: string, what: string | undefined, options) => prove(place, what, { ...ate.opts(), ...options }))
+  ate
+    .command('verify-proof')
+    .description(
+      'Check a proof, or the evidence of a rollback or fork. Needs no chain and no key. Exit code 1 if it proves nothing.',
+    )
+    .argument('<file>', 'what `ate prove` or `ate verify --save-evidence` wrote')
+    .requiredOption('--chain <id>', 'the id of the chain that is meant')
+    .option('--witness <key...>', 'witnesses who must have cosigned, as NAME+KEYID+BASE64')
+    .option('--quorum <n>', 'how many of them; all if left out', wholeNumber)
+    .option(
+      '--checkpoint-key <base64...>',
+      'keys that sign checkpoints now, if the root has named others since the genesis',
+    )
+    .option('--signer <fingerprint...>', 'of an evidence: identities that are known to belong to the chain')
+    .option('--json', 'what it proves as one JSON object')
+    .action(verifyProofFile)
   ate
     .command('id')
     .description("Show this machine's identity, which is made on first use; or make, or show, one in a file.")

@@ -21,6 +21,8 @@ const HINTS: Readonly<Record<string, string>> = {
   NOT_PINNED: 'If that is the chain that you mean, give it with --id.',
   PASSPHRASE_NEEDED: 'Give --passphrase-file FILE, or set ATE_PASSPHRASE; on a terminal it is asked for.',
   DAMAGED: '`ate verify` says what is damaged, and where.',
+  NO_CHECKPOINT:
+    'A program that opens the chain as its root calls chain.checkpoint(); it covers all records before it.',
   CHAIN_NOT_FOUND: 'A place is the folder that was given to openChain; `ate ls` lists those of this machine.',
 }
 

@@ -1,13 +1,15 @@
 /** `ate verify`: reads and checks a whole chain. Exit code 0 if nothing is wrong, 1 if something is. */
 import process from 'node:process'
-import { AteError, type ErrorCode, type PlaceReport, verifyPlace } from '@ate/core'
+import { AteError, type ErrorCode, type PlaceReport, proofText, verifyPlace } from '@ate/core'
 import { print, printable, toHex, toJson } from './output.ts'
 import { placeOf } from './place.ts'
 import { openProgress } from './progress.ts'
+import { writeNew } from './prove.ts'
 
 export interface VerifyCommandOptions {
   readonly id?: string
   readonly json?: boolean
+  readonly saveEvidence?: string
 }
 
 export async function verify(place: string, options: VerifyCommandOptions): Promise<void> {
@@ -22,6 +24,7 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
     progress.stop()
   }
   await print(options.json ? toJson(reportJson(report)) : reportText(report))
+  if (options.saveEvidence !== undefined && report.evidence) writeNew(options.saveEvidence, proofText(report.evidence))
   if (!report.ok) process.exitCode = 1
 }
 
@@ -58,6 +61,6 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
-function reportJson(report: PlaceReport): object {
+function reportJson({ evidence: _, ...report }: PlaceReport): object {
   return { ...report, head: report.head && { seq: report.head.seq, hash: toHex(report.head.hash) } }
 }

@@ -22,6 +22,7 @@ export type {
 } from './chain/observation.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
+export type { Witnessed } from './chain/witnessing.ts'
 export {
   type Chain,
   isChain,
@@ -30,6 +31,7 @@ export {
   type TransactOptions,
   type WriterInfo,
 } from './data/chain.ts'
+export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
@@ -37,11 +39,26 @@ export type { Removal } from './data/draft-roles.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
 export { defineType, type EntityType, type IndexKey, type TypeOptions } from './data/entity-type.ts'
 export type { ChainEvent, EntityChange, EventsOptions, OpName, WatchOptions } from './data/events.ts'
+export {
+  type Evidence,
+  type StatementSigner,
+  type VerifiedEvidence,
+  type VerifyEvidenceOptions,
+  verifyEvidence,
+} from './data/evidence.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
 export { type KnownPlace, knownPlaces } from './data/known-places.ts'
 export { type OpenOptions, openChain } from './data/open-chain.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
 export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
+export {
+  type ConsistencyProof,
+  type Proof,
+  type ProofTrust,
+  type ProvenCheckpoint,
+  proofText,
+} from './data/proof-format.ts'
+export type { CheckpointRef, Provable, ProveOptions } from './data/prove.ts'
 export type {
   ChainRecord,
   ClearValue,
@@ -61,6 +78,15 @@ export type {
   RetentionOptions,
 } from './data/transaction-options.ts'
 export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
+export {
+  type ProvenCommit,
+  type ProvenConsistency,
+  type ProvenEvent,
+  type ProvenRecord,
+  type VerifyProofOptions,
+  verifyProof,
+} from './data/verify-proof.ts'
+export type { Cosigned, Witnesses } from './event/cosignature.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
 export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'
 export { type Consent, consentTo } from './session/consent-text.ts'

@@ -17,6 +17,21 @@ export function fromHex(text: string): Uint8Array | undefined {
   return bytes
 }
 
+/** Bytes as standard base64 with padding (RFC 4648, 4). */
+export function toBase64(bytes: Uint8Array): string {
+  // In parts: a spread of a whole record would overflow the stack.
+  let text = ''
+  for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096))
+  return btoa(text)
+}
+
+/** The bytes of base64 text, or undefined unless the text is the one encoding of them. */
+export function fromBase64(text: string): Uint8Array | undefined {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return undefined
+  const bytes = fromBinaryText(atob(text))
+  return toBase64(bytes) === text ? bytes : undefined
+}
+
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   let size = 0
   for (const part of parts) size += part.length

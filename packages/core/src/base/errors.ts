@@ -19,8 +19,14 @@ export type ErrorFacts = Readonly<
 export class AteError extends Error {
   readonly code: ErrorCode
   readonly facts: ErrorFacts
+  /** Of ROLLBACK and FORK: what `verifyEvidence` checks, as JSON. Kilobytes, so it is not enumerable and no log prints it. */
+  declare readonly evidence: object | undefined
 
-  constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: { readonly cause?: unknown; readonly hint?: string }) {
+  constructor(
+    code: ErrorCode,
+    facts: ErrorFacts = {},
+    options?: { readonly cause?: unknown; readonly hint?: string; readonly evidence?: object },
+  ) {
     const shown = Object.entries(facts).filter(([, value]) => value !== undefined)
     const text = shown
       .map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`)
@@ -32,6 +38,7 @@ export class AteError extends Error {
     )
     this.name = 'AteError'
     Object.defineProperty(this, BRAND, { value: true })
+    Object.defineProperty(this, 'evidence', { value: options?.evidence })
     this.code = code
     this.facts = Object.fromEntries(shown)
   }
@@ -146,6 +153,10 @@ export const ADVICE = {
   BAD_CERTIFICATE: 'a writer certificate does not verify; it was altered or forged',
   BAD_ATTESTATION: 'an attestation does not verify; it was altered or forged',
   BAD_CHECKPOINT: 'a checkpoint does not fit the log or its signature',
+  BAD_COSIGNATURE: 'the line of a witness that you trust does not verify; it was altered or forged',
+  BAD_PROOF: 'the proof does not verify; it was altered, or it is of something else',
+  NO_CHECKPOINT: 'no checkpoint covers this yet; make one with chain.checkpoint()',
+  NOT_WITNESSED: 'fewer witnesses than you asked for have cosigned; have a checkpoint cosigned, or ask for fewer',
   BAD_GENESIS: 'the first record is no genesis of this chain',
   BAD_SEQUENCER: 'a record was ordered by someone whom the chain does not name',
   BAD_RECORD: 'a record does not decode',

@@ -60,3 +60,16 @@ export const SEGMENT_BYTES: number = 64 * 1024 * 1024
 export const RING_KEY_BYTES_MAX: number = 256 * 1024
 /** Bytes of one entry of this machine's state: some ten thousand known chains. */
 export const STATE_BYTES_MAX: number = 1024 * 1024
+/** Characters of a proof's or an evidence's text: a record of 960 KiB and a genesis of 512 KiB in base64, and what goes with them. */
+export const PROOF_TEXT_MAX: number = 4 * 1024 * 1024
+/** Hashes of one path: a tree of 2^53 leaves is no higher. */
+export const PROOF_PATH_MAX = 128
+/** Bytes of a checkpoint's note, and its signature lines: the root's own, and those of witnesses. */
+export const NOTE_BYTES_MAX: number = 16 * 1024
+export const NOTE_LINES_MAX = 32
+/** Witnesses that one may rely on at once: more lines than that do not fit into a note. */
+export const WITNESSES_MAX = 32
+/** How long a checkpoint waits for its witnesses, in ms: other records of this writer wait with it. */
+export const COSIGN_MS = 10_000
+/** Records between a signed statement and the record that it is held against: their heads are part of the evidence, 150 characters each. */
+export const EVIDENCE_LINKS_MAX = 1024

@@ -34,6 +34,7 @@ import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
+import { statementsFor } from './statements.ts'
 import type { Refusal } from './verdict.ts'
 import { verifyAhead } from './verify-ahead.ts'
 import { WriterSession } from './writer-session.ts'
@@ -272,7 +273,7 @@ export class ChainCore {
    * Appends a record that is no commit. Waits for what is staged; what is staged meanwhile is judged again on top of it.
    * @throws as append of the engine
    */
-  async appendOther(kind: Kind, payload: () => Uint8Array): Promise<LogRecord> {
+  async appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord> {
     this.assertWritable()
     while (this.#flushing !== 'idle' || !this.staging.isEmpty) await this.settled()
     this.assertWritable()
@@ -282,8 +283,9 @@ export class ChainCore {
       throw new AteError('KEY_REMOVED', { key: this.identity.fingerprint })
     this.#flushing = 'running'
     try {
-      // Made in the turn in which it is appended. If it cannot be made, nothing has happened.
-      return await this.#appendRecord(kind, payload())
+      // Made while nothing else is appended. If it cannot be made, nothing has happened.
+      const made = payload()
+      return await this.#appendRecord(kind, made instanceof Promise ? await made : made)
     } finally {
       this.#flushing = 'idle'
       this.#schedule()
@@ -530,7 +532,8 @@ export class ChainCore {
     this.#rememberedAt = this.environment.clock.monotonic()
     // What a power cut may take is no rollback: only what is durable at the chain's own level is held against a copy.
     const { seq, hash } = this.#durable
-    await rememberHead(this.#parts.state, this.chainId, { seq, hash, at: this.replica.chainTime })
+    const statements = await statementsFor(this, this.#parts.state, seq)
+    await rememberHead(this.#parts.state, this.chainId, { seq, hash, at: this.replica.chainTime, statements })
   }
 
   /** A full disk may have room again; anything else ends the writing of this handle. */

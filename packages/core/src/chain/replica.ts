@@ -18,7 +18,7 @@ import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { checkpointOrigin, parseCheckpoint } from '../event/checkpoint.ts'
 import { checkBodies } from '../event/commit-bodies.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
-import { FOLD_LEVEL, KIND } from '../event/format.ts'
+import { FOLD_LEVEL, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { type Genesis, parseGenesis } from '../event/genesis.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import { hashRecord, NO_HASH, parseRecordHead, type RecordHead } from '../event/record.ts'
@@ -72,8 +72,8 @@ export class Replica {
   head: Head
   chainTime: number
   checkpoints = 0
-  /** Seq of the newest checkpoint; -1 if there is none. */
-  newestCheckpoint = -1
+  /** The newest checkpoint that was read: what it signs, and the tree as it was, as TreeFrontier saves it. */
+  newestCheckpoint: { readonly seq: number; readonly note: Uint8Array; readonly tree: Uint8Array } | undefined
   /** Commits that a manager vouched for in the place of their writers. */
   adopted = 0
   readonly #parser: CommitParser
@@ -385,7 +385,7 @@ export class Replica {
     const fits = checkpoint.size === this.tree.size && equalBytes(checkpoint.root, this.tree.root())
     if (!fits) throw new AteError('BAD_CHECKPOINT', { what: 'root', size: checkpoint.size })
     this.checkpoints++
-    this.newestCheckpoint = record.seq
+    this.newestCheckpoint = { seq: record.seq, note: record.bytes.slice(RECORD_HEAD_BYTES), tree: this.tree.save() }
   }
 
   /** Drops what has expired by chain time; what has children, is retained or holds units stays. */

@@ -9,3 +9,12 @@ export interface Refusal {
 export function refuse(code: ErrorCode, facts: ErrorFacts = {}): Refusal {
   return { code, facts }
 }
+
+/** Refusals of a whole commit: its number was not taken, so no attestation covers it. */
+export const NUMBER_NOT_TAKEN: ReadonlySet<string> = new Set([
+  'CERT_UNKNOWN',
+  'CERT_ENDED',
+  'SEQ_USED',
+  'SEQ_GAP',
+  'UNKNOWN_WRITER',
+])

@@ -7,17 +7,21 @@ import { equalBytes } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
 import { type ErrorCode, isAteError, throwIfAborted } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { type ParsedWitnesses, parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
 import { DEAD, DROPPED, ROW } from '../view/entity-table.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
 import { verifyAhead } from './verify-ahead.ts'
+import { type Witnessed, witnessedBy } from './witnessing.ts'
 
 export interface VerifyOptions {
   readonly signal?: AbortSignal
   /** Called now and then with the records that are done. */
   readonly onProgress?: (done: number, total: number) => void
+  /** Who must have cosigned a checkpoint; a problem of the report if they have not. */
+  readonly witnesses?: Witnesses
 }
 
 export interface VerifyProblem {
@@ -39,6 +43,8 @@ export interface VerifyReport {
   readonly adopted: number
   readonly head: { readonly seq: number; readonly hash: Uint8Array } | undefined
   readonly problems: readonly VerifyProblem[]
+  /** Of the witnesses that were named: the newest checkpoint that enough of them have cosigned. */
+  readonly witnessed?: Witnessed
 }
 
 export async function verifyLog(core: ChainCore, options: VerifyOptions): Promise<VerifyReport> {
@@ -61,12 +67,15 @@ export interface Verified {
   /** As far as the log could be judged; undefined if not even its genesis could. */
   readonly replica: Replica | undefined
   readonly problems: readonly VerifyProblem[]
+  readonly witnessed?: Witnessed | undefined
 }
 
 /** Scrubs the log of `engine`, and judges its records up to `until`, which must be the one that stands there. */
 export async function verifyEngine(parts: VerifyParts, until: Head, options: VerifyOptions): Promise<Verified> {
   const { engine, crypto, environment } = parts
   const { signal } = options
+  const witnesses = options.witnesses && parseWitnesses(crypto, options.witnesses)
+  let witnessed: Witnessed | undefined
   const problems: VerifyProblem[] = []
   for (const { code, segment, offset, firstSeq } of await engine.scrub(signal ? { signal } : {})) {
     problems.push({ code, segment, offset, seq: firstSeq })
@@ -79,6 +88,7 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
         if (record.seq > until.seq) break
         seq = record.seq
         replica = feed(replica, record, { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) })
+        if (witnesses) witnessed = judgeWitnesses(crypto, record, witnesses, problems) ?? witnessed
       }
       throwIfAborted(signal)
       options.onProgress?.(seq + 1, until.seq + 1)
@@ -92,10 +102,27 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
     if (error.code !== 'DAMAGED' || problems.length === 0)
       problems.push(problemOf(engine, error.code, error.facts, seq))
   }
-  return { replica, problems }
+  if (witnesses && !witnessed) problems.push({ code: 'NOT_WITNESSED' })
+  return { replica, problems, witnessed }
 }
 
-export function reportOf({ replica, problems }: Verified): VerifyReport {
+/** A line that does not verify is a problem of its record; what follows does not hang on it. */
+function judgeWitnesses(
+  crypto: CryptoProvider,
+  record: LogRecord,
+  witnesses: ParsedWitnesses,
+  problems: VerifyProblem[],
+): Witnessed | undefined {
+  try {
+    return witnessedBy(crypto, record, witnesses)
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'BAD_COSIGNATURE') throw error
+    problems.push({ code: error.code, seq: record.seq })
+    return undefined
+  }
+}
+
+export function reportOf({ replica, problems, witnessed }: Verified): VerifyReport {
   return {
     ok: problems.length === 0,
     records: (replica?.head.seq ?? -1) + 1,
@@ -105,6 +132,7 @@ export function reportOf({ replica, problems }: Verified): VerifyReport {
     adopted: replica?.adopted ?? 0,
     head: replica && { seq: replica.head.seq, hash: replica.head.hash.slice() },
     problems,
+    ...(witnessed ? { witnessed } : {}),
   }
 }
 

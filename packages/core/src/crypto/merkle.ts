@@ -149,6 +149,59 @@ export function verifyInclusion(
   return last === 0 && equalBytes(node, claim.root)
 }
 
+/** As verifyInclusion for the perfect subtree of `count` leaves (a power of two) from leaf `from` on, whose root is `node`. */
+export function verifySubtree(
+  crypto: Hasher,
+  claim: {
+    readonly node: Uint8Array
+    readonly from: number
+    readonly count: number
+    readonly size: number
+    readonly root: Uint8Array
+    readonly path: readonly Uint8Array[]
+  },
+): boolean {
+  const { node, from, count, size, root, path } = claim
+  if (!isCount(from) || !isCount(count) || !isPowerOfTwo(count) || from % count !== 0 || from + count > size)
+    return false
+  // Seen from the height of the subtree, it is a leaf of a smaller tree.
+  return verifyInclusion(crypto, { leafHash: node, index: from / count, size: Math.ceil(size / count), root, path })
+}
+
+/** A subtree that a frontier keeps, and its path to the root. */
+export interface Peak {
+  readonly from: number
+  readonly count: number
+  readonly node: Uint8Array
+  readonly path: readonly Uint8Array[]
+}
+
+/** The subtrees of a saved frontier, largest first; undefined if the bytes are none. */
+export function peaksOf(crypto: Hasher, saved: Uint8Array): readonly Peak[] | undefined {
+  const size = TreeFrontier.restore(crypto, saved)?.size
+  if (size === undefined) return undefined
+  const nodes: Uint8Array[] = []
+  for (let at = 8; at < saved.length; at += HASH_BYTES) nodes.push(saved.slice(at, at + HASH_BYTES))
+  const peaks: Peak[] = []
+  let from = 0
+  for (const [i, node] of nodes.entries()) {
+    const count = largestPower(size - from)
+    // To the right of a peak the smaller ones are one node; to the left they stand one above the other.
+    const right = nodes
+      .slice(i + 1)
+      .reduceRight<Uint8Array[]>(([all], next) => [all ? nodeHash(crypto, next, all) : next], [])
+    peaks.push({ from, count, node, path: [...right, ...nodes.slice(0, i).reverse()] })
+    from += count
+  }
+  return peaks
+}
+
+function largestPower(size: number): number {
+  let power = 1
+  while (power * 2 <= size) power *= 2
+  return power
+}
+
 /** That the tree over the first `from` hashes is a beginning of the tree over all (RFC 9162, 2.1.4.1); `from` >= 1. */
 export function consistencyProof(crypto: Hasher, hashes: readonly Uint8Array[], from: number): Uint8Array[] {
   assert(Number.isInteger(from) && from >= 1 && from <= hashes.length, 'the older tree is a beginning of the newer')
@@ -242,7 +295,7 @@ function bitsOf(size: number): number {
 }
 
 /** The largest power of two below `size` (>= 2). */
-function splitOf(size: number): number {
+export function splitOf(size: number): number {
   let split = 1
   while (split * 2 < size) split *= 2
   return split

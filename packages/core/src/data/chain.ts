@@ -11,6 +11,7 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
+import type { Witnessed } from '../chain/witnessing.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { KIND } from '../event/format.ts'
@@ -19,7 +20,7 @@ import type { Durability } from '../log/engine.ts'
 import { blindName } from '../session/epoch-keys.ts'
 import type { Identity } from '../session/identity.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
-import { checkpointKeyOf, checkpointPayload } from './checkpoints.ts'
+import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
 import { type DoctorOptions, type DoctorReport, examine } from './doctor.ts'
@@ -29,6 +30,8 @@ import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, wa
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
+import type { ConsistencyProof, Proof } from './proof-format.ts'
+import { type CheckpointRef, type Provable, type ProveOptions, proverOf } from './prove.ts'
 import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
 import { resealNode } from './reseal.ts'
 import { runOnce, runTransaction } from './run-transaction.ts'
@@ -73,10 +76,16 @@ export class Chain {
   readonly #indexes: Indexes
   readonly #compacting: Compacting
   readonly id: ChainId
+  /** What the witnesses that openChain was given had cosigned when it was opened. */
+  readonly witnessed: Witnessed | undefined
 
   /** @internal Chains are opened by openChain. */
-  constructor(core: ChainCore, options: { readonly compact?: CompactPolicy | undefined } = {}) {
+  constructor(
+    core: ChainCore,
+    options: { readonly compact?: CompactPolicy | undefined; readonly witnessed?: Witnessed | undefined } = {},
+  ) {
     this.#core = core
+    this.witnessed = options.witnessed
     this.#compacting = new Compacting(core, options.compact)
     this.id = chainIdOf(core.replica.chainId)
     this.#values = new Values(core, this.id)
@@ -227,15 +236,34 @@ export class Chain {
     return verifyLog(this.#core, options)
   }
 
-  /** Signs the Merkle tree head of the log so far, and appends it. Needs a checkpoint key that the root named. */
-  async checkpoint(): Promise<{ readonly seq: number; readonly size: number }> {
+  /**
+   * Signs the Merkle tree head of the log so far, and appends it. Needs a checkpoint key that the root named. With `cosign`
+   * witnesses sign it too, before it is stored. `note` is what was stored.
+   */
+  async checkpoint(
+    options: CheckpointOptions = {},
+  ): Promise<{ readonly seq: number; readonly size: number; readonly note: string }> {
     this.#core.assertWritable()
-    let size = 0
-    const record = await this.#core.appendOther(KIND.checkpoint, () => {
-      size = this.#core.replica.tree.size
-      return checkpointPayload(this.#core)
-    })
-    return { seq: record.seq, size }
+    return appendCheckpoint(this.#core, options)
+  }
+
+  /**
+   * Makes a proof that `verifyProof` checks without this chain: of a record, of a transaction, or of the value that an entity
+   * has now. The first one of a long log hashes all of it once.
+   * @throws AteError NO_CHECKPOINT | NOT_WITNESSED | NOT_FOUND | BAD_COSIGNATURE | CHAIN_CLOSED
+   */
+  async prove(what: Provable, options: ProveOptions = {}): Promise<Proof> {
+    this.#core.assertOpen()
+    return proverOf(this.#core).prove(what, options)
+  }
+
+  /**
+   * That the newer checkpoint (the newest one if left out) continues the older: nothing was changed, taken out or put in.
+   * @throws AteError FORK (the older note is signed by a key of this chain, over other records) | BAD_CHECKPOINT | NO_CHECKPOINT
+   */
+  async proveConsistency(older: CheckpointRef, newer?: CheckpointRef): Promise<ConsistencyProof> {
+    this.#core.assertOpen()
+    return proverOf(this.#core).proveConsistency(older, newer)
   }
 
   /**

@@ -1,13 +1,21 @@
-/** Checkpoints of this session: signed with a key that follows from the identity and the chain's nonce. */
-import { equalBytes, wipe } from '../base/bytes.ts'
+/**
+ * Checkpoints of this session: signed with a key that follows from the identity and the chain's nonce, and cosigned by
+ * witnesses before they are stored, if the caller has some. Other records of this session wait meanwhile, since a
+ * checkpoint is over all records before its own.
+ */
+import { equalBytes, fromUtf8, utf8, wipe } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
+import { COSIGN_MS } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
+import { parseWitnesses, requireQuorum, type Witnesses } from '../event/cosignature.ts'
+import { KIND } from '../event/format.ts'
+import { addLines, parseNote } from '../event/note.ts'
 import { type Identity, identityCheckpointSeed } from '../session/identity.ts'
 
 /** @throws AteError NOT_AUTHORIZED if the root has not named this session's key. */
-export function checkpointPayload({ crypto, identity, replica, chainId }: ChainCore): Uint8Array {
+function checkpointPayload({ crypto, identity, replica, chainId }: ChainCore): Uint8Array {
   return withSigner(crypto, identity, replica.genesis.parameters.nonce, (key) => {
     if (!replica.trust.checkpointKeys.some((known) => equalBytes(known, key.publicKey))) {
       throw new AteError('NOT_AUTHORIZED', { needs: 'a checkpoint key that the root named' })
@@ -29,4 +37,57 @@ function withSigner<R>(crypto: CryptoProvider, identity: Identity, nonce: Uint8A
   } finally {
     wipe(seed)
   }
+}
+
+export interface CheckpointOptions {
+  /**
+   * Asks witnesses for their signature lines over the note, as C2SP has them, and gives those that came. It has ten seconds.
+   */
+  readonly cosign?: (note: string) => readonly string[] | Promise<readonly string[]>
+  /** Who must have cosigned it; else nothing is stored. */
+  readonly witnesses?: Witnesses
+}
+
+/** Appends a checkpoint. @throws AteError NOT_AUTHORIZED | BAD_CHECKPOINT | BAD_COSIGNATURE | NOT_WITNESSED and as append */
+export async function appendCheckpoint(
+  core: ChainCore,
+  { cosign, witnesses }: CheckpointOptions,
+): Promise<{ readonly seq: number; readonly size: number; readonly note: string }> {
+  const wanted = witnesses && parseWitnesses(core.crypto, witnesses)
+  let note = ''
+  const { seq } = await core.appendOther(KIND.checkpoint, async () => {
+    const signed = checkpointPayload(core)
+    const payload = cosign ? addLines(signed, await linesOf(core, cosign, fromUtf8(signed))) : signed
+    if (wanted) requireQuorum(core.crypto, parseNote(payload), wanted)
+    note = fromUtf8(payload)
+    return payload
+  })
+  return { seq, size: seq, note }
+}
+
+/** A witness that never answers must not hold the chain. */
+async function linesOf(
+  { environment }: ChainCore,
+  cosign: NonNullable<CheckpointOptions['cosign']>,
+  note: string,
+): Promise<readonly string[]> {
+  let stop: { cancel(): void } | undefined
+  const late = new Promise<never>((_, reject) => {
+    stop = environment.timers.start(COSIGN_MS, () => reject(new AteError('NOT_WITNESSED', { afterMs: COSIGN_MS })))
+  })
+  try {
+    const lines = await Promise.race([cosign(note), late])
+    if (!Array.isArray(lines)) throw new AteError('BAD_ARGUMENT', { what: 'cosign gives a list of signature lines' })
+    return lines
+  } finally {
+    stop?.cancel()
+  }
+}
+
+/**
+ * A note with more signature lines: those of witnesses that came after it was stored.
+ * @throws AteError BAD_CHECKPOINT if a line has no form of one, or the note would be too large
+ */
+export function addCosignatures(note: string, lines: readonly string[]): string {
+  return fromUtf8(addLines(utf8(note), lines))
 }

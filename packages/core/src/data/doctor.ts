@@ -131,7 +131,7 @@ function folderFindings({ engine }: ChainCore): Finding[] {
 
 function settingFindings({ replica }: ChainCore): Finding[] {
   const { trust, head, newestCheckpoint } = replica
-  const records = head.seq - newestCheckpoint
+  const records = head.seq - (newestCheckpoint?.seq ?? -1)
   const isDue = trust.checkpointKeys.length > 0 && records > CHECKPOINT_RECORDS
   return [
     ...(isDue ? [finding('CHECKPOINT_DUE', { records })] : []),

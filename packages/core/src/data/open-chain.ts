@@ -7,12 +7,13 @@ import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
-import { catchUp } from '../chain/catch-up.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
+import { newestWitnessed } from '../chain/witnessing.ts'
+import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { openFileLog } from '../log/file-engine.ts'
@@ -21,8 +22,9 @@ import { type Identity, isIdentity, isKept } from '../session/identity.ts'
 import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
-import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
+import { forgetHead } from '../session/remembered-heads.ts'
 import { Chain } from './chain.ts'
+import { alarmOf } from './check-head.ts'
 import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
 
@@ -52,6 +54,8 @@ export interface OpenOptions {
    * the same is published on `node:diagnostics_channel`, as `ate:chain:KIND`.
    */
   readonly observe?: Observer
+  /** Who must have cosigned a checkpoint of the log, for it to be opened. What follows that checkpoint they do not vouch for. */
+  readonly witnesses?: Witnesses
   /** Ends the opening only. */
   readonly signal?: AbortSignal
 }
@@ -67,8 +71,8 @@ export interface Place {
 /**
  * Opens the chain at `at`: `memory:`, `file:PATH`, or an engine.
  * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_GONE | NOT_A_CHAIN | NOT_PINNED | WRONG_CHAIN |
- * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | DAMAGED | READ_ONLY | STATE_UNWRITABLE and the errors of
- * records that were altered
+ * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | NOT_WITNESSED | BAD_COSIGNATURE | DAMAGED | READ_ONLY |
+ * STATE_UNWRITABLE and the errors of records that were altered
  */
 export async function openChain(
   at: string | LogEngine,
@@ -91,6 +95,7 @@ async function openObserved(
   { platform, observing }: { readonly platform: Platform; readonly observing: Observing },
 ): Promise<Chain> {
   const started = observing.start('open')
+  const witnesses = options.witnesses && parseWitnesses(platform.crypto, options.witnesses)
   const place = parsePlace(at, { ...options, observing }, platform)
   const identity = options.as ?? (await machineIdentity({}, platform))
   const known =
@@ -114,6 +119,7 @@ async function openObserved(
     })
     observing.opened(started, replica, engine)
     const { crypto, environment, state } = platform
+    const witnessed = witnesses && (await newestWitnessed({ crypto, engine }, replica.head.seq, witnesses))
     const keepCertificate = isKept(identity)
     return new Chain(
       await ChainCore.open({
@@ -128,7 +134,7 @@ async function openObserved(
         ...(ahead ? { ahead } : {}),
         pq: options.pq ?? 'range',
       }),
-      { compact: checkCompactPolicy(options.compact) },
+      { compact: checkCompactPolicy(options.compact), witnessed },
     )
   } catch (error) {
     await engine.close()
@@ -320,7 +326,9 @@ async function checkChain({
   if (known !== undefined && known !== chain && !fresh)
     throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
   if (!label && known === undefined && !isMeant) throw new AteError('NOT_PINNED', { chain, place: place.name })
-  await checkHead(all, engine, platform, options)
+  if (options.rollback === 'accept') await forgetHead(state, chain)
+  const alarm = await alarmOf(all, engine, platform)
+  if (alarm) throw alarm
   if (place.name === undefined || !isKept(identity) || known === chain) return
   if (known !== undefined) await forgetKnownChain(state, place.name)
   if ((await lookUpChain(state, place.name)) === undefined) await addKnownChain(state, place.name, chain)
@@ -330,22 +338,4 @@ async function checkChain({
 function hasConsented({ trust }: Replica, key: string): boolean {
   const person = trust.personOfKey.get(key)
   return person !== undefined && person.name !== key
-}
-
-/** An older copy, or one with another record where this machine has verified one, is an alarm. */
-async function checkHead(
-  replica: Replica,
-  engine: LogEngine,
-  { state }: Platform,
-  options: OpenOptions,
-): Promise<void> {
-  const chain = chainIdOf(replica.chainId)
-  if (options.rollback === 'accept') return forgetHead(state, chain)
-  const remembered = await rememberedHead(state, chain)
-  if (!remembered) return
-  // Beside a writer, that is no older copy but an opening that took a while.
-  if (remembered.seq > replica.head.seq) await catchUp(engine, replica)
-  const facts = { chain, seq: replica.head.seq, remembered: remembered.seq }
-  if (remembered.seq > replica.head.seq) throw new AteError('ROLLBACK', facts)
-  if (!equalBytes(replica.hashes.at(remembered.seq)!, remembered.hash)) throw new AteError('FORK', facts)
 }

@@ -8,6 +8,7 @@ import { throwIfAborted } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import { storedBodyOf } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { NUMBER_NOT_TAKEN } from '../chain/verdict.ts'
 import { parseAttestation } from '../event/attestation.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
@@ -103,8 +104,6 @@ export async function* chainRecords(core: ChainCore, options: RecordsOptions): A
 const KIND_NAMES = namesOf<RecordKind>(KIND)
 const OP_NAMES = namesOf<OpName>(OP)
 const GUARD_NAMES = namesOf<keyof typeof GUARD>(GUARD)
-/** Refusals of a whole commit: its number was not taken, so no attestation covers it. */
-const NOT_TAKEN: ReadonlySet<string> = new Set(['CERT_UNKNOWN', 'CERT_ENDED', 'SEQ_USED', 'SEQ_GAP', 'UNKNOWN_WRITER'])
 
 class RecordReader {
   readonly #core: ChainCore
@@ -145,7 +144,7 @@ class RecordReader {
       events: this.#readEvents(commit, transaction, certificate),
     }))
     const taken =
-      certificate !== undefined && !transactions.some(({ refusal }) => refusal && NOT_TAKEN.has(refusal.code))
+      certificate !== undefined && !transactions.some(({ refusal }) => refusal && NUMBER_NOT_TAKEN.has(refusal.code))
     return {
       author: certificate && fingerprintOf(certificate.identityBytes),
       attested: taken && !this.#unattested.has(record.seq),

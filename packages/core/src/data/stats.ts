@@ -41,7 +41,7 @@ export function chainStats({ replica, engine, staging, now }: ChainCore, compact
     unattested: certificates.reduce((count, { unattested }) => count + unattested.length, 0),
     writers: certificates.filter(({ ended, until }) => !ended && until >= now).length,
     checkpoints: replica.checkpoints,
-    newestCheckpoint: replica.newestCheckpoint < 0 ? undefined : replica.newestCheckpoint,
+    newestCheckpoint: replica.newestCheckpoint?.seq,
     compaction,
   }
 }

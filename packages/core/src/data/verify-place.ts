@@ -3,10 +3,8 @@
  * judged as far as it goes. What this machine remembers of the chain counts: an older or another copy is a problem.
  */
 import { platform as ownPlatform } from '#platform'
-import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
-import { catchUp } from '../chain/catch-up.ts'
 import type { Replica } from '../chain/replica.ts'
 import {
   reportOf,
@@ -19,7 +17,8 @@ import {
 import type { LogEngine } from '../log/engine.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import type { Platform } from '../session/platform.ts'
-import { rememberedHead } from '../session/remembered-heads.ts'
+import { alarmOf } from './check-head.ts'
+import type { Evidence } from './evidence.ts'
 import { openEngine, parsePlace } from './open-chain.ts'
 
 export interface VerifyPlaceOptions extends VerifyOptions {
@@ -30,6 +29,8 @@ export interface VerifyPlaceOptions extends VerifyOptions {
 export interface PlaceReport extends VerifyReport {
   /** The chain whose log this is; undefined if its genesis cannot be read. */
   readonly chain: ChainId | undefined
+  /** Of a ROLLBACK or FORK: what others can check with `verifyEvidence`. */
+  readonly evidence?: Evidence
 }
 
 /**
@@ -80,8 +81,12 @@ async function verifyOpened(
   if (!replica) return { ...reportOf(verified), chain: undefined }
   const chain = chainIdOf(replica.chainId)
   if (wanted !== undefined && wanted !== chain) throw new AteError('WRONG_CHAIN', { wanted, found: chain })
-  const remembered = await rememberedProblem({ replica, engine }, platform, verified.problems.length === 0)
-  return { ...reportOf({ replica, problems: [...verified.problems, ...remembered] }), chain }
+  const alarm = await rememberedAlarm(replica, engine, platform, verified.problems.length === 0)
+  if (!alarm) return { ...reportOf(verified), chain }
+  const { code, facts, evidence } = alarm
+  const seq = Number(facts['remembered'] ?? facts['seq'])
+  const report = reportOf({ ...verified, problems: [...verified.problems, { code, seq }] })
+  return { ...report, chain, ...(evidence ? { evidence: evidence as Evidence } : {}) }
 }
 
 /** What this software cannot judge is no finding about the log. */
@@ -92,21 +97,18 @@ function refuseOlderRules({ problems }: Verified): void {
 }
 
 /** A log that ends early because it is damaged is not called a rollback too. */
-async function rememberedProblem(
-  { replica, engine }: { readonly replica: Replica; readonly engine: LogEngine },
-  { state }: Platform,
+async function rememberedAlarm(
+  replica: Replica,
+  engine: LogEngine,
+  platform: Platform,
   isWhole: boolean,
-): Promise<VerifyProblem[]> {
+): Promise<AteError | undefined> {
   try {
-    const remembered = await rememberedHead(state, chainIdOf(replica.chainId))
-    if (!remembered) return []
-    const { seq } = remembered
-    if (seq > replica.head.seq && isWhole) await catchUp(engine, replica)
-    if (seq > replica.head.seq) return isWhole ? [{ code: 'ROLLBACK', seq }] : []
-    return equalBytes(replica.hashes.at(seq)!, remembered.hash) ? [] : [{ code: 'FORK', seq }]
+    const alarm = await alarmOf(replica, engine, platform, isWhole ? 'whole' : 'broken')
+    return alarm?.code === 'ROLLBACK' && !isWhole ? undefined : alarm
   } catch (error) {
     if (!isAteError(error) || error.code !== 'FORK') throw error
-    return [problemOf(error)]
+    return error
   }
 }
 

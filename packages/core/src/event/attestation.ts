@@ -26,6 +26,12 @@ export interface AttestationBody {
   readonly by?: Uint8Array
 }
 
+export interface ParsedAttestation {
+  readonly body: AttestationBody
+  readonly message: Uint8Array
+  readonly signature: Uint8Array
+}
+
 function attestationMessage(crypto: CryptoProvider, body: Uint8Array): Uint8Array {
   return taggedHash(crypto, 'attestation', body)
 }
@@ -44,12 +50,14 @@ export function encodeAttestation(
 }
 
 /** @throws AteError BAD_ATTESTATION */
-export function parseAttestation(
-  crypto: CryptoProvider,
-  record: Uint8Array,
-): { readonly body: AttestationBody; readonly message: Uint8Array; readonly signature: Uint8Array } {
+export function parseAttestation(crypto: CryptoProvider, record: Uint8Array): ParsedAttestation {
+  return parseAttestationPayload(crypto, record.subarray(RECORD_HEAD_BYTES))
+}
+
+/** @throws AteError BAD_ATTESTATION */
+export function parseAttestationPayload(crypto: CryptoProvider, payload: Uint8Array): ParsedAttestation {
   try {
-    const input = new ByteReader(record, RECORD_HEAD_BYTES)
+    const input = new ByteReader(payload)
     const encoded = input.sized(1024)
     const signature = input.raw(COMPOSITE_SIGNATURE_BYTES)
     input.done()

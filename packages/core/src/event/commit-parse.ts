@@ -196,7 +196,7 @@ function copyOf(block: ParsedBlock): ParsedBlock {
   }
 }
 
-interface Dictionary {
+export interface Dictionary {
   readonly entities: readonly EntityWords[]
   readonly names: readonly string[]
 }
@@ -226,13 +226,13 @@ function parseHead(bytes: Uint8Array): HeadFields {
 }
 
 /** A count from outside: at most `max`, and at most one for each byte that is left. */
-function bounded(input: ByteReader, max: number, what: string): number {
+export function bounded(input: ByteReader, max: number, what: string): number {
   const count = input.varint()
   if (count > max || count > input.left) throw new AteError('BAD_RECORD', { what, count, max })
   return count
 }
 
-function readDictionary(input: ByteReader): Dictionary {
+export function readDictionary(input: ByteReader): Dictionary {
   const entities: EntityWords[] = []
   for (let n = bounded(input, COMMIT_EVENTS_MAX * 2, 'entities'); n > 0; n--) entities.push(readWords(input))
   const names: string[] = []
@@ -285,7 +285,7 @@ function placeBlocks(
   return { blocks, end: kept?.end ?? end }
 }
 
-function readBlockHeaders(
+export function readBlockHeaders(
   input: ByteReader,
   dictionary: Dictionary,
   onHeader: (from: number, to: number) => void,
@@ -320,7 +320,7 @@ function readBlockHeader(input: ByteReader, dictionary: Dictionary): BlockHeader
   }
 }
 
-function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
+export function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
   const guards: Guard[] = []
   for (let n = bounded(input, TX_GUARDS_MAX, 'guards'); n > 0; n--) {
     const kind = input.u8()
@@ -335,10 +335,10 @@ function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
   return guards
 }
 
-function readEvent(
+export function readEvent(
   input: ByteReader,
   dictionary: Dictionary,
-  blocks: readonly ParsedBlock[],
+  blocks: readonly BlockBytes[],
   filled: number[],
 ): TransactionEvent {
   const op = input.u8()
@@ -373,7 +373,7 @@ function checkFlags(op: number, flags: number): void {
   if ((flags & ~allowed) !== 0) throw new AteError('BAD_RECORD', { what: 'flags of an event', op, flags })
 }
 
-function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly ParsedBlock[], filled: number[]): void {
+function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly BlockBytes[], filled: number[]): void {
   const index = input.varint()
   const block = blocks[index]
   if (!block) throw new AteError('BAD_RECORD', { what: 'block of an event', index })

@@ -2,6 +2,7 @@
  * The first record: the parameters of a chain, whose hash is its id, the first epoch of the root, and the signatures of
  * the root identities over both. payload = parameters (sized CBOR) | epoch (sized CBOR) | count | signatures.
  */
+import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
@@ -12,6 +13,8 @@ import { taggedHash } from '../crypto/tagged-hash.ts'
 import { FORMAT, RECORD_HEAD_BYTES, SUITE } from './format.ts'
 import { decodeRare, type EpochFields, encodeRare } from './rare-fields.ts'
 
+/** Bytes of the parameters: 64 roots are 205 kB. */
+export const PARAMETERS_BYTES_MAX: number = 1 << 19
 const ROOTS_MAX = 64
 const IDENTITY_KEYS_BYTES = 3200
 const SIGNING_KEY_BYTES = 1984
@@ -45,6 +48,15 @@ export function encodeParameters(parameters: GenesisParameters): Uint8Array {
   return encodeCanonical(parameters)
 }
 
+/**
+ * The parameters that a chain id stands for.
+ * @throws AteError BAD_GENESIS if the bytes are those of another chain, or none | BAD_CBOR | UNSUPPORTED_FORMAT
+ */
+export function parseParameters(crypto: CryptoProvider, bytes: Uint8Array, chainId: Uint8Array): GenesisParameters {
+  if (!equalBytes(hashParameters(crypto, bytes), chainId)) throw new AteError('BAD_GENESIS', { what: 'chain id' })
+  return checkParameters(decodeCanonical(bytes))
+}
+
 /** What each root identity signs, under the context 'genesis'. */
 export function genesisMessage(crypto: CryptoProvider, chainId: Uint8Array, epoch: EpochFields): Uint8Array {
   const message = new Uint8Array(64)
@@ -70,7 +82,7 @@ export function encodeGenesis(
 export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesis {
   try {
     const input = new ByteReader(record, RECORD_HEAD_BYTES)
-    const parameterBytes = input.sized(1 << 19)
+    const parameterBytes = input.sized(PARAMETERS_BYTES_MAX)
     const { epoch, ...more } = decodeRare(input.sized(1 << 19))
     const parameters = checkParameters(decodeCanonical(parameterBytes))
     // The roots sign the epoch alone: beside it anything could be put under their signatures.

@@ -48,17 +48,26 @@ export function hashCommit(
   certificate: Uint8Array | undefined,
 ): Uint8Array {
   const rides = certificate ? crypto.sha256(certificate) : NO_HASH
-  return taggedHash(crypto, 'commit', chainId, record.subarray(RECORD_HEAD_BYTES, COMMIT.sig), rides)
+  return hashCommitHead(crypto, chainId, record.subarray(RECORD_HEAD_BYTES, COMMIT.sig), rides)
 }
 
-function hashPayload(
+/** The same from its parts: the 122 bytes of the commit head, and the hash of the certificate, or zeros for none. */
+export function hashCommitHead(
   crypto: CryptoProvider,
-  record: Uint8Array,
-  kind: Kind,
-  commitHash: Uint8Array | undefined,
+  chainId: Uint8Array,
+  head: Uint8Array,
+  rides: Uint8Array,
 ): Uint8Array {
-  if (kind !== KIND.commit || !commitHash) return taggedHash(crypto, 'payload', record.subarray(RECORD_HEAD_BYTES))
-  return taggedHash(crypto, 'commitPayload', commitHash, record.subarray(COMMIT.sig, COMMIT.sig + 64))
+  return taggedHash(crypto, 'commit', chainId, head, rides)
+}
+
+export function hashCommitPayload(crypto: CryptoProvider, commitHash: Uint8Array, signature: Uint8Array): Uint8Array {
+  return taggedHash(crypto, 'commitPayload', commitHash, signature)
+}
+
+/** Of a record of another kind: sealed bodies are in commits alone. */
+export function hashPayload(crypto: CryptoProvider, payload: Uint8Array): Uint8Array {
+  return taggedHash(crypto, 'payload', payload)
 }
 
 /** The hash that the next record names as `prev`. `commitHash` is needed for commits, and for them alone. */
@@ -69,6 +78,19 @@ export function hashRecord(
   kind: Kind,
   commitHash?: Uint8Array,
 ): Uint8Array {
-  const payload = hashPayload(crypto, record, kind, commitHash)
-  return taggedHash(crypto, 'record', chainId, record.subarray(0, RECORD_HEAD_BYTES), payload)
+  const payload =
+    kind === KIND.commit && commitHash
+      ? hashCommitPayload(crypto, commitHash, record.subarray(COMMIT.sig, COMMIT.sig + 64))
+      : hashPayload(crypto, record.subarray(RECORD_HEAD_BYTES))
+  return hashRecordHead(crypto, chainId, record.subarray(0, RECORD_HEAD_BYTES), payload)
+}
+
+/** The same from its parts: the 81 bytes of the head, and the hash of the payload. */
+export function hashRecordHead(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  head: Uint8Array,
+  payloadHash: Uint8Array,
+): Uint8Array {
+  return taggedHash(crypto, 'record', chainId, head, payloadHash)
 }

@@ -2,7 +2,8 @@
  * The newest record of each chain that this machine has verified. It never goes down, so that a chain that comes back
  * older or different is seen.
  *
- * One file a head, its name being `<seq, 16 digits>-<hash>`: the memory is the highest name, a new one is put before
+ * One file a head, its name being `<seq, 16 digits>-<hash>`; its first line is chain time, the rest is what was signed about
+ * records up to it (chain/statements.ts), which files of earlier versions do not have. The memory is the highest name, a new one is put before
  * lower ones are removed, and so two processes need no lock and neither takes back what the other has seen.
  */
 import { equalBytes, fromUtf8, utf8 } from '../base/bytes.ts'
@@ -16,6 +17,8 @@ export interface RememberedHead {
   readonly hash: Uint8Array
   /** Chain time of the record, Unix ms. */
   readonly at: number
+  /** Signed statements about this record or those before it, for evidence; opaque here. */
+  readonly statements?: string
 }
 
 /**
@@ -28,7 +31,7 @@ export async function rememberedHead(state: StateStore, chainId: ChainId): Promi
     const highest = highestOf(await entriesOf(state, chainId), chainId)
     if (!highest) return undefined
     const bytes = await state.get(highest.name)
-    if (bytes) return { seq: highest.seq, hash: highest.hash, at: timeOf(bytes) }
+    if (bytes) return { seq: highest.seq, hash: highest.hash, ...contentOf(bytes) }
   }
   throw new AteError('IO_ERROR', { what: 'remembered heads change too often', location: state.location })
 }
@@ -42,7 +45,7 @@ export async function rememberHead(state: StateStore, chainId: ChainId, head: Re
   const known = highestOf(await entriesOf(state, chainId), chainId)
   if (known && known.seq > head.seq) return
   if (known && known.seq === head.seq && equalBytes(known.hash, head.hash)) return
-  await state.put(nameOf(chainId, head), utf8(`${head.at}\n`))
+  await state.put(nameOf(chainId, head), utf8(`${head.at}\n${head.statements ?? ''}`))
   const entries = await entriesOf(state, chainId)
   const highest = highestOf(entries, chainId)
   for (const entry of entries) if (highest && entry.seq < highest.seq) await state.remove(entry.name)
@@ -86,7 +89,10 @@ function highestOf(entries: readonly Entry[], chainId: ChainId): Entry | undefin
   return highest
 }
 
-function timeOf(bytes: Uint8Array): number {
-  const at = Number(fromUtf8(bytes).trim())
-  return Number.isSafeInteger(at) ? at : 0
+function contentOf(bytes: Uint8Array): Pick<RememberedHead, 'at' | 'statements'> {
+  const text = fromUtf8(bytes)
+  const end = text.indexOf('\n')
+  const at = Number((end < 0 ? text : text.slice(0, end)).trim())
+  const statements = end < 0 ? '' : text.slice(end + 1)
+  return { at: Number.isSafeInteger(at) ? at : 0, ...(statements === '' ? {} : { statements }) }
 }

@@ -14,7 +14,7 @@ export function replicaDigest(replica: Replica): string {
   const { view } = replica
   const lines = [...entityLines(view), ...listLines(view), ...trustLines(replica)]
   lines.push(
-    `time ${replica.chainTime} attested ${replica.attestedSeq} checkpoints ${replica.checkpoints} newest ${replica.newestCheckpoint}`,
+    `time ${replica.chainTime} attested ${replica.attestedSeq} checkpoints ${replica.checkpoints} newest ${JSON.stringify(replica.newestCheckpoint)}`,
   )
   lines.push(`head ${replica.head.seq} ${toHex(replica.head.hash)} tree ${toHex(replica.tree.root())}`)
   return lines.join('\n')
