@@ -189,7 +189,7 @@ describe('what a proof shows', () => {
       { record: -1 },
       { record: 0.5 },
       { transaction: '0'.repeat(26) },
-      { entity: 'z'.repeat(25) + '0' },
+      { entity: `${'z'.repeat(25)}0` },
     ])
       expect(await codeOf(chain.prove(wrong))).toBe('NOT_FOUND')
     for (const wrong of [undefined, {}, 5, { transaction: 5 }])

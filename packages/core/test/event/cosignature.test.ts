@@ -91,7 +91,7 @@ describe('cosignatures', () => {
     expect(codeOf(() => cosignersOf(crypto, note(w1.cosign(text, 2 ** 43 * 1000)), all))).toBe('BAD_COSIGNATURE')
     const cut = `— one.example/w ${toBase64(fromBase64(line.slice(16))!.subarray(0, 75))}`
     expect(codeOf(() => cosignersOf(crypto, note(cut), all))).toBe('BAD_COSIGNATURE')
-    const elsewhere = parseNote(utf8(text.replace('\n7\n', '\n8\n') + `${line}\n`))
+    const elsewhere = parseNote(utf8(`${text.replace('\n7\n', '\n8\n')}${line}\n`))
     expect(codeOf(() => cosignersOf(crypto, elsewhere, all))).toBe('BAD_COSIGNATURE')
     // One good line beside a wrong one does not make it good.
     expect(
