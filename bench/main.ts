@@ -20,6 +20,8 @@ const WARM_SECONDS = 0.7
 const ENTITIES = 1_000_000
 /** Takes minutes at full scale: once is enough. */
 const ONCE: ReadonlySet<string> = new Set(['ones'])
+/** Workloads that read what `dataset` wrote. */
+const OPENS: readonly string[] = ['open', 'open-fully']
 const PROBE_BYTES = new Uint8Array(4_096)
 
 interface Settings {
@@ -76,7 +78,9 @@ async function measureAndPrint(asked: Settings, base: string): Promise<void> {
   const settings = { ...asked, engines: [...engines.keys()] }
   const started = Date.now()
   const { median, record } = openRecords()
-  for (const planned of plannedWorkloads(settings)) await measure(settings, base, planned, record)
+  const planned = plannedWorkloads(settings)
+  const opens = planned.filter(({ workload }) => OPENS.includes(workload))
+  for (const one of planned) await measure({ settings, base, opens, record }, one)
   const sources = { us: US, median, durability: (peer: string) => engines.get(peer)?.durability ?? 'memory' }
   const rows = settings.specs.map((spec) => makeRow('core', spec, sources, settings.scale))
   const peers = settings.engines.filter((name) => name !== US)
@@ -133,7 +137,7 @@ async function describeDisk(base: string): Promise<string> {
 }
 
 /** Which engines take part in which workload, in the order of the rows. */
-function plannedWorkloads({ specs, engines }: Settings): { workload: string; engines: string[] }[] {
+function plannedWorkloads({ specs, engines }: Settings): Planned[] {
   const plan = new Map<string, Set<string>>()
   for (const spec of specs) {
     for (const engine of [US, ...spec.peers]) {
@@ -141,7 +145,7 @@ function plannedWorkloads({ specs, engines }: Settings): { workload: string; eng
       const workload = workloadFor(spec, engine)
       if (!plan.has(workload)) plan.set(workload, new Set())
       plan.get(workload)!.add(engine)
-      if (workload === 'open') plan.set('dataset', (plan.get('dataset') ?? new Set()).add(engine))
+      if (OPENS.includes(workload)) plan.set('dataset', (plan.get('dataset') ?? new Set()).add(engine))
     }
   }
   return [...plan].map(([workload, names]) => ({ workload, engines: engines.filter((name) => names.has(name)) }))
@@ -149,15 +153,23 @@ function plannedWorkloads({ specs, engines }: Settings): { workload: string; eng
 
 type RecordAnswer = (engine: string, workload: string, answer: Answer) => void
 
-async function measure(
-  settings: Settings,
-  base: string,
-  { workload, engines }: { workload: string; engines: string[] },
-  record: RecordAnswer,
-): Promise<void> {
-  if (workload === 'open') return
+interface Planned {
+  readonly workload: string
+  readonly engines: string[]
+}
+
+interface Measuring {
+  readonly settings: Settings
+  readonly base: string
+  readonly opens: readonly Planned[]
+  readonly record: RecordAnswer
+}
+
+async function measure(measuring: Measuring, { workload, engines }: Planned): Promise<void> {
+  const { settings, base, record } = measuring
+  if (OPENS.includes(workload)) return
   process.stderr.write(`${workload} `)
-  if (workload === 'dataset') await measureDataset(settings, base, engines, record)
+  if (workload === 'dataset') await measureDataset(measuring, engines)
   else await measureInTurn(settings, base, workload, engines, record)
   process.stderr.write('\n')
 }
@@ -183,12 +195,7 @@ async function measureInTurn(
 }
 
 /** Written once an engine, then opened by a fresh process in each run, engine after engine. */
-async function measureDataset(
-  settings: Settings,
-  base: string,
-  engines: string[],
-  record: RecordAnswer,
-): Promise<void> {
+async function measureDataset({ settings, base, opens, record }: Measuring, engines: string[]): Promise<void> {
   const written: string[] = []
   const folderOf = (engine: string) => join(base, `${engine}-dataset`)
   for (const engine of engines) {
@@ -198,9 +205,11 @@ async function measureDataset(
     process.stderr.write('.')
   }
   for (let run = 0; run < settings.runs; run++) {
-    for (const engine of written) {
-      record(engine, 'open', await runJob(settings, engine, 'open', folderOf(engine)))
-      process.stderr.write('.')
+    for (const { workload, engines: opening } of opens) {
+      for (const engine of written.filter((name) => opening.includes(name))) {
+        record(engine, workload, await runJob(settings, engine, workload, folderOf(engine)))
+        process.stderr.write('.')
+      }
     }
   }
   for (const engine of engines) rmSync(folderOf(engine), { recursive: true, force: true })

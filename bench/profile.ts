@@ -42,8 +42,8 @@ try {
     warmSeconds: 0.5,
     entities: 1_000_000 * Number(values.scale),
   }
-  // `open` needs a data set: written first, outside of the profile.
-  if (job.workload === 'open') runNode([], { ...job, workload: 'dataset' })
+  // `open` and `open-fully` need a data set: written first, outside of the profile.
+  if (job.workload.startsWith('open')) runNode([], { ...job, workload: 'dataset' })
   runNode(['--cpu-prof', '--cpu-prof-interval', '200', '--cpu-prof-dir', base], job)
   printTop(readProfile(base), Number(values.top))
 } finally {

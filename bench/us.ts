@@ -7,7 +7,7 @@ import type { Engine, Store } from './engine.ts'
  * bench of the peers runs while the package does not build; the bench's own run is the check of this shape.
  */
 interface Core {
-  openChain(at: string, options: { as: unknown }): Promise<Chain>
+  openChain(at: string, options: { as: unknown; snapshot: 'use' | 'ignore' }): Promise<Chain>
   openIdentity(file: string, options: { create: boolean }): Promise<unknown>
   defineType<Value>(name: string): Type<Value>
 }
@@ -40,16 +40,17 @@ export const engine: Engine = {
   name: 'ate',
   durability: 'disk',
   note: 'ours: every event signed, linked, encrypted; file engine; an entity is created in one collection',
-  open: openStore,
+  open: (folder) => openStore(folder, 'use'),
+  openFully: (folder) => openStore(folder, 'ignore'),
 }
 
-async function openStore(folder: string): Promise<Store> {
+async function openStore(folder: string, snapshot: 'use' | 'ignore'): Promise<Store> {
   // What this machine remembers of chains goes where the data goes, not into the user's own state folder.
   process.env['ATE_HOME'] = join(folder, 'home')
   const core = await loadCore()
   const Thing = core.defineType<Value>('thing')
   const as = await core.openIdentity(join(folder, 'identity'), { create: true })
-  const openAgain = () => core.openChain(`file:${join(folder, 'chain')}`, { as })
+  const openAgain = () => core.openChain(`file:${join(folder, 'chain')}`, { as, snapshot })
   let chain = await openAgain()
   const handles: Handle[] = []
   async function create(values: readonly string[]): Promise<void> {

@@ -20,6 +20,7 @@ export type {
   SyncObservation,
   VerifyObservation,
 } from './chain/observation.ts'
+export type { SnapshotInfo } from './chain/snapshots.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export type { Witnessed } from './chain/witnessing.ts'

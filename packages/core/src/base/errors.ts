@@ -161,6 +161,8 @@ export const ADVICE = {
   BAD_SEQUENCER: 'a record was ordered by someone whom the chain does not name',
   BAD_RECORD: 'a record does not decode',
   BAD_CBOR: 'bytes from outside are not the strict CBOR that is accepted here',
+  BAD_SNAPSHOT:
+    'the snapshot beside the log is not one that this machine made of this log; the log was verified from its start, and nothing is to be done',
   ROLLBACK: 'the chain here is older than what this machine has verified before; find the newer copy',
   FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
   // the disk

@@ -73,3 +73,16 @@ export const WITNESSES_MAX = 32
 export const COSIGN_MS = 10_000
 /** Records between a signed statement and the record that it is held against: their heads are part of the evidence, 150 characters each. */
 export const EVIDENCE_LINKS_MAX = 1024
+/**
+ * Bytes of a snapshot that is looked at: some hundred million entities. What is behind its foot takes memory for 32 bytes
+ * a piece before its tag is checked, and nothing else does.
+ */
+export const SNAPSHOT_BYTES_MAX: number = 16 * 1024 * 1024 * 1024
+/**
+ * A snapshot is written when this much of the log is new since the last one: what an opening verifies in a twentieth of
+ * a second. A record counts as its bytes and this many more, because its signature takes as long as they would.
+ */
+export const SNAPSHOT_NEW_BYTES_MIN: number = 8 * 1024 * 1024
+export const SNAPSHOT_RECORD_BYTES: number = 16 * 1024
+/** And when what is new is at least this part of the state: a large one is not written for little. */
+export const SNAPSHOT_STATE_SHARE: number = 1 / 4

@@ -32,6 +32,7 @@ import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
+import type { Snapshots } from './snapshots.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
 import { statementsFor } from './statements.ts'
@@ -58,6 +59,8 @@ export interface CoreParts {
   readonly observing: Observing
   /** Of `required`: a replica that has folded everything, and so knows up to where the log is attested. */
   readonly ahead?: Replica
+  /** Left out where nothing is kept beside the log. */
+  readonly snapshots?: Snapshots
 }
 
 /** What listeners of a chain are told of a record, once it is acknowledged. */
@@ -172,6 +175,10 @@ export class ChainCore {
   /** Whom policies name: the person for which this session's key acts, or the key itself. */
   get identityName(): string {
     return this.replica.trust.actorOf(this.keyName) ?? this.keyName
+  }
+
+  get snapshots(): Snapshots | undefined {
+    return this.#parts.snapshots
   }
 
   get isClosed(): boolean {
@@ -351,6 +358,7 @@ export class ChainCore {
         await this.settled()
       }
       await this.#remember()
+      await this.#keepSnapshot()
     } finally {
       this.#closed = true
       this.attesting.stop()
@@ -360,6 +368,12 @@ export class ChainCore {
       await this.#writer?.close()
       await this.engine.close()
     }
+  }
+
+  /** Nobody writes any more, and no attestation comes by itself: the state stands still while it is written. */
+  async #keepSnapshot(): Promise<void> {
+    this.attesting.stop()
+    if (!this.#failed) await this.snapshots?.keep(this.replica)
   }
 
   #schedule(): void {

@@ -15,6 +15,13 @@ export class RecordHashes {
     this.#size++
   }
 
+  /** All of them, one behind the other, in pieces; views. */
+  *pieces(): Generator<Uint8Array, void, undefined> {
+    for (let seq = 0; seq < this.#size; seq += CHUNK) {
+      yield this.#chunks[seq / CHUNK]!.subarray(0, Math.min(CHUNK, this.#size - seq) * 32)
+    }
+  }
+
   /** A view of the hash, or undefined for a record that is not there. */
   at(seq: number): Uint8Array | undefined {
     if (!(seq >= 0 && seq < this.#size)) return undefined

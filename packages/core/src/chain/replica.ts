@@ -57,6 +57,12 @@ export interface ReplicaMakers {
   readonly seed: number
 }
 
+/** All that folding has made: what a replica knows besides its genesis. */
+export type FoldedState = Pick<
+  Replica,
+  'view' | 'trust' | 'hashes' | 'tree' | 'voids' | 'head' | 'chainTime' | 'checkpoints' | 'newestCheckpoint' | 'adopted'
+>
+
 export class Replica {
   readonly crypto: CryptoProvider
   readonly genesis: Genesis
@@ -103,6 +109,11 @@ export class Replica {
     const hash = hashRecord(makers.crypto, genesis.chainId, record.bytes, KIND.genesis)
     if (!equalBytes(hash, record.hash)) throw new AteError('LINK_MISMATCH', { seq: 0 })
     return new Replica(makers, genesis, record, head)
+  }
+
+  /** Goes on from a state that was folded before; `record` is the first of the log. @throws as open */
+  static resume(makers: ReplicaMakers, record: LogRecord, state: FoldedState): Replica {
+    return Object.assign(Replica.open(makers, record), state)
   }
 
   /**
@@ -194,6 +205,7 @@ export class Replica {
       identityBytes: body.identity,
       identity,
       keys,
+      session: body.session,
       verifier: crypto.ed25519Verifier(body.session),
       until: body.until,
       mark: 0,

@@ -120,6 +120,7 @@ export class WriterSession {
       identityBytes: identity.fingerprintBytes,
       identity: toBinaryText(identity.fingerprintBytes),
       keys: identity.keys,
+      session: signer.publicKey,
       verifier: crypto.ed25519Verifier(signer.publicKey),
       until: body.until,
       mark: 0,

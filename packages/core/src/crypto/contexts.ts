@@ -32,6 +32,7 @@ export const CONTEXTS = {
   personWrap: 'ate/1/person-wrap',
   personLink: 'ate/1/person-link',
   identityFile: 'ate/1/identity-file',
+  snapshot: 'ate/1/snapshot',
 } as const
 
 export type ContextName = keyof typeof CONTEXTS

@@ -17,10 +17,10 @@ export interface Signer {
 export interface Verifier {
   verify(message: Uint8Array, signature: Uint8Array): boolean
   /**
-   * The same answer, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay
+   * The same answer, worked out beside this thread; absent, or undefined, where the platform has no other thread for it. The bytes stay
    * as they are until then. A provider that fails rejects, and says nothing about the signature.
    */
-  verifyLater?(message: Uint8Array, signature: Uint8Array): Promise<boolean>
+  verifyLater?(message: Uint8Array, signature: Uint8Array): Promise<boolean> | undefined
 }
 
 export interface ContextSigner {

@@ -11,6 +11,7 @@ import { ChainCore } from '../chain/chain-core.ts'
 import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
+import { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { newestWitnessed } from '../chain/witnessing.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
@@ -56,6 +57,11 @@ export interface OpenOptions {
   readonly observe?: Observer
   /** Who must have cosigned a checkpoint of the log, for it to be opened. What follows that checkpoint they do not vouch for. */
   readonly witnesses?: Witnesses
+  /**
+   * `ignore`: the log is verified from its start, and the snapshot beside it neither read nor written. Left out, `use`:
+   * what this machine verified before is not verified again.
+   */
+  readonly snapshot?: 'use' | 'ignore'
   /** Ends the opening only. */
   readonly signal?: AbortSignal
 }
@@ -104,7 +110,8 @@ async function openObserved(
   const create = options.readOnly ? false : (options.create ?? (known === undefined && label === undefined))
   const engine = await openEngine(place, { create, label, known })
   try {
-    const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options })
+    const snapshots = snapshotsOf(engine, identity, options, platform)
+    const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options, snapshots })
     await checkChain({
       replica,
       all: ahead ?? replica,
@@ -117,6 +124,7 @@ async function openObserved(
       place,
       create,
     })
+    await snapshots?.keep(replica)
     observing.opened(started, replica, engine)
     const { crypto, environment, state } = platform
     const witnessed = witnesses && (await newestWitnessed({ crypto, engine }, replica.head.seq, witnesses))
@@ -132,6 +140,7 @@ async function openObserved(
         keepCertificate,
         observing,
         ...(ahead ? { ahead } : {}),
+        ...(snapshots ? { snapshots } : {}),
         pq: options.pq ?? 'range',
       }),
       { compact: checkCompactPolicy(options.compact), witnessed },
@@ -161,6 +170,7 @@ function checkOptions(options: OpenOptions): void {
     throw new AteError('BAD_ARGUMENT', { what: 'observe is a function' })
   checkWord('pq', options.pq, ['range', 'commit', 'required'])
   checkWord('rollback', options.rollback, ['refuse', 'accept'])
+  checkWord('snapshot', options.snapshot, ['use', 'ignore'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
@@ -239,6 +249,21 @@ interface Loading {
   readonly identity: Identity
   readonly create: boolean
   readonly options: OpenOptions
+  readonly snapshots: Snapshots | undefined
+}
+
+/**
+ * Identities of one process keep nothing on this machine. Who reads only what is attested needs two states of different
+ * records, and a snapshot holds one.
+ */
+function snapshotsOf(
+  engine: LogEngine,
+  identity: Identity,
+  options: OpenOptions,
+  { crypto, environment, state }: Platform,
+): Snapshots | undefined {
+  if (!isKept(identity) || options.snapshot === 'ignore' || options.pq === 'required') return undefined
+  return Snapshots.for({ crypto, environment, engine, state })
 }
 
 async function loadReplica({
@@ -247,6 +272,7 @@ async function loadReplica({
   identity,
   create,
   options,
+  snapshots,
 }: Loading): Promise<{ readonly replica: Replica; readonly ahead?: Replica }> {
   const { crypto, environment } = platform
   const makers = { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
@@ -257,9 +283,34 @@ async function loadReplica({
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
     return { replica: Replica.open(makers, record) }
   }
-  const replica = await replay(engine, makers, options.signal, Number.POSITIVE_INFINITY)
+  const kept = await snapshots?.load(makers, options.signal)
+  const replica = await replayFrom(kept, { engine, makers, signal: options.signal, snapshots })
   if (options.pq !== 'required') return { replica }
   return { replica: await replay(engine, makers, options.signal, replica.attestedSeq), ahead: replica }
+}
+
+/** What does not follow a snapshot is judged again from the start: then it is the log that is wrong, or it is not. */
+async function replayFrom(
+  kept: Replica | undefined,
+  {
+    engine,
+    makers,
+    signal,
+    snapshots,
+  }: Pick<Loading, 'engine' | 'snapshots'> & {
+    readonly makers: ReplicaMakers
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<Replica> {
+  const replayAll = (from?: Replica): Promise<Replica> => replay(engine, makers, signal, Number.POSITIVE_INFINITY, from)
+  if (!kept) return replayAll()
+  try {
+    return await replayAll(kept)
+  } catch (error) {
+    throwIfAborted(signal)
+    snapshots?.discard(error)
+    return replayAll()
+  }
 }
 
 async function replay(
@@ -267,9 +318,11 @@ async function replay(
   makers: ReplicaMakers,
   signal: AbortSignal | undefined,
   until: number,
+  from?: Replica,
 ): Promise<Replica> {
-  let replica: Replica | undefined
-  for await (const chunk of verifyAhead(engine.read(0, signal ? { signal } : {}), () => replica)) {
+  let replica = from
+  const records = engine.read((from?.head.seq ?? -1) + 1, signal ? { signal } : {})
+  for await (const chunk of verifyAhead(records, () => replica)) {
     for (const record of chunk) if (record.seq <= until) replica = feed(replica, record, makers, engine)
     throwIfAborted(signal)
     if (replica && replica.head.seq >= until) break

@@ -1,6 +1,7 @@
 /** Numbers of an open chain for whoever runs it: what is known without reading the log. */
 
 import type { ChainCore } from '../chain/chain-core.ts'
+import type { SnapshotInfo } from '../chain/snapshots.ts'
 import { countVoids } from '../chain/verify-log.ts'
 import type { CompactionState } from './compacting.ts'
 
@@ -25,10 +26,15 @@ export interface ChainStats {
   /** Seq of the newest one. */
   readonly newestCheckpoint: number | undefined
   readonly compaction: CompactionState
+  /** Of the state that this machine keeps beside the log; undefined where it keeps none. */
+  readonly snapshot: SnapshotInfo | undefined
 }
 
 /** What compaction could free is not known without reading: `chain.doctor()` counts it. Looks at every entity and certificate, in memory: some ten milliseconds for a million entities. */
-export function chainStats({ replica, engine, staging, now }: ChainCore, compaction: CompactionState): ChainStats {
+export function chainStats(
+  { replica, engine, staging, now, snapshots }: ChainCore,
+  compaction: CompactionState,
+): ChainStats {
   const certificates = [...replica.trust.certificates.values()]
   return {
     records: replica.head.seq + 1,
@@ -43,5 +49,6 @@ export function chainStats({ replica, engine, staging, now }: ChainCore, compact
     checkpoints: replica.checkpoints,
     newestCheckpoint: replica.newestCheckpoint?.seq,
     compaction,
+    snapshot: snapshots?.info,
   }
 }

@@ -66,6 +66,28 @@ export interface Compacted {
   readonly inUse: number
 }
 
+/**
+ * One file of this machine's own beside the log: a cache, which may be lost or be another's. It never counts as a part of
+ * the log, and no error of it harms the log.
+ */
+export interface SnapshotStore {
+  /** What stands there now: it stays readable while a writer replaces it. @throws AteError IO_ERROR | CHAIN_CLOSED */
+  open(): Promise<StoredSnapshot | undefined>
+  /**
+   * Replaces it by the bytes of `parts`, one behind the other; each part is valid until the next is asked for. Whole and
+   * durable when it resolves; after an error or a crash the old one stands there, or none.
+   * @throws AteError READ_ONLY | DISK_FULL | IO_ERROR | WRITER_POISONED | CHAIN_CLOSED, and what `parts` throws
+   */
+  write(parts: AsyncIterable<Uint8Array>): Promise<void>
+}
+
+export interface StoredSnapshot {
+  readonly sizeBytes: number
+  /** Bytes read into `target` from offset `at`: fewer than asked for only at the end. */
+  read(target: Uint8Array, at: number): number | Promise<number>
+  close(): void
+}
+
 export interface LogEngine {
   readonly kind: string
   /** The strongest level that `append` reaches. */
@@ -126,6 +148,8 @@ export interface LogEngine {
   /** What stands beside the log on its medium, for reports; left out where there is nothing beside it. */
   residue?(): LogResidue
   readonly ring: KeyRing
+  /** Undefined where nothing is kept beside the log. */
+  readonly snapshot?: SnapshotStore | undefined
   /** Bytes of the log on its medium. */
   sizeBytes(): number
   close(): Promise<void>

@@ -29,6 +29,7 @@ import { countOf, inspectLog, type LogState, listFolder, patiently, takeUnused }
 import { cutTornTail, QUARANTINE, removeLeftovers, settle } from './file-repair.ts'
 import { RING } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
+import { SNAPSHOT } from './file-snapshot.ts'
 import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
 import { FileWriter } from './file-writer.ts'
 
@@ -212,7 +213,8 @@ function requireLog(fs: FileSystem, want: 'must be there' | 'may be empty' = 'mu
   const names = listFolder(fs)
   if (names?.includes(MANIFEST)) return true
   const others = names?.filter((name) => !HARMLESS.includes(name)) ?? []
-  if (others.some((name) => name === RING || name === QUARANTINE || segmentNumber(name) !== undefined)) {
+  const parts = [RING, QUARANTINE, SNAPSHOT]
+  if (others.some((name) => parts.includes(name) || segmentNumber(name) !== undefined)) {
     throw damaged({ segment: MANIFEST, offset: 0, what: 'the file is missing' })
   }
   if (others.length > 0) throw new AteError('NOT_A_CHAIN', { found: others.slice(0, 3) })

@@ -14,6 +14,7 @@ import type {
   LogProblem,
   LogRecord,
   LogResidue,
+  SnapshotStore,
 } from './engine.ts'
 import { compactFiles } from './file-compact.ts'
 import { diskError } from './file-errors.ts'
@@ -23,6 +24,7 @@ import { FileReader } from './file-reader.ts'
 import { countOf, type LogState, patiently, readOn } from './file-recovery.ts'
 import { residueOf } from './file-residue.ts'
 import { fileRing, finishRing, type RingHost, scrubRing } from './file-ring.ts'
+import { fileSnapshot, removeUnfinished } from './file-snapshot.ts'
 import type { FileLock, FileSystem } from './file-system.ts'
 import type { FileWriter } from './file-writer.ts'
 
@@ -48,6 +50,7 @@ export class FileLog implements LogEngine {
   readonly durability = 'disk'
   readonly readOnly: boolean
   readonly ring: KeyRing
+  readonly snapshot: SnapshotStore
   readonly #parts: FileLogParts
   readonly #state: LogState
   readonly #reader: FileReader
@@ -72,7 +75,10 @@ export class FileLog implements LogEngine {
       poison: (error) => writer!.poison(error),
     }
     this.ring = fileRing(this.#ringHost)
-    if (writer) finishRing(this.#ringHost)
+    this.snapshot = fileSnapshot(fs, (purpose) => void this.#check(purpose))
+    if (!writer) return
+    finishRing(this.#ringHost)
+    removeUnfinished(fs)
   }
 
   get label(): Uint8Array | undefined {

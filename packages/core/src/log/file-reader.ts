@@ -16,9 +16,19 @@ import {
 } from './file-frame.ts'
 import { MANIFEST, readSlots, SLOT_BYTES } from './file-manifest.ts'
 import { countOf, type LogState, laterFrames, takeReplaced } from './file-recovery.ts'
-import { FrameWalk, indexFrame, type Position, type Segment, startFor, WINDOW_BYTES } from './file-segment.ts'
+import {
+  FrameWalk,
+  indexFrame,
+  type Position,
+  type Segment,
+  startFor,
+  WALK_BYTES,
+  WINDOW_BYTES,
+} from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
+/** Bytes that are read in one call even for a chunk of a few: most records fit, and a syscall costs as much. */
+const READ_BYTES_MIN: number = 64 * 1024
 /** Files held open for readPart. */
 const HANDLES_MAX = 16
 
@@ -58,7 +68,9 @@ export class FileReader {
   /** The records of one segment from `from` to its known end, as views into the walk's window. */
   *#walk(file: OpenFile, segment: Segment, from: number, chunkBytes: number): Generator<LogRecord[], void, undefined> {
     const end = segment.endOffset
-    const walk = new FrameWalk(file, segment, startFor(segment, from), this.#crc, { end })
+    // Who asks for little at a time (one record, say) does not wait for a whole window.
+    const readBytes = Math.min(WINDOW_BYTES, Math.max(READ_BYTES_MIN, chunkBytes))
+    const walk = new FrameWalk(file, segment, startFor(segment, from), this.#crc, { end, readBytes })
     let chunk: LogRecord[] = []
     let chunkSize = 0
     for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
@@ -139,7 +151,10 @@ export class FileReader {
   /** Walks on in a segment that was not read yet, over what is damaged: that stays out of the index. */
   #indexUpTo(file: OpenFile, segment: Segment, seq: number): void {
     while (segment.walked.nextSeq <= seq) {
-      const walk = new FrameWalk(file, segment, segment.walked, this.#crc, { end: segment.endOffset })
+      const walk = new FrameWalk(file, segment, segment.walked, this.#crc, {
+        end: segment.endOffset,
+        readBytes: WALK_BYTES,
+      })
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
         if (segment.walked.nextSeq > seq) return

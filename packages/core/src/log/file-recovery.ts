@@ -30,6 +30,7 @@ import {
   RecordIndex,
   type Segment,
   segmentName,
+  WALK_BYTES,
   WINDOW_BYTES,
 } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
@@ -234,7 +235,7 @@ export function replaceSegment(state: LogState, index: number, segment: Segment)
 function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
   const segment = state.segments.at(-1)!
   if (segment.sealed) return
-  const walk = new FrameWalk(file, segment, segment.walked, crc)
+  const walk = new FrameWalk(file, segment, segment.walked, crc, { readBytes: WALK_BYTES })
   if (segment.nextSeq === segment.header.firstSeq) state.lastHash = segment.header.before
   for (let frame = walk.next(); frame; frame = walk.next()) {
     const { header, at } = frame

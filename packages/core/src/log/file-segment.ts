@@ -20,6 +20,8 @@ import type { OpenFile } from './file-system.ts'
 
 /** Bytes read in one call. */
 export const WINDOW_BYTES: number = 8 * 1024 * 1024
+/** The same where frames are only looked at: what was read is still in the processor's cache when it is checked. */
+export const WALK_BYTES: number = 1024 * 1024
 /** A frame is remembered as a place to start from at most every so many bytes. */
 const MARK_BYTES = 64 * 1024
 const CHUNK_RECORDS = 65_536

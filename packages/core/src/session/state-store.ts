@@ -6,6 +6,7 @@
  *   heads/<chain id>/<seq>-<hash>         the newest record that was verified (remembered-heads.ts)
  *   known-chains                          lines `PLACE CHAINID` (known-chains.ts)
  *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys
+ *   snapshot-key                          the key that seals snapshots of logs (snapshot-key.ts)
  */
 import { assert } from '../base/errors.ts'
 import type { FileLock } from '../log/file-system.ts'

@@ -12,6 +12,7 @@ import type {
   LogEngine,
   LogProblem,
   LogRecord,
+  SnapshotStore,
 } from '../log/engine.ts'
 
 export class GatedEngine implements LogEngine {
@@ -66,6 +67,10 @@ export class GatedEngine implements LogEngine {
 
   get ring(): KeyRing {
     return this.inner.ring
+  }
+
+  get snapshot(): SnapshotStore | undefined {
+    return this.inner.snapshot
   }
 
   setLabel(label: Uint8Array): void {

@@ -401,4 +401,48 @@ export function logSuite(runner: SuiteRunner, makeHarness: () => Promise<LogHarn
       expect(await codeOf(() => log.ring.put(NAME_A, new Uint8Array(300_000)))).toBe('BAD_ARGUMENT')
     })
   })
+
+  describe('snapshot', () => {
+    test('is replaced whole, stays as it was if that fails, and is not written by a reader', async (harness, log) => {
+      const { snapshot } = log
+      if (!snapshot) return
+      expect(await snapshot.open()).toBe(undefined)
+      await appendTo(log, testBatch(0, [10]))
+      await snapshot.write(partsOf(3000))
+      expect(await readSnapshot(log)).toBe(3000)
+      const old = await snapshot.open()
+      const failing = async function* (): AsyncGenerator<Uint8Array> {
+        yield* partsOf(2000)
+        throw new Error('enough')
+      }
+      expect(await codeOf(() => snapshot.write(failing()))).toBe('Error: enough')
+      expect(await readSnapshot(log)).toBe(3000)
+      await snapshot.write(partsOf(500))
+      expect(await readSnapshot(log)).toBe(500)
+      expect(await old!.read(new Uint8Array(4000), 100)).toBe(2900)
+      old!.close()
+      const reader = await harness.open({ readOnly: true })
+      expect(await codeOf(() => reader.snapshot!.write(partsOf(10)))).toBe('READ_ONLY')
+      expect(await readSnapshot(reader)).toBe(500)
+      await reader.close()
+      await appendTo(log, testBatch(1, [20]))
+      await log.close()
+      expect(await codeOf(() => snapshot.open())).toBe('CHAIN_CLOSED')
+      expect(await codeOf(() => snapshot.write(partsOf(10)))).toBe('CHAIN_CLOSED')
+    })
+  })
+}
+
+async function* partsOf(size: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < size; at += 700) yield new Uint8Array(Math.min(700, size - at)).fill(size)
+}
+
+/** The size of what stands there, all of whose bytes are its size. */
+async function readSnapshot(log: LogEngine): Promise<number | undefined> {
+  const stored = await log.snapshot!.open()
+  if (!stored) return undefined
+  const bytes = new Uint8Array(stored.sizeBytes)
+  const size = await stored.read(bytes, 0)
+  stored.close()
+  return bytes.every((byte) => byte === (size & 255)) ? size : -1
 }

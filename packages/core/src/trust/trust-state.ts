@@ -23,6 +23,8 @@ export interface Certificate {
   readonly identity: string
   /** The identity's public keys. */
   readonly keys: Uint8Array
+  /** Public key of the session, and what verifies its signatures. */
+  readonly session: Uint8Array
   readonly verifier: Verifier
   /** Chain time in ms up to which its commits count. */
   readonly until: number

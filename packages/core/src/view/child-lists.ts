@@ -55,6 +55,11 @@ export class ChildLists {
     return list
   }
 
+  /** All lists; those of one parent in the order in which they were made. */
+  *all(): Generator<ChildList, void, undefined> {
+    for (const lists of this.#byParent.values()) yield* lists
+  }
+
   of(parent: number): readonly ChildList[] {
     return this.#byParent.get(parent) ?? []
   }

@@ -41,6 +41,9 @@ const CHUNK_BITS = 13
 export const CHUNK_ROWS: number = 1 << CHUNK_BITS
 const CHUNK_MASK: number = CHUNK_ROWS - 1
 const SHARDS = 256
+export const ROW_BYTES: number = STRIDE * 4
+/** Bytes of a chunk of rows. */
+export const CHUNK_BYTES: number = CHUNK_ROWS * ROW_BYTES
 
 export const PENDING = -1
 export const NO_RECORD = -2
@@ -87,6 +90,37 @@ export class EntityTable {
     return (row & CHUNK_MASK) * STRIDE
   }
 
+  /** The bytes of the rows, chunk by chunk, in the byte order of this machine; views, valid until a row changes. */
+  *chunkBytes(): Generator<Uint8Array, void, undefined> {
+    for (let row = 0; row < this.#rows; row += CHUNK_ROWS) {
+      const { buffer } = this.#chunks[row >>> CHUNK_BITS]!
+      yield new Uint8Array(buffer, 0, Math.min(CHUNK_ROWS, this.#rows - row) * ROW_BYTES)
+    }
+  }
+
+  /** Makes the tables of ids large enough for `rows`, so that they need not grow on the way there. Stops between some. */
+  *reserve(rows: number): Generator<void, void, undefined> {
+    assert(this.#rows === 0, 'room is made before the first row')
+    let slots = 16
+    // For the mean: the few shards that are fuller grow once.
+    while (slots < (2 * rows) / SHARDS) slots *= 2
+    for (let i = 0; i < SHARDS; i++) {
+      this.#tables[i] = new Uint32Array(slots)
+      if (i % 16 === 0) yield
+    }
+  }
+
+  /** Takes over a chunk that `chunkBytes` gave, with `rows` rows; none but the last may have fewer than all. */
+  adopt(chunk: Int32Array, rows: number): void {
+    assert((this.#rows & CHUNK_MASK) === 0 && this.#chunks.length === this.#rows >>> CHUNK_BITS, 'chunks are full')
+    assert(chunk.length === CHUNK_ROWS * STRIDE && rows <= CHUNK_ROWS, 'a chunk has its size')
+    this.#chunks.push(chunk)
+    for (let i = 0, at = 0; i < rows; i++, at += STRIDE) {
+      const hash = this.#hash(chunk[at]!, chunk[at + 1]!, chunk[at + 2]!, chunk[at + 3]!)
+      this.#enter(hash, this.#rows++)
+    }
+  }
+
   /** The row of an id, or -1. */
   find(a: number, b: number, c: number, d: number): number {
     const hash = this.#hash(a, b, c, d)
@@ -111,12 +145,15 @@ export class EntityTable {
     chunk[at + 1] = b
     chunk[at + 2] = c
     chunk[at + 3] = d
-    const hash = this.#hash(a, b, c, d)
+    this.#enter(this.#hash(a, b, c, d), row)
+    return row
+  }
+
+  #enter(hash: number, row: number): void {
     const shard = hash & 255
     let table = this.#tables[shard]!
     if (++this.#counts[shard]! * 2 > table.length) table = this.#grow(shard)
     insert(table, hash, row)
-    return row
   }
 
   /** Takes back the newest row. */

@@ -28,6 +28,11 @@ export class Names {
     return this.#numbers.get(text)
   }
 
+  /** All of them by number; the first is the empty name. */
+  get texts(): readonly string[] {
+    return this.#texts
+  }
+
   text(number: number): string {
     return this.#texts[number]!
   }

@@ -144,6 +144,51 @@ describe('a disk that is full', () => {
   })
 })
 
+describe('a snapshot that cannot be written', () => {
+  /** The snapshot is given up and told; the log goes on, acknowledged on disk. */
+  async function survives(trial: Trial, code: string): Promise<void> {
+    expect(await trial.snapshot(3000)).toBe(code)
+    trial.fs.faults = {}
+    expect(trial.fs.files()).not.toContain('SNAPSHOT.new')
+    expect(await trial.append([100])).toBe(true)
+    expect(await trial.snapshot(2000)).toBe('written')
+    await trial.powerCutAndCheck()
+  }
+
+  async function begun(): Promise<Trial> {
+    const trial = new Trial(1)
+    await trial.open()
+    await trial.append([100])
+    await trial.snapshot(1500)
+    return trial
+  }
+
+  it('for a sync that fails, of the file or of the folder, does not poison the writer', async () => {
+    for (let nth = 1; nth <= 2; nth++) {
+      const trial = await begun()
+      trial.fs.faults.failSync = trial.fs.counts.syncs + nth
+      await survives(trial, 'IO_ERROR')
+    }
+  })
+
+  it('for want of space, or a write that fails, keeps the old one', async () => {
+    for (const code of ['ENOSPC', 'EIO']) {
+      for (let nth = 1; nth <= 3; nth++) {
+        const trial = await begun()
+        trial.fs.faults.failWrite = { at: trial.fs.counts.writes + nth, code, written: 0 }
+        await survives(trial, code === 'ENOSPC' ? 'DISK_FULL' : 'IO_ERROR')
+      }
+    }
+  })
+
+  it('is not tried by a writer that a failed sync has stopped', async () => {
+    const trial = await begun()
+    trial.fs.faults.failSync = trial.fs.counts.syncs + 1
+    expect(await codeOf(() => trial.append([100]))).toBe('WRITER_POISONED')
+    expect(await trial.snapshot(100)).toBe('WRITER_POISONED')
+  })
+})
+
 describe('short writes', () => {
   it('are continued until everything is there', async () => {
     for (let seed = 1; seed <= 20; seed++) {

@@ -109,6 +109,22 @@ const WORKLOADS: readonly Workload[] = [
     },
   ],
   [
+    'snapshots that are written, replaced, and stopped by a full disk',
+    async (t) => {
+      await t.open()
+      await t.append([100])
+      await t.snapshot(2500)
+      await t.append([200], 'os')
+      await t.snapshot(3500)
+      await t.append([300])
+      t.fs.faults.spaceBytes = 1
+      expect(await t.snapshot(4000)).toBe('DISK_FULL')
+      delete t.fs.faults.spaceBytes
+      await t.append([100])
+      await t.close()
+    },
+  ],
+  [
     'a full disk in between',
     async (t) => {
       await t.open()

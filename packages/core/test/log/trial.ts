@@ -50,6 +50,8 @@ export class Trial {
   /** What `get` may give for a name. */
   readonly #keys = new Map<string, Set<string>>()
   readonly #destroyed: Buffer[] = []
+  /** What may stand as the snapshot, in hexadecimal. */
+  #snapshots = new Set([GONE])
 
   constructor(seed: number, options: TrialOptions = {}) {
     this.fs = new SimFileSystem(seed, { folder: 'missing' })
@@ -119,6 +121,35 @@ export class Trial {
     this.#keys.set(String(name), new Set([GONE]))
   }
 
+  /** A snapshot of several parts. Gives the code of the error that stopped it: the log does not mind. */
+  async snapshot(size: number): Promise<string> {
+    const bytes = randomBytes(this.#random, size)
+    const before = [...this.#snapshots]
+    this.#snapshots.add(toHex(bytes))
+    async function* parts(): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < size; at += 1000) yield bytes.subarray(at, at + 1000)
+    }
+    try {
+      await this.log!.snapshot!.write(parts())
+      this.#snapshots = new Set([toHex(bytes)])
+      return 'written'
+    } catch (error) {
+      if (!isAteError(error) || this.fs.isCut) throw error
+      const found = await this.#storedSnapshot()
+      demand([...before, toHex(bytes)].includes(found), 'after an error another snapshot stands there')
+      return error.code
+    }
+  }
+
+  async #storedSnapshot(): Promise<string> {
+    const stored = await this.log!.snapshot!.open()
+    if (!stored) return GONE
+    const bytes = new Uint8Array(stored.sizeBytes)
+    await stored.read(bytes, 0)
+    stored.close()
+    return toHex(bytes)
+  }
+
   async close(): Promise<void> {
     await this.log!.close()
     this.onDisk = Math.max(this.onDisk, this.inCache)
@@ -143,6 +174,10 @@ export class Trial {
       this.#destroy([...allowed].filter((value) => value !== shown))
       this.#keys.set(name, new Set([shown]))
     }
+    const snapshot = await this.#storedSnapshot()
+    demand(this.#snapshots.has(snapshot), 'the snapshot is none that was written')
+    this.#snapshots = new Set([snapshot])
+    demand(!this.fs.files().includes('SNAPSHOT.new'), 'half a snapshot is left')
     this.submitted.length = found
     for (const end of [...this.ends]) if (end > found) this.ends.delete(end)
     this.onDisk = found
