@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { compact } from './compact.ts'
+import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
+import { destroyCommand } from './destroy.ts'
 import { doctor } from './doctor.ts'
 import { dump } from './dump.ts'
 import { id } from './id.ts'
@@ -11,6 +13,7 @@ import { ls } from './ls.ts'
 import { printError } from './output.ts'
 import { consent, person } from './person.ts'
 import { prove } from './prove.ts'
+import { recoverCommand } from './recover.ts'
 import { stats } from './stats.ts'
 import { verify } from './verify.ts'
 import { verifyProofFile } from './verify-proof.ts'
@@ -26,7 +29,7 @@ const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
 
 function program(): Command {
   const ate = new Command('ate')
-    .description('Look into chains, verify them, and manage identities.')
+    .description('Look into chains, verify, copy, move and recover them, and manage identities.')
     .version(ownVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -145,7 +148,71 @@ function program(): Command {
     .description('List the chains that this machine knows, and whether they are there.')
     .option('--json', 'one JSON array')
     .action(ls)
+  addCopies(ate)
   return ate
+}
+
+const ID = ['--id <id>', 'the id of the chain that is meant'] as const
+const EMPTY = 'an empty or new folder'
+
+function addCopies(ate: Command): void {
+  ate
+    .command('backup')
+    .description('Copy a chain into a folder, with a list of its files and hashes, beside its writer. Needs no key.')
+    .argument('<place>', PLACE)
+    .argument('<to>', EMPTY)
+    .option(...ID)
+    .option('--no-keys', 'leave the wrapped keys of the ring out: what they open cannot be restored')
+    .option('--json', 'one JSON object')
+    .action(backupCommand)
+  ate
+    .command('restore')
+    .description('Make a chain of a backup, everything verified. It is read-only until `ate recover`.')
+    .argument('<from>', 'the folder of a backup')
+    .argument('<to>', EMPTY)
+    .option(...ID)
+    .option('--json', 'one JSON object')
+    .action(restoreCommand)
+  ate
+    .command('push')
+    .description('Move a chain that nobody has open to another place. Interrupted, it is finished by the same command.')
+    .argument('<from>', PLACE)
+    .argument('<to>', EMPTY)
+    .option(...ID)
+    .option('--json', 'one JSON object')
+    .action(pushCommand)
+  ate
+    .command('salvage')
+    .description(
+      'Copy what can be trusted of a damaged chain, and say what is lost. The damaged folder is left as it is.',
+    )
+    .argument('<from>', 'the folder of a damaged chain')
+    .argument('<to>', EMPTY)
+    .option(...ID)
+    .option('--json', 'the report as one JSON object')
+    .action(salvageCommand)
+  ate
+    .command('recover')
+    .description(
+      'Make a restored or salvaged chain the one that is written. Only when the original is lost: else use push.',
+    )
+    .argument('<place>', PLACE)
+    .option(...ID)
+    .option('--from <seq>', 'other copies may differ from this record on; the next one if left out', wholeNumber)
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
+    .option('--json', 'one JSON object')
+    .action((place: string, options) => recoverCommand(place, { ...ate.opts(), ...options }))
+  ate
+    .command('destroy')
+    .description(
+      'Destroy a chain or a copy: its wrapped keys first, overwritten, then everything. There is no way back.',
+    )
+    .argument('<place>', PLACE)
+    .option(...ID)
+    .option('--yes', 'whatever chain stands there')
+    .option('--json', 'one JSON object')
+    .action(destroyCommand)
 }
 
 function wholeNumber(text: string): number {

@@ -23,6 +23,10 @@ const STATES: Readonly<Partial<Record<KnownPlace['state'], string>>> = {
   there: 'it is there',
   gone: 'it is gone: restore it, or remove its line from known-chains',
   WRONG_CHAIN: 'another chain stands there now',
+  CHAIN_COPY: 'a copy stands there: read-only until `ate recover`',
+  CHAIN_MOVED: 'it was moved: what stands there is read-only',
+  CHAIN_INCOMPLETE: 'a copy into it did not finish: run it again, or `ate destroy` it',
+  CHAIN_DESTROYED: 'it is half destroyed: run `ate destroy` on it again',
   DAMAGED: 'it is damaged: run `ate verify` on it',
   FORK: 'this machine has verified two histories of it: one of them was rewritten',
 }

@@ -20,9 +20,13 @@ export function printError(error: unknown): void {
 const HINTS: Readonly<Record<string, string>> = {
   NOT_PINNED: 'If that is the chain that you mean, give it with --id.',
   PASSPHRASE_NEEDED: 'Give --passphrase-file FILE, or set ATE_PASSPHRASE; on a terminal it is asked for.',
-  DAMAGED: '`ate verify` says what is damaged, and where.',
+  DAMAGED: '`ate verify` says what is damaged, and where; `ate salvage` copies what is sound.',
   NO_CHECKPOINT:
     'A program that opens the chain as its root calls chain.checkpoint(); it covers all records before it.',
+  CHAIN_COPY: 'The original is there: `ate push` moves it. It is lost: `ate recover PLACE`.',
+  CHAIN_INCOMPLETE: 'The same command finishes it; `ate destroy PLACE` takes it away.',
+  CHAIN_DESTROYED: '`ate destroy PLACE` finishes it.',
+  ROLLBACK: 'If the newer records are lost for good: `ate recover PLACE`.',
   CHAIN_NOT_FOUND: 'A place is the folder that was given to openChain; `ate ls` lists those of this machine.',
 }
 
@@ -54,6 +58,10 @@ export function toHex(bytes: Uint8Array): string {
 /** Enough of a fingerprint to tell identities of one chain apart; never enough to trust one. */
 export function short(id: string): string {
   return id.slice(0, 8)
+}
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 export function timeText(ms: number): string {

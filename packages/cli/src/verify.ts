@@ -1,7 +1,7 @@
 /** `ate verify`: reads and checks a whole chain. Exit code 0 if nothing is wrong, 1 if something is. */
 import process from 'node:process'
 import { AteError, type ErrorCode, type PlaceReport, proofText, verifyPlace } from '@ate/core'
-import { print, printable, toHex, toJson } from './output.ts'
+import { counted, print, printable, toHex, toJson } from './output.ts'
 import { placeOf } from './place.ts'
 import { openProgress } from './progress.ts'
 import { writeNew } from './prove.ts'
@@ -40,6 +40,8 @@ function reportText(report: PlaceReport): string {
   if (!ok) lines.push(`judged     ${counted(records, 'record')}; what follows the first problem hangs on it`)
   if (head) lines.push(`attested   ${attestedText(report)}`)
   if (report.checkpoints > 0) lines.push(`signed     ${counted(report.checkpoints, 'checkpoint')} of the whole log`)
+  if (report.recoveries > 0)
+    lines.push(`recovered  ${counted(report.recoveries, 'time')} after a loss: other copies may hold other records`)
   if (report.voids > 0)
     lines.push(`void       ${counted(report.voids, 'transaction')}, refused by the rules and stored as such`)
   return [...lines, ...problems.map((problem) => problemText(problem))].join('\n')
@@ -55,10 +57,6 @@ function attestedText({ ok, attested, adopted, head }: PlaceReport): string {
   if (ok && attested === head?.seq) return `every commit has its author's post-quantum signature${vouched}`
   if (attested === head?.seq) return `up to record ${attested}, as far as it was judged${vouched}`
   return `up to record ${attested}; later commits have no post-quantum signature yet${vouched}`
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 function reportJson({ evidence: _, ...report }: PlaceReport): object {

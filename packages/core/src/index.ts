@@ -4,6 +4,7 @@ export { type Duration, durationMs } from './base/duration.ts'
 export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'
+export type { CopyOptions } from './chain/copy-log.ts'
 export type {
   AlarmObservation,
   AppendObservation,
@@ -24,6 +25,15 @@ export type { SnapshotInfo } from './chain/snapshots.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export type { Witnessed } from './chain/witnessing.ts'
+export type { RecoverOptions, RecoverReceipt } from './data/append-recovery.ts'
+export {
+  type BackupOptions,
+  type BackupPlaceOptions,
+  type BackupReceipt,
+  backup,
+  type CopyReceipt,
+  restore,
+} from './data/backup.ts'
 export {
   type Chain,
   isChain,
@@ -35,6 +45,7 @@ export {
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
+export { type DestroyOptions, destroy } from './data/destroy.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
@@ -60,6 +71,7 @@ export {
   proofText,
 } from './data/proof-format.ts'
 export type { CheckpointRef, Provable, ProveOptions } from './data/prove.ts'
+export { type PushOptions, push } from './data/push.ts'
 export type {
   ChainRecord,
   ClearValue,
@@ -68,6 +80,8 @@ export type {
   RecordsOptions,
   RecordTransaction,
 } from './data/records.ts'
+export { type RecoverPlaceOptions, recover } from './data/recover.ts'
+export { type SalvageOptions, type SalvageReport, salvage } from './data/salvage.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
 export type { ChainStats } from './data/stats.ts'
 export type { Transaction } from './data/transaction.ts'
@@ -89,7 +103,9 @@ export {
 } from './data/verify-proof.ts'
 export type { Cosigned, Witnesses } from './event/cosignature.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
+export type { BadPlace, GoodRun } from './log/file-salvage.ts'
 export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'
+export type { Standing, StandingState } from './log/standing.ts'
 export { type Consent, consentTo } from './session/consent-text.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
 export {

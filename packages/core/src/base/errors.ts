@@ -77,6 +77,15 @@ export const ADVICE = {
     'this chain is open for writing already, here or in another process; close it there, or open with { readOnly: true }',
   CHAIN_GONE:
     'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
+  CHAIN_COPY:
+    'this is a copy, and a second writer would fork the chain: if the original is there, write in it, or push it; if it is lost, recover here',
+  CHAIN_MOVED: 'this chain was moved, and goes on in the place that the facts name; open it there',
+  CHAIN_INCOMPLETE: 'a copy into this folder did not finish; run it again, or destroy what is here',
+  CHAIN_DESTROYED: 'this chain is being destroyed, or that was interrupted; destroy it again to finish',
+  CHAIN_EXISTS: 'a chain stands here already; give an empty or a new folder',
+  BAD_BACKUP: 'this is no whole backup, or its files were changed; the facts name the file. Take another backup',
+  BAD_PIN: 'the name has no TXT record that names one chain; mend the record, or pass the id',
+  PIN_UNAVAILABLE: 'the TXT records of the name cannot be asked for now; try again, or pass the id',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
   WRONG_CHAIN: 'the chain here is not the one whose id you gave',
   NOT_A_CHAIN: 'the folder holds other files; give an empty or a new folder',
@@ -135,7 +144,8 @@ export const ADVICE = {
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
   LAST_MANAGER: 'the chain would be left without anyone who manages its root',
   LEVEL_SHRINKS: 'the level of the rules only rises',
-  LEVEL_TOO_LOW: 'the rules of this chain do not know this yet; raise them with tx.settings({ level })',
+  LEVEL_TOO_LOW:
+    'the rules of this chain are of a level that does not know this; the root can raise it while the chain is live',
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
@@ -152,6 +162,7 @@ export const ADVICE = {
   BAD_BODY: 'sealed bytes do not fit their hash or tag; they were altered',
   BAD_CERTIFICATE: 'a writer certificate does not verify; it was altered or forged',
   BAD_ATTESTATION: 'an attestation does not verify; it was altered or forged',
+  BAD_RECOVERY: 'a record of recovery does not verify, or its author does not manage the root',
   BAD_CHECKPOINT: 'a checkpoint does not fit the log or its signature',
   BAD_COSIGNATURE: 'the line of a witness that you trust does not verify; it was altered or forged',
   BAD_PROOF: 'the proof does not verify; it was altered, or it is of something else',

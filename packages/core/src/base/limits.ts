@@ -44,6 +44,8 @@ export const PENDING_BYTES_MAX: number = 64 * 1024 * 1024
 /** An attestation covers at most this many commits, and comes at most this many ms after the first of them. */
 export const ATTEST_COMMITS_MAX = 1024
 export const ATTEST_DELAY_MS = 1000
+/** Heads of a lost branch that one record of recovery names. */
+export const RECOVER_LOST_MAX = 16
 /** Decoded values that a chain keeps for reading. */
 export const VALUE_CACHE_ENTRIES = 65_536
 /** Characters of an identity's text: four times what is written. */
@@ -56,6 +58,12 @@ export const ARGON2_LANES_MAX = 16
 export const BATCH_BYTES_MAX: number = 16 * 1024 * 1024 - 64
 /** Bytes of one segment file of a log: what a crash can make a writer walk at open. */
 export const SEGMENT_BYTES: number = 64 * 1024 * 1024
+/** Bytes of one segment of a backup: what is held in memory, and hashed without a pause, when its file is read whole. */
+export const BACKUP_SEGMENT_BYTES: number = 8 * 1024 * 1024
+/** Bytes of one file of a backup that is read whole: eight times what is written. */
+export const BACKUP_FILE_BYTES_MAX: number = 64 * 1024 * 1024
+/** Bytes of the list of a backup's files: half a million files. */
+export const BACKUP_LIST_BYTES_MAX: number = 64 * 1024 * 1024
 /** Bytes of one entry of the key ring: some two hundred wraps of 1.2 kB, read whole. */
 export const RING_KEY_BYTES_MAX: number = 256 * 1024
 /** Bytes of one entry of this machine's state: some ten thousand known chains. */

@@ -53,6 +53,9 @@ export const platform: Platform = {
   warn(error: unknown): void {
     console.warn(error)
   },
+  async resolveTxt(name: string): Promise<never> {
+    throw new AteError('PIN_UNAVAILABLE', { name }, { hint: 'a browser asks no DNS; pass the id of the chain' })
+  },
 }
 
 function noFiles(path: string): AteError {

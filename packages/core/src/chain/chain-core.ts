@@ -30,6 +30,7 @@ import { catchUp } from './catch-up.ts'
 import { CommitBuilder } from './commit-builder.ts'
 import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
+import { settleRecoveries } from './recovered.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { settleLists } from './settle.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -54,6 +55,8 @@ export interface CoreParts {
   readonly state: StateStore
   /** Keep the writer certificate on this device; identities in memory have nobody to keep it for. */
   readonly keepCertificate: boolean
+  /** What known-chains calls where it is; undefined for engines and in memory. */
+  readonly place?: string | undefined
   /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
   readonly pq: 'range' | 'commit' | 'required'
   readonly observing: Observing
@@ -161,6 +164,10 @@ export class ChainCore {
       core.#writer = await WriterSession.open({ crypto, environment, identity, replica, state })
     }
     return core
+  }
+
+  get place(): string | undefined {
+    return this.#parts.place
   }
 
   get chainId(): ChainId {
@@ -318,7 +325,7 @@ export class ChainCore {
 
   /** Waits for what is staged, attests it, remembers the head, and frees the place. */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    this.#closing ??= this.#end('close')
     return this.#closing
   }
 
@@ -350,15 +357,24 @@ export class ChainCore {
     return ahead.attestedSeq
   }
 
-  async #close(): Promise<void> {
+  /** As close, but the log is destroyed; so nothing is attested or remembered any more. */
+  destroy(): Promise<void> {
+    this.assertWritable()
+    this.#closing = this.#end('destroy')
+    return this.#closing
+  }
+
+  async #end(how: 'close' | 'destroy'): Promise<void> {
     try {
       await this.settled()
-      if (this.#writer && !this.#failed && this.attesting.becomeDue()) {
+      if (how === 'close' && this.#writer && !this.#failed && this.attesting.becomeDue()) {
         this.#schedule()
         await this.settled()
       }
-      await this.#remember()
-      await this.#keepSnapshot()
+      if (how === 'close') {
+        await this.#remember()
+        await this.#keepSnapshot()
+      }
     } finally {
       this.#closed = true
       this.attesting.stop()
@@ -366,7 +382,7 @@ export class ChainCore {
       this.#wake(this.#waiting)
       this.#wake(this.#syncing)
       await this.#writer?.close()
-      await this.engine.close()
+      await this.engine[how]()
     }
   }
 
@@ -546,6 +562,7 @@ export class ChainCore {
     this.#rememberedAt = this.environment.clock.monotonic()
     // What a power cut may take is no rollback: only what is durable at the chain's own level is held against a copy.
     const { seq, hash } = this.#durable
+    await settleRecoveries(this.#parts.state, this.replica)
     const statements = await statementsFor(this, this.#parts.state, seq)
     await rememberHead(this.#parts.state, this.chainId, { seq, hash, at: this.replica.chainTime, statements })
   }

@@ -31,6 +31,7 @@ import { type Certificate, TrustState } from '../trust/trust-state.ts'
 import { DROPPED, NO_RECORD, ROW } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
 import { View } from '../view/view.ts'
+import { acceptRecovery } from './accept-recovery.ts'
 import { applyTransaction } from './fold.ts'
 import { startState } from './fold-genesis.ts'
 import { removeRow } from './fold-tree.ts'
@@ -119,7 +120,7 @@ export class Replica {
   /**
    * Verifies and folds the next record.
    * @throws AteError LINK_MISMATCH | BAD_RECORD | BAD_ROOT | BAD_BODY | BAD_SIGNATURE | BAD_CERTIFICATE | BAD_ATTESTATION
-   * | BAD_CHECKPOINT | BAD_SEQUENCER, each with the seq. The state is then as before.
+   * | BAD_CHECKPOINT | BAD_RECOVERY | BAD_SEQUENCER, each with the seq. The state is then as before.
    */
   accept(record: LogRecord): Accepted {
     const head = parseRecordHead(record.bytes)
@@ -353,6 +354,7 @@ export class Replica {
     if (head.kind === KIND.attestation) this.#acceptAttestation(record)
     else if (head.kind === KIND.checkpoint) this.#acceptCheckpoint(record)
     else if (head.kind === KIND.sweep) return this.#acceptSweep(record)
+    else if (head.kind === KIND.recover) acceptRecovery(this, record, head)
     else throw new AteError('BAD_GENESIS', { seq: head.seq, what: 'a second one' })
     return undefined
   }

@@ -5,7 +5,7 @@ import { type EntityWords, entityKey, readWords, writeWords } from '../event/ent
 import { decodeRare, type EpochFields, encodeRare, type WrapFields } from '../event/rare-fields.ts'
 import type { Person, PersonKey } from '../trust/person.ts'
 import type { Policy, PolicyEntry, PolicyList, Role, RoleGeneration } from '../trust/policy.ts'
-import { type Certificate, type Epoch, TrustState, type UnattestedCommit } from '../trust/trust-state.ts'
+import { type Certificate, type Epoch, type Recovery, TrustState, type UnattestedCommit } from '../trust/trust-state.ts'
 import type { Replica } from './replica.ts'
 import {
   bytes,
@@ -236,5 +236,6 @@ export const TRUST: Section<TrustState> = into(
     level: whole(count),
     sequencers: whole(SEQUENCERS),
     checkpointKeys: whole<readonly Uint8Array[]>(list(bytes)),
+    recoveries: whole(list(struct<Recovery>({ seq: count, hash: bytes, from: count }))),
   }),
 )

@@ -41,6 +41,8 @@ export interface VerifyReport {
   readonly attested: number
   /** Commits that a manager vouched for in the place of their writers. */
   readonly adopted: number
+  /** Records that say that a branch in other copies is lost. */
+  readonly recoveries: number
   readonly head: { readonly seq: number; readonly hash: Uint8Array } | undefined
   readonly problems: readonly VerifyProblem[]
   /** Of the witnesses that were named: the newest checkpoint that enough of them have cosigned. */
@@ -130,6 +132,7 @@ export function reportOf({ replica, problems, witnessed }: Verified): VerifyRepo
     checkpoints: replica?.checkpoints ?? 0,
     attested: replica?.attestedSeq ?? -1,
     adopted: replica?.adopted ?? 0,
+    recoveries: replica?.trust.recoveries.length ?? 0,
     head: replica && { seq: replica.head.seq, hash: replica.head.hash.slice() },
     problems,
     ...(witnessed ? { witnessed } : {}),

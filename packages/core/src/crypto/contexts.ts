@@ -11,6 +11,7 @@ export const CONTEXTS = {
   certificate: 'ate/1/certificate',
   certificateId: 'ate/1/certificate-id',
   attestation: 'ate/1/attestation',
+  recover: 'ate/1/recover',
   identity: 'ate/1/identity',
   entity: 'ate/1/entity',
   namedEntity: 'ate/1/named-entity',

@@ -18,8 +18,12 @@ import { KIND } from '../event/format.ts'
 import { encodeSweep, SWEEP_ENTITIES_MAX } from '../event/sweep.ts'
 import type { Durability } from '../log/engine.ts'
 import { blindName } from '../session/epoch-keys.ts'
+import { forgetPlace } from '../session/forget-chain.ts'
 import type { Identity } from '../session/identity.ts'
+import type { Platform } from '../session/platform.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
+import { appendRecovery, type RecoverOptions, type RecoverReceipt } from './append-recovery.ts'
+import { type BackupOptions, type BackupReceipt, backupLog } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
@@ -72,6 +76,7 @@ export function isChain(value: unknown): value is Chain {
 
 export class Chain {
   readonly #core: ChainCore
+  readonly #platform: Platform
   readonly #values: Values
   readonly #indexes: Indexes
   readonly #compacting: Compacting
@@ -82,9 +87,11 @@ export class Chain {
   /** @internal Chains are opened by openChain. */
   constructor(
     core: ChainCore,
+    platform: Platform,
     options: { readonly compact?: CompactPolicy | undefined; readonly witnessed?: Witnessed | undefined } = {},
   ) {
     this.#core = core
+    this.#platform = platform
     this.witnessed = options.witnessed
     this.#compacting = new Compacting(core, options.compact)
     this.id = chainIdOf(core.replica.chainId)
@@ -380,6 +387,38 @@ export class Chain {
   /** Numbers that are at hand: looks at entities and certificates in memory, reads nothing. */
   stats(): ChainStats {
     return chainStats(this.#core, this.#compacting.state)
+  }
+
+  /**
+   * Copies everything up to the newest durable record into the empty folder `to`, while writing goes on.
+   * @throws AteError CHAIN_EXISTS | NOT_A_CHAIN | BAD_URL | DISK_FULL | IO_ERROR | DAMAGED and the errors of records that were
+   * altered
+   */
+  backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
+    this.#core.assertOpen()
+    const { engine, replica } = this.#core
+    const until = Math.min(engine.durableSeq(), replica.head.seq)
+    return backupLog(engine, { to, until, wanted: this.id }, options, this.#platform)
+  }
+
+  /**
+   * Says, signed and in the log, that what stood in other copies from seq `from` on is lost, and ends all certificates.
+   * For a chain that is open for writing; a copy, or a chain that does not open any more, is recovered by recover().
+   * @throws AteError NOT_AUTHORIZED (needs manage of the root) | LEVEL_TOO_LOW | FORK | BAD_ARGUMENT | READ_ONLY
+   */
+  async recover(options: RecoverOptions = {}): Promise<RecoverReceipt> {
+    this.#core.assertWritable()
+    return appendRecovery(this.#core, options, this.#platform.state)
+  }
+
+  /**
+   * Closes, and destroys the log: the wrapped keys first, overwritten, then everything; and what this machine keeps of
+   * it. If it is interrupted, destroy() of its place finishes it.
+   * @throws AteError READ_ONLY | IO_ERROR | CHAIN_CLOSED
+   */
+  async destroy(): Promise<void> {
+    await this.#core.destroy()
+    await forgetPlace(this.#platform.state, this.#core.place, this.id, { goesOn: false })
   }
 
   /** Waits for what is staged, attests it, and frees the place. */

@@ -8,6 +8,7 @@ import { chainIdOf } from '../base/ids.ts'
 import { EVIDENCE_LINKS_MAX } from '../base/limits.ts'
 import { catchUp } from '../chain/catch-up.ts'
 import { commitHashOf, commitHeadAt, headAt, kindAt, newestOfKind, recordAt } from '../chain/log-parts.ts'
+import { isRecovered } from '../chain/recovered.ts'
 import type { Replica } from '../chain/replica.ts'
 import {
   attestationAt,
@@ -38,7 +39,7 @@ export async function alarmOf(
 ): Promise<AteError | undefined> {
   const chain = chainIdOf(replica.chainId)
   const remembered = await rememberedHead(state, chain)
-  if (!remembered) return undefined
+  if (!remembered || (await isRecovered(state, replica, remembered))) return undefined
   // Beside a writer, that is no older copy but an opening that took a while.
   if (remembered.seq > replica.head.seq && log === 'whole') await catchUp(engine, replica)
   const there = replica.hashes.at(remembered.seq)

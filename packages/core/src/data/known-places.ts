@@ -2,10 +2,11 @@
 import { platform as ownPlatform } from '#platform'
 import { type ErrorCode, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf } from '../base/ids.ts'
+import { checkStanding } from '../log/standing.ts'
 import { knownChains } from '../session/known-chains.ts'
 import type { Platform } from '../session/platform.ts'
 import { rememberedHead } from '../session/remembered-heads.ts'
-import { parsePlace } from './open-chain.ts'
+import { parsePlace } from './place.ts'
 
 export interface KnownPlace {
   /** As openChain takes it. */
@@ -13,7 +14,10 @@ export interface KnownPlace {
   readonly chain: ChainId
   /** The newest record that this machine has verified: its seq, hash and chain time in Unix ms. */
   readonly head: { readonly seq: number; readonly hash: Uint8Array; readonly at: number } | undefined
-  /** `there`, or why it is not: `gone`, or the code of the error. The log is opened, not verified. */
+  /**
+   * `there`, or why it is not: `gone`, or the code of the error; of a copy, or of what was moved, the code that a writer
+   * is told. The log is opened, not verified.
+   */
   readonly state: 'there' | 'gone' | ErrorCode
 }
 
@@ -42,6 +46,7 @@ async function stateOf(platform: Platform, place: string, chain: ChainId): Promi
   try {
     const engine = await parsePlace(place, { readOnly: true }, platform).open({ create: false, label: undefined })
     try {
+      checkStanding(engine.standing, 'write')
       return engine.label && chainIdOf(engine.label) === chain ? 'there' : 'WRONG_CHAIN'
     } finally {
       await engine.close()

@@ -10,6 +10,7 @@ import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
+import { settleRecoveries } from '../chain/recovered.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
@@ -17,17 +18,20 @@ import { newestWitnessed } from '../chain/witnessing.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
-import { openFileLog } from '../log/file-engine.ts'
-import { memoryEngine } from '../log/memory.ts'
+import { checkStanding } from '../log/standing.ts'
+import { chainOfName } from '../session/dns-pin.ts'
+import { forgetCertificates } from '../session/forget-chain.ts'
 import { type Identity, isIdentity, isKept } from '../session/identity.ts'
 import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
-import { forgetHead } from '../session/remembered-heads.ts'
+import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
+import type { StateStore } from '../session/state-store.ts'
 import { Chain } from './chain.ts'
 import { alarmOf } from './check-head.ts'
 import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
+import { openEngine, type Place, parsePlace } from './place.ts'
 
 export interface OpenOptions {
   /** Who acts; this machine's own identity if left out, made on first use. */
@@ -62,21 +66,16 @@ export interface OpenOptions {
    * what this machine verified before is not verified again.
    */
   readonly snapshot?: 'use' | 'ignore'
+  /** `{ dns: NAME }`: the chain that the TXT record `ate1 chain=ID` of that name names. Not beside `id`. */
+  readonly pin?: { readonly dns: string }
   /** Ends the opening only. */
   readonly signal?: AbortSignal
-}
-
-/** A path or `memory:` as it was understood. */
-export interface Place {
-  readonly kind: 'memory' | 'file' | 'engine'
-  /** What known-chains calls it; undefined where a place means nothing. */
-  readonly name: string | undefined
-  readonly open: (options: { readonly create: boolean; readonly label: Uint8Array | undefined }) => Promise<LogEngine>
 }
 
 /**
  * Opens the chain at `at`: `memory:`, `file:PATH`, or an engine.
  * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_GONE | NOT_A_CHAIN | NOT_PINNED | WRONG_CHAIN |
+ * CHAIN_COPY | CHAIN_MOVED | CHAIN_INCOMPLETE | CHAIN_DESTROYED | BAD_PIN | PIN_UNAVAILABLE |
  * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | NOT_WITNESSED | BAD_COSIGNATURE | DAMAGED | READ_ONLY |
  * STATE_UNWRITABLE and the errors of records that were altered
  */
@@ -104,12 +103,14 @@ async function openObserved(
   const witnesses = options.witnesses && parseWitnesses(platform.crypto, options.witnesses)
   const place = parsePlace(at, { ...options, observing }, platform)
   const identity = options.as ?? (await machineIdentity({}, platform))
-  const known =
-    place.name !== undefined && options.id === undefined ? await lookUpChain(platform.state, place.name) : undefined
-  const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
+  const id = options.pin ? await chainOfName(platform, options.pin.dns) : options.id
+  throwIfAborted(options.signal)
+  const known = place.name !== undefined && id === undefined ? await lookUpChain(platform.state, place.name) : undefined
+  const label = id === undefined ? undefined : parseId(id, 'chain')
   const create = options.readOnly ? false : (options.create ?? (known === undefined && label === undefined))
   const engine = await openEngine(place, { create, label, known })
   try {
+    checkStanding(engine.standing, engine.readOnly ? 'read' : 'write')
     const snapshots = snapshotsOf(engine, identity, options, platform)
     const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options, snapshots })
     await checkChain({
@@ -139,10 +140,12 @@ async function openObserved(
         state,
         keepCertificate,
         observing,
+        place: place.name,
         ...(ahead ? { ahead } : {}),
         ...(snapshots ? { snapshots } : {}),
         pq: options.pq ?? 'range',
       }),
+      platform,
       { compact: checkCompactPolicy(options.compact), witnessed },
     )
   } catch (error) {
@@ -151,7 +154,7 @@ async function openObserved(
   }
 }
 
-function observingOf({ observe }: OpenOptions, platform: Platform): Observing {
+export function observingOf({ observe }: Pick<OpenOptions, 'observe'>, platform: Platform): Observing {
   return new Observing({
     clock: platform.environment.clock,
     observe,
@@ -173,74 +176,17 @@ function checkOptions(options: OpenOptions): void {
   checkWord('snapshot', options.snapshot, ['use', 'ignore'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
+  if (
+    options.pin !== undefined &&
+    (options.id !== undefined || typeof options.pin !== 'object' || options.pin === null)
+  )
+    throw new AteError('BAD_ARGUMENT', { what: 'pin is { dns: NAME }, and goes without id' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
   throwIfAborted(options.signal)
 }
 
 function checkWord(option: string, given: string | undefined, words: readonly string[]): void {
   if (given !== undefined && !words.includes(given)) throw new AteError('BAD_ARGUMENT', { option, words })
-}
-
-/** What a place names; `onDamage: 'keep'` opens a damaged log for what is good before the damage. */
-export function parsePlace(
-  at: string | LogEngine,
-  options: Pick<OpenOptions, 'readOnly'> & { readonly onDamage?: 'keep'; readonly observing?: Observing },
-  platform: Platform,
-): Place {
-  if (typeof at !== 'string') {
-    if (typeof at !== 'object' || at === null || typeof at.append !== 'function')
-      throw new AteError('BAD_URL', { given: typeof at })
-    return { kind: 'engine', name: undefined, open: async () => at }
-  }
-  if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
-  if (!at.startsWith('file:') || at === 'file:') throw badPlace(at)
-  const path = platform.pathOf(at)
-  const { observing } = options
-  return {
-    kind: 'file',
-    name: `file:${path}`,
-    open: async ({ create, label }) =>
-      openFileLog({
-        fs: await platform.openFolder(path),
-        random: platform.environment.random,
-        clock: platform.environment.clock,
-        crc32: platform.crc32,
-        pause: () => platform.environment.timers.pause(),
-        readOnly: options.readOnly ?? false,
-        ...(observing ? { onSync: (tookMs: number) => observing.tell({ kind: 'sync', ms: tookMs }) } : {}),
-        ...(options.onDamage ? { onDamage: options.onDamage } : {}),
-        create,
-        ...(label ? { label } : {}),
-      }),
-  }
-}
-
-/** A path without a scheme is the likeliest mistake. */
-function badPlace(at: string): AteError {
-  const given = at.slice(0, 100)
-  const isPath = at !== '' && at !== 'file:' && !/^[a-z][a-z0-9+.-]+:/i.test(at)
-  return new AteError(
-    'BAD_URL',
-    { given },
-    isPath ? { hint: `a folder is given as file:PATH, here file:${given}` } : {},
-  )
-}
-
-/** @throws AteError CHAIN_GONE where this machine knows a chain and there is none */
-export async function openEngine(
-  place: Place,
-  want: { readonly create: boolean; readonly label: Uint8Array | undefined; readonly known: ChainId | undefined },
-): Promise<LogEngine> {
-  try {
-    return await place.open(want)
-  } catch (error) {
-    if (!isAteError(error) || place.name === undefined) throw error
-    if (want.known !== undefined && error.code === 'CHAIN_NOT_FOUND') {
-      throw new AteError('CHAIN_GONE', { place: place.name, chain: want.known }, { cause: error })
-    }
-    // The engine knows a folder; what people typed is the place.
-    throw new AteError(error.code, { place: place.name, ...error.facts }, { cause: error })
-  }
 }
 
 interface Loading {
@@ -275,18 +221,17 @@ async function loadReplica({
   snapshots,
 }: Loading): Promise<{ readonly replica: Replica; readonly ahead?: Replica }> {
   const { crypto, environment } = platform
-  const makers = { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
   if (engine.head() === undefined) {
     if (!create) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
     const { record, chainId } = makeGenesis({ crypto, environment, identity }, engine.durability)
     engine.setLabel(chainId)
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
-    return { replica: Replica.open(makers, record) }
+    return { replica: await replay(engine, platform, options.signal) }
   }
-  const kept = await snapshots?.load(makers, options.signal)
-  const replica = await replayFrom(kept, { engine, makers, signal: options.signal, snapshots })
+  const kept = await snapshots?.load(makersOf(platform), options.signal)
+  const replica = await replayFrom(kept, { engine, platform, signal: options.signal, snapshots })
   if (options.pq !== 'required') return { replica }
-  return { replica: await replay(engine, makers, options.signal, replica.attestedSeq), ahead: replica }
+  return { replica: await replay(engine, platform, options.signal, { until: replica.attestedSeq }), ahead: replica }
 }
 
 /** What does not follow a snapshot is judged again from the start: then it is the log that is wrong, or it is not. */
@@ -294,15 +239,12 @@ async function replayFrom(
   kept: Replica | undefined,
   {
     engine,
-    makers,
+    platform,
     signal,
     snapshots,
-  }: Pick<Loading, 'engine' | 'snapshots'> & {
-    readonly makers: ReplicaMakers
-    readonly signal: AbortSignal | undefined
-  },
+  }: Pick<Loading, 'engine' | 'platform' | 'snapshots'> & { readonly signal: AbortSignal | undefined },
 ): Promise<Replica> {
-  const replayAll = (from?: Replica): Promise<Replica> => replay(engine, makers, signal, Number.POSITIVE_INFINITY, from)
+  const replayAll = (from?: Replica): Promise<Replica> => replay(engine, platform, signal, { from })
   if (!kept) return replayAll()
   try {
     return await replayAll(kept)
@@ -313,13 +255,19 @@ async function replayFrom(
   }
 }
 
-async function replay(
+function makersOf({ crypto, environment }: Pick<Platform, 'crypto' | 'environment'>): ReplicaMakers {
+  return { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
+}
+
+/** A replica of what the engine holds, which has a first record: on from `from`, up to seq `until`. */
+export async function replay(
   engine: LogEngine,
-  makers: ReplicaMakers,
+  platform: Pick<Platform, 'crypto' | 'environment'>,
   signal: AbortSignal | undefined,
-  until: number,
-  from?: Replica,
+  range: { readonly until?: number; readonly from?: Replica | undefined } = {},
 ): Promise<Replica> {
+  const { until = Number.POSITIVE_INFINITY, from } = range
+  const makers = makersOf(platform)
   let replica = from
   const records = engine.read((from?.head.seq ?? -1) + 1, signal ? { signal } : {})
   for await (const chunk of verifyAhead(records, () => replica)) {
@@ -370,16 +318,9 @@ async function checkChain({
 }: Checking): Promise<void> {
   const { state } = platform
   const chain = chainIdOf(replica.chainId)
-  if (label && !equalBytes(label, replica.chainId))
-    throw new AteError('WRONG_CHAIN', { wanted: String(options.id), found: chain })
-  const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
-  const isMeant = isRoot || hasConsented(replica, toBinaryText(identity.fingerprintBytes))
-  // One that was begun here and now, or before a crash: a chain of others that has just begun is not meant.
-  const fresh = create && isRoot && replica.head.seq === 0
-  if (known !== undefined && known !== chain && !fresh)
-    throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place: place.name })
-  if (!label && known === undefined && !isMeant) throw new AteError('NOT_PINNED', { chain, place: place.name })
-  if (options.rollback === 'accept') await forgetHead(state, chain)
+  checkPin(replica, { identity, known, label, place: place.name, create })
+  if (options.rollback === 'accept') await acceptCopy(state, replica)
+  else await settleRecoveries(state, replica)
   const alarm = await alarmOf(all, engine, platform)
   if (alarm) throw alarm
   if (place.name === undefined || !isKept(identity) || known === chain) return
@@ -391,4 +332,34 @@ async function checkChain({
 function hasConsented({ trust }: Replica, key: string): boolean {
   const person = trust.personOfKey.get(key)
   return person !== undefined && person.name !== key
+}
+
+/** That it is the chain that is meant. @throws AteError WRONG_CHAIN | NOT_PINNED */
+export function checkPin(
+  replica: Replica,
+  want: Pick<Checking, 'identity' | 'known' | 'label'> & {
+    readonly place: string | undefined
+    readonly create?: boolean
+  },
+): void {
+  const { identity, known, label, place } = want
+  const chain = chainIdOf(replica.chainId)
+  if (label && !equalBytes(label, replica.chainId))
+    throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(label), found: chain })
+  const isRoot = replica.genesis.parameters.roots.some((keys) => equalBytes(keys, identity.keys))
+  // One that was begun here and now, or before a crash: a chain of others that has just begun is not meant.
+  const fresh = want.create && isRoot && replica.head.seq === 0
+  if (known !== undefined && known !== chain && !fresh)
+    throw new AteError('WRONG_CHAIN', { wanted: known, found: chain, place })
+  const isMeant = isRoot || hasConsented(replica, toBinaryText(identity.fingerprintBytes))
+  if (!label && known === undefined && !isMeant) throw new AteError('NOT_PINNED', { chain, place })
+}
+
+/** Numbers that this device gave on what is left behind must not be given again: a certificate that saw it is not kept. */
+async function acceptCopy(state: StateStore, { chainId, hashes }: Replica): Promise<void> {
+  const chain = chainIdOf(chainId)
+  const remembered = await rememberedHead(state, chain).catch(() => undefined)
+  const here = remembered && hashes.at(remembered.seq)
+  if (!remembered || !here || !equalBytes(here, remembered.hash)) await forgetCertificates(state, chain)
+  await forgetHead(state, chain)
 }

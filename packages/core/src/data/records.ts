@@ -2,7 +2,7 @@
  * The records of a chain as tools show them: every kind, void transactions with their reasons, and of each event what
  * stands in clear. Names of keys and counts of wraps, never what is wrapped.
  */
-import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { fromBinaryText, toBinaryText, toHex } from '../base/bytes.ts'
 import type { ErrorCode, ErrorFacts } from '../base/errors.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
@@ -16,6 +16,7 @@ import { textOfWords, wordsOf } from '../event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { CounterFields, PersonKeyFields, PolicyListFields, RareFields } from '../event/rare-fields.ts'
 import { parseRecordHead, type RecordHead } from '../event/record.ts'
+import { parseRecovery } from '../event/recovery.ts'
 import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import type { LogRecord } from '../log/engine.ts'
@@ -269,6 +270,10 @@ class RecordReader {
     }
     if (head.kind === KIND.sweep)
       return { author: sequencer, clear: { entities: parseSweep(record.bytes).map(textOfWords) } }
+    if (head.kind === KIND.recover) {
+      const { by, from, lost } = parseRecovery(crypto, record.bytes).body
+      return { author: fingerprintOf(by), clear: { from, lost: lost.map(({ seq, hash }) => `${seq} ${toHex(hash)}`) } }
+    }
     const [, size = ''] = new TextDecoder()
       .decode(record.bytes.subarray(RECORD_HEAD_BYTES, COMMIT.certificate))
       .split('\n')

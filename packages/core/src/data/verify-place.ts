@@ -19,7 +19,7 @@ import { lookUpChain } from '../session/known-chains.ts'
 import type { Platform } from '../session/platform.ts'
 import { alarmOf } from './check-head.ts'
 import type { Evidence } from './evidence.ts'
-import { openEngine, parsePlace } from './open-chain.ts'
+import { openEngine, parsePlace } from './place.ts'
 
 export interface VerifyPlaceOptions extends VerifyOptions {
   /** The chain that is meant; what this machine knows of the place if left out. */

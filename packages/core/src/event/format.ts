@@ -17,7 +17,7 @@ export const FOLD_LEVEL = 2
 /** The first level whose rules know persons with several keys. */
 export const PERSONS_LEVEL = 2
 
-export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5 } as const
+export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5, recover: 6 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]
 
 export const RECORD_HEAD_BYTES = 81

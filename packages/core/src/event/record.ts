@@ -36,7 +36,7 @@ export function parseRecordHead(bytes: Uint8Array): RecordHead {
   const admittedAt = input.u64()
   const sequencer = input.raw(32)
   const kind = input.u8()
-  if (kind < KIND.genesis || kind > KIND.sweep) throw new AteError('BAD_RECORD', { seq, kind })
+  if (kind < KIND.genesis || kind > KIND.recover) throw new AteError('BAD_RECORD', { seq, kind })
   return { seq, prev, admittedAt, sequencer, kind: kind as Kind }
 }
 

@@ -9,7 +9,10 @@
  * - a batch is all there after a crash, or not at all; what was acknowledged at `disk` is there after a power cut;
  * - after a failed sync nothing is acknowledged any more (WRITER_POISONED);
  * - a key put into the ring before its record is appended is there whenever the record is.
+ * - what `setStanding` has set is there after a power cut, for as long as the log is; nothing brings an older one back.
  */
+
+import type { Standing } from './standing.ts'
 
 /** What an acknowledgement survives: this process only, its end, a power cut, the loss of a machine. */
 export type Durability = 'memory' | 'os' | 'disk' | 'quorum'
@@ -100,6 +103,12 @@ export interface LogEngine {
    * @throws AteError BAD_ARGUMENT (not 32 bytes, all zeros), WRONG_CHAIN (records stand under another label), READ_ONLY.
    */
   setLabel(label: Uint8Array): void
+  /** Whether this copy is the one that is written. Engines take appends in every standing: who opens them checks it. */
+  readonly standing: Standing
+  /** Durable when it resolves. No append may be under way. @throws as append */
+  setStanding(standing: Standing): Promise<void>
+  /** Seq of the newest record that is known to have reached the engine's own level; -1 if none has. */
+  durableSeq(): number
   /** The newest record that is stored (for a writer: whether or not it is synced yet). */
   head(): Head | undefined
   /**
@@ -153,6 +162,12 @@ export interface LogEngine {
   /** Bytes of the log on its medium. */
   sizeBytes(): number
   close(): Promise<void>
+  /**
+   * Ends the log: the keys of the ring first, overwritten, then everything else; and closes. What an interruption leaves
+   * is a log that says so, until it is destroyed again.
+   * @throws AteError READ_ONLY | IO_ERROR | CHAIN_CLOSED
+   */
+  destroy(): Promise<void>
 }
 
 export interface LogProblem {

@@ -32,11 +32,12 @@ import { segmentNumber } from './file-segment.ts'
 import { SNAPSHOT } from './file-snapshot.ts'
 import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
 import { FileWriter } from './file-writer.ts'
+import { checkStanding, LIVE, type Standing, type StandingState } from './standing.ts'
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
 const ZERO_FILL_BYTES: number = 256 * 1024
 /** What may stand in a folder before there is a chain: a lock, a creation that a crash ended, a mounted volume's own. */
-const HARMLESS: readonly string[] = ['LOCK', MANIFEST_NEW, 'lost+found', '.DS_Store']
+export const HARMLESS: readonly string[] = ['LOCK', MANIFEST_NEW, 'lost+found', '.DS_Store']
 
 export interface FileLogOptions {
   readonly fs: FileSystem
@@ -51,6 +52,10 @@ export interface FileLogOptions {
   readonly onDamage?: 'refuse' | 'keep'
   /** Makes the log if the folder is missing or empty; default false. */
   readonly create?: boolean
+  /** What a log that is made begins as; `live` if left out. */
+  readonly standing?: Standing
+  /** The standings in which it is opened; left out: what may be read, or written. */
+  readonly standings?: readonly StandingState[]
   /** 32 bytes that name the chain; a log with another label is WRONG_CHAIN. */
   readonly label?: Uint8Array
   readonly segmentBytes?: number
@@ -67,7 +72,7 @@ export interface FileLogOptions {
 /**
  * Opens the log in the folder of `fs`.
  * @throws AteError CHAIN_NOT_FOUND, NOT_A_CHAIN, CHAIN_LOCKED, DAMAGED { segment, offset, firstSeq, lastSeq },
- * UNSUPPORTED_FORMAT, WRONG_CHAIN, READ_ONLY (the disk is), DISK_FULL, IO_ERROR
+ * UNSUPPORTED_FORMAT, WRONG_CHAIN, READ_ONLY (the disk is), DISK_FULL, IO_ERROR, and those of checkStanding
  */
 export async function openFileLog(options: FileLogOptions): Promise<LogEngine> {
   try {
@@ -85,6 +90,7 @@ function openReader(options: FileLogOptions): LogEngine {
   if (!file) throw new AteError('CHAIN_NOT_FOUND')
   try {
     const manifest = readManifest(file, crc)
+    checkStanding(manifest.standing, 'read', options.standings)
     const onDamage = options.onDamage ?? 'refuse'
     const { state, damage } = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage }, crc)
     checkStoredLabel(manifest, state, options.label)
@@ -126,12 +132,13 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
   const isNew = !manifestFile
   if (!manifestFile) {
     requireLog(fs, 'may be empty')
-    createManifest(fs, firstManifest(options.label), crc)
+    createManifest(fs, firstManifest(options), crc)
     manifestFile = openManifest(fs, 'write')!
   }
   let tailFile: OpenFile | undefined
   try {
     let manifest = readManifest(manifestFile, crc)
+    if (!isNew) checkStanding(manifest.standing, 'write', options.standings)
     const { state, torn, leftovers } = inspectLog(
       fs,
       { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' },
@@ -167,7 +174,7 @@ function pauseOf(options: FileLogOptions): () => Promise<void> {
   return options.pause ?? (() => Promise.resolve())
 }
 
-function firstManifest(label: Uint8Array | undefined): Manifest {
+function firstManifest({ label, standing }: FileLogOptions): Manifest {
   return {
     generation: 1,
     writerEpoch: 1,
@@ -176,6 +183,7 @@ function firstManifest(label: Uint8Array | undefined): Manifest {
     segmentCount: 0,
     durableCount: 0,
     durableHash: NO_HASH,
+    standing: standing ?? LIVE,
   }
 }
 

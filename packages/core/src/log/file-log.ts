@@ -17,6 +17,7 @@ import type {
   SnapshotStore,
 } from './engine.ts'
 import { compactFiles } from './file-compact.ts'
+import { eraseLog } from './file-destroy.ts'
 import { diskError } from './file-errors.ts'
 import { NO_HASH } from './file-frame.ts'
 import type { Manifest } from './file-manifest.ts'
@@ -27,6 +28,7 @@ import { fileRing, finishRing, type RingHost, scrubRing } from './file-ring.ts'
 import { fileSnapshot, removeUnfinished } from './file-snapshot.ts'
 import type { FileLock, FileSystem } from './file-system.ts'
 import type { FileWriter } from './file-writer.ts'
+import type { Standing } from './standing.ts'
 
 const CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -90,6 +92,19 @@ export class FileLog implements LogEngine {
     const writer = this.#check('write')
     checkLabel(label, this.#state.segments.length > 0 ? writer.label : undefined)
     writer.label = label.slice()
+  }
+
+  get standing(): Standing {
+    return this.#writer?.standing ?? this.#manifest.standing
+  }
+
+  async setStanding(standing: Standing): Promise<void> {
+    await this.#check('write').setStanding(standing)
+  }
+
+  durableSeq(): number {
+    // A reader knows what marks on the disk say; after damage nothing is whole that they speak of.
+    return this.#writer?.durableSeq ?? Math.min(this.#state.markedCount, countOf(this.#state)) - 1
   }
 
   head(): Head | undefined {
@@ -193,6 +208,22 @@ export class FileLog implements LogEngine {
     } finally {
       this.#reader.close()
       await this.#parts.lock?.release()
+    }
+  }
+
+  async destroy(): Promise<void> {
+    const writer = this.#check('write')
+    this.#closed = true
+    await this.#compacting?.catch(() => undefined)
+    const { fs, crc, lock } = this.#parts
+    try {
+      this.#reader.close()
+      await writer.close()
+      eraseLog(fs, crc)
+    } catch (error) {
+      throw diskError(error, { step: 'destroy' })
+    } finally {
+      await lock?.release()
     }
   }
 

@@ -3,22 +3,31 @@
  * of generation g is g mod 2; the higher valid generation counts. Both bad: the log is damaged, never "new".
  *
  *     0  u32  magic "ATEM"            56  u64  number of the first segment
- *     4  u8   format (1), 3 zeros     64  u64  count of segments that a writer finished to create
+ *     4  u8   format, 3 zeros         64  u64  count of segments that a writer finished to create
  *     8  u64  generation              72  u64  durable count: records known to be synced
  *    16  u64  writer epoch            80  [32] hash of record (durable count - 1)
  *    24  [32] label (zeros: not set) 112  zeros, 508  u32  CRC of bytes 0 to 507, then zeros
+ *
+ * Format 2 is a log that is not live, so that software of format 1 neither reads nor writes there:
+ *   112  u8   standing (1 to 5)      114  u16  bytes of the note    116  note in UTF-8, at most 392 bytes
  */
+import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import type { Crc32 } from './crc32.ts'
 import { damaged, errnoOf } from './file-errors.ts'
 import { BLOCK_BYTES, checkBlock, getU64, putU32, putU64 } from './file-frame.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
+import { LIVE, STANDINGS, type Standing } from './standing.ts'
 
 export const MANIFEST = 'MANIFEST'
 export const MANIFEST_NEW = 'MANIFEST.new'
 export const SLOT_BYTES = 4096
 const MAGIC = 0x4154454d
 const FORMAT = 1
+const STANDING_FORMAT = 2
+const STANDING_AT = 112
+const NOTE_AT = 116
+const NOTE_BYTES_MAX: number = BLOCK_BYTES - 4 - NOTE_AT
 
 export interface Manifest {
   readonly generation: number
@@ -28,12 +37,13 @@ export interface Manifest {
   readonly segmentCount: number
   readonly durableCount: number
   readonly durableHash: Uint8Array
+  readonly standing: Standing
 }
 
 export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
   const slot = new Uint8Array(SLOT_BYTES)
   putU32(slot, 0, MAGIC)
-  slot[4] = FORMAT
+  slot[4] = manifest.standing.state === 'live' ? FORMAT : STANDING_FORMAT
   putU64(slot, 8, manifest.generation)
   putU64(slot, 16, manifest.writerEpoch)
   slot.set(manifest.label, 24)
@@ -41,13 +51,16 @@ export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
   putU64(slot, 64, manifest.segmentCount)
   putU64(slot, 72, manifest.durableCount)
   slot.set(manifest.durableHash, 80)
+  putStanding(slot, manifest.standing)
   putU32(slot, BLOCK_BYTES - 4, crc(slot.subarray(0, BLOCK_BYTES - 4)))
   return slot
 }
 
 function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
-  const state = checkBlock(slot, { magic: MAGIC, formatMax: FORMAT }, crc)
+  const state = checkBlock(slot, { magic: MAGIC, formatMax: STANDING_FORMAT }, crc)
   if (state !== 'good') return state === 'newer' ? state : undefined
+  const standing = slot[4] === FORMAT ? LIVE : getStanding(slot)
+  if (!standing) return 'newer'
   return {
     generation: getU64(slot, 8),
     writerEpoch: getU64(slot, 16),
@@ -56,7 +69,26 @@ function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefine
     segmentCount: getU64(slot, 64),
     durableCount: getU64(slot, 72),
     durableHash: slot.slice(80, 112),
+    standing,
   }
+}
+
+function putStanding(slot: Uint8Array, { state, note }: Standing): void {
+  let text = note
+  while (utf8(text).length > NOTE_BYTES_MAX) text = [...text].slice(0, -1).join('')
+  const bytes = utf8(text)
+  slot[STANDING_AT] = STANDINGS.indexOf(state)
+  slot[STANDING_AT + 2] = bytes.length >>> 8
+  slot[STANDING_AT + 3] = bytes.length
+  slot.set(bytes, NOTE_AT)
+}
+
+/** Undefined for one that this software does not know. */
+function getStanding(slot: Uint8Array): Standing | undefined {
+  const state = STANDINGS[slot[STANDING_AT]!]
+  const size = slot[STANDING_AT + 2]! * 256 + slot[STANDING_AT + 3]!
+  if (state === undefined || state === 'live' || size > NOTE_BYTES_MAX) return undefined
+  return { state, note: fromUtf8(slot.subarray(NOTE_AT, NOTE_AT + size)) }
 }
 
 /** Both slots as they stand in the file, undefined where a slot is bad. @throws AteError UNSUPPORTED_FORMAT */

@@ -107,6 +107,13 @@ export function finishRing(host: RingHost): void {
   }
 }
 
+/** Every key, whole or not: overwritten and removed, and the folder with them. */
+export function destroyRing(host: RingHost): void {
+  const entries = listRing(host.fs)
+  for (const entry of entries) destroy(host, `${RING}/${entry}`)
+  removeFolderIfThere(host.fs, RING)
+}
+
 /** Keys that are not whole. */
 export function scrubRing(host: RingHost): LogProblem[] {
   const problems: LogProblem[] = []
@@ -219,6 +226,14 @@ function exists(fs: FileSystem, path: string): boolean {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
     throw error
+  }
+}
+
+export function removeFolderIfThere(fs: FileSystem, path: string): void {
+  try {
+    fs.removeFolder(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
   }
 }
 

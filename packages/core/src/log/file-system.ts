@@ -15,6 +15,8 @@ export interface FileSystem {
   makeFolder(path: string): void
   rename(from: string, to: string): void
   remove(path: string): void
+  /** Of a folder that is empty: ENOTEMPTY if it is not. */
+  removeFolder(path: string): void
   /** Makes the names of a folder durable. */
   syncFolder(path: string): void
   /**

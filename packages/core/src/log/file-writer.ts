@@ -26,6 +26,7 @@ import { encodeSlot, type Manifest, readManifest, SLOT_BYTES, writeWhole } from 
 import { countOf, type LogState } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
+import type { Standing } from './standing.ts'
 
 /** Frames up to this size are built in one buffer that is kept. */
 const BUFFER_BYTES = 2 * 1024 * 1024
@@ -86,6 +87,22 @@ export class FileWriter {
 
   get writerEpoch(): number {
     return this.#manifest.writerEpoch
+  }
+
+  get standing(): Standing {
+    return this.#manifest.standing
+  }
+
+  get durableSeq(): number {
+    return this.#durableCount - 1
+  }
+
+  /** Into both slots, one after the other: damage to one does not bring back what the log was before. */
+  async setStanding(standing: Standing): Promise<void> {
+    await this.#busy
+    this.check()
+    this.#writeManifest({ standing })
+    this.#writeManifest({ standing })
   }
 
   /** @throws AteError WRITER_POISONED after any sync that failed. */
@@ -344,7 +361,7 @@ export class FileWriter {
   }
 
   /** Into the other slot, so that a write that tears leaves the one that counts. */
-  #writeManifest(change: { readonly segmentCount: number }): void {
+  #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing'>>): void {
     this.fence()
     const next: Manifest = {
       ...this.#manifest,
@@ -392,7 +409,7 @@ export class FileWriter {
       if (tail.allocated > tail.segment.endOffset) this.#undo(tail, tail.segment.endOffset)
       await this.#sync('group')
     }
-    if (this.#manifest.durableCount < count) this.#writeManifest({ segmentCount: this.#manifest.segmentCount })
+    if (this.#manifest.durableCount < count) this.#writeManifest({})
   }
 }
 

@@ -8,6 +8,7 @@ import { toHex } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { checkBatch, checkKey, checkLabel } from './batch.ts'
 import type { AppendOptions, Compacted, Compaction, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import { LIVE, type Standing } from './standing.ts'
 
 const CHUNK_BYTES = 8 * 1024 * 1024
 /** Records that are compacted before others get their turn. */
@@ -18,13 +19,22 @@ export interface MemoryStore {
   readonly records: LogRecord[]
   readonly keys: Map<string, { readonly name: Uint8Array; readonly wrapped: Uint8Array }>
   label: Uint8Array | undefined
+  standing: Standing
   bytes: number
   written: boolean
   generation: number
 }
 
 export function memoryStore(): MemoryStore {
-  return { records: [], keys: new Map(), label: undefined, bytes: 0, written: false, generation: 0 }
+  return {
+    records: [],
+    keys: new Map(),
+    label: undefined,
+    standing: LIVE,
+    bytes: 0,
+    written: false,
+    generation: 0,
+  }
 }
 
 /** @throws AteError CHAIN_LOCKED if the store is open for writing already. */
@@ -63,6 +73,19 @@ class MemoryEngine implements LogEngine {
     this.#open('write')
     checkLabel(label, this.#store.records.length === 0 ? undefined : this.#store.label)
     this.#store.label = label.slice()
+  }
+
+  get standing(): Standing {
+    return this.#store.standing
+  }
+
+  async setStanding(standing: Standing): Promise<void> {
+    this.#open('write')
+    this.#store.standing = { ...standing }
+  }
+
+  durableSeq(): number {
+    return this.#seen - 1
   }
 
   head(): Head | undefined {
@@ -164,6 +187,18 @@ class MemoryEngine implements LogEngine {
   async close(): Promise<void> {
     if (!this.#closed && !this.readOnly) this.#store.written = false
     this.#closed = true
+  }
+
+  async destroy(): Promise<void> {
+    this.#open('write')
+    const store = this.#store
+    for (const { wrapped } of store.keys.values()) wrapped.fill(0)
+    store.keys.clear()
+    store.records.length = 0
+    store.label = undefined
+    store.bytes = 0
+    store.standing = LIVE
+    await this.close()
   }
 
   #open(purpose: 'read' | 'write'): void {

@@ -14,6 +14,7 @@ import {
   readdirSync,
   readSync,
   renameSync,
+  rmdirSync,
   unlinkSync,
   writevSync,
 } from 'node:fs'
@@ -36,6 +37,7 @@ export function nodeFileSystem(folder: string): FileSystem {
     },
     rename: (from, to) => renameSync(at(from), at(to)),
     remove: (path) => unlinkSync(at(path)),
+    removeFolder: (path) => rmdirSync(at(path)),
     syncFolder: (path) => syncFolder(at(path)),
     lock: () => lockFolder(root),
   }

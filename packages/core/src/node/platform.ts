@@ -1,5 +1,6 @@
 /** The platform that is Node. Each part is made when it is first asked for; importing this does nothing. */
 import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
+import { resolveTxt } from 'node:dns/promises'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Environment } from '../base/environment.ts'
@@ -57,4 +58,5 @@ export const platform: Platform = {
   warn(error: unknown): void {
     process.emitWarning(error instanceof Error ? error : String(error))
   },
+  resolveTxt: (name) => resolveTxt(name),
 }

@@ -22,6 +22,11 @@ export interface Platform {
   pathOf(place: string): string
   /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
   openFolder(path: string): Promise<FileSystem>
+  /**
+   * The TXT records of a DNS name, each in its parts, as node:dns/promises gives them; errors have `code` ENOTFOUND or
+   * ENODATA where there are none. @throws AteError PIN_UNAVAILABLE where there is no DNS
+   */
+  resolveTxt(name: string): Promise<readonly (readonly string[])[]>
   /** A place where those who diagnose the process listen, by its name; undefined where there is none. */
   channel(name: string): Channel | undefined
   /** Tells whoever runs the process of an error that nobody else hears of. */

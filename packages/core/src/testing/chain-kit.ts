@@ -8,6 +8,7 @@ import type { Randomness } from '../base/environment.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { type Accepted, Replica } from '../chain/replica.ts'
 import { ByteWriter } from '../codec/writer.ts'
+import type { ContextName } from '../crypto/contexts.ts'
 import { treeRoot } from '../crypto/merkle.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { type AttestationBody, encodeAttestation } from '../event/attestation.ts'
@@ -46,6 +47,7 @@ import type {
   WrapFields,
 } from '../event/rare-fields.ts'
 import { hashCommit, hashRecord, NO_HASH, writeRecordHead } from '../event/record.ts'
+import { encodeRecovery, type RecoveryBody } from '../event/recovery.ts'
 import { encodeSweep } from '../event/sweep.ts'
 import { type Guard, type ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import type { LogRecord } from '../log/engine.ts'
@@ -347,6 +349,29 @@ export class Forger {
     const { tree } = this.replica
     const honest = { origin: checkpointOrigin(chainIdOf(this.chainId)), size: tree.size, root: tree.root() }
     return this.other(KIND.checkpoint, encodeCheckpoint(this.crypto, { ...honest, ...change }, signer))
+  }
+
+  /** A record of recovery at the head; `change` what it says. */
+  recovery(
+    actor: Actor,
+    change: Partial<RecoveryBody> = {},
+    context: ContextName = 'recover',
+    signAs: Actor = actor,
+  ): LogRecord {
+    const { head } = this.replica
+    const body = {
+      chain: this.chainId,
+      by: actor.id,
+      prev: head.hash,
+      from: head.seq + 1,
+      hash: head.hash,
+      lost: [],
+      ...change,
+    }
+    return this.other(
+      KIND.recover,
+      encodeRecovery(this.crypto, body, (message) => signAs.identity.sign(message, context)),
+    )
   }
 
   sweep(entities: readonly EntityWords[]): LogRecord {

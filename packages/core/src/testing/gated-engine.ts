@@ -14,6 +14,7 @@ import type {
   LogRecord,
   SnapshotStore,
 } from '../log/engine.ts'
+import type { Standing } from '../log/standing.ts'
 
 export class GatedEngine implements LogEngine {
   readonly inner: LogEngine
@@ -75,6 +76,23 @@ export class GatedEngine implements LogEngine {
 
   setLabel(label: Uint8Array): void {
     this.inner.setLabel(label)
+  }
+
+  get standing(): Standing {
+    return this.inner.standing
+  }
+
+  setStanding(standing: Standing): Promise<void> {
+    return this.inner.setStanding(standing)
+  }
+
+  durableSeq(): number {
+    return this.inner.durableSeq()
+  }
+
+  destroy(): Promise<void> {
+    this.release()
+    return this.inner.destroy()
   }
 
   head(): Head | undefined {

@@ -6,6 +6,7 @@ import { toHex } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { BATCH_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
 import type { Compaction, Head, LogEngine, LogRecord } from '../log/engine.ts'
+import { LIVE } from '../log/standing.ts'
 import { seededRandom } from './random.ts'
 
 /** The part of vitest, jest or node's own runner that the suite uses. */
@@ -310,6 +311,8 @@ export function logSuite(runner: SuiteRunner, makeHarness: () => Promise<LogHarn
         () => log.ring.get(NAME_A),
         () => log.ring.put(NAME_A, NAME_A),
         () => log.setLabel(LABEL),
+        () => log.setStanding(LIVE),
+        () => log.destroy(),
       ]) {
         expect(await codeOf(call)).toBe('CHAIN_CLOSED')
       }
@@ -375,6 +378,51 @@ export function logSuite(runner: SuiteRunner, makeHarness: () => Promise<LogHarn
       expect(await codeOf(() => log.setLabel(LABEL))).toBe('WRONG_CHAIN')
       expect(await codeOf(() => log.setLabel(new Uint8Array(32)))).toBe('BAD_ARGUMENT')
       expect(await codeOf(() => log.setLabel(new Uint8Array(31)))).toBe('BAD_ARGUMENT')
+    })
+  })
+
+  describe('standing', () => {
+    test('is live until it is set, is there for others, and says where to', async (harness, log) => {
+      expect(log.standing).toEqual(LIVE)
+      await appendTo(log, testBatch(0, [10, 20]))
+      await log.setStanding({ state: 'moved', note: 'file:/ü' })
+      expect(log.standing).toEqual({ state: 'moved', note: 'file:/ü' })
+      const reader = await harness.open({ readOnly: true })
+      expect(reader.standing).toEqual({ state: 'moved', note: 'file:/ü' })
+      expect(await codeOf(() => reader.setStanding(LIVE))).toBe('READ_ONLY')
+      await reader.close()
+      await appendTo(log, testBatch(2, [30]))
+      await log.setStanding(LIVE)
+      await log.close()
+      const again = await harness.open()
+      expect([again.standing, again.head()?.seq]).toEqual([LIVE, 2])
+      await again.close()
+    })
+  })
+
+  describe('what is durable', () => {
+    test('is known up to the last append that waited for it', async (harness, log) => {
+      expect(log.durableSeq()).toBe(-1)
+      await appendTo(log, testBatch(0, [10, 20]))
+      expect(log.durableSeq()).toBe(1)
+      await log.close()
+      const reader = await harness.open({ readOnly: true })
+      expect(reader.durableSeq()).toBe(1)
+      await reader.close()
+    })
+  })
+
+  describe('destroy', () => {
+    test('leaves nothing: the place is that of no log', async (harness, log) => {
+      await appendTo(log, testBatch(0, [10, 20]))
+      await log.ring.put(NAME_A, new Uint8Array([1, 2, 3]))
+      await log.destroy()
+      expect(await codeOf(() => log.refresh())).toBe('CHAIN_CLOSED')
+      const again = await harness.open()
+      expect([again.head(), again.label, again.standing]).toEqual([undefined, undefined, LIVE])
+      expect(await again.ring.get(NAME_A)).toBe(undefined)
+      await appendTo(again, testBatch(0, [30]))
+      await again.close()
     })
   })
 

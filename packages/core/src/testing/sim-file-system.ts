@@ -129,6 +129,14 @@ export class SimFileSystem implements FileSystem {
     this.#change(parentOf(path), [[path, undefined]])
   }
 
+  removeFolder(path: string): void {
+    this.#running()
+    if (this.faults.refuse) throw errno(this.faults.refuse, path)
+    this.#mustBeFolder(path)
+    if (this.list(path).length > 0) throw errno('ENOTEMPTY', path)
+    this.#change(parentOf(path), [[path, undefined]])
+  }
+
   syncFolder(path: string): void {
     this.#running()
     this.#mustBeFolder(path)

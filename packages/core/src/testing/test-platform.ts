@@ -19,6 +19,8 @@ export interface TestPlatform extends Platform {
   readonly variables: Map<string, string>
   /** What the process was warned of. */
   readonly warnings: unknown[]
+  /** TXT records by DNS name, empty at first: their parts, or the error that asking gives. */
+  readonly txt: Map<string, readonly (readonly string[])[] | Error>
   /** The disk behind `file:PATH`; made, without a folder, when it is first asked for. */
   disk(path: string): SimFileSystem
   /** Moves both clocks on, and runs the timers that are due, in the order of their times. */
@@ -50,6 +52,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
   const disks = options.disks ?? new Map<string, SimFileSystem>()
   const variables = new Map<string, string>()
   const warnings: unknown[] = []
+  const txt: TestPlatform['txt'] = new Map()
   const texts = new Map<string, string>()
   const timers = new Set<Timer>()
   let wall = 1_700_000_000_000
@@ -82,6 +85,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     random,
     variables,
     warnings,
+    txt,
     disk,
     advance,
     setWallClock(ms) {
@@ -114,6 +118,11 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     crc32,
     variable: (name) => variables.get(name) || undefined,
     pathOf: (place) => place.slice('file:'.length),
+    async resolveTxt(name) {
+      const found = txt.get(name) ?? Object.assign(new Error(`no such name: ${name}`), { code: 'ENOTFOUND' })
+      if (found instanceof Error) throw found
+      return found
+    },
     async openFolder(path) {
       const fs = disk(path)
       return options.wrapDisk ? options.wrapDisk(fs) : fs

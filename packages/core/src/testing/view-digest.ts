@@ -121,6 +121,7 @@ function trustLines({ trust, view }: Replica): string[] {
     const open = unattested.map(({ seq, writerSeq }) => `${writerSeq}@${seq}`).join(' ')
     lines.push(`certificate ${toHex(id)} mark ${mark} ${ended ? 'ended' : 'open'} until ${until} unattested ${open}`)
   }
+  for (const { seq, from, hash } of trust.recoveries) lines.push(`recovery ${seq} from ${from} ${toHex(hash)}`)
   const { level, sequencers, checkpointKeys, tick } = trust
   const order = sequencers === 'writers' ? 'writers' : sequencers.map(hexOf).join('+')
   lines.push(`root level ${level} sequencers ${order} checkpoints ${checkpointKeys.map(toHex).join('+')} tick ${tick}`)

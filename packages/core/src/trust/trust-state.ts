@@ -41,6 +41,13 @@ export interface UnattestedCommit {
   readonly hash: Uint8Array
 }
 
+/** What a record of recovery said: from seq `from` on, what stood in other copies is lost. */
+export interface Recovery {
+  readonly seq: number
+  readonly hash: Uint8Array
+  readonly from: number
+}
+
 export class TrustState {
   /** Public keys (3200 bytes) by fingerprint, one byte a character. */
   readonly identities: Map<string, Uint8Array> = new Map()
@@ -60,6 +67,8 @@ export class TrustState {
   tick = 0
   level = 1
   sequencers: 'writers' | readonly string[] = 'writers'
+  /** Records of recovery, oldest first. */
+  readonly recoveries: Recovery[] = []
   checkpointKeys: readonly Uint8Array[] = []
 
   newestEpoch(node: number): Epoch | undefined {

@@ -115,6 +115,7 @@ function trustText({ view, trust }: State): string {
     lines.push(`epochs ${idOf(view, row)} ${list.join(' ; ')}`)
   }
   for (const { id, ended } of trust.certificates.values()) if (ended) lines.push(`ended ${toHex(id)}`)
+  for (const { seq, from, hash } of trust.recoveries) lines.push(`recovery ${seq} from ${from} ${toHex(hash)}`)
   const sequencers = typeof trust.sequencers === 'string' ? trust.sequencers : trust.sequencers.map(hexOf).join()
   lines.push(`tick ${trust.tick} level ${trust.level} by ${sequencers} checkpoints ${trust.checkpointKeys.map(short)}`)
   return lines.sort().join('\n')

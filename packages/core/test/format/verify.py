@@ -1,12 +1,11 @@
-"""Verifies chains and proofs by docs/FORMAT.md alone: python3 verify.py FOLDER.. CHAIN-ID=PROOF-FILE..
-No ML-DSA: of certificates, attestations and the genesis it checks structure and hashes, not signatures. It opens
-nothing and judges no rights. What is stored how is in folder.py; what has a standard of its own is in standards.py."""
+"""Verifies chains and proofs by docs/FORMAT.md alone: python3 verify.py FOLDER.. CHAIN-ID=PROOF-FILE.. No ML-DSA: of
+what identities sign it checks form and hashes. It judges no rights. Storage: folder.py; standards: standards.py."""
 import json, sys
 from folder import kept, records_of
 from standards import H, Reader, base32, canonical, check, climb, grow, hashes, signed, tree, u32, u64, unbase
 
 tagged = lambda name, *parts: H(b'ate/1/', name.encode(), b'\0', *parts)
-LAST_KIND, LAST_OP, FLAGS = 5, 14, {1: 7, 2: 5}  # Every other op has flag 4 alone.
+LAST_KIND, LAST_OP, FLAGS = 6, 14, {1: 7, 2: 5}  # Every other op has flag 4 alone.
 
 def dictionary(r):  # How many ids and names there are to point at.
     ids = [r.raw(16) for _ in range(r.varint(131072))]
@@ -58,8 +57,8 @@ def session_of(certificate, writer, chain):  # Section 6.1: the key that signs c
     r = Reader(certificate)
     check(tagged('certificate-id', encoded := r.sized(8192)) == writer and r.done(3373), 'certificate of the writer')
     body = canonical(encoded)
-    identity = tagged('identity', body['keys']) if 'keys' in body else body['identity']
-    return check((body['chain'], body['identity']) == (chain, identity), 'certificate of the chain') and body['session']
+    named = 'keys' not in body or tagged('identity', body['keys']) == body['identity']
+    return check(named and body['chain'] == chain, 'certificate of the chain') and body['session']
 
 def parameters(b, chain):  # Section 4.
     given = check(tagged('genesis', b) == chain, 'the chain id is that of the genesis') and canonical(b)
@@ -105,7 +104,9 @@ def verify(folder):
             attested, writers[body['certificate']] = attested + n, [session, mark, waiting[n:]]
         elif kind == 4:
             check(note(b[81:].decode(), chain, keys) == (seq, tree([h for h, _ in records[:seq]])), 'checkpoint root')
-        else: check(r.varint(65536) * 16 == r.end - r.at, 'sweep')
+        elif kind == 5: check(r.varint(65536) * 16 == r.end - r.at, 'sweep')
+        else: check((body := canonical(r.sized(2048)))['chain'] + body['prev'] == chain + prev and r.done(3373)
+                    and 0 < body['from'] <= seq and body['hash'] == records[body['from'] - 1][0], 'recovery')
         prev = check(tagged('record', chain, b[:81], inner) == stored, 'hash of record %d' % seq) and stored
     return '%d records, %d commits attested, chain %s, head %s' % (len(records), attested, base32(chain), prev.hex())
 
@@ -143,7 +144,6 @@ def transaction(t, root):  # The hashes of the bodies that its events wrote.
     for r in map(Reader, runs):
         while r.at < r.end: bodies.append(event(r, sizes, []))
     return bodies
-
 def run(given):
     try: print('ok:', prove(*given.split('=', 1)) if '=' in given else verify(given))
     except Exception as problem: return print('bad: %r' % problem) is None

@@ -402,6 +402,7 @@ describe('group commit', () => {
       makeFolder: (path) => sim.makeFolder(path),
       rename: (from, to) => sim.rename(from, to),
       remove: (path) => sim.remove(path),
+      removeFolder: (path) => sim.removeFolder(path),
       syncFolder: (path) => sim.syncFolder(path),
       lock: () => sim.lock(),
     }

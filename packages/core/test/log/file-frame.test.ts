@@ -22,6 +22,7 @@ import {
 } from '../../src/log/file-frame.ts'
 import { encodeSlot, MANIFEST, type Manifest, SLOT_BYTES } from '../../src/log/file-manifest.ts'
 import { FrameWalk, newSegment, RecordIndex, segmentName, segmentNumber } from '../../src/log/file-segment.ts'
+import { LIVE } from '../../src/log/standing.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
@@ -217,6 +218,7 @@ describe('marks', () => {
       segmentCount: 1,
       durableCount: 0,
       durableHash: new Uint8Array(32),
+      standing: LIVE,
       ...change,
     }
     trial.fs.poke(MANIFEST, (all) => {
@@ -324,6 +326,7 @@ describe('segments made by hand', () => {
       segmentCount: 2,
       durableCount: 0,
       durableHash: none,
+      standing: LIVE,
     }
     put(MANIFEST, [encodeSlot(manifest, crc32), encodeSlot({ ...manifest, generation: 1 }, crc32)])
     return fs

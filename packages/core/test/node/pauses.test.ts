@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { openEngine, parsePlace } from '../../src/data/open-chain.ts'
+import { openEngine, parsePlace } from '../../src/data/place.ts'
 import { NO_HASH } from '../../src/event/record.ts'
 import { platform } from '../../src/node/platform.ts'
 

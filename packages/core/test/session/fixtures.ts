@@ -72,6 +72,7 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
     },
     channel: () => undefined,
     warn: () => undefined,
+    resolveTxt: async () => [],
   }
 }
 

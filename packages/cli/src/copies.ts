@@ -1,0 +1,103 @@
+/** `ate backup`, `restore`, `push` and `salvage`: copies of a chain, and what became of them. */
+import { backup, type CopyReceipt, push, restore, type SalvageReport, salvage } from '@ate/core'
+import { counted, print, printable, toHex, toJson } from './output.ts'
+import { placeOf } from './place.ts'
+import { openProgress, type Progress } from './progress.ts'
+
+interface CopyCommandOptions {
+  readonly id?: string
+  readonly json?: boolean
+}
+
+export async function backupCommand(
+  from: string,
+  to: string,
+  options: CopyCommandOptions & { readonly keys: boolean },
+): Promise<void> {
+  const keys = options.keys ? 'include' : 'omit'
+  const receipt = await withProgress('backing up', ({ update }) =>
+    backup(placeOf(from), placeOf(to), { keys, onProgress: update, ...idOf(options) }),
+  )
+  const files = `${counted(receipt.files, 'file')}, ${receipt.bytes} bytes`
+  await printReceipt(receipt, options, `backed up to ${to}: ${files}`)
+}
+
+export async function restoreCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
+  const receipt = await withProgress('restoring', ({ update }) =>
+    restore(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+  )
+  await printReceipt(receipt, options, `restored to ${to}: ${READ_ONLY}`)
+}
+
+export async function pushCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
+  const receipt = await withProgress('moving', ({ update }) =>
+    push(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+  )
+  await printReceipt(receipt, options, `moved to ${to}; ${from} is read-only from now on`)
+}
+
+/** Exit code 0 also where records are lost: that is what it was asked to do, and it says so. */
+export async function salvageCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
+  const report = await withProgress('salvaging', ({ update }) =>
+    salvage(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+  )
+  if (options.json) await print(toJson({ ...report, head: headJson(report) }))
+  else
+    await print(
+      [`salvaged to ${printable(to)}: ${READ_ONLY}`, ...receiptLines(report), ...lossLines(report)].join('\n'),
+    )
+}
+
+const READ_ONLY = 'read-only until `ate recover`, which is for when the original is lost'
+
+async function printReceipt(receipt: CopyReceipt, { json }: CopyCommandOptions, what: string): Promise<void> {
+  await print(
+    json ? toJson({ ...receipt, head: headJson(receipt) }) : [printable(what), ...receiptLines(receipt)].join('\n'),
+  )
+}
+
+function receiptLines({ chain, head, records, keys }: CopyReceipt): string[] {
+  return [
+    `chain      ${chain}`,
+    `head       record ${head.seq}, hash ${toHex(head.hash)}`,
+    `copied     ${counted(records, 'record')}, ${counted(keys, 'wrapped key')}`,
+  ]
+}
+
+function lossLines({ lost, refused, problems, beyond, badKeys }: SalvageReport): string[] {
+  return [
+    lost ? `LOST       records ${lost.firstSeq} to ${lost.lastSeq}` : 'lost       nothing',
+    ...(refused ? [`refused    record ${refused.seq}: ${refused.code}`] : []),
+    ...problems.map(({ segment, offset, what, firstSeq, lastSeq }) => {
+      const seqs =
+        lastSeq === undefined
+          ? firstSeq === undefined
+            ? ''
+            : `, from record ${firstSeq} on`
+          : `, records ${firstSeq} to ${lastSeq}`
+      return `damaged    ${segment} at ${offset}: ${printable(what)}${seqs}`
+    }),
+    ...beyond.map(
+      ({ segment, offset, firstSeq, lastSeq }) =>
+        `not taken  ${segment} at ${offset}: records ${firstSeq} to ${lastSeq} stand behind what is lost`,
+    ),
+    ...badKeys.map((name) => `damaged    wrapped key ${name}`),
+  ]
+}
+
+function headJson({ head }: CopyReceipt): object {
+  return { seq: head.seq, hash: toHex(head.hash) }
+}
+
+function idOf({ id }: CopyCommandOptions): { readonly id?: string } {
+  return id === undefined ? {} : { id }
+}
+
+async function withProgress<R>(what: string, run: (progress: Progress) => Promise<R>): Promise<R> {
+  const progress = openProgress(what)
+  try {
+    return await run(progress)
+  } finally {
+    progress.stop()
+  }
+}

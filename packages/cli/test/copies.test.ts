@@ -1,0 +1,136 @@
+/**
+ * Copies on the command line: backup, restore, push, salvage, recover and destroy, one after the other as people use them.
+ * @newest-node-only: runs the TypeScript sources
+ */
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createIdentity, defineType, type Identity, openChain, openIdentity, saveIdentity } from '@ate/core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Machine, newMachine } from './run-ate.ts'
+
+const Note = defineType<{ text: string }>('note')
+
+let machine: Machine
+let chainId: string
+let booksId: string
+const at = (name: string): string => join(machine.folder, name)
+
+beforeAll(async () => {
+  machine = newMachine()
+  const alice = await createIdentity()
+  await saveIdentity(alice, at('alice.id'))
+  chainId = await chainAt('notes', alice)
+  booksId = await chainAt('books', alice)
+})
+
+async function chainAt(name: string, as: Identity): Promise<string> {
+  const chain = await openChain(`file:${at(name)}`, { as })
+  for (const text of ['milk', 'bread']) await chain.transact((tx) => tx.create(Note, { text }))
+  await chain.close()
+  return chain.id
+}
+
+afterAll(() => machine.remove())
+
+describe('arguments', () => {
+  it.each([
+    [['backup', 'x']],
+    [['restore', 'x']],
+    [['push', 'x']],
+    [['salvage', 'x']],
+    [['recover']],
+    [['recover', 'x', '--from', '-1']],
+    [['destroy']],
+    [['destroy', 'notes']],
+  ])('%j is a mistake: exit code 2, nothing done', async (args) => {
+    const { code, stdout, stderr } = await machine.run(args)
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).not.toBe('')
+    expect(existsSync(at('notes/MANIFEST'))).toBe(true)
+  })
+
+  it.each(['backup', 'restore', 'push', 'salvage', 'recover', 'destroy'])('%s --help helps', async (command) => {
+    const { code, stdout } = await machine.run([command, '--help'])
+    expect(code).toBe(0)
+    expect(stdout).toContain(`Usage: ate ${command}`)
+  })
+})
+
+describe('a chain', () => {
+  it('is backed up beside its writer, restored, refused for writing with what to do, and recovered', async () => {
+    const writer = await openChain(`file:${at('notes')}`, { as: await openIdentity(at('alice.id')) })
+    const backedUp = await machine.run(['backup', 'notes', 'backup', '--json'])
+    await writer.close()
+    expect(backedUp.stderr).toBe('')
+    const receipt = JSON.parse(backedUp.stdout)
+    expect(receipt).toMatchObject({ chain: chainId, keys: 0, files: 2 })
+    expect(receipt.head.hash).toMatch(/^[0-9a-f]{64}$/)
+    expect(statSync(at('backup/BACKUP')).mode & 0o777).toBe(0o600)
+    expect(readdirSync(at('backup')).sort()).toEqual(['BACKUP', 'MANIFEST', 'seg-000000.ate'])
+
+    const restored = await machine.run(['restore', 'backup', 'restored'])
+    expect({ code: restored.code, stderr: restored.stderr }).toEqual({ code: 0, stderr: '' })
+    expect(restored.stdout).toContain('read-only until `ate recover`')
+    expect(restored.stdout).toContain(`chain      ${chainId}\n`)
+    expect((await machine.run(['verify', 'restored', '--id', chainId])).code).toBe(0)
+    const dumped = await machine.run(['dump', 'restored', '--as', 'alice.id'])
+    expect(dumped.stdout).toContain("value: { text: 'bread' }")
+
+    const others = await machine.run(['recover', 'restored', '--id', chainId])
+    expect([others.code, others.stderr]).toEqual([1, expect.stringContaining('NOT_AUTHORIZED')])
+    const recovered = await machine.run(['recover', 'restored', '--as', 'alice.id'])
+    expect({ code: recovered.code, stderr: recovered.stderr }).toEqual({ code: 0, stderr: '' })
+    expect(recovered.stdout).toContain(`from record ${receipt.records} on is lost`)
+    const report = await machine.run(['verify', 'restored', '--id', chainId])
+    expect(report.stdout).toContain('recovered  1 time after a loss')
+    expect((await machine.run(['dump', 'restored', '--as', 'alice.id'])).stdout).toMatch(/^#\d+ recover /m)
+  })
+
+  it('whose backup was changed is not restored, and the file is named', async () => {
+    const file = at('backup/seg-000000.ate')
+    const bytes = readFileSync(file)
+    bytes[5000]! ^= 1
+    writeFileSync(file, bytes)
+    const { code, stdout, stderr } = await machine.run(['restore', 'backup', 'again', '--json'])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/^BAD_BACKUP: .*file: seg-000000\.ate/)
+    expect(existsSync(at('again'))).toBe(false)
+  })
+
+  it('is moved; the old place says where to', async () => {
+    const pushed = await machine.run(['push', 'books', 'moved'])
+    expect({ code: pushed.code, stderr: pushed.stderr }).toEqual({ code: 0, stderr: '' })
+    expect(pushed.stdout).toContain('books is read-only from now on')
+    const again = await machine.run(['push', 'books', 'third', '--id', booksId])
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining(`to: file:${at('moved')}`)])
+    expect((await machine.run(['verify', 'moved', '--id', booksId])).code).toBe(0)
+  })
+
+  it('that is damaged is salvaged, and what is lost is said', async () => {
+    cpSync(at('books'), at('bad'), { recursive: true })
+    const file = at('bad/seg-000000.ate')
+    const bytes = readFileSync(file)
+    const before = bytes.length
+    bytes[before - 100]! ^= 1
+    writeFileSync(file, bytes)
+    const said = await machine.run(['salvage', 'bad', 'saved'])
+    expect({ code: said.code, stderr: said.stderr }).toEqual({ code: 0, stderr: '' })
+    expect(said.stdout).toMatch(/^LOST {7}records \d+ to \d+$/m)
+    expect(said.stdout).toMatch(/^damaged {4}seg-000000\.ate at \d+: no whole frame/m)
+    const report = JSON.parse((await machine.run(['salvage', 'bad', 'saved2', '--json'])).stdout)
+    expect(report.lost.firstSeq).toBe(report.records)
+    expect((await machine.run(['verify', 'saved', '--id', booksId])).code).toBe(0)
+    expect(readFileSync(file).equals(bytes)).toBe(true)
+  })
+
+  it('is destroyed by its id, or with --yes', async () => {
+    const wrong = await machine.run(['destroy', 'saved', '--id', `${'0'.repeat(50)}10`])
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('WRONG_CHAIN')])
+    const gone = await machine.run(['destroy', 'saved', '--id', booksId, '--json'])
+    expect([gone.code, JSON.parse(gone.stdout)]).toEqual([0, { chain: booksId }])
+    expect(readdirSync(at('saved'))).toEqual([])
+    expect((await machine.run(['destroy', 'saved2', '--yes'])).stdout).toContain('destroyed saved2')
+    const nothing = await machine.run(['destroy', 'saved2', '--yes'])
+    expect([nothing.code, nothing.stderr]).toEqual([1, expect.stringContaining('CHAIN_NOT_FOUND')])
+  })
+})

@@ -1,0 +1,74 @@
+/** Destroys a chain at its place, and what this machine keeps of it. */
+import { platform as ownPlatform } from '#platform'
+import { equalBytes } from '../base/bytes.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import type { LogEngine } from '../log/engine.ts'
+import { destroyFileLog } from '../log/file-destroy.ts'
+import type { StandingState } from '../log/standing.ts'
+import { forgetPlace } from '../session/forget-chain.ts'
+import { lookUpChain } from '../session/known-chains.ts'
+import type { Platform } from '../session/platform.ts'
+import { parsePlace } from './place.ts'
+
+export interface DestroyOptions {
+  /** The chain that is meant: another one is left as it is. Left out: whatever stands there. */
+  readonly id?: ChainId | string
+}
+
+/** Copies of a chain that goes on elsewhere: with them its head and its certificates are not forgotten. */
+const COPIES: readonly StandingState[] = ['copy', 'backup', 'moved', 'incomplete']
+
+/**
+ * Destroys what stands at `at`, which nobody has open for writing: the wrapped keys first, overwritten, then the log; then
+ * this machine forgets the place. A chain, a copy, a backup, a damaged one, or one whose destruction was interrupted.
+ * @throws AteError CHAIN_NOT_FOUND | CHAIN_LOCKED | WRONG_CHAIN | DAMAGED (nobody can say which chain it is) | BAD_URL |
+ * READ_ONLY | IO_ERROR
+ */
+export async function destroy(
+  at: string | LogEngine,
+  options: DestroyOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<{ readonly chain: ChainId | undefined }> {
+  const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
+  const place = parsePlace(at, {}, platform)
+  if (place.kind === 'memory') throw new AteError('CHAIN_NOT_FOUND', { place: 'memory:' })
+  const found =
+    typeof at === 'string' ? await destroyFolder(at, place.name!, label, platform) : await destroyEngine(at, label)
+  const chain = found.label?.some((byte) => byte !== 0) ? chainIdOf(found.label) : undefined
+  if (chain !== undefined)
+    await forgetPlace(platform.state, place.name, chain, { goesOn: COPIES.includes(found.state) })
+  return { chain }
+}
+
+interface Found {
+  readonly label: Uint8Array | undefined
+  readonly state: StandingState
+}
+
+/** Where the log is gone already, a destruction was interrupted before this machine forgot the place. */
+async function destroyFolder(
+  at: string,
+  name: string,
+  label: Uint8Array | undefined,
+  platform: Platform,
+): Promise<Found> {
+  const fs = await platform.openFolder(platform.pathOf(at))
+  try {
+    return await destroyFileLog({ fs, crc: platform.crc32, ...(label ? { label } : {}) })
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'CHAIN_NOT_FOUND') throw error
+    const known = await lookUpChain(platform.state, name)
+    if (known === undefined || (label && chainIdOf(label) !== known))
+      throw new AteError('CHAIN_NOT_FOUND', { place: name }, { cause: error })
+    return { label: parseId(known, 'chain'), state: 'live' }
+  }
+}
+
+async function destroyEngine(engine: LogEngine, label: Uint8Array | undefined): Promise<Found> {
+  const found = { label: engine.label, state: engine.standing.state }
+  if (label && found.label && !equalBytes(label, found.label))
+    throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(label), found: chainIdOf(found.label) })
+  await engine.destroy()
+  return found
+}
