@@ -36,6 +36,8 @@ export interface Store {
   reopen?(): Promise<void>
   /** Reads and checks everything that the engine can check; how many entities it saw. */
   verifyAll?(): Promise<number> | number
+  /** Drops from the medium what was replaced, while writers go on; the bytes that it freed. */
+  compact?(): Promise<number>
   /** The bytes of the log alone, if the engine keeps more than a log in its folder. */
   logBytes?(): number
   close(): Promise<unknown> | undefined

@@ -26,6 +26,7 @@ interface Chain {
   transact<Result>(run: (tx: Transaction) => Result | Promise<Result>, options?: { durability: 'os' }): Promise<Result>
   get<Value>(type: Type<Value>, id: string): Promise<Value | undefined>
   verify(): Promise<{ ok: boolean; records: number }>
+  compact(): Promise<{ bytesFreed: number }>
   stats(): { logBytes: number; entities?: number }
   close(): Promise<void>
 }
@@ -87,6 +88,7 @@ async function openStore(folder: string, snapshot: 'use' | 'ignore'): Promise<St
       if (!report.ok) throw new Error('verify() found a problem in what the bench wrote')
       return chain.stats().entities ?? Number.POSITIVE_INFINITY
     },
+    compact: async () => (await chain.compact()).bytesFreed,
     logBytes: () => chain.stats().logBytes,
     close: () => chain.close(),
   }

@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Engine, Store } from './engine.ts'
 import { quantile } from './quantile.ts'
-import { growing, verifyingOnes } from './scale.ts'
+import { compacting, growing, verifyingOnes } from './scale.ts'
 import { openValues, VALUE_BYTES } from './values.ts'
 
 /** What a workload found; the names are looked up by rows.ts. Times in ms, rates a second. */
@@ -48,6 +48,7 @@ export const WORKLOADS: Record<string, Workload> = {
   memory: memoryOfCreated,
   grow: growing,
   ones: verifyingOnes,
+  compact: compacting,
 }
 
 /** Opens, writes one entity and closes: an engine that cannot do this here is left out of the run. */
