@@ -296,19 +296,29 @@ export class ChainCore {
     if (this.replica.trust.actorOf(this.keyName) === undefined)
       throw new AteError('KEY_REMOVED', { key: this.identity.fingerprint })
     this.#flushing = 'running'
+    // Planned before it is made: what is staged while others work on it comes behind it.
+    const seq = this.staging.planRecord()
     try {
-      // Made while nothing else is appended. If it cannot be made, nothing has happened.
-      const made = payload()
-      return await this.#appendRecord(kind, made instanceof Promise ? await made : made)
+      return await this.#appendRecord(kind, seq, await this.#make(payload))
     } finally {
       this.#flushing = 'idle'
       this.#schedule()
     }
   }
 
-  async #appendRecord(kind: Kind, payload: Uint8Array): Promise<LogRecord> {
+  /** Made while nothing else is appended. If it cannot be made, nothing has happened. */
+  async #make(payload: () => Uint8Array | Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      return await payload()
+    } catch (error) {
+      this.staging.unplanRecord()
+      throw error
+    }
+  }
+
+  async #appendRecord(kind: Kind, seq: number, payload: Uint8Array): Promise<LogRecord> {
     const { head } = this.replica
-    const record = this.#makeRecord(kind, this.staging.planRecord(), head.hash, payload)
+    const record = this.#makeRecord(kind, seq, head.hash, payload)
     try {
       const options = { after: head, durability: this.engine.durability, load: 'alone' } as const
       const started = this.observing.start('append')

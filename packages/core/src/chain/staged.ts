@@ -70,12 +70,13 @@ export interface Settler {
 
 /** One record to be. Time, seq and base are fixed when it is opened, so that the fold judges at staging what it will judge for ever. */
 export interface Batch {
-  readonly seq: number
+  /** Moves up by one if the record planned before it is not made. */
+  seq: number
   readonly time: number
   readonly base: { readonly seq: number; readonly hash: Uint8Array }
   readonly transactions: StagedTransaction[]
   /** By what its transactions are judged: follows from the three above. */
-  readonly judge: Judge
+  judge: Judge
   /** Distinct (node, epoch) pairs, each a sealed block. */
   readonly blockKeys: Set<string>
   /** The newest of them, which the next transaction most likely needs again. */

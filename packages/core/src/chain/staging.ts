@@ -109,6 +109,17 @@ export class Staging {
     return ++this.#plannedSeq
   }
 
+  /** The record that was planned last is not made: what was staged behind it meanwhile moves up, and is judged again. */
+  unplanRecord(): void {
+    const all = this.#undoAll([])
+    this.#plannedSeq--
+    for (const batch of this.#queue) {
+      batch.seq--
+      batch.judge = this.#judge(batch)
+    }
+    for (const staged of all) this.#stageAgain(staged)
+  }
+
   /** After a failed append, or when records came from elsewhere: the next record follows the head. */
   replan(): void {
     this.#plannedSeq = this.#parts.replica.head.seq

@@ -388,6 +388,32 @@ describe('expiry and retention', () => {
 })
 
 describe('checkpoints, verification, stats', () => {
+  it('what is staged while witnesses are asked comes behind the checkpoint, or in its place if it is not made', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const a = await chain.transact((tx) => tx.create(Note, { text: 'a' }))
+    const staged: Promise<unknown>[] = []
+    const askWitnesses = (answer: () => string[]) => async () => {
+      staged.push(chain.transact((tx) => tx.create(Note, { text: 'b' })))
+      await turns()
+      staged.push(chain.transact((tx) => tx.update(Note, a, ({ text }) => ({ text: `${text}!` }))))
+      return answer()
+    }
+    const { seq } = await chain.checkpoint({ cosign: askWitnesses(() => []) })
+    await Promise.all(staged)
+    expect([seq, chain.head.seq > seq]).toEqual([2, true])
+    const before = chain.head.seq
+    const late = (): string[] => {
+      throw new Error('no witness')
+    }
+    await expect(chain.checkpoint({ cosign: askWitnesses(late) })).rejects.toThrow('no witness')
+    await Promise.all(staged)
+    expect(chain.head.seq).toBeGreaterThan(before)
+    expect((await chain.load(Note, a)).value.text).toBe('a!!')
+    await assertSameAsLog(chain)
+    expect(await chain.verify()).toMatchObject({ ok: true, checkpoints: 1, problems: [] })
+  })
+
   it('a checkpoint by the root’s key, verified; by nobody else', async () => {
     await using kit = await memoryChain()
     const note = await kit.chain.transact((tx) => tx.create(Note, { text: 'a' }, { write: [person('bob').publicId] }))
