@@ -222,7 +222,7 @@ describe('ate stats and ate doctor', () => {
   it('doctor: notes are no fault, exit code 0', async () => {
     const { code, stdout } = await machine.run(['doctor', 'notes', '--as', 'alice.id'])
     expect({ code, line: stdout.split('\n')[0] }).toEqual({ code: 0, line: `ok: chain ${chainId}, up to record 4` })
-    expect(stdout).toMatch(/^note RECLAIMABLE: .* \(bytes: \d+, live: \d+, total: \d+\)$/m)
+    expect(stdout).toMatch(/^note RECLAIMABLE: .* \(bytes: \d+, of: \d+\)$/m)
     expect(stdout).toMatch(/^note SINGLE_MANAGER: /m)
   })
 
