@@ -105,7 +105,7 @@ export class ChainCore {
   readonly #builder: CommitBuilder
   readonly #prefixes: PrefixHasher
   readonly #nonces: Nonces
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
   readonly #idle: (() => void)[] = []
   /** Who waits for a sync of what is acknowledged. */
   readonly #syncing: (() => void)[] = []
@@ -220,11 +220,18 @@ export class ChainCore {
     }
   }
 
-  /** Waits until there is room for one more staged transaction. */
-  async room(signal: AbortSignal | undefined): Promise<void> {
-    while (this.staging.isFull) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
-      if (signal?.aborted) throw signal.reason
+  /** Calls `begin` when there is room for one more staged transaction, in the order of asking. The result takes it back. */
+  onceRoom(begin: () => void): () => void {
+    this.#waiting.add(begin)
+    return () => void this.#waiting.delete(begin)
+  }
+
+  /** One by one: each stages what it has before the next is let in, or there would be no bound. */
+  #admit(): void {
+    for (const begin of this.#waiting) {
+      if (this.staging.isFull && !this.#closed) return
+      this.#waiting.delete(begin)
+      begin()
     }
   }
 
@@ -389,7 +396,7 @@ export class ChainCore {
       this.#closed = true
       this.attesting.stop()
       for (const close of this.closers) close()
-      this.#wake(this.#waiting)
+      this.#admit()
       this.#wake(this.#syncing)
       await this.#writer?.close()
       await this.engine[how]()
@@ -532,7 +539,7 @@ export class ChainCore {
     for (const record of records.slice(batches.length)) replica.accept(record)
     this.#noteHead(durability)
     this.attesting.acknowledged(current?.certificate)
-    this.#wake(this.#waiting)
+    queueMicrotask(() => this.#admit())
     try {
       if (current?.fresh) await this.#writer!.acknowledged()
       if (this.environment.clock.monotonic() - this.#rememberedAt > REMEMBER_EVERY_MS) await this.#remember()
@@ -585,7 +592,7 @@ export class ChainCore {
     this.observing.alarm(error)
     this.staging.fail(batches, error)
     this.attesting.postpone()
-    this.#wake(this.#waiting)
+    queueMicrotask(() => this.#admit())
     this.#wake(this.#syncing)
   }
 }

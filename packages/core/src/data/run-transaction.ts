@@ -72,19 +72,48 @@ function attempt<R>(
   options: RunOptions,
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
-    // Made here and not before: a promise's executor turns what it throws into a rejection.
-    const tx = typeof make === 'function' ? make() : make
-    const running =
-      core.staging.isFull || options.signal ? runWith(core, tx, run, options) : runNow(core, tx, run, options)
-    const finish = (result: R): void => {
-      const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
-      if (!refusal) return
-      if (typeof make !== 'function' || !RETRIED.has(refusal.code)) throw errorOf(refusal)
-      resolve(rerun(core, make, run, options))
+    const begin = (): void => {
+      try {
+        throwIfAborted(options.signal)
+        const tx = typeof make === 'function' ? make() : make
+        const running = runNow(core, tx, run, options)
+        const finish = (result: R): void => {
+          throwIfAborted(options.signal)
+          const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
+          if (!refusal) return
+          if (typeof make !== 'function' || !RETRIED.has(refusal.code)) throw errorOf(refusal)
+          resolve(rerun(core, make, run, options))
+        }
+        if (!(running instanceof Promise)) finish(running)
+        else running.then(finish).catch(reject)
+      } catch (error) {
+        reject(error)
+      }
     }
-    if (!(running instanceof Promise)) finish(running)
-    else running.then(finish).catch(reject)
+    whenRoom(core, options.signal, begin, reject)
   })
+}
+
+/** Calls `begin` when there is room for one more transaction, or `fail` if the signal aborts before that. */
+function whenRoom(
+  core: ChainCore,
+  signal: AbortSignal | undefined,
+  begin: () => void,
+  fail: (reason: unknown) => void,
+): void {
+  if (!core.staging.isFull) {
+    begin()
+    return
+  }
+  const onAbort = (): void => {
+    leave()
+    fail(signal?.reason)
+  }
+  const leave = core.onceRoom(() => {
+    signal?.removeEventListener('abort', onAbort)
+    begin()
+  })
+  signal?.addEventListener('abort', onAbort, { once: true })
 }
 
 async function runWith<R>(
@@ -94,7 +123,7 @@ async function runWith<R>(
   options: RunOptions,
 ): Promise<R> {
   throwIfAborted(options.signal)
-  if (core.staging.isFull) await core.room(options.signal)
+  await new Promise<void>((resolve, reject) => whenRoom(core, options.signal, resolve, reject))
   const result = await runNow(core, tx, run, options)
   throwIfAborted(options.signal)
   return result
