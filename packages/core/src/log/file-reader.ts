@@ -2,6 +2,7 @@
  * Reading a file log: whole frames in order with their CRC checked each time, parts of records by the index, and the
  * scrub, which looks at every byte again and goes on after a problem.
  */
+import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { RECORD_HEADER_BYTES } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
@@ -300,9 +301,7 @@ export class FileReader {
   #headerIsWhole(file: OpenFile, segment: Segment): boolean {
     const bytes = new Uint8Array(SEGMENT_HEADER_BYTES)
     const expected = encodeSegmentHeader(segment.header, this.#crc)
-    return (
-      this.#io(segment, () => file.read(bytes, 0)) === bytes.length && bytes.every((byte, i) => byte === expected[i])
-    )
+    return this.#io(segment, () => file.read(bytes, 0)) === bytes.length && equalBytes(bytes, expected)
   }
 
   /** What is lost at a bad frame, and the next frame whose header is whole. */

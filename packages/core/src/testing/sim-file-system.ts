@@ -198,6 +198,11 @@ export class SimFileSystem implements FileSystem {
     inode.replace(change(inode.bytes.slice(0, inode.size)))
   }
 
+  /** Sets one byte of a file behind everybody's back, on the disk and in the cache. */
+  pokeByte(path: string, at: number, value: number): void {
+    this.#inode(path).replaceByte(at, value)
+  }
+
   /** A durable copy under another name, in this or another disk. */
   copyTo(target: SimFileSystem, from: string, to: string): void {
     const inode = new SimInode(this.peek(from))

@@ -33,6 +33,13 @@ export class SimInode {
     this.#sizeMin = bytes.length
   }
 
+  /** Sets a byte that is durable already. */
+  replaceByte(at: number, value: number): void {
+    if (at >= Math.min(this.size, this.durable.length)) throw new Error(`no durable byte at ${at}`)
+    this.bytes[at] = value
+    this.durable[at] = value
+  }
+
   /** A sync failed: the pages are dropped and marked clean, though programs go on seeing them. */
   dropDirty(): void {
     this.#dirty.clear()

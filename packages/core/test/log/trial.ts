@@ -231,7 +231,8 @@ export class Trial {
 
   #checkDestroyed(): void {
     for (const [name, bytes] of this.fs.durableBytes()) {
-      const isLeft = this.#destroyed.some((secret) => Buffer.from(bytes).includes(secret))
+      const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+      const isLeft = this.#destroyed.some((secret) => view.includes(secret))
       demand(!isLeft, `bytes of a destroyed key are on the disk, in ${name}`)
     }
   }

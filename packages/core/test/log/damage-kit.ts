@@ -1,0 +1,80 @@
+/** A closed log of three segments on a simulated disk, changes of its bytes, and what opening it then gives. */
+import { expect } from 'vitest'
+import { isAteError } from '../../src/base/errors.ts'
+import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { Trial } from './trial.ts'
+
+export const LABEL: Uint8Array = new Uint8Array(32).fill(3)
+
+/** Three segments, two of them sealed; the tail has several frames. `onStep` sees the disk after each batch. */
+export async function closedLog(label: Uint8Array = LABEL, onStep?: (fs: SimFileSystem) => void): Promise<Trial> {
+  const trial = new Trial(label[0]!)
+  const log = await trial.open()
+  log.setLabel(label)
+  for (const size of [200, 300, 400, 200, 100, 30, 0, 50]) {
+    await trial.append([size, 10])
+    onStep?.(trial.fs)
+  }
+  await trial.close()
+  expect(
+    trial.fs
+      .files()
+      .filter((name) => name.startsWith('seg-'))
+      .sort(),
+  ).toEqual(['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate'])
+  return trial
+}
+
+/**
+ * 'same' data for a reader, then for a writer, or the code of the error that opening or reading gave. Anything else
+ * throws. A writer may change the disk.
+ */
+export async function outcome(
+  trial: Trial,
+  least: number,
+  as: readonly ('reader' | 'writer')[] = ['reader', 'writer'],
+): Promise<{ readonly what: string; readonly facts: Readonly<Record<string, unknown>> }> {
+  let what = 'same'
+  let facts: Readonly<Record<string, unknown>> = {}
+  for (const who of as) {
+    try {
+      const log = await trial.open(who === 'reader')
+      try {
+        await trial.compare(log, least)
+      } finally {
+        await log.close()
+      }
+    } catch (error) {
+      if (!isAteError(error)) throw error
+      what = error.code
+      facts = error.facts
+    }
+  }
+  return { what, facts }
+}
+
+/** The same change on a fresh copy of the disk each time: opening for writing mends slots. */
+export async function withChange(
+  trial: Trial,
+  name: string,
+  change: (bytes: Uint8Array) => Uint8Array,
+): Promise<Trial> {
+  const copy = new Trial(1)
+  copy.fs.makeFolder('')
+  for (const file of trial.fs.files()) if (!file.includes('/')) trial.fs.copyTo(copy.fs, file, file)
+  copy.submitted = trial.submitted
+  copy.ends = trial.ends
+  copy.fs.poke(name, change)
+  return copy
+}
+
+/** The same for a reader only, who changes nothing: the disk is put back as it was. */
+export async function readerOutcome(trial: Trial, name: string, bytes: Uint8Array): Promise<string> {
+  const before = trial.fs.peek(name)
+  trial.fs.poke(name, () => bytes.slice())
+  try {
+    return (await outcome(trial, trial.submitted.length, ['reader'])).what
+  } finally {
+    trial.fs.poke(name, () => before)
+  }
+}
