@@ -73,7 +73,10 @@ export class FileLog implements LogEngine {
     this.#ringHost = {
       fs,
       crc,
-      check: (purpose) => this.#check(purpose),
+      check: (purpose) => {
+        this.#check(purpose)
+        if (purpose === 'write') writer!.fence()
+      },
       poison: (error) => writer!.poison(error),
     }
     this.ring = fileRing(this.#ringHost)

@@ -312,6 +312,44 @@ const lockless = (sim: SimFileSystem): FileSystem =>
   })
 
 describe('a writer that another took over from', () => {
+  it('is refused at its next append, whatever the level, and leaves what its successor wrote as it is', async () => {
+    for (const durability of ['os', 'disk'] as const) {
+      const sim = new SimFileSystem(1)
+      const fs = lockless(sim)
+      const first = await openFileLog({ ...parts, fs, create: true })
+      await appendTo(first, testBatch(0, [100]))
+      const second = await openFileLog({ ...parts, fs })
+      await appendTo(second, testBatch(1, [100]))
+      const before = sim.peek('seg-000000.ate')
+      const { operations } = sim.counts
+      const late = testBatch(1, [50], 9)
+      expect(await codeOf(() => first.append(late, { after: first.head(), durability, load: 'alone' }))).toBe(
+        'WRITER_FENCED',
+      )
+      expect([sim.counts.operations, sim.peek('seg-000000.ate')]).toEqual([operations, before])
+      expect((await readAll(second)).map(({ bytes }) => bytes)).toEqual(
+        testBatch(0, [100, 100]).map(({ bytes }) => bytes),
+      )
+      await first.close().catch((error) => expect(isAteError(error) && error.code).toBe('WRITER_FENCED'))
+      await second.close()
+    }
+  })
+
+  it('puts no key into the ring, and erases none', async () => {
+    const sim = new SimFileSystem(1)
+    const fs = lockless(sim)
+    const name = new Uint8Array(32).fill(7)
+    const first = await openFileLog({ ...parts, fs, create: true })
+    await first.ring.put(name, new Uint8Array(20).fill(1))
+    const second = await openFileLog({ ...parts, fs })
+    await second.ring.put(name, new Uint8Array(20).fill(2))
+    expect(await codeOf(() => first.ring.put(name, new Uint8Array(20).fill(3)))).toBe('WRITER_FENCED')
+    expect(await codeOf(() => first.ring.erase(name))).toBe('WRITER_FENCED')
+    expect(await second.ring.get(name)).toEqual(new Uint8Array(20).fill(2))
+    await first.close().catch((error) => expect(isAteError(error) && error.code).toBe('WRITER_FENCED'))
+    await second.close()
+  })
+
   it('is fenced at the next rotation, and writes nothing when it closes', async () => {
     const fs = lockless(new SimFileSystem(1))
     const first = await openFileLog({ ...parts, fs, create: true })
