@@ -22,7 +22,14 @@ const SECOND_RUN = ['crypto', 'codec', 'format', 'log', 'session', 'node'].map((
 const OPT_OUT = /@newest-node-only: *(.+)/
 
 /** Counts of `npm run test:long`. A file that reads one of these variables belongs to the long run. */
-const LONG = { ATE_SEEDS: '50000', ATE_KILLS: '2000', ATE_RUNS: '10000' }
+const LONG = {
+  ATE_SEEDS: '50000',
+  ATE_KILLS: '2000',
+  ATE_RUNS: '10000',
+  ATE_DRAWN: '300',
+  ATE_FLIP_KIB: '256',
+  ATE_FLIP_BITS: '8',
+}
 const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
 
 /** Programs that single tests need; without one those tests say so and are skipped. */

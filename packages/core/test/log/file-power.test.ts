@@ -1,6 +1,10 @@
 /** Power cuts at every operation of short workloads, and at every operation of the recovery after them. */
 import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../../src/testing/random.ts'
 import { Trial, type TrialOptions, untilFault } from './trial.ts'
+
+/** Workloads that are drawn, beside those that are written here. */
+const DRAWN = Number(process.env['ATE_DRAWN'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 3 : 20))
 
 type Workload = readonly [name: string, run: (trial: Trial) => Promise<void>, options?: TrialOptions]
 
@@ -140,6 +144,30 @@ const WORKLOADS: readonly Workload[] = [
   ],
 ]
 
+/** A few steps drawn from a seed: what short programs do, in orders that nobody thought of. */
+function drawn(seed: number): Workload {
+  const random = seededRandom(seed)
+  const steps: ((trial: Trial) => Promise<unknown>)[] = []
+  for (let i = 0, count = 2 + random.below(4); i < count; i++) {
+    const draw = random.below(10)
+    const sizes = Array.from({ length: 1 + random.below(3) }, () => random.below(random.oneIn(3) ? 2500 : 300))
+    const name = 1 + random.below(2)
+    if (draw < 4) steps.push((t) => t.append(sizes))
+    else if (draw < 6) steps.push((t) => t.append(sizes, 'os'))
+    else if (draw < 7) steps.push((t) => t.put(name))
+    else if (draw < 8) steps.push((t) => t.erase(name))
+    else if (draw < 9) steps.push((t) => t.close().then(() => t.check('close')))
+    else steps.push((t) => t.kill().then(() => t.check('kill')))
+  }
+  const run = async (trial: Trial): Promise<void> => {
+    await trial.open()
+    for (const step of steps) await step(trial)
+  }
+  return [`drawn from seed ${seed}`, run, { zeroFillBytes: random.oneIn(2) ? 0 : 4096 }]
+}
+
+const ALL: readonly Workload[] = [...WORKLOADS, ...Array.from({ length: DRAWN }, (_, i) => drawn(i + 1))]
+
 async function runCut(workload: Workload, seed: number, cutAfter: number): Promise<Trial> {
   const trial = new Trial(seed, workload[2])
   trial.fs.faults.cutAfter = cutAfter
@@ -152,12 +180,12 @@ async function operationsOf(workload: Workload): Promise<number> {
 }
 
 describe('a power cut after each operation', () => {
-  for (const workload of WORKLOADS) {
+  for (const workload of ALL) {
     it(workload[0], async () => {
       const operations = await operationsOf(workload)
       expect(operations).toBeGreaterThan(5)
       for (let cut = 1; cut <= operations; cut++) {
-        for (let seed = 1; seed <= 12; seed++) {
+        for (let seed = 1; seed <= 8; seed++) {
           const trial = await runCut(workload, seed, cut)
           await trial.powerCutAndCheck().catch((error) => {
             throw new Error(`operation ${cut} of ${operations}, seed ${seed}: ${error.message}`, { cause: error })
@@ -169,10 +197,10 @@ describe('a power cut after each operation', () => {
 })
 
 describe('a power cut after each operation of a recovery', () => {
-  for (const workload of WORKLOADS) {
+  for (const workload of ALL) {
     it(workload[0], async () => {
       const operations = await operationsOf(workload)
-      for (let cut = 2; cut <= operations; cut += 3) {
+      for (let cut = 2; cut <= operations; cut++) {
         for (let again = 1, isOver = false; !isOver; again++) {
           const trial = await runCut(workload, cut + again, cut)
           trial.fs.crash()
