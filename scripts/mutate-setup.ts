@@ -1,0 +1,126 @@
+/**
+ * Vitest's setup file under scripts/mutate.ts: the switch that instrumented sources ask, and what is done with it. The
+ * tests of a file run once with all mutants off, which shows what each test reaches and how long it takes. Then, behind
+ * the last one, each mutant of ATE_MUTANTS_TODO is switched on in turn, and the tests that reach it run until one fails.
+ * So a file is loaded once for all of its mutants. Messages go to the file ATE_MUTANTS_OUT, one JSON a line.
+ */
+import { appendFileSync, readFileSync } from 'node:fs'
+import process from 'node:process'
+import { afterAll, afterEach, beforeEach, type TestContext } from 'vitest'
+import { getFn, getHooks } from 'vitest/suite'
+
+type Test = TestContext['task']
+type Suite = Test['file']
+
+interface Known {
+  readonly test: Test
+  readonly ms: number
+  readonly reached: ReadonlySet<number>
+}
+
+/** Slower than this many times, and by so many ms, is a mutant that hangs. */
+const SLOWER = 5
+const SLACK_MS = 20_000
+
+const out = process.env['ATE_MUTANTS_OUT']!
+const todo: readonly number[] = JSON.parse(readFileSync(process.env['ATE_MUTANTS_TODO']!, 'utf8'))
+/** A mutant that is on from the beginning: the tests run as always. */
+const alone = process.env['ATE_MUTANTS_ALONE']
+const known: Known[] = []
+let active = Number(alone ?? -1)
+let reached = new Set<number>()
+let deadline = Number.POSITIVE_INFINITY
+let begun = 0
+
+Object.assign(globalThis, {
+  __ateMutant(id: number): boolean {
+    if (active < 0) {
+      reached.add(id)
+      return false
+    }
+    if (id !== active) return false
+    if (performance.now() > deadline) throw new Error('the mutant hangs')
+    return true
+  },
+})
+
+function say(message: object): void {
+  appendFileSync(out, `${JSON.stringify(message)}\n`)
+}
+
+say({ pid: process.pid })
+
+beforeEach(() => {
+  reached = new Set()
+  begun = performance.now()
+})
+
+afterEach(({ task }) => {
+  known.push({ test: task, ms: performance.now() - begun, reached })
+})
+
+afterAll(async () => {
+  if (alone !== undefined) return
+  if (known.some(({ test }) => test.result?.state === 'fail')) return
+  const all = new Set(known.flatMap((one) => [...one.reached]))
+  say({ reached: [...all] })
+  for (const id of todo) {
+    if (!all.has(id)) continue
+    const tests = known.filter((one) => one.reached.has(id)).sort((a, b) => a.ms - b.ms)
+    const limitMs = SLOWER * tests.reduce((sum, one) => sum + one.ms, 0) + SLACK_MS
+    say({ begin: id, limitMs })
+    const caught = await catching(id, tests)
+    // It may be what earlier mutants left behind that fails, or a test that cannot be run twice.
+    if (caught && (await failure(caught.test, -1, limitMs)) !== undefined) {
+      say({ unsure: id })
+      return
+    }
+    say({ end: id, ...(caught ? { by: caught.test.name, says: caught.says } : {}) })
+  }
+  say({ done: true })
+}, 24 * 3_600_000)
+
+async function catching(
+  id: number,
+  tests: readonly Known[],
+): Promise<{ readonly test: Test; readonly says: string } | undefined> {
+  for (const { test, ms } of tests) {
+    const says = await failure(test, id, SLOWER * ms + SLACK_MS)
+    if (says !== undefined) return { test, says }
+  }
+  return undefined
+}
+
+/** What the test says with that mutant on; undefined if it passes. */
+async function failure(test: Test, id: number, limitMs: number): Promise<string | undefined> {
+  const suites: Suite[] = []
+  for (let suite = test.suite as Suite | undefined; suite; suite = suite.suite as Suite | undefined)
+    suites.unshift(suite)
+  // The file's own hooks are among them, ours too: those do no harm.
+  const hooks = suites.map((suite) => getHooks(suite))
+  active = id
+  deadline = performance.now() + limitMs
+  const run = async (): Promise<void> => {
+    for (const { beforeEach: before } of hooks) for (const hook of before) await hook(test.context as never, test.file)
+    try {
+      await getFn(test)()
+    } finally {
+      for (const { afterEach: after } of hooks) for (const hook of after) await hook(test.context as never, test.file)
+    }
+  }
+  let timer: NodeJS.Timeout | undefined
+  const hangs = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the mutant hangs')), limitMs)
+  })
+  const before = known.length
+  try {
+    await Promise.race([run(), hangs])
+    return undefined
+  } catch (error) {
+    return String((error as Error | undefined)?.message ?? error).slice(0, 300)
+  } finally {
+    clearTimeout(timer)
+    known.length = before
+    active = -1
+  }
+}

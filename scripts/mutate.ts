@@ -1,0 +1,314 @@
+/**
+ * `npm run test:mutants -- log trust`: takes the guards of an area out, one at a time, and runs the tests that reach each
+ * of them until one fails. A mutant that no test notices is printed; those of scripts/mutants-kept.json, with the
+ * reason why they may stay, are only counted. Not part of `npm test`: it takes minutes to an hour an area.
+ *
+ *     --file=NAME   only the sources whose path contains NAME
+ *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
+ */
+import { createHash } from 'node:crypto'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { setPriority, tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import process from 'node:process'
+import { createVitest, type TestSpecification, type Vitest } from 'vitest/node'
+import { root } from './lib/nodes.mjs'
+import { instrument, type Mutant } from './mutants.ts'
+
+interface Area {
+  /** Sources, relative to packages/core/src. */
+  readonly sources: RegExp
+  /** Folders of packages/core/test, the nearest first. */
+  readonly tests: readonly string[]
+}
+
+/** Attacks and refusals first: what random programs find, they find slowly. */
+const CHAIN: readonly string[] = ['chain/fold-refusals', 'chain/fold-attacks', 'chain/replica', 'chain/']
+const AREAS: Readonly<Record<string, Area>> = {
+  log: { sources: /^log\//, tests: ['log/file-frame', 'log/file-faults', 'log/', 'node/file-system'] },
+  trust: { sources: /^trust\//, tests: ['trust/', ...CHAIN] },
+  event: { sources: /^event\//, tests: ['event/', ...CHAIN, 'format/'] },
+  crypto: { sources: /^crypto\//, tests: ['crypto/', 'session/', 'event/', ...CHAIN] },
+  fold: { sources: /^chain\/(fold.*|replica|record-hashes)\.ts$/, tests: CHAIN },
+}
+/** Counts of random tests while mutants run: enough to catch, small enough to go on. */
+const COUNTS = {
+  ATE_DRAWN: '3',
+  ATE_SEEDS: '60',
+  ATE_KILLS: '2',
+  ATE_RUNS: '12',
+  ATE_STRIDE: '5',
+  ATE_FLIP_KIB: '8',
+}
+
+/** ms that a file may take with a mutant on from its beginning. */
+const ALONE_MS = 300_000
+const cache = join(root, 'node_modules/.cache/ate-mutants')
+/** A copy, so that the tree can be worked on meanwhile. */
+const copy = mkdtempSync(join(tmpdir(), 'ate-mutants-'))
+const src = join(copy, 'packages/core/src')
+const out = join(copy, 'messages.jsonl')
+const list = join(copy, 'todo.json')
+
+function copyTree(): void {
+  const left: readonly string[] = ['node_modules', '.git', '.turbo', 'dist', 'bench', 'examples']
+  cpSync(root, copy, { recursive: true, filter: (path) => !left.includes(basename(path)) })
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+}
+
+interface Site extends Mutant {
+  readonly file: string
+  readonly id: number
+  /** Names the mutant as long as its source does not change. */
+  readonly key: string
+}
+
+interface Message {
+  readonly pid?: number
+  readonly reached?: readonly number[]
+  readonly begin?: number
+  readonly limitMs?: number
+  readonly end?: number
+  readonly by?: string
+  readonly says?: string
+  readonly unsure?: number
+  readonly done?: boolean
+}
+
+interface Caught {
+  readonly by: string
+  readonly says: string
+}
+
+/** All sources of the area with their mutants switched off, by absolute path. */
+function plant(area: Area): { readonly sites: readonly Site[]; readonly texts: ReadonlyMap<string, string> } {
+  const sites: Site[] = []
+  const texts = new Map<string, string>()
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).map((name) => name.replaceAll('\\', '/'))
+  for (const file of files.filter((name) => area.sources.test(name)).sort()) {
+    const text = readFileSync(join(src, file), 'utf8')
+    const { mutants, text: planted } = instrument(file, text, sites.length)
+    texts.set(join(src, file), planted)
+    for (const [i, mutant] of mutants.entries()) {
+      const key = createHash('sha256').update(`${text}\n${file} ${i}`).digest('hex').slice(0, 32)
+      sites.push({ ...mutant, file, id: sites.length, key })
+    }
+  }
+  return { sites, texts }
+}
+
+async function startVitest(texts: ReadonlyMap<string, string>): Promise<Vitest> {
+  const plugin = {
+    name: 'mutants',
+    enforce: 'pre' as const,
+    transform: (_code: string, id: string) => texts.get(id.split('?')[0]!),
+  }
+  const options = {
+    root: copy,
+    config: join(copy, 'vitest.config.ts'),
+    watch: false,
+    testTimeout: 600_000,
+    // Hooks in their order: ours comes before a file takes away what its tests use.
+    sequence: { hooks: 'list' as const },
+    maxWorkers: 1,
+    fileParallelism: false,
+    reporters: [{}],
+    setupFiles: [join(copy, 'scripts/mutate-setup.ts')],
+  }
+  return createVitest('test', options, { plugins: [plugin] })
+}
+
+function messages(): readonly Message[] {
+  const lines = existsSync(out) ? readFileSync(out, 'utf8').trim().split('\n') : []
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line))
+}
+
+/** Ends the worker if one mutant takes much longer than it may: it loops where it is not asked. */
+function watch(): () => void {
+  let last = 0
+  let since = performance.now()
+  const timer = setInterval(() => {
+    const all = messages()
+    if (all.length !== last) since = performance.now()
+    last = all.length
+    const newest = all.at(-1)
+    const pid = all.findLast((message) => message.pid !== undefined)?.pid
+    if (newest?.begin !== undefined && pid !== undefined && performance.now() - since > 2 * newest.limitMs!) {
+      process.kill(pid, 'SIGKILL')
+    }
+  }, 2000)
+  return () => clearInterval(timer)
+}
+
+/** One run of a test file: what it says of the mutants in `todo`. */
+async function runOnce(vitest: Vitest, spec: TestSpecification, todo: readonly number[]): Promise<readonly Message[]> {
+  rmSync(out, { force: true })
+  writeFileSync(list, JSON.stringify(todo))
+  const stop = watch()
+  try {
+    const { testModules } = await vitest.runTestSpecifications([spec])
+    const said = messages()
+    if (said.some((message) => message.reached)) return said
+    const test = testModules.flatMap((module) => [...module.children.allTests('failed')])[0]
+    const why = test ? `${test.fullName}: ${test.result().errors?.[0]?.message}` : testModules[0]?.errors()[0]?.message
+    throw new Error(`${spec.moduleId} fails without any mutant: ${why}`)
+  } finally {
+    stop()
+  }
+}
+
+/** A run of the file with one mutant on from the beginning, for tests that cannot be run twice. */
+async function aloneCaught(vitest: Vitest, spec: TestSpecification, id: number): Promise<Caught | undefined> {
+  process.env['ATE_MUTANTS_ALONE'] = String(id)
+  rmSync(out, { force: true })
+  const timer = setTimeout(() => {
+    const pid = messages().at(-1)?.pid
+    if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  }, ALONE_MS)
+  try {
+    const { testModules, unhandledErrors } = await vitest.runTestSpecifications([spec])
+    const [bad] = testModules.filter((module) => !module.ok())
+    if (!bad && unhandledErrors.length === 0) return undefined
+    const test = bad && [...bad.children.allTests('failed')][0]
+    return { by: test?.name ?? 'the whole file', says: String(test?.result().errors?.[0]?.message).slice(0, 300) }
+  } finally {
+    clearTimeout(timer)
+    delete process.env['ATE_MUTANTS_ALONE']
+  }
+}
+
+/** Runs a test file until each mutant that it reaches had its turn; one that ends or spoils the process costs a new one. */
+async function tryAll(
+  vitest: Vitest,
+  spec: TestSpecification,
+  todo: readonly number[],
+  onResult: (id: number, caught: Caught | undefined) => void,
+): Promise<ReadonlySet<number>> {
+  const left = new Set(todo)
+  for (;;) {
+    const said = await runOnce(vitest, spec, [...left])
+    for (const { end, by, says = '' } of said) {
+      if (end === undefined) continue
+      left.delete(end)
+      onResult(end, by === undefined ? undefined : { by, says })
+    }
+    if (said.at(-1)?.done) return new Set(said.flatMap((message) => message.reached ?? []))
+    const { begin, unsure } = said.at(-1) ?? {}
+    const id = begin ?? unsure
+    if (id === undefined) throw new Error(`${spec.moduleId} ended without a word`)
+    left.delete(id)
+    onResult(id, unsure === undefined ? { by: 'its process ended', says: '' } : await aloneCaught(vitest, spec, id))
+  }
+}
+
+interface Kept {
+  readonly file: string
+  readonly kind: string
+  readonly code: string
+  readonly change: string
+  readonly why: string
+}
+
+function keptWhy(kept: readonly Kept[], site: Site): string | undefined {
+  const isIt = (entry: Kept): boolean =>
+    entry.file === site.file && entry.kind === site.kind && entry.code === site.code && entry.change === site.change
+  return kept.find(isIt)?.why
+}
+
+function show({ file, line, kind, code, change }: Site): string {
+  return `packages/core/src/${file}:${line} ${kind}: ${code.slice(0, 160)}  ->  ${change.slice(0, 80)}`
+}
+
+async function run(
+  name: string,
+  area: Area,
+  options: { readonly part: string; readonly fresh: boolean },
+): Promise<number> {
+  const memory = join(cache, `${name}.jsonl`)
+  if (options.fresh) rmSync(memory, { force: true })
+  const caught = new Set<string>()
+  if (existsSync(memory)) {
+    for (const line of readFileSync(memory, 'utf8').trim().split('\n').filter(Boolean)) caught.add(JSON.parse(line).key)
+  }
+  const { sites: all, texts } = plant(area)
+  const sites = all.filter((site) => site.file.includes(options.part))
+  const vitest = await startVitest(texts)
+  const reached = new Set<number>()
+  try {
+    const filters = area.tests.map((part) => `packages/core/test/${part}`)
+    const tests = join(copy, 'packages/core/test/')
+    const rank = (spec: TestSpecification): number =>
+      filters.findIndex((part) => spec.moduleId.slice(copy.length + 1).startsWith(part))
+    const specs = [...(await vitest.globTestSpecifications(filters))].sort((a, b) => rank(a) - rank(b))
+    for (const spec of specs) {
+      const file = spec.moduleId.slice(tests.length)
+      const todo = sites.filter((site) => !caught.has(site.key)).map(({ id }) => id)
+      const begin = performance.now()
+      let count = 0
+      const ids = await tryAll(vitest, spec, todo, (id, found) => {
+        const site = all[id]!
+        if (!found) return
+        count++
+        caught.add(site.key)
+        appendFileSync(memory, `${JSON.stringify({ key: site.key, at: show(site), file, ...found })}\n`)
+      })
+      for (const id of ids) reached.add(id)
+      const seconds = ((performance.now() - begin) / 1000).toFixed(0)
+      console.log(`${name}: ${file} catches ${count} of ${todo.length} in ${seconds} s`)
+    }
+  } finally {
+    await vitest.close()
+  }
+  return report(name, sites, { caught, reached })
+}
+
+function report(
+  name: string,
+  sites: readonly Site[],
+  found: { readonly caught: ReadonlySet<string>; readonly reached: ReadonlySet<number> },
+): number {
+  const kept: readonly Kept[] = JSON.parse(readFileSync(join(copy, 'scripts/mutants-kept.json'), 'utf8'))
+  let [caught, reasons, unknown] = [0, 0, 0]
+  for (const site of sites) {
+    const isCaught = found.caught.has(site.key)
+    const why = keptWhy(kept, site)
+    if (isCaught) caught++
+    else if (why === undefined) unknown++
+    else reasons++
+    if (isCaught && why !== undefined) console.log(`NO LONGER NEEDED in mutants-kept.json: ${show(site)}`)
+    const note = found.reached.has(site.id) ? '' : ' (no test reaches it)'
+    if (!isCaught && why === undefined) console.log(`SURVIVES${note} ${show(site)}`)
+  }
+  console.log(`${name}: ${sites.length} mutants, ${caught} caught, ${reasons} kept for a reason, ${unknown} survive`)
+  return unknown
+}
+
+const args = process.argv.slice(2)
+const names = args.filter((arg) => !arg.startsWith('--'))
+const part = args.find((arg) => arg.startsWith('--file='))?.slice('--file='.length) ?? ''
+mkdirSync(cache, { recursive: true })
+copyTree()
+setPriority(10)
+Object.assign(process.env, COUNTS, { ATE_MUTANTS_OUT: out, ATE_MUTANTS_TODO: list })
+let unknown = 0
+try {
+  for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
+    const area = AREAS[name]
+    if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
+    unknown += await run(name, area, { part, fresh: args.includes('--fresh') })
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true })
+}
+process.exitCode = unknown === 0 ? 0 : 1
