@@ -4,6 +4,7 @@
  * reason why they may stay, are only counted. Not part of `npm test`: it takes minutes to an hour an area.
  *
  *     --file=NAME   only the sources whose path contains NAME
+ *     --quick       quick tests only: what is left may still fall to a long one
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
  */
 import { createHash } from 'node:crypto'
@@ -36,7 +37,17 @@ interface Area {
 /** Attacks and refusals first: what random programs find, they find slowly. */
 const CHAIN: readonly string[] = ['chain/fold-refusals', 'chain/fold-attacks', 'chain/replica', 'chain/']
 const AREAS: Readonly<Record<string, Area>> = {
-  log: { sources: /^log\//, tests: ['log/file-frame', 'log/file-faults', 'log/', 'node/file-system'] },
+  log: {
+    sources: /^log\//,
+    // The quick ones first; what is left meets the long ones.
+    tests: [
+      ...['frame', 'suite', 'ring', 'manifest', 'faults', 'damage', 'segments', 'compact'].map(
+        (name) => `log/file-${name}`,
+      ),
+      'log/',
+      'node/file-system',
+    ],
+  },
   trust: { sources: /^trust\//, tests: ['trust/', ...CHAIN] },
   event: { sources: /^event\//, tests: ['event/', ...CHAIN, 'format/'] },
   crypto: { sources: /^crypto\//, tests: ['crypto/', 'session/', 'event/', ...CHAIN] },
@@ -52,6 +63,8 @@ const COUNTS = {
   ATE_FLIP_KIB: '8',
 }
 
+/** What the tests of a quick pass take at most, each. */
+const QUICK_MS = 100
 /** ms that a file may take with a mutant on from its beginning. */
 const ALONE_MS = 300_000
 const cache = join(root, 'node_modules/.cache/ate-mutants')
@@ -230,11 +243,7 @@ function show({ file, line, kind, code, change }: Site): string {
   return `packages/core/src/${file}:${line} ${kind}: ${code.slice(0, 160)}  ->  ${change.slice(0, 80)}`
 }
 
-async function run(
-  name: string,
-  area: Area,
-  options: { readonly part: string; readonly fresh: boolean },
-): Promise<number> {
+async function run(name: string, area: Area, options: RunOptions): Promise<number> {
   const memory = join(cache, `${name}.jsonl`)
   if (options.fresh) rmSync(memory, { force: true })
   const caught = new Set<string>()
@@ -251,21 +260,25 @@ async function run(
     const rank = (spec: TestSpecification): number =>
       filters.findIndex((part) => spec.moduleId.slice(copy.length + 1).startsWith(part))
     const specs = [...(await vitest.globTestSpecifications(filters))].sort((a, b) => rank(a) - rank(b))
-    for (const spec of specs) {
-      const file = spec.moduleId.slice(tests.length)
-      const todo = sites.filter((site) => !caught.has(site.key)).map(({ id }) => id)
-      const begin = performance.now()
-      let count = 0
-      const ids = await tryAll(vitest, spec, todo, (id, found) => {
-        const site = all[id]!
-        if (!found) return
-        count++
-        caught.add(site.key)
-        appendFileSync(memory, `${JSON.stringify({ key: site.key, at: show(site), file, ...found })}\n`)
-      })
-      for (const id of ids) reached.add(id)
-      const seconds = ((performance.now() - begin) / 1000).toFixed(0)
-      console.log(`${name}: ${file} catches ${count} of ${todo.length} in ${seconds} s`)
+    for (const pass of options.passes) {
+      if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(QUICK_MS)
+      else delete process.env['ATE_MUTANTS_QUICK_MS']
+      for (const spec of specs) {
+        const file = spec.moduleId.slice(tests.length)
+        const todo = sites.filter((site) => !caught.has(site.key)).map(({ id }) => id)
+        const begin = performance.now()
+        let count = 0
+        const ids = await tryAll(vitest, spec, todo, (id, found) => {
+          if (!found) return
+          const site = all[id]!
+          count++
+          caught.add(site.key)
+          appendFileSync(memory, `${JSON.stringify({ key: site.key, at: show(site), file, ...found })}\n`)
+        })
+        for (const id of ids) reached.add(id)
+        const seconds = ((performance.now() - begin) / 1000).toFixed(0)
+        console.log(`${name}, ${pass} tests: ${file} catches ${count} of ${todo.length} in ${seconds} s`)
+      }
     }
   } finally {
     await vitest.close()
@@ -297,6 +310,8 @@ function report(
 const args = process.argv.slice(2)
 const names = args.filter((arg) => !arg.startsWith('--'))
 const part = args.find((arg) => arg.startsWith('--file='))?.slice('--file='.length) ?? ''
+// Most mutants fall to a test of some milliseconds; only the others are worth the long ones.
+const passes = args.includes('--quick') ? (['quick'] as const) : (['quick', 'all'] as const)
 mkdirSync(cache, { recursive: true })
 copyTree()
 setPriority(10)
@@ -306,7 +321,7 @@ try {
   for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
-    unknown += await run(name, area, { part, fresh: args.includes('--fresh') })
+    unknown += await run(name, area, { part, fresh: args.includes('--fresh'), passes })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })

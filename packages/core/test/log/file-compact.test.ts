@@ -13,7 +13,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial, untilFault } from './trial.ts'
 
-const SEEDS = Math.max(150, Math.floor(Number(process.env['ATE_SEEDS'] ?? 0) / 20))
+const SEEDS = Math.ceil(Number(process.env['ATE_SEEDS'] ?? 3000) / 20)
 
 function halved({ seq, bytes }: LogRecord): Uint8Array | undefined {
   return seq % 3 === 0 && bytes.length % 8 === 0 ? bytes.subarray(0, bytes.length / 2 - 1) : undefined
