@@ -137,7 +137,13 @@ function isNarrowing(node: ts.Expression): boolean {
   const name = isCompared ? node.left : node
   if (!ts.isIdentifier(name)) return false
   let top: ts.Node = node
-  while (ts.isBinaryExpression(top.parent) || ts.isParenthesizedExpression(top.parent)) top = top.parent
+  while (
+    ts.isBinaryExpression(top.parent) ||
+    ts.isParenthesizedExpression(top.parent) ||
+    (ts.isConditionalExpression(top.parent) && top.parent.condition === top)
+  ) {
+    top = top.parent
+  }
   return top.getText().split(new RegExp(`\\b${name.text}\\b`)).length > 2
 }
 

@@ -30,14 +30,15 @@ const todo: readonly number[] = JSON.parse(readFileSync(process.env['ATE_MUTANTS
 const alone = process.env['ATE_MUTANTS_ALONE']
 const known: Known[] = []
 let active = Number(alone ?? -1)
-let reached = new Set<number>()
+/** By id: 1 if the test that runs has asked for it. */
+const asked = new Uint8Array(65_536)
 let deadline = Number.POSITIVE_INFINITY
 let begun = 0
 
 Object.assign(globalThis, {
   __ateMutant(id: number): boolean {
     if (active < 0) {
-      reached.add(id)
+      asked[id] = 1
       return false
     }
     if (id !== active) return false
@@ -53,12 +54,15 @@ function say(message: object): void {
 say({ pid: process.pid })
 
 beforeEach(() => {
-  reached = new Set()
+  asked.fill(0)
   begun = performance.now()
 })
 
 afterEach(({ task }) => {
-  known.push({ test: task, ms: performance.now() - begun, reached })
+  const ms = performance.now() - begun
+  const reached = new Set<number>()
+  for (let id = asked.indexOf(1); id >= 0; id = asked.indexOf(1, id + 1)) reached.add(id)
+  known.push({ test: task, ms, reached })
 })
 
 afterAll(async () => {

@@ -5,6 +5,7 @@
  *
  *     --file=NAME   only the sources whose path contains NAME
  *     --quick       quick tests only: what is left may still fall to a long one
+ *     --kept        tries those too that may stay: is the reason still true?
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
  */
 import { createHash } from 'node:crypto'
@@ -233,7 +234,9 @@ interface Kept {
   readonly why: string
 }
 
-function keptWhy(kept: readonly Kept[], site: Site): string | undefined {
+const kept: readonly Kept[] = JSON.parse(readFileSync(join(root, 'scripts/mutants-kept.json'), 'utf8'))
+
+function keptWhy(site: Site): string | undefined {
   const isIt = (entry: Kept): boolean =>
     entry.file === site.file && entry.kind === site.kind && entry.code === site.code && entry.change === site.change
   return kept.find(isIt)?.why
@@ -241,6 +244,14 @@ function keptWhy(kept: readonly Kept[], site: Site): string | undefined {
 
 function show({ file, line, kind, code, change }: Site): string {
   return `packages/core/src/${file}:${line} ${kind}: ${code.slice(0, 160)}  ->  ${change.slice(0, 80)}`
+}
+
+interface RunOptions {
+  readonly part: string
+  readonly fresh: boolean
+  /** Whether those are tried that may stay. */
+  readonly kept: boolean
+  readonly passes: readonly ('quick' | 'all')[]
 }
 
 async function run(name: string, area: Area, options: RunOptions): Promise<number> {
@@ -252,6 +263,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
   }
   const { sites: all, texts } = plant(area)
   const sites = all.filter((site) => site.file.includes(options.part))
+  const tried = options.kept ? sites : sites.filter((site) => keptWhy(site) === undefined)
   const vitest = await startVitest(texts)
   const reached = new Set<number>()
   try {
@@ -265,7 +277,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
       else delete process.env['ATE_MUTANTS_QUICK_MS']
       for (const spec of specs) {
         const file = spec.moduleId.slice(tests.length)
-        const todo = sites.filter((site) => !caught.has(site.key)).map(({ id }) => id)
+        const todo = tried.filter((site) => !caught.has(site.key)).map(({ id }) => id)
         const begin = performance.now()
         let count = 0
         const ids = await tryAll(vitest, spec, todo, (id, found) => {
@@ -291,11 +303,10 @@ function report(
   sites: readonly Site[],
   found: { readonly caught: ReadonlySet<string>; readonly reached: ReadonlySet<number> },
 ): number {
-  const kept: readonly Kept[] = JSON.parse(readFileSync(join(copy, 'scripts/mutants-kept.json'), 'utf8'))
   let [caught, reasons, unknown] = [0, 0, 0]
   for (const site of sites) {
     const isCaught = found.caught.has(site.key)
-    const why = keptWhy(kept, site)
+    const why = keptWhy(site)
     if (isCaught) caught++
     else if (why === undefined) unknown++
     else reasons++
@@ -321,7 +332,7 @@ try {
   for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
-    unknown += await run(name, area, { part, fresh: args.includes('--fresh'), passes })
+    unknown += await run(name, area, { part, fresh: args.includes('--fresh'), kept: args.includes('--kept'), passes })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })

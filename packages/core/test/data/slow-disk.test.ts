@@ -12,7 +12,6 @@ import {
   assertSameAsLog,
   Count,
   codeOf,
-  coreOf,
   type Kit,
   memoryChain,
   open,
