@@ -76,13 +76,9 @@ afterAll(async () => {
     if (tests.length === 0) continue
     const limitMs = SLOWER * tests.reduce((sum, one) => sum + one.ms, 0) + SLACK_MS
     say({ begin: id, limitMs })
-    const caught = await catching(id, tests)
-    // It may be what earlier mutants left behind that fails, or a test that cannot be run twice.
-    if (caught && (await failure(caught.test, -1, limitMs)) !== undefined) {
-      say({ unsure: id })
-      return
-    }
-    say({ end: id, ...(caught ? { by: caught.test.name, says: caught.says } : {}) })
+    const found = await catching(id, tests)
+    if (found === 'unsure') say({ unsure: id })
+    else say({ end: id, ...(found ? { by: found.test.name, says: found.says } : {}) })
   }
   say({ done: true })
 }, 24 * 3_600_000)
@@ -95,15 +91,25 @@ function within(sorted: readonly Known[]): readonly Known[] {
   })
 }
 
+/** Tests that fail here without a mutant: they cannot be run twice, or a mutant left something behind. */
+const spoiled = new Set<Test>()
+
+/** The first test that passes without the mutant and fails with it; 'unsure' if none does and some are spoiled. */
 async function catching(
   id: number,
   tests: readonly Known[],
-): Promise<{ readonly test: Test; readonly says: string } | undefined> {
+): Promise<{ readonly test: Test; readonly says: string } | 'unsure' | undefined> {
   for (const { test, ms } of tests) {
-    const says = await failure(test, id, SLOWER * ms + SLACK_MS)
+    const limitMs = SLOWER * ms + SLACK_MS
+    if (spoiled.has(test)) continue
+    if ((await failure(test, -1, limitMs)) !== undefined) {
+      spoiled.add(test)
+      continue
+    }
+    const says = await failure(test, id, limitMs)
     if (says !== undefined) return { test, says }
   }
-  return undefined
+  return tests.some(({ test }) => spoiled.has(test)) ? 'unsure' : undefined
 }
 
 /** What the test says with that mutant on; undefined if it passes. */
