@@ -127,8 +127,7 @@ export function wrapsFit(trust: TrustState, fields: EpochFields, readers: Policy
 }
 
 function isFor(trust: TrustState, wrap: WrapFields, entry: PolicyEntry): boolean {
-  if (!entry.role)
-    return wrap.to.length === 32 && sameText(wrap.to, entry.identity) && trust.isCurrent(wrap, entry.identity)
+  if (!entry.role) return sameText(wrap.to, entry.identity) && trust.isCurrent(wrap, entry.identity)
   const { id, generations, stale } = entry.role
   const { to } = wrap
   if (stale || to.length !== 16 || wrap.generation !== generations[generations.length - 1]!.number) return false
