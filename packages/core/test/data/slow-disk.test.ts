@@ -50,6 +50,7 @@ async function slowChain(): Promise<Slow> {
     makeFolder: (path) => fs.makeFolder(path),
     rename: (from, to) => fs.rename(from, to),
     remove: (path) => fs.remove(path),
+    removeFolder: (path) => fs.removeFolder(path),
     syncFolder: (path) => fs.syncFolder(path),
     lock: () => fs.lock(),
   })
