@@ -4,6 +4,8 @@ import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
+/** Compiled once for all processes of all runs: starting takes half as long. */
+const COMPILED: string = join(tmpdir(), 'ate-cli-compiled')
 const ATE: string = resolve(import.meta.dirname, '../src/ate.ts')
 
 export interface Outcome {
@@ -26,7 +28,7 @@ export function newMachine(): Machine {
     folder,
     run(args, variables = {}, stdout) {
       const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
-      const env = { ...rest, ATE_HOME: join(folder, 'home'), ...variables }
+      const env = { ...rest, NODE_COMPILE_CACHE: COMPILED, ATE_HOME: join(folder, 'home'), ...variables }
       const sink = stdout === undefined || stdout === 'closed' ? 'pipe' : openSync(stdout, 'w')
       const command = ['-C', '@ate/source', ATE, ...args]
       const child = spawn(process.execPath, command, { cwd: folder, env, stdio: ['ignore', sink, 'pipe'] })

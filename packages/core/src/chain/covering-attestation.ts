@@ -34,7 +34,7 @@ export async function attestationOf(
     if (!equalBytes(body.certificate, commit.writer) || index < 0 || commit.writerSeq > body.to) continue
     const hashes =
       (await commitHashes(parts, body, at, NUMBER_NOT_TAKEN)) ?? (await commitHashes(parts, body, at, NOTHING))
-    const keys = body.by ? replica.trust.identities.get(toBinaryText(body.by)) : certificate.keys
+    const keys = body.by ? replica.trust.keysOf(toBinaryText(body.by)) : certificate.keys
     if (!hashes || !keys || !equalBytes(hashes[index]!, commitHashOf(crypto, replica.chainId, commit))) return undefined
     const leaves = hashes.map((hash) => leafHash(crypto, hash))
     const path = inclusionProof(crypto, leaves, index).map(toBase64)

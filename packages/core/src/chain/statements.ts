@@ -93,8 +93,10 @@ export async function attestationAt(
 ): Promise<AttestationPart | undefined> {
   const payload = (await recordAt(engine, seq)).subarray(RECORD_HEAD_BYTES)
   const { body } = parseAttestationPayload(crypto, payload)
-  const { certificates, identities } = replica.trust
-  const keys = body.by ? identities.get(toBinaryText(body.by)) : certificates.get(toBinaryText(body.certificate))?.keys
+  const { trust } = replica
+  const keys = body.by
+    ? trust.keysOf(toBinaryText(body.by))
+    : trust.certificates.get(toBinaryText(body.certificate))?.keys
   return keys && { payload: toBase64(payload), keys: toBase64(keys) }
 }
 

@@ -6,6 +6,7 @@
 import { existsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { defineType, openChain, openIdentity } from '../../src/index.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { platform } from '../../src/node/platform.ts'
@@ -13,8 +14,8 @@ import { platform } from '../../src/node/platform.ts'
 const Note = defineType<{ text: string }>('note')
 const SEGMENT_BYTES: number = 128 * 1024
 const IN_FLIGHT = 8
-/** Keeps the chain small enough for a reader to keep up: what is written between two breaths. */
-const ROUNDS_MAX = 4000
+/** Between two segments, ms: keeps the chain small enough for a reader to keep up, however long it runs. */
+const BREATH_MS = 200
 
 const [folder, file] = process.argv.slice(2) as [string, string]
 const as = await openIdentity(file)
@@ -33,13 +34,16 @@ process.stdin.on('end', () => {
 process.stdin.resume()
 
 let segments = 1
-for (let round = 0; !isEnding && round < ROUNDS_MAX; round++) {
+for (let round = 0; !isEnding; round++) {
   const text = 'x'.repeat(1 + ((round * 7919) % 4000))
   const write = (n: number): Promise<unknown> =>
     chain.transact((tx) => tx.put(Note, `n${(round + n) % 50}`, { text }), {
       durability: round % 3 === 0 ? 'disk' : 'os',
     })
   await Promise.all(Array.from({ length: 1 + (round % IN_FLIGHT) }, (_, n) => write(n)))
-  while (existsSync(join(folder, `seg-${String(segments).padStart(6, '0')}.ate`))) writeSync(1, `${++segments}\n`)
+  while (existsSync(join(folder, `seg-${String(segments).padStart(6, '0')}.ate`))) {
+    writeSync(1, `${++segments}\n`)
+    await sleep(BREATH_MS)
+  }
 }
 await chain.close()
