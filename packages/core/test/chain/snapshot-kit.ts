@@ -78,7 +78,7 @@ class Walk {
       this.#roles.set(role, this.#roles.size)
     }
     const fields = Object.entries(value).filter(([name, item]) => !LEFT_OUT.has(name) && item !== undefined)
-    return Object.fromEntries(fields.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, item]) => [name, this.of(item)]))
+    return Object.fromEntries(fields.sort(byName).map(([name, item]) => [name, this.of(inOrder(name, item))]))
   }
 
   #lists(lists: ChildLists): unknown {
@@ -92,4 +92,13 @@ class Walk {
 
 function hex({ buffer, byteOffset, byteLength }: ArrayBufferView): string {
   return toHex(new Uint8Array(buffer, byteOffset, byteLength))
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1
+}
+
+/** What is derived is looked up only: the order in which it came is lost, and nobody asks for it. */
+function inOrder(name: string, item: unknown): unknown {
+  return name === 'personOfKey' ? new Map([...(item as Map<string, unknown>)].sort(byName)) : item
 }
