@@ -12,8 +12,3 @@ export class Turns {
     return turn
   }
 }
-
-/** Lets others run before a long computation goes on. Nothing depends on how long it takes. */
-export function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
-}

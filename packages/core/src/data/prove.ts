@@ -5,7 +5,6 @@
 import { equalBytes, fromUtf8, toBase64, toBinaryText, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
-import { pause } from '../base/turns.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { attestationOf } from '../chain/covering-attestation.ts'
 import {
@@ -227,7 +226,7 @@ export class Prover {
   }
 
   async #prepare(size: number): Promise<void> {
-    for (const _ of this.#tree.prepare(size)) await pause()
+    for (const _ of this.#tree.prepare(size)) await this.#core.environment.timers.pause()
   }
 
   async #certificate(writer: Uint8Array, from: number): Promise<Uint8Array> {
