@@ -280,7 +280,7 @@ export class Chain {
   async adopt(writer: string): Promise<number> {
     this.#core.assertWritable()
     await this.#core.settled()
-    const { replica, identityName } = this.#core
+    const { replica, identityName, identity } = this.#core
     const certificate = replica.trust.certificates.get(toBinaryText(parseId(writer, 'fingerprint')))
     if (!certificate) throw new AteError('CERT_UNKNOWN', { writer })
     if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
@@ -293,7 +293,7 @@ export class Chain {
       // What was staged while this waited may have changed who manages: a record that nobody takes must not be stored.
       if (!mayManage(replica.view, 0, identityName))
         throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
-      return this.#core.adoption({ certificate: certificate.id, commits })
+      return this.#core.attest({ certificate: certificate.id, commits }, identity.fingerprintBytes)
     })
     return adopted
   }

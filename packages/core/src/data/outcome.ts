@@ -22,7 +22,7 @@ export async function outcomeInLog(
       const commit = parser.parse(replica.chainId, bytes)
       const index = commit.transactions.findIndex(({ nonce }) => toBase32(nonce) === txId)
       if (index < 0 || replica.voids.get(seq)?.has(index)) continue
-      return { seq, txId, durability: engine.durability, at: commit.at }
+      return { seq, txId, durability: core.durability, at: commit.at }
     }
   }
   return undefined

@@ -27,7 +27,7 @@ export async function resealNode(
   const draft = new Draft(core)
   for (const one of rows) await addBody(core, draft, one)
   await new Promise((resolve, reject) => {
-    const refusal = core.stage(draft, core.engine.durability, { resolve, reject })
+    const refusal = core.stage(draft, core.durability, { resolve, reject })
     if (refusal) reject(new AteError(refusal.code, refusal.facts))
   })
   return { resealed: rows.length, left: stale.length - rows.length }

@@ -202,7 +202,7 @@ function stage(
   let draft: ReturnType<Transaction['finish']> | undefined
   try {
     draft = tx.finish()
-    const refusal = core.stage(draft, durability ?? core.engine.durability, outcome)
+    const refusal = core.stage(draft, durability ?? core.durability, outcome)
     if (refusal) core.staging.giveBuffer(draft.bodies)
     else signal?.addEventListener('abort', outcome, { once: true })
     return refusal

@@ -5,7 +5,7 @@
  * of the whole payload.
  */
 import { AteError } from '../base/errors.ts'
-import { ByteReader, type ByteWriter } from '../codec/writer.ts'
+import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { taggedHash } from '../crypto/tagged-hash.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from './format.ts'
@@ -26,6 +26,21 @@ export function writeRecordHead(out: ByteWriter, head: RecordHead): void {
   out.u64(head.admittedAt)
   out.raw(head.sequencer)
   out.u8(head.kind)
+}
+
+/** A whole record, with its hash. `commitHash` is needed for commits, and for them alone. */
+export function encodeRecord(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  head: RecordHead,
+  payload: Uint8Array,
+  commitHash?: Uint8Array,
+): { readonly seq: number; readonly bytes: Uint8Array; readonly hash: Uint8Array } {
+  const out = new ByteWriter(payload.length + RECORD_HEAD_BYTES)
+  writeRecordHead(out, head)
+  out.raw(payload)
+  const bytes = out.copy()
+  return { seq: head.seq, bytes, hash: hashRecord(crypto, chainId, bytes, head.kind, commitHash) }
 }
 
 /** @throws AteError BAD_RECORD */

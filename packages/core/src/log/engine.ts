@@ -17,6 +17,17 @@ import type { Standing } from './standing.ts'
 /** What an acknowledgement survives: this process only, its end, a power cut, the loss of a machine. */
 export type Durability = 'memory' | 'os' | 'disk' | 'quorum'
 
+const LEVELS: readonly Durability[] = ['memory', 'os', 'disk', 'quorum']
+
+/** Higher survives more. */
+export function durabilityRank(durability: Durability): number {
+  return LEVELS.indexOf(durability)
+}
+
+export function isDurability(value: unknown): value is Durability {
+  return LEVELS.includes(value as Durability)
+}
+
 /** The newest record: its seq and its 32-byte hash. An empty log has none. */
 export interface Head {
   readonly seq: number

@@ -65,8 +65,8 @@ export function shape<T>(fields: Readonly<Record<string, string>>): StandardSche
 const cores = new WeakMap<Chain, ChainCore>()
 const openCore = ChainCore.open
 let newest: ChainCore | undefined
-ChainCore.open = async (parts) => {
-  newest = await openCore.call(ChainCore, parts)
+ChainCore.open = async (...parts) => {
+  newest = await openCore.apply(ChainCore, parts)
   return newest
 }
 

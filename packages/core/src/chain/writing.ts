@@ -1,0 +1,33 @@
+/**
+ * Who gives the records of a chain their order: this process (local-writing.ts), or a server that many write to
+ * (remote-writing.ts). ChainCore stages what is to be written; a Writing makes records of it and tells what became of them.
+ */
+import type { AteError } from '../base/errors.ts'
+import type { Kind } from '../event/format.ts'
+import type { Durability, LogRecord } from '../log/engine.ts'
+
+export interface Writing {
+  /** The strongest level that its acknowledgements reach. */
+  readonly durability: Durability
+  /** Why nothing is written any more. */
+  readonly failure: AteError | undefined
+  /** Something was staged, or an attestation is due. */
+  schedule(): void
+  /** A record of this author's would be taken now. `undefined` is a record that is no commit. @throws AteError READ_ONLY | NOT_AUTHORIZED */
+  assertTakes(author: string | undefined): void
+  /** Resolves when nothing is staged and nothing is being written. */
+  settled(): Promise<void>
+  /** Resolves when all that is acknowledged now is as durable as it gets. */
+  durable(): Promise<void>
+  /**
+   * Appends a record that is no commit. Waits for what is staged; what is staged meanwhile is judged again on top of it.
+   * @throws what `payload` throws, as append of the engine, and the refusals of a server
+   */
+  appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord>
+  /** Takes in what others have written; the number of records. */
+  refresh(): Promise<number>
+  /** At close: writes what is staged, and attests it. */
+  finish(): Promise<void>
+  /** After that: nothing is waited for any more, and what was held is free. */
+  release(): Promise<void>
+}
