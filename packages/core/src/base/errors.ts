@@ -154,6 +154,10 @@ export const ADVICE = {
   SEQ_USED: 'the writer number was used before',
   SEQ_GAP: 'a writer number was skipped',
   BASE_MISMATCH: 'the commit names a record that this chain does not have',
+  // the network
+  OFFLINE: 'there is no connection to the server now; nothing of this was sent. Try again later',
+  BUSY: 'the server has no room for this now; it is sent again a little later',
+  RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
   LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',

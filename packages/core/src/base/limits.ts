@@ -32,6 +32,8 @@ export const COUNTER_BITS_MAX = 127
 export const AUTHOR_AHEAD_MS = 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
+/** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */
+export const SUBMITTED_BYTES_MAX: number = 64 * 1024 * 1024
 /** Nesting of CBOR from outside. */
 export const CBOR_DEPTH_MAX = 32
 /** Items of one CBOR value from outside. */

@@ -181,6 +181,11 @@ export class ChainCore {
     return this.#closed
   }
 
+  /** No new work is taken, and what is staged is being written. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined
+  }
+
   /** Why this handle writes no more. */
   get failure(): AteError | undefined {
     return this.writing.failure
@@ -190,7 +195,7 @@ export class ChainCore {
   assertWritable(): void {
     this.assertOpen()
     if (this.#closing) throw new AteError('CHAIN_CLOSED', { chain: this.chainId })
-    if (this.engine.readOnly) throw new AteError('READ_ONLY', { chain: this.chainId })
+    if (this.writing.readOnly) throw new AteError('READ_ONLY', { chain: this.chainId })
     if (this.writing.failure) throw this.writing.failure
   }
 
@@ -310,8 +315,8 @@ export class ChainCore {
 
   async #end(how: 'close' | 'destroy'): Promise<void> {
     try {
-      await this.settled()
-      if (how === 'close') {
+      if (how === 'destroy') await this.settled()
+      else {
         await this.writing.finish()
         await this.remember()
         await this.#keepSnapshot()

@@ -52,6 +52,10 @@ class LocalWriting implements Writing {
     return this.#core.engine.durability
   }
 
+  get readOnly(): boolean {
+    return this.#core.engine.readOnly
+  }
+
   get failure(): AteError | undefined {
     return this.#failed
   }
@@ -61,6 +65,7 @@ class LocalWriting implements Writing {
   }
 
   async finish(): Promise<void> {
+    await this.settled()
     if (!this.#writer || this.#failed || !this.#core.attesting.becomeDue()) return
     this.schedule()
     await this.settled()

@@ -52,6 +52,9 @@ export interface Accepted {
   readonly swept?: readonly number[]
 }
 
+/** What became of a record that was offered: `refused` has one reason for all of it, or one for each transaction. */
+export type Offered = Accepted | { readonly refused: readonly Refusal[] }
+
 export interface ReplicaMakers {
   readonly crypto: CryptoProvider
   /** Any 32-bit number: spreads ids in tables. */
@@ -123,12 +126,27 @@ export class Replica {
    * | BAD_CHECKPOINT | BAD_RECOVERY | BAD_SEQUENCER, each with the seq. The state is then as before.
    */
   accept(record: LogRecord): Accepted {
+    return this.#take(record, 'accept')
+  }
+
+  /**
+   * For who orders the records: takes the next one as accept does, unless nothing of it would count. Then the answer is
+   * `refused`, one reason for each of its transactions, and the state is as before: the record must not be stored.
+   * @throws as accept
+   */
+  offer(record: LogRecord): Offered {
+    return this.#take(record, 'offer')
+  }
+
+  #take(record: LogRecord, how: 'accept'): Accepted
+  #take(record: LogRecord, how: 'offer'): Offered
+  #take(record: LogRecord, how: 'accept' | 'offer'): Offered {
     const head = parseRecordHead(record.bytes)
     if (head.seq !== this.head.seq + 1 || head.seq !== record.seq || !equalBytes(head.prev, this.head.hash)) {
       throw new AteError('LINK_MISMATCH', { seq: record.seq })
     }
     try {
-      if (head.kind === KIND.commit) return this.#acceptCommit(record, head)
+      if (head.kind === KIND.commit) return this.#takeCommit(record, head, how)
       const hash = hashRecord(this.crypto, this.chainId, record.bytes, head.kind)
       if (!equalBytes(hash, record.hash)) throw new AteError('LINK_MISMATCH', { seq: head.seq })
       this.#checkSequencer(head, undefined)
@@ -216,7 +234,7 @@ export class Replica {
     return { certificate, known: stored !== undefined, body }
   }
 
-  #acceptCommit(record: LogRecord, head: RecordHead): Accepted {
+  #takeCommit(record: LogRecord, head: RecordHead, how: 'accept' | 'offer'): Offered {
     const commit = this.#parser.parse(this.chainId, record.bytes)
     const hash = hashRecord(this.crypto, this.chainId, record.bytes, KIND.commit, commit.commitHash)
     if (!equalBytes(hash, record.hash)) throw new AteError('LINK_MISMATCH', { seq: head.seq })
@@ -231,17 +249,20 @@ export class Replica {
     this.#checkSequencer(head, certificate)
     const time = this.timeOf(head.admittedAt, commit.at)
     // Without a certificate nobody can say whose signature it is: the commit is void, and nothing is remembered.
-    if (!certificate) return this.#void(record, commit, time, refuse('CERT_UNKNOWN'))
+    const isVoid = (refusal: Refusal): Offered =>
+      how === 'offer' ? { refused: [refusal] } : this.#void(record, commit, time, refusal)
+    if (!certificate) return isVoid(refuse('CERT_UNKNOWN'))
     if (!this.signatures.verify(head.seq, certificate.verifier, commit.commitHash, commit.signature))
       throw new AteError('BAD_SIGNATURE', { seq: head.seq })
 
     const refusal = (fresh && this.#judgeLife(certificate, time)) ?? this.#judgeNumber(certificate, commit, time)
-    if (refusal) return this.#void(record, commit, time, refusal)
+    if (refusal) return isVoid(refusal)
     const outcomes = this.#applyAll(commit, certificate, time)
     const committed = outcomes.some((outcome) => outcome === undefined)
+    if (how === 'offer' && !committed && outcomes.length > 0) return { refused: outcomes as Refusal[] }
     // A stranger counts where everyone may write: what changes nothing is written nowhere.
     const wrote = outcomes.some((outcome, i) => outcome === undefined && commit.transactions[i]!.events.length > 0)
-    if (fresh && !fresh.known && !wrote) return this.#void(record, commit, time, refuse('UNKNOWN_WRITER'))
+    if (fresh && !fresh.known && !wrote) return isVoid(refuse('UNKNOWN_WRITER'))
     if (fresh) this.addCertificate(fresh.certificate, fresh.body)
     certificate.mark = commit.writerSeq
     certificate.unattested.push({ writerSeq: commit.writerSeq, seq: head.seq, hash: commit.commitHash })

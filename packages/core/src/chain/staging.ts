@@ -221,6 +221,72 @@ export class Staging {
     }
   }
 
+  /**
+   * The same below batches that were signed and sent: whether those commit is for others to say, so one that the fold would
+   * refuse now only stops being seen. `sent` is asked before and after the change, which may have settled some.
+   */
+  rebaseSent(change: () => void, sent: () => readonly Batch[]): void {
+    this.#undoAll(sent())
+    try {
+      change()
+    } finally {
+      this.#replanAll(sent())
+      for (const batch of sent()) for (const staged of batch.transactions) this.#showAgain(staged)
+      for (const batch of this.#queue.slice()) {
+        for (const staged of batch.transactions.slice()) this.#stageAgain(staged)
+        if (batch.transactions.length === 0) this.#queue.splice(this.#queue.indexOf(batch), 1)
+      }
+    }
+  }
+
+  /** What became of a batch that was sent: its record is `at`, and the fold has judged its transactions there. */
+  settle(batch: Batch, at: Omit<Receipt, 'txId'>, outcomes: readonly (Refusal | undefined)[]): void {
+    batch.transactions.forEach((staged, i) => {
+      const refusal = outcomes[i]
+      this.#forget(staged)
+      if (!refusal) this.#outcomes.note(staged.draft.nonce, at)
+      const receipt = new TransactionReceipt(staged.draft.nonce, at.seq, at.durability, at.at)
+      this.giveBuffer(staged.draft.bodies)
+      for (const settler of staged.settlers) {
+        if (refusal) settler.reject(new AteError(refusal.code, refusal.facts))
+        else settler.resolve(receipt)
+      }
+    })
+  }
+
+  /** Nothing of it was signed, or nobody will ever say: everything is taken back, and each author is told. */
+  dropAll(sent: readonly Batch[], errorOf: (staged: StagedTransaction, was: 'sent' | 'waiting') => unknown): void {
+    const waiting = new Set(this.#queue)
+    const all = this.#undoAll(sent)
+    this.#queue.length = 0
+    for (const staged of all) {
+      this.#forget(staged)
+      const error = errorOf(staged, waiting.has(staged.batch) ? 'waiting' : 'sent')
+      for (const settler of staged.settlers) settler.reject(error)
+    }
+    this.replan()
+  }
+
+  /** Seqs are a guess until the records are ordered: nothing but the floor of a collection depends on them. */
+  #replanAll(sent: readonly Batch[]): void {
+    this.replan()
+    const { chainTime } = this.#parts.replica
+    for (const batch of [...sent, ...this.#queue]) {
+      batch.seq = ++this.#plannedSeq
+      this.#plannedTime = Math.max(this.#plannedTime, batch.time)
+      batch.judge = this.#judge({ ...batch, time: Math.max(batch.time, chainTime) })
+    }
+  }
+
+  #showAgain(staged: StagedTransaction): void {
+    if (!this.#staged.has(staged.number)) return
+    const { view } = this.#parts.replica
+    staged.journal = new Journal(view, true)
+    const refusal = applyTransaction(this.#parts.replica, staged.draft, staged.batch.judge, staged.journal, undefined)
+    if (refusal) staged.journal = new Journal(view, true)
+    else this.#pointRows(staged)
+  }
+
   /** The plaintext of a staged body. */
   body(number: number, index: number): Uint8Array | undefined {
     const draft = this.#staged.get(number)?.draft

@@ -6,7 +6,7 @@
  */
 import { toBinaryText } from '../base/bytes.ts'
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
-import { hashCommit } from '../event/record.ts'
+import { commitHashOf } from '../event/record.ts'
 import type { LogRecord } from '../log/engine.ts'
 import type { Replica } from './replica.ts'
 
@@ -60,8 +60,5 @@ function ask({ crypto, chainId, trust, signatures }: Replica, { seq, bytes }: Lo
   const writer = toBinaryText(bytes.subarray(COMMIT.writer, COMMIT.writer + 32))
   const verifier = trust.certificates.get(writer)?.verifier
   if (!verifier?.verifyLater) return
-  const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(COMMIT.certificateLength)
-  const rides = size > 0 ? bytes.subarray(COMMIT.certificate, COMMIT.certificate + size) : undefined
-  const hash = hashCommit(crypto, chainId, bytes, rides)
-  signatures.ask(seq, verifier, hash, bytes.slice(COMMIT.sig, COMMIT.sig + 64))
+  signatures.ask(seq, verifier, commitHashOf(crypto, chainId, bytes), bytes.slice(COMMIT.sig, COMMIT.sig + 64))
 }

@@ -39,6 +39,8 @@ export class WriterSession {
   readonly #parts: WriterParts
   readonly #lock: FileLock | undefined
   #seed: Uint8Array | undefined
+  /** Ordered, and not kept yet. */
+  #isNew = false
   #current: CurrentCertificate | undefined
 
   private constructor(parts: WriterParts, lock: FileLock | undefined) {
@@ -67,12 +69,37 @@ export class WriterSession {
     this.#current = this.#make(time, current)
   }
 
-  /** Its first commit is acknowledged: the chain has it, and this device keeps it. */
-  async acknowledged(): Promise<void> {
-    const { state } = this.#parts
+  /** The certificate to write under, if one was taken. */
+  get taken(): CurrentCertificate | undefined {
+    return this.#current
+  }
+
+  /** More can be written under the certificate at chain time `time`. */
+  isGood(time: number): boolean {
+    return this.#current !== undefined && !this.#current.certificate.ended && isGood(this.#current, time)
+  }
+
+  /** Nothing that was signed under it counts: the next is no successor. */
+  forget(): void {
+    this.#current = undefined
+  }
+
+  /** Its first commit is ordered: from here on the chain counts its numbers. */
+  ordered(): void {
     const current = this.#current
     if (!current?.fresh) return
-    this.#current = { ...current, fresh: undefined }
+    const stored = this.#parts.replica.trust.certificates.get(toBinaryText(current.certificate.id))
+    this.#current = { certificate: stored ?? current.certificate, signer: current.signer, fresh: undefined }
+    this.#isNew = true
+  }
+
+  /** Its first commit is acknowledged: the chain has it, and this device keeps it. */
+  async acknowledged(): Promise<void> {
+    this.ordered()
+    const { state } = this.#parts
+    const current = this.#current
+    if (!this.#isNew || !current) return
+    this.#isNew = false
     if (!this.#lock || !state || !this.#seed) return
     const bytes = encodeCanonical({ certificate: current.certificate.id, seed: this.#seed })
     await state.put(nameOf(this.#parts), bytes)

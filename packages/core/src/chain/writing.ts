@@ -9,11 +9,13 @@ import type { Durability, LogRecord } from '../log/engine.ts'
 export interface Writing {
   /** The strongest level that its acknowledgements reach. */
   readonly durability: Durability
+  /** Nothing is ever written through this handle. */
+  readonly readOnly: boolean
   /** Why nothing is written any more. */
   readonly failure: AteError | undefined
   /** Something was staged, or an attestation is due. */
   schedule(): void
-  /** A record of this author's would be taken now. `undefined` is a record that is no commit. @throws AteError READ_ONLY | NOT_AUTHORIZED */
+  /** A commit of this author, or a record that is no commit, would be taken now. @throws AteError READ_ONLY | NOT_AUTHORIZED */
   assertTakes(author: string | undefined): void
   /** Resolves when nothing is staged and nothing is being written. */
   settled(): Promise<void>
@@ -26,7 +28,7 @@ export interface Writing {
   appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord>
   /** Takes in what others have written; the number of records. */
   refresh(): Promise<number>
-  /** At close: writes what is staged, and attests it. */
+  /** At close: writes what is staged, as far as that is possible, and attests it. */
   finish(): Promise<void>
   /** After that: nothing is waited for any more, and what was held is free. */
   release(): Promise<void>

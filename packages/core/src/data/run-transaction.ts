@@ -13,6 +13,9 @@ const TRIES_MAX = 100
 /** What another transaction's commit can cause, and what running again can mend. */
 const RETRIED: ReadonlySet<string> = new Set(['CONFLICT', 'STALE_BASE', 'STALE_EPOCH', 'NAME_TAKEN'])
 
+/** And what the commit of another can cause between staging and the record. */
+const LATE: ReadonlySet<string> = new Set([...RETRIED, 'EPOCH_ORDER'])
+
 export interface RunOptions {
   readonly durability?: Durability
   readonly signal?: AbortSignal
@@ -44,14 +47,16 @@ function rerun<R>(
   make: () => Transaction,
   run: (tx: Transaction) => R | Promise<R>,
   options: RunOptions,
+  from = 2,
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
     const turn = async (): Promise<void> => {
-      for (let count = 2; count <= TRIES_MAX; count++) {
+      for (let count = from; count <= TRIES_MAX; count++) {
         core.observing.tell({ kind: 'rerun', run: count })
         const tx = make()
         const result = await runWith(core, tx, run, options)
-        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
+        const again = count < TRIES_MAX ? (): void => resolve(rerun(core, make, run, options, count + 1)) : undefined
+        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, { resolve, reject, again }))
         if (!refusal) return
         // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
         if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
@@ -79,10 +84,11 @@ function attempt<R>(
         const running = runNow(core, tx, run, options)
         const finish = (result: R): void => {
           throwIfAborted(options.signal)
-          const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, resolve, reject))
+          const again = typeof make === 'function' ? (): void => resolve(rerun(core, make, run, options)) : undefined
+          const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, { resolve, reject, again }))
           if (!refusal) return
-          if (typeof make !== 'function' || !RETRIED.has(refusal.code)) throw errorOf(refusal)
-          resolve(rerun(core, make, run, options))
+          if (!again || !RETRIED.has(refusal.code)) throw errorOf(refusal)
+          again()
         }
         if (!(running instanceof Promise)) finish(running)
         else running.then(finish).catch(reject)
@@ -153,42 +159,43 @@ function runNow<R>(
   }
 }
 
+interface Telling<R> {
+  resolve(result: R): void
+  reject(error: unknown): void
+  /** Runs the function once more; undefined if it must not be. */
+  readonly again: (() => void) | undefined
+}
+
 /** Tells the caller, once, what became of a staged transaction. One object: hundreds may be in flight. */
 class Outcome<R> implements Settler {
   readonly #tx: Transaction
   readonly #result: R
   readonly #signal: AbortSignal | undefined
-  readonly #resolve: (result: R) => void
-  readonly #reject: (error: unknown) => void
+  readonly #tell: Telling<R>
 
-  constructor(
-    tx: Transaction,
-    result: R,
-    signal: AbortSignal | undefined,
-    resolve: (result: R) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(tx: Transaction, result: R, signal: AbortSignal | undefined, tell: Telling<R>) {
     this.#tx = tx
     this.#result = result
     this.#signal = signal
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#tell = tell
   }
 
   resolve(receipt: Receipt): void {
     this.#signal?.removeEventListener('abort', this)
     this.#tx.acknowledged(receipt)
-    this.#resolve(this.#result)
+    this.#tell.resolve(this.#result)
   }
 
   reject(error: unknown): void {
     this.#signal?.removeEventListener('abort', this)
-    this.#reject(error)
+    // Judged again on top of what others have written meanwhile, it was refused.
+    if (this.#tell.again && isAteError(error) && LATE.has(error.code)) this.#tell.again()
+    else this.#tell.reject(error)
   }
 
   /** The signal was aborted after the transaction was staged: whether it commits is open. */
   handleEvent(): void {
-    this.#reject(new AteError('INDETERMINATE', { txId: this.#tx.id }, { cause: this.#signal?.reason }))
+    this.#tell.reject(new AteError('INDETERMINATE', { txId: this.#tx.id }, { cause: this.#signal?.reason }))
   }
 }
 

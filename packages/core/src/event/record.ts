@@ -28,19 +28,29 @@ export function writeRecordHead(out: ByteWriter, head: RecordHead): void {
   out.u8(head.kind)
 }
 
-/** A whole record, with its hash. `commitHash` is needed for commits, and for them alone. */
+/** A whole record, with its hash. @throws AteError BAD_RECORD */
 export function encodeRecord(
   crypto: CryptoProvider,
   chainId: Uint8Array,
   head: RecordHead,
   payload: Uint8Array,
-  commitHash?: Uint8Array,
 ): { readonly seq: number; readonly bytes: Uint8Array; readonly hash: Uint8Array } {
   const out = new ByteWriter(payload.length + RECORD_HEAD_BYTES)
   writeRecordHead(out, head)
   out.raw(payload)
   const bytes = out.copy()
-  return { seq: head.seq, bytes, hash: hashRecord(crypto, chainId, bytes, head.kind, commitHash) }
+  return recordOf(crypto, chainId, bytes, head)
+}
+
+/** A record as it came, with the hash that its bytes give. @throws AteError BAD_RECORD */
+export function recordOf(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  bytes: Uint8Array,
+  { seq, kind }: Pick<RecordHead, 'seq' | 'kind'> = parseRecordHead(bytes),
+): { readonly seq: number; readonly bytes: Uint8Array; readonly hash: Uint8Array } {
+  const commitHash = kind === KIND.commit ? commitHashOf(crypto, chainId, bytes) : undefined
+  return { seq, bytes, hash: hashRecord(crypto, chainId, bytes, kind, commitHash) }
 }
 
 /** @throws AteError BAD_RECORD */
@@ -64,6 +74,15 @@ export function hashCommit(
 ): Uint8Array {
   const rides = certificate ? crypto.sha256(certificate) : NO_HASH
   return hashCommitHead(crypto, chainId, record.subarray(RECORD_HEAD_BYTES, COMMIT.sig), rides)
+}
+
+/** The same of a record as it came, whose certificate may or may not be there. @throws AteError BAD_RECORD */
+export function commitHashOf(crypto: CryptoProvider, chainId: Uint8Array, record: Uint8Array): Uint8Array {
+  if (record.length < COMMIT.certificate) throw new AteError('BAD_RECORD', { bytes: record.length })
+  const size = new DataView(record.buffer, record.byteOffset).getUint32(COMMIT.certificateLength)
+  const end = COMMIT.certificate + size
+  if (end > record.length) throw new AteError('BAD_RECORD', { what: 'certificate', bytes: size })
+  return hashCommit(crypto, chainId, record, size > 0 ? record.subarray(COMMIT.certificate, end) : undefined)
 }
 
 /** The same from its parts: the 122 bytes of the commit head, and the hash of the certificate, or zeros for none. */

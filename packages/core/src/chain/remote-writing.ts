@@ -1,0 +1,518 @@
+/**
+ * The pipeline of a chain whose records a server orders: seal, sign, submit; verify and fold what comes back, and tell the
+ * authors what became of theirs. The fold here is as good as the server's: a commit counts when its record has come and
+ * this process has judged it, whatever the server says of it.
+ *
+ * Invariants:
+ * - numbers of the certificate are taken in order, each by one commit: a transaction is told that it is refused only once
+ *   its number was taken by something else, so that it cannot land afterwards;
+ * - what was signed is sent again as the same bytes; an empty commit takes the number of one that was refused;
+ * - transactions see what is staged and sent; readers outside see only what has come back.
+ */
+import { equalBytes } from '../base/bytes.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { toBase32 } from '../base/ids.ts'
+import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
+import type { Durability, LogRecord } from '../log/engine.ts'
+import type { ChainCore, CoreParts } from './chain-core.ts'
+import type { HeldTail } from './held-tail.ts'
+import type { Link, LinkEntry, LinkEvents } from './link.ts'
+import type { Accepted } from './replica.ts'
+import type { EntryAnswer } from './sequencer.ts'
+import type { Batch } from './staged.ts'
+import { type Refusal, refuse } from './verdict.ts'
+import { verifyAhead } from './verify-ahead.ts'
+import { WriterSession } from './writer-session.ts'
+import type { Writing } from './writing.ts'
+
+/** Submissions that are on their way: one is being stored while the next is being signed. */
+const SUBMISSIONS_MAX = 2
+/** How long to wait before what a server had no room for is sent again, in ms. */
+const RETRY_MS = 250
+/** Of a commit that waits for the one before it: not a word about itself. */
+const WAITS: ReadonlySet<string> = new Set(['SEQ_GAP', 'CERT_UNKNOWN'])
+/** The server asks for patience; nothing was decided. */
+const LATER: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED'])
+
+/** A commit that was signed, and whose number nothing has taken yet. */
+interface Sent {
+  readonly number: number
+  readonly batch: Batch
+  readonly payload: Uint8Array
+  readonly hash: Uint8Array
+  /** Why the server did not take it, and the empty commit that takes its number. */
+  refused?: { readonly refusals: readonly Refusal[]; readonly payload: Uint8Array; readonly hash: Uint8Array }
+}
+
+/** A record that is no commit, on its way. */
+interface Other {
+  readonly entry: LinkEntry
+  readonly done: (record: LogRecord) => void
+  readonly fail: (error: AteError) => void
+}
+
+type Submitted = Sent | Other
+
+export interface RemoteParts {
+  readonly link: Link
+  readonly tail: HeldTail
+  /** Nothing is written through this handle. */
+  readonly readOnly: boolean
+}
+
+/** What writes the log of `core` through a server. */
+export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remote: RemoteParts): Promise<Writing> {
+  const { crypto, environment, identity, replica, keepCertificate } = parts
+  const state = keepCertificate ? parts.state : undefined
+  const writer = remote.readOnly
+    ? undefined
+    : await WriterSession.open({ crypto, environment, identity, replica, state })
+  const writing = new RemoteWriting(core, writer, remote)
+  remote.link.start(writing)
+  return writing
+}
+
+class RemoteWriting implements Writing, LinkEvents {
+  readonly #core: ChainCore
+  readonly #writer: WriterSession | undefined
+  readonly #link: Link
+  readonly #tail: HeldTail
+  readonly #idle: (() => void)[] = []
+  /** In the order of their numbers. */
+  readonly #sent: Sent[] = []
+  readonly #others: Other[] = []
+  /** By the number of the submission. */
+  readonly #submissions = new Map<number, readonly Submitted[]>()
+  #submissionCount = 0
+  /** Index in `sent` from which on everything is to be sent again. */
+  #again: number | undefined
+  #online = false
+  #scheduled = false
+  #failed: AteError | undefined
+  #released = false
+  #retry: { cancel(): void } | undefined
+  /** Attestations are on their way. */
+  #attesting = false
+  /** They are due: what is on its way comes back first, and nothing more is sent before. */
+  #attestDue = false
+  /** Records are taken one chunk after the other. */
+  #taking: Promise<unknown> = Promise.resolve()
+
+  constructor(core: ChainCore, writer: WriterSession | undefined, { link, tail }: RemoteParts) {
+    this.#core = core
+    this.#writer = writer
+    this.#link = link
+    this.#tail = tail
+  }
+
+  get durability(): Durability {
+    return this.#link.durability
+  }
+
+  get readOnly(): boolean {
+    return this.#writer === undefined
+  }
+
+  get failure(): AteError | undefined {
+    return this.#failed
+  }
+
+  assertTakes(): void {
+    if (!this.#writer) throw new AteError('READ_ONLY', { chain: this.#core.chainId })
+  }
+
+  schedule(): void {
+    if (this.#scheduled || this.#released) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  settled(): Promise<void> {
+    if (this.#isIdle) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  /** The server acknowledges at its own level, always. */
+  async durable(): Promise<void> {}
+
+  async refresh(): Promise<number> {
+    const before = this.#core.replica.head.seq
+    await this.#link.sync()
+    return this.#core.replica.head.seq - before
+  }
+
+  async appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord> {
+    this.#core.assertWritable()
+    this.assertTakes()
+    await this.settled()
+    const bytes = await payload()
+    this.#core.assertWritable()
+    return new Promise((done, fail) => {
+      this.#submit([{ entry: { kind, payload: bytes }, done, fail }])
+    })
+  }
+
+  async finish(): Promise<void> {
+    if (!this.#online) this.#dropAll()
+    await this.settled()
+    if (!this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
+    this.#flush()
+    await this.settled()
+  }
+
+  async release(): Promise<void> {
+    this.#released = true
+    this.#retry?.cancel()
+    this.#dropAll()
+    await this.#link.close()
+    await this.#taking
+    await this.#writer?.close()
+  }
+
+  // What the link tells.
+
+  head(): { readonly seq: number; readonly hash: Uint8Array } {
+    return this.#core.replica.head
+  }
+
+  online(): void {
+    this.#online = true
+    this.#submissions.clear()
+    this.#attesting = false
+    for (const other of this.#others.splice(0)) other.fail(indeterminate('the connection broke'))
+    if (this.#sent.length > 0) this.#again = 0
+    this.schedule()
+  }
+
+  offline(): void {
+    this.#online = false
+    if (this.#core.isClosing) this.#dropAll()
+  }
+
+  ended(error: AteError): void {
+    this.#fail(error)
+  }
+
+  answers(id: number, answers: readonly EntryAnswer[]): void {
+    const submitted = this.#submissions.get(id)
+    if (!submitted) return
+    this.#submissions.delete(id)
+    submitted.forEach((one, i) => {
+      const answer = answers[i]
+      if (answer && 'refused' in answer) this.#refused(one, answer.refused)
+    })
+    this.schedule()
+  }
+
+  async records(records: readonly LogRecord[], durability: Durability): Promise<void> {
+    const taking = this.#taking.then(() => this.#take(records, durability))
+    this.#taking = taking.catch(() => undefined)
+    await taking
+  }
+
+  // Writing.
+
+  get #isIdle(): boolean {
+    const { staging } = this.#core
+    return this.#released || (staging.isEmpty && this.#sent.length === 0 && this.#others.length === 0 && !this.#attesting)
+  }
+
+  get #batches(): readonly Batch[] {
+    return this.#sent.map(({ batch }) => batch)
+  }
+
+  #flush(): void {
+    if (this.#online && !this.#failed && this.#submissions.size < SUBMISSIONS_MAX && !this.#retry) {
+      if (this.#again !== undefined) this.#sendAgain(this.#again)
+      else this.#sendNew()
+    }
+    if (this.#isIdle) for (const resume of this.#idle.splice(0)) resume()
+  }
+
+  /** Nothing is sent behind a number that is open until it is taken: what lands there could not be told from a repetition. */
+  #sendAgain(from: number): void {
+    if (this.#submissions.size > 0) return
+    this.#again = undefined
+    if (this.#sent.length > from) this.#submit(this.#sent.slice(from))
+  }
+
+  #sendNew(): void {
+    const { staging, attesting } = this.#core
+    if (!this.#writer || this.#sent.some(({ refused }) => refused)) return
+    this.#attestDue ||= attesting.isDue
+    if (this.#attestDue && !this.#attesting) {
+      if (this.#sent.length > 0) return
+      this.#attestDue = false
+      this.#attest()
+    }
+    if (staging.isEmpty || !this.#mayBuild()) return
+    const built = staging.take().map((batch) => this.#build(batch))
+    this.#submit(built)
+  }
+
+  /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */
+  #mayBuild(): boolean {
+    const { time } = this.#core.staging
+    if (this.#sent.length > 0) return this.#writer!.isGood(time)
+    this.#writer!.renew(time)
+    return true
+  }
+
+  #build(batch: Batch): Sent {
+    const { replica, observing } = this.#core
+    const { certificate, signer, fresh } = this.#writer!.current
+    const last = this.#sent[this.#sent.length - 1]
+    const number = (last?.number ?? certificate.mark) + 1
+    const started = observing.start('seal')
+    const commit = this.#core.builder.build(batch, {
+      prev: replica.head.hash,
+      sequencer: this.#core.identity.fingerprintBytes,
+      session: { writer: certificate.id, signer },
+      writerSeq: number,
+      certificate: last === undefined ? fresh?.bytes : undefined,
+    })
+    observing.sealed(started, batch, commit.bytes)
+    const sent: Sent = { number, batch, payload: commit.bytes.slice(RECORD_HEAD_BYTES), hash: commit.commitHash }
+    this.#sent.push(sent)
+    return sent
+  }
+
+  #submit(submitted: readonly Submitted[]): void {
+    const id = ++this.#submissionCount
+    this.#submissions.set(id, submitted)
+    for (const one of submitted) if ('entry' in one && !this.#others.includes(one)) this.#others.push(one)
+    this.#link.submit(
+      id,
+      submitted.map((one) =>
+        'entry' in one ? one.entry : { kind: KIND.commit, payload: one.refused?.payload ?? one.payload },
+      ),
+    )
+  }
+
+  /** Commits wait until these have come back: a range that is attested has to be the oldest that is not. */
+  #attest(): void {
+    const { attesting } = this.#core
+    const ranges = attesting.ranges(undefined, [])
+    attesting.stop()
+    if (ranges.length === 0) return
+    this.#attesting = true
+    let open = ranges.length
+    const done = (): void => {
+      if (--open > 0) return
+      this.#attesting = false
+      attesting.acknowledged(undefined)
+      this.schedule()
+    }
+    const entries = ranges.map((range) => ({ kind: KIND.attestation, payload: this.#core.attest(range) }))
+    this.#submit(entries.map((entry) => ({ entry, done, fail: done })))
+  }
+
+  /** The server did not take it. */
+  #refused(one: Submitted, refusals: readonly Refusal[]): void {
+    const [first] = refusals
+    if (!first) return
+    if ('entry' in one) {
+      this.#others.splice(this.#others.indexOf(one), 1)
+      one.fail(new AteError(first.code, first.facts))
+      return
+    }
+    const index = this.#sent.indexOf(one)
+    // It has come back already: an answer to the repetition of what had landed.
+    if (index < 0) return
+    this.#again = Math.min(this.#again ?? index, index)
+    if (LATER.has(first.code)) this.#waitToSend()
+    else if (first.code === 'CERT_ENDED' && this.#hasEnded()) this.#signAgain()
+    else if (first.code === 'KEY_REMOVED' || first.code === 'UNKNOWN_WRITER') this.#giveUp(refusals)
+    else if (!WAITS.has(first.code)) this.#fill(one, refusals)
+  }
+
+  /** Not because the server says so: under a certificate that has ended by our own fold nothing can land any more. */
+  #hasEnded(): boolean {
+    const { certificate } = this.#writer!.current
+    return certificate.ended || this.#core.replica.chainTime > certificate.until
+  }
+
+  #signAgain(): void {
+    this.#again = undefined
+    const batches = this.#sent.splice(0).map(({ batch }) => batch)
+    this.#writer!.renew(this.#core.staging.time)
+    this.#submit(batches.map((batch) => this.#build(batch)))
+  }
+
+  /** The chain takes nothing from this key: what waits behind it has the same answer. */
+  #giveUp(refusals: readonly Refusal[]): void {
+    this.#again = undefined
+    const [first] = this.#sent
+    const reason = first?.refused?.refusals[0] ?? refusals[0]!
+    if (this.#writer!.current.fresh) this.#writer!.forget()
+    const sent = this.#sent.splice(0).map(({ batch }) => batch)
+    this.#core.staging.dropAll(sent, () => new AteError(reason.code, reason.facts))
+  }
+
+  #waitToSend(): void {
+    this.#retry ??= this.#core.environment.timers.start(RETRY_MS, () => {
+      this.#retry = undefined
+      this.schedule()
+    })
+  }
+
+  /** Its number stays open, and has to be taken: by nothing. */
+  #fill(sent: Sent, refusals: readonly Refusal[]): void {
+    if (sent.refused) {
+      this.#fail(new AteError(refusals[0]!.code, refusals[0]!.facts))
+      return
+    }
+    const { certificate, fresh, signer } = this.#writer!.current
+    const { staging } = this.#core
+    const filler = this.#core.builder.build(
+      { ...sent.batch, transactions: [], blockKeys: new Set() },
+      {
+        prev: this.#core.replica.head.hash,
+        sequencer: this.#core.identity.fingerprintBytes,
+        session: { writer: certificate.id, signer },
+        writerSeq: sent.number,
+        certificate: sent.number === 1 ? fresh?.bytes : undefined,
+      },
+    )
+    staging.rebaseSent(
+      () => {
+        sent.refused = { refusals, payload: filler.bytes.slice(RECORD_HEAD_BYTES), hash: filler.commitHash }
+      },
+      () => this.#batches.filter((batch) => batch !== sent.batch || !sent.refused),
+    )
+  }
+
+  // What comes back.
+
+  async #take(records: readonly LogRecord[], durability: Durability): Promise<void> {
+    if (this.#released || this.#failed) return
+    const chunks = verifyAhead(only(records), () => this.#core.replica)
+    for await (const chunk of chunks) {
+      if (this.#released || this.#failed) return
+      await this.#takeChunk(chunk, durability)
+    }
+  }
+
+  async #takeChunk(records: readonly LogRecord[], durability: Durability): Promise<void> {
+    const { staging, replica } = this.#core
+    this.#tail.hold(records)
+    let taken = 0
+    let problem: unknown
+    const settled: (() => void)[] = []
+    staging.rebaseSent(
+      () => {
+        try {
+          for (const record of records) {
+            settled.push(this.#accept(record, replica.accept(record), durability))
+            taken++
+          }
+        } catch (error) {
+          problem = error
+        }
+      },
+      () => this.#batches,
+    )
+    const good = records.slice(0, taken)
+    this.#tail.drop(records.slice(taken))
+    this.#core.noteHead(durability)
+    for (const tell of settled) tell()
+    this.schedule()
+    queueMicrotask(() => this.#core.admit())
+    try {
+      if (good.length > 0) await this.#tail.keep(good, this.#tail.durability === 'memory' ? 'memory' : 'os')
+      if (problem !== undefined) throw problem
+      await this.#noteDown()
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  async #noteDown(): Promise<void> {
+    try {
+      await this.#writer?.acknowledged()
+      await this.#core.rememberSometimes()
+    } catch (error) {
+      // What is acknowledged is, whatever becomes of this machine's own notes: close tries again, and tells.
+      if (!isAteError(error) || error.code !== 'STATE_UNWRITABLE') throw error
+    }
+  }
+
+  /** Takes what is ours out of what is on its way; the result tells the authors and the listeners, once the state stands. */
+  #accept(record: LogRecord, accepted: Accepted, durability: Durability): () => void {
+    const mine = this.#takeMine(record, accepted)
+    return () => {
+      this.#core.publishAccepted(accepted)
+      if (mine) mine({ seq: record.seq, durability, at: accepted.time })
+    }
+  }
+
+  #takeMine(
+    record: LogRecord,
+    { head, commit, outcomes }: Accepted,
+  ): ((at: { seq: number; durability: Durability; at: number }) => void) | undefined {
+    if (head.kind !== KIND.commit) return this.#takeOther(record)
+    const current = this.#writer?.taken
+    if (!commit || !current || !equalBytes(commit.writer, current.certificate.id)) return undefined
+    this.#writer!.ordered()
+    this.#core.attesting.acknowledged(this.#writer!.current.certificate)
+    const [sent] = this.#sent
+    if (commit.writerSeq !== sent?.number) return undefined
+    this.#sent.shift()
+    if (this.#again !== undefined) this.#again = Math.max(0, this.#again - 1)
+    const became = equalBytes(commit.commitHash, sent.hash) ? (outcomes ?? []) : refusalsOf(sent)
+    return (at) => this.#core.staging.settle(sent.batch, at, became)
+  }
+
+  #takeOther(record: LogRecord): (() => void) | undefined {
+    const payload = record.bytes.subarray(RECORD_HEAD_BYTES)
+    const index = this.#others.findIndex(({ entry }) => equalBytes(entry.payload, payload))
+    if (index < 0) return undefined
+    const [other] = this.#others.splice(index, 1)
+    return () => other!.done(record)
+  }
+
+  // Ends.
+
+  /** Nobody will say any more what becomes of it. */
+  #dropAll(): void {
+    const sent = this.#sent.splice(0).map(({ batch }) => batch)
+    this.#core.staging.dropAll(sent, ({ draft }, was) =>
+      was === 'sent' ? indeterminate('the chain was closed', draft.nonce) : new AteError('OFFLINE', {}),
+    )
+    for (const other of this.#others.splice(0)) other.fail(indeterminate('the chain was closed'))
+    this.#attesting = false
+    for (const resume of this.#idle.splice(0)) resume()
+    queueMicrotask(() => this.#core.admit())
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return
+    const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'records' }, { cause: error })
+    this.#failed = failure
+    this.#core.observing.alarm(failure)
+    const sent = this.#sent.splice(0).map(({ batch }) => batch)
+    this.#core.staging.dropAll(sent, () => failure)
+    for (const other of this.#others.splice(0)) other.fail(failure)
+    this.#attesting = false
+    for (const resume of this.#idle.splice(0)) resume()
+    queueMicrotask(() => this.#core.admit())
+  }
+}
+
+/** Its number was taken by the commit that stands for nothing. */
+function refusalsOf({ batch, refused }: Sent): readonly Refusal[] {
+  const refusals = refused?.refusals ?? [refuse('SEQ_USED')]
+  return batch.transactions.map((_, i) => refusals[i] ?? refusals[0]!)
+}
+
+async function* only<T>(value: T): AsyncGenerator<T, void, void> {
+  yield value
+}
+
+function indeterminate(what: string, nonce?: Uint8Array): AteError {
+  return new AteError('INDETERMINATE', { what, ...(nonce ? { txId: toBase32(nonce) } : {}) })
+}

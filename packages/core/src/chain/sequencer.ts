@@ -1,0 +1,192 @@
+/**
+ * Orders the records of a chain that others write: who holds no key of it, and lets nobody write what he may not. What is
+ * submitted is judged on top of all that came before it, and refused, or stored; while one group of records is being
+ * stored, the next is judged.
+ *
+ * Invariants:
+ * - the replica is ahead of the log by the groups that are being stored, and nobody is told of those yet;
+ * - a record is told of once it is as durable as the engine can make it;
+ * - when the log fails, nothing is ordered any more: the state is read from the log again, by another sequencer.
+ */
+import type { Clock } from '../base/environment.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { SUBMITTED_BYTES_MAX } from '../base/limits.ts'
+import type { Kind } from '../event/format.ts'
+import { encodeRecord } from '../event/record.ts'
+import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { Replica } from './replica.ts'
+import { type Refusal, refuse } from './verdict.ts'
+
+/** Bytes of one append: bounds what one sync and one failure are about. */
+const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
+
+/** A record to be, without its head. A function makes it for the place that it gets. */
+export interface Entry {
+  readonly kind: Kind
+  readonly payload: Uint8Array | (() => Uint8Array)
+}
+
+/** `refused` has one reason for all of it, or one for each transaction. */
+export type EntryAnswer = { readonly seq: number } | { readonly refused: readonly Refusal[] }
+
+/** Records that were stored at once. */
+export interface StoredGroup {
+  readonly records: readonly LogRecord[]
+  readonly durability: Durability
+}
+
+interface Submission {
+  readonly entries: readonly Entry[]
+  readonly bytes: number
+  readonly answer: (answers: readonly EntryAnswer[]) => void
+  readonly fail: (error: AteError) => void
+}
+
+/** What was judged, and waits to be stored. */
+interface Group {
+  readonly records: LogRecord[]
+  readonly answered: { readonly submission: Submission; readonly answers: readonly EntryAnswer[] }[]
+}
+
+export interface SequencerParts {
+  readonly engine: LogEngine
+  /** Of all that the engine holds; from here on nobody else changes it. */
+  readonly replica: Replica
+  readonly clock: Clock
+  /** 32 bytes: the fingerprint under which records are ordered. */
+  readonly fingerprint: Uint8Array
+}
+
+export class Sequencer {
+  readonly engine: LogEngine
+  readonly replica: Replica
+  readonly listeners: Set<(group: StoredGroup) => void> = new Set()
+  /** Told once, when the log has failed. */
+  readonly failures: Set<(error: AteError) => void> = new Set()
+  readonly #clock: Clock
+  readonly #fingerprint: Uint8Array
+  readonly #queue: Submission[] = []
+  readonly #idle: (() => void)[] = []
+  #bytes = 0
+  #running = false
+  #failed: AteError | undefined
+  /** The newest record that is stored. */
+  #stored: { readonly seq: number; readonly hash: Uint8Array }
+
+  constructor({ engine, replica, clock, fingerprint }: SequencerParts) {
+    this.engine = engine
+    this.replica = replica
+    this.#clock = clock
+    this.#fingerprint = fingerprint
+    this.#stored = replica.head
+  }
+
+  /** The newest record that others may be told of. */
+  get head(): { readonly seq: number; readonly hash: Uint8Array } {
+    return this.#stored
+  }
+
+  get failure(): AteError | undefined {
+    return this.#failed
+  }
+
+  /**
+   * Orders `entries` one behind the other; one answer for each, once all that is stored of them is durable. One that is
+   * refused leaves no trace, and those behind it are judged nevertheless.
+   * @throws AteError BUSY, and what has ended the sequencer
+   */
+  submit(entries: readonly Entry[]): Promise<readonly EntryAnswer[]> {
+    if (this.#failed) return Promise.reject(this.#failed)
+    const bytes = entries.reduce((sum, { payload }) => sum + (typeof payload === 'function' ? 0 : payload.length), 0)
+    if (this.#bytes + bytes > SUBMITTED_BYTES_MAX && this.#bytes > 0)
+      return Promise.reject(new AteError('BUSY', { bytes: this.#bytes, max: SUBMITTED_BYTES_MAX }))
+    this.#bytes += bytes
+    return new Promise((answer, fail) => {
+      this.#queue.push({ entries, bytes, answer, fail })
+      if (!this.#running) {
+        this.#running = true
+        // What comes in the same turn shares the append.
+        queueMicrotask(() => void this.#run())
+      }
+    })
+  }
+
+  /** Resolves when all that was submitted is answered. */
+  settled(): Promise<void> {
+    if (!this.#running) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.push(resolve))
+  }
+
+  async #run(): Promise<void> {
+    let storing = Promise.resolve()
+    while (this.#queue.length > 0 && !this.#failed) {
+      const group = this.#judgeAll()
+      await storing
+      storing = this.#store(group)
+      if (this.#queue.length === 0) await storing
+    }
+    await storing
+    this.#running = false
+    for (const resume of this.#idle.splice(0)) resume()
+  }
+
+  #judgeAll(): Group {
+    const group: Group = { records: [], answered: [] }
+    let bytes = 0
+    while (this.#queue.length > 0 && bytes < APPEND_BYTES_MAX) {
+      const submission = this.#queue.shift()!
+      const answers: EntryAnswer[] = []
+      for (const entry of submission.entries) answers.push(this.#judge(entry, group.records))
+      bytes += submission.bytes
+      group.answered.push({ submission, answers })
+    }
+    return group
+  }
+
+  #judge({ kind, payload }: Entry, records: LogRecord[]): EntryAnswer {
+    const { replica } = this
+    const seq = replica.head.seq + 1
+    try {
+      const bytes = typeof payload === 'function' ? payload() : payload
+      const admittedAt = Math.max(replica.chainTime, this.#clock.now())
+      const head = { seq, prev: replica.head.hash, admittedAt, sequencer: this.#fingerprint, kind }
+      const record = encodeRecord(replica.crypto, replica.chainId, head, bytes)
+      const offered = replica.offer(record)
+      if ('refused' in offered) return offered
+      records.push(record)
+      return { seq }
+    } catch (error) {
+      if (!isAteError(error) || error.code === 'INTERNAL') throw error
+      return { refused: [refuse(error.code, error.facts)] }
+    }
+  }
+
+  async #store({ records, answered }: Group): Promise<void> {
+    const { engine } = this
+    try {
+      if (records.length > 0) {
+        const load = records.length === 1 && this.#queue.length === 0 ? 'alone' : 'group'
+        const options = { after: this.#stored, durability: engine.durability, load } as const
+        const { durability } = await engine.append(records, options)
+        const { seq, hash } = records[records.length - 1]!
+        this.#stored = { seq, hash }
+        for (const listener of this.listeners) listener({ records, durability })
+      }
+      for (const { submission, answers } of answered) {
+        this.#bytes -= submission.bytes
+        submission.answer(answers)
+      }
+    } catch (error) {
+      this.#fail(error, answered)
+    }
+  }
+
+  #fail(error: unknown, answered: Group['answered']): void {
+    const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
+    this.#failed = failure
+    for (const { submission } of answered) submission.fail(failure)
+    for (const submission of this.#queue.splice(0)) submission.fail(failure)
+    this.#bytes = 0
+    for (const listener of this.failures) listener(failure)
+  }
+}
