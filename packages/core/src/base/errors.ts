@@ -155,6 +155,8 @@ export const ADVICE = {
   SEQ_GAP: 'a writer number was skipped',
   BASE_MISMATCH: 'the commit names a record that this chain does not have',
   // the network
+  BAD_MESSAGE: 'the other side said what nobody says; it is of another version, or hostile',
+  SERVER_REFUSED: 'the server refused for a reason that this version does not know; the facts name it',
   OFFLINE: 'there is no connection to the server now; nothing of this was sent. Try again later',
   BUSY: 'the server has no room for this now; it is sent again a little later',
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',

@@ -32,6 +32,20 @@ export const COUNTER_BITS_MAX = 127
 export const AUTHOR_AHEAD_MS = 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
+/** Bytes of a chain's name on a server, in UTF-8: a path of a few parts. */
+export const CHAIN_NAME_BYTES_MAX = 512
+/** Bytes of the facts of a refusal that a server tells: some short values. */
+export const ERROR_FACTS_BYTES_MAX = 4096
+/** Records of one submission, and their bytes: an append of a writer. */
+export const SUBMISSION_ENTRIES_MAX = 16_384
+export const SUBMISSION_BYTES_MAX: number = 16 * 1024 * 1024
+/** Bytes of records that a server sends to a reader who has not said that he has taken earlier ones. */
+export const READ_WINDOW_BYTES: number = 4 * 1024 * 1024
+/** Bytes of the newest records that a server keeps in memory, of one chain: what readers who keep up are sent. */
+export const RECENT_BYTES_MAX: number = 4 * 1024 * 1024
+/** Chains that one connection has open, and identities that speak on it. */
+export const CHANNELS_MAX = 4096
+export const SESSIONS_MAX = 256
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */
 export const SUBMITTED_BYTES_MAX: number = 64 * 1024 * 1024
 /** Nesting of CBOR from outside. */

@@ -1,0 +1,345 @@
+/**
+ * One connection to a server, shared by all chains of that server that this process has open: the handshake, the identities
+ * that speak on it, and the channels of the chains. It never comes back: who needs another one opens it (server-link.ts).
+ */
+import { AteError, isAteError } from '../base/errors.ts'
+import { REKEY_MS } from '../base/limits.ts'
+import { CLOSE, type DialOptions, type Socket } from '../base/socket.ts'
+import type { EntryAnswer } from '../chain/sequencer.ts'
+import type { Durability, Head } from '../log/engine.ts'
+import type { Identity } from '../session/identity.ts'
+import type { Platform } from '../session/platform.ts'
+import { FrameSender } from './frames.ts'
+import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
+import { type ClientMessage, type ServerMessage, serverMessagesIn, writeClientMessage } from './messages.ts'
+import type { ServerPin } from './server-pins.ts'
+import { sessionProof } from './session-proof.ts'
+import type { Wire } from './wire.ts'
+
+/** What a channel is told. The bytes are views, valid during the call. */
+export interface ChannelEvents {
+  record(level: Durability, bytes: Uint8Array): void
+  own(level: Durability, id: number, index: number, head: Uint8Array): void
+  ack(bytes: Uint8Array): void
+  answers(id: number, answers: readonly EntryAnswer[]): void
+  synced(id: number): void
+  /** The server has closed this channel. */
+  closed(error: AteError): void
+  /** The connection is gone. */
+  lost(error: AteError): void
+}
+
+export interface Opened {
+  readonly channel: number
+  readonly chain: Uint8Array
+  readonly level: Durability
+  readonly head: Head
+  readonly resume: Uint8Array | undefined
+}
+
+export interface OpenRequest {
+  readonly identity: Identity
+  readonly name: string
+  readonly chain: Uint8Array | undefined
+  readonly head: Head | undefined
+  readonly genesis: Uint8Array | undefined
+}
+
+export interface ConnectOptions extends DialOptions {
+  readonly url: string
+  readonly pin: ServerPin
+  /** Offers a wire that seals nothing: for loopback alone. */
+  readonly plain?: 'allow'
+}
+
+interface Waiting<T> {
+  resolve(value: T): void
+  reject(error: AteError): void
+}
+
+export class ClientConnection {
+  readonly server: EstablishedServer
+  readonly #platform: Platform
+  readonly #socket: Socket
+  readonly #wire: Wire
+  readonly #sender: FrameSender<ClientMessage>
+  readonly #channels = new Map<number, ChannelEvents>()
+  readonly #opening = new Map<number, Waiting<Opened>>()
+  readonly #sessions = new Map<string, Promise<number>>()
+  readonly #proving = new Map<number, Waiting<number>>()
+  readonly #closers = new Set<() => void>()
+  #welcome: { readonly level: Durability; readonly path: string } | undefined
+  #greeted: Waiting<void> | undefined
+  #channelCount = 0
+  #sessionCount = 0
+  #lost: AteError | undefined
+  #rekey: { cancel(): void } | undefined
+
+  private constructor(platform: Platform, socket: Socket, wire: Wire, server: EstablishedServer) {
+    this.server = server
+    this.#platform = platform
+    this.#socket = socket
+    this.#wire = wire
+    this.#sender = new FrameSender(socket, wire, writeClientMessage)
+  }
+
+  /** @throws AteError SERVER_UNREACHABLE | SERVER_UNKNOWN | SERVER_CHANGED | HANDSHAKE_FAILED | WIRE_VERSION | OFFLINE */
+  static async open(platform: Platform, options: ConnectOptions): Promise<ClientConnection> {
+    const { url, pin, plain, ...dialing } = options
+    const socket = await platform.dial(url, dialing)
+    const handshake = new ClientHandshake({
+      crypto: platform.crypto,
+      random: platform.environment.random,
+      now: () => platform.environment.clock.now(),
+      expect: pin.expect,
+      ...(pin.hint ? { hint: pin.hint } : {}),
+      ...(plain ? { plain } : {}),
+    })
+    const connection = await shake(platform, socket, handshake, dialing.signal)
+    await connection.#greet(dialing.signal)
+    await pin.remember(connection.server)
+    return connection
+  }
+
+  /** @internal */
+  static made(platform: Platform, socket: Socket, wire: Wire, server: EstablishedServer): ClientConnection {
+    return new ClientConnection(platform, socket, wire, server)
+  }
+
+  /** The strongest level that the server's engine reaches. */
+  get level(): Durability {
+    return this.#welcome!.level
+  }
+
+  /** The path of the service on its host, which chain names follow. */
+  get path(): string {
+    return this.#welcome!.path
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  /** Channels that are open or being opened. */
+  get channels(): number {
+    return this.#channels.size + this.#opening.size
+  }
+
+  onClosed(run: () => void): void {
+    this.#closers.add(run)
+  }
+
+  /** Opens a chain; its events come from the moment that the server has opened it. @throws AteError, as the server refuses */
+  async openChannel(request: OpenRequest, eventsOf: (opened: Opened) => ChannelEvents): Promise<Opened> {
+    const { identity, name, chain, head, genesis } = request
+    const session = await this.#session(identity)
+    if (this.#lost) throw this.#lost
+    const channel = ++this.#channelCount
+    const opened = new Promise<Opened>((resolve, reject) => {
+      this.#opening.set(channel, {
+        resolve: (value) => {
+          // In the same turn: the records follow at once.
+          this.#channels.set(channel, eventsOf(value))
+          resolve(value)
+        },
+        reject,
+      })
+    })
+    this.send({ type: 'open', channel, session, name, chain, head, genesis })
+    return opened
+  }
+
+  leave(channel: number): void {
+    if (this.#channels.delete(channel)) this.send({ type: 'leave', channel })
+  }
+
+  send(message: ClientMessage): void {
+    this.#sender.send(message)
+  }
+
+  close(): void {
+    this.#sender.flush()
+    this.#socket.close(CLOSE.NORMAL, '')
+    this.lose(new AteError('OFFLINE', { what: 'the connection was closed' }))
+  }
+
+  /** @internal */
+  receive(frame: Uint8Array): void {
+    try {
+      for (const message of serverMessagesIn(this.#wire.open(frame))) this.#take(message)
+    } catch (error) {
+      this.#socket.close(CLOSE.REFUSED, '')
+      this.lose(isAteError(error) ? error : new AteError('INTERNAL', { what: 'message' }, { cause: error }))
+    }
+  }
+
+  /** @internal */
+  lose(error: AteError): void {
+    if (this.#lost) return
+    this.#lost = error
+    this.#rekey?.cancel()
+    this.#sender.close()
+    this.#wire.close()
+    this.#greeted?.reject(error)
+    for (const waiting of [...this.#opening.values(), ...this.#proving.values()]) waiting.reject(error)
+    this.#opening.clear()
+    this.#proving.clear()
+    for (const events of this.#channels.values()) events.lost(error)
+    this.#channels.clear()
+    for (const run of this.#closers) run()
+  }
+
+  #greet(signal: AbortSignal | undefined): Promise<void> {
+    return untilAborted(signal, this.#socket, (resolve, reject) => {
+      if (this.#lost) reject(this.#lost)
+      else if (this.#welcome) resolve()
+      else this.#greeted = { resolve, reject }
+    })
+  }
+
+  /** One proof for each identity. */
+  #session(identity: Identity): Promise<number> {
+    const known = this.#sessions.get(identity.fingerprint)
+    if (known) return known
+    const ref = ++this.#sessionCount
+    const proved = new Promise<number>((resolve, reject) => {
+      if (this.#lost) reject(this.#lost)
+      else this.#proving.set(ref, { resolve, reject })
+    })
+    this.#sessions.set(identity.fingerprint, proved)
+    // Who asks is told; a refusal now is no reason not to ask again.
+    proved.catch(() => this.#sessions.delete(identity.fingerprint))
+    const binding = { exporter: this.#wire.exporter, serverFingerprint: this.server.identity.fingerprintBytes }
+    this.send({ type: 'session', ref, proof: sessionProof(this.#platform.crypto, identity, binding) })
+    return proved
+  }
+
+  #take(message: ServerMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#welcome = { level: message.level, path: message.path }
+        this.#startRekeying()
+        this.#greeted?.resolve()
+        return
+      case 'session':
+        this.#proving.get(message.ref)?.resolve(message.ref)
+        this.#proving.delete(message.ref)
+        return
+      case 'refused':
+        this.#proving.get(message.ref)?.reject(new AteError(message.code, message.facts))
+        this.#proving.delete(message.ref)
+        return
+      case 'opened': {
+        const waiting = this.#opening.get(message.channel)
+        this.#opening.delete(message.channel)
+        waiting?.resolve(message)
+        return
+      }
+      case 'closed':
+        this.#closed(message.channel, new AteError(message.code, message.facts))
+        return
+      case 'rekey':
+        this.#sender.flush()
+        this.send({ type: 'rekey', bytes: this.#wire.rekeyDone(message.bytes) })
+        this.#sender.flush()
+        this.#startRekeying()
+        return
+      case 'record':
+        this.#channels.get(message.channel)?.record(message.level, message.bytes)
+        return
+      case 'own':
+        this.#channels.get(message.channel)?.own(message.level, message.id, message.index, message.head)
+        return
+      case 'ack':
+        this.#channels.get(message.channel)?.ack(message.bytes)
+        return
+      case 'answers':
+        this.#channels.get(message.channel)?.answers(message.id, message.answers)
+        return
+      case 'synced':
+        this.#channels.get(message.channel)?.synced(message.id)
+        return
+    }
+  }
+
+  #closed(channel: number, error: AteError): void {
+    const opening = this.#opening.get(channel)
+    this.#opening.delete(channel)
+    opening?.reject(error)
+    const events = this.#channels.get(channel)
+    this.#channels.delete(channel)
+    events?.closed(error)
+  }
+
+  #startRekeying(): void {
+    this.#rekey?.cancel()
+    this.#rekey = this.#platform.environment.timers.start(REKEY_MS, () => {
+      this.#sender.flush()
+      this.send({ type: 'rekey', bytes: this.#wire.rekeyOffer() })
+      this.#sender.flush()
+    })
+  }
+}
+
+/** The handshake over the socket, then the connection takes the socket's messages. */
+function shake(
+  platform: Platform,
+  socket: Socket,
+  handshake: ClientHandshake,
+  signal: AbortSignal | undefined,
+): Promise<ClientConnection> {
+  let connection: ClientConnection | undefined
+  return untilAborted(signal, socket, (resolve, reject) => {
+    socket.start({
+      message(bytes) {
+        if (connection) {
+          connection.receive(bytes)
+          return
+        }
+        try {
+          const { send, done } = handshake.receive(bytes)
+          socket.send(send)
+          if (!done) return
+          connection = ClientConnection.made(platform, socket, done.wire, done.server)
+          resolve(connection)
+        } catch (error) {
+          socket.close(CLOSE.REFUSED, '')
+          reject(error)
+        }
+      },
+      closed({ code, text }) {
+        const error = new AteError('OFFLINE', { what: 'the connection ended', closeCode: code, said: text.slice(0, 80) })
+        if (connection) connection.lose(error)
+        else reject(error)
+      },
+      drained() {},
+    })
+    socket.send(handshake.hello())
+  })
+}
+
+/** A server that says nothing must not hold who waits for it longer than his signal does. */
+function untilAborted<T>(
+  signal: AbortSignal | undefined,
+  socket: Socket,
+  run: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => {
+      socket.terminate()
+      reject(signal?.reason)
+    }
+    const done = <A>(settle: (value: A) => void) => {
+      return (value: A): void => {
+        signal?.removeEventListener('abort', onAbort)
+        settle(value)
+      }
+    }
+    if (signal?.aborted) {
+      onAbort()
+      return
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    run(done(resolve), done(reject))
+  })
+}

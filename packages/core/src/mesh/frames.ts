@@ -1,0 +1,50 @@
+/** Messages into frames: what is said in one turn shares a frame, and a frame is sealed once. */
+import type { Socket } from '../base/socket.ts'
+import { ByteWriter } from '../codec/writer.ts'
+import type { Wire } from './wire.ts'
+
+/** A frame is sent once it is this full; one message more may still be in it, and that fits. */
+const FRAME_BYTES = 64 * 1024
+
+export class FrameSender<Message> {
+  readonly #socket: Socket
+  readonly #wire: Wire
+  readonly #write: (out: ByteWriter, message: Message) => void
+  readonly #out = new ByteWriter(FRAME_BYTES * 2)
+  #scheduled = false
+  #closed = false
+
+  constructor(socket: Socket, wire: Wire, write: (out: ByteWriter, message: Message) => void) {
+    this.#socket = socket
+    this.#wire = wire
+    this.#write = write
+  }
+
+  /** Handed to the socket, or about to be. */
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes + this.#out.at
+  }
+
+  send(message: Message): void {
+    if (this.#closed) return
+    this.#write(this.#out, message)
+    if (this.#out.at >= FRAME_BYTES) this.flush()
+    else if (!this.#scheduled) {
+      this.#scheduled = true
+      queueMicrotask(() => this.flush())
+    }
+  }
+
+  /** What was said so far is on its way when this returns. */
+  flush(): void {
+    this.#scheduled = false
+    if (this.#closed || this.#out.at === 0) return
+    const frame = this.#wire.seal(this.#out.bytes())
+    this.#out.reset()
+    this.#socket.send(frame)
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+}

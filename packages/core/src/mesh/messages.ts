@@ -1,0 +1,389 @@
+/**
+ * What client and server say to each other inside a connection's frames. A frame's plaintext is one message or several, one
+ * behind the other; each begins with its type and delimits itself. Integers without a size are varints.
+ *
+ *   client                                           server
+ *    1 session   ref | proof sized                   32 welcome  level u8 | path sized
+ *    2 open      channel | session | name sized      33 session  ref
+ *                | chain 0 or 32, sized              34 opened   channel | chain 32 | level u8 | next | head 32
+ *                | next | head 32                                | hash at the client's head 32
+ *                | genesis sized                     35 record   channel | level u8 | record sized
+ *    3 submit    channel | id | last u8 | kind u8    36 own      channel | level u8 | id | index | record head 81
+ *                | payload sized                     37 ack      channel | acknowledgement sized
+ *    4 credit    channel | bytes                     38 answers  channel | id | count | answers
+ *    5 sync      channel | id                                    answer = 0 | seq, or count | (code sized | facts sized)
+ *    6 leave     channel                             39 synced   channel | id
+ *    7 rekey     offer or done, sized                40 closed   channel | code sized | facts sized
+ *                                                    41 rekey    answer, sized
+ *                                                    42 refused  ref | code sized | facts sized
+ *
+ * `next` is the seq of the record that follows the head, 0 for an empty log. Everything is bounded before it is believed.
+ */
+import { fromUtf8, utf8 } from '../base/bytes.ts'
+import { ADVICE, AteError, type ErrorCode, type ErrorFacts } from '../base/errors.ts'
+import {
+  CHAIN_NAME_BYTES_MAX,
+  COMMIT_TXS_MAX,
+  ERROR_FACTS_BYTES_MAX,
+  RECORD_BYTES_MAX,
+  SUBMISSION_ENTRIES_MAX,
+} from '../base/limits.ts'
+import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import { ByteReader, type ByteWriter } from '../codec/writer.ts'
+import type { EntryAnswer } from '../chain/sequencer.ts'
+import type { Refusal } from '../chain/verdict.ts'
+import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
+import type { Durability, Head } from '../log/engine.ts'
+
+const LEVELS: readonly Durability[] = ['memory', 'os', 'disk', 'quorum']
+const PROOF_BYTES_MAX = 8192
+const REKEY_BYTES_MAX = 4096
+/** A genesis is a record like others. */
+const GENESIS_BYTES_MAX: number = RECORD_BYTES_MAX
+const ACK_BYTES_MAX = 256
+const CODE_BYTES_MAX = 64
+const NO_HASH = new Uint8Array(32)
+const NOTHING = new Uint8Array(0)
+
+export interface Refused {
+  readonly code: ErrorCode
+  readonly facts: ErrorFacts
+}
+
+export type ClientMessage =
+  | { readonly type: 'session'; readonly ref: number; readonly proof: Uint8Array }
+  | {
+      readonly type: 'open'
+      readonly channel: number
+      readonly session: number
+      readonly name: string
+      readonly chain: Uint8Array | undefined
+      readonly head: Head | undefined
+      readonly genesis: Uint8Array | undefined
+    }
+  | {
+      readonly type: 'submit'
+      readonly channel: number
+      readonly id: number
+      readonly isLast: boolean
+      readonly kind: Kind
+      readonly payload: Uint8Array
+    }
+  | { readonly type: 'credit'; readonly channel: number; readonly bytes: number }
+  | { readonly type: 'sync'; readonly channel: number; readonly id: number }
+  | { readonly type: 'leave'; readonly channel: number }
+  | { readonly type: 'rekey'; readonly bytes: Uint8Array }
+
+export type ServerMessage =
+  | { readonly type: 'welcome'; readonly level: Durability; readonly path: string }
+  | { readonly type: 'session'; readonly ref: number }
+  | ({ readonly type: 'refused'; readonly ref: number } & Refused)
+  | {
+      readonly type: 'opened'
+      readonly channel: number
+      readonly chain: Uint8Array
+      readonly level: Durability
+      readonly head: Head
+      /** What the server has at the seq of the client's head. */
+      readonly resume: Uint8Array | undefined
+    }
+  | { readonly type: 'record'; readonly channel: number; readonly level: Durability; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'own'
+      readonly channel: number
+      readonly level: Durability
+      readonly id: number
+      readonly index: number
+      readonly head: Uint8Array
+    }
+  | { readonly type: 'ack'; readonly channel: number; readonly bytes: Uint8Array }
+  | { readonly type: 'answers'; readonly channel: number; readonly id: number; readonly answers: readonly EntryAnswer[] }
+  | { readonly type: 'synced'; readonly channel: number; readonly id: number }
+  | ({ readonly type: 'closed'; readonly channel: number } & Refused)
+  | { readonly type: 'rekey'; readonly bytes: Uint8Array }
+
+export function writeClientMessage(out: ByteWriter, message: ClientMessage): void {
+  switch (message.type) {
+    case 'session':
+      out.u8(1)
+      out.varint(message.ref)
+      out.sized(message.proof)
+      return
+    case 'open':
+      out.u8(2)
+      out.varint(message.channel)
+      out.varint(message.session)
+      out.sized(utf8(message.name))
+      out.sized(message.chain ?? NOTHING)
+      out.varint(message.head ? message.head.seq + 1 : 0)
+      out.raw(message.head?.hash ?? NO_HASH)
+      out.sized(message.genesis ?? NOTHING)
+      return
+    case 'submit':
+      out.u8(3)
+      out.varint(message.channel)
+      out.varint(message.id)
+      out.u8(message.isLast ? 1 : 0)
+      out.u8(message.kind)
+      out.sized(message.payload)
+      return
+    case 'credit':
+      out.u8(4)
+      out.varint(message.channel)
+      out.varint(message.bytes)
+      return
+    case 'sync':
+      out.u8(5)
+      out.varint(message.channel)
+      out.varint(message.id)
+      return
+    case 'leave':
+      out.u8(6)
+      out.varint(message.channel)
+      return
+    case 'rekey':
+      out.u8(7)
+      out.sized(message.bytes)
+      return
+  }
+}
+
+export function writeServerMessage(out: ByteWriter, message: ServerMessage): void {
+  switch (message.type) {
+    case 'welcome':
+      out.u8(32)
+      out.u8(LEVELS.indexOf(message.level))
+      out.sized(utf8(message.path))
+      return
+    case 'session':
+      out.u8(33)
+      out.varint(message.ref)
+      return
+    case 'opened':
+      out.u8(34)
+      out.varint(message.channel)
+      out.raw(message.chain)
+      out.u8(LEVELS.indexOf(message.level))
+      out.varint(message.head.seq + 1)
+      out.raw(message.head.hash)
+      out.raw(message.resume ?? NO_HASH)
+      return
+    case 'record':
+      out.u8(35)
+      out.varint(message.channel)
+      out.u8(LEVELS.indexOf(message.level))
+      out.sized(message.bytes)
+      return
+    case 'own':
+      out.u8(36)
+      out.varint(message.channel)
+      out.u8(LEVELS.indexOf(message.level))
+      out.varint(message.id)
+      out.varint(message.index)
+      out.raw(message.head)
+      return
+    case 'ack':
+      out.u8(37)
+      out.varint(message.channel)
+      out.sized(message.bytes)
+      return
+    case 'answers':
+      out.u8(38)
+      out.varint(message.channel)
+      out.varint(message.id)
+      out.varint(message.answers.length)
+      for (const answer of message.answers) writeAnswer(out, answer)
+      return
+    case 'synced':
+      out.u8(39)
+      out.varint(message.channel)
+      out.varint(message.id)
+      return
+    case 'closed':
+      out.u8(40)
+      out.varint(message.channel)
+      writeRefused(out, message)
+      return
+    case 'rekey':
+      out.u8(41)
+      out.sized(message.bytes)
+      return
+    case 'refused':
+      out.u8(42)
+      out.varint(message.ref)
+      writeRefused(out, message)
+      return
+  }
+}
+
+/** The messages of one frame. Their bytes are views of it. @throws AteError BAD_MESSAGE */
+export function* clientMessagesIn(frame: Uint8Array): Generator<ClientMessage, void, void> {
+  const input = new ByteReader(frame)
+  while (input.left > 0) yield parsed(() => readClientMessage(input))
+}
+
+/** The messages of one frame. Their bytes are views of it. @throws AteError BAD_MESSAGE */
+export function* serverMessagesIn(frame: Uint8Array): Generator<ServerMessage, void, void> {
+  const input = new ByteReader(frame)
+  while (input.left > 0) yield parsed(() => readServerMessage(input))
+}
+
+function parsed<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof AteError && cause.code === 'BAD_MESSAGE') throw cause
+    throw new AteError('BAD_MESSAGE', {}, { cause })
+  }
+}
+
+function readClientMessage(input: ByteReader): ClientMessage {
+  const type = input.u8()
+  switch (type) {
+    case 1:
+      return { type: 'session', ref: input.varint(), proof: input.sized(PROOF_BYTES_MAX) }
+    case 2:
+      return readOpen(input)
+    case 3: {
+      const channel = input.varint()
+      const id = input.varint()
+      const isLast = input.u8() === 1
+      const kind = input.u8()
+      if (kind <= KIND.genesis || kind > KIND.recover) throw new AteError('BAD_MESSAGE', { kind })
+      return { type: 'submit', channel, id, isLast, kind: kind as Kind, payload: input.sized(RECORD_BYTES_MAX) }
+    }
+    case 4:
+      return { type: 'credit', channel: input.varint(), bytes: input.varint() }
+    case 5:
+      return { type: 'sync', channel: input.varint(), id: input.varint() }
+    case 6:
+      return { type: 'leave', channel: input.varint() }
+    case 7:
+      return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
+    default:
+      throw new AteError('BAD_MESSAGE', { type })
+  }
+}
+
+function readOpen(input: ByteReader): ClientMessage {
+  const channel = input.varint()
+  const session = input.varint()
+  const name = fromUtf8(input.sized(CHAIN_NAME_BYTES_MAX))
+  const chain = optional(input.sized(32))
+  if (chain && chain.length !== 32) throw new AteError('BAD_MESSAGE', { what: 'chain id' })
+  const head = readHead(input)
+  const genesis = optional(input.sized(GENESIS_BYTES_MAX))
+  return { type: 'open', channel, session, name, chain, head, genesis }
+}
+
+function readServerMessage(input: ByteReader): ServerMessage {
+  const type = input.u8()
+  switch (type) {
+    case 32:
+      return { type: 'welcome', level: readLevel(input), path: fromUtf8(input.sized(CHAIN_NAME_BYTES_MAX)) }
+    case 33:
+      return { type: 'session', ref: input.varint() }
+    case 34: {
+      const channel = input.varint()
+      const chain = input.raw(32).slice()
+      const level = readLevel(input)
+      const head = readHead(input)
+      if (!head) throw new AteError('BAD_MESSAGE', { what: 'an empty log' })
+      const resume = input.raw(32).slice()
+      return { type: 'opened', channel, chain, level, head, resume: resume.some((byte) => byte !== 0) ? resume : undefined }
+    }
+    case 35:
+      return { type: 'record', channel: input.varint(), level: readLevel(input), bytes: input.sized(GENESIS_BYTES_MAX) }
+    case 36:
+      return {
+        type: 'own',
+        channel: input.varint(),
+        level: readLevel(input),
+        id: input.varint(),
+        index: input.varint(),
+        head: input.raw(RECORD_HEAD_BYTES),
+      }
+    case 37:
+      return { type: 'ack', channel: input.varint(), bytes: input.sized(ACK_BYTES_MAX) }
+    case 38:
+      return { type: 'answers', channel: input.varint(), id: input.varint(), answers: readAnswers(input) }
+    case 39:
+      return { type: 'synced', channel: input.varint(), id: input.varint() }
+    case 40:
+      return { type: 'closed', channel: input.varint(), ...readRefused(input) }
+    case 41:
+      return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
+    case 42:
+      return { type: 'refused', ref: input.varint(), ...readRefused(input) }
+    default:
+      throw new AteError('BAD_MESSAGE', { type })
+  }
+}
+
+function readHead(input: ByteReader): Head | undefined {
+  const next = input.varint()
+  const hash = input.raw(32).slice()
+  return next === 0 ? undefined : { seq: next - 1, hash }
+}
+
+function readLevel(input: ByteReader): Durability {
+  const level = LEVELS[input.u8()]
+  if (!level) throw new AteError('BAD_MESSAGE', { what: 'level' })
+  return level
+}
+
+function writeAnswer(out: ByteWriter, answer: EntryAnswer): void {
+  if ('seq' in answer) {
+    out.varint(0)
+    out.varint(answer.seq)
+    return
+  }
+  out.varint(answer.refused.length)
+  for (const refusal of answer.refused) writeRefused(out, refusal)
+}
+
+function readAnswers(input: ByteReader): readonly EntryAnswer[] {
+  const count = input.varint()
+  if (count > SUBMISSION_ENTRIES_MAX) throw new AteError('BAD_MESSAGE', { what: 'answers', count })
+  const answers: EntryAnswer[] = []
+  for (let i = 0; i < count; i++) {
+    const refusals = input.varint()
+    if (refusals > COMMIT_TXS_MAX) throw new AteError('BAD_MESSAGE', { what: 'refusals', count: refusals })
+    if (refusals === 0) {
+      answers.push({ seq: input.varint() })
+      continue
+    }
+    const refused: Refusal[] = []
+    for (let k = 0; k < refusals; k++) refused.push(readRefused(input))
+    answers.push({ refused })
+  }
+  return answers
+}
+
+/** Facts are cut where they are too long: they explain, and nothing depends on them. */
+function writeRefused(out: ByteWriter, { code, facts }: Refused): void {
+  out.sized(utf8(code))
+  const bytes = encodeCanonical(facts)
+  out.sized(bytes.length <= ERROR_FACTS_BYTES_MAX ? bytes : encodeCanonical({}))
+}
+
+/** A code that is not known here, and facts of another form, are a newer server's: what it means is that it refuses. */
+function readRefused(input: ByteReader): Refused {
+  const code = fromUtf8(input.sized(CODE_BYTES_MAX))
+  const facts = factsOf(input.sized(ERROR_FACTS_BYTES_MAX))
+  if (!Object.hasOwn(ADVICE, code)) return { code: 'SERVER_REFUSED', facts: { ...facts, code: code.slice(0, 40) } }
+  return { code: code as ErrorCode, facts }
+}
+
+function factsOf(bytes: Uint8Array): ErrorFacts {
+  const value = decodeCanonical(bytes)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
+  const plain = ['string', 'number', 'boolean', 'bigint']
+  const isPlain = (fact: unknown): boolean =>
+    plain.includes(typeof fact) || (Array.isArray(fact) && fact.every((item) => typeof item === 'string'))
+  return Object.fromEntries(Object.entries(value).filter(([, fact]) => isPlain(fact))) as ErrorFacts
+}
+
+function optional(bytes: Uint8Array): Uint8Array | undefined {
+  return bytes.length === 0 ? undefined : bytes.slice()
+}
