@@ -182,6 +182,10 @@ export const ADVICE = {
     'the snapshot beside the log is not one that this machine made of this log; the log was verified from its start, and nothing is to be done',
   ROLLBACK: 'the chain here is older than what this machine has verified before; find the newer copy',
   FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
+  // the network
+  SERVER_UNREACHABLE:
+    'no server of ours answers there; check the address and that it runs, and try again. The facts say what came instead',
+  CANNOT_LISTEN: 'the server cannot listen there; the facts say why. Another program may hold the port',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   IO_ERROR: 'the disk refused an operation',

@@ -110,3 +110,26 @@ export const SNAPSHOT_NEW_BYTES_MIN: number = 8 * 1024 * 1024
 export const SNAPSHOT_RECORD_BYTES: number = 16 * 1024
 /** And when what is new is at least this part of the state: a large one is not written for little. */
 export const SNAPSHOT_STATE_SHARE: number = 1 / 4
+/** Bytes of one WebSocket message: a frame of 1 MiB, and what seals it. */
+export const SOCKET_MESSAGE_BYTES_MAX: number = 1024 * 1024 + 1024
+/** Fragments of one message: a browser makes 64 KiB each; many tiny ones are an attack on memory. */
+export const SOCKET_FRAGMENTS_MAX = 1024
+/** Pieces in which the system gives one message: 1 MiB in the smallest packets that networks make is half of it. */
+export const SOCKET_PIECES_MAX = 4096
+/** Bytes at or below which a socket's own buffer counts as drained. */
+export const SOCKET_LOW_BYTES: number = 64 * 1024
+/** Bytes of the text that goes with a close: what a control frame holds beside the code (RFC 6455, 5.5). */
+export const SOCKET_REASON_BYTES_MAX = 123
+/** Bytes and count of an HTTP request's headers: a browser's with a few cookies are a quarter. */
+export const SOCKET_HEADER_BYTES_MAX = 8192
+export const SOCKET_HEADERS_MAX = 64
+/** Connections of a server at a time: at 60 kB each, 600 MB. */
+export const SOCKETS_MAX = 10_000
+/** How long a client tries to connect, in ms. */
+export const SOCKET_DIAL_MS = 10_000
+/** How long a connection may take to send its headers (and to agree on TLS), in ms: a slow one holds a place. */
+export const SOCKET_OPENING_MS = 10_000
+/** Silence after which a peer is asked for a sign of life, in ms, and as much again until it is given up. */
+export const SOCKET_IDLE_MS = 30_000
+/** How long the other side may take to answer a close, in ms. */
+export const SOCKET_CLOSE_MS = 5000

@@ -12,6 +12,7 @@ import { memoryState } from '../session/memory-state.ts'
 import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { browserEnvironment } from './environment.ts'
+import { dial } from './sockets.ts'
 
 let environment: Environment | undefined
 let state: StateStore | undefined
@@ -47,6 +48,7 @@ export const platform: Platform = {
   async openFolder(path: string): Promise<FileSystem> {
     throw noFiles(path)
   },
+  dial,
   channel(): undefined {
     return undefined
   },

@@ -59,4 +59,6 @@ export const platform: Platform = {
     process.emitWarning(error instanceof Error ? error : String(error))
   },
   resolveTxt: (name) => resolveTxt(name),
+  // Most programs open no socket, and loading what does takes longer than opening a chain.
+  dial: async (url, options) => (await import('./dial.ts')).dial(url, options),
 }

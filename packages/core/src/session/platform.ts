@@ -4,6 +4,7 @@
  * that users call without arguments read it, and each takes another one in tests.
  */
 import type { Environment } from '../base/environment.ts'
+import type { Dial } from '../base/socket.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { Crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
@@ -27,6 +28,8 @@ export interface Platform {
    * ENODATA where there are none. @throws AteError PIN_UNAVAILABLE where there is no DNS
    */
   resolveTxt(name: string): Promise<readonly (readonly string[])[]>
+  /** Connects to a server. Importing what does it waits for the first call. */
+  readonly dial: Dial
   /** A place where those who diagnose the process listen, by its name; undefined where there is none. */
   channel(name: string): Channel | undefined
   /** Tells whoever runs the process of an error that nobody else hears of. */

@@ -3,6 +3,8 @@
  * a test moves by hand. The same seed and the same calls give the same bytes, unless another provider draws its own.
  */
 
+import { AteError } from '../base/errors.ts'
+import type { Dial } from '../base/socket.ts'
 import { nobleProvider } from '../crypto/noble.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { crc32 } from '../log/crc32.ts'
@@ -12,6 +14,7 @@ import type { Channel, Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { type SeededRandom, seededRandom } from './random.ts'
 import { SimFileSystem } from './sim-file-system.ts'
+import { type SimTime, simTime } from './sim-time.ts'
 
 export interface TestPlatform extends Platform {
   readonly random: SeededRandom
@@ -38,13 +41,12 @@ export interface TestPlatformOptions {
   readonly disks?: Map<string, SimFileSystem>
   /** Stands between the log and its disk. */
   readonly wrapDisk?: (fs: FileSystem) => FileSystem
+  /** Such as one machine's in a simulated network; without it no server is reachable. */
+  readonly dial?: Dial
+  /** To give one time to the platforms of several machines; `setWallClock` sets one machine's alone. */
+  readonly time?: SimTime
   /** None if left out. */
   readonly channel?: (name: string) => Channel | undefined
-}
-
-interface Timer {
-  readonly at: number
-  readonly run: () => void
 }
 
 export function testPlatform(seed: number, options: TestPlatformOptions = {}): TestPlatform {
@@ -54,9 +56,8 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
   const warnings: unknown[] = []
   const txt: TestPlatform['txt'] = new Map()
   const texts = new Map<string, string>()
-  const timers = new Set<Timer>()
-  let wall = 1_700_000_000_000
-  let passed = 0
+  const time = options.time ?? simTime()
+  let wallAheadMs = 0
 
   function disk(path: string): SimFileSystem {
     const known = disks.get(path)
@@ -64,19 +65,6 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     const made = new SimFileSystem(seed + disks.size, { folder: 'missing' })
     disks.set(path, made)
     return made
-  }
-
-  function advance(ms: number): void {
-    const end = passed + ms
-    for (;;) {
-      const due = [...timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
-      const step = (due ? Math.max(due.at, passed) : end) - passed
-      passed += step
-      wall += step
-      if (!due) return
-      timers.delete(due)
-      due.run()
-    }
   }
 
   return {
@@ -87,21 +75,14 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     warnings,
     txt,
     disk,
-    advance,
+    advance: (ms) => time.advance(ms),
     setWallClock(ms) {
-      wall = ms
+      wallAheadMs = ms - time.clock.now()
     },
     environment: {
       random,
-      clock: { now: () => wall, monotonic: () => passed },
-      timers: {
-        start(delayMs, run) {
-          const timer = { at: passed + delayMs, run }
-          timers.add(timer)
-          return { cancel: () => void timers.delete(timer) }
-        },
-        pause: () => Promise.resolve(),
-      },
+      clock: { now: () => time.clock.now() + wallAheadMs, monotonic: () => time.clock.monotonic() },
+      timers: time.timers,
     },
     state: options.state ?? memoryState(),
     files: {
@@ -126,6 +107,10 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
     async openFolder(path) {
       const fs = disk(path)
       return options.wrapDisk ? options.wrapDisk(fs) : fs
+    },
+    async dial(url, how) {
+      if (!options.dial) throw new AteError('SERVER_UNREACHABLE', { url, reason: 'this platform has no network' })
+      return options.dial(url, how)
     },
     channel: (name) => options.channel?.(name),
     warn: (error) => void warnings.push(error),

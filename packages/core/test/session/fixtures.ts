@@ -73,6 +73,9 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
     channel: () => undefined,
     warn: () => undefined,
     resolveTxt: async () => [],
+    dial: async () => {
+      throw new Error('no network here')
+    },
   }
 }
 
