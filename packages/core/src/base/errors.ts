@@ -186,6 +186,15 @@ export const ADVICE = {
   SERVER_UNREACHABLE:
     'no server of ours answers there; check the address and that it runs, and try again. The facts say what came instead',
   CANNOT_LISTEN: 'the server cannot listen there; the facts say why. Another program may hold the port',
+  HANDSHAKE_FAILED: 'the other end is no server or client of ate, or somebody between changed what was said; try again',
+  WIRE_VERSION: 'the two ends speak no common version of the wire; update the older one',
+  WIRE_BROKEN: 'a frame of the connection was altered, lost or repeated; connect again',
+  SERVER_UNKNOWN:
+    'nothing says which key this server should have; ask who runs it for its fingerprint, and pass that as serverKey',
+  SERVER_CHANGED:
+    'the server has another key than the one it is known by, and the old key has not signed the change; ask who runs it before you pass the new one as serverKey',
+  BAD_SESSION: 'an identity did not prove that it speaks on this connection; make the proof for this connection',
+  BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   IO_ERROR: 'the disk refused an operation',

@@ -133,3 +133,23 @@ export const SOCKET_OPENING_MS = 10_000
 export const SOCKET_IDLE_MS = 30_000
 /** How long the other side may take to answer a close, in ms. */
 export const SOCKET_CLOSE_MS = 5000
+/** Bytes of the messages of a handshake: 1.3 kB, 18 kB with a succession, and 33 bytes are written. Bounds what a stranger can make us hold. */
+export const HELLO_BYTES_MAX = 2048
+export const REPLY_BYTES_MAX: number = 20 * 1024
+export const FINISH_BYTES_MAX = 256
+/** Versions or suites that one Hello offers. */
+export const HELLO_OFFERS_MAX = 8
+/** Bytes of the limits that a server states in its reply, and how many there are. */
+export const SERVER_LIMITS_BYTES_MAX = 1024
+export const SERVER_LIMITS_MAX = 16
+/** How long a cookie of a handshake is taken, in ms: longer than a slow line needs to send it back. */
+export const COOKIE_MS = 30_000
+/** How long a server's delegation lives at most, in ms: what a stolen acknowledgement key is good for. */
+export const DELEGATION_MS_MAX: number = 7 * 24 * 3_600_000
+/** How far the clocks of two ends may differ where a delegation begins or ends, in ms. */
+export const WIRE_CLOCK_MS: number = 5 * 60_000
+/** Bytes of the plaintext of one frame: the largest record, and 68 kB for what goes with it. */
+export const WIRE_PLAINTEXT_BYTES_MAX: number = 1024 * 1024 + 4096
+/** Frames and bytes of plaintext under one key of a direction: far below what GCM bears. */
+export const WIRE_KEY_FRAMES_MAX: number = 2 ** 20
+export const WIRE_KEY_BYTES_MAX: number = 4 * 1024 * 1024 * 1024

@@ -34,6 +34,17 @@ export const CONTEXTS = {
   personLink: 'ate/1/person-link',
   identityFile: 'ate/1/identity-file',
   snapshot: 'ate/1/snapshot',
+  delegation: 'ate/1/delegation',
+  acknowledgement: 'ate/1/acknowledgement',
+  succession: 'ate/1/succession',
+  handshake: 'ate/1/handshake',
+  handshakeKeys: 'ate/1/handshake-keys',
+  handshakeServer: 'ate/1/handshake-server',
+  handshakeCookie: 'ate/1/handshake-cookie',
+  wireKeys: 'ate/1/wire-keys',
+  wireRekey: 'ate/1/wire-rekey',
+  wireExchange: 'ate/1/wire-exchange',
+  wireSession: 'ate/1/wire-session',
 } as const
 
 export type ContextName = keyof typeof CONTEXTS

@@ -1,0 +1,164 @@
+/**
+ * The server's side of the handshake ATE-HS/1 (docs/FORMAT.md, section 18), as a pure state machine, one object a connection.
+ * Cheap checks come first: size, form, versions, cookie; then one encapsulation and one signature. At most one Reply is made.
+ *
+ * After an error the object is dead, and `refusalOf` gives what may be said to the other end about it: nothing that tells
+ * one failure from another, but a version.
+ */
+import { concatBytes, equalBytes, wipe } from '../base/bytes.ts'
+import { type Randomness, randomBytes } from '../base/environment.ts'
+import { AteError, assert, isAteError } from '../base/errors.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { xWingEncapsulate } from '../crypto/x-wing.ts'
+import { DELEGATION_BYTES } from '../event/acknowledgement.ts'
+import type { Identity } from '../session/identity.ts'
+import { type CookieDemand, isCookie, makeCookie } from './cookie.ts'
+import * as format from './handshake-format.ts'
+import { type HandshakeKeys, handshakeKeys, Transcript, wireKeys } from './handshake-keys.ts'
+import { predecessorOf } from './succession.ts'
+import { createWire, type Wire } from './wire.ts'
+
+export interface ServerHandshakeOptions {
+  readonly crypto: CryptoProvider
+  readonly random: Randomness
+  readonly identity: Pick<Identity, 'keys' | 'sign'>
+  /** Made by makeDelegation with this identity. */
+  readonly delegation: Uint8Array
+  readonly limits: format.ServerLimits
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** From older identities of this server to this one (makeSuccession): a client is sent the one of whom it knows. */
+  readonly successions?: readonly Uint8Array[]
+  /** A wire that seals nothing, for clients that offer it: set on loopback only. */
+  readonly plain?: 'allow'
+  /** Answers a Hello with a Retry until it brings a cookie. */
+  readonly demandCookie?: CookieDemand
+}
+
+export interface ServerStep {
+  /** To be sent, if anything is. */
+  readonly send: Uint8Array | undefined
+  /** The end, if it is that. */
+  readonly done: { readonly wire: Wire } | undefined
+}
+
+interface Pending {
+  readonly keys: HandshakeKeys
+  readonly transcript: Transcript
+  readonly mode: format.WireMode
+}
+
+export class ServerHandshake {
+  readonly #options: ServerHandshakeOptions
+  #state: 'new' | 'asked for a cookie' | 'replied' | 'over' = 'new'
+  #pending: Pending | undefined
+
+  constructor(options: ServerHandshakeOptions) {
+    assert(options.delegation.length === DELEGATION_BYTES, 'a delegation is made by makeDelegation')
+    assert(format.areLimits(options.limits), 'limits are at most 16 whole numbers, named in letters')
+    this.#options = options
+  }
+
+  /** @throws AteError HANDSHAKE_FAILED | WIRE_VERSION */
+  receive(message: Uint8Array): ServerStep {
+    const state = this.#state
+    this.#state = 'over'
+    if (state === 'replied') return this.#finish(message)
+    if (state === 'over') throw failed()
+    const hello = this.#helloOf(message)
+    const { crypto, demandCookie, now } = this.#options
+    if (demandCookie) {
+      const facts = { nonce: hello.nonce, now: now() }
+      if (!hello.cookie && state === 'new') {
+        this.#state = 'asked for a cookie'
+        return { send: format.encodeRetry(makeCookie(crypto, demandCookie, facts)), done: undefined }
+      }
+      if (!hello.cookie || !isCookie(crypto, demandCookie, hello.cookie, facts)) throw failed()
+    }
+    const send = this.#reply(message, hello)
+    this.#state = 'replied'
+    return { send, done: undefined }
+  }
+
+  /** Wipes what a handshake that does not end holds. */
+  close(): void {
+    this.#state = 'over'
+    if (this.#pending) wipeKeys(this.#pending.keys)
+    this.#pending = undefined
+  }
+
+  #helloOf(message: Uint8Array): format.Hello {
+    const versions = format.versionsOf(message)
+    if (versions && !versions.includes(format.WIRE_VERSION))
+      throw new AteError('WIRE_VERSION', { ours: format.WIRE_VERSION, theirs: versions.join(' ') })
+    const hello = format.parseHello(message)
+    const isOffered = hello?.suites.includes(format.WIRE_SUITE) && (hello.modes & format.MODE.sealed) !== 0
+    if (!hello || !isOffered) throw failed()
+    return hello
+  }
+
+  #reply(message: Uint8Array, hello: format.Hello): Uint8Array {
+    const { crypto, random } = this.#options
+    const encapsulation = xWingEncapsulate(crypto, hello.kemKey, random)
+    if (!encapsulation) throw failed()
+    const mode = this.#options.plain === 'allow' && (hello.modes & format.MODE.plain) !== 0 ? 'plain' : 'sealed'
+    const clear = format.encodeReplyClear({
+      version: format.WIRE_VERSION,
+      suite: format.WIRE_SUITE,
+      mode: format.MODE[mode],
+      nonce: randomBytes(random, format.NONCE_BYTES),
+      encapsulated: encapsulation.ciphertext,
+    })
+    const transcript = new Transcript(crypto)
+    transcript.add(message)
+    const keys = handshakeKeys(crypto, encapsulation.shared, transcript.add(clear))
+    this.#pending = { keys, transcript, mode }
+    return concatBytes(clear, this.#sealed(hello, keys, transcript))
+  }
+
+  /** Body, signature over the transcript with it, MAC over all of that; the transcript goes on behind them. */
+  #sealed(hello: format.Hello, keys: HandshakeKeys, transcript: Transcript): Uint8Array {
+    const { crypto, identity, delegation, limits } = this.#options
+    const succession = this.#successionFor(hello.hint)
+    const body = format.encodeReplyBody({ keys: identity.keys, delegation, limits, succession })
+    const signature = identity.sign(transcript.add(body), 'handshakeServer')
+    const mac = crypto.hmacSha256(keys.serverMacKey, transcript.add(signature))
+    transcript.add(mac)
+    const { ciphertext, tag } = keys.aes.seal(keys.nonce, concatBytes(body, signature, mac))
+    return concatBytes(ciphertext, tag)
+  }
+
+  #successionFor(hint: Uint8Array | undefined): Uint8Array | undefined {
+    const { crypto, successions = [] } = this.#options
+    return hint && successions.find((succession) => equalBytes(predecessorOf(crypto, succession), hint))
+  }
+
+  #finish(message: Uint8Array): ServerStep {
+    const { crypto, random } = this.#options
+    const pending = this.#pending
+    this.#pending = undefined
+    assert(pending, 'a server that has replied has keys')
+    const { keys, transcript, mode } = pending
+    try {
+      const mac = format.parseFinish(message)
+      if (!mac || !equalBytes(mac, crypto.hmacSha256(keys.clientMacKey, transcript.hash))) throw failed()
+      const wire = wireKeys(crypto, keys.next, transcript.add(message))
+      return { send: undefined, done: { wire: createWire({ crypto, random, role: 'server', mode, keys: wire }) } }
+    } finally {
+      wipeKeys(keys)
+    }
+  }
+}
+
+/** The message for the other end about an error of its handshake; then the connection is closed. */
+export function refusalOf(error: unknown): Uint8Array {
+  return format.encodeRefusal(isAteError(error) && error.code === 'WIRE_VERSION' ? 'version' : 'failed')
+}
+
+function wipeKeys(keys: HandshakeKeys): void {
+  for (const secret of [keys.serverMacKey, keys.clientMacKey, keys.next]) wipe(secret)
+}
+
+function failed(): AteError {
+  return new AteError('HANDSHAKE_FAILED')
+}
