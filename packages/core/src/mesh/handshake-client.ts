@@ -141,7 +141,11 @@ export class ClientHandshake {
     transcript.add(parts.mac)
     if (!equalBytes(parts.mac, mac)) throw failed()
     const { signingKey } = publicIdentity(crypto, body.keys)
-    const isSigned = compositeVerifier(crypto, signingKey).verify(signed, parts.signature, contextBytes('handshakeServer'))
+    const isSigned = compositeVerifier(crypto, signingKey).verify(
+      signed,
+      parts.signature,
+      contextBytes('handshakeServer'),
+    )
     if (!isSigned) throw failed()
     return body
   }

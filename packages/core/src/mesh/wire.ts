@@ -19,7 +19,13 @@ import { AteError, assert } from '../base/errors.ts'
 import { WIRE_KEY_BYTES_MAX, WIRE_KEY_FRAMES_MAX, WIRE_PLAINTEXT_BYTES_MAX } from '../base/limits.ts'
 import type { CryptoProvider, KemSecret } from '../crypto/provider.ts'
 import { AES_TAG_BYTES } from '../crypto/sizes.ts'
-import { XWING_CIPHERTEXT_BYTES, XWING_PUBLIC_BYTES, XWING_SECRET_BYTES, xWingEncapsulate, xWingSecret } from '../crypto/x-wing.ts'
+import {
+  XWING_CIPHERTEXT_BYTES,
+  XWING_PUBLIC_BYTES,
+  XWING_SECRET_BYTES,
+  xWingEncapsulate,
+  xWingSecret,
+} from '../crypto/x-wing.ts'
 import type { WireMode } from './handshake-format.ts'
 import { type DirectionKey, exchangedKeys, nextDirectionKey, type WireKeys } from './handshake-keys.ts'
 
@@ -226,7 +232,8 @@ class KeyedWire implements Wire {
   rekeyDone(answer: Uint8Array): Uint8Array {
     this.#assertAlive()
     const exchange = this.#exchange
-    if (exchange.at !== 'offered' || answer.length !== XWING_CIPHERTEXT_BYTES) throw this.#broken('an answer out of turn')
+    if (exchange.at !== 'offered' || answer.length !== XWING_CIPHERTEXT_BYTES)
+      throw this.#broken('an answer out of turn')
     const shared = exchange.secret.decapsulate(answer)
     const messages = { offer: exchange.offer, answer }
     const next = exchangedKeys(this.#options.crypto, { chain: this.#chain, shared }, messages)
@@ -261,7 +268,10 @@ class KeyedWire implements Wire {
     this.#turn = undefined
   }
 
-  #mine(keys: Pick<WireKeys, 'toServer' | 'toClient'>): { readonly send: DirectionKey; readonly receive: DirectionKey } {
+  #mine(keys: Pick<WireKeys, 'toServer' | 'toClient'>): {
+    readonly send: DirectionKey
+    readonly receive: DirectionKey
+  } {
     return this.#options.role === 'client'
       ? { send: keys.toServer, receive: keys.toClient }
       : { send: keys.toClient, receive: keys.toServer }
@@ -280,5 +290,8 @@ class KeyedWire implements Wire {
 /** The other end turns to the new keys behind the frame that carries the message: another frame here would be lost. */
 function assertCarries(plaintext: Uint8Array, message: Uint8Array): void {
   const from = plaintext.length - message.length
-  assert(from >= 0 && equalBytes(plaintext.subarray(from), message), 'the next frame carries the message of the exchange')
+  assert(
+    from >= 0 && equalBytes(plaintext.subarray(from), message),
+    'the next frame carries the message of the exchange',
+  )
 }

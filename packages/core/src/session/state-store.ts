@@ -6,6 +6,7 @@
  *   heads/<chain id>/<seq>-<hash>         the newest record that was verified (remembered-heads.ts)
  *   recoveries/<chain id>/<seq>-<hash>    records of recovery that were taken in (known-recoveries.ts)
  *   known-chains                          lines `PLACE CHAINID` (known-chains.ts)
+ *   known-servers                         lines `HOST:PORT FINGERPRINT` (mesh/server-pins.ts)
  *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys
  *   snapshot-key                          the key that seals snapshots of logs (snapshot-key.ts)
  */
