@@ -15,7 +15,7 @@ import { DELEGATION_MS_MAX } from '../base/limits.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { COMPOSITE_PUBLIC_BYTES, COMPOSITE_SIGNATURE_BYTES, compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
-import type { CryptoProvider, Signer, Verifier } from '../crypto/provider.ts'
+import type { ContextVerifier, CryptoProvider, Signer, Verifier } from '../crypto/provider.ts'
 import { ED25519_PUBLIC_BYTES, ED25519_SIGNATURE_BYTES, HASH_BYTES } from '../crypto/sizes.ts'
 import { taggedHash } from '../crypto/tagged-hash.ts'
 
@@ -36,7 +36,7 @@ export interface DelegationBody {
 
 /** A delegation whose signature holds: only parseDelegation makes one. */
 export interface Delegation extends DelegationBody {
-  /** Of `key`, made once for many acknowledgements. */
+  /** Of `key`, made when it is first asked for, and once. */
   readonly verifier: Verifier
 }
 
@@ -85,10 +85,16 @@ export function makeDelegation(
 }
 
 /**
- * The delegation of the server with these public keys (3200 bytes). Whether its time has come is for the caller.
+ * The delegation of the server with these public keys (3200 bytes). Whether its time has come is for the caller, who may
+ * have made the verifier of its signing key before.
  * @throws AteError BAD_ACKNOWLEDGEMENT
  */
-export function parseDelegation(crypto: CryptoProvider, bytes: Uint8Array, serverKeys: Uint8Array): Delegation {
+export function parseDelegation(
+  crypto: CryptoProvider,
+  bytes: Uint8Array,
+  serverKeys: Uint8Array,
+  serverVerifier: ContextVerifier = compositeVerifier(crypto, serverKeys.subarray(0, COMPOSITE_PUBLIC_BYTES)),
+): Delegation {
   if (bytes.length !== DELEGATION_BYTES) throw bad('the size of a delegation')
   const input = new ByteReader(bytes)
   if (input.u8() !== FORMAT) throw bad('the format of a delegation')
@@ -101,10 +107,16 @@ export function parseDelegation(crypto: CryptoProvider, bytes: Uint8Array, serve
   if (!isSpan(body)) throw bad('the time of a delegation')
   const fingerprint = taggedHash(crypto, 'identity', serverKeys)
   const message = delegationMessage(crypto, fingerprint, bytes.subarray(0, DELEGATION_BODY_BYTES))
-  const verifier = compositeVerifier(crypto, serverKeys.subarray(0, COMPOSITE_PUBLIC_BYTES))
-  if (!verifier.verify(message, bytes.subarray(DELEGATION_BODY_BYTES), contextBytes('delegation')))
+  if (!serverVerifier.verify(message, bytes.subarray(DELEGATION_BODY_BYTES), contextBytes('delegation')))
     throw bad('the signature of a delegation')
-  return { ...body, verifier: crypto.ed25519Verifier(body.key) }
+  let verifier: Verifier | undefined
+  return {
+    ...body,
+    get verifier() {
+      verifier ??= crypto.ed25519Verifier(body.key)
+      return verifier
+    },
+  }
 }
 
 /** `signer` holds the delegated key. 146 bytes. */

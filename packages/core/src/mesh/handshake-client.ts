@@ -12,7 +12,7 @@ import { AteError, assert } from '../base/errors.ts'
 import { WIRE_CLOCK_MS } from '../base/limits.ts'
 import { compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
-import type { CryptoProvider, KemSecret } from '../crypto/provider.ts'
+import type { ContextVerifier, CryptoProvider, KemSecret } from '../crypto/provider.ts'
 import { AES_TAG_BYTES } from '../crypto/sizes.ts'
 import { XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
 import { type Delegation, parseDelegation } from '../event/acknowledgement.ts'
@@ -110,8 +110,7 @@ export class ClientHandshake {
     const shared = this.#secret.decapsulate(reply.clear.encapsulated)
     const keys = handshakeKeys(crypto, shared, transcript.add(reply.clearBytes))
     try {
-      const body = this.#openSealed(reply.sealed, keys, transcript)
-      const server = this.#serverOf(body)
+      const server = this.#serverOf(this.#openSealed(reply.sealed, keys, transcript))
       expect(server)
       const send = format.encodeFinish(crypto.hmacSha256(keys.clientMacKey, transcript.hash))
       const wire = wireKeys(crypto, keys.next, transcript.add(send))
@@ -129,7 +128,7 @@ export class ClientHandshake {
   }
 
   /** The body that the holder of the keys in it has signed over the whole transcript. */
-  #openSealed(sealed: Uint8Array, keys: HandshakeKeys, transcript: Transcript): format.ReplyBody {
+  #openSealed(sealed: Uint8Array, keys: HandshakeKeys, transcript: Transcript): SignedBody {
     const { crypto } = this.#options
     const tagAt = sealed.length - AES_TAG_BYTES
     const plaintext = keys.aes.open(keys.nonce, sealed.subarray(0, tagAt), sealed.subarray(tagAt))
@@ -140,21 +139,16 @@ export class ClientHandshake {
     const mac = crypto.hmacSha256(keys.serverMacKey, transcript.add(parts.signature))
     transcript.add(parts.mac)
     if (!equalBytes(parts.mac, mac)) throw failed()
-    const { signingKey } = publicIdentity(crypto, body.keys)
-    const isSigned = compositeVerifier(crypto, signingKey).verify(
-      signed,
-      parts.signature,
-      contextBytes('handshakeServer'),
-    )
-    if (!isSigned) throw failed()
-    return body
+    const identity = publicIdentity(crypto, body.keys)
+    const verifier = compositeVerifier(crypto, identity.signingKey)
+    if (!verifier.verify(signed, parts.signature, contextBytes('handshakeServer'))) throw failed()
+    return { body, identity, verifier }
   }
 
-  #serverOf(body: format.ReplyBody): EstablishedServer {
+  #serverOf({ body, identity, verifier }: SignedBody): EstablishedServer {
     const { crypto, now } = this.#options
-    const identity = publicIdentity(crypto, body.keys)
     const delegationBytes = body.delegation.slice()
-    const delegation = checked(() => parseDelegation(crypto, delegationBytes, identity.keys))
+    const delegation = checked(() => parseDelegation(crypto, delegationBytes, identity.keys, verifier))
     const at = now()
     // Proved by now: what is told is between this client and the server that it reached.
     if (at < delegation.from - WIRE_CLOCK_MS || at >= delegation.until + WIRE_CLOCK_MS)
@@ -163,6 +157,13 @@ export class ClientHandshake {
     const follows = succession && checked(() => verifySuccession(crypto, succession, identity.fingerprintBytes))
     return { identity, follows, delegation, delegationBytes, limits: body.limits }
   }
+}
+
+interface SignedBody {
+  readonly body: format.ReplyBody
+  readonly identity: PublicIdentity
+  /** Of its signing key. */
+  readonly verifier: ContextVerifier
 }
 
 function checked<T>(parse: () => T): T {
