@@ -46,6 +46,15 @@ export const RECENT_BYTES_MAX: number = 4 * 1024 * 1024
 /** Chains that one connection has open, and identities that speak on it. */
 export const CHANNELS_MAX = 4096
 export const SESSIONS_MAX = 256
+/** How long a client may take for the messages of its handshake, in ms. */
+export const HANDSHAKE_MS = 5000
+/** How long a server keeps a chain open that nobody follows, in ms. */
+export const CHAIN_IDLE_MS = 60_000
+/** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
+export const LINK_RETRY_MS = 500
+export const LINK_RETRY_MAX_MS = 60_000
+/** An exchange of new keys on a connection that is in use, in ms: what a thief of keys knows ends there. */
+export const REKEY_MS: number = 3_600_000
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */
 export const SUBMITTED_BYTES_MAX: number = 64 * 1024 * 1024
 /** Nesting of CBOR from outside. */

@@ -32,11 +32,20 @@ export type EntryAnswer = { readonly seq: number } | { readonly refused: readonl
 /** Records that were stored at once. */
 export interface StoredGroup {
   readonly records: readonly LogRecord[]
+  /** Of each record. */
+  readonly origins: readonly Origin[]
   readonly durability: Durability
+}
+
+/** Who submitted a record that was stored, as it was given to `submit`, and which of the entries it was. */
+export interface Origin {
+  readonly by: object
+  readonly index: number
 }
 
 interface Submission {
   readonly entries: readonly Entry[]
+  readonly by: object
   readonly bytes: number
   readonly answer: (answers: readonly EntryAnswer[]) => void
   readonly fail: (error: AteError) => void
@@ -45,6 +54,7 @@ interface Submission {
 /** What was judged, and waits to be stored. */
 interface Group {
   readonly records: LogRecord[]
+  readonly origins: Origin[]
   readonly answered: { readonly submission: Submission; readonly answers: readonly EntryAnswer[] }[]
 }
 
@@ -91,18 +101,18 @@ export class Sequencer {
   }
 
   /**
-   * Orders `entries` one behind the other; one answer for each, once all that is stored of them is durable. One that is
+   * `by` is any object of the caller's: records that are stored are told with it. Orders `entries` one behind the other; one answer for each, once all that is stored of them is durable. One that is
    * refused leaves no trace, and those behind it are judged nevertheless.
    * @throws AteError BUSY, and what has ended the sequencer
    */
-  submit(entries: readonly Entry[]): Promise<readonly EntryAnswer[]> {
+  submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
     if (this.#failed) return Promise.reject(this.#failed)
     const bytes = entries.reduce((sum, { payload }) => sum + (typeof payload === 'function' ? 0 : payload.length), 0)
     if (this.#bytes + bytes > SUBMITTED_BYTES_MAX && this.#bytes > 0)
       return Promise.reject(new AteError('BUSY', { bytes: this.#bytes, max: SUBMITTED_BYTES_MAX }))
     this.#bytes += bytes
     return new Promise((answer, fail) => {
-      this.#queue.push({ entries, bytes, answer, fail })
+      this.#queue.push({ entries, by, bytes, answer, fail })
       if (!this.#running) {
         this.#running = true
         // What comes in the same turn shares the append.
@@ -131,12 +141,16 @@ export class Sequencer {
   }
 
   #judgeAll(): Group {
-    const group: Group = { records: [], answered: [] }
+    const group: Group = { records: [], origins: [], answered: [] }
     let bytes = 0
     while (this.#queue.length > 0 && bytes < APPEND_BYTES_MAX) {
       const submission = this.#queue.shift()!
       const answers: EntryAnswer[] = []
-      for (const entry of submission.entries) answers.push(this.#judge(entry, group.records))
+      submission.entries.forEach((entry, index) => {
+        const answer = this.#judge(entry, group.records)
+        answers.push(answer)
+        if ('seq' in answer) group.origins.push({ by: submission.by, index })
+      })
       bytes += submission.bytes
       group.answered.push({ submission, answers })
     }
@@ -161,7 +175,7 @@ export class Sequencer {
     }
   }
 
-  async #store({ records, answered }: Group): Promise<void> {
+  async #store({ records, origins, answered }: Group): Promise<void> {
     const { engine } = this
     try {
       if (records.length > 0) {
@@ -170,7 +184,7 @@ export class Sequencer {
         const { durability } = await engine.append(records, options)
         const { seq, hash } = records[records.length - 1]!
         this.#stored = { seq, hash }
-        for (const listener of this.listeners) listener({ records, durability })
+        for (const listener of this.listeners) listener({ records, origins, durability })
       }
       for (const { submission, answers } of answered) {
         this.#bytes -= submission.bytes

@@ -16,6 +16,8 @@ import { checkpointKeyOf } from './checkpoints.ts'
 export function makeGenesis(
   parts: { readonly crypto: CryptoProvider; readonly environment: Environment; readonly identity: Identity },
   durability: Durability,
+  /** Who orders its records, and what signs its checkpoints: the fingerprints and Ed25519 keys of servers. */
+  servers?: { readonly sequencers: readonly Uint8Array[]; readonly checkpointKeys: readonly Uint8Array[] },
 ): { readonly record: LogRecord; readonly chainId: Uint8Array } {
   const { crypto, environment, identity } = parts
   const nonce = randomBytes(environment.random, 32)
@@ -25,9 +27,9 @@ export function makeGenesis(
     level: FOLD_LEVEL,
     nonce,
     roots: [identity.keys],
-    sequencers: 'writers',
+    sequencers: servers?.sequencers ?? 'writers',
     durability,
-    checkpointKeys: [checkpointKeyOf(crypto, identity, nonce)],
+    checkpointKeys: [checkpointKeyOf(crypto, identity, nonce), ...(servers?.checkpointKeys ?? [])],
   })
   const chainId = hashParameters(crypto, parameters)
   const trust = new TrustState()

@@ -21,7 +21,7 @@ import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { checkStanding } from '../log/standing.ts'
 import { chainOfName } from '../session/dns-pin.ts'
 import { forgetCertificates } from '../session/forget-chain.ts'
-import { type Identity, isIdentity, isKept } from '../session/identity.ts'
+import { type Identity, isIdentity, isKept, type PublicIdentity } from '../session/identity.ts'
 import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
@@ -33,7 +33,7 @@ import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
 
-export interface OpenOptions {
+export interface OpenOptions extends RemoteOptions {
   /** Who acts; this machine's own identity if left out, made on first use. */
   readonly as?: Identity
   /** The chain that is meant: its id says so whoever made it. */
@@ -70,6 +70,25 @@ export interface OpenOptions {
   readonly pin?: { readonly dns: string }
   /** Ends the opening only. */
   readonly signal?: AbortSignal
+}
+
+/** What goes with the address of a server. */
+export interface RemoteOptions {
+  /** The server that is meant: its publicId or fingerprint, or its identity. What this machine knows of the host, if left out. */
+  readonly serverKey?: string | Pick<PublicIdentity, 'fingerprintBytes'>
+  /** `dns`: the TXT record of `_ate.HOST` says which server is meant. */
+  readonly serverPin?: 'dns'
+  /** Where the copy that this process works on is kept: `memory:` (left out), or `file:PATH`. */
+  readonly replica?: string
+  /**
+   * `centralized`: signatures of commits are not verified again, since the server has; all other rules are. Left out,
+   * `distributed`: everything is.
+   */
+  readonly trust?: 'distributed' | 'centralized'
+  /** `plain`: what is said is not sealed on its way, if the server allows that too: for loopback alone. */
+  readonly wire?: 'sealed' | 'plain'
+  /** Certificates in PEM that are trusted instead of the system's, for `wss:`. Not in browsers. */
+  readonly ca?: string | readonly string[]
 }
 
 /**
@@ -163,7 +182,7 @@ export function observingOf({ observe }: Pick<OpenOptions, 'observe'>, platform:
   })
 }
 
-function checkOptions(options: OpenOptions): void {
+export function checkOptions(options: OpenOptions): void {
   if (typeof options !== 'object' || options === null) throw new AteError('BAD_ARGUMENT', { what: 'options' })
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
@@ -174,6 +193,9 @@ function checkOptions(options: OpenOptions): void {
   checkWord('pq', options.pq, ['range', 'commit', 'required'])
   checkWord('rollback', options.rollback, ['refuse', 'accept'])
   checkWord('snapshot', options.snapshot, ['use', 'ignore'])
+  checkWord('trust', options.trust, ['distributed', 'centralized'])
+  checkWord('wire', options.wire, ['sealed', 'plain'])
+  checkWord('serverPin', options.serverPin, ['dns'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })
   if (
@@ -202,7 +224,7 @@ interface Loading {
  * Identities of one process keep nothing on this machine. Who reads only what is attested needs two states of different
  * records, and a snapshot holds one.
  */
-function snapshotsOf(
+export function snapshotsOf(
   engine: LogEngine,
   identity: Identity,
   options: OpenOptions,
@@ -255,8 +277,11 @@ async function replayFrom(
   }
 }
 
-function makersOf({ crypto, environment }: Pick<Platform, 'crypto' | 'environment'>): ReplicaMakers {
-  return { crypto, seed: wordAt(randomBytes(environment.random, 4), 0) }
+export function makersOf(
+  { crypto, environment }: Pick<Platform, 'crypto' | 'environment'>,
+  trust?: OpenOptions['trust'],
+): ReplicaMakers {
+  return { crypto, seed: wordAt(randomBytes(environment.random, 4), 0), ...(trust ? { trust } : {}) }
 }
 
 /** A replica of what the engine holds, which has a first record: on from `from`, up to seq `until`. */
@@ -279,7 +304,7 @@ export async function replay(
 }
 
 /** Errors of altered records name the place in the file too. */
-function feed(replica: Replica | undefined, record: LogRecord, makers: ReplicaMakers, engine: LogEngine): Replica {
+export function feed(replica: Replica | undefined, record: LogRecord, makers: ReplicaMakers, engine: LogEngine): Replica {
   try {
     if (!replica) return Replica.open(makers, record)
     replica.accept(record)
@@ -304,7 +329,7 @@ interface Checking {
   readonly create: boolean
 }
 
-async function checkChain({
+export async function checkChain({
   replica,
   all,
   engine,

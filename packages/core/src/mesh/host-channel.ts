@@ -1,0 +1,188 @@
+/**
+ * One chain on one connection of a server: what the client is sent of it, in the order of the log, as far as he has room.
+ * Nothing of it is queued here but answers: records wait in the log.
+ *
+ * An answer is sent behind every record that was stored before it was given.
+ */
+import { AteError, isAteError } from '../base/errors.ts'
+import { READ_WINDOW_BYTES, SUBMISSION_BYTES_MAX, SUBMISSION_ENTRIES_MAX } from '../base/limits.ts'
+import type { Entry, EntryAnswer } from '../chain/sequencer.ts'
+import { refuse } from '../chain/verdict.ts'
+import { RECORD_HEAD_BYTES } from '../event/format.ts'
+import type { Kind } from '../event/format.ts'
+import type { Durability, LogRecord } from '../log/engine.ts'
+import type { Follower, HostedChain } from './hosted-chain.ts'
+import type { ServerMessage } from './messages.ts'
+
+/** Bytes of records that are read from the log at once. */
+const READ_BYTES = 256 * 1024
+/** Bytes in the connection's own buffers above which records wait. */
+const BUFFERED_BYTES_MAX = 1024 * 1024
+/** Answers that wait for their records. */
+const ANSWERS_MAX = 4096
+
+/** What a channel needs of its connection. */
+export interface ChannelOut {
+  readonly bufferedBytes: number
+  send(message: ServerMessage): void
+}
+
+/** The sender of a submission: what the sequencer calls `by`. */
+interface Submitted {
+  readonly channel: HostChannel
+  readonly id: number
+}
+
+export interface HostChannelParts {
+  readonly number: number
+  readonly chain: HostedChain
+  readonly out: ChannelOut
+  /** The first record that the client lacks. */
+  readonly from: number
+  /** Asked before anything is ordered. */
+  readonly admits: (entries: number, bytes: number) => AteError | undefined
+  readonly closed: (error: AteError) => void
+}
+
+export class HostChannel implements Follower {
+  readonly chain: HostedChain
+  readonly #number: number
+  readonly #out: ChannelOut
+  readonly #admits: HostChannelParts['admits']
+  readonly #closed: HostChannelParts['closed']
+  /** The next record to send. */
+  #next: number
+  #credit = READ_WINDOW_BYTES
+  #reading = false
+  #left = false
+  #acknowledgement: Uint8Array | undefined
+  readonly #waiting: { readonly after: number; readonly message: ServerMessage }[] = []
+  #collecting: { readonly id: number; readonly entries: Entry[]; bytes: number } | undefined
+
+  constructor({ number, chain, out, from, admits, closed }: HostChannelParts) {
+    this.#number = number
+    this.chain = chain
+    this.#out = out
+    this.#admits = admits
+    this.#closed = closed
+    this.#next = from
+    this.#acknowledgement = chain.acknowledgement()
+    chain.followers.add(this)
+    this.pump()
+  }
+
+  leave(): void {
+    this.#left = true
+    this.chain.followers.delete(this)
+  }
+
+  stored(acknowledgement: Uint8Array): void {
+    this.#acknowledgement = acknowledgement
+    this.pump()
+  }
+
+  failed(error: AteError): void {
+    this.leave()
+    this.#closed(error)
+  }
+
+  credit(bytes: number): void {
+    this.#credit = Math.min(READ_WINDOW_BYTES, this.#credit + bytes)
+    this.pump()
+  }
+
+  sync(id: number): void {
+    this.#answer({ type: 'synced', channel: this.#number, id })
+  }
+
+  /** One entry of a submission. False if it breaks what clients keep to. */
+  submit(id: number, entry: { readonly kind: Kind; readonly payload: Uint8Array }, isLast: boolean): boolean {
+    this.#collecting ??= { id, entries: [], bytes: 0 }
+    const collecting = this.#collecting
+    // A copy: the frame is not ours to keep.
+    collecting.entries.push({ kind: entry.kind, payload: entry.payload.slice() })
+    collecting.bytes += entry.payload.length
+    const { entries, bytes } = collecting
+    if (collecting.id !== id || entries.length > SUBMISSION_ENTRIES_MAX || bytes > SUBMISSION_BYTES_MAX) return false
+    if (!isLast) return true
+    this.#collecting = undefined
+    void this.#order(id, entries, bytes)
+    return true
+  }
+
+  /** Sends what there is, as far as there is room. */
+  pump(): void {
+    if (this.#reading || this.#left) return
+    while (this.#hasRoom && this.#next <= this.chain.sequencer.head.seq) {
+      const recent = this.chain.recent(this.#next)
+      if (!recent) {
+        void this.#read()
+        return
+      }
+      const { by, index } = recent.origin
+      this.#send(recent.record, recent.level, (by as Submitted).channel === this ? { by: by as Submitted, index } : undefined)
+    }
+    this.#flushAnswers()
+  }
+
+  get #hasRoom(): boolean {
+    return this.#credit > 0 && this.#out.bufferedBytes < BUFFERED_BYTES_MAX
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true
+    const { engine } = this.chain.sequencer
+    try {
+      for await (const chunk of engine.read(this.#next, { chunkBytes: READ_BYTES })) {
+        for (const record of chunk) {
+          if (this.#left || !this.#hasRoom || record.seq > this.chain.sequencer.head.seq) break
+          this.#send(record, engine.durability, undefined)
+        }
+        if (this.#left || !this.#hasRoom || this.chain.recent(this.#next)) break
+      }
+    } catch (error) {
+      if (!this.#left && isAteError(error)) this.failed(error)
+      else if (!this.#left) throw error
+    } finally {
+      this.#reading = false
+    }
+    this.pump()
+  }
+
+  #send(record: LogRecord, level: Durability, own: { readonly by: Submitted; readonly index: number } | undefined): void {
+    const channel = this.#number
+    this.#credit -= record.bytes.length
+    this.#next = record.seq + 1
+    if (own) {
+      const head = record.bytes.subarray(0, RECORD_HEAD_BYTES)
+      this.#out.send({ type: 'own', channel, level, id: own.by.id, index: own.index, head })
+    } else this.#out.send({ type: 'record', channel, level, bytes: record.bytes })
+    if (record.seq === this.chain.sequencer.head.seq && this.#acknowledgement)
+      this.#out.send({ type: 'ack', channel, bytes: this.#acknowledgement })
+  }
+
+  async #order(id: number, entries: readonly Entry[], bytes: number): Promise<void> {
+    const refusal = this.#admits(entries.length, bytes)
+    let answers: readonly EntryAnswer[]
+    try {
+      if (refusal) throw refusal
+      const by: Submitted = { channel: this, id }
+      answers = await this.chain.submit(entries, by)
+    } catch (error) {
+      // A log that has failed closes the channel, and tells so itself.
+      if (!isAteError(error) || this.#left) return
+      answers = entries.map(() => ({ refused: [refuse(error.code, error.facts)] }))
+    }
+    if (!this.#left) this.#answer({ type: 'answers', channel: this.#number, id, answers })
+  }
+
+  #answer(message: ServerMessage): void {
+    this.#waiting.push({ after: this.chain.sequencer.head.seq, message })
+    if (this.#waiting.length > ANSWERS_MAX) this.failed(new AteError('BUSY', { answers: ANSWERS_MAX }))
+    else this.pump()
+  }
+
+  #flushAnswers(): void {
+    while (this.#waiting[0] && this.#waiting[0].after < this.#next) this.#out.send(this.#waiting.shift()!.message)
+  }
+}

@@ -1,0 +1,23 @@
+/** Opens a chain wherever it is: a log that this process writes, or a server. */
+import { platform as ownPlatform } from '#platform'
+import type { Chain } from '../data/chain.ts'
+import { type OpenOptions, openChain as openLog } from '../data/open-chain.ts'
+import type { LogEngine } from '../log/engine.ts'
+import type { Platform } from '../session/platform.ts'
+import { isRemote, openRemote } from './open-remote.ts'
+
+/**
+ * Opens the chain at `at`: `memory:`, `file:PATH`, `ws://HOST:PORT/PATH/NAME`, `wss://...`, or an engine.
+ * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_GONE | NOT_A_CHAIN | NOT_PINNED | WRONG_CHAIN |
+ * CHAIN_COPY | CHAIN_MOVED | CHAIN_INCOMPLETE | CHAIN_DESTROYED | BAD_PIN | PIN_UNAVAILABLE |
+ * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | NOT_WITNESSED | BAD_COSIGNATURE | DAMAGED | READ_ONLY |
+ * STATE_UNWRITABLE and the errors of records that were altered; of a server also SERVER_UNREACHABLE | SERVER_UNKNOWN |
+ * SERVER_CHANGED | HANDSHAKE_FAILED | WIRE_VERSION | OFFLINE | NOT_AUTHORIZED
+ */
+export async function openChain(
+  at: string | LogEngine,
+  options: OpenOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<Chain> {
+  return isRemote(at) ? openRemote(at, options, platform) : openLog(at, options, platform)
+}

@@ -1,0 +1,353 @@
+/**
+ * The way from one chain to its server, over connections that break and come back: what is told to the chain is told in
+ * order, and each connection goes on behind the newest record that the chain has taken.
+ */
+import { equalBytes } from '../base/bytes.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { chainIdOf } from '../base/ids.ts'
+import { LINK_RETRY_MAX_MS, LINK_RETRY_MS } from '../base/limits.ts'
+import type { Link, LinkEntry, LinkEvents } from '../chain/link.ts'
+import type { EntryAnswer } from '../chain/sequencer.ts'
+import { verifyAcknowledgement } from '../event/acknowledgement.ts'
+import { recordOf } from '../event/record.ts'
+import type { Durability, Head, LogRecord } from '../log/engine.ts'
+import type { Platform } from '../session/platform.ts'
+import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './client-connection.ts'
+
+/** Refusals that another try may not meet: a server that is full, or about to go. */
+const PASSING: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED', 'OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'])
+
+/** What has come and was not told yet, in order. */
+type Item =
+  | { readonly kind: 'record'; readonly record: LogRecord; readonly level: Durability; readonly bytes: number }
+  | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly EntryAnswer[] }
+  | { readonly kind: 'synced'; readonly id: number }
+
+export interface ServerLinkParts {
+  readonly platform: Platform
+  /** A connection to the server, shared or new; `leave` gives it back. */
+  readonly connect: (signal?: AbortSignal) => Promise<ClientConnection>
+  readonly leave: (connection: ClientConnection) => void
+  readonly request: Omit<OpenRequest, 'head' | 'chain' | 'genesis'>
+}
+
+export class ServerLink implements Link {
+  readonly #parts: ServerLinkParts
+  readonly #items: Item[] = []
+  readonly #syncing = new Map<number, { resolve(): void; reject(error: AteError): void }>()
+  /** What was submitted on this connection, for records of which the server sends only the head. */
+  readonly #submitted = new Map<number, readonly LinkEntry[]>()
+  readonly #closing = new AbortController()
+  #connection: ClientConnection | undefined
+  #opened: Opened | undefined
+  #events: LinkEvents | undefined
+  #pumping = false
+  #wake: (() => void) | undefined
+  #level: Durability = 'memory'
+  #syncCount = 0
+  #retryMs = LINK_RETRY_MS
+  #retry: { cancel(): void } | undefined
+  #ended: AteError | undefined
+  /** The newest acknowledgement that the server signed: evidence, should it ever say otherwise. */
+  acknowledgement: Uint8Array | undefined
+
+  private constructor(parts: ServerLinkParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Opens the chain at the server, or makes it of `genesis`.
+   * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | WRONG_CHAIN | ROLLBACK | FORK, and as ClientConnection.open
+   */
+  static async open(
+    parts: ServerLinkParts,
+    from: Pick<OpenRequest, 'head' | 'chain' | 'genesis'>,
+    signal: AbortSignal | undefined,
+  ): Promise<ServerLink> {
+    const link = new ServerLink(parts)
+    await link.#connect(from, signal)
+    return link
+  }
+
+  get chainId(): Uint8Array {
+    return this.#opened!.chain
+  }
+
+  /** The newest record that the server had when the chain was opened there. */
+  get serverHead(): Head {
+    return this.#opened!.head
+  }
+
+  get durability(): Durability {
+    return this.#level
+  }
+
+  /** The server that this chain is with. */
+  get server(): ClientConnection['server'] {
+    return this.#connection!.server
+  }
+
+  /** Before `start`: the records up to the head at opening, as they come. @throws AteError if the connection breaks */
+  async *catchUp(from: number, signal: AbortSignal | undefined): AsyncGenerator<readonly LogRecord[], void, void> {
+    let next = from
+    const { seq } = this.serverHead
+    while (next <= seq) {
+      const records = this.#takeRecords()
+      if (records.length === 0) {
+        if (this.#ended) throw this.#ended
+        if (!this.#connection) throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+          signal?.addEventListener('abort', () => resolve(), { once: true })
+        })
+        if (signal?.aborted) throw signal.reason
+        continue
+      }
+      yield records.map(({ record }) => record)
+      next += records.length
+      this.#credit(records)
+    }
+  }
+
+  start(events: LinkEvents): void {
+    this.#events = events
+    if (this.#connection) events.online()
+    else this.#retryLater()
+    void this.#pump()
+  }
+
+  submit(id: number, entries: readonly LinkEntry[]): void {
+    const connection = this.#connection
+    if (!connection) return
+    this.#submitted.set(id, entries)
+    const { channel } = this.#opened!
+    entries.forEach(({ kind, payload }, i) => {
+      connection.send({ type: 'submit', channel, id, isLast: i === entries.length - 1, kind, payload })
+    })
+  }
+
+  sync(): Promise<void> {
+    if (this.#ended) return Promise.reject(this.#ended)
+    if (!this.#connection) return Promise.reject(new AteError('OFFLINE'))
+    const id = ++this.#syncCount
+    this.#connection.send({ type: 'sync', channel: this.#opened!.channel, id })
+    return new Promise((resolve, reject) => this.#syncing.set(id, { resolve, reject }))
+  }
+
+  async close(): Promise<void> {
+    this.#end(new AteError('CHAIN_CLOSED', {}))
+    this.#closing.abort(new AteError('CHAIN_CLOSED', {}))
+    this.#retry?.cancel()
+    const connection = this.#connection
+    this.#connection = undefined
+    if (!connection) return
+    connection.leave(this.#opened!.channel)
+    this.#parts.leave(connection)
+  }
+
+  async #connect(
+    from: Pick<OpenRequest, 'head' | 'chain' | 'genesis'>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { connect, leave, request } = this.#parts
+    const connection = await connect(signal)
+    try {
+      const opened = await connection.openChannel({ ...request, ...from }, (now) => this.#begin(connection, now))
+      this.#checkSame(opened, from)
+    } catch (error) {
+      this.#connection = undefined
+      leave(connection)
+      throw error
+    }
+  }
+
+  /** In the turn in which the server has opened it: its records follow at once. */
+  #begin(connection: ClientConnection, opened: Opened): ChannelEvents {
+    this.#opened = opened
+    this.#level = opened.level
+    this.#connection = connection
+    return this.#eventsOf(connection)
+  }
+
+  /** An honest server has what it acknowledged. What it says is held against what this process has verified. */
+  #checkSame({ chain, head, resume }: Opened, from: Pick<OpenRequest, 'head' | 'chain'>): void {
+    if (from.chain && !equalBytes(from.chain, chain))
+      throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(from.chain), found: chainIdOf(chain) })
+    if (!from.head) return
+    if (head.seq < from.head.seq)
+      throw new AteError('ROLLBACK', { chain: chainIdOf(chain), seq: head.seq, verified: from.head.seq })
+    if (!resume || !equalBytes(resume, from.head.hash))
+      throw new AteError('FORK', { chain: chainIdOf(chain), seq: from.head.seq })
+  }
+
+  #eventsOf(connection: ClientConnection): ChannelEvents {
+    const isOurs = (): boolean => !this.#ended && this.#connection === connection
+    return {
+      record: (level, bytes) => {
+        if (isOurs()) this.#takeRecord(level, bytes.slice())
+      },
+      own: (level, id, index, head) => {
+        const payload = this.#submitted.get(id)?.[index]?.payload
+        if (!isOurs()) return
+        if (!payload) throw new AteError('BAD_MESSAGE', { what: 'a record of ours that we did not submit' })
+        const bytes = new Uint8Array(head.length + payload.length)
+        bytes.set(head)
+        bytes.set(payload, head.length)
+        this.#takeRecord(level, bytes)
+      },
+      ack: (bytes) => {
+        if (isOurs()) this.#takeAcknowledgement(bytes.slice(), connection)
+      },
+      answers: (id, answers) => {
+        this.#submitted.delete(id)
+        if (isOurs()) this.#push({ kind: 'answers', id, answers })
+      },
+      synced: (id) => {
+        if (isOurs()) this.#push({ kind: 'synced', id })
+      },
+      closed: (error) => {
+        if (isOurs()) this.#lost(error)
+      },
+      lost: (error) => {
+        if (isOurs()) this.#lost(error)
+      },
+    }
+  }
+
+  #takeRecord(level: Durability, bytes: Uint8Array): void {
+    const record = recordOf(this.#parts.platform.crypto, this.chainId, bytes)
+    this.#push({ kind: 'record', record, level, bytes: bytes.length })
+  }
+
+  /** Signed by the server, whatever becomes of it: so what it says of this chain has to be what it sent. */
+  #takeAcknowledgement(bytes: Uint8Array, { server }: ClientConnection): void {
+    const { chain } = verifyAcknowledgement(this.#parts.platform.crypto, bytes, server.delegation)
+    if (!equalBytes(chain, this.chainId)) throw new AteError('BAD_ACKNOWLEDGEMENT', { what: 'of another chain' })
+    this.acknowledgement = bytes
+  }
+
+  #push(item: Item): void {
+    this.#items.push(item)
+    this.#wake?.()
+    this.#wake = undefined
+    if (this.#events) void this.#pump()
+  }
+
+  /** Records that stand in front, of one level. */
+  #takeRecords(): (Item & { kind: 'record' })[] {
+    const { length } = this.#items
+    let count = 0
+    while (count < length) {
+      const item = this.#items[count]!
+      const first = this.#items[0]!
+      if (item.kind !== 'record' || first.kind !== 'record' || item.level !== first.level) break
+      count++
+    }
+    return this.#items.splice(0, count) as (Item & { kind: 'record' })[]
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#pumping) return
+    this.#pumping = true
+    try {
+      // What comes in the same turn is told at once.
+      await Promise.resolve()
+      while (this.#items.length > 0 && !this.#ended) await this.#tellNext(this.#events!)
+    } catch (error) {
+      // The chain has told its own; nothing that follows can be taken.
+      this.#end(isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error }))
+    } finally {
+      this.#pumping = false
+      this.#wake?.()
+    }
+  }
+
+  async #tellNext(events: LinkEvents): Promise<void> {
+    const records = this.#takeRecords()
+    if (records.length > 0) {
+      await events.records(
+        records.map(({ record }) => record),
+        records[0]!.level,
+      )
+      this.#credit(records)
+      return
+    }
+    const item = this.#items.shift()
+    if (item?.kind === 'answers') events.answers(item.id, item.answers)
+    if (item?.kind !== 'synced') return
+    this.#syncing.get(item.id)?.resolve()
+    this.#syncing.delete(item.id)
+  }
+
+  #credit(records: readonly { readonly bytes: number }[]): void {
+    const bytes = records.reduce((sum, record) => sum + record.bytes, 0)
+    if (this.#connection) this.#connection.send({ type: 'credit', channel: this.#opened!.channel, bytes })
+  }
+
+  #lost(error: AteError): void {
+    const connection = this.#connection
+    this.#connection = undefined
+    this.#submitted.clear()
+    for (const waiting of this.#syncing.values()) waiting.reject(new AteError('OFFLINE', {}, { cause: error }))
+    this.#syncing.clear()
+    this.#wake?.()
+    if (connection) this.#parts.leave(connection)
+    if (this.#ended || !this.#events) return
+    if (isFinal(error)) {
+      this.#end(error)
+      this.#events.ended(error)
+      return
+    }
+    this.#events.offline(error)
+    this.#retryLater()
+  }
+
+  #retryLater(): void {
+    // Half of it by chance, so that not all clients of a server that comes back come in the same moment.
+    const { environment } = this.#parts.platform
+    const chance = new Uint8Array(1)
+    environment.random.fill(chance)
+    const delay = this.#retryMs * (0.5 + chance[0]! / 512)
+    this.#retryMs = Math.min(this.#retryMs * 2, LINK_RETRY_MAX_MS)
+    this.#retry = environment.timers.start(delay, () => void this.#reconnect())
+  }
+
+  async #reconnect(): Promise<void> {
+    const events = this.#events
+    if (this.#ended || !events) return
+    try {
+      // What came over the connection before is taken first: the next one goes on behind it.
+      while (this.#pumping || this.#items.length > 0) {
+        if (!this.#pumping) void this.#pump()
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        if (this.#ended) return
+      }
+      await this.#connect({ head: events.head(), chain: this.chainId, genesis: undefined }, this.#closing.signal)
+      this.#retryMs = LINK_RETRY_MS
+      if (this.#ended) return
+      events.online()
+    } catch (error) {
+      if (this.#ended) return
+      const failure = isAteError(error) ? error : new AteError('OFFLINE', {}, { cause: error })
+      if (isFinal(failure)) {
+        this.#end(failure)
+        events.ended(failure)
+      } else this.#retryLater()
+    }
+  }
+
+  #end(error: AteError): void {
+    this.#ended ??= error
+    this.#items.length = 0
+    this.#wake?.()
+    for (const waiting of this.#syncing.values()) waiting.reject(error)
+    this.#syncing.clear()
+  }
+}
+
+/** What another try will not mend. */
+function isFinal({ code }: AteError): boolean {
+  return !PASSING.has(code)
+}
