@@ -185,6 +185,8 @@ export const ADVICE = {
   // the network
   SERVER_UNREACHABLE:
     'no server of ours answers there; check the address and that it runs, and try again. The facts say what came instead',
+  BAD_CHAIN_NAME:
+    'a server has no chains of such a name; it is parts with / between them, none empty or hidden, and without ~ or \\',
   CANNOT_LISTEN: 'the server cannot listen there; the facts say why. Another program may hold the port',
   HANDSHAKE_FAILED: 'the other end is no server or client of ate, or somebody between changed what was said; try again',
   WIRE_VERSION: 'the two ends speak no common version of the wire; update the older one',

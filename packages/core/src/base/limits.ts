@@ -119,8 +119,8 @@ export const SNAPSHOT_NEW_BYTES_MIN: number = 8 * 1024 * 1024
 export const SNAPSHOT_RECORD_BYTES: number = 16 * 1024
 /** And when what is new is at least this part of the state: a large one is not written for little. */
 export const SNAPSHOT_STATE_SHARE: number = 1 / 4
-/** Bytes of one WebSocket message: a frame of 1 MiB, and what seals it. */
-export const SOCKET_MESSAGE_BYTES_MAX: number = 1024 * 1024 + 1024
+/** Bytes of one WebSocket message: the largest frame (WIRE_PLAINTEXT_BYTES_MAX), and what seals it. */
+export const SOCKET_MESSAGE_BYTES_MAX: number = 1024 * 1024 + 8192
 /** Fragments of one message: a browser makes 64 KiB each; many tiny ones are an attack on memory. */
 export const SOCKET_FRAGMENTS_MAX = 1024
 /** Pieces in which the system gives one message: 1 MiB in the smallest packets that networks make is half of it. */
@@ -162,3 +162,15 @@ export const WIRE_PLAINTEXT_BYTES_MAX: number = 1024 * 1024 + 4096
 /** Frames and bytes of plaintext under one key of a direction: far below what GCM bears. */
 export const WIRE_KEY_FRAMES_MAX: number = 2 ** 20
 export const WIRE_KEY_BYTES_MAX: number = 4 * 1024 * 1024 * 1024
+/** Bytes of the name of a server's chain in UTF-8, its parts, and bytes of its folder's name: disks take 255. */
+export const CHAIN_NAME_BYTES_MAX = 240
+export const CHAIN_NAME_PARTS_MAX = 8
+export const CHAIN_FOLDER_BYTES_MAX = 240
+/** Bytes that wait for one reader: four of the largest messages. A reader that falls behind further is cut off. */
+export const OUTBOX_BYTES_MAX: number = 4 * SOCKET_MESSAGE_BYTES_MAX
+/** How long a reader may take nothing at all while something waits for it, in ms. */
+export const OUTBOX_STALL_MS = 30_000
+/** Addresses and identities that a server keeps count of: at 200 bytes each, 13 MB each. */
+export const ADMISSION_ENTRIES_MAX = 65_536
+/** Series of one metric: what scrapes it keeps each for weeks. */
+export const METRIC_SERIES_MAX = 256

@@ -217,7 +217,9 @@ class RemoteWriting implements Writing, LinkEvents {
 
   get #isIdle(): boolean {
     const { staging } = this.#core
-    return this.#released || (staging.isEmpty && this.#sent.length === 0 && this.#others.length === 0 && !this.#attesting)
+    return (
+      this.#released || (staging.isEmpty && this.#sent.length === 0 && this.#others.length === 0 && !this.#attesting)
+    )
   }
 
   get #batches(): readonly Batch[] {

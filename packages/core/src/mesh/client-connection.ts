@@ -308,7 +308,11 @@ function shake(
         }
       },
       closed({ code, text }) {
-        const error = new AteError('OFFLINE', { what: 'the connection ended', closeCode: code, said: text.slice(0, 80) })
+        const error = new AteError('OFFLINE', {
+          what: 'the connection ended',
+          closeCode: code,
+          said: text.slice(0, 80),
+        })
         if (connection) connection.lose(error)
         else reject(error)
       },

@@ -28,10 +28,10 @@ import {
   RECORD_BYTES_MAX,
   SUBMISSION_ENTRIES_MAX,
 } from '../base/limits.ts'
-import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
-import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Refusal } from '../chain/verdict.ts'
+import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, Head } from '../log/engine.ts'
 
@@ -97,7 +97,12 @@ export type ServerMessage =
       readonly head: Uint8Array
     }
   | { readonly type: 'ack'; readonly channel: number; readonly bytes: Uint8Array }
-  | { readonly type: 'answers'; readonly channel: number; readonly id: number; readonly answers: readonly EntryAnswer[] }
+  | {
+      readonly type: 'answers'
+      readonly channel: number
+      readonly id: number
+      readonly answers: readonly EntryAnswer[]
+    }
   | { readonly type: 'synced'; readonly channel: number; readonly id: number }
   | ({ readonly type: 'closed'; readonly channel: number } & Refused)
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
@@ -290,7 +295,14 @@ function readServerMessage(input: ByteReader): ServerMessage {
       const head = readHead(input)
       if (!head) throw new AteError('BAD_MESSAGE', { what: 'an empty log' })
       const resume = input.raw(32).slice()
-      return { type: 'opened', channel, chain, level, head, resume: resume.some((byte) => byte !== 0) ? resume : undefined }
+      return {
+        type: 'opened',
+        channel,
+        chain,
+        level,
+        head,
+        resume: resume.some((byte) => byte !== 0) ? resume : undefined,
+      }
     }
     case 35:
       return { type: 'record', channel: input.varint(), level: readLevel(input), bytes: input.sized(GENESIS_BYTES_MAX) }
