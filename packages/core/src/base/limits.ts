@@ -32,8 +32,6 @@ export const COUNTER_BITS_MAX = 127
 export const AUTHOR_AHEAD_MS = 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
-/** Bytes of a chain's name on a server, in UTF-8: a path of a few parts. */
-export const CHAIN_NAME_BYTES_MAX = 512
 /** Bytes of the facts of a refusal that a server tells: some short values. */
 export const ERROR_FACTS_BYTES_MAX = 4096
 /** Records of one submission, and their bytes: an append of a writer. */

@@ -42,6 +42,7 @@ const REKEY_BYTES_MAX = 4096
 const GENESIS_BYTES_MAX: number = RECORD_BYTES_MAX
 const ACK_BYTES_MAX = 256
 const CODE_BYTES_MAX = 64
+const PATH_BYTES_MAX = 2048
 const NO_HASH = new Uint8Array(32)
 const NOTHING = new Uint8Array(0)
 
@@ -285,7 +286,7 @@ function readServerMessage(input: ByteReader): ServerMessage {
   const type = input.u8()
   switch (type) {
     case 32:
-      return { type: 'welcome', level: readLevel(input), path: fromUtf8(input.sized(CHAIN_NAME_BYTES_MAX)) }
+      return { type: 'welcome', level: readLevel(input), path: fromUtf8(input.sized(PATH_BYTES_MAX)) }
     case 33:
       return { type: 'session', ref: input.varint() }
     case 34: {

@@ -1,0 +1,86 @@
+/** A server in this process, over real sockets of this machine, and clients of it. */
+import { AteError } from '../../src/base/errors.ts'
+import { makeDelegation } from '../../src/event/acknowledgement.ts'
+import type { LogEngine } from '../../src/log/engine.ts'
+import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
+import { type ChainStore, Host } from '../../src/mesh/host.ts'
+import { HostConnection } from '../../src/mesh/host-connection.ts'
+import { listen } from '../../src/node/listen.ts'
+import { platform } from '../../src/node/platform.ts'
+import { type Identity, newIdentity } from '../../src/session/identity.ts'
+import { memoryState } from '../../src/session/memory-state.ts'
+import type { Platform } from '../../src/session/platform.ts'
+
+const makers = { crypto: platform.crypto, random: platform.environment.random }
+
+/** A platform with a state of its own: another machine. */
+export function machine(): Platform {
+  const state = memoryState()
+  return Object.create(platform, { state: { value: state } }) as Platform
+}
+
+export interface TestServer extends AsyncDisposable {
+  readonly url: string
+  readonly identity: Identity
+  readonly host: Host
+  readonly stores: Map<string, MemoryStore>
+  readonly connections: Set<HostConnection>
+  close(): Promise<void>
+}
+
+export async function startServer(
+  options: {
+    readonly identity?: Identity
+    readonly stores?: Map<string, MemoryStore>
+    readonly engineOf?: (engine: LogEngine) => LogEngine
+    readonly url?: string
+  } = {},
+): Promise<TestServer> {
+  const identity = options.identity ?? newIdentity(makers)
+  const stores = options.stores ?? new Map<string, MemoryStore>()
+  const seed = new Uint8Array(32)
+  makers.random.fill(seed)
+  const signer = platform.crypto.ed25519Signer(seed)
+  const now = Date.now()
+  const delegation = makeDelegation(
+    platform.crypto,
+    { key: signer.publicKey, checkpointKey: signer.publicKey, from: now - 1000, until: now + 24 * 3_600_000 },
+    { fingerprintBytes: identity.fingerprintBytes, sign: (message) => identity.sign(message, 'delegation') },
+  )
+  const store: ChainStore = {
+    async open(name, { create }) {
+      let found = stores.get(name)
+      if (!found && !create) throw new AteError('CHAIN_NOT_FOUND', { name })
+      if (!found) {
+        found = memoryStore()
+        stores.set(name, found)
+      }
+      const engine = memoryEngine(found)
+      return options.engineOf ? options.engineOf(engine) : engine
+    },
+  }
+  const host = new Host({ platform, identity, store, signer, delegation, admitCreate: () => undefined })
+  const connections = new Set<HostConnection>()
+  const listening = await listen(options.url ?? 'ws://127.0.0.1:0/db', {
+    accept(socket, { path }) {
+      const connection: HostConnection = new HostConnection({
+        host,
+        socket,
+        path,
+        level: 'memory',
+        rules: { handshake: { limits: {} }, closed: () => void connections.delete(connection) },
+      })
+      connections.add(connection)
+    },
+  })
+  const close = async (): Promise<void> => {
+    for (const connection of [...connections]) connection.close()
+    await listening.close()
+    await host.close()
+  }
+  return { url: listening.url, identity, host, stores, connections, close, [Symbol.asyncDispose]: close }
+}
+
+export function someone(): Identity {
+  return newIdentity(makers)
+}
