@@ -275,7 +275,10 @@ class LocalWriting implements Writing {
     this.#core.attesting.acknowledged(current?.certificate)
     queueMicrotask(() => this.#core.admit())
     try {
-      if (current?.fresh) await this.#writer!.acknowledged()
+      if (current?.fresh) {
+        this.#writer!.ordered()
+        await this.#writer!.acknowledged()
+      }
       await this.#core.rememberSometimes()
     } catch (error) {
       // What is acknowledged is, whatever becomes of this machine's own notes: close tries again, and tells.

@@ -15,6 +15,7 @@ import { toBase32 } from '../base/ids.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
+import { OpenChanges } from './dependence.ts'
 import type { HeldTail } from './held-tail.ts'
 import type { Link, LinkEntry, LinkEvents } from './link.ts'
 import type { Accepted } from './replica.ts'
@@ -222,8 +223,9 @@ class RemoteWriting implements Writing, LinkEvents {
     )
   }
 
+  /** What is seen on top of what has come back. */
   get #batches(): readonly Batch[] {
-    return this.#sent.map(({ batch }) => batch)
+    return this.#sent.filter(({ refused }) => !refused).map(({ batch }) => batch)
   }
 
   #flush(): void {
@@ -251,8 +253,15 @@ class RemoteWriting implements Writing, LinkEvents {
       this.#attest()
     }
     if (staging.isEmpty || !this.#mayBuild()) return
-    const built = staging.take().map((batch) => this.#build(batch))
-    this.#submit(built)
+    const open = new OpenChanges()
+    for (const { batch } of this.#sent) for (const { draft } of batch.transactions) open.add(draft)
+    const batches = staging.takeReady((draft) => {
+      const isReady = !open.isUnder(draft)
+      // What waits keeps those waiting that build on it.
+      open.add(draft)
+      return isReady
+    })
+    if (batches.length > 0) this.#submit(batches.map((batch) => this.#build(batch)))
   }
 
   /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */
@@ -380,10 +389,11 @@ class RemoteWriting implements Writing, LinkEvents {
       },
     )
     staging.rebaseSent(
-      () => {
+      (lost) => {
+        for (const { draft } of sent.batch.transactions) lost.add(draft)
         sent.refused = { refusals, payload: filler.bytes.slice(RECORD_HEAD_BYTES), hash: filler.commitHash }
       },
-      () => this.#batches.filter((batch) => batch !== sent.batch || !sent.refused),
+      () => this.#batches,
     )
   }
 
@@ -405,10 +415,10 @@ class RemoteWriting implements Writing, LinkEvents {
     let problem: unknown
     const settled: (() => void)[] = []
     staging.rebaseSent(
-      () => {
+      (lost) => {
         try {
           for (const record of records) {
-            settled.push(this.#accept(record, replica.accept(record), durability))
+            settled.push(this.#accept(record, replica.accept(record), { durability, lost }))
             taken++
           }
         } catch (error) {
@@ -444,8 +454,12 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   /** Takes what is ours out of what is on its way; the result tells the authors and the listeners, once the state stands. */
-  #accept(record: LogRecord, accepted: Accepted, durability: Durability): () => void {
-    const mine = this.#takeMine(record, accepted)
+  #accept(
+    record: LogRecord,
+    accepted: Accepted,
+    { durability, lost }: { readonly durability: Durability; readonly lost: OpenChanges },
+  ): () => void {
+    const mine = this.#takeMine(record, accepted, lost)
     return () => {
       this.#core.publishAccepted(accepted)
       if (mine) mine({ seq: record.seq, durability, at: accepted.time })
@@ -455,6 +469,7 @@ class RemoteWriting implements Writing, LinkEvents {
   #takeMine(
     record: LogRecord,
     { head, commit, outcomes }: Accepted,
+    lost: OpenChanges,
   ): ((at: { seq: number; durability: Durability; at: number }) => void) | undefined {
     if (head.kind !== KIND.commit) return this.#takeOther(record)
     const current = this.#writer?.taken
@@ -466,6 +481,9 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#sent.shift()
     if (this.#again !== undefined) this.#again = Math.max(0, this.#again - 1)
     const became = equalBytes(commit.commitHash, sent.hash) ? (outcomes ?? []) : refusalsOf(sent)
+    sent.batch.transactions.forEach(({ draft }, i) => {
+      if (became[i]) lost.add(draft)
+    })
     return (at) => this.#core.staging.settle(sent.batch, at, became)
   }
 

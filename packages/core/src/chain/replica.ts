@@ -256,7 +256,10 @@ export class Replica {
     const isVoid = (refusal: Refusal): Offered =>
       how === 'offer' ? { refused: [refusal] } : this.#void(record, commit, time, refusal)
     if (!certificate) return isVoid(refuse('CERT_UNKNOWN'))
-    if (!this.#isTrusting && !this.signatures.verify(head.seq, certificate.verifier, commit.commitHash, commit.signature))
+    if (
+      !this.#isTrusting &&
+      !this.signatures.verify(head.seq, certificate.verifier, commit.commitHash, commit.signature)
+    )
       throw new AteError('BAD_SIGNATURE', { seq: head.seq })
 
     const refusal = (fresh && this.#judgeLife(certificate, time)) ?? this.#judgeNumber(certificate, commit, time)

@@ -54,7 +54,8 @@ export class TransactionReceipt implements Receipt {
 export interface StagedTransaction {
   /** Counts staged transactions: rows point at their bodies by it. */
   readonly number: number
-  readonly batch: Batch
+  /** Another one, once what is ready has gone without the rest. */
+  batch: Batch
   readonly draft: TransactionDraft
   /** Made anew when the transaction is staged again. */
   journal: Journal

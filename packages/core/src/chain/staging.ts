@@ -25,6 +25,7 @@ import type { Durability } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import { NO_RECORD } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
+import { OpenChanges } from './dependence.ts'
 import { applyTransaction } from './fold.ts'
 import type { Judge } from './judge.ts'
 import { RecentOutcomes } from './recent-outcomes.ts'
@@ -178,6 +179,34 @@ export class Staging {
     return this.#queue.splice(0, count)
   }
 
+  /**
+   * As take, but of transactions for which `isReady` holds, asked oldest first. Others stay where they are, and who comes
+   * behind them may go before them.
+   */
+  takeReady(isReady: (draft: TransactionDraft) => boolean): Batch[] {
+    const taken: Batch[] = []
+    let bytes = 0
+    for (const batch of this.#queue.slice()) {
+      if (bytes > 0 && bytes + batch.sizeBytes > APPEND_BYTES_MAX) break
+      const ready = batch.transactions.filter(({ draft }) => isReady(draft))
+      if (ready.length === 0) continue
+      bytes += batch.sizeBytes
+      taken.push(ready.length === batch.transactions.length ? batch : this.#split(batch, ready))
+    }
+    for (const batch of taken) if (this.#queue.includes(batch)) this.#queue.splice(this.#queue.indexOf(batch), 1)
+    return taken
+  }
+
+  #split(batch: Batch, ready: StagedTransaction[]): Batch {
+    const split: Batch = { ...batch, transactions: ready, blockKeys: new Set(batch.blockKeys) }
+    const left = batch.transactions.filter((staged) => !ready.includes(staged))
+    batch.transactions.splice(0, batch.transactions.length, ...left)
+    for (const staged of ready) staged.batch = split
+    batch.sizeBytes = RECORD_OVERHEAD_BYTES + left.reduce((sum, { draft }) => sum + draft.sizeBytes, 0)
+    batch.events = left.reduce((sum, { draft }) => sum + draft.events.length, 0)
+    return split
+  }
+
   /** The batch's record is stored: readers outside see what it did, and its authors hear of it. */
   acknowledge(batch: Batch, durability: Durability): void {
     const { seq, time: at, transactions } = batch
@@ -223,17 +252,19 @@ export class Staging {
 
   /**
    * The same below batches that were signed and sent: whether those commit is for others to say, so one that the fold would
-   * refuse now only stops being seen. `sent` is asked before and after the change, which may have settled some.
+   * refuse now only stops being seen, and what was staged on top of it goes with it. `sent` is asked before and after the
+   * change, which may have settled some, and is told whom to tell of those that will not commit.
    */
-  rebaseSent(change: () => void, sent: () => readonly Batch[]): void {
+  rebaseSent(change: (lost: OpenChanges) => void, sent: () => readonly Batch[]): void {
+    const lost = new OpenChanges()
     this.#undoAll(sent())
     try {
-      change()
+      change(lost)
     } finally {
       this.#replanAll(sent())
-      for (const batch of sent()) for (const staged of batch.transactions) this.#showAgain(staged)
+      for (const batch of sent()) for (const staged of batch.transactions) this.#showAgain(staged, lost)
       for (const batch of this.#queue.slice()) {
-        for (const staged of batch.transactions.slice()) this.#stageAgain(staged)
+        for (const staged of batch.transactions.slice()) this.#stageAgain(staged, lost)
         if (batch.transactions.length === 0) this.#queue.splice(this.#queue.indexOf(batch), 1)
       }
     }
@@ -278,13 +309,18 @@ export class Staging {
     }
   }
 
-  #showAgain(staged: StagedTransaction): void {
+  #showAgain(staged: StagedTransaction, lost: OpenChanges): void {
     if (!this.#staged.has(staged.number)) return
-    const { view } = this.#parts.replica
-    staged.journal = new Journal(view, true)
-    const refusal = applyTransaction(this.#parts.replica, staged.draft, staged.batch.judge, staged.journal, undefined)
-    if (refusal) staged.journal = new Journal(view, true)
+    if (this.#applyAgain(staged, lost)) lost.add(staged.draft)
     else this.#pointRows(staged)
+  }
+
+  /** `lost` is what it must not have been staged on. */
+  #applyAgain(staged: StagedTransaction, lost: OpenChanges): Refusal | undefined {
+    const { batch, draft } = staged
+    staged.journal = new Journal(this.#parts.replica.view, true)
+    if (lost.isUnder(draft)) return refuse('CONFLICT', { what: 'what it was staged on did not commit' })
+    return applyTransaction(this.#parts.replica, draft, batch.judge, staged.journal, undefined)
   }
 
   /** The plaintext of a staged body. */
@@ -453,14 +489,14 @@ export class Staging {
     return all
   }
 
-  #stageAgain(staged: StagedTransaction): void {
-    const { batch, draft } = staged
-    staged.journal = new Journal(this.#parts.replica.view, true)
-    const refusal = applyTransaction(this.#parts.replica, draft, batch.judge, staged.journal, undefined)
+  #stageAgain(staged: StagedTransaction, lost: OpenChanges = new OpenChanges()): void {
+    const { batch } = staged
+    const refusal = this.#applyAgain(staged, lost)
     if (!refusal) {
       this.#pointRows(staged)
       return
     }
+    lost.add(staged.draft)
     batch.transactions.splice(batch.transactions.indexOf(staged), 1)
     this.#forget(staged)
     for (const settler of staged.settlers) settler.reject(new AteError(refusal.code, refusal.facts))

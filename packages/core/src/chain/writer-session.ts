@@ -93,9 +93,8 @@ export class WriterSession {
     this.#isNew = true
   }
 
-  /** Its first commit is acknowledged: the chain has it, and this device keeps it. */
+  /** What was ordered is acknowledged: this device keeps the certificate. */
   async acknowledged(): Promise<void> {
-    this.ordered()
     const { state } = this.#parts
     const current = this.#current
     if (!this.#isNew || !current) return

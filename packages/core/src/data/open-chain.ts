@@ -304,7 +304,12 @@ export async function replay(
 }
 
 /** Errors of altered records name the place in the file too. */
-export function feed(replica: Replica | undefined, record: LogRecord, makers: ReplicaMakers, engine: LogEngine): Replica {
+export function feed(
+  replica: Replica | undefined,
+  record: LogRecord,
+  makers: ReplicaMakers,
+  engine: LogEngine,
+): Replica {
   try {
     if (!replica) return Replica.open(makers, record)
     replica.accept(record)

@@ -10,6 +10,11 @@ import type { Durability } from '../log/engine.ts'
 import type { Transaction } from './transaction.ts'
 
 const TRIES_MAX = 100
+/**
+ * From this run on the next rerun waits until this one is decided: others write the same in other processes, and what is
+ * staged on top of one that loses has to run again with it.
+ */
+const HELD_FROM = 3
 /** What another transaction's commit can cause, and what running again can mend. */
 const RETRIED: ReadonlySet<string> = new Set(['CONFLICT', 'STALE_BASE', 'STALE_EPOCH', 'NAME_TAKEN'])
 
@@ -56,8 +61,9 @@ function rerun<R>(
         const tx = make()
         const result = await runWith(core, tx, run, options)
         const again = count < TRIES_MAX ? (): void => resolve(rerun(core, make, run, options, count + 1)) : undefined
-        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, { resolve, reject, again }))
-        if (!refusal) return
+        const over = afterwards({ resolve, reject, again })
+        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, over.tell))
+        if (!refusal) return count < HELD_FROM ? undefined : over.told
         // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
         if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
         // What was forgotten stands in a record that is on its way: only on top of it is there a base that knows of it.
@@ -67,6 +73,25 @@ function rerun<R>(
     }
     core.reruns.run(turn).catch(reject)
   })
+}
+
+/** `told` resolves when something was told. */
+function afterwards<R>(tell: Telling<R>): { readonly tell: Telling<R>; readonly told: Promise<void> } {
+  let done: () => void = () => undefined
+  const told = new Promise<void>((resolve) => {
+    done = resolve
+  })
+  const and = <A extends unknown[]>(run: (...given: A) => void) => {
+    return (...given: A): void => {
+      done()
+      run(...given)
+    }
+  }
+  const again = tell.again && and(tell.again)
+  return {
+    told,
+    tell: { resolve: and((result) => tell.resolve(result)), reject: and((error) => tell.reject(error)), again },
+  }
 }
 
 /** One run. What needs no waiting is staged in the same turn of the event loop, with one promise in all. */

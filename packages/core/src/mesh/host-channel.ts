@@ -8,8 +8,8 @@ import { AteError, isAteError } from '../base/errors.ts'
 import { READ_WINDOW_BYTES, SUBMISSION_BYTES_MAX, SUBMISSION_ENTRIES_MAX } from '../base/limits.ts'
 import type { Entry, EntryAnswer } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
-import { RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Kind } from '../event/format.ts'
+import { RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { Follower, HostedChain } from './hosted-chain.ts'
 import type { ServerMessage } from './messages.ts'
@@ -120,7 +120,11 @@ export class HostChannel implements Follower {
         return
       }
       const { by, index } = recent.origin
-      this.#send(recent.record, recent.level, (by as Submitted).channel === this ? { by: by as Submitted, index } : undefined)
+      this.#send(
+        recent.record,
+        recent.level,
+        (by as Submitted).channel === this ? { by: by as Submitted, index } : undefined,
+      )
     }
     this.#flushAnswers()
   }
@@ -149,7 +153,11 @@ export class HostChannel implements Follower {
     this.pump()
   }
 
-  #send(record: LogRecord, level: Durability, own: { readonly by: Submitted; readonly index: number } | undefined): void {
+  #send(
+    record: LogRecord,
+    level: Durability,
+    own: { readonly by: Submitted; readonly index: number } | undefined,
+  ): void {
     const channel = this.#number
     this.#credit -= record.bytes.length
     this.#next = record.seq + 1

@@ -152,7 +152,10 @@ export class Host {
     const { parameters } = Replica.open({ crypto, seed: 0 }, record).genesis
     const me = this.parts.identity.fingerprintBytes
     if (parameters.sequencers === 'writers' || !parameters.sequencers.some((name) => equalBytes(name, me)))
-      throw new AteError('BAD_GENESIS', { what: 'it does not name this server to order its records', chain: chainIdOf(chainId) })
+      throw new AteError('BAD_GENESIS', {
+        what: 'it does not name this server to order its records',
+        chain: chainIdOf(chainId),
+      })
     engine.setLabel(chainId)
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
   }

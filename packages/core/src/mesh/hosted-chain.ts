@@ -2,11 +2,18 @@
  * A chain that a server has open: its sequencer, the newest records in memory for those who keep up, and who follows it.
  * Others are read from the log, so a reader who is slow costs the server nothing.
  */
-import { AteError } from '../base/errors.ts'
+import type { AteError } from '../base/errors.ts'
 import { RECENT_BYTES_MAX } from '../base/limits.ts'
-import { type Entry, type EntryAnswer, type Origin, Sequencer, type SequencerParts, type StoredGroup } from '../chain/sequencer.ts'
-import { encodeAcknowledgement } from '../event/acknowledgement.ts'
+import {
+  type Entry,
+  type EntryAnswer,
+  type Origin,
+  Sequencer,
+  type SequencerParts,
+  type StoredGroup,
+} from '../chain/sequencer.ts'
 import type { Signer } from '../crypto/provider.ts'
+import { encodeAcknowledgement } from '../event/acknowledgement.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 
 export interface RecentRecord {

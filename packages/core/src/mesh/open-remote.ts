@@ -251,4 +251,3 @@ async function loadReplica({ engine, link, platform, identity, options }: Openin
   }
   return replica!
 }
-

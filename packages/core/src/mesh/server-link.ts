@@ -95,7 +95,8 @@ export class ServerLink implements Link {
       const records = this.#takeRecords()
       if (records.length === 0) {
         if (this.#ended) throw this.#ended
-        if (!this.#connection) throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
+        if (!this.#connection)
+          throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
         await new Promise<void>((resolve) => {
           this.#wake = resolve
           signal?.addEventListener('abort', () => resolve(), { once: true })

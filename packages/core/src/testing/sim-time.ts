@@ -55,7 +55,7 @@ export function simTime(startMs = 1_700_000_000_000): SimTime {
   }
 
   return {
-    clock: { now: () => startMs + passed, monotonic: () => passed },
+    clock: { now: () => startMs + Math.floor(passed), monotonic: () => passed },
     timers: {
       start(delayMs, run) {
         // As real ones do: what is due already runs as soon as it can.

@@ -5,18 +5,19 @@ import type { LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { type ChainStore, Host } from '../../src/mesh/host.ts'
 import { HostConnection } from '../../src/mesh/host-connection.ts'
+import type { Listen } from '../../src/mesh/transport.ts'
 import { listen } from '../../src/node/listen.ts'
-import { platform } from '../../src/node/platform.ts'
+import { platform as ownPlatform } from '../../src/node/platform.ts'
 import { type Identity, newIdentity } from '../../src/session/identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import type { Platform } from '../../src/session/platform.ts'
 
-const makers = { crypto: platform.crypto, random: platform.environment.random }
+const makers = { crypto: ownPlatform.crypto, random: ownPlatform.environment.random }
 
 /** A platform with a state of its own: another machine. */
 export function machine(): Platform {
   const state = memoryState()
-  return Object.create(platform, { state: { value: state } }) as Platform
+  return Object.create(ownPlatform, { state: { value: state } }) as Platform
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -34,14 +35,17 @@ export async function startServer(
     readonly stores?: Map<string, MemoryStore>
     readonly engineOf?: (engine: LogEngine) => LogEngine
     readonly url?: string
+    readonly platform?: Platform
+    readonly listen?: Listen
   } = {},
 ): Promise<TestServer> {
+  const platform = options.platform ?? ownPlatform
   const identity = options.identity ?? newIdentity(makers)
   const stores = options.stores ?? new Map<string, MemoryStore>()
   const seed = new Uint8Array(32)
-  makers.random.fill(seed)
+  platform.environment.random.fill(seed)
   const signer = platform.crypto.ed25519Signer(seed)
-  const now = Date.now()
+  const now = platform.environment.clock.now()
   const delegation = makeDelegation(
     platform.crypto,
     { key: signer.publicKey, checkpointKey: signer.publicKey, from: now - 1000, until: now + 24 * 3_600_000 },
@@ -61,7 +65,7 @@ export async function startServer(
   }
   const host = new Host({ platform, identity, store, signer, delegation, admitCreate: () => undefined })
   const connections = new Set<HostConnection>()
-  const listening = await listen(options.url ?? 'ws://127.0.0.1:0/db', {
+  const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {
     accept(socket, { path }) {
       const connection: HostConnection = new HostConnection({
         host,

@@ -1,0 +1,108 @@
+/**
+ * Clients and a server under delay, loss, partitions, and crashes of the server: what was acknowledged is there exactly
+ * once, nothing else is, and all copies agree. ATE_SEEDS_NET sets how many runs, ATE_SEED which.
+ */
+import { describe, expect, test } from 'vitest'
+import { isAteError } from '../../src/base/errors.ts'
+import type { Chain } from '../../src/data/chain.ts'
+import type { Entity } from '../../src/data/entity.ts'
+import { defineType } from '../../src/data/entity-type.ts'
+import { openChain } from '../../src/mesh/open-chain.ts'
+import { SimWorld, simPerson } from './sim-world.ts'
+
+const SEEDS = Number(process.env['ATE_SEEDS_NET'] ?? 3)
+const FIRST = Number(process.env['ATE_SEED'] ?? 1)
+const Counter = defineType<{ n: number; by: readonly string[] }>('counter')
+const Item = defineType<{ of: string }>('item')
+
+describe('a server and its clients', () => {
+  test(`keep what they acknowledged, exactly once, in ${SEEDS} simulated lives`, async () => {
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      await oneLife(seed).catch((error) => {
+        throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
+      })
+    }
+  })
+})
+
+async function oneLife(seed: number): Promise<void> {
+  const world = new SimWorld(seed, { delayMs: [1, 40] })
+  const { random } = world
+  await world.startServer()
+  const me = simPerson('me')
+  const serverKey = simPerson('server')
+  const names = ['a', 'b', 'c']
+  const chains: Chain[] = []
+  const first = await world.wait(
+    openChain(`${world.url}/garden`, { as: me, create: true, serverKey }, world.machine('a')),
+  )
+  chains.push(first)
+  for (const name of names.slice(1))
+    chains.push(
+      await world.wait(openChain(`${world.url}/garden`, { as: me, serverKey, id: first.id }, world.machine(name))),
+    )
+  const counter = await world.wait(first.transact((tx) => tx.create(Counter, { n: 0, by: [] })))
+
+  for (const chain of chains) await world.wait(chain.refresh())
+
+  world.network.setLink({ breakOneIn: seed % 3 === 0 ? 60 : 0 })
+
+  const acknowledged: string[] = []
+  const refused: string[] = []
+  const open: string[] = []
+  const running: Promise<void>[] = []
+  let count = 0
+  const increment = (chain: Chain): void => {
+    const mark = `m${count++}`
+    running.push(
+      chain
+        .transact(async (tx) => {
+          await tx.update(counter as Entity<{ n: number; by: readonly string[] }>, ({ n, by }) => ({
+            n: n + 1,
+            by: [...by, mark],
+          }))
+          tx.create(Item, { of: mark })
+        })
+        .then(
+          () => void acknowledged.push(mark),
+          (error) => {
+            if (!isAteError(error)) throw error
+            if (error.code === 'INDETERMINATE') open.push(mark)
+            else refused.push(`${mark} ${error.code}`)
+          },
+        ),
+    )
+  }
+  for (let step = 0; step < 40; step++) {
+    const dice = random.below(100)
+    if (dice < 60) for (let i = random.below(6); i >= 0; i--) increment(chains[random.below(chains.length)]!)
+    else if (dice < 68) world.network.partition(names[random.below(3)]!, 'server')
+    else if (dice < 80) for (const name of names) world.network.heal(name, 'server')
+    else if (dice < 86 && world.server) world.killServer()
+    else if (!world.server) await world.startServer()
+    await world.time.run(random.below(400))
+  }
+  world.network.setLink({ breakOneIn: 0 })
+  for (const name of names) world.network.heal(name, 'server')
+  if (!world.server) await world.startServer()
+  await world.wait(Promise.all(running), 3_600_000)
+  // Every attestation that is due has come.
+  await world.time.run(200_000)
+  for (const chain of chains) await world.wait(chain.refresh())
+
+  const { value } = await chains[0]!.load(Counter, counter.id)
+  expect(refused).toEqual([])
+  expect(new Set(value.by).size).toBe(value.by.length)
+  expect(value.n).toBe(value.by.length)
+  for (const mark of acknowledged) expect(value.by).toContain(mark)
+  for (const mark of value.by) expect([...acknowledged, ...open]).toContain(mark)
+  for (const chain of chains) {
+    expect(chain.head).toEqual(chains[0]!.head)
+    expect((await chain.verify()).ok).toBe(true)
+    const items: string[] = []
+    for await (const item of chain.children(Item)) items.push((item.value as { of: string }).of)
+    expect(items.sort()).toEqual([...value.by].sort())
+  }
+  for (const chain of chains) await world.wait(chain.close())
+  await world.wait(world.server!.close())
+}
