@@ -1,8 +1,8 @@
 import type { Options } from 'tsup'
 
-// The command `ate`: src/ate.ts opens with `#!/usr/bin/env node`, which tsup keeps and makes executable.
+// The commands `ate` and `atedb`: their files open with `#!/usr/bin/env node`, which tsup keeps and makes executable.
 const options: Options = {
-  entry: { ate: 'src/ate.ts' },
+  entry: { ate: 'src/ate.ts', atedb: 'src/atedb.ts' },
   format: ['esm'],
   target: 'es2022',
   platform: 'node',

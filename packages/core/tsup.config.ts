@@ -5,6 +5,7 @@ import type { Options } from 'tsup'
 const options: Options = {
   entry: {
     index: 'src/index.ts',
+    server: 'src/server.ts',
     testing: 'src/testing.ts',
     'platform-node': 'src/node/platform.ts',
     'platform-browser': 'src/browser/platform.ts',

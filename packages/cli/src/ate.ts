@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-/** The command `ate`: its arguments, and what becomes of errors. Each command has a file of its own. */
-import { readFileSync } from 'node:fs'
-import process from 'node:process'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+/** The command `ate`: its arguments. Each command has a file of its own. */
+import { Command } from 'commander'
 import { compact } from './compact.ts'
 import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
 import { destroyCommand } from './destroy.ts'
@@ -10,16 +8,14 @@ import { doctor } from './doctor.ts'
 import { dump } from './dump.ts'
 import { id } from './id.ts'
 import { ls } from './ls.ts'
-import { printError } from './output.ts'
 import { consent, person } from './person.ts'
 import { prove } from './prove.ts'
 import { recoverCommand } from './recover.ts'
+import { ownVersion, runProgram, wholeNumber } from './run-program.ts'
+import { addServe } from './serve-arguments.ts'
 import { stats } from './stats.ts'
 import { verify } from './verify.ts'
 import { verifyProofFile } from './verify-proof.ts'
-
-/** Of wrong arguments, as getopt has it. */
-const USAGE = 2
 
 /** Before or after the command's name. */
 const AS = ['--as <file>', 'act as the identity in this file, not as this machine'] as const
@@ -29,7 +25,7 @@ const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
 
 function program(): Command {
   const ate = new Command('ate')
-    .description('Look into chains, verify, copy, move and recover them, and manage identities.')
+    .description('Look into chains, verify, copy, move, recover and serve them, and manage identities.')
     .version(ownVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -149,6 +145,7 @@ function program(): Command {
     .option('--json', 'one JSON array')
     .action(ls)
   addCopies(ate)
+  addServe(ate, 'serve')
   return ate
 }
 
@@ -215,33 +212,4 @@ function addCopies(ate: Command): void {
     .action(destroyCommand)
 }
 
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.')
-  return value
-}
-
-function ownVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
-  return (manifest as { version: string }).version
-}
-
-// A reader that has seen enough (`ate dump . | head`) is no error; a full disk is.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  printError(error)
-  process.exit(1)
-})
-
-try {
-  const ate = program()
-  if (process.argv.length === 2) ate.help({ error: true })
-  await ate.parseAsync()
-} catch (error) {
-  // Commander has printed its own; help and version are no errors.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE
-  else {
-    printError(error)
-    process.exitCode = 1
-  }
-}
+await runProgram(program())

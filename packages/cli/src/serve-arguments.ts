@@ -1,0 +1,92 @@
+/** The arguments of `ate serve`. Each can come from the environment as well; what is on the command line goes before. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { wholeNumber } from './run-program.ts'
+import { serveCommand } from './serve.ts'
+
+export function addServe(program: Command, name: string): void {
+  const command = program
+    .command(name)
+    .description(
+      'Serve the chains of a folder over the network. It holds no keys of theirs, and lets nobody write what he may not.',
+    )
+    .argument('[path]', 'the folder of the server; made if there is none (env: ATE_SERVE_PATH, or ./served)')
+  for (const option of serveArguments()) command.addOption(option)
+  command.addHelpText(
+    'after',
+    `
+What is on the command line goes before what is in the environment; lists there are separated by commas.
+The first start makes the server's identity, the file server-identity in the folder. Clients pin its fingerprint,
+which is printed at each start. SIGTERM and SIGINT stop the server once what is being written is written; a second
+one ends it at once.`,
+  )
+  command.action(serveCommand)
+}
+
+function serveArguments(): readonly Option[] {
+  return [
+    new Option('--url <url>', 'the address that clients use, and, without --listen, where to listen')
+      .env('ATE_SERVE_URL')
+      .default('ws://localhost:5000/db'),
+    list('--listen <address...>', 'listen there instead: URLs, or addresses such as 0.0.0.0 or ::').env(
+      'ATE_SERVE_LISTEN',
+    ),
+    new Option('--cert <file>', 'certificate chain in PEM, for wss:').env('ATE_SERVE_CERT'),
+    new Option('--key <file>', 'its key in PEM').env('ATE_SERVE_KEY'),
+    list('--connect <who...>', 'who may connect: loopback, anyone, or public ids and fingerprints').env(
+      'ATE_SERVE_CONNECT',
+    ),
+    list('--create <who...>', 'who may create chains: the same; loopback if left out').env('ATE_SERVE_CREATE'),
+    new Option('--wire-encryption <mode>', 'encrypt between client and server, also inside TLS')
+      .choices(['on', 'off'])
+      .env('ATE_SERVE_WIRE_ENCRYPTION')
+      .default('on'),
+    new Option(
+      '--no-wire-encryption',
+      'the same as --wire-encryption off; only where all addresses are of this machine',
+    ),
+    new Option('--compact <mode>', 'drop values that were replaced or deleted, now and then')
+      .choices(['on', 'off'])
+      .env('ATE_SERVE_COMPACT')
+      .default('on'),
+    new Option('--no-compact', 'the same as --compact off'),
+    new Option(
+      '--compact-growth <times>',
+      'when a chain is so many times as long as after the last time; 2 if nothing is given',
+    )
+      .env('ATE_SERVE_COMPACT_GROWTH')
+      .argParser(positive),
+    new Option('--compact-bytes <bytes>', 'when so many bytes have come')
+      .env('ATE_SERVE_COMPACT_BYTES')
+      .argParser(wholeNumber),
+    new Option('--compact-every <duration>', 'when so much time has passed, such as 6h').env('ATE_SERVE_COMPACT_EVERY'),
+    new Option('--idle <duration>', 'close a chain that nobody uses after this time; 1m if left out').env(
+      'ATE_SERVE_IDLE',
+    ),
+    list('--nodes-list <url...>', 'all servers among which chains are spread, this one included').env(
+      'ATE_SERVE_NODES_LIST',
+    ),
+    new Option('--node <url>', 'which of them this one is; --url if left out').env('ATE_SERVE_NODE'),
+    new Option('--metrics <who>', 'who sees /metrics')
+      .choices(['never', 'loopback', 'anyone'])
+      .env('ATE_SERVE_METRICS')
+      .default('loopback'),
+    new Option('--passphrase-file <file>', "the passphrase of the server's identity is the first line of this file"),
+  ]
+}
+
+/** Several values behind one flag, flags that are repeated, and, of the environment, commas. */
+function list(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => [
+    ...(before ?? []),
+    ...text
+      .split(',')
+      .map((one) => one.trim())
+      .filter((one) => one !== ''),
+  ])
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!/^\d+(\.\d+)?$/.test(text) || !(value > 0)) throw new InvalidArgumentError('It must be a number over 0.')
+  return value
+}

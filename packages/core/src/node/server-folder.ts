@@ -1,0 +1,119 @@
+/**
+ * The folder of a server: its identity, and a folder for each chain.
+ *
+ *   LOCK                one server at a time
+ *   server-identity     mode 0600, made at the first start
+ *   chains/FOLDER/      one chain; mesh/chain-name.ts says which
+ */
+import { readdirSync, statfsSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { AteError } from '../base/errors.ts'
+import type { FileLock } from '../log/file-system.ts'
+import { type ChainName, chainOfFolder, folderOfChain } from '../mesh/chain-name.ts'
+import type { Identity } from '../session/identity.ts'
+import type { Passphrase } from '../session/identity-text.ts'
+import { openIdentity } from '../session/local-identity.ts'
+import type { Platform } from '../session/platform.ts'
+import { nodeFileSystem } from './file-system.ts'
+import { codeOf } from './secret-files.ts'
+
+const IDENTITY = 'server-identity'
+const CHAINS = 'chains'
+/** What only the folder of a chain holds. */
+const MANIFEST = 'MANIFEST'
+
+export interface ServerFolder {
+  /** Absolute. */
+  readonly path: string
+  readonly identity: Identity
+  /** The folder of a chain, whether it is there or not. */
+  chainPath(name: ChainName): string
+  hasChain(name: ChainName): boolean
+  /** Names of all chains that have a folder, sorted. Folders that the server did not make are left out. */
+  chains(): readonly ChainName[]
+  /** Bytes that the disk has left for this user; undefined where it does not tell. */
+  freeBytes(): number | undefined
+  close(): Promise<void>
+}
+
+export interface ServerFolderOptions {
+  readonly passphrase?: Passphrase
+}
+
+/**
+ * Opens, or makes, the folder, and holds it.
+ * @throws AteError CHAIN_LOCKED | BAD_ARGUMENT | IO_ERROR; as openIdentity
+ */
+export async function openServerFolder(
+  folder: string,
+  options: ServerFolderOptions,
+  platform: Platform,
+): Promise<ServerFolder> {
+  const path = resolve(folder)
+  const lock = await held(path)
+  try {
+    const sealing = options.passphrase === undefined ? {} : { passphrase: options.passphrase }
+    const identity = await openIdentity(join(path, IDENTITY), { create: true, ...sealing }, platform)
+    return serverFolder(path, identity, lock)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function held(path: string): Promise<FileLock> {
+  const fs = nodeFileSystem(path)
+  const hint = 'another server has this folder; stop it, or give another folder'
+  try {
+    fs.makeFolder('')
+    if (isThere(join(path, MANIFEST))) {
+      const what = 'this is the folder of one chain; give a folder for the server, which will hold many'
+      throw new AteError('BAD_ARGUMENT', { option: 'data', path }, { hint: what })
+    }
+    const lock = await fs.lock()
+    if (!lock) throw new AteError('CHAIN_LOCKED', { path }, { hint })
+    if (!isThere(join(path, CHAINS))) fs.makeFolder(CHAINS)
+    fs.syncFolder('')
+    return lock
+  } catch (cause) {
+    if (cause instanceof AteError) throw cause
+    throw new AteError('IO_ERROR', { path, reason: codeOf(cause) }, { cause })
+  }
+}
+
+function serverFolder(path: string, identity: Identity, lock: FileLock): ServerFolder {
+  const chains = join(path, CHAINS)
+  return {
+    path,
+    identity,
+    chainPath: (name) => join(chains, folderOfChain(name)),
+    hasChain: (name) => isThere(join(chains, folderOfChain(name), MANIFEST)),
+    chains: () => chainsIn(chains),
+    freeBytes: () => freeBytesOf(path),
+    close: () => lock.release(),
+  }
+}
+
+function chainsIn(path: string): readonly ChainName[] {
+  try {
+    return readdirSync(path)
+      .map(chainOfFolder)
+      .filter((name) => name !== undefined)
+      .sort()
+  } catch (cause) {
+    throw new AteError('IO_ERROR', { path, reason: codeOf(cause) }, { cause })
+  }
+}
+
+function freeBytesOf(path: string): number | undefined {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    return bavail * bsize
+  } catch {
+    return undefined
+  }
+}
+
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined
+}
