@@ -14,7 +14,7 @@ export function addServe(program: Command, name: string): void {
   command.addHelpText(
     'after',
     `
-What is on the command line goes before what is in the environment; lists there are separated by commas.
+What is on the command line goes before what is in the environment. Several values of one are separated by commas.
 The first start makes the server's identity, the file server-identity in the folder. Clients pin its fingerprint,
 which is printed at each start. SIGTERM and SIGINT stop the server once what is being written is written; a second
 one ends it at once.`,
@@ -27,15 +27,16 @@ function serveArguments(): readonly Option[] {
     new Option('--url <url>', 'the address that clients use, and, without --listen, where to listen')
       .env('ATE_SERVE_URL')
       .default('ws://localhost:5000/db'),
-    list('--listen <address...>', 'listen there instead: URLs, or addresses such as 0.0.0.0 or ::').env(
-      'ATE_SERVE_LISTEN',
-    ),
+    list(
+      '--listen <address>',
+      'listen there instead: a URL, or an address such as 0.0.0.0 or ::; several with commas',
+    ).env('ATE_SERVE_LISTEN'),
     new Option('--cert <file>', 'certificate chain in PEM, for wss:').env('ATE_SERVE_CERT'),
     new Option('--key <file>', 'its key in PEM').env('ATE_SERVE_KEY'),
-    list('--connect <who...>', 'who may connect: loopback, anyone, or public ids and fingerprints').env(
+    list('--connect <who>', 'who may connect: loopback, anyone, or fingerprints and public ids').env(
       'ATE_SERVE_CONNECT',
     ),
-    list('--create <who...>', 'who may create chains: the same; loopback if left out').env('ATE_SERVE_CREATE'),
+    list('--create <who>', 'who may create chains: the same; loopback if left out').env('ATE_SERVE_CREATE'),
     new Option('--wire-encryption <mode>', 'encrypt between client and server, also inside TLS')
       .choices(['on', 'off'])
       .env('ATE_SERVE_WIRE_ENCRYPTION')
@@ -62,7 +63,7 @@ function serveArguments(): readonly Option[] {
     new Option('--idle <duration>', 'close a chain that nobody uses after this time; 1m if left out').env(
       'ATE_SERVE_IDLE',
     ),
-    list('--nodes-list <url...>', 'all servers among which chains are spread, this one included').env(
+    list('--nodes-list <urls>', 'all servers among which chains are spread, this one included, with commas').env(
       'ATE_SERVE_NODES_LIST',
     ),
     new Option('--node <url>', 'which of them this one is; --url if left out').env('ATE_SERVE_NODE'),
@@ -74,7 +75,7 @@ function serveArguments(): readonly Option[] {
   ]
 }
 
-/** Several values behind one flag, flags that are repeated, and, of the environment, commas. */
+/** Commas, or the flag again. A flag that took all words behind it would take the path as well. */
 function list(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => [
     ...(before ?? []),

@@ -160,7 +160,8 @@ export const WIRE_PLAINTEXT_BYTES_MAX: number = 1024 * 1024 + 4096
 /** Frames and bytes of plaintext under one key of a direction: far below what GCM bears. */
 export const WIRE_KEY_FRAMES_MAX: number = 2 ** 20
 export const WIRE_KEY_BYTES_MAX: number = 4 * 1024 * 1024 * 1024
-/** Parts of the name of a server's chain, and bytes of its folder's name: disks take 255. */
+/** Bytes of the name of a server's chain in UTF-8, its parts, and bytes of its folder's name: disks take 255. */
+export const CHAIN_NAME_BYTES_MAX = 240
 export const CHAIN_NAME_PARTS_MAX = 8
 export const CHAIN_FOLDER_BYTES_MAX = 240
 /** Bytes that wait for one reader: four of the largest messages. A reader that falls behind further is cut off. */

@@ -2,7 +2,7 @@
  * Listens for WebSockets under Node: several URLs, several paths on one port, plain pages beside them. What a stranger
  * can make it hold is bounded: connections, header bytes, the time until headers are there.
  */
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttps } from 'node:https'
 import { type AddressInfo, connect, type Socket as NetSocket } from 'node:net'
@@ -65,6 +65,8 @@ class Host implements Listening {
   readonly #servers: Server[] = []
   readonly #upgrades: WebSocketServer
   readonly #sockets = new Set<WsSocket>()
+  /** All of TCP, whatever becomes of them. */
+  readonly #connections = new Set<NetSocket>()
   readonly #checking: NodeJS.Timeout
   #closed: Promise<void> | undefined
 
@@ -109,10 +111,11 @@ class Host implements Listening {
     const gone = this.#servers.map((server) => closed(server))
     this.stopAccepting()
     for (const socket of this.#sockets) socket.close(CLOSE.GOING_AWAY, 'the server stops')
-    // Whoever answers neither a close nor a request is cut off.
+    // Of those who only ask for a page, or have not said what they want.
+    for (const server of this.#servers) server.closeAllConnections()
+    // Whoever answers neither a close nor the TLS of ours is cut off.
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.terminate()
-      for (const server of this.#servers) server.closeAllConnections()
+      for (const net of this.#connections) net.destroy()
     }, SOCKET_CLOSE_MS)
     await Promise.all(gone)
     clearTimeout(timer)
@@ -125,7 +128,7 @@ class Host implements Listening {
       maxHeaderSize: SOCKET_HEADER_BYTES_MAX,
       headersTimeout: openingMs,
       requestTimeout: openingMs,
-      connectionsCheckingInterval: Math.max(10, Math.min(1000, openingMs / 4)),
+      connectionsCheckingInterval: Math.max(10, Math.min(1000, Math.floor(openingMs / 4))),
       keepAliveTimeout: openingMs,
     }
     const { tls } = this.#options
@@ -136,6 +139,10 @@ class Host implements Listening {
     server.maxHeadersCount = SOCKET_HEADERS_MAX
     // Twice: those that are still opening, or ask for a page, take none of the places of the others.
     server.maxConnections = 2 * this.#socketsMax
+    server.on('connection', (net: NetSocket) => {
+      this.#connections.add(net)
+      net.once('close', () => this.#connections.delete(net))
+    })
     server.on('request', (request, response) => this.#answer(request, response, { place, paths }))
     server.on('upgrade', (request, net, head) => this.#upgrade(request, net, head, { place, paths }))
     return server
@@ -226,12 +233,13 @@ async function listening(server: Server, place: Place): Promise<number> {
   }
 }
 
-/** A socket file outlives a process that was killed: one that nobody answers is taken away. */
+/** A socket file outlives a process that was killed: one that nobody answers is taken away. No other file is. */
 async function tryFile(server: Server, path: string): Promise<void> {
   try {
     await tryListen(server, { path })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || (await isAnswered(path))) throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    if (!lstatSync(path).isSocket() || (await isAnswered(path))) throw error
     unlinkSync(path)
     await tryListen(server, { path })
   }

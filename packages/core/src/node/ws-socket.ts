@@ -58,14 +58,14 @@ export class WsSocket implements Socket {
     this.peer = peer
     this.isLoopback = isLoopback
     this.#controlBytes = side === 'client' ? 6 : 2
-    // First: a listener of data makes a stream flow that was not paused.
     ws.pause()
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary))
     ws.on('ping', (data: Buffer) => this.#control(data))
     ws.on('pong', (data: Buffer) => this.#control(data))
     ws.on('error', (error) => this.#failed(error))
     ws.on('close', (code, text) => this.#gone(code, text))
-    net.on('data', (piece: Buffer) => this.#read(piece.length))
+    // Counted before the package looks at it, so that what it finds in there can be taken off again.
+    net.prependListener('data', (piece: Buffer) => this.#read(piece.length))
   }
 
   start(events: SocketEvents): void {

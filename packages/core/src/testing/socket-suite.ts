@@ -48,7 +48,9 @@ export function socketLog(onMessage?: (bytes: Uint8Array) => void): SocketLog {
 
 /** Bytes that tell their own number and size. */
 export function testMessage(number: number, size: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => (number * 31 + i * 7 + (i >> 8)) & 0xff)
+  const bytes = new Uint8Array(size)
+  for (let i = 0; i < size; i++) bytes[i] = number * 31 + i * 7 + (i >> 8)
+  return bytes
 }
 
 type Side = 'client' | 'server'
