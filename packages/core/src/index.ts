@@ -60,7 +60,7 @@ export {
 } from './data/evidence.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
 export { type KnownPlace, knownPlaces } from './data/known-places.ts'
-export { type OpenOptions, openChain } from './data/open-chain.ts'
+export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
 export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
 export {
@@ -106,6 +106,7 @@ export type { Durability, LogEngine } from './log/engine.ts'
 export type { BadPlace, GoodRun } from './log/file-salvage.ts'
 export { type MemoryStore, memoryEngine, memoryStore } from './log/memory.ts'
 export type { Standing, StandingState } from './log/standing.ts'
+export { openChain } from './mesh/open-chain.ts'
 export { type Consent, consentTo } from './session/consent-text.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
 export {

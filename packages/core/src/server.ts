@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** @ate/core/server: what a server is told, for Node. */
+/** @ate/core/server: a server of chains, for Node. */
 export type { AdmissionLimits, Admit, AdmitAnswer, AdmitRequest, AdmitRule, Who } from './mesh/admission.ts'
 export type { Serve, Served, ServeOptions } from './mesh/serve-options.ts'
+export { serve } from './node/serve.ts'

@@ -46,6 +46,10 @@ export const CHANNELS_MAX = 4096
 export const SESSIONS_MAX = 256
 /** How long a client may take for the messages of its handshake, in ms. */
 export const HANDSHAKE_MS = 5000
+/** How long a server gives out one delegation of its keys, in ms: a seventh of the time that it lasts. */
+export const SERVER_KEY_MS: number = 24 * 3_600_000
+/** How long a server waits with a checkpoint behind a record that none covers, in ms. */
+export const CHECKPOINT_DELAY_MS = 60_000
 /** How long a server keeps a chain open that nobody follows, in ms. */
 export const CHAIN_IDLE_MS = 60_000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */

@@ -6,15 +6,17 @@
  * Appends go on meanwhile. What is written meanwhile can only make bodies die (see live-bodies.ts), and a body goes only
  * when what took its place is durable.
  */
+import type { Environment } from '../base/environment.ts'
 import { assert, throwIfAborted } from '../base/errors.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
 import { bodyBytes } from '../event/commit-bodies.ts'
 import { CommitCompactor } from '../event/commit-compact.ts'
 import { CommitParser, parseBlockPlaces } from '../event/commit-parse.ts'
 import { KIND } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
-import type { Compaction, LogRecord } from '../log/engine.ts'
-import type { ChainCore } from './chain-core.ts'
+import type { Compaction, LogEngine, LogRecord } from '../log/engine.ts'
 import { visitLiveBodies } from './live-bodies.ts'
+import type { Replica } from './replica.ts'
 
 export interface CompactOptions {
   /** Ends it at the next step; what is done by then stays done. */
@@ -32,8 +34,19 @@ export interface CompactReport {
   readonly filesInUse: number
 }
 
+/** What is compacted: a chain that is written here, or one that a server orders. */
+export interface Compactable {
+  readonly crypto: CryptoProvider
+  readonly environment: Environment
+  readonly engine: LogEngine
+  readonly replica: Replica
+  assertWritable(): void
+  /** Resolves when all that the replica has folded now is durable. */
+  durable(): Promise<void>
+}
+
 /** @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | IO_ERROR | WRITER_POISONED | WRITER_FENCED */
-export async function compactLog(core: ChainCore, { signal }: CompactOptions): Promise<CompactReport> {
+export async function compactLog(core: Compactable, { signal }: CompactOptions): Promise<CompactReport> {
   core.assertWritable()
   throwIfAborted(signal)
   const bytesBefore = core.engine.sizeBytes()
@@ -43,12 +56,12 @@ export async function compactLog(core: ChainCore, { signal }: CompactOptions): P
 
 class ChainCompaction implements Compaction {
   readonly signal: AbortSignal | undefined
-  readonly #core: ChainCore
+  readonly #core: Compactable
   readonly #parser: CommitParser
   readonly #compactor = new CommitCompactor()
   #live = new LiveBodies(0, 0)
 
-  constructor(core: ChainCore, signal: AbortSignal | undefined) {
+  constructor(core: Compactable, signal: AbortSignal | undefined) {
     this.#core = core
     this.signal = signal
     this.#parser = new CommitParser(core.crypto)

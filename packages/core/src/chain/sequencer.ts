@@ -77,6 +77,8 @@ export class Sequencer {
   readonly #fingerprint: Uint8Array
   readonly #queue: Submission[] = []
   readonly #idle: (() => void)[] = []
+  /** Who waits for the next group to be stored. */
+  readonly #storing: (() => void)[] = []
   #bytes = 0
   #running = false
   #failed: AteError | undefined
@@ -119,6 +121,15 @@ export class Sequencer {
         queueMicrotask(() => void this.#run())
       }
     })
+  }
+
+  /** Resolves when all that is judged now is stored. @throws what has ended the sequencer */
+  async durable(): Promise<void> {
+    const { seq } = this.replica.head
+    while (this.#stored.seq < seq) {
+      if (this.#failed) throw this.#failed
+      await new Promise<void>((resolve) => this.#storing.push(resolve))
+    }
   }
 
   /** Resolves when all that was submitted is answered. */
@@ -184,6 +195,7 @@ export class Sequencer {
         const { durability } = await engine.append(records, options)
         const { seq, hash } = records[records.length - 1]!
         this.#stored = { seq, hash }
+        for (const resume of this.#storing.splice(0)) resume()
         for (const listener of this.listeners) listener({ records, origins, durability })
       }
       for (const { submission, answers } of answered) {
@@ -201,6 +213,7 @@ export class Sequencer {
     for (const { submission } of answered) submission.fail(failure)
     for (const submission of this.#queue.splice(0)) submission.fail(failure)
     this.#bytes = 0
+    for (const resume of this.#storing.splice(0)) resume()
     for (const listener of this.failures) listener(failure)
   }
 }

@@ -29,6 +29,7 @@ export const CONTEXTS = {
   roleWrap: 'ate/1/role-wrap',
   nodeWrap: 'ate/1/node-wrap',
   checkpointKey: 'ate/1/checkpoint-key',
+  serverCheckpoint: 'ate/1/server-checkpoint',
   person: 'ate/1/person',
   personWrap: 'ate/1/person-wrap',
   personLink: 'ate/1/person-link',

@@ -6,8 +6,7 @@
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError, type ErrorCode, isAteError } from '../base/errors.ts'
 import { Turns } from '../base/turns.ts'
-import type { ChainCore } from '../chain/chain-core.ts'
-import { type CompactOptions, type CompactReport, compactLog } from '../chain/compaction.ts'
+import { type Compactable, type CompactOptions, type CompactReport, compactLog } from '../chain/compaction.ts'
 
 /** Any of the conditions begins a compaction; left out, they never do. */
 export interface CompactPolicy {
@@ -31,6 +30,13 @@ export interface CompactionState {
   readonly failed: ErrorCode | undefined
 }
 
+/** What a policy looks at. `listeners` hear of each record, or group of them; `closers` are called once, at the end. */
+export interface CompactingChain extends Compactable {
+  readonly listeners: { add(listener: () => void): unknown }
+  readonly closers: { add(close: () => void): unknown }
+  readonly isClosed: boolean
+}
+
 const GROWTH_FROM_BYTES: number = 16 * 1024 * 1024
 /** How often a policy looks at the length of the log, in ms. */
 const LOOK_EVERY_MS = 1000
@@ -38,7 +44,7 @@ const LOOK_EVERY_MS = 1000
 const EVERY_MAX_MS: number = 2 ** 31 - 1
 
 export class Compacting {
-  readonly #core: ChainCore
+  readonly #core: CompactingChain
   readonly #policy: CompactPolicy
   readonly #everyMs: number | undefined
   readonly #turns = new Turns()
@@ -50,7 +56,7 @@ export class Compacting {
   #lookedAt: number
   #timer: { cancel(): void } | undefined
 
-  constructor(core: ChainCore, policy: CompactPolicy | undefined) {
+  constructor(core: CompactingChain, policy: CompactPolicy | undefined) {
     this.#core = core
     this.#policy = policy ?? {}
     this.#everyMs = policy?.every === undefined ? undefined : durationMs(policy.every, 0)

@@ -7,14 +7,18 @@ import type { Wire } from './wire.ts'
 const FRAME_BYTES = 64 * 1024
 
 export class FrameSender<Message> {
-  readonly #socket: Socket
+  readonly #socket: Pick<Socket, 'bufferedBytes'> & { send(bytes: Uint8Array): unknown }
   readonly #wire: Wire
   readonly #write: (out: ByteWriter, message: Message) => void
   readonly #out = new ByteWriter(FRAME_BYTES * 2)
   #scheduled = false
   #closed = false
 
-  constructor(socket: Socket, wire: Wire, write: (out: ByteWriter, message: Message) => void) {
+  constructor(
+    socket: Pick<Socket, 'bufferedBytes'> & { send(bytes: Uint8Array): unknown },
+    wire: Wire,
+    write: (out: ByteWriter, message: Message) => void,
+  ) {
     this.#socket = socket
     this.#wire = wire
     this.#write = write

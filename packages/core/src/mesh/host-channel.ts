@@ -39,8 +39,9 @@ export interface HostChannelParts {
   readonly out: ChannelOut
   /** The first record that the client lacks. */
   readonly from: number
-  /** Asked before anything is ordered. */
-  readonly admits: (entries: number, bytes: number) => AteError | undefined
+  /** Told before anything is ordered, and when it is answered. */
+  readonly submitting: (entries: number) => void
+  readonly answered: (answers: readonly EntryAnswer[], tookMs: number) => void
   readonly closed: (error: AteError) => void
 }
 
@@ -48,7 +49,7 @@ export class HostChannel implements Follower {
   readonly chain: HostedChain
   readonly #number: number
   readonly #out: ChannelOut
-  readonly #admits: HostChannelParts['admits']
+  readonly #parts: HostChannelParts
   readonly #closed: HostChannelParts['closed']
   /** The next record to send. */
   #next: number
@@ -59,11 +60,12 @@ export class HostChannel implements Follower {
   readonly #waiting: { readonly after: number; readonly message: ServerMessage }[] = []
   #collecting: { readonly id: number; readonly entries: Entry[]; bytes: number } | undefined
 
-  constructor({ number, chain, out, from, admits, closed }: HostChannelParts) {
+  constructor(parts: HostChannelParts) {
+    const { number, chain, out, from, closed } = parts
+    this.#parts = parts
     this.#number = number
     this.chain = chain
     this.#out = out
-    this.#admits = admits
     this.#closed = closed
     this.#next = from
     this.#acknowledgement = chain.acknowledgement()
@@ -106,7 +108,7 @@ export class HostChannel implements Follower {
     if (collecting.id !== id || entries.length > SUBMISSION_ENTRIES_MAX || bytes > SUBMISSION_BYTES_MAX) return false
     if (!isLast) return true
     this.#collecting = undefined
-    void this.#order(id, entries, bytes)
+    void this.#order(id, entries)
     return true
   }
 
@@ -169,11 +171,13 @@ export class HostChannel implements Follower {
       this.#out.send({ type: 'ack', channel, bytes: this.#acknowledgement })
   }
 
-  async #order(id: number, entries: readonly Entry[], bytes: number): Promise<void> {
-    const refusal = this.#admits(entries.length, bytes)
+  async #order(id: number, entries: readonly Entry[]): Promise<void> {
+    const { submitting, answered } = this.#parts
+    const { clock } = this.chain.environment
+    const began = clock.monotonic()
+    submitting(entries.length)
     let answers: readonly EntryAnswer[]
     try {
-      if (refusal) throw refusal
       const by: Submitted = { channel: this, id }
       answers = await this.chain.submit(entries, by)
     } catch (error) {
@@ -181,6 +185,7 @@ export class HostChannel implements Follower {
       if (!isAteError(error) || this.#left) return
       answers = entries.map(() => ({ refused: [refuse(error.code, error.facts)] }))
     }
+    answered(answers, clock.monotonic() - began)
     if (!this.#left) this.#answer({ type: 'answers', channel: this.#number, id, answers })
   }
 

@@ -5,6 +5,7 @@
 import { AteError, isAteError } from '../base/errors.ts'
 import { CHANNELS_MAX, HANDSHAKE_MS, HELLO_BYTES_MAX, SESSIONS_MAX } from '../base/limits.ts'
 import { CLOSE, type Socket } from '../base/socket.ts'
+import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability } from '../log/engine.ts'
 import type { PublicIdentity } from '../session/identity.ts'
 import { FrameSender } from './frames.ts'
@@ -12,21 +13,28 @@ import { refusalOf, ServerHandshake, type ServerHandshakeOptions } from './hands
 import type { Host } from './host.ts'
 import { HostChannel } from './host-channel.ts'
 import { type ClientMessage, clientMessagesIn, type ServerMessage, writeServerMessage } from './messages.ts'
+import { type CutReason, Outbox, TOO_SLOW_TEXT } from './outbox-bound.ts'
 import { checkSessionProof } from './session-proof.ts'
 import type { Wire } from './wire.ts'
 
-/** What a connection asks before it spends anything, and tells when it ends. */
+/** What a connection asks before it spends anything, and what it tells. An error that is given ends it. */
 export interface ConnectionRules {
-  readonly handshake: Omit<ServerHandshakeOptions, 'crypto' | 'random' | 'identity' | 'delegation' | 'now'>
-  /** Before a chain takes what this identity submits. */
-  readonly admitSubmission?: (
-    identity: PublicIdentity,
-    amount: { readonly entries: number; readonly bytes: number },
-  ) => AteError | undefined
-  /** Frames and their bytes as they come in; an error ends the connection. */
-  readonly admitFrame?: (bytes: number) => AteError | undefined
-  readonly established?: () => void
-  readonly closed?: (error: AteError | undefined) => void
+  readonly handshake: Pick<ServerHandshakeOptions, 'limits' | 'successions' | 'plain' | 'demandCookie'>
+  /** Before the first computation of a handshake. */
+  admitHandshake?(): AteError | undefined
+  /** Frames and their bytes as they come in: the ms for which the next ones wait. */
+  admitBytes?(bytes: number): number
+  /** An identity has proved itself. @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
+  admitSession?(identity: PublicIdentity): Promise<void>
+  /** @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
+  admitCreate?(identity: PublicIdentity, name: string): Promise<void>
+  /** Records are submitted: the ms for which what comes next waits. */
+  admitSubmission?(entries: number): number
+  established?(): void
+  /** What became of a submission of so many records, and how long it took in ms. */
+  answered?(answers: readonly EntryAnswer[], tookMs: number): void
+  closed?(error: AteError | undefined): void
+  cut?(why: CutReason): void
 }
 
 export interface HostConnectionParts {
@@ -45,12 +53,17 @@ export class HostConnection {
   readonly #parts: HostConnectionParts
   readonly #handshake: ServerHandshake
   readonly #sessions = new Map<number, PublicIdentity>()
+  readonly #admitted = new Set<number>()
   readonly #channels = new Map<number, HostChannel>()
   readonly #opening = new Set<number>()
   #wire: Wire | undefined
   #sender: FrameSender<ServerMessage> | undefined
   #closed = false
   #hurry: { cancel(): void } | undefined
+  readonly #outbox: Outbox
+  #resting: { cancel(): void } | undefined
+  #answered = false
+  #shaken = false
 
   constructor(parts: HostConnectionParts) {
     this.#parts = parts
@@ -62,16 +75,25 @@ export class HostConnection {
       crypto,
       random: environment.random,
       identity,
-      delegation,
+      delegation: delegation(),
       now: () => environment.clock.now(),
     })
     this.#hurry = environment.timers.start(HANDSHAKE_MS, () => this.#end(undefined, CLOSE.POLICY, 'too slow'))
+    this.#outbox = new Outbox(socket, { timers: environment.timers, onCut: (why) => this.#cut(why) })
     socket.limit(HELLO_BYTES_MAX)
     socket.start({
       message: (bytes) => this.#receive(bytes),
       closed: () => this.#end(undefined),
-      drained: () => this.#pumpAll(),
+      drained: () => {
+        this.#outbox.drained()
+        this.#pumpAll()
+      },
     })
+  }
+
+  /** What waits to be sent. */
+  get bufferedBytes(): number {
+    return this.#sender?.bufferedBytes ?? 0
   }
 
   /** Says that the server goes, and ends. */
@@ -83,8 +105,7 @@ export class HostConnection {
   #receive(bytes: Uint8Array): void {
     if (this.#closed) return
     try {
-      const refusal = this.#parts.rules.admitFrame?.(bytes.length)
-      if (refusal) throw refusal
+      this.#rest(this.#parts.rules.admitBytes?.(bytes.length) ?? 0)
       if (!this.#wire) this.#shake(bytes)
       else for (const message of clientMessagesIn(this.#wire.open(bytes))) this.#take(message)
     } catch (error) {
@@ -94,14 +115,32 @@ export class HostConnection {
     }
   }
 
+  /** Reads no more for a while: who sends too much is slowed down. */
+  #rest(ms: number): void {
+    if (ms <= 0 || this.#resting || this.#closed) return
+    this.#parts.socket.pause()
+    this.#resting = this.#parts.host.parts.platform.environment.timers.start(ms, () => {
+      this.#resting = undefined
+      this.#parts.socket.resume()
+    })
+  }
+
+  #cut(why: CutReason): void {
+    this.#parts.rules.cut?.(why)
+    this.#end(undefined, CLOSE.TOO_SLOW, TOO_SLOW_TEXT)
+  }
+
   #shake(bytes: Uint8Array): void {
     const { socket, path, level, rules } = this.#parts
+    const refusal = this.#shaken ? undefined : rules.admitHandshake?.()
+    this.#shaken = true
+    if (refusal) throw refusal
     const { send, done } = this.#handshake.receive(bytes)
     if (send) socket.send(send)
     if (!done) return
     this.#hurry?.cancel()
     this.#wire = done.wire
-    this.#sender = new FrameSender(socket, done.wire, writeServerMessage)
+    this.#sender = new FrameSender(this.#outbox, done.wire, writeServerMessage)
     socket.limit(Number.POSITIVE_INFINITY)
     rules.established?.()
     this.#send({ type: 'welcome', level, path })
@@ -144,8 +183,21 @@ export class HostConnection {
       return
     }
     const binding = { exporter: this.#wire!.exporter, serverFingerprint: server.fingerprintBytes }
-    this.#sessions.set(ref, checkSessionProof(platform.crypto, proof, binding))
-    this.#send({ type: 'session', ref })
+    const identity = checkSessionProof(platform.crypto, proof, binding)
+    // Taken in any case: its number is used, and what comes for it meanwhile waits in no queue.
+    this.#sessions.set(ref, identity)
+    void this.#admitSession(ref, identity)
+  }
+
+  async #admitSession(ref: number, identity: PublicIdentity): Promise<void> {
+    try {
+      await this.#parts.rules.admitSession?.(identity)
+      this.#admitted.add(ref)
+      this.#send({ type: 'session', ref })
+    } catch (error) {
+      const { code, facts } = isAteError(error) ? error : new AteError('INTERNAL', { what: 'admit' }, { cause: error })
+      this.#send({ type: 'refused', ref, code, facts })
+    }
   }
 
   /** The first is the client's offer, and the other what it says when it reads with the new keys. */
@@ -161,11 +213,9 @@ export class HostConnection {
     this.#sender!.flush()
   }
 
-  #answered = false
-
   #takeOpen(message: Opening): void {
     const { channel, session } = message
-    const identity = this.#sessions.get(session)
+    const identity = this.#admitted.has(session) ? this.#sessions.get(session) : undefined
     const taken = this.#channels.has(channel) || this.#opening.has(channel)
     if (!identity || taken) throw new AteError('BAD_MESSAGE', { what: 'open', channel })
     if (this.#channels.size + this.#opening.size >= CHANNELS_MAX) {
@@ -181,7 +231,8 @@ export class HostConnection {
   async #open({ channel, name, chain: wanted, head, genesis }: Opening, identity: PublicIdentity): Promise<void> {
     const { host, rules } = this.#parts
     try {
-      const chain = await host.acquire(name, identity, genesis)
+      const asking = { identity, admitCreate: async (to: string) => rules.admitCreate?.(identity, to) }
+      const chain = await host.acquire(name, asking, genesis)
       if (this.#closed || !this.#opening.delete(channel)) {
         host.release(chain)
         return
@@ -202,7 +253,8 @@ export class HostConnection {
         chain,
         out: this.#out,
         from: head && isStored ? head.seq + 1 : 0,
-        admits: (entries, bytes) => rules.admitSubmission?.(identity, { entries, bytes }),
+        submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
+        answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
         closed: (error) => {
           this.#leave(channel)
           this.#send({ type: 'closed', channel, code: error.code, facts: error.facts })
@@ -251,6 +303,8 @@ export class HostConnection {
     if (this.#closed) return
     this.#closed = true
     this.#hurry?.cancel()
+    this.#resting?.cancel()
+    this.#outbox.closed()
     this.#handshake.close()
     for (const channel of [...this.#channels.keys()]) this.#leave(channel)
     this.#sender?.close()

@@ -5,9 +5,9 @@
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { CHAIN_IDLE_MS } from '../base/limits.ts'
 import { Replica } from '../chain/replica.ts'
 import type { Signer } from '../crypto/provider.ts'
+import type { CompactPolicy } from '../data/compacting.ts'
 import { replay } from '../data/open-chain.ts'
 import { parseGenesis } from '../event/genesis.ts'
 import { recordOf } from '../event/record.ts'
@@ -29,11 +29,22 @@ export interface HostParts {
   readonly platform: Platform
   readonly identity: Identity
   readonly store: ChainStore
-  /** What signs acknowledgements, and whom it is delegated by. */
+  /** What signs acknowledgements and checkpoints, and what says so. */
   readonly signer: Signer
-  readonly delegation: Uint8Array
-  /** Whether this identity may make a chain of this name. @throws AteError NOT_AUTHORIZED */
-  readonly admitCreate: (identity: PublicIdentity, name: string) => void
+  readonly checkpointSigner: Signer
+  readonly delegation: () => Uint8Array
+  /** When its chains are compacted; never if left out. */
+  readonly compact?: CompactPolicy | undefined
+  /** How long a chain stays open that nobody uses. */
+  readonly idleMs: number
+  readonly created?: (name: string) => void
+}
+
+/** Who asks for a chain. */
+export interface Asking {
+  readonly identity: PublicIdentity
+  /** Before a chain of this name is made for him. @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
+  admitCreate(name: string): Promise<void>
 }
 
 interface Open {
@@ -60,15 +71,15 @@ export class Host {
    * The chain of this name, for who may follow it; `genesis` makes it where there is none. Give it back with `release`.
    * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | BAD_GENESIS | CHAIN_CLOSED, and as opening an engine
    */
-  async acquire(name: string, identity: PublicIdentity, genesis: Uint8Array | undefined): Promise<HostedChain> {
-    if (this.#closed) throw new AteError('CHAIN_CLOSED', { what: 'the server is closing' })
-    const open = this.#open.get(name) ?? this.#begin(name, identity, genesis)
+  async acquire(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
+    if (this.#closed) throw new AteError('OFFLINE', { what: 'the server is closing' })
+    const open = this.#open.get(name) ?? this.#begin(name, asking, genesis)
     open.users++
     open.idle?.cancel()
     open.idle = undefined
     try {
       const chain = await open.chain
-      assertMayFollow(chain, identity)
+      assertMayFollow(chain, asking.identity)
       return chain
     } catch (error) {
       this.#leave(name, open)
@@ -81,6 +92,14 @@ export class Host {
     if (open) this.#leave(chain.name, open)
   }
 
+  /** Resolves when all that was submitted is answered. */
+  async settled(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(
+      [...this.#open.values()].map(({ chain }) => chain.then((open) => open.sequencer.settled())),
+    )
+  }
+
   /** What was submitted is stored first. */
   async close(): Promise<void> {
     this.#closed = true
@@ -90,8 +109,8 @@ export class Host {
     await Promise.allSettled(all)
   }
 
-  #begin(name: string, identity: PublicIdentity, genesis: Uint8Array | undefined): Open {
-    const open: Open = { chain: this.#openChain(name, identity, genesis), users: 0, idle: undefined }
+  #begin(name: string, asking: Asking, genesis: Uint8Array | undefined): Open {
+    const open: Open = { chain: this.#openChain(name, asking, genesis), users: 0, idle: undefined }
     this.#open.set(name, open)
     open.chain.then(
       (chain) => chain.sequencer.failures.add(() => this.#drop(name, open)),
@@ -110,39 +129,40 @@ export class Host {
   #leave(name: string, open: Open): void {
     open.users--
     if (open.users > 0 || this.#open.get(name) !== open) return
-    open.idle = this.parts.platform.environment.timers.start(CHAIN_IDLE_MS, () => {
+    open.idle = this.parts.platform.environment.timers.start(this.parts.idleMs, () => {
       if (open.users > 0 || this.#open.get(name) !== open) return
       this.#open.delete(name)
       open.chain.then((chain) => chain.close()).catch(() => undefined)
     })
   }
 
-  async #openChain(name: string, identity: PublicIdentity, genesis: Uint8Array | undefined): Promise<HostedChain> {
-    const { platform, signer } = this.parts
-    const engine = await this.#engine(name, identity, genesis)
+  async #openChain(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
+    const { platform, signer, checkpointSigner, compact, identity } = this.parts
+    const engine = await this.#engine(name, asking, genesis)
     try {
-      if (!engine.head()) await this.#create(engine, genesis)
+      if (!engine.head()) await this.#create(engine, name, genesis)
       const replica = await replay(engine, platform, undefined)
-      const { fingerprintBytes: fingerprint } = this.parts.identity
-      return new HostedChain(name, { engine, replica, clock: platform.environment.clock, fingerprint, signer })
+      const { fingerprintBytes: fingerprint } = identity
+      const { environment } = platform
+      return new HostedChain({ name, engine, replica, environment, fingerprint, signer, checkpointSigner, compact })
     } catch (error) {
       await engine.close()
       throw error
     }
   }
 
-  async #engine(name: string, identity: PublicIdentity, genesis: Uint8Array | undefined): Promise<LogEngine> {
-    const { store, admitCreate } = this.parts
+  async #engine(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<LogEngine> {
+    const { store } = this.parts
     try {
       return await store.open(name, { create: false })
     } catch (error) {
       if (!genesis || !isAteError(error) || error.code !== 'CHAIN_NOT_FOUND') throw error
-      admitCreate(identity, name)
+      await asking.admitCreate(name)
       return store.open(name, { create: true })
     }
   }
 
-  async #create(engine: LogEngine, genesis: Uint8Array | undefined): Promise<void> {
+  async #create(engine: LogEngine, name: string, genesis: Uint8Array | undefined): Promise<void> {
     if (!genesis) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
     const { crypto } = this.parts.platform
     const bytes = genesis.slice()
@@ -158,6 +178,7 @@ export class Host {
       })
     engine.setLabel(chainId)
     await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
+    this.parts.created?.(name)
   }
 }
 

@@ -1,20 +1,21 @@
 /**
  * A chain that a server has open: its sequencer, the newest records in memory for those who keep up, and who follows it.
- * Others are read from the log, so a reader who is slow costs the server nothing.
+ * Others are read from the log, so a reader who is slow costs the server nothing. It compacts by itself, and signs a
+ * checkpoint now and then.
  */
+import { equalBytes } from '../base/bytes.ts'
+import type { Environment } from '../base/environment.ts'
 import type { AteError } from '../base/errors.ts'
-import { RECENT_BYTES_MAX } from '../base/limits.ts'
-import {
-  type Entry,
-  type EntryAnswer,
-  type Origin,
-  Sequencer,
-  type SequencerParts,
-  type StoredGroup,
-} from '../chain/sequencer.ts'
-import type { Signer } from '../crypto/provider.ts'
+import { chainIdOf } from '../base/ids.ts'
+import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX } from '../base/limits.ts'
+import type { Replica } from '../chain/replica.ts'
+import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
+import type { CryptoProvider, Signer } from '../crypto/provider.ts'
+import { Compacting, type CompactionState, type CompactPolicy } from '../data/compacting.ts'
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
-import type { Durability, LogRecord } from '../log/engine.ts'
+import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
+import { KIND } from '../event/format.ts'
+import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 
 export interface RecentRecord {
   readonly record: LogRecord
@@ -30,35 +31,81 @@ export interface Follower {
   failed(error: AteError): void
 }
 
+export interface HostedParts {
+  readonly name: string
+  readonly engine: LogEngine
+  readonly replica: Replica
+  readonly environment: Environment
+  /** 32 bytes: under whose name records are ordered. */
+  readonly fingerprint: Uint8Array
+  /** What signs acknowledgements, and what signs checkpoints. */
+  readonly signer: Signer
+  readonly checkpointSigner: Signer
+  readonly compact: CompactPolicy | undefined
+}
+
 export class HostedChain {
   readonly name: string
+  readonly crypto: CryptoProvider
+  readonly environment: Environment
+  readonly engine: LogEngine
+  readonly replica: Replica
   readonly sequencer: Sequencer
   readonly followers: Set<Follower> = new Set()
-  readonly #signer: Signer
-  readonly #now: () => number
+  readonly listeners: { add(listener: () => void): unknown }
+  readonly closers: Set<() => void> = new Set()
+  readonly #parts: HostedParts
+  readonly #compacting: Compacting
   /** Without gaps up to the newest that is stored. */
   readonly #recent: RecentRecord[] = []
   #recentBytes = 0
   #acknowledgement: { readonly seq: number; readonly bytes: Uint8Array } | undefined
+  #checkpointing: { cancel(): void } | undefined
+  #closed = false
 
-  constructor(name: string, parts: SequencerParts & { readonly signer: Signer }) {
+  constructor(parts: HostedParts) {
+    const { name, engine, replica, environment, fingerprint, compact } = parts
+    this.#parts = parts
     this.name = name
-    this.sequencer = new Sequencer(parts)
-    this.#signer = parts.signer
-    this.#now = () => parts.clock.now()
+    this.crypto = replica.crypto
+    this.environment = environment
+    this.engine = engine
+    this.replica = replica
+    this.sequencer = new Sequencer({ engine, replica, clock: environment.clock, fingerprint })
+    this.listeners = this.sequencer.listeners
     this.sequencer.listeners.add((group) => this.#stored(group))
     this.sequencer.failures.add((error) => {
+      this.#end()
       for (const follower of [...this.followers]) follower.failed(error)
     })
+    this.#compacting = new Compacting(this, compact)
+  }
+
+  /** What its compactions have come to. */
+  get compaction(): CompactionState {
+    return this.#compacting.state
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** @throws AteError, what has ended the sequencer */
+  assertWritable(): void {
+    if (this.sequencer.failure) throw this.sequencer.failure
+  }
+
+  durable(): Promise<void> {
+    return this.sequencer.durable()
   }
 
   /** Signed anew for each head, once: the server says again what it has said. */
   acknowledgement(): Uint8Array {
     const { seq, hash } = this.sequencer.head
     if (this.#acknowledgement?.seq !== seq) {
-      const { replica, engine } = this.sequencer
-      const body = { chain: replica.chainId, seq, hash, level: engine.durability, at: this.#now() }
-      this.#acknowledgement = { seq, bytes: encodeAcknowledgement(replica.crypto, body, this.#signer) }
+      const at = this.environment.clock.now()
+      const body = { chain: this.replica.chainId, seq, hash, level: this.engine.durability, at }
+      this.#acknowledgement = { seq, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
     }
     return this.#acknowledgement.bytes
   }
@@ -74,8 +121,16 @@ export class HostedChain {
   }
 
   async close(): Promise<void> {
+    if (this.#checkpointing && !this.sequencer.failure) await this.#checkpoint()
     await this.sequencer.settled()
-    await this.sequencer.engine.close()
+    this.#end()
+    await this.engine.close()
+  }
+
+  #end(): void {
+    this.#closed = true
+    this.#checkpointing?.cancel()
+    for (const close of this.closers) close()
   }
 
   #stored({ records, origins, durability: level }: StoredGroup): void {
@@ -87,7 +142,29 @@ export class HostedChain {
     while (this.#recentBytes > RECENT_BYTES_MAX && drop < this.#recent.length - 1)
       this.#recentBytes -= this.#recent[drop++]!.record.bytes.length
     if (drop > 0) this.#recent.splice(0, drop)
+    // One of our own starts nothing: it would never end.
+    if (origins.some(({ by }) => by !== this)) this.#checkpointLater()
     const acknowledgement = this.acknowledgement()
     for (const follower of this.followers) follower.stored(acknowledgement)
+  }
+
+  #checkpointLater(): void {
+    const { timers } = this.environment
+    this.#checkpointing ??= timers.start(CHECKPOINT_DELAY_MS, () => void this.#checkpoint())
+  }
+
+  /** Where the root has named our key. What comes of it is in the log, or not: another follows. */
+  async #checkpoint(): Promise<void> {
+    this.#checkpointing?.cancel()
+    this.#checkpointing = undefined
+    const { checkpointSigner: key } = this.#parts
+    if (!this.replica.trust.checkpointKeys.some((known) => equalBytes(known, key.publicKey))) return
+    const origin = checkpointOrigin(chainIdOf(this.replica.chainId))
+    const payload = (): Uint8Array => {
+      const { tree } = this.replica
+      return encodeCheckpoint(this.crypto, { origin, size: tree.size, root: tree.root() }, key)
+    }
+    // A log that has failed tells who follows it.
+    await this.submit([{ kind: KIND.checkpoint, payload }], this).catch(() => undefined)
   }
 }

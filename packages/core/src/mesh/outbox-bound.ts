@@ -42,6 +42,11 @@ export class Outbox {
     return this.#isOver ? 0 : Math.max(0, this.#bytesMax - this.#socket.bufferedBytes)
   }
 
+  /** What waits for the reader now. */
+  get bufferedBytes(): number {
+    return this.#socket.bufferedBytes
+  }
+
   get isOver(): boolean {
     return this.#isOver
   }

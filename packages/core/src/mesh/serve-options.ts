@@ -65,7 +65,7 @@ export interface ServeSettings {
 }
 
 /** What serve() gives. */
-export interface Served {
+export interface Served extends AsyncDisposable {
   /** What clients give to openChain, with /NAME behind it. */
   readonly url: string
   readonly urls: readonly string[]

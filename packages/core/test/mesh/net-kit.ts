@@ -63,7 +63,15 @@ export async function startServer(
       return options.engineOf ? options.engineOf(engine) : engine
     },
   }
-  const host = new Host({ platform, identity, store, signer, delegation, admitCreate: () => undefined })
+  const host = new Host({
+    platform,
+    identity,
+    store,
+    signer,
+    checkpointSigner: signer,
+    delegation: () => delegation,
+    idleMs: 60_000,
+  })
   const connections = new Set<HostConnection>()
   const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {
     accept(socket, { path }) {

@@ -1,0 +1,302 @@
+/**
+ * A server: what listens, who is admitted, the folder of its chains, and what it tells of itself. It holds no key of any chain.
+ */
+import { createRequire } from 'node:module'
+import { wipe } from '../base/bytes.ts'
+import { randomBytes } from '../base/environment.ts'
+import { AteError, throwIfAborted } from '../base/errors.ts'
+import { DELEGATION_MS_MAX, SERVER_KEY_MS } from '../base/limits.ts'
+import type { Socket } from '../base/socket.ts'
+import type { EntryAnswer } from '../chain/sequencer.ts'
+import { contextBytes } from '../crypto/contexts.ts'
+import type { Signer } from '../crypto/provider.ts'
+import { openEngine, parsePlace } from '../data/place.ts'
+import { makeDelegation } from '../event/acknowledgement.ts'
+import type { LogEngine } from '../log/engine.ts'
+import { Admission, type AdmitRequest, isRefused, type Refused } from '../mesh/admission.ts'
+import { parseChainName } from '../mesh/chain-name.ts'
+import { Host } from '../mesh/host.ts'
+import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts'
+import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
+import { type ServerMetrics, serverMetrics, serverPages } from '../mesh/server-metrics.ts'
+import type { Arrival, Listening } from '../mesh/transport.ts'
+import { type Identity, identityCheckpointSeed, type PublicIdentity } from '../session/identity.ts'
+import type { Platform } from '../session/platform.ts'
+import { listen } from './listen.ts'
+import { platform as ownPlatform } from './platform.ts'
+import { openServerFolder, type ServerFolder } from './server-folder.ts'
+
+/**
+ * Serves the chains of a folder until it is closed.
+ * @throws AteError BAD_ARGUMENT | BAD_URL | CANNOT_LISTEN | CHAIN_LOCKED | IO_ERROR, and as opening its identity
+ */
+export async function serve(options: ServeOptions, platform: Platform = ownPlatform): Promise<Served> {
+  const settings = parseServeOptions(options, platform.crypto)
+  throwIfAborted(options.signal)
+  const sealing = settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }
+  const folder = await openServerFolder(settings.data, sealing, platform)
+  const server = new Server(settings, folder, platform)
+  try {
+    throwIfAborted(options.signal)
+    await server.start()
+    return server
+  } catch (error) {
+    await server.close()
+    throw error
+  }
+}
+
+class Server implements Served {
+  readonly publicKey: string
+  readonly fingerprint: string
+  readonly closed: Promise<void>
+  readonly #settings: ServeSettings
+  readonly #folder: ServerFolder
+  readonly #platform: Platform
+  readonly #host: Host
+  readonly #admission: Admission
+  readonly #metrics: ServerMetrics
+  readonly #connections = new Map<HostConnection, number>()
+  readonly #cookieKey: Uint8Array
+  readonly #signer: Signer
+  readonly #checkpointSigner: Signer
+  readonly #startedAt: number
+  readonly #version: string
+  #delegation: { readonly bytes: Uint8Array; readonly from: number } | undefined
+  #renewing: { cancel(): void } | undefined
+  #listening: Listening | undefined
+  #closing: Promise<void> | undefined
+  #ended: () => void = () => undefined
+
+  constructor(settings: ServeSettings, folder: ServerFolder, platform: Platform) {
+    const { crypto, environment } = platform
+    const { identity } = folder
+    this.#settings = settings
+    this.#folder = folder
+    this.#platform = platform
+    this.publicKey = identity.publicId
+    this.fingerprint = identity.fingerprint
+    this.#startedAt = environment.clock.now()
+    this.#version = versionOf()
+    this.#cookieKey = randomBytes(environment.random, 32)
+    this.#signer = signerOf(platform, randomBytes(environment.random, 32))
+    this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
+    this.#admission = new Admission(settings.limits, this.#startedAt)
+    this.closed = new Promise((resolve) => {
+      this.#ended = resolve
+    })
+    this.#host = new Host({
+      platform,
+      identity,
+      store: { open: (name, how) => this.#openLog(name, how.create) },
+      signer: this.#signer,
+      checkpointSigner: this.#checkpointSigner,
+      delegation: () => this.#delegationNow(crypto, identity),
+      compact: settings.compact,
+      idleMs: settings.idleMs,
+      created: () => this.#metrics.createdChains.add(1),
+    })
+    this.#metrics = serverMetrics({
+      version: this.#version,
+      startedAtMs: this.#startedAt,
+      bufferedBytes: () => [...this.#connections.keys()].reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0),
+      freeBytes: () => folder.freeBytes(),
+    })
+  }
+
+  get url(): string {
+    return this.#settings.url ?? this.#listening!.url
+  }
+
+  get urls(): readonly string[] {
+    return this.#listening!.urls
+  }
+
+  async start(): Promise<void> {
+    const { listen: urls, tls, metrics: showMetrics } = this.#settings
+    const page = serverPages({ metrics: this.#metrics.all, showMetrics, health: () => this.#health() })
+    this.#listening = await listen(urls, {
+      accept: (socket, arrival) => this.#accept(socket, arrival),
+      admits: (peer) => this.#admission.hasRoom(peer),
+      page: (request) => {
+        this.#metrics.openChains.set(this.#host.size)
+        return page(request)
+      },
+      ...(tls ? { tls } : {}),
+    })
+    this.#renewLater()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#renewing?.cancel()
+    this.#listening?.stopAccepting()
+    // What was submitted is stored and answered before the connections go.
+    await this.#host.settled()
+    for (const connection of [...this.#connections.keys()]) connection.close()
+    await this.#listening?.close()
+    await this.#host.close()
+    await this.#folder.close()
+    this.#ended()
+  }
+
+  #health(): Parameters<typeof serverPages>[0]['health'] extends () => infer H ? H : never {
+    return {
+      status: this.#closing ? 'stopping' : 'ok',
+      version: this.#version,
+      uptimeSeconds: Math.floor((this.#now - this.#startedAt) / 1000),
+      connections: this.#connections.size,
+      chains: this.#host.size,
+    }
+  }
+
+  get #now(): number {
+    return this.#platform.environment.clock.now()
+  }
+
+  async #openLog(text: string, create: boolean): Promise<LogEngine> {
+    const name = parseChainName(text)
+    if (!create && !this.#folder.hasChain(name)) throw new AteError('CHAIN_NOT_FOUND', { name })
+    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#platform)
+    return openEngine(place, { create, label: undefined, known: undefined })
+  }
+
+  /** One a day: who connected under an older one than that connects again before it ends. */
+  #delegationNow(crypto: Platform['crypto'], identity: Identity): Uint8Array {
+    const now = this.#now
+    if (!this.#delegation || now - this.#delegation.from > SERVER_KEY_MS) {
+      const body = {
+        key: this.#signer.publicKey,
+        checkpointKey: this.#checkpointSigner.publicKey,
+        from: now,
+        until: now + DELEGATION_MS_MAX,
+      }
+      const { fingerprintBytes } = identity
+      const sign = (message: Uint8Array): Uint8Array => identity.sign(message, 'delegation')
+      this.#delegation = { bytes: makeDelegation(crypto, body, { fingerprintBytes, sign }), from: now }
+    }
+    return this.#delegation.bytes
+  }
+
+  #renewLater(): void {
+    this.#renewing = this.#platform.environment.timers.start(SERVER_KEY_MS, () => {
+      const oldest = this.#now - DELEGATION_MS_MAX + 2 * SERVER_KEY_MS
+      for (const [connection, since] of this.#connections) if (since < oldest) connection.close()
+      this.#renewLater()
+    })
+  }
+
+  #accept(socket: Socket, arrival: Arrival): void {
+    const { peer, isLoopback } = socket
+    const pass = this.#admission.connect({ peer, isLoopback }, this.#now)
+    if (isRefused(pass)) {
+      this.#metrics.connectionsTotal.with(pass.refused).add(1)
+      throw errorOf(pass)
+    }
+    this.#metrics.connectionsTotal.with('accepted').add(1)
+    const rules = this.#rules(socket, pass, () => connection)
+    const connection: HostConnection = new HostConnection({
+      host: this.#host,
+      socket,
+      path: arrival.path,
+      level: 'disk',
+      rules,
+    })
+    this.#connections.set(connection, this.#now)
+    this.#metrics.connections.set(this.#connections.size)
+  }
+
+  #rules(
+    { peer, isLoopback }: Socket,
+    pass: Exclude<ReturnType<Admission['connect']>, Refused>,
+    connection: () => HostConnection,
+  ): ConnectionRules {
+    const metrics = this.#metrics
+    const started = this.#platform.environment.clock.monotonic()
+    let isKnown = false
+    const admit = async (request: Pick<AdmitRequest, 'kind' | 'identity' | 'chain'>): Promise<void> => {
+      const answer = await this.#settings.admit({ ...request, isLoopback, peer })
+      if (answer === true) return
+      metrics.refused.with('not-admitted').add(1)
+      const reason = typeof answer === 'string' ? { reason: answer.slice(0, 200) } : {}
+      throw new AteError('NOT_AUTHORIZED', { needs: `that the server admits you to ${request.kind}`, ...reason })
+    }
+    return {
+      handshake: {
+        limits: {},
+        ...(this.#settings.wireEncryption === 'off' && isLoopback ? { plain: 'allow' } : {}),
+        ...(pass.needsCookie ? { demandCookie: { key: this.#cookieKey, peer } } : {}),
+      },
+      admitHandshake: () => {
+        const refused = pass.handshake(this.#now)
+        return refused && this.#refuse(refused)
+      },
+      admitBytes: (bytes) => {
+        metrics.receivedBytes.add(bytes)
+        return pass.received(bytes, this.#now)
+      },
+      admitSession: async ({ fingerprint }: PublicIdentity) => {
+        await admit({ kind: 'connect', identity: fingerprint })
+        if (isKnown) return
+        const refused = pass.authenticated(fingerprint)
+        if (refused) throw this.#refuse(refused)
+        isKnown = true
+      },
+      admitCreate: async ({ fingerprint }: PublicIdentity, chain: string) => {
+        await admit({ kind: 'create', identity: fingerprint, chain })
+        const refused = pass.create({ chains: 0, storedBytes: 0 }, this.#now)
+        if (refused) throw this.#refuse(refused)
+      },
+      admitSubmission: (entries) => pass.commits(entries, this.#now),
+      established: () => {
+        metrics.handshakes.with('ok').add(1)
+        metrics.handshakeSeconds.observe((this.#platform.environment.clock.monotonic() - started) / 1000)
+      },
+      answered: (answers, tookMs) => this.#count(answers, tookMs),
+      closed: (error) => {
+        pass.end()
+        if (error) metrics.handshakes.with(error.code).add(1)
+        this.#connections.delete(connection())
+        metrics.connections.set(this.#connections.size)
+      },
+      cut: (why) => metrics.slowReaders.with(why).add(1),
+    }
+  }
+
+  #refuse(refused: Refused): AteError {
+    this.#metrics.refused.with(refused.refused).add(1)
+    return errorOf(refused)
+  }
+
+  #count(answers: readonly EntryAnswer[], tookMs: number): void {
+    const refused = answers.filter((answer) => 'refused' in answer).length
+    if (refused > 0) this.#metrics.commits.with('refused').add(refused)
+    if (answers.length === refused) return
+    this.#metrics.commits.with('accepted').add(answers.length - refused)
+    this.#metrics.commitSeconds.with('disk').observe(tookMs / 1000)
+  }
+}
+
+function errorOf({ text, retryMs }: Refused): AteError {
+  return new AteError('RATE_LIMITED', { reason: text, ...(retryMs === undefined ? {} : { retryMs }) })
+}
+
+function signerOf({ crypto }: Platform, seed: Uint8Array): Signer {
+  try {
+    return crypto.ed25519Signer(seed)
+  } finally {
+    wipe(seed)
+  }
+}
+
+function versionOf(): string {
+  return (createRequire(import.meta.url)('@ate/core/package.json') as { readonly version: string }).version
+}
