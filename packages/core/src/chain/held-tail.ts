@@ -21,9 +21,12 @@ import type { Standing } from '../log/standing.ts'
 export class HeldTail implements LogEngine {
   readonly inner: LogEngine
   readonly #held = new Map<number, LogRecord>()
+  readonly #close: () => Promise<void>
 
-  constructor(inner: LogEngine) {
+  /** `close`: in the place of closing the engine. */
+  constructor(inner: LogEngine, close: () => Promise<void> = () => inner.close()) {
     this.inner = inner
+    this.#close = close
   }
 
   /** Readable from here on, until `keep` has stored it, or `drop` has said that it is not to be. */
@@ -33,6 +36,11 @@ export class HeldTail implements LogEngine {
 
   drop(records: readonly LogRecord[]): void {
     for (const { seq } of records) this.#held.delete(seq)
+  }
+
+  /** Something was read of it that the engine does not have yet. */
+  get isAhead(): boolean {
+    return this.#held.size > 0
   }
 
   /** Stores what is held. @throws as append */
@@ -119,7 +127,7 @@ export class HeldTail implements LogEngine {
     return this.inner.sizeBytes()
   }
   close(): Promise<void> {
-    return this.inner.close()
+    return this.#close()
   }
   destroy(): Promise<void> {
     return this.inner.destroy()

@@ -168,7 +168,6 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#released = true
     this.#retry?.cancel()
     this.#dropAll()
-    await this.#link.close()
     await this.#taking
     await this.#writer?.close()
   }

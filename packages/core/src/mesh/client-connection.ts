@@ -120,11 +120,6 @@ export class ClientConnection {
     return this.#lost !== undefined
   }
 
-  /** Channels that are open or being opened. */
-  get channels(): number {
-    return this.#channels.size + this.#opening.size
-  }
-
   onClosed(run: () => void): void {
     this.#closers.add(run)
   }
@@ -155,6 +150,12 @@ export class ClientConnection {
 
   send(message: ClientMessage): void {
     this.#sender.send(message)
+  }
+
+  /** Whether the connection keeps the process alive. */
+  hold(what: 'process' | 'nothing'): void {
+    if (what === 'process') this.#socket.ref()
+    else this.#socket.unref()
   }
 
   close(): void {

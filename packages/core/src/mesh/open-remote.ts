@@ -31,9 +31,10 @@ import { type Identity, isKept } from '../session/identity.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
-import { ClientConnection } from './client-connection.ts'
+import type { ClientConnection } from './client-connection.ts'
+import { type Lease, leaseConnection, type PoolRequest } from './connection-pool.ts'
+import { park, unpark } from './parked-chains.ts'
 import { ServerLink } from './server-link.ts'
-import { serverPin } from './server-pins.ts'
 import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } from './transport.ts'
 
 /** Addresses of servers, not of logs. */
@@ -65,20 +66,23 @@ async function openObserved(
   observing: Observing,
 ): Promise<Chain> {
   const started = observing.start('open')
-  const address = parseAddress(url)
-  const name = placeUrl(address)
+  const parsed = parseAddress(url)
+  const name = placeUrl(parsed)
   const identity = options.as ?? (await machineIdentity({}, platform))
   const id = options.pin ? await chainOfName(platform, options.pin.dns) : options.id
   throwIfAborted(options.signal)
   const known = id === undefined ? await lookUpChain(platform.state, name) : undefined
   const label = id === undefined ? undefined : parseId(id, 'chain')
   const want = label ?? (known === undefined ? undefined : parseId(known, 'chain'))
-  const engine = await openReplica(options, platform)
-  let link: ServerLink | undefined
+  const address = { url: parsed, identity, options, platform, want }
+  const key = parkingKey(name, address)
+  const kept = key === undefined ? undefined : unpark(platform, key)
+  const engine = kept?.engine ?? (await openReplica(options, platform))
+  let link = kept?.link
   try {
-    link = await openLink({ address, identity, options, platform, engine, want })
+    link ??= await openLink(engine, address)
     const opening = { engine, link, platform, identity, options }
-    const replica = await loadReplica(opening)
+    const replica = kept ? kept.replica : await loadReplica(opening)
     await checkChain({
       replica,
       all: replica,
@@ -92,7 +96,10 @@ async function openObserved(
       create: options.create ?? false,
     })
     observing.opened(started, replica, engine)
-    return await handleOf(opening, { replica, observing, name })
+    const chain = await handleOf(opening, { replica, observing, name, key })
+    // What has come since it was left.
+    if (kept) await chain.refresh()
+    return chain
   } catch (error) {
     await link?.close()
     await engine.close()
@@ -100,6 +107,14 @@ async function openObserved(
       ? new AteError('CHAIN_GONE', { place: name, chain: known }, { cause: error })
       : error
   }
+}
+
+/** Undefined for what is not kept: a copy in a file, which another process may want. */
+function parkingKey(name: string, { identity, options }: Addressed): string | undefined {
+  const { replica = 'memory:', trust, wire, serverKey, rollback } = options
+  if (replica !== 'memory:' || rollback === 'accept') return undefined
+  const server = typeof serverKey === 'object' ? serverKey.fingerprintBytes.join() : (serverKey ?? '')
+  return JSON.stringify([name, identity.fingerprint, trust ?? '', wire ?? '', server])
 }
 
 interface Opening {
@@ -110,14 +125,28 @@ interface Opening {
   readonly options: OpenOptions
 }
 
+interface Handle {
+  readonly replica: Replica
+  readonly observing: Observing
+  readonly name: string
+  readonly key: string | undefined
+}
+
 async function handleOf(
   { engine, link, platform, identity, options }: Opening,
-  { replica, observing, name }: { readonly replica: Replica; readonly observing: Observing; readonly name: string },
+  { replica, observing, name, key }: Handle,
 ): Promise<Chain> {
   const { crypto, environment, state } = platform
-  const tail = new HeldTail(engine)
+  const tail: HeldTail = new HeldTail(engine, async () => {
+    if (key !== undefined && core && !core.writing.failure && !tail.isAhead)
+      park(platform, key, { engine, replica, link })
+    else {
+      await link.close()
+      await engine.close()
+    }
+  })
   const snapshots = snapshotsOf(engine, identity, options, platform)
-  const core = await ChainCore.open(
+  const core: ChainCore = await ChainCore.open(
     {
       crypto,
       environment,
@@ -142,76 +171,61 @@ async function openReplica(options: OpenOptions, platform: Platform): Promise<Lo
   return openEngine(place, { create: true, label: undefined, known: undefined })
 }
 
-interface Linking extends Omit<Opening, 'link'> {
-  readonly address: Place
+/** Where a chain is, and who asks for it how. */
+interface Addressed extends Pick<Opening, 'identity' | 'options' | 'platform'> {
+  readonly url: Place
+  /** The id that is meant, if one is. */
   readonly want: Uint8Array | undefined
 }
 
-async function openLink(linking: Linking): Promise<ServerLink> {
-  const { address, identity, options, platform, engine, want } = linking
-  const { connect, leave } = dialer(linking)
+async function openLink(engine: LogEngine, address: Addressed): Promise<ServerLink> {
+  const { identity, options, platform, want, url } = address
+  const request = poolRequest(address)
+  const connect = (signal?: AbortSignal): Promise<Lease> => leaseConnection(platform, request, signal)
   // The service's own path, and so the chain's name, is what the server says once it has shown who it is.
   const first = await connect(options.signal)
+  let given: Lease | undefined = first
   try {
-    const request = { identity, name: nameBelow(address, first.path) }
     const head = engine.head()
-    const from = { head, chain: engine.label ?? want, genesis: head ? undefined : genesisFor(first, linking) }
-    let given: ClientConnection | undefined = first
-    const again = async (signal?: AbortSignal): Promise<ClientConnection> => {
-      const connection = given ?? (await connect(signal))
-      given = undefined
-      return connection
+    const from = {
+      head,
+      chain: engine.label ?? want,
+      genesis: head ? undefined : genesisFor(first.connection, address),
     }
-    return await ServerLink.open({ platform, connect: again, leave, request }, from, options.signal)
-  } catch (error) {
-    leave(first)
-    throw error
+    const again = async (signal?: AbortSignal): Promise<Lease> => {
+      const lease = given ?? (await connect(signal))
+      given = undefined
+      return lease
+    }
+    const name = nameBelow(url, first.connection.path)
+    return await ServerLink.open({ platform, connect: again, request: { identity, name } }, from, options.signal)
+  } finally {
+    given?.leave()
   }
 }
 
-function dialer({ address, identity, options, platform }: Linking): {
-  readonly connect: (signal?: AbortSignal) => Promise<ClientConnection>
-  readonly leave: (connection: ClientConnection) => void
-} {
+function poolRequest({ url, identity, options }: Addressed): PoolRequest {
   const { serverKey, serverPin: by, ca, wire } = options
-  if (wire === 'plain' && !isLoopbackPlace(address))
+  if (wire === 'plain' && !isLoopbackPlace(url))
     throw new AteError('BAD_ARGUMENT', { what: 'wire: plain is for loopback alone' })
   return {
-    async connect(signal) {
-      const pin = await serverPin(platform, {
-        host: address.scheme === 'ws+unix' ? 'localhost' : address.host,
-        port: address.port,
-        firstUse: isKept(identity) ? 'remember' : 'accept',
-        ...(serverKey === undefined ? {} : { serverKey }),
-        ...(by === undefined ? {} : { pin: by }),
-      })
-      return ClientConnection.open(platform, {
-        url: placeUrl({ ...address, path: parentPath(address.path) }),
-        pin,
-        ...(signal ? { signal } : {}),
-        ...(ca === undefined ? {} : { ca }),
-        ...(wire === 'plain' ? { plain: 'allow' } : {}),
-      })
+    address: url,
+    pin: {
+      host: url.scheme === 'ws+unix' ? 'localhost' : url.host,
+      port: url.port,
+      firstUse: isKept(identity) ? 'remember' : 'accept',
+      ...(serverKey === undefined ? {} : { serverKey }),
+      ...(by === undefined ? {} : { pin: by }),
     },
-    leave(connection) {
-      if (connection.channels === 0) connection.close()
-    },
+    ...(ca === undefined ? {} : { ca }),
+    ...(wire === 'plain' ? { plain: 'allow' } : {}),
   }
-}
-
-function parentPath(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
 }
 
 /** @throws AteError BAD_URL */
 function nameBelow({ path }: Place, service: string): string {
-  const name = path.startsWith(`${service}/`) ? path.slice(service.length + 1) : ''
-  if (name === '') {
-    const hint = `the address of a chain is the server's with its name behind it: .../NAME`
-    throw new AteError('BAD_URL', { path, service }, { hint })
-  }
   try {
-    return decodeURIComponent(name)
+    return decodeURIComponent(path.slice(service.length + 1))
   } catch (cause) {
     throw new AteError('BAD_URL', { path }, { cause })
   }
@@ -220,7 +234,7 @@ function nameBelow({ path }: Place, service: string): string {
 /** For where there is no chain yet: it names this server to order its records. */
 function genesisFor(
   { server, level }: ClientConnection,
-  { identity, options, platform }: Linking,
+  { identity, options, platform }: Addressed,
 ): Uint8Array | undefined {
   if (!options.create) return undefined
   const { crypto, environment } = platform

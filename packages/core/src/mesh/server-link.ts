@@ -13,6 +13,7 @@ import { recordOf } from '../event/record.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
 import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './client-connection.ts'
+import type { Lease } from './connection-pool.ts'
 
 /** Refusals that another try may not meet: a server that is full, or about to go. */
 const PASSING: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED', 'OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'])
@@ -25,9 +26,8 @@ type Item =
 
 export interface ServerLinkParts {
   readonly platform: Platform
-  /** A connection to the server, shared or new; `leave` gives it back. */
-  readonly connect: (signal?: AbortSignal) => Promise<ClientConnection>
-  readonly leave: (connection: ClientConnection) => void
+  /** A place on a connection to the server, shared or new. */
+  readonly connect: (signal?: AbortSignal) => Promise<Lease>
   readonly request: Omit<OpenRequest, 'head' | 'chain' | 'genesis'>
 }
 
@@ -38,7 +38,7 @@ export class ServerLink implements Link {
   /** What was submitted on this connection, for records of which the server sends only the head. */
   readonly #submitted = new Map<number, readonly LinkEntry[]>()
   readonly #closing = new AbortController()
-  #connection: ClientConnection | undefined
+  #lease: Lease | undefined
   #opened: Opened | undefined
   #events: LinkEvents | undefined
   #pumping = false
@@ -46,6 +46,7 @@ export class ServerLink implements Link {
   #level: Durability = 'memory'
   #syncCount = 0
   #retryMs = LINK_RETRY_MS
+  #parkedLost: (() => void) | undefined
   #retry: { cancel(): void } | undefined
   #ended: AteError | undefined
   /** The newest acknowledgement that the server signed: evidence, should it ever say otherwise. */
@@ -84,7 +85,7 @@ export class ServerLink implements Link {
 
   /** The server that this chain is with. */
   get server(): ClientConnection['server'] {
-    return this.#connection!.server
+    return this.#lease!.connection.server
   }
 
   /** Before `start`: the records up to the head at opening, as they come. @throws AteError if the connection breaks */
@@ -95,7 +96,7 @@ export class ServerLink implements Link {
       const records = this.#takeRecords()
       if (records.length === 0) {
         if (this.#ended) throw this.#ended
-        if (!this.#connection)
+        if (!this.#lease?.connection)
           throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -112,13 +113,23 @@ export class ServerLink implements Link {
 
   start(events: LinkEvents): void {
     this.#events = events
-    if (this.#connection) events.online()
+    this.#parkedLost = undefined
+    this.#lease?.use('active')
+    if (this.#lease) events.online()
     else this.#retryLater()
     void this.#pump()
   }
 
+  /** Nobody listens for now: what comes waits, up to what the server sends without being asked for more. */
+  park(lost: () => void): void {
+    this.#events = undefined
+    this.#parkedLost = lost
+    this.#lease?.use('parked')
+    if (!this.#lease || this.#ended) lost()
+  }
+
   submit(id: number, entries: readonly LinkEntry[]): void {
-    const connection = this.#connection
+    const connection = this.#lease?.connection
     if (!connection) return
     this.#submitted.set(id, entries)
     const { channel } = this.#opened!
@@ -129,9 +140,9 @@ export class ServerLink implements Link {
 
   sync(): Promise<void> {
     if (this.#ended) return Promise.reject(this.#ended)
-    if (!this.#connection) return Promise.reject(new AteError('OFFLINE'))
+    if (!this.#lease) return Promise.reject(new AteError('OFFLINE'))
     const id = ++this.#syncCount
-    this.#connection.send({ type: 'sync', channel: this.#opened!.channel, id })
+    this.#lease.connection.send({ type: 'sync', channel: this.#opened!.channel, id })
     return new Promise((resolve, reject) => this.#syncing.set(id, { resolve, reject }))
   }
 
@@ -139,35 +150,34 @@ export class ServerLink implements Link {
     this.#end(new AteError('CHAIN_CLOSED', {}))
     this.#closing.abort(new AteError('CHAIN_CLOSED', {}))
     this.#retry?.cancel()
-    const connection = this.#connection
-    this.#connection = undefined
-    if (!connection) return
-    connection.leave(this.#opened!.channel)
-    this.#parts.leave(connection)
+    const lease = this.#lease
+    this.#lease = undefined
+    lease?.connection.leave(this.#opened!.channel)
+    lease?.leave()
   }
 
   async #connect(
     from: Pick<OpenRequest, 'head' | 'chain' | 'genesis'>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { connect, leave, request } = this.#parts
-    const connection = await connect(signal)
+    const { connect, request } = this.#parts
+    const lease = await connect(signal)
     try {
-      const opened = await connection.openChannel({ ...request, ...from }, (now) => this.#begin(connection, now))
+      const opened = await lease.connection.openChannel({ ...request, ...from }, (now) => this.#begin(lease, now))
       this.#checkSame(opened, from)
     } catch (error) {
-      this.#connection = undefined
-      leave(connection)
+      this.#lease = undefined
+      lease.leave()
       throw error
     }
   }
 
   /** In the turn in which the server has opened it: its records follow at once. */
-  #begin(connection: ClientConnection, opened: Opened): ChannelEvents {
+  #begin(lease: Lease, opened: Opened): ChannelEvents {
     this.#opened = opened
     this.#level = opened.level
-    this.#connection = connection
-    return this.#eventsOf(connection)
+    this.#lease = lease
+    return this.#eventsOf(lease.connection)
   }
 
   /** An honest server has what it acknowledged. What it says is held against what this process has verified. */
@@ -182,7 +192,7 @@ export class ServerLink implements Link {
   }
 
   #eventsOf(connection: ClientConnection): ChannelEvents {
-    const isOurs = (): boolean => !this.#ended && this.#connection === connection
+    const isOurs = (): boolean => !this.#ended && this.#lease?.connection === connection
     return {
       record: (level, bytes) => {
         if (isOurs()) this.#takeRecord(level, bytes.slice())
@@ -282,17 +292,18 @@ export class ServerLink implements Link {
 
   #credit(records: readonly { readonly bytes: number }[]): void {
     const bytes = records.reduce((sum, record) => sum + record.bytes, 0)
-    if (this.#connection) this.#connection.send({ type: 'credit', channel: this.#opened!.channel, bytes })
+    if (this.#lease?.connection) this.#lease?.connection.send({ type: 'credit', channel: this.#opened!.channel, bytes })
   }
 
   #lost(error: AteError): void {
-    const connection = this.#connection
-    this.#connection = undefined
+    const lease = this.#lease
+    this.#lease = undefined
     this.#submitted.clear()
     for (const waiting of this.#syncing.values()) waiting.reject(new AteError('OFFLINE', {}, { cause: error }))
     this.#syncing.clear()
     this.#wake?.()
-    if (connection) this.#parts.leave(connection)
+    lease?.leave()
+    this.#parkedLost?.()
     if (this.#ended || !this.#events) return
     if (isFinal(error)) {
       this.#end(error)

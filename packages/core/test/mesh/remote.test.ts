@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest'
+import { defineType } from '../../src/data/entity-type.ts'
+import { openChain } from '../../src/mesh/open-chain.ts'
+import { machine, someone, startServer } from './net-kit.ts'
+
+const Note = defineType<{ text: string }>('note')
+
+test('two clients of one server', async () => {
+  await using server = await startServer()
+  const me = someone()
+  const serverKey = server.identity
+  const a = await openChain(`${server.url}/notes`, { as: me, create: true, serverKey }, machine())
+  const note = await a.transact((tx) => tx.create(Note, { text: 'my test string' }))
+  const b = await openChain(`${server.url}/notes`, { as: me, serverKey, id: a.id }, machine())
+  expect((await b.load(Note, note.id)).value.text).toBe('my test string')
+  const all = await Promise.all(
+    Array.from({ length: 300 }, (_, i) => (i % 2 ? a : b).transact((tx) => tx.create(Note, { text: `n${i}` }))),
+  )
+  await a.refresh()
+  await b.refresh()
+  expect(a.head).toEqual(b.head)
+  for (const one of all) expect((await b.load(Note, one.id)).value).toEqual((await a.load(Note, one.id)).value)
+  await a.close()
+  await b.close()
+})
+
+test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {
+  await using server = await startServer()
+  const me = someone()
+  const options = { as: me, serverKey: server.identity }
+  const [here, there] = [machine(), machine()]
+  const a = await openChain(`${server.url}/notes`, { ...options, create: true }, here)
+  const note = await a.transact((tx) => tx.create(Note, { text: 'first' }))
+  const b = await openChain(`${server.url}/notes`, options, there)
+  await a.close()
+  expect(server.connections.size).toBe(2)
+  await b.transact(async (tx) => {
+    await tx.update(await tx.load(Note, note.id), () => ({ text: 'second' }))
+  })
+  await using again = await openChain(`${server.url}/notes`, options, here)
+  expect((await again.load(Note, note.id)).value.text).toBe('second')
+  await again.transact(async (tx) => {
+    await tx.update(await tx.load(Note, note.id), () => ({ text: 'third' }))
+  })
+  await b.refresh()
+  expect((await b.load(Note, note.id)).value.text).toBe('third')
+  await b.close()
+})
+
+test('chains of one server share a connection', async () => {
+  await using server = await startServer()
+  const me = someone()
+  const here = machine()
+  const options = { as: me, serverKey: server.identity, create: true }
+  await using a = await openChain(`${server.url}/one`, options, here)
+  await using b = await openChain(`${server.url}/deep/er/two`, options, here)
+  await a.transact((tx) => tx.create(Note, { text: 'a' }))
+  await b.transact((tx) => tx.create(Note, { text: 'b' }))
+  expect(server.connections.size).toBe(1)
+})
