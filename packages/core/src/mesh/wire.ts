@@ -94,7 +94,8 @@ class Direction {
   }
 
   seal(plaintext: Uint8Array): Uint8Array {
-    const { ciphertext, tag } = this.#aes.seal(this.#advance(plaintext.length), plaintext)
+    const nonce = this.#advance(plaintext.length) // may bring another key: before the key is looked at
+    const { ciphertext, tag } = this.#aes.seal(nonce, plaintext)
     const frame = new Uint8Array(ciphertext.length + AES_TAG_BYTES)
     frame.set(ciphertext)
     frame.set(tag, ciphertext.length)
@@ -103,7 +104,8 @@ class Direction {
 
   open(frame: Uint8Array): Uint8Array | undefined {
     const tagAt = frame.length - AES_TAG_BYTES
-    return this.#aes.open(this.#advance(tagAt), frame.subarray(0, tagAt), frame.subarray(tagAt))
+    const nonce = this.#advance(tagAt)
+    return this.#aes.open(nonce, frame.subarray(0, tagAt), frame.subarray(tagAt))
   }
 
   /** New keys; the old ones are wiped. */
