@@ -151,6 +151,7 @@ function aesKey(key: Uint8Array): AesKey {
       const opened = ctr(secret, counterBlock(nonce, offset)).encrypt(padded)
       return skip === 0 ? opened : opened.slice(skip)
     },
+    wipe: () => wipe(secret),
   }
 }
 

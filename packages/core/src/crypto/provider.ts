@@ -47,6 +47,8 @@ export interface AesKey {
   open(nonce: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined
   /** The bytes of a GCM ciphertext that stand at `offset`, opened alone: counter mode, no tag. The caller has checked a hash. */
   openSlice(nonce: Uint8Array, slice: Uint8Array, offset: number): Uint8Array
+  /** Overwrites the handle's copy of the key; afterwards it seals and opens nothing of use. Absent where the platform holds keys itself. */
+  wipe?(): void
 }
 
 export interface Argon2Parameters {

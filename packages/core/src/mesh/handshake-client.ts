@@ -18,7 +18,7 @@ import { XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
 import { type Delegation, parseDelegation } from '../event/acknowledgement.ts'
 import { type PublicIdentity, publicIdentity } from '../session/identity.ts'
 import * as format from './handshake-format.ts'
-import { type HandshakeKeys, handshakeKeys, Transcript, wireKeys } from './handshake-keys.ts'
+import { type HandshakeKeys, handshakeKeys, Transcript, wipeHandshakeKeys, wireKeys } from './handshake-keys.ts'
 import { verifySuccession } from './succession.ts'
 import { createWire, type Wire } from './wire.ts'
 
@@ -116,7 +116,7 @@ export class ClientHandshake {
       const wire = wireKeys(crypto, keys.next, transcript.add(send))
       return { send, done: { wire: createWire({ crypto, random, role: 'client', mode, keys: wire }), server } }
     } finally {
-      for (const secret of [keys.serverMacKey, keys.clientMacKey, keys.next]) wipe(secret)
+      wipeHandshakeKeys(keys)
     }
   }
 

@@ -67,6 +67,11 @@ export function handshakeKeys(crypto: CryptoProvider, shared: Uint8Array, transc
   return keys
 }
 
+export function wipeHandshakeKeys({ aes, serverMacKey, clientMacKey, next }: HandshakeKeys): void {
+  aes.wipe?.()
+  for (const secret of [serverMacKey, clientMacKey, next]) wipe(secret)
+}
+
 /** Wipes `next`. */
 export function wireKeys(crypto: CryptoProvider, next: Uint8Array, transcript: Uint8Array): WireKeys {
   const take = derived(crypto, next, transcript, contextBytes('wireKeys'), 152)

@@ -5,7 +5,7 @@
  * After an error the object is dead, and `refusalOf` gives what may be said to the other end about it: nothing that tells
  * one failure from another, but a version.
  */
-import { concatBytes, equalBytes, wipe } from '../base/bytes.ts'
+import { concatBytes, equalBytes } from '../base/bytes.ts'
 import { type Randomness, randomBytes } from '../base/environment.ts'
 import { AteError, assert, isAteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
@@ -14,7 +14,7 @@ import { DELEGATION_BYTES } from '../event/acknowledgement.ts'
 import type { Identity } from '../session/identity.ts'
 import { type CookieDemand, isCookie, makeCookie } from './cookie.ts'
 import * as format from './handshake-format.ts'
-import { type HandshakeKeys, handshakeKeys, Transcript, wireKeys } from './handshake-keys.ts'
+import { type HandshakeKeys, handshakeKeys, Transcript, wipeHandshakeKeys, wireKeys } from './handshake-keys.ts'
 import { predecessorOf } from './succession.ts'
 import { createWire, type Wire } from './wire.ts'
 
@@ -83,7 +83,7 @@ export class ServerHandshake {
   /** Wipes what a handshake that does not end holds. */
   close(): void {
     this.#state = 'over'
-    if (this.#pending) wipeKeys(this.#pending.keys)
+    if (this.#pending) wipeHandshakeKeys(this.#pending.keys)
     this.#pending = undefined
   }
 
@@ -145,7 +145,7 @@ export class ServerHandshake {
       const wire = wireKeys(crypto, keys.next, transcript.add(message))
       return { send: undefined, done: { wire: createWire({ crypto, random, role: 'server', mode, keys: wire }) } }
     } finally {
-      wipeKeys(keys)
+      wipeHandshakeKeys(keys)
     }
   }
 }
@@ -153,10 +153,6 @@ export class ServerHandshake {
 /** The message for the other end about an error of its handshake; then the connection is closed. */
 export function refusalOf(error: unknown): Uint8Array {
   return format.encodeRefusal(isAteError(error) && error.code === 'WIRE_VERSION' ? 'version' : 'failed')
-}
-
-function wipeKeys(keys: HandshakeKeys): void {
-  for (const secret of [keys.serverMacKey, keys.clientMacKey, keys.next]) wipe(secret)
 }
 
 function failed(): AteError {

@@ -119,6 +119,7 @@ class Direction {
   }
 
   wipe(): void {
+    this.#aes.wipe?.()
     wipe(this.#key.key)
     wipe(this.#key.iv)
     wipe(this.#nonce)

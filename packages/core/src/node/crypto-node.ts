@@ -275,6 +275,7 @@ function aesKey(key: Uint8Array): AesKey {
       if (offset % 16 !== 0) decipher.update(SKIPPED.subarray(0, offset % 16))
       return plain(decipher.update(slice))
     },
+    wipe: () => wipe(secret),
   }
 }
 

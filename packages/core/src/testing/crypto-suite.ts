@@ -149,6 +149,8 @@ function copyTests(test: TestApi, provider: Tested, missing: readonly Algorithm[
       const { ciphertext, tag } = await key.seal(nonce, utf8('m'))
       const again = await nobleProvider.aesKey(new Uint8Array(32).fill(4)).open(nonce, ciphertext, tag)
       test.expect(again && toHex(again)).toBe(toHex(utf8('m')))
+      await key.wipe?.()
+      if (key.wipe) test.expect(await key.open(nonce, ciphertext, tag)).toBe(undefined)
     }
   })
 }

@@ -1,7 +1,8 @@
 /** A chain named by a TXT record: one form, one chain, and no guess. No network is asked. */
 import { describe, expect, it } from 'vitest'
+import { toBase32 } from '../../src/base/ids.ts'
 import { openChain } from '../../src/data/open-chain.ts'
-import { chainOfName } from '../../src/session/dns-pin.ts'
+import { chainOfName, serverOfHost } from '../../src/session/dns-pin.ts'
 import { newIdentity } from '../../src/session/identity.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { testPlatform } from '../../src/testing/test-platform.ts'
@@ -74,6 +75,35 @@ describe('the TXT records of a name', () => {
     }
     platform.txt.set('_ate.ex-ample.org', [[`ate1 chain=${ID}`]])
     expect(await chainOfName(platform, '_ate.ex-ample.org')).toBe(ID)
+  })
+})
+
+describe('the TXT records of a host', () => {
+  const server = async (...records: readonly string[]): Promise<string> => {
+    const platform = testPlatform(1)
+    platform.txt.set(
+      '_ate.db.example.org',
+      records.map((text) => [text]),
+    )
+    let found = ''
+    const code = await codeOf(async () => {
+      found = toBase32(await serverOfHost(platform, 'db.example.org'))
+    })
+    return found === '' ? code : found
+  }
+
+  it('name its server, beside a chain', async () => {
+    expect(await server(`ate1 server=${ID}`)).toBe(ID)
+    expect(await server(`ate1 chain=${OTHER}`, `ate1 server=${ID}`, 'v=spf1 -all', `ate1 server=${ID}`)).toBe(ID)
+    expect(await asked([`ate1 server=${OTHER}`], [`ate1 chain=${ID}`])).toBe(ID)
+  })
+
+  it('name none by a chain, by two, or by what is of another form', async () => {
+    expect(await server(`ate1 chain=${ID}`)).toBe('BAD_PIN')
+    expect(await server(`ate1 server=${ID}`, `ate1 server=${OTHER}`)).toBe('BAD_PIN')
+    expect(await server(`ate1 server=${ID}`, 'ate1 chain=x')).toBe('BAD_PIN')
+    expect(await server(`ate1 servers=${ID}`)).toBe('BAD_PIN')
+    expect(await asked([`ate1 server=${ID}`])).toBe('BAD_PIN')
   })
 })
 
