@@ -34,7 +34,7 @@ export const MODE = { sealed: 1, plain: 2 } as const
 export type WireMode = keyof typeof MODE
 
 export const NONCE_BYTES = 32
-export const MAC_BYTES = 32
+const MAC_BYTES = 32
 const KIND = { hello: 1, retry: 2, reply: 3, finish: 4, refusal: 5 } as const
 const REPLY_CLEAR_BYTES = 4 + NONCE_BYTES + XWING_CIPHERTEXT_BYTES
 
