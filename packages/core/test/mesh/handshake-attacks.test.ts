@@ -8,6 +8,7 @@ import { concatBytes, equalBytes } from '../../src/base/bytes.ts'
 import { AteError } from '../../src/base/errors.ts'
 import { COOKIE_MS, FINISH_BYTES_MAX, HELLO_BYTES_MAX, REPLY_BYTES_MAX } from '../../src/base/limits.ts'
 import type { ClientHandshake } from '../../src/mesh/handshake-client.ts'
+import { parseReply, versionsOf } from '../../src/mesh/handshake-format.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { type Mischief, oracleServer } from './oracle.ts'
 import { codeOf, flipped, joined, newClient, newServer, refusal, testServer } from './support.ts'
@@ -105,6 +106,16 @@ describe('messages that are cut, lengthened, dropped, repeated, reflected or swa
       const { send } = one.receive(two.receive(one.hello()).send!)
       expect(refusal(() => two.receive(change(send)))).toBe('HANDSHAKE_FAILED')
     }
+  })
+
+  it('too large, are not looked into', () => {
+    const reply = new Uint8Array(REPLY_BYTES_MAX + 1)
+    reply[0] = 3
+    expect(parseReply(reply.subarray(0, -1))).toBeDefined()
+    expect(parseReply(reply)).toBeUndefined()
+    const offer = concatBytes(Uint8Array.of(1, 1, 7), new Uint8Array(HELLO_BYTES_MAX - 3))
+    expect(versionsOf(offer)).toEqual([7])
+    expect(versionsOf(concatBytes(offer, Uint8Array.of(0)))).toBeUndefined()
   })
 
   it('are refused out of their order, and then every later one too', () => {
