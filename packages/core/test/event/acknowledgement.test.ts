@@ -1,7 +1,9 @@
 /** What a server signs about records: small, of one form, and worth nothing without the delegation of its identity. */
 import { describe, expect, it } from 'vitest'
+import { concatBytes } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { DELEGATION_MS_MAX } from '../../src/base/limits.ts'
+import { taggedHash } from '../../src/crypto/tagged-hash.ts'
 import {
   ACKNOWLEDGEMENT_BYTES,
   type AcknowledgementBody,
@@ -92,6 +94,11 @@ describe('a delegation', () => {
       expect(codeOf(() => makeDelegation(crypto, { ...body, until }, signs(server)))).toBe('BAD_ARGUMENT')
     const longest = makeDelegation(crypto, { ...body, until: FROM + DELEGATION_MS_MAX }, signs(server))
     expect(parseDelegation(crypto, longest, server.keys).until).toBe(FROM + DELEGATION_MS_MAX)
+    // Nor does it if the server signs it all the same.
+    const longer = longest.slice(0, 81)
+    new DataView(longer.buffer).setBigUint64(73, BigInt(FROM + DELEGATION_MS_MAX + 1))
+    const signed = signs(server).sign(taggedHash(crypto, 'delegation', server.fingerprintBytes, longer))
+    expect(() => parseDelegation(crypto, concatBytes(longer, signed), server.keys)).toThrow('time')
   })
 })
 
