@@ -59,6 +59,7 @@ export {
   verifyEvidence,
 } from './data/evidence.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
+export type { Comparison } from './data/head-statement.ts'
 export { type KnownPlace, knownPlaces } from './data/known-places.ts'
 export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'

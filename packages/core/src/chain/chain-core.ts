@@ -29,6 +29,7 @@ import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
 import { settleRecoveries } from './recovered.ts'
 import type { Accepted, Replica } from './replica.ts'
+import type { AcknowledgementPart } from './signed-parts.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { Batch, Settler, TransactionDraft } from './staged.ts'
 import { Staging } from './staging.ts'
@@ -148,6 +149,11 @@ export class ChainCore {
   get writing(): Writing {
     assert(this.#writing, 'a core is open once it can write')
     return this.#writing
+  }
+
+  /** What the server that orders the records has said last. */
+  get acknowledgement(): AcknowledgementPart | undefined {
+    return this.writing.acknowledgement
   }
 
   /** The level that acknowledgements reach. */

@@ -6,11 +6,19 @@ import type { AteError } from '../base/errors.ts'
 import type { Kind } from '../event/format.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { EntryAnswer } from './sequencer.ts'
+import type { AcknowledgementPart } from './signed-parts.ts'
 
 export interface LinkEntry {
   readonly kind: Kind
   /** The record without its head. */
   readonly payload: Uint8Array
+}
+
+export interface LinkAlarm {
+  readonly kind: 'rollback' | 'fork'
+  readonly shown: Head
+  readonly known: AcknowledgementPart | undefined
+  readonly against: AcknowledgementPart | undefined
 }
 
 export interface LinkEvents {
@@ -24,6 +32,8 @@ export interface LinkEvents {
   records(records: readonly LogRecord[], durability: Durability): Promise<void>
   /** Of the submission with this number. All records that were stored before it have been told. */
   answers(id: number, answers: readonly EntryAnswer[]): void
+  /** The server has less than it has shown, or something else: `shown` is what it says now, and `known` what it said. */
+  alarm(alarm: LinkAlarm): AteError
   /** The way is closed for good. */
   ended(error: AteError): void
 }
@@ -31,7 +41,9 @@ export interface LinkEvents {
 export interface Link {
   /** The strongest level that the server's acknowledgements reach. */
   readonly durability: Durability
-  /** Brings events from here on. Once. */
+  /** What the server has said last of the newest record that it has. */
+  readonly acknowledgement: AcknowledgementPart | undefined
+  /** Brings events from here on. */
   start(events: LinkEvents): void
   /** Lost if the connection breaks before it is answered. */
   submit(id: number, entries: readonly LinkEntry[]): void

@@ -56,6 +56,8 @@ class LocalWriting implements Writing {
     return this.#core.engine.readOnly
   }
 
+  readonly acknowledgement: undefined = undefined
+
   get failure(): AteError | undefined {
     return this.#failed
   }

@@ -17,9 +17,10 @@ import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
 import type { HeldTail } from './held-tail.ts'
-import type { Link, LinkEntry, LinkEvents } from './link.ts'
-import type { Accepted } from './replica.ts'
+import type { Link, LinkAlarm, LinkEntry, LinkEvents } from './link.ts'
+import type { Accepted, Replica } from './replica.ts'
 import type { EntryAnswer } from './sequencer.ts'
+import type { AcknowledgementPart } from './signed-parts.ts'
 import type { Batch } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { verifyAhead } from './verify-ahead.ts'
@@ -59,6 +60,8 @@ export interface RemoteParts {
   readonly tail: HeldTail
   /** Nothing is written through this handle. */
   readonly readOnly: boolean
+  /** The error of an alarm, with the evidence that there is. */
+  readonly alarmOf: (replica: Replica, alarm: LinkAlarm) => AteError
 }
 
 /** What writes the log of `core` through a server. */
@@ -78,6 +81,7 @@ class RemoteWriting implements Writing, LinkEvents {
   readonly #writer: WriterSession | undefined
   readonly #link: Link
   readonly #tail: HeldTail
+  readonly #alarmOf: RemoteParts['alarmOf']
   readonly #idle: (() => void)[] = []
   /** In the order of their numbers. */
   readonly #sent: Sent[] = []
@@ -99,7 +103,8 @@ class RemoteWriting implements Writing, LinkEvents {
   /** Records are taken one chunk after the other. */
   #taking: Promise<unknown> = Promise.resolve()
 
-  constructor(core: ChainCore, writer: WriterSession | undefined, { link, tail }: RemoteParts) {
+  constructor(core: ChainCore, writer: WriterSession | undefined, { link, tail, alarmOf }: RemoteParts) {
+    this.#alarmOf = alarmOf
     this.#core = core
     this.#writer = writer
     this.#link = link
@@ -112,6 +117,10 @@ class RemoteWriting implements Writing, LinkEvents {
 
   get readOnly(): boolean {
     return this.#writer === undefined
+  }
+
+  get acknowledgement(): AcknowledgementPart | undefined {
+    return this.#link.acknowledgement
   }
 
   get failure(): AteError | undefined {
@@ -190,6 +199,10 @@ class RemoteWriting implements Writing, LinkEvents {
   offline(): void {
     this.#online = false
     if (this.#core.isClosing) this.#dropAll()
+  }
+
+  alarm(alarm: LinkAlarm): AteError {
+    return this.#alarmOf(this.#core.replica, alarm)
   }
 
   ended(error: AteError): void {

@@ -8,6 +8,13 @@ import type { Fields } from '../codec/json-fields.ts'
 import { COMPOSITE_SIGNATURE_BYTES, compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import {
+  ACKNOWLEDGEMENT_BYTES,
+  type AcknowledgementBody,
+  DELEGATION_BYTES,
+  parseDelegation,
+  verifyAcknowledgement,
+} from '../event/acknowledgement.ts'
 import { type AttestationBody, parseAttestationPayload } from '../event/attestation.ts'
 import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { COMMIT, FORMAT, RECORD_HEAD_BYTES, SUITE } from '../event/format.ts'
@@ -124,6 +131,35 @@ export function readAttestationPart(crypto: CryptoProvider, chainId: Uint8Array,
   if (!compositeVerifier(crypto, signingKeyOf(keys)).verify(message, signature, contextBytes('attestation')))
     throw badProof('signature of the attestation')
   return { body, signer }
+}
+
+/** What a server said of the newest record that it has stored. All of it base64. */
+export interface AcknowledgementPart {
+  readonly acknowledgement: string
+  readonly delegation: string
+  /** Public keys of the server. */
+  readonly keys: string
+}
+
+export interface SignedAcknowledgement extends AcknowledgementBody {
+  /** Fingerprint of the server. */
+  readonly signer: Uint8Array
+}
+
+/** @throws AteError BAD_PROOF */
+export function readAcknowledgementPart(
+  crypto: CryptoProvider,
+  chainId: Uint8Array,
+  part: Fields,
+): SignedAcknowledgement {
+  const bytes = part.bytes('acknowledgement', ACKNOWLEDGEMENT_BYTES)
+  const delegation = part.bytes('delegation', DELEGATION_BYTES)
+  const keys = part.bytes('keys', IDENTITY_KEYS_BYTES)
+  const body = asProof('acknowledgement', () =>
+    verifyAcknowledgement(crypto, bytes, parseDelegation(crypto, delegation, keys)),
+  )
+  if (!equalBytes(body.chain, chainId)) throw badProof('chain of the acknowledgement')
+  return { ...body, signer: fingerprintOfKeys(crypto, keys) }
 }
 
 export function badProof(what: string): AteError {

@@ -11,6 +11,7 @@ import type { ChainId } from '../base/ids.ts'
 import { Fields, jsonOf } from '../codec/json-fields.ts'
 import { leafHash, type Peak, peaksOf } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { parseAcknowledgement } from '../event/acknowledgement.ts'
 import { parseAttestationPayload } from '../event/attestation.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -18,7 +19,7 @@ import { rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { certificateOf, commitHeadAt, commitHeadOf, kindAt, recordAt } from './log-parts.ts'
 import type { Replica } from './replica.ts'
-import { type AttestationPart, type CommitPart, commitPartOf } from './signed-parts.ts'
+import { type AcknowledgementPart, type AttestationPart, type CommitPart, commitPartOf } from './signed-parts.ts'
 
 /** Records that are looked through, from the newest one back, each time the head is remembered. */
 const SCAN_RECORDS = 64
@@ -29,6 +30,7 @@ export interface Statements {
   readonly checkpoint?: { readonly note: string; readonly tree: string }
   readonly attestation?: AttestationPart
   readonly commit?: CommitPart
+  readonly acknowledgement?: AcknowledgementPart
 }
 
 export interface StatementSource {
@@ -36,13 +38,17 @@ export interface StatementSource {
   readonly engine: LogEngine
   readonly replica: Replica
   readonly chainId: ChainId
+  /** The newest of the server that orders the records, if one does. */
+  readonly acknowledgement?: AcknowledgementPart | undefined
 }
 
 /** What is to be remembered with record `seq`: the newest statements of the log, and older ones of kinds that it lacks. */
 export async function statementsFor(source: StatementSource, state: StateStore, seq: number): Promise<string> {
   const known = await rememberedHead(state, source.chainId)
   const older = known && known.seq <= seq ? parseStatements(known.statements) : {}
-  return `${JSON.stringify({ ...older, ...(await readableStatements(source, seq)) })}\n`
+  const { acknowledgement } = source
+  const newest = { ...(await readableStatements(source, seq)), ...(acknowledgement ? { acknowledgement } : {}) }
+  return `${JSON.stringify({ ...older, ...newest })}\n`
 }
 
 /** A disk that does not read must not keep the head from being remembered: there is less evidence then. */
@@ -121,6 +127,7 @@ export type Statement =
   | { readonly kind: 'checkpoint'; readonly note: string; readonly node: string; readonly path: readonly string[] }
   | ({ readonly kind: 'attestation'; readonly links?: readonly string[] } & AttestationPart)
   | ({ readonly kind: 'commit'; readonly links?: readonly string[] } & CommitPart)
+  | ({ readonly kind: 'acknowledgement'; readonly links?: readonly string[] } & AcknowledgementPart)
 
 /**
  * All nodes that the statements claim, those that reach furthest first. Signatures were verified when they were remembered;
@@ -128,7 +135,7 @@ export type Statement =
  */
 export function claimsOf(crypto: CryptoProvider, statements: Statements): readonly Claim[] {
   const claims: Claim[] = []
-  for (const claim of [attestationClaim, commitClaim, checkpointClaims]) {
+  for (const claim of [attestationClaim, commitClaim, acknowledgementClaim, checkpointClaims]) {
     try {
       claims.push(...claim(crypto, statements))
     } catch {
@@ -147,6 +154,12 @@ function attestationClaim(crypto: CryptoProvider, { attestation }: Statements): 
 function commitClaim(crypto: CryptoProvider, { commit }: Statements): readonly Claim[] {
   if (!commit) return []
   return [{ ...leafOf(crypto, commitHeadOf(fromBase64(commit.head)!).base), statement: { kind: 'commit', ...commit } }]
+}
+
+function acknowledgementClaim(crypto: CryptoProvider, { acknowledgement }: Statements): readonly Claim[] {
+  if (!acknowledgement) return []
+  const body = parseAcknowledgement(fromBase64(acknowledgement.acknowledgement)!)
+  return [{ ...leafOf(crypto, body), statement: { kind: 'acknowledgement', ...acknowledgement } }]
 }
 
 function checkpointClaims(crypto: CryptoProvider, { checkpoint }: Statements): readonly Claim[] {

@@ -5,12 +5,15 @@
 import type { AteError } from '../base/errors.ts'
 import type { Kind } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
+import type { AcknowledgementPart } from './signed-parts.ts'
 
 export interface Writing {
   /** The strongest level that its acknowledgements reach. */
   readonly durability: Durability
   /** Nothing is ever written through this handle. */
   readonly readOnly: boolean
+  /** What the server that orders the records has said last of the newest of them. */
+  readonly acknowledgement: AcknowledgementPart | undefined
   /** Why nothing is written any more. */
   readonly failure: AteError | undefined
   /** Something was staged, or an attestation is due. */

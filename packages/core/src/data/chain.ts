@@ -31,6 +31,7 @@ import { type DoctorOptions, type DoctorReport, examine } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
+import { type Comparison, compareHead, headStatement } from './head-statement.ts'
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
@@ -108,6 +109,23 @@ export class Chain {
   /** The newest record: its seq and its 32-byte hash (a copy). */
   get head(): { readonly seq: number; readonly hash: Uint8Array } {
     return { seq: this.#core.replica.head.seq, hash: this.#core.replica.head.hash.slice() }
+  }
+
+  /**
+   * What the server of this chain has signed of its newest record, for other members to compare; undefined of a chain that
+   * no server orders.
+   */
+  headStatement(): string | undefined {
+    return headStatement(this.#core)
+  }
+
+  /**
+   * Holds what another member's server has signed against what this process has verified: a server that shows two histories
+   * is found out. `behind` if this copy lacks the record, also after it has asked.
+   * @throws AteError FORK, with evidence for `verifyEvidence` | BAD_PROOF | WRONG_CHAIN | NOT_AUTHORIZED | OFFLINE
+   */
+  compareHead(statement: string): Promise<Comparison> {
+    return compareHead(this.#core, statement)
   }
 
   /** Chain time in Unix ms: the newest record's, plus the time since it came. */

@@ -2,7 +2,7 @@
  * Holds a log against what this machine remembers of the chain. An older copy, or one with another record where this machine
  * has verified one, is an alarm, with the evidence that there is.
  */
-import { equalBytes, fromUtf8, toBase64 } from '../base/bytes.ts'
+import { equalBytes, fromBase64, fromUtf8, toBase64 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { EVIDENCE_LINKS_MAX } from '../base/limits.ts'
@@ -10,6 +10,7 @@ import { catchUp } from '../chain/catch-up.ts'
 import { commitHashOf, commitHeadAt, headAt, kindAt, newestOfKind, recordAt } from '../chain/log-parts.ts'
 import { isRecovered } from '../chain/recovered.ts'
 import type { Replica } from '../chain/replica.ts'
+import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import {
   attestationAt,
   type Claim,
@@ -21,11 +22,12 @@ import {
   type StatementSource,
 } from '../chain/statements.ts'
 import { RangeTree } from '../crypto/merkle-range.ts'
+import { parseAcknowledgement } from '../event/acknowledgement.ts'
 import { parseAttestationPayload } from '../event/attestation.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { encodeParameters } from '../event/genesis.ts'
 import { hashCommitPayload, hashPayload } from '../event/record.ts'
-import type { LogEngine } from '../log/engine.ts'
+import type { Head, LogEngine } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
 import { type RememberedHead, rememberedHead } from '../session/remembered-heads.ts'
 import { EVIDENCE_FORMAT, type Evidence } from './evidence.ts'
@@ -36,6 +38,7 @@ export async function alarmOf(
   engine: LogEngine,
   { state, crypto }: Platform,
   log: 'whole' | 'broken' = 'whole',
+  acknowledgement?: AcknowledgementPart,
 ): Promise<AteError | undefined> {
   const chain = chainIdOf(replica.chainId)
   const remembered = await rememberedHead(state, chain)
@@ -44,34 +47,51 @@ export async function alarmOf(
   if (remembered.seq > replica.head.seq && log === 'whole') await catchUp(engine, replica)
   const there = replica.hashes.at(remembered.seq)
   if (there && equalBytes(there, remembered.hash)) return undefined
-  const evidence = await evidenceOf({ crypto, engine, replica, chainId: chain }, remembered)
+  const evidence = await evidenceOf({ crypto, engine, replica, chainId: chain, acknowledgement }, remembered)
   const facts = { chain, seq: replica.head.seq, remembered: remembered.seq }
   return new AteError(evidence.kind === 'fork' ? 'FORK' : 'ROLLBACK', facts, { evidence })
 }
 
 async function evidenceOf(source: StatementSource, remembered: RememberedHead): Promise<Evidence> {
-  const { crypto, replica, chainId } = source
+  const { crypto, replica } = source
   const tree = new RangeTree(crypto, replica.hashes)
   const claims = claimsOf(crypto, parseStatements(remembered.statements))
   const differ = claims.filter(
     ({ from, count, node }) => from + count <= replica.hashes.size && !equalBytes(tree.subtree(from, count), node),
   )
   const isFork = differ.length > 0 || remembered.seq <= replica.head.seq
-  const common = {
-    format: EVIDENCE_FORMAT,
-    kind: isFork ? 'fork' : 'rollback',
-    chain: chainId,
-    genesis: toBase64(encodeParameters(replica.genesis.parameters)),
-    remembered: { seq: remembered.seq, hash: toBase64(remembered.hash) },
-    shown: { seq: replica.head.seq, hash: toBase64(replica.head.hash) },
-  } as const
+  const common = evidenceBase(replica, isFork ? 'fork' : 'rollback', { remembered, shown: replica.head })
   for (const claim of differ) {
     const against = await statementAgainst(source, tree, claim)
     if (against) return { ...common, ...shown(claim), against }
   }
   // Without a statement that the shown log contradicts, the one that reaches furthest says that records are missing.
-  const [claim] = isFork ? differ : claims.filter(({ from, count }) => from + count > replica.hashes.size)
-  return { ...common, ...(claim ? shown(claim) : {}) }
+  const missing = claims.filter(({ from, count }) => from + count > replica.hashes.size)
+  const said = missing.find(({ statement }) => statement.kind === 'acknowledgement')
+  // A server that has gone back has said both itself.
+  const claim = isFork ? differ[0] : ((source.acknowledgement && said) ?? missing[0])
+  const against = claim?.statement.kind === 'acknowledgement' ? source.acknowledgement : undefined
+  return {
+    ...common,
+    ...(claim ? shown(claim) : {}),
+    ...(against && !isFork ? { against: { kind: 'acknowledgement', ...against } } : {}),
+  }
+}
+
+/** What every evidence says of itself. */
+export function evidenceBase(
+  { chainId, genesis }: Replica,
+  kind: Evidence['kind'],
+  { remembered, shown: now }: { readonly remembered: Head; readonly shown: Head },
+): Omit<Evidence, 'from' | 'count' | 'known' | 'against'> {
+  return {
+    format: EVIDENCE_FORMAT,
+    kind,
+    chain: chainIdOf(chainId),
+    genesis: toBase64(encodeParameters(genesis.parameters)),
+    remembered: { seq: remembered.seq, hash: toBase64(remembered.hash) },
+    shown: { seq: now.seq, hash: toBase64(now.hash) },
+  }
 }
 
 function shown({ from, count, statement }: Claim): Pick<Evidence, 'from' | 'count' | 'known'> {
@@ -92,7 +112,17 @@ async function statementAgainst(
     const note = fromUtf8((await recordAt(engine, newest)).subarray(RECORD_HEAD_BYTES))
     return checkpointStatement(note, tree.subtree(from, count), tree.subtreePath(from, count, newest))
   }
-  return count === 1 ? namingStatement(source, from) : undefined
+  if (count !== 1) return undefined
+  return (await acknowledged(source, from)) ?? namingStatement(source, from)
+}
+
+/** What the server said of the log that it shows, with the links from there back to record `seq`. */
+export async function acknowledged(source: StatementSource, seq: number): Promise<Statement | undefined> {
+  const { acknowledgement } = source
+  if (!acknowledgement) return undefined
+  const named = parseAcknowledgement(fromBase64(acknowledgement.acknowledgement)!).seq
+  if (named < seq || named > source.replica.head.seq || named - seq > EVIDENCE_LINKS_MAX) return undefined
+  return { kind: 'acknowledgement', ...acknowledgement, links: await linksOf(source, named, seq) }
 }
 
 /** The first attestation or commit behind record `seq` that names it or one soon after it, and the links back to it. */

@@ -9,7 +9,14 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { type ChainId, type Fingerprint, fingerprintOf } from '../base/ids.ts'
 import { EVIDENCE_LINKS_MAX } from '../base/limits.ts'
-import { asProof, badProof, readAttestationPart, readCommitPart } from '../chain/signed-parts.ts'
+import {
+  asProof,
+  badProof,
+  readAcknowledgementPart,
+  readAttestationPart,
+  readCommitPart,
+  type SignedAcknowledgement,
+} from '../chain/signed-parts.ts'
 import type { Statement } from '../chain/statements.ts'
 import { Fields, jsonOf } from '../codec/json-fields.ts'
 import { leafHash, verifySubtree } from '../crypto/merkle.ts'
@@ -45,7 +52,7 @@ export interface StatementSigner {
   readonly kind: Statement['kind']
   /** The key of a checkpoint. */
   readonly key?: Uint8Array
-  /** Who signed an attestation, or certified the writer of a commit. */
+  /** Who signed an attestation, certified the writer of a commit, or has a server acknowledge for him. */
   readonly identity?: Fingerprint
 }
 
@@ -116,10 +123,27 @@ function verifyStatements(
   const records = { first: from, last: from + count - 1 }
   const known = readStatement(crypto, fields.object('known'), origin, { from, count })
   if (!fields.has('against')) return { records, known: known.signer }
-  if (kind !== 'fork') throw badProof('a rollback has one statement')
+  if (kind === 'rollback') return { records, known: known.signer, against: readShorter(crypto, fields, origin, known) }
   const against = readStatement(crypto, fields.object('against'), origin, { from, count })
   if (equalBytes(known.node, against.node)) throw badProof('the statements do not contradict each other')
   return { records, known: known.signer, against: against.signer }
+}
+
+/** A server that signs a record as its newest, and later an earlier one, has gone back. */
+function readShorter(
+  crypto: CryptoProvider,
+  fields: Fields,
+  origin: Origin,
+  known: { readonly signer: StatementSigner; readonly said: SignedAcknowledgement | undefined },
+): StatementSigner {
+  const part = fields.object('against')
+  if (part.text('kind', 20) !== 'acknowledgement' || !known.said) throw badProof('a rollback has one statement')
+  const shorter = readAcknowledgementPart(crypto, origin.chainId, part)
+  part.done()
+  const { said } = known
+  if (!equalBytes(shorter.signer, said.signer) || shorter.seq >= said.seq || shorter.at < said.at)
+    throw badProof('the statements do not contradict each other')
+  return { kind: 'acknowledgement', identity: fingerprintOf(shorter.signer) }
 }
 
 interface Spot {
@@ -128,42 +152,49 @@ interface Spot {
 }
 
 /** The node that a statement claims at a spot. @throws AteError BAD_PROOF if it does not verify, or claims none there */
-function readStatement(
-  crypto: CryptoProvider,
-  fields: Fields,
-  origin: Origin,
-  spot: Spot,
-): { readonly node: Uint8Array; readonly signer: StatementSigner } {
+function readStatement(crypto: CryptoProvider, fields: Fields, origin: Origin, spot: Spot): Stated {
   const kind = fields.text('kind', 20)
   if (kind === 'checkpoint') return readCheckpointClaim(crypto, fields, origin, spot)
-  if (kind !== 'attestation' && kind !== 'commit') throw badProof('kind of a statement')
+  if (kind !== 'attestation' && kind !== 'commit' && kind !== 'acknowledgement') throw badProof('kind of a statement')
   if (spot.count !== 1) throw badProof('a signed name of one record')
   const links = fields.has('links') ? fields.bytesList('links', LINK_BYTES, EVIDENCE_LINKS_MAX) : []
-  const named = kind === 'attestation' ? readAttestation(crypto, fields, origin) : readCommit(crypto, fields, origin)
+  const named = READERS[kind](crypto, fields, origin)
   const hash = followLinks(crypto, origin.chainId, named, links)
   if (named.seq - links.length !== spot.from) throw badProof('the record that a statement names')
-  return { node: leafHash(crypto, hash), signer: { kind, identity: fingerprintOf(named.identity) } }
+  return { node: leafHash(crypto, hash), signer: { kind, identity: fingerprintOf(named.identity) }, said: named.said }
 }
 
-function readCheckpointClaim(
-  crypto: CryptoProvider,
-  fields: Fields,
-  origin: Origin,
-  spot: Spot,
-): { readonly node: Uint8Array; readonly signer: StatementSigner } {
+function readCheckpointClaim(crypto: CryptoProvider, fields: Fields, origin: Origin, spot: Spot): Stated {
   const { note, key } = readNote(crypto, fields.text('note', 1 << 15), origin)
   const node = fields.bytes('node', 32)
   const path = fields.hashes('path')
   fields.done()
   const { size, root } = note.checkpoint
   if (!verifySubtree(crypto, { ...spot, node, size, root, path })) throw badProof('path to a checkpoint')
-  return { node, signer: { kind: 'checkpoint', key } }
+  return { node, signer: { kind: 'checkpoint', key }, said: undefined }
+}
+
+/** The node that a statement claims, and whose word it is. */
+interface Stated {
+  readonly node: Uint8Array
+  readonly signer: StatementSigner
+  /** Of an acknowledgement: all that it says. */
+  readonly said: SignedAcknowledgement | undefined
 }
 
 interface Named {
   readonly seq: number
   readonly hash: Uint8Array
   readonly identity: Uint8Array
+  readonly said?: SignedAcknowledgement
+}
+
+const READERS = { attestation: readAttestation, commit: readCommit, acknowledgement: readAcknowledgement } as const
+
+function readAcknowledgement(crypto: CryptoProvider, fields: Fields, origin: Origin): Named {
+  const said = readAcknowledgementPart(crypto, origin.chainId, fields)
+  fields.done()
+  return { seq: said.seq, hash: said.hash, identity: said.signer, said }
 }
 
 function readAttestation(crypto: CryptoProvider, fields: Fields, origin: Origin): Named {
@@ -210,6 +241,7 @@ function strangersOf(
   const members = new Set<string>([
     ...given,
     ...parameters.roots.map((keys) => fingerprintOf(fingerprintOfKeys(crypto, keys))),
+    ...(parameters.sequencers === 'writers' ? [] : parameters.sequencers.map(fingerprintOf)),
   ])
   const identities = new Set(signers.flatMap(({ identity }) => (identity === undefined ? [] : [identity])))
   return [...identities].filter((identity) => !members.has(identity))

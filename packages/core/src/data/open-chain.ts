@@ -12,6 +12,7 @@ import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
 import { settleRecoveries } from '../chain/recovered.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
+import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { newestWitnessed } from '../chain/witnessing.ts'
@@ -332,6 +333,8 @@ interface Checking {
   readonly options: OpenOptions
   readonly place: Place
   readonly create: boolean
+  /** What the server that shows the log has said of it. */
+  readonly acknowledgement?: AcknowledgementPart | undefined
 }
 
 export async function checkChain({
@@ -345,13 +348,14 @@ export async function checkChain({
   options,
   place,
   create,
+  acknowledgement,
 }: Checking): Promise<void> {
   const { state } = platform
   const chain = chainIdOf(replica.chainId)
   checkPin(replica, { identity, known, label, place: place.name, create })
   if (options.rollback === 'accept') await acceptCopy(state, replica)
   else await settleRecoveries(state, replica)
-  const alarm = await alarmOf(all, engine, platform)
+  const alarm = await alarmOf(all, engine, platform, 'whole', acknowledgement)
   if (alarm) throw alarm
   if (place.name === undefined || !isKept(identity) || known === chain) return
   if (known !== undefined) await forgetKnownChain(state, place.name)

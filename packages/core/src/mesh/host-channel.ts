@@ -70,6 +70,8 @@ export class HostChannel implements Follower {
     this.#next = from
     this.#acknowledgement = chain.acknowledgement()
     chain.followers.add(this)
+    // What it has, signed: whoever has seen more can show that.
+    out.send({ type: 'ack', channel: number, bytes: this.#acknowledgement })
     this.pump()
   }
 

@@ -34,6 +34,7 @@ import type { Platform } from '../session/platform.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { type Lease, leaseConnection, type PoolRequest } from './connection-pool.ts'
 import { park, unpark } from './parked-chains.ts'
+import { serverAlarm } from './server-alarm.ts'
 import { ServerLink } from './server-link.ts'
 import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } from './transport.ts'
 
@@ -94,6 +95,7 @@ async function openObserved(
       options,
       place: { kind: 'engine', name, open: async () => engine },
       create: options.create ?? false,
+      acknowledgement: link.acknowledgement,
     })
     observing.opened(started, replica, engine)
     const chain = await handleOf(opening, { replica, observing, name, key })
@@ -160,7 +162,8 @@ async function handleOf(
       pq: options.pq ?? 'range',
       ...(snapshots ? { snapshots } : {}),
     },
-    (made, parts) => beginRemoteWriting(made, parts, { link, tail, readOnly: options.readOnly ?? false }),
+    (made, parts) =>
+      beginRemoteWriting(made, parts, { link, tail, readOnly: options.readOnly ?? false, alarmOf: serverAlarm }),
   )
   return new Chain(core, platform, { compact: checkCompactPolicy(options.compact) })
 }

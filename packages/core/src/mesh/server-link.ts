@@ -2,12 +2,13 @@
  * The way from one chain to its server, over connections that break and come back: what is told to the chain is told in
  * order, and each connection goes on behind the newest record that the chain has taken.
  */
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, toBase64 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { LINK_RETRY_MAX_MS, LINK_RETRY_MS } from '../base/limits.ts'
 import type { Link, LinkEntry, LinkEvents } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
+import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import { verifyAcknowledgement } from '../event/acknowledgement.ts'
 import { recordOf } from '../event/record.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
@@ -49,8 +50,8 @@ export class ServerLink implements Link {
   #parkedLost: (() => void) | undefined
   #retry: { cancel(): void } | undefined
   #ended: AteError | undefined
-  /** The newest acknowledgement that the server signed: evidence, should it ever say otherwise. */
-  acknowledgement: Uint8Array | undefined
+  /** What the server signed last of this chain: evidence, should it ever say otherwise. */
+  #acknowledgement: AcknowledgementPart | undefined
 
   private constructor(parts: ServerLinkParts) {
     this.#parts = parts
@@ -77,6 +78,10 @@ export class ServerLink implements Link {
   /** The newest record that the server had when the chain was opened there. */
   get serverHead(): Head {
     return this.#opened!.head
+  }
+
+  get acknowledgement(): AcknowledgementPart | undefined {
+    return this.#acknowledgement
   }
 
   get durability(): Durability {
@@ -161,10 +166,11 @@ export class ServerLink implements Link {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { connect, request } = this.#parts
+    const known = this.#acknowledgement
     const lease = await connect(signal)
     try {
       const opened = await lease.connection.openChannel({ ...request, ...from }, (now) => this.#begin(lease, now))
-      this.#checkSame(opened, from)
+      this.#checkSame(opened, from, known)
     } catch (error) {
       this.#lease = undefined
       lease.leave()
@@ -181,14 +187,19 @@ export class ServerLink implements Link {
   }
 
   /** An honest server has what it acknowledged. What it says is held against what this process has verified. */
-  #checkSame({ chain, head, resume }: Opened, from: Pick<OpenRequest, 'head' | 'chain'>): void {
-    if (from.chain && !equalBytes(from.chain, chain))
-      throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(from.chain), found: chainIdOf(chain) })
-    if (!from.head) return
-    if (head.seq < from.head.seq)
-      throw new AteError('ROLLBACK', { chain: chainIdOf(chain), seq: head.seq, verified: from.head.seq })
-    if (!resume || !equalBytes(resume, from.head.hash))
-      throw new AteError('FORK', { chain: chainIdOf(chain), seq: from.head.seq })
+  #checkSame(
+    { chain, head: shown, resume }: Opened,
+    { chain: wanted, head }: Pick<OpenRequest, 'head' | 'chain'>,
+    known: AcknowledgementPart | undefined,
+  ): void {
+    if (wanted && !equalBytes(wanted, chain))
+      throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(wanted), found: chainIdOf(chain) })
+    if (!head) return
+    const kind = shown.seq < head.seq ? 'rollback' : resume && equalBytes(resume, head.hash) ? undefined : 'fork'
+    if (!kind) return
+    const alarm = this.#events?.alarm({ kind, shown, known, against: this.#acknowledgement })
+    const facts = { chain: chainIdOf(chain), seq: shown.seq, verified: head.seq }
+    throw alarm ?? new AteError(kind === 'rollback' ? 'ROLLBACK' : 'FORK', facts)
   }
 
   #eventsOf(connection: ClientConnection): ChannelEvents {
@@ -234,7 +245,11 @@ export class ServerLink implements Link {
   #takeAcknowledgement(bytes: Uint8Array, { server }: ClientConnection): void {
     const { chain } = verifyAcknowledgement(this.#parts.platform.crypto, bytes, server.delegation)
     if (!equalBytes(chain, this.chainId)) throw new AteError('BAD_ACKNOWLEDGEMENT', { what: 'of another chain' })
-    this.acknowledgement = bytes
+    this.#acknowledgement = {
+      acknowledgement: toBase64(bytes),
+      delegation: toBase64(server.delegationBytes),
+      keys: toBase64(server.identity.keys),
+    }
   }
 
   #push(item: Item): void {
