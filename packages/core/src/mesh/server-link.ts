@@ -173,6 +173,8 @@ export class ServerLink implements Link {
       this.#checkSame(opened, from, known)
     } catch (error) {
       this.#lease = undefined
+      // What a server says that has gone back is no memory to keep.
+      this.#acknowledgement = known
       lease.leave()
       throw error
     }
