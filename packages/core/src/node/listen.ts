@@ -69,6 +69,7 @@ class Host implements Listening {
   readonly #connections = new Set<NetSocket>()
   readonly #checking: NodeJS.Timeout
   #closed: Promise<void> | undefined
+  #onEmpty: (() => void) | undefined
 
   constructor(options: ListenOptions) {
     this.#options = options
@@ -117,9 +118,17 @@ class Host implements Listening {
     const timer = setTimeout(() => {
       for (const net of this.#connections) net.destroy()
     }, SOCKET_CLOSE_MS)
-    await Promise.all(gone)
+    await Promise.all([...gone, this.#empty()])
     clearTimeout(timer)
     clearInterval(this.#checking)
+  }
+
+  /** When the last socket has told its end, which is a moment after its connection is gone. */
+  #empty(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve
+      if (this.#sockets.size === 0) resolve()
+    })
   }
 
   #server(place: Place, paths: ReadonlySet<string>): Server {
@@ -184,7 +193,10 @@ class Host implements Listening {
       const isLoopback = isLocal(request, place)
       const socket = new WsSocket(ws, net as NetSocket, { peer, isLoopback, side: 'client' })
       this.#sockets.add(socket)
-      ws.once('close', () => this.#sockets.delete(socket))
+      ws.once('close', () => {
+        this.#sockets.delete(socket)
+        if (this.#sockets.size === 0) this.#onEmpty?.()
+      })
       try {
         this.#options.accept(socket, { path, requested, isSecure: place.scheme === 'wss' })
       } catch {

@@ -279,13 +279,7 @@ describe('what is served on a port', () => {
       tls,
     })
     expect(statSync(file).mode & 0o777).toBe(0o600)
-    for (const url of listening.urls)
-      closers.push(
-        (
-          (socket) => () =>
-            socket.terminate()
-        )(await dial(url, { ca: tls.cert })),
-      )
+    for (const url of listening.urls) (await dial(url, { ca: tls.cert })).start(socketLog())
     await until(() => arrived.length === 3, 'three arrivals')
     expect(arrived.map(({ socket, arrival }) => [socket.isLoopback, socket.peer !== '', arrival.isSecure])).toEqual([
       [true, true, false],
