@@ -1,0 +1,225 @@
+/**
+ * `ate serve`: what its arguments mean, and its life from the first line to the signal.
+ * @newest-node-only: runs the TypeScript sources
+ */
+import { spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { isAteError } from '@ate/core'
+import type { Serve, Served, ServeOptions } from '@ate/core/server'
+import { Command } from 'commander'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { runServer, type ServeArguments, type ServeHost, serveOptions } from '../src/serve.ts'
+import { addServe } from '../src/serve-arguments.ts'
+import { type Machine, newMachine } from './run-ate.ts'
+
+let machine: Machine
+beforeAll(() => {
+  machine = newMachine()
+})
+afterAll(() => machine.remove())
+afterEach(() => vi.unstubAllEnvs())
+
+/** What serve() would be given for these arguments. */
+async function optionsOf(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ServeOptions> {
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value)
+  const program = new Command('ate').exitOverride().configureOutput({ writeErr: () => undefined })
+  addServe(program, 'serve')
+  let options: ServeOptions | undefined
+  program.commands[0]!.action(async (path: string | undefined, given: ServeArguments) => {
+    options = await serveOptions(path ?? 'served', given)
+  })
+  await program.parseAsync(['serve', ...args], { from: 'user' })
+  return options!
+}
+
+const USUAL: ServeOptions = {
+  data: 'served',
+  listen: ['ws://localhost:5000/db'],
+  metrics: 'loopback',
+  wireEncryption: 'on',
+  compact: { growth: 2 },
+  admit: {},
+}
+
+describe('arguments', () => {
+  it.each<[readonly string[], Readonly<Record<string, string>>, Partial<ServeOptions>]>([
+    [[], {}, {}],
+    [['/srv/ate'], {}, { data: '/srv/ate' }],
+    [['--url', 'ws://a:1/x'], {}, { listen: ['ws://a:1/x'] }],
+    [[], { ATE_SERVE_URL: 'ws://a:1/x' }, { listen: ['ws://a:1/x'] }],
+    [['--url', 'ws://b:2'], { ATE_SERVE_URL: 'ws://a:1/x' }, { listen: ['ws://b:2'] }],
+    [
+      ['--listen', '0.0.0.0,::', '--listen', 'ws+unix:/run/a', './here'],
+      {},
+      {
+        data: './here',
+        url: 'ws://localhost:5000/db',
+        listen: ['ws://0.0.0.0:5000/db', 'ws://[::]:5000/db', 'ws+unix:/run/a'],
+      },
+    ],
+    [
+      [],
+      { ATE_SERVE_LISTEN: 'ws://a:1, ws://b:2' },
+      { url: 'ws://localhost:5000/db', listen: ['ws://a:1', 'ws://b:2'] },
+    ],
+    [['--create', 'anyone', '--connect', 'abc,def'], {}, { admit: { create: 'anyone', connect: ['abc', 'def'] } }],
+    [[], { ATE_SERVE_CREATE: 'abc' }, { admit: { create: ['abc'] } }],
+    [['--no-wire-encryption'], {}, { wireEncryption: 'off' }],
+    [[], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'off' }],
+    [['--wire-encryption', 'on'], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'on' }],
+    [['--no-compact'], {}, { compact: 'never' }],
+    [[], { ATE_SERVE_COMPACT: 'off' }, { compact: 'never' }],
+    [
+      ['--compact-growth', '1.4', '--compact-bytes', '100', '--compact-every', '6h'],
+      {},
+      { compact: { growth: 1.4, bytes: 100, every: '6h' } },
+    ],
+    [[], { ATE_SERVE_COMPACT_EVERY: '1d' }, { compact: { every: '1d' } }],
+    [['--nodes-list', 'ws://a,ws://b', '--node', 'ws://b'], {}, { nodes: ['ws://a', 'ws://b'], node: 'ws://b' }],
+    [['--metrics', 'never', '--idle', '5m'], {}, { metrics: 'never', idle: '5m' }],
+  ])('%j with %j', async (args, env, wanted) => {
+    expect(await optionsOf(args, env)).toEqual({ ...USUAL, ...wanted })
+  })
+
+  it('of files: a certificate, its key, a passphrase; what is in them is not shown', async () => {
+    const file = (name: string): string => join(machine.folder, name)
+    for (const name of ['cert', 'key', 'pass']) writeFileSync(file(name), `the ${name}\n`)
+    const options = await optionsOf(['--cert', file('cert'), '--key', file('key'), '--passphrase-file', file('pass')])
+    expect([options.tls, options.passphrase]).toEqual([{ cert: 'the cert\n', key: 'the key\n' }, 'the pass'])
+  })
+
+  it.each<[readonly string[], string]>([
+    [['--cert', 'x'], 'BAD_ARGUMENT'],
+    [['--cert', 'nowhere', '--key', 'nowhere'], 'IO_ERROR'],
+    [['--create', 'anyone,abc'], 'BAD_ARGUMENT'],
+    [['--no-compact', '--compact-growth', '3'], 'BAD_ARGUMENT'],
+    [['--listen', './served'], 'BAD_ARGUMENT'],
+    [['--compact-growth', 'much'], 'commander.invalidArgument'],
+    [['--metrics', 'all'], 'commander.invalidArgument'],
+    [['--wire-encryption', 'no'], 'commander.invalidArgument'],
+    [['a', 'b'], 'commander.excessArguments'],
+    [['--daemon'], 'commander.unknownOption'],
+  ])('%j is a mistake', async (args, code) => {
+    const error: unknown = await optionsOf(args).catch((reason: unknown) => reason)
+    expect(isAteError(error) || error instanceof Error ? (error as { code?: string }).code : error).toBe(code)
+  })
+})
+
+interface Trial {
+  readonly host: ServeHost
+  readonly lines: string[]
+  readonly exits: number[]
+  readonly signals: EventEmitter
+  readonly closes: () => number
+}
+
+function trial(
+  serve?: Serve,
+  closing: Promise<void> = Promise.resolve(),
+  closed: Promise<void> = new Promise(() => undefined),
+): Trial {
+  const signals = new EventEmitter()
+  const lines: string[] = []
+  const exits: number[] = []
+  let closes = 0
+  const served: Served = {
+    url: 'ws://h:1/db',
+    urls: ['ws://h:1/db', 'ws+unix:/run/a'],
+    publicKey: 'ate1',
+    fingerprint: 'abc',
+    closed,
+    close: () => {
+      closes++
+      return closing
+    },
+  }
+  const host: ServeHost = {
+    serve: serve ?? (async () => served),
+    signals: signals as unknown as ServeHost['signals'],
+    print: async (line) => void lines.push(line),
+    note: (line) => void lines.push(`note: ${line}`),
+    exit: (code) => void exits.push(code),
+  }
+  return { host, lines, exits, signals, closes: () => closes }
+}
+
+describe('a server', () => {
+  it('says where it is and how it is pinned, and closes on a signal', async () => {
+    const { host, lines, signals, closes } = trial()
+    const running = runServer({ ...USUAL, wireEncryption: 'off' }, host)
+    await vi.waitUntil(() => lines.length === 5)
+    expect(lines).toEqual([
+      'Serving served at ws://h:1/db',
+      'Listening at ws+unix:/run/a',
+      'Server key abc',
+      "A client pins it: openChain('ws://h:1/db/NAME', { serverKey: 'abc' })",
+      'Messages are not encrypted on the wire.',
+    ])
+    expect(closes()).toBe(0)
+    signals.emit('SIGTERM', 'SIGTERM')
+    await running
+    expect([closes(), lines.at(-1), signals.eventNames()]).toEqual([1, expect.stringContaining('Stopping'), []])
+  })
+
+  it('ends at once on a second signal', async () => {
+    const { host, lines, exits, signals } = trial(undefined, new Promise(() => undefined))
+    void runServer(USUAL, host)
+    await vi.waitUntil(() => lines.length > 0)
+    signals.emit('SIGINT', 'SIGINT')
+    expect(exits).toEqual([])
+    signals.emit('SIGINT', 'SIGINT')
+    expect(exits).toEqual([130])
+  })
+
+  it('that is told to stop before it runs does not run', async () => {
+    const { host, lines, signals } = trial(
+      (options) =>
+        new Promise((_, reject) => options.signal!.addEventListener('abort', () => reject(options.signal!.reason))),
+    )
+    const running = runServer(USUAL, host)
+    signals.emit('SIGTERM', 'SIGTERM')
+    await running
+    expect(lines.length).toBe(1)
+  })
+
+  it('that cannot start, or ends by itself, is an error', async () => {
+    const failing = trial(async () => Promise.reject(new Error('no port')))
+    await expect(runServer(USUAL, failing.host)).rejects.toThrow('no port')
+    const ended = trial(undefined, undefined, Promise.reject(new Error('the disk')))
+    await expect(runServer(USUAL, ended.host)).rejects.toThrow('the disk')
+    expect([failing.signals.eventNames(), ended.signals.eventNames()]).toEqual([[], []])
+  })
+})
+
+describe('a process', () => {
+  const CHILD = resolve(import.meta.dirname, 'serve-child.ts')
+
+  async function run(
+    signals: readonly NodeJS.Signals[],
+    env: Record<string, string> = {},
+  ): Promise<readonly [unknown, string]> {
+    const child = spawn(process.execPath, ['-C', '@ate/source', CHILD], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+    for (const [i, signal] of signals.entries()) {
+      await vi.waitUntil(() => text.includes(i === 0 ? 'pins it' : 'Stopping'), { timeout: 50_000 })
+      child.kill(signal)
+    }
+    const [code] = await once(child, 'close')
+    return [code, text]
+  }
+
+  it('closes on SIGTERM and ends with 0', async () => {
+    const [code, text] = await run(['SIGTERM'])
+    expect([code, text.endsWith('closed\n')]).toEqual([0, true])
+  })
+
+  it('ends on a second signal, whatever it is doing', async () => {
+    expect((await run(['SIGINT', 'SIGTERM'], { CLOSES: 'never' }))[0]).toBe(143)
+  })
+})

@@ -1,0 +1,121 @@
+/** What a server is told: what is understood, and what is refused before anything is opened. */
+import { describe, expect, it } from 'vitest'
+import { isAteError } from '../../src/base/errors.ts'
+import { nobleProvider as crypto } from '../../src/crypto/noble.ts'
+import { DEFAULT_LIMITS } from '../../src/mesh/admission.ts'
+import { parseServeOptions, type ServeOptions } from '../../src/mesh/serve-options.ts'
+
+const LEAST: ServeOptions = { listen: 'ws://127.0.0.1:0/db', data: './served' }
+const TLS = { cert: '-----BEGIN CERTIFICATE-----', key: '-----BEGIN PRIVATE KEY-----' }
+
+function refusal(options: object): unknown {
+  try {
+    parseServeOptions({ ...LEAST, ...options } as ServeOptions, crypto)
+    return 'nothing'
+  } catch (error) {
+    return isAteError(error) ? [error.code, error.facts['option']] : error
+  }
+}
+
+it('the least that is needed', () => {
+  expect(parseServeOptions(LEAST, crypto)).toEqual({
+    listen: ['ws://127.0.0.1:0/db'],
+    data: './served',
+    url: undefined,
+    admit: expect.any(Function),
+    limits: DEFAULT_LIMITS,
+    tls: undefined,
+    wireEncryption: 'on',
+    compact: { growth: 2 },
+    idleMs: 60_000,
+    ring: undefined,
+    metrics: 'loopback',
+    passphrase: undefined,
+  })
+})
+
+it('all of it', () => {
+  const given: ServeOptions = {
+    listen: ['wss://0.0.0.0:443/db/', 'ws+unix:/run/ate.sock'],
+    data: 'file:./served',
+    url: 'wss://ate.example/db',
+    admit: { connect: 'anyone', create: [] },
+    limits: { pending: 5, handshakes: { perSecond: 1, burst: 2 } },
+    tls: TLS,
+    compact: 'never',
+    idle: '5m',
+    nodes: ['wss://ate.example/db', 'wss://other.example/db'],
+    metrics: 'anyone',
+  }
+  expect(parseServeOptions(given, crypto)).toMatchObject({
+    listen: ['wss://0.0.0.0/db', 'ws+unix:/run/ate.sock'],
+    data: './served',
+    url: 'wss://ate.example/db',
+    limits: { ...DEFAULT_LIMITS, pending: 5, handshakes: { perSecond: 1, burst: 2 } },
+    tls: TLS,
+    compact: undefined,
+    idleMs: 300_000,
+    ring: { nodes: given.nodes, self: 'wss://ate.example/db' },
+    metrics: 'anyone',
+  })
+  const own = parseServeOptions({ ...LEAST, listen: 'ws://b:1', nodes: ['ws://a:1', 'ws://b:1'] }, crypto)
+  expect(own.ring?.self).toBe('ws://b:1')
+  const named = parseServeOptions({ ...LEAST, nodes: ['ws://a:1', 'ws://b:1'], node: 'ws://b:1/' }, crypto)
+  expect(named.ring?.self).toBe('ws://b:1')
+})
+
+describe('mistakes', () => {
+  it.each<[string, object, unknown]>([
+    ['no address', { listen: [] }, 'listen'],
+    ['an address twice', { listen: ['ws://a/db', 'ws://a:80/db/'] }, 'listen'],
+    ['no folder', { data: '' }, 'data'],
+    ['a URL as folder', { data: 'ws://a' }, 'data'],
+    ['a misspelt option', { admitt: 'anyone' }, 'admitt'],
+    ['a misspelt rule', { admit: { created: 'anyone' } }, 'admit.created'],
+    ['a rule that is text', { admit: 'anyone' }, 'admit'],
+    ['a rule for nobody', { admit: { create: 'nobody' } }, 'admit.create'],
+    ['a misspelt limit', { limits: { conections: 1 } }, 'limits.conections'],
+    ['a limit of nothing', { limits: { pending: 0 } }, 'limits.pending'],
+    ['a limit that is no number', { limits: { pending: Number.NaN } }, 'limits.pending'],
+    ['a rate that is a number', { limits: { handshakes: 5 } }, 'limits.handshakes'],
+    ['TLS without a certificate', { listen: 'wss://a/db' }, 'tls'],
+    ['a certificate without TLS', { tls: TLS }, 'tls'],
+    ['a path for a certificate', { listen: 'wss://a', tls: { ...TLS, cert: './cert.pem' } }, 'tls.cert'],
+    ['cert and key swapped', { listen: 'wss://a', tls: { cert: TLS.key, key: TLS.cert } }, 'tls.cert'],
+    [
+      'no encryption before strangers',
+      { listen: ['ws://127.0.0.1:0', 'ws://0.0.0.0:0'], wireEncryption: 'off' },
+      'wireEncryption',
+    ],
+    ['no encryption as a boolean', { wireEncryption: false }, 'wireEncryption'],
+    ['a ring without this server', { nodes: ['ws://a', 'ws://b'] }, 'node'],
+    ['a ring with another server', { nodes: ['ws://a', 'ws://b'], node: 'ws://c' }, 'node'],
+    ['a server of no ring', { node: 'ws://c' }, 'node'],
+    ['a server twice in a ring', { nodes: ['ws://a/', 'ws://a'] }, 'nodes'],
+    ['strange metrics', { metrics: 'public' }, 'metrics'],
+    ['a compaction that never ends', { compact: { growth: 1 } }, 'compact.growth'],
+  ])('%s', (_, options, option) => {
+    expect(refusal(options)).toEqual(['BAD_ARGUMENT', option])
+  })
+
+  it('of addresses and identities have their own codes', () => {
+    expect(refusal({ listen: 'http://a' })).toEqual(['BAD_URL', undefined])
+    expect(refusal({ url: 'ws://user:secret@a' })).toEqual(['BAD_URL', undefined])
+    expect(refusal({ admit: { create: ['alice'] } })).toEqual(['BAD_PUBLIC_ID', undefined])
+    expect(refusal({ idle: 'soon' })).toEqual(['BAD_ARGUMENT', undefined])
+  })
+
+  it('show no secret', () => {
+    const secret = 'hunter2'
+    for (const options of [{ url: `ws://user:${secret}@a` }, { listen: 'wss://a', tls: { ...TLS, key: secret } }]) {
+      expect(() => parseServeOptions({ ...LEAST, ...options }, crypto)).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining(secret) }),
+      )
+    }
+  })
+
+  it('no encryption on this machine is none', () => {
+    for (const listen of ['ws://localhost:1', 'ws://[::1]:1', 'ws://127.9.9.9:1', 'ws+unix:/run/x.sock'])
+      expect(parseServeOptions({ ...LEAST, listen, wireEncryption: 'off' }, crypto).wireEncryption).toBe('off')
+  })
+})

@@ -1,0 +1,79 @@
+/** The folder of a server: one at a time, an identity that stays, and chains by their names. */
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseChainName } from '../../src/mesh/chain-name.ts'
+import { platform } from '../../src/node/platform.ts'
+import { openServerFolder, type ServerFolder } from '../../src/node/server-folder.ts'
+import { codeOf } from '../../src/testing/log-suite.ts'
+
+let root: string
+let open: ServerFolder[]
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'ate-server-'))
+  open = []
+})
+afterEach(async () => {
+  for (const folder of open) await folder.close()
+  rmSync(root, { recursive: true, force: true })
+})
+
+async function opened(path = join(root, 'deep', 'served'), passphrase?: string): Promise<ServerFolder> {
+  const folder = await openServerFolder(path, passphrase === undefined ? {} : { passphrase }, platform)
+  open.push(folder)
+  return folder
+}
+
+describe('a folder of a server', () => {
+  it('is made with its identity, closed to others, which is the same the next time', async () => {
+    const first = await opened()
+    const file = join(first.path, 'server-identity')
+    expect([statSync(file).mode & 0o777, statSync(first.path).mode & 0o777]).toEqual([0o600, 0o700])
+    expect(readFileSync(file, 'utf8')).toContain('BEGIN ATE IDENTITY')
+    await first.close()
+    expect((await opened()).identity.publicId).toBe(first.identity.publicId)
+  })
+
+  it('is held: a second server is refused, and told what to do', async () => {
+    const first = await opened()
+    await expect(opened()).rejects.toThrow(/^CHAIN_LOCKED: another server has this folder/)
+    await first.close()
+    await opened()
+  })
+
+  it('whose identity others can read, or is damaged or sealed, is refused and let go', async () => {
+    const { path, close } = await opened()
+    await close()
+    chmodSync(join(path, 'server-identity'), 0o644)
+    expect(await codeOf(() => opened())).toBe('INSECURE_FILE')
+    chmodSync(join(path, 'server-identity'), 0o600)
+    writeFileSync(join(path, 'server-identity'), 'mine')
+    expect(await codeOf(() => opened())).toBe('BAD_IDENTITY')
+    rmSync(join(path, 'server-identity'))
+    await (await opened(path, 'open sesame')).close()
+    expect(await codeOf(() => opened())).toBe('PASSPHRASE_NEEDED')
+    await opened(path, 'open sesame')
+  })
+
+  it('is not one of a chain, nor a file', async () => {
+    mkdirSync(join(root, 'chain'))
+    writeFileSync(join(root, 'chain', 'MANIFEST'), '')
+    expect(await codeOf(() => opened(join(root, 'chain')))).toBe('BAD_ARGUMENT')
+    writeFileSync(join(root, 'file'), '')
+    expect(await codeOf(() => opened(join(root, 'file')))).toBe('IO_ERROR')
+  })
+
+  it('lists its chains by name, and nothing else', async () => {
+    const folder = await opened()
+    const names = ['notes', 'team/Notes', 'caf\u00e9'].map(parseChainName)
+    for (const name of names) mkdirSync(folder.chainPath(name))
+    for (const other of ['Other', 'lost+found~', '.trash']) mkdirSync(join(folder.path, 'chains', other))
+    expect(folder.chains()).toEqual(['caf\u00e9', 'notes', 'team/Notes'])
+    expect(folder.hasChain(names[0]!)).toBe(false)
+    writeFileSync(join(folder.chainPath(names[0]!), 'MANIFEST'), '')
+    expect([folder.hasChain(names[0]!), folder.hasChain(names[1]!)]).toEqual([true, false])
+    expect(folder.chainPath(names[1]!)).toBe(join(folder.path, 'chains', 'team+=notes'))
+    expect(folder.freeBytes()).toBeGreaterThan(0)
+  })
+})
