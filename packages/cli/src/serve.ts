@@ -6,7 +6,6 @@ import { AteError } from '@ate/core'
 import type { Serve, Served, ServeOptions } from '@ate/core/server'
 import { print, printable } from './output.ts'
 import { newPassphrase } from './passphrase.ts'
-import { ownServe } from './serve-seam.ts'
 
 /** As commander gives them. */
 export interface ServeArguments {
@@ -41,8 +40,10 @@ export interface ServeHost {
 
 export async function serveCommand(path: string | undefined, given: ServeArguments): Promise<void> {
   const options = await serveOptions(path ?? (process.env['ATE_SERVE_PATH'] || 'served'), given)
+  // Loaded when it is asked for: other commands do not wait for a server's code.
+  const { serve } = await import('@ate/core/server')
   await runServer(options, {
-    serve: await ownServe(),
+    serve,
     signals: process,
     print,
     note: (line) => void process.stderr.write(`${line}\n`),

@@ -17,6 +17,7 @@ await runServer(
       publicKey: 'ate1...',
       fingerprint: 'f'.repeat(52),
       closed: new Promise(() => undefined),
+      async [Symbol.asyncDispose]() {},
       async close() {
         if (process.env['CLOSES'] === 'never') await new Promise(() => undefined)
         process.stdout.write('closed\n')

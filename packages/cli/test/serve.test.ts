@@ -130,6 +130,7 @@ function trial(
     publicKey: 'ate1',
     fingerprint: 'abc',
     closed,
+    async [Symbol.asyncDispose]() {},
     close: () => {
       closes++
       return closing
@@ -217,6 +218,28 @@ describe('a process', () => {
   it('closes on SIGTERM and ends with 0', async () => {
     const [code, text] = await run(['SIGTERM'])
     expect([code, text.endsWith('closed\n')]).toEqual([0, true])
+  })
+
+  it('of the command itself serves, answers, and leaves its folder to the next', async () => {
+    const folder = join(machine.folder, 'served')
+    const args = ['-C', '@ate/source', resolve(import.meta.dirname, '../src/atedb.ts'), 'solo', folder]
+    const env = { ...process.env, ATE_HOME: join(machine.folder, 'home'), ATE_SERVE_URL: 'ws://127.0.0.1:0/db' }
+    const keys: (string | undefined)[] = []
+    for (let i = 0; i < 2; i++) {
+      const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+      let text = ''
+      child.stdout.setEncoding('utf8').on('data', (part: string) => {
+        text += part
+      })
+      await vi.waitUntil(() => text.includes('pins it'), { timeout: 50_000 })
+      const health = await fetch(`${/at ws(:\S+)\/db\n/.exec(text)![1]!.replace(/^/, 'http')}/health`)
+      expect([health.status, await health.json()]).toMatchObject([200, { status: 'ok' }])
+      keys.push(/Server key ([0-9a-z]{52})\n/.exec(text)?.[1])
+      child.kill('SIGTERM')
+      expect(await once(child, 'close')).toEqual([0, null])
+    }
+    expect(keys[0]).toBeDefined()
+    expect(keys[1]).toBe(keys[0])
   })
 
   it('ends on a second signal, whatever it is doing', async () => {
