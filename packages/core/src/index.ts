@@ -3,6 +3,7 @@
 export { type Duration, durationMs } from './base/duration.ts'
 export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
+export type { Conflict } from './chain/chain-core.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'
 export type { CopyOptions } from './chain/copy-log.ts'
 export type {
@@ -40,6 +41,7 @@ export {
   type OpenTransaction,
   type ReadOptions,
   type TransactOptions,
+  type WaitOptions,
   type WriterInfo,
 } from './data/chain.ts'
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'

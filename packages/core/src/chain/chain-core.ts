@@ -6,14 +6,15 @@
  * - what is staged commits exactly as it was judged, unless it is refused elsewhere (see staging.ts);
  * - readers outside of transactions see acknowledged state only.
  */
-import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { equalBytes, fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import type { Environment } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
-import { type ChainId, chainIdOf } from '../base/ids.ts'
+import { type ChainId, chainIdOf, toBase32 } from '../base/ids.ts'
 import { Turns } from '../base/turns.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { CommitParser } from '../event/commit-parse.ts'
 import { PrefixHasher } from '../event/derive-ids.ts'
-import type { Kind } from '../event/format.ts'
+import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { type Durability, durabilityRank, isDurability, type LogEngine, type LogRecord } from '../log/engine.ts'
 import { SessionKeys } from '../session/epoch-keys.ts'
@@ -40,6 +41,8 @@ import type { Writing } from './writing.ts'
 
 /** How often the newest head is written to this machine's state while a chain is in use. */
 const REMEMBER_EVERY_MS = 5000
+/** Conflicts that wait for somebody to ask. */
+const CONFLICTS_MAX = 4096
 
 export interface CoreParts {
   readonly crypto: CryptoProvider
@@ -59,6 +62,11 @@ export interface CoreParts {
   readonly ahead?: Replica
   /** Left out where nothing is kept beside the log. */
   readonly snapshots?: Snapshots
+}
+
+/** Why a transaction that was kept on this machine is not in the log, and never will be. */
+export interface Conflict extends Refusal {
+  readonly txId: string
 }
 
 /** What listeners of a chain are told of a record, once it is acknowledged. */
@@ -86,6 +94,9 @@ export class ChainCore {
   readonly listeners: Set<(record: PublishedRecord) => void> = new Set()
   /** Called once, when the chain closes. */
   readonly closers: Set<() => void> = new Set()
+  /** Transactions that were kept on this machine, and will never be in the log: the newest, until somebody asks. */
+  readonly conflicts: Conflict[] = []
+  readonly conflictListeners: Set<() => void> = new Set()
   /** Reruns of transactions that conflicted, one after the other. */
   readonly reruns: Turns = new Turns()
   readonly #refreshes: Turns = new Turns()
@@ -177,6 +188,36 @@ export class ChainCore {
   /** Whom policies name: the person for which this session's key acts, or the key itself. */
   get identityName(): string {
     return this.replica.trust.actorOf(this.keyName) ?? this.keyName
+  }
+
+  /** What became of transactions for whose log nobody waits any more: those that will never be in it are told. */
+  tellConflicts(nonces: readonly Uint8Array[], outcomes: readonly (Refusal | undefined)[]): void {
+    nonces.forEach((nonce, i) => {
+      const refusal = outcomes[i]
+      if (!refusal) return
+      this.conflicts.push({ txId: toBase32(nonce), ...refusal })
+      if (this.conflicts.length > CONFLICTS_MAX) this.conflicts.shift()
+    })
+    for (const listener of this.conflictListeners) listener()
+  }
+
+  /** What the commit of this writer number was, if it is that one: a refusal, or undefined, for each of its transactions. */
+  async outcomeOf(
+    writer: Uint8Array,
+    writerSeq: number,
+    commitHash: Uint8Array,
+  ): Promise<readonly (Refusal | undefined)[] | undefined> {
+    const parser = new CommitParser(this.crypto)
+    for await (const chunk of this.engine.read(1)) {
+      for (const { bytes, seq } of chunk) {
+        if (bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) continue
+        const commit = parser.parse(this.replica.chainId, bytes)
+        if (commit.writerSeq !== writerSeq || !equalBytes(commit.writer, writer)) continue
+        if (!equalBytes(commit.commitHash, commitHash)) return undefined
+        return commit.transactions.map((_, i) => this.replica.voids.get(seq)?.get(i))
+      }
+    }
+    return undefined
   }
 
   get snapshots(): Snapshots | undefined {

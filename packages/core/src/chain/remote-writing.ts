@@ -12,12 +12,14 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
+import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
 import type { HeldTail } from './held-tail.ts'
 import type { Link, LinkAlarm, LinkEntry, LinkEvents } from './link.ts'
+import { Outbox } from './outbox.ts'
 import type { Accepted, Replica } from './replica.ts'
 import type { EntryAnswer } from './sequencer.ts'
 import type { AcknowledgementPart } from './signed-parts.ts'
@@ -29,6 +31,8 @@ import type { Writing } from './writing.ts'
 
 /** Submissions that are on their way: one is being stored while the next is being signed. */
 const SUBMISSIONS_MAX = 2
+/** Commits that are signed while there is no connection. */
+const SENT_OFFLINE_MAX = 1024
 /** How long to wait before what a server had no room for is sent again, in ms. */
 const RETRY_MS = 250
 /** Of a commit that waits for the one before it: not a word about itself. */
@@ -42,6 +46,10 @@ interface Sent {
   readonly batch: Batch
   readonly payload: Uint8Array
   readonly hash: Uint8Array
+  /** It stands in this machine's outbox, or will. */
+  isKept: boolean
+  /** Ids of the transactions of one that an earlier process has signed: nobody waits for them. */
+  readonly restored?: readonly Uint8Array[]
   /** Why the server did not take it, and the empty commit that takes its number. */
   refused?: { readonly refusals: readonly Refusal[]; readonly payload: Uint8Array; readonly hash: Uint8Array }
 }
@@ -71,7 +79,9 @@ export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remo
   const writer = remote.readOnly
     ? undefined
     : await WriterSession.open({ crypto, environment, identity, replica, state })
-  const writing = new RemoteWriting(core, writer, remote)
+  const outbox = writer?.isHeld && state ? new Outbox(state, core.chainId, identity.fingerprint) : undefined
+  const writing = new RemoteWriting(core, writer, { ...remote, outbox })
+  await writing.restore()
   remote.link.start(writing)
   return writing
 }
@@ -82,6 +92,8 @@ class RemoteWriting implements Writing, LinkEvents {
   readonly #link: Link
   readonly #tail: HeldTail
   readonly #alarmOf: RemoteParts['alarmOf']
+  /** Of identities that outlive the process. */
+  readonly #outbox: Outbox | undefined
   readonly #idle: (() => void)[] = []
   /** In the order of their numbers. */
   readonly #sent: Sent[] = []
@@ -96,6 +108,8 @@ class RemoteWriting implements Writing, LinkEvents {
   #failed: AteError | undefined
   #released = false
   #retry: { cancel(): void } | undefined
+  /** Numbers of the outbox that were taken. */
+  readonly #done: number[] = []
   /** Attestations are on their way. */
   #attesting = false
   /** They are due: what is on its way comes back first, and nothing more is sent before. */
@@ -103,8 +117,13 @@ class RemoteWriting implements Writing, LinkEvents {
   /** Records are taken one chunk after the other. */
   #taking: Promise<unknown> = Promise.resolve()
 
-  constructor(core: ChainCore, writer: WriterSession | undefined, { link, tail, alarmOf }: RemoteParts) {
+  constructor(
+    core: ChainCore,
+    writer: WriterSession | undefined,
+    { link, tail, alarmOf, outbox }: RemoteParts & { readonly outbox: Outbox | undefined },
+  ) {
     this.#alarmOf = alarmOf
+    this.#outbox = outbox
     this.#core = core
     this.#writer = writer
     this.#link = link
@@ -241,7 +260,8 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   #flush(): void {
-    if (this.#online && !this.#failed && this.#submissions.size < SUBMISSIONS_MAX && !this.#retry) {
+    if (!this.#failed && !this.#online) this.#signOffline()
+    else if (!this.#failed && this.#submissions.size < SUBMISSIONS_MAX && !this.#retry) {
       if (this.#again !== undefined) this.#sendAgain(this.#again)
       else this.#sendNew()
     }
@@ -256,7 +276,7 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   #sendNew(): void {
-    const { staging, attesting } = this.#core
+    const { attesting } = this.#core
     if (!this.#writer || this.#sent.some(({ refused }) => refused)) return
     this.#attestDue ||= attesting.isDue
     if (this.#attestDue && !this.#attesting) {
@@ -264,16 +284,86 @@ class RemoteWriting implements Writing, LinkEvents {
       this.#attestDue = false
       this.#attest()
     }
-    if (staging.isEmpty || !this.#mayBuild()) return
+    const built = this.#buildReady()
+    if (built.length > 0) this.#submit(built)
+  }
+
+  /** What waits for a connection is signed already, if somebody wants to know it safe: up to what one submission takes. */
+  #signOffline(): void {
+    const { staging } = this.#core
+    if (this.#writer && staging.hasKeepers && this.#sent.length < SENT_OFFLINE_MAX) this.#buildReady()
+  }
+
+  /** Signs what builds on nothing that is open. */
+  #buildReady(): Sent[] {
+    const { staging } = this.#core
+    if (staging.isEmpty || !this.#mayBuild()) return []
     const open = new OpenChanges()
-    for (const { batch } of this.#sent) for (const { draft } of batch.transactions) open.add(draft)
+    for (const { batch, restored } of this.#sent) {
+      // Nobody knows any more what it has seen and changed.
+      if (restored) return []
+      for (const { draft } of batch.transactions) open.add(draft)
+    }
     const batches = staging.takeReady((draft) => {
       const isReady = !open.isUnder(draft)
       // What waits keeps those waiting that build on it.
       open.add(draft)
       return isReady
     })
-    if (batches.length > 0) this.#submit(batches.map((batch) => this.#build(batch)))
+    return batches.map((batch) => this.#build(batch))
+  }
+
+  /** Into the outbox; then those are told who wait for no more. */
+  async #keep(sent: Sent): Promise<void> {
+    const settlers = sent.batch.transactions.flatMap((staged) => staged.settlers.filter((settler) => settler.kept))
+    try {
+      if (this.#outbox) {
+        sent.isKept = true
+        await this.#writer!.keepEarly()
+        await this.#outbox.put(sent)
+      }
+      for (const settler of settlers) settler.kept!()
+    } catch (error) {
+      // They hear of it when it is decided, as those who wait for the log.
+      this.#core.observing.alarm(error)
+    }
+  }
+
+  /** What an earlier process has signed under the certificate that this one took up. */
+  async restore(): Promise<void> {
+    const kept = (await this.#outbox?.load()) ?? []
+    const parser = new CommitParser(this.#core.crypto)
+    for (const { number, payload } of kept) {
+      const record = new Uint8Array(RECORD_HEAD_BYTES + payload.length)
+      record[RECORD_HEAD_BYTES - 1] = KIND.commit
+      record.set(payload, RECORD_HEAD_BYTES)
+      const commit = parser.parse(this.#core.replica.chainId, record)
+      if (commit.certificate) await this.#writer!.takeUpFresh(commit.certificate)
+      const nonces = commit.transactions.map(({ nonce }) => nonce.slice())
+      await this.#restoreOne({ number, payload, commit, nonces })
+    }
+    if (this.#sent.length > 0) this.#again = 0
+  }
+
+  async #restoreOne(one: {
+    readonly number: number
+    readonly payload: Uint8Array
+    readonly commit: ParsedCommit
+    readonly nonces: readonly Uint8Array[]
+  }): Promise<void> {
+    const { number, payload, commit, nonces } = one
+    const current = this.#writer!.taken
+    const isCurrent = current !== undefined && equalBytes(current.certificate.id, commit.writer)
+    if (isCurrent && number > current.certificate.mark) {
+      const { base, at: time, commitHash } = commit
+      const batch = this.#core.staging.emptyBatch({ time, base: { seq: base.seq, hash: base.hash.slice() } })
+      this.#sent.push({ number, batch, payload, hash: commitHash, isKept: true, restored: nonces })
+      return
+    }
+    // Its number was taken while no process looked, or its certificate is not ours any more.
+    const landed = await this.#core.outcomeOf(commit.writer, number, commit.commitHash)
+    this.#core.tellConflicts(nonces, landed ?? nonces.map(() => refuse('CERT_ENDED')))
+    await this.#outbox!.remove(number)
   }
 
   /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */
@@ -298,8 +388,10 @@ class RemoteWriting implements Writing, LinkEvents {
       certificate: last === undefined ? fresh?.bytes : undefined,
     })
     observing.sealed(started, batch, commit.bytes)
-    const sent: Sent = { number, batch, payload: commit.bytes.slice(RECORD_HEAD_BYTES), hash: commit.commitHash }
+    const payload = commit.bytes.slice(RECORD_HEAD_BYTES)
+    const sent: Sent = { number, batch, payload, hash: commit.commitHash, isKept: false }
     this.#sent.push(sent)
+    if (batch.transactions.some((staged) => staged.settlers.some((settler) => settler.kept))) void this.#keep(sent)
     return sent
   }
 
@@ -318,6 +410,7 @@ class RemoteWriting implements Writing, LinkEvents {
   /** Commits wait until these have come back: a range that is attested has to be the oldest that is not. */
   #attest(): void {
     const { attesting } = this.#core
+    attesting.becomeDue()
     const ranges = attesting.ranges(undefined, [])
     attesting.stop()
     if (ranges.length === 0) return
@@ -360,7 +453,15 @@ class RemoteWriting implements Writing, LinkEvents {
 
   #signAgain(): void {
     this.#again = undefined
-    const batches = this.#sent.splice(0).map(({ batch }) => batch)
+    const gone = this.#sent.splice(0)
+    for (const { restored } of gone)
+      if (restored)
+        this.#core.tellConflicts(
+          restored,
+          restored.map(() => refuse('CERT_ENDED')),
+        )
+    this.#done.push(...gone.filter(({ isKept }) => isKept).map(({ number }) => number))
+    const batches = gone.filter(({ restored }) => !restored).map(({ batch }) => batch)
     this.#writer!.renew(this.#core.staging.time)
     this.#submit(batches.map((batch) => this.#build(batch)))
   }
@@ -371,8 +472,18 @@ class RemoteWriting implements Writing, LinkEvents {
     const [first] = this.#sent
     const reason = first?.refused?.refusals[0] ?? refusals[0]!
     if (this.#writer!.current.fresh) this.#writer!.forget()
-    const sent = this.#sent.splice(0).map(({ batch }) => batch)
-    this.#core.staging.dropAll(sent, () => new AteError(reason.code, reason.facts))
+    const gone = this.#sent.splice(0)
+    for (const { restored } of gone)
+      if (restored)
+        this.#core.tellConflicts(
+          restored,
+          restored.map(() => reason),
+        )
+    this.#done.push(...gone.filter(({ isKept }) => isKept).map(({ number }) => number))
+    this.#core.staging.dropAll(
+      gone.map(({ batch }) => batch),
+      () => new AteError(reason.code, reason.facts),
+    )
   }
 
   #waitToSend(): void {
@@ -458,6 +569,7 @@ class RemoteWriting implements Writing, LinkEvents {
   async #noteDown(): Promise<void> {
     try {
       await this.#writer?.acknowledged()
+      for (const number of this.#done.splice(0)) await this.#outbox?.remove(number)
       await this.#core.rememberSometimes()
     } catch (error) {
       // What is acknowledged is, whatever becomes of this machine's own notes: close tries again, and tells.
@@ -492,10 +604,13 @@ class RemoteWriting implements Writing, LinkEvents {
     if (commit.writerSeq !== sent?.number) return undefined
     this.#sent.shift()
     if (this.#again !== undefined) this.#again = Math.max(0, this.#again - 1)
+    if (sent.isKept) this.#done.push(sent.number)
     const became = equalBytes(commit.commitHash, sent.hash) ? (outcomes ?? []) : refusalsOf(sent)
     sent.batch.transactions.forEach(({ draft }, i) => {
       if (became[i]) lost.add(draft)
     })
+    const { restored } = sent
+    if (restored) return () => this.#core.tellConflicts(restored, became)
     return (at) => this.#core.staging.settle(sent.batch, at, became)
   }
 
@@ -509,7 +624,7 @@ class RemoteWriting implements Writing, LinkEvents {
 
   // Ends.
 
-  /** Nobody will say any more what becomes of it. */
+  /** Nobody will say any more what becomes of it: but what is kept goes on with the next process. */
   #dropAll(): void {
     const sent = this.#sent.splice(0).map(({ batch }) => batch)
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
@@ -536,9 +651,9 @@ class RemoteWriting implements Writing, LinkEvents {
 }
 
 /** Its number was taken by the commit that stands for nothing. */
-function refusalsOf({ batch, refused }: Sent): readonly Refusal[] {
+function refusalsOf({ batch, refused, restored }: Sent): readonly Refusal[] {
   const refusals = refused?.refusals ?? [refuse('SEQ_USED')]
-  return batch.transactions.map((_, i) => refusals[i] ?? refusals[0]!)
+  return (restored ?? batch.transactions).map((_, i) => refusals[i] ?? refusals[0]!)
 }
 
 async function* only<T>(value: T): AsyncGenerator<T, void, void> {

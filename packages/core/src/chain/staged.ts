@@ -65,6 +65,8 @@ export interface StagedTransaction {
 }
 
 export interface Settler {
+  /** Signed, and kept on this machine: whoever waits for no more than that is told, once. Left out by those who wait for the log. */
+  kept?(): void
   resolve(receipt: Receipt): void
   reject(error: unknown): void
 }

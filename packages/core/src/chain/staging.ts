@@ -100,6 +100,30 @@ export class Staging {
     return this.#queue.length === 0
   }
 
+  /** Somebody waits for no more than that what he wrote is kept on this machine. */
+  get hasKeepers(): boolean {
+    return this.#queue.some(({ transactions }) =>
+      transactions.some(({ settlers }) => settlers.some(({ kept }) => kept)),
+    )
+  }
+
+  /** Of what an earlier process has signed: it holds a place in the order, and nothing that is seen. */
+  emptyBatch({ time, base }: Pick<Batch, 'time' | 'base'>): Batch {
+    const seq = this.#plannedSeq + 1
+    return {
+      seq,
+      time,
+      base,
+      judge: this.#judge({ seq, time, base }),
+      transactions: [],
+      blockKeys: new Set(),
+      node: -1,
+      epoch: -1,
+      events: 0,
+      sizeBytes: RECORD_OVERHEAD_BYTES,
+    }
+  }
+
   /** The time of a record that is written now: never before that of one that waits or is on its way. */
   get time(): number {
     return Math.max(this.#plannedTime, this.#parts.replica.chainTime, this.#parts.now())

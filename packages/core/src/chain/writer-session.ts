@@ -79,6 +79,32 @@ export class WriterSession {
     return this.#current !== undefined && !this.#current.certificate.ended && isGood(this.#current, time)
   }
 
+  /** As acknowledged, before anybody has ordered anything: what was signed under it will be sent by the next process. */
+  async keepEarly(): Promise<void> {
+    this.#isNew = true
+    await this.acknowledged()
+  }
+
+  /** The certificate that rides in a commit of this device's outbox, which the chain does not have yet. */
+  async takeUpFresh(bytes: Uint8Array): Promise<void> {
+    const { crypto, replica, state, identity } = this.#parts
+    if (this.#current || !this.#lock || !state) return
+    const stored = await state.get(nameOf(this.#parts))
+    if (!stored) return
+    const { certificate: id, seed } = decodeCanonical(stored) as { certificate: Uint8Array; seed: Uint8Array }
+    wipe(stored)
+    const { certificate, body } = replica.readCertificate(bytes)
+    const mine = certificate.identity === toBinaryText(identity.fingerprintBytes)
+    if (!mine || toBinaryText(certificate.id) !== toBinaryText(id)) return
+    this.#seed = seed
+    this.#current = { certificate, signer: crypto.ed25519Signer(seed), fresh: { bytes, body } }
+  }
+
+  /** This process holds what the device keeps: nobody else signs under the same certificate. */
+  get isHeld(): boolean {
+    return this.#lock !== undefined
+  }
+
   /** Nothing that was signed under it counts: the next is no successor. */
   forget(): void {
     this.#current = undefined

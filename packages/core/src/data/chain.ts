@@ -7,7 +7,7 @@ import { toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId, toBase32 } from '../base/ids.ts'
 import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
-import type { ChainCore } from '../chain/chain-core.ts'
+import type { ChainCore, Conflict } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
@@ -50,6 +50,16 @@ export interface TransactOptions {
   /** The level that the acknowledgement waits for; what the engine reaches if left out. */
   readonly durability?: Durability
   readonly signal?: AbortSignal
+}
+
+/** Of transact alone. */
+export interface WaitOptions {
+  /**
+   * `local`: where a server orders the records, resolves when the transaction is signed and kept on this machine, and sends it
+   * when there is a connection, also by a later process. An identity in memory keeps it as long as the process. If it can never
+   * be in the log, `chain.conflicts()` tells. A transaction that builds on one that is not decided waits for that one.
+   */
+  readonly wait?: 'log' | 'local'
 }
 
 export interface ReadOptions {
@@ -139,13 +149,34 @@ export class Chain {
    * @throws AteError CONFLICT | TX_PENDING | TX_RETRIES | NOT_AUTHORIZED | NO_READ_KEY | NEEDS_REKEY | TX_TOO_LARGE |
    * DISK_FULL | WRITER_POISONED | INDETERMINATE | READ_ONLY | CHAIN_CLOSED and every rule of the fold
    */
-  transact<R>(run: (tx: Transaction) => R | Promise<R>, options: TransactOptions = {}): Promise<R> {
+  transact<R>(run: (tx: Transaction) => R | Promise<R>, options: TransactOptions & WaitOptions = {}): Promise<R> {
     return runTransaction(
       this.#core,
       () => new Transaction(this.#core, this.#values, this.id, options.signal),
       run,
       options,
     )
+  }
+
+  /** Transactions that were kept on this machine (`wait: 'local'`) and are not in the log, each once, as long as the chain is open. */
+  async *conflicts({ signal }: ReadOptions = {}): AsyncGenerator<Conflict, void, void> {
+    const { conflicts, conflictListeners, closers } = this.#core
+    for (;;) {
+      throwIfAborted(signal)
+      for (let next = conflicts.shift(); next; next = conflicts.shift()) yield next
+      if (this.#core.isClosed) return
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          conflictListeners.delete(wake)
+          closers.delete(wake)
+          signal?.removeEventListener('abort', wake)
+          resolve()
+        }
+        conflictListeners.add(wake)
+        closers.add(wake)
+        signal?.addEventListener('abort', wake, { once: true })
+      })
+    }
   }
 
   /** The explicit form: commit it, or it is rolled back when it goes out of scope. A conflict is thrown, not retried. */

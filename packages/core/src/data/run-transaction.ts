@@ -3,6 +3,7 @@
  * the other, so that n writers of one hot entity cost n runs, not n squared.
  */
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
+import { fromBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt, Settler } from '../chain/staged.ts'
 import { type Refusal, refuse } from '../chain/verdict.ts'
@@ -24,6 +25,8 @@ const LATE: ReadonlySet<string> = new Set([...RETRIED, 'EPOCH_ORDER'])
 export interface RunOptions {
   readonly durability?: Durability
   readonly signal?: AbortSignal
+  /** `local`: no longer than until it is kept on this machine. */
+  readonly wait?: 'log' | 'local'
 }
 
 /** Runs once; a conflict is thrown. */
@@ -62,7 +65,7 @@ function rerun<R>(
         const result = await runWith(core, tx, run, options)
         const again = count < TRIES_MAX ? (): void => resolve(rerun(core, make, run, options, count + 1)) : undefined
         const over = afterwards({ resolve, reject, again })
-        const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, over.tell))
+        const refusal = stage(core, tx, options, new Outcome(core, tx, result, options, over.tell))
         if (!refusal) return count < HELD_FROM ? undefined : over.told
         // A name that is taken stays taken, unless somebody deletes it: one more look is enough.
         if (!RETRIED.has(refusal.code) || refusal.code === 'NAME_TAKEN') throw errorOf(refusal)
@@ -110,7 +113,7 @@ function attempt<R>(
         const finish = (result: R): void => {
           throwIfAborted(options.signal)
           const again = typeof make === 'function' ? (): void => resolve(rerun(core, make, run, options)) : undefined
-          const refusal = stage(core, tx, options, new Outcome(tx, result, options.signal, { resolve, reject, again }))
+          const refusal = stage(core, tx, options, new Outcome(core, tx, result, options, { resolve, reject, again }))
           if (!refusal) return
           if (!again || !RETRIED.has(refusal.code)) throw errorOf(refusal)
           again()
@@ -193,16 +196,26 @@ interface Telling<R> {
 
 /** Tells the caller, once, what became of a staged transaction. One object: hundreds may be in flight. */
 class Outcome<R> implements Settler {
+  readonly #core: ChainCore
   readonly #tx: Transaction
   readonly #result: R
   readonly #signal: AbortSignal | undefined
   readonly #tell: Telling<R>
+  readonly kept?: () => void
+  #isKept = false
 
-  constructor(tx: Transaction, result: R, signal: AbortSignal | undefined, tell: Telling<R>) {
+  constructor(core: ChainCore, tx: Transaction, result: R, { signal, wait }: RunOptions, tell: Telling<R>) {
+    this.#core = core
     this.#tx = tx
     this.#result = result
     this.#signal = signal
     this.#tell = tell
+    if (wait === 'local') this.kept = () => this.#keep()
+  }
+
+  #keep(): void {
+    this.#isKept = true
+    this.#tell.resolve(this.#result)
   }
 
   resolve(receipt: Receipt): void {
@@ -213,9 +226,19 @@ class Outcome<R> implements Settler {
 
   reject(error: unknown): void {
     this.#signal?.removeEventListener('abort', this)
+    if (this.#isKept) {
+      this.#missed(error)
+      return
+    }
     // Judged again on top of what others have written meanwhile, it was refused.
     if (this.#tell.again && isAteError(error) && LATE.has(error.code)) this.#tell.again()
     else this.#tell.reject(error)
+  }
+
+  /** Nobody waits any more. What was only interrupted is sent by the next process. */
+  #missed(error: unknown): void {
+    const { code, facts } = isAteError(error) ? error : new AteError('INTERNAL', {}, { cause: error })
+    if (code !== 'INDETERMINATE') this.#core.tellConflicts([fromBase32(this.#tx.id, 16)!], [refuse(code, facts)])
   }
 
   /** The signal was aborted after the transaction was staged: whether it commits is open. */

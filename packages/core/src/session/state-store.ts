@@ -8,6 +8,7 @@
  *   known-chains                          lines `PLACE CHAINID` (known-chains.ts)
  *   known-servers                         lines `HOST:PORT FINGERPRINT` (mesh/server-pins.ts)
  *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys
+ *   outbox/<chain>-<fingerprint>/<number> commits that were signed and are not ordered yet (chain/outbox.ts)
  *   snapshot-key                          the key that seals snapshots of logs (snapshot-key.ts)
  */
 import { assert } from '../base/errors.ts'
