@@ -317,7 +317,7 @@ function whoOf(who: Who, crypto: CryptoProvider, option: string): (request: Admi
 }
 
 /** The fingerprint of a public id, or of a fingerprint's text. @throws AteError BAD_PUBLIC_ID */
-export function fingerprintFrom(text: unknown, crypto: CryptoProvider): Fingerprint {
+function fingerprintFrom(text: unknown, crypto: CryptoProvider): Fingerprint {
   if (typeof text === 'string' && fromBase32(text, FINGERPRINT_BYTES)) return text as Fingerprint
   return parsePublicId(crypto, text).fingerprint
 }

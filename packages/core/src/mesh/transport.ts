@@ -5,14 +5,7 @@
 import { AteError } from '../base/errors.ts'
 import type { Socket } from '../base/socket.ts'
 
-export {
-  CLOSE,
-  type CloseReason,
-  type Dial,
-  type DialOptions,
-  type Socket,
-  type SocketEvents,
-} from '../base/socket.ts'
+export { CLOSE, type Dial, type Socket } from '../base/socket.ts'
 
 /** Where a connection came in. */
 export interface Arrival {
