@@ -19,7 +19,7 @@ export function fullBucket({ burst }: Rate, nowMs: number): Bucket {
 /** Takes one if there is one. Undefined if it was taken, else the ms until there will be one; then nothing is taken. */
 export function takeOne(bucket: Bucket, rate: Rate, nowMs: number): number | undefined {
   refill(bucket, rate, nowMs)
-  if (bucket.tokens < 1) return msUntil(1 - bucket.tokens, rate)
+  if (bucket.tokens < 1 - ROUNDING) return msUntil(1 - bucket.tokens, rate)
   bucket.tokens -= 1
   return undefined
 }
@@ -33,6 +33,9 @@ export function takeAll(bucket: Bucket, rate: Rate, count: number, nowMs: number
   bucket.tokens -= count
   return bucket.tokens >= 0 ? 0 : msUntil(-bucket.tokens, rate)
 }
+
+/** Sums of fractions fall a little short: who waited as long as he was told must not be told to wait again. */
+const ROUNDING = 1e-9
 
 function refill(bucket: Bucket, { perSecond, burst }: Rate, nowMs: number): void {
   const passedMs = Math.max(0, nowMs - bucket.atMs)
