@@ -3,7 +3,7 @@
  * The copy is what is verified; the server is only believed to have what its records say.
  */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
@@ -26,6 +26,8 @@ import {
 } from '../data/open-chain.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
 import type { LogEngine } from '../log/engine.ts'
+import { destroyFileLog } from '../log/file-destroy.ts'
+import { memoryEngine } from '../log/memory.ts'
 import { chainOfName } from '../session/dns-pin.ts'
 import { type Identity, isKept } from '../session/identity.ts'
 import { lookUpChain } from '../session/known-chains.ts'
@@ -78,12 +80,12 @@ async function openObserved(
   const address = { url: parsed, identity, options, platform, want }
   const key = parkingKey(name, address)
   const kept = key === undefined ? undefined : unpark(platform, key)
-  const engine = kept?.engine ?? (await openReplica(options, platform))
+  const copy = kept ?? (await openCopy(address))
+  let { engine } = copy
   let link = kept?.link
   try {
-    link ??= await openLink(engine, address)
-    const opening = { engine, link, platform, identity, options }
-    const replica = kept ? kept.replica : await loadReplica(opening)
+    link ??= await openLink(copy, address)
+    const replica = kept ? kept.replica : await catchUp({ engine, link, platform, identity, options }, copy.replica)
     await checkChain({
       replica,
       all: replica,
@@ -97,7 +99,10 @@ async function openObserved(
       create: options.create ?? false,
       acknowledgement: link.acknowledgement,
     })
+    // All of it is verified, and no older than what this machine knows: only then the damaged copy goes.
+    if ('damage' in copy && copy.damage) engine = await healCopy(engine, options, platform)
     observing.opened(started, replica, engine)
+    const opening = { engine, link, platform, identity, options }
     const chain = await handleOf(opening, { replica, observing, name, key })
     // What has come since it was left.
     if (kept) await chain.refresh()
@@ -168,10 +173,56 @@ async function handleOf(
   return new Chain(core, platform, { compact: checkCompactPolicy(options.compact) })
 }
 
+/** The copy that this process works on, and what it holds. */
+interface Copy {
+  readonly engine: LogEngine
+  readonly replica: Replica | undefined
+  /** Of one on a disk that cannot be read, or was altered: the engine is another one, in memory, and empty. */
+  readonly damage?: AteError
+}
+
 /** The copy, which is written whatever the chain is opened for. */
-async function openReplica(options: OpenOptions, platform: Platform): Promise<LogEngine> {
+async function openCopy({ identity, options, platform }: Addressed): Promise<Copy> {
   const place = parsePlace(options.replica ?? 'memory:', {}, platform)
-  return openEngine(place, { create: true, label: undefined, known: undefined })
+  let engine: LogEngine | undefined
+  try {
+    engine = await openEngine(place, { create: true, label: undefined, known: undefined })
+    if (!engine.head()) return { engine, replica: undefined }
+    const kept = await snapshotsOf(engine, identity, options, platform)?.load(makersOf(platform), options.signal)
+    return { engine, replica: await replay(engine, platform, options.signal, { from: kept }) }
+  } catch (error) {
+    await engine?.close()
+    if (place.kind !== 'file' || !isAteError(error) || !DAMAGE.has(error.code)) throw error
+    return { engine: memoryEngine(), replica: undefined, damage: error }
+  }
+}
+
+/** What a disk does to a log, or somebody who can write to it. */
+const DAMAGE: ReadonlySet<string> = new Set([
+  'DAMAGED',
+  'LINK_MISMATCH',
+  'BAD_SIGNATURE',
+  'BAD_ROOT',
+  'BAD_BODY',
+  'BAD_CERTIFICATE',
+  'BAD_ATTESTATION',
+  'BAD_CHECKPOINT',
+  'BAD_GENESIS',
+  'BAD_RECORD',
+  'BAD_CBOR',
+])
+
+/** Puts what was fetched and verified in the place of the damaged copy. A crash in between leaves an empty one. */
+async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Platform): Promise<LogEngine> {
+  const at = options.replica!
+  const fs = await platform.openFolder(platform.pathOf(at))
+  await destroyFileLog({ fs, crc: platform.crc32 })
+  const engine = await openEngine(parsePlace(at, {}, platform), { create: true, label: undefined, known: undefined })
+  engine.setLabel(fetched.label!)
+  for await (const chunk of fetched.read(0))
+    await engine.append(chunk, { after: engine.head(), durability: engine.durability, load: 'group' })
+  await fetched.close()
+  return engine
 }
 
 /** Where a chain is, and who asks for it how. */
@@ -181,7 +232,10 @@ interface Addressed extends Pick<Opening, 'identity' | 'options' | 'platform'> {
   readonly want: Uint8Array | undefined
 }
 
-async function openLink(engine: LogEngine, address: Addressed): Promise<ServerLink> {
+async function openLink(
+  { engine, replica }: Pick<Copy, 'engine' | 'replica'>,
+  address: Addressed,
+): Promise<ServerLink> {
   const { identity, options, platform, want, url } = address
   const request = poolRequest(address)
   const connect = (signal?: AbortSignal): Promise<Lease> => leaseConnection(platform, request, signal)
@@ -189,7 +243,7 @@ async function openLink(engine: LogEngine, address: Addressed): Promise<ServerLi
   const first = await connect(options.signal)
   let given: Lease | undefined = first
   try {
-    const head = engine.head()
+    const head = replica?.head
     const from = {
       head,
       chain: engine.label ?? want,
@@ -248,16 +302,12 @@ function genesisFor(
   return makeGenesis({ crypto, environment, identity }, level, servers).record.bytes
 }
 
-/** What the copy holds, and then what the server has more. */
-async function loadReplica({ engine, link, platform, identity, options }: Opening): Promise<Replica> {
+/** What the server has more than the copy. */
+async function catchUp({ engine, link, platform, options }: Opening, held: Replica | undefined): Promise<Replica> {
   const { signal, trust } = options
   const makers = makersOf(platform, trust)
-  let replica: Replica | undefined
-  if (engine.head()) {
-    const snapshots = snapshotsOf(engine, identity, options, platform)
-    const kept = await snapshots?.load(makers, signal)
-    replica = await replay(engine, platform, signal, { from: kept })
-  } else engine.setLabel(link.chainId)
+  let replica = held
+  if (!engine.head()) engine.setLabel(link.chainId)
   if (replica && !equalBytes(replica.chainId, link.chainId))
     throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(replica.chainId), found: chainIdOf(link.chainId) })
   for await (const chunk of verifyAhead(link.catchUp((replica?.head.seq ?? -1) + 1, signal), () => replica)) {

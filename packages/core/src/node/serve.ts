@@ -81,7 +81,7 @@ class Server implements Served {
     this.#cookieKey = randomBytes(environment.random, 32)
     this.#signer = signerOf(platform, randomBytes(environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
-    this.#admission = new Admission(settings.limits, this.#startedAt)
+    this.#admission = new Admission(settings.limits, environment.clock.monotonic())
     this.closed = new Promise((resolve) => {
       this.#ended = resolve
     })
@@ -162,6 +162,11 @@ class Server implements Served {
     return this.#platform.environment.clock.now()
   }
 
+  /** What rates are counted by: the wall clock may go back. */
+  get #monotonic(): number {
+    return this.#platform.environment.clock.monotonic()
+  }
+
   async #openLog(text: string, create: boolean): Promise<LogEngine> {
     const name = parseChainName(text)
     if (!create && !this.#folder.hasChain(name)) throw new AteError('CHAIN_NOT_FOUND', { name })
@@ -196,7 +201,7 @@ class Server implements Served {
 
   #accept(socket: Socket, arrival: Arrival): void {
     const { peer, isLoopback } = socket
-    const pass = this.#admission.connect({ peer, isLoopback }, this.#now)
+    const pass = this.#admission.connect({ peer, isLoopback }, this.#monotonic)
     if (isRefused(pass)) {
       this.#metrics.connectionsTotal.with(pass.refused).add(1)
       throw errorOf(pass)
@@ -236,12 +241,12 @@ class Server implements Served {
         ...(pass.needsCookie ? { demandCookie: { key: this.#cookieKey, peer } } : {}),
       },
       admitHandshake: () => {
-        const refused = pass.handshake(this.#now)
+        const refused = pass.handshake(this.#monotonic)
         return refused && this.#refuse(refused)
       },
       admitBytes: (bytes) => {
         metrics.receivedBytes.add(bytes)
-        return pass.received(bytes, this.#now)
+        return pass.received(bytes, this.#monotonic)
       },
       admitSession: async ({ fingerprint }: PublicIdentity) => {
         await admit({ kind: 'connect', identity: fingerprint })
@@ -252,10 +257,10 @@ class Server implements Served {
       },
       admitCreate: async ({ fingerprint }: PublicIdentity, chain: string) => {
         await admit({ kind: 'create', identity: fingerprint, chain })
-        const refused = pass.create({ chains: 0, storedBytes: 0 }, this.#now)
+        const refused = pass.create({ chains: 0, storedBytes: 0 }, this.#monotonic)
         if (refused) throw this.#refuse(refused)
       },
-      admitSubmission: (entries) => pass.commits(entries, this.#now),
+      admitSubmission: (entries) => pass.commits(entries, this.#monotonic),
       established: () => {
         metrics.handshakes.with('ok').add(1)
         metrics.handshakeSeconds.observe((this.#platform.environment.clock.monotonic() - started) / 1000)
