@@ -85,6 +85,21 @@ export type {
 } from './data/records.ts'
 export { type RecoverPlaceOptions, recover } from './data/recover.ts'
 export { type SalvageOptions, type SalvageReport, salvage } from './data/salvage.ts'
+export { type Served, type ServiceOptions, service } from './data/service.ts'
+export type { InvokeOptions } from './data/service-caller.ts'
+export type { HandlerResult, ServiceCall, ServiceHandlers } from './data/service-handling.ts'
+export { type InvokeArguments, invoke, type ServiceClient } from './data/service-invoke.ts'
+export { type FoundOptions, foundService } from './data/service-place.ts'
+export {
+  defineService,
+  type FromFunctions,
+  type FromSchemas,
+  isServiceError,
+  type ProcedureSchemas,
+  type ProcedureTypes,
+  ServiceError,
+  type ServiceType,
+} from './data/service-type.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
 export type { ChainStats } from './data/stats.ts'
 export type { Transaction } from './data/transaction.ts'

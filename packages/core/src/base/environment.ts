@@ -14,9 +14,9 @@ export interface Randomness {
   fill(bytes: Uint8Array): void
 }
 
-/** One-shot timers that never hold the process. */
+/** One-shot timers. They do not hold the process, except where somebody waits for nothing else and asks for it. */
 export interface Timers {
-  start(delayMs: number, run: () => void): { cancel(): void }
+  start(delayMs: number, run: () => void, options?: { readonly holds: 'process' }): { cancel(): void }
   /** Gives way to whatever else waits to be run. Unlike a timer it holds the process. */
   pause(): Promise<void>
 }

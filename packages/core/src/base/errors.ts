@@ -147,6 +147,16 @@ export const ADVICE = {
   LEVEL_TOO_LOW:
     'the rules of this chain are of a level that does not know this; the root can raise it while the chain is live',
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
+  // services
+  NO_SERVICE: 'nobody has founded this service here; found it with foundService, or give its parent',
+  NO_PROCEDURE: 'the service has no procedure of that name; caller and service are of different versions',
+  SERVICE_ERROR: 'the service refuses the call; the reason and the text are its own',
+  HANDLER_FAILED: 'the handler failed in a way that it does not tell callers; who runs the service sees the error',
+  CALL_LOST:
+    'the call is not this one to answer any more: it was withdrawn, has expired, or another instance took it over. What was to commit with the reply did not',
+  TIMEOUT:
+    'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
+  TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them first',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',

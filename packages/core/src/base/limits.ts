@@ -176,3 +176,15 @@ export const OUTBOX_STALL_MS = 30_000
 export const ADMISSION_ENTRIES_MAX = 65_536
 /** Series of one metric: what scrapes it keeps each for weeks. */
 export const METRIC_SERIES_MAX = 256
+/** Calls of one process to one service that are under way at once, and those that wait for one of these to end. */
+export const SERVICE_CALLS_MAX = 1024
+export const SERVICE_WAITING_MAX = 16_384
+/** Calls that an instance has seen and not yet taken: what is over is found again when it looks round. */
+export const SERVICE_SEEN_MAX = 65_536
+/** Handlers of one instance at a time. */
+export const SERVICE_CONCURRENCY_MAX = 4096
+/** How long a call may wait for its reply, in ms: well within the life of a desk. */
+export const SERVICE_TIMEOUT_MAX: number = 12 * 3_600_000
+/** Characters of the reason and the text of an error that a service tells. */
+export const SERVICE_REASON_MAX = 64
+export const SERVICE_TEXT_MAX = 1024

@@ -222,6 +222,12 @@ export class BodyReader {
     return places.blocks[body.block]!.epoch
   }
 
+  /** The id of the certificate under which a commit was written. */
+  async writerOf(record: number): Promise<Uint8Array> {
+    const places = this.#places.get(record) ?? (await this.#readPlaces(record))
+    return places.writer
+  }
+
   /** From the first bytes of the record to all that says where its blocks are: two reads, three if it is compacted. */
   #readPlaces(record: number, size: number = COMMIT.certificate): BlockPlaces | Promise<BlockPlaces> {
     const bytes = this.#engine.readPart(record, 0, size)

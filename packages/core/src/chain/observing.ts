@@ -147,6 +147,11 @@ export class Observing {
     if (this.#waiting.length === 1) queueMicrotask(() => this.#handOver())
   }
 
+  /** Tells whoever runs the process of an error that nobody else hears of. */
+  warn(error: unknown): void {
+    this.#parts.warn(error)
+  }
+
   /** An error that is an alarm, by its code; whatever else `error` is, it is not told. */
   alarm(error: unknown): void {
     if (this.wants('alarm') && isAteError(error) && isAlarm(error.code)) this.tell(alarmOf(error))

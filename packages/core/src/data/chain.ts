@@ -111,6 +111,12 @@ export class Chain {
     Object.defineProperty(this, BRAND, { value: true })
   }
 
+  /** @internal What is behind a chain, for the files of this folder. @throws AteError BAD_ARGUMENT for what is none of this package */
+  static coreOf(chain: Chain): ChainCore {
+    if (typeof chain === 'object' && chain !== null && #core in chain) return chain.#core
+    throw new AteError('BAD_ARGUMENT', { what: 'this takes a chain that was opened with the same copy of @ate/core' })
+  }
+
   /** Who acts through this handle. */
   get identity(): Fingerprint {
     return this.#core.identity.fingerprint

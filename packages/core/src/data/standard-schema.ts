@@ -19,3 +19,5 @@ export type StandardResult<Output> =
     }
 
 export type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']
+
+export type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input']

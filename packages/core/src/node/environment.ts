@@ -15,9 +15,9 @@ export function nodeEnvironment(): Environment {
     clock: { now: () => Date.now(), monotonic: () => performance.now() },
     random: pooledRandomness((bytes) => void randomFillSync(bytes)),
     timers: {
-      start(delayMs, run) {
+      start(delayMs, run, options) {
         const timer = setTimeout(run, delayMs)
-        timer.unref()
+        if (options?.holds !== 'process') timer.unref()
         return { cancel: () => clearTimeout(timer) }
       },
       pause: () => new Promise((resume) => setImmediate(resume)),
