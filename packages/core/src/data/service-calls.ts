@@ -132,9 +132,11 @@ export async function keepCall(chain: Chain, place: ServicePlace, taken: TakenCa
 }
 
 /** Gives the lease back, so that another instance need not wait for its end. */
-export async function giveBackCall(chain: Chain, place: ServicePlace, { slot, token }: TakenCall): Promise<void> {
+export async function giveBackCall(chain: Chain, place: ServicePlace, taken: TakenCall): Promise<void> {
+  const core = Chain.coreOf(chain)
   await chain.transact(async (tx) => {
-    const lease = await leaseOf(tx, place, slot)
-    if (lease?.value.token === token) tx.delete(lease)
+    tx.delete(await held(tx, place, taken))
+    // Changes nothing of the request; but instances hear of it only if something happens to its slot.
+    tx.expire(taken.slot, { ttl: Math.max(0, taken.deadline - core.now) })
   }, LIGHT)
 }

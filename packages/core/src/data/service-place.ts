@@ -1,13 +1,15 @@
 /**
  * Where a service stands in the tree, and who may do what there:
  *
- *   parent / `service/NAME` / service        read: service and callers   write: service
- *     / `lobby` / lobby                      write, allow: service and callers
- *       / `desks` / desk, one a caller       read, write: service and that caller; made by the caller, for itself
- *         / `slots` / slot, one a call at a time: the request, and then the reply in its place
+ *   parent / `service/NAME` / service        read: everyone   write: service
  *     / `leases` / lease, named by its slot: which instance is at it
+ *   parent / `service/NAME` / lobby          read: everyone   write, allow: service and callers
+ *     / `desks` / desk, one a process        read, write: service and that caller; made by the caller, for itself
+ *       / `slots` / slot, one a call at a time: the request, and then the reply in its place
  *
- * So a request is read by its caller and the service, and so is its reply; a caller can make neither leases nor replies
+ * What everyone reads there says nothing: that somebody calls, and when, stands in clear in the log anyway. And keys that
+ * nobody holds need no new generation when callers come and go.
+ * A request is read by its caller and the service, and so is its reply; a caller can make neither leases nor replies
  * for others. Slots and leases are named, and used again and again: calls leave no rows behind in the view.
  */
 import { toBinaryText } from '../base/bytes.ts'
@@ -15,6 +17,7 @@ import { AteError } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf } from '../base/ids.ts'
 import { SERVICE_REASON_MAX, SERVICE_TEXT_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { isInList } from '../chain/fold-tree.ts'
 import { parseEntityId } from '../event/entity-words.ts'
 import { publicIdentity } from '../session/identity.ts'
 import { mayWrite, type PolicyList, withoutDropped } from '../trust/policy.ts'
@@ -65,7 +68,6 @@ export const Lease: EntityType<LeaseValue> = defineType('service/lease', checked
 export const DESKS = 'desks'
 export const SLOTS = 'slots'
 export const LEASES = 'leases'
-const LOBBY = 'lobby'
 
 export interface ServicePlace {
   readonly name: string
@@ -96,40 +98,54 @@ export async function foundService<P extends object>(
 ): Promise<void> {
   const core = Chain.coreOf(chain)
   await chain.transact((tx) => {
-    const found = findService(chain, type.name, options.parent)
+    const found = findService(chain, type.name, options.parent, 'staged')
     const by = distinct(options.by ?? (found ? principalsOf(core, writersOf(core, found.serviceRow)) : [core.identity]))
     const known = found ? principalsOf(core, writersOf(core, found.lobbyRow)) : []
     const all = distinct([...by, ...(options.callers ?? known)])
     if (found) {
       if (!options.by && !options.callers) return
-      tx.setPolicy(found.service, { read: all, write: by })
+      tx.setPolicy(found.service, { write: by })
       tx.setPolicy(found.lobby, { write: all, allow: all })
       return
     }
     const within = collectionOf(type.name)
-    // Two who found it at the same time: the second finds that of the first.
+    // Two who found it at the same time: the second runs again, and finds that of the first.
     tx.guard.members(options.parent, within, membersOf(core, options.parent, within))
     const place = { ...(options.parent === undefined ? {} : { parent: options.parent }), in: within }
-    const service = tx.create(Service, { format: 1 }, { ...place, read: all, write: by })
-    tx.create(Lobby, null, { parent: service, in: LOBBY, write: all, allow: all })
+    // Beside each other, not one below the other: who founds a service need not be of it.
+    tx.create(Service, { format: 1 }, { ...place, read: 'everyone', write: by })
+    tx.create(Lobby, null, { ...place, read: 'everyone', write: all, allow: all })
   })
 }
 
-/** The service of a name, if it was founded here. */
-export function findService(chain: Chain, name: string, parent: EntityRef | undefined): ServicePlace | undefined {
+/** The service of a name, if it was founded here: as readers see it, or with what is staged. */
+export function findService(
+  chain: Chain,
+  name: string,
+  parent: EntityRef | undefined,
+  state: 'acknowledged' | 'staged' = 'acknowledged',
+): ServicePlace | undefined {
   const core = Chain.coreOf(chain)
   const { view } = core.replica
-  for (const service of chain.children(Service, parent, collectionOf(name)).ids() as EntityId[]) {
-    const serviceRow = rowOf(core, service)
-    const policy = view.policyOf(serviceRow)
+  const { a, b, c, d } = parentWords(parent, core.chainId)
+  const rows = rowsIn(core, view.findLive(a, b, c, d), collectionOf(name)).filter((row) => {
+    const policy = view.policyOf(row)
     // Who may only write at the parent can put an entity there, but none with policies of its own: that takes a manager.
-    if (policy?.read === undefined || policy.write === undefined) continue
-    for (const lobby of chain.children(Lobby, service, LOBBY).ids() as EntityId[]) {
-      const lobbyRow = rowOf(core, lobby)
-      if (view.policyOf(lobbyRow)?.write !== undefined) return { name, service, serviceRow, lobby, lobbyRow }
-    }
-  }
-  return undefined
+    const isFounded = policy?.read !== undefined && policy.write !== undefined
+    return isFounded && (state === 'staged' || view.isVisible(row))
+  })
+  const serviceRow = rows.find((row) => view.typeOf(row) === Service.name)
+  const lobbyRow = rows.find((row) => view.typeOf(row) === Lobby.name)
+  if (serviceRow === undefined || lobbyRow === undefined) return undefined
+  return { name, service: view.idText(serviceRow), serviceRow, lobby: view.idText(lobbyRow), lobbyRow }
+}
+
+/** The children of a collection that are alive for the next transaction. */
+function rowsIn({ replica: { view } }: ChainCore, parent: number, collection: string): number[] {
+  const number = view.names.find(collection)
+  const list = parent < 0 || number === undefined ? undefined : view.children.find(parent, number)
+  if (!list) return []
+  return [...list.items.subarray(0, list.length)].filter((row, i) => isInList(view, list, i, row))
 }
 
 /** Whom the desk of a caller names, so that nobody else reads or writes there. */

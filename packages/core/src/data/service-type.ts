@@ -30,12 +30,15 @@ export interface ServiceType<P extends object> {
   readonly types?: P
 }
 
+/** What a function gives that returns nothing. */
+type Nothing = ReturnType<() => void>
+
 /** The types of procedures that schemas describe. */
 export type FromSchemas<D> = {
   readonly [K in keyof D]: {
     readonly sent: D[K] extends { readonly input: infer S extends StandardSchema } ? InputOf<S> : undefined
     readonly received: D[K] extends { readonly input: infer S extends StandardSchema } ? OutputOf<S> : undefined
-    readonly returned: D[K] extends { readonly output: infer S extends StandardSchema } ? InputOf<S> : undefined | void
+    readonly returned: D[K] extends { readonly output: infer S extends StandardSchema } ? InputOf<S> : Nothing
     readonly replied: D[K] extends { readonly output: infer S extends StandardSchema } ? OutputOf<S> : undefined
   }
 }

@@ -5,7 +5,7 @@
  */
 import { deferred } from '../base/deferred.ts'
 import { type Duration, durationMs } from '../base/duration.ts'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, isAlarm, isAteError } from '../base/errors.ts'
 import { SERVICE_CONCURRENCY_MAX, SERVICE_SEEN_MAX } from '../base/limits.ts'
 import type { ChainCore, PublishedRecord } from '../chain/chain-core.ts'
 import { Chain } from './chain.ts'
@@ -148,7 +148,7 @@ class Instance implements Served {
   async #start(): Promise<void> {
     const { signal, parent } = this.#options
     const { name } = this.#type
-    if (signal?.aborted) return this.close()
+    if (signal?.aborted) return this.#stop()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#core.closers.add(this.#onChainClosed)
     if (!findService(this.#chain, name, parent)) await this.#found()
@@ -270,6 +270,8 @@ class Instance implements Served {
       await answerCall(this.#chain, this.#place!, taken, make)
     } catch (error) {
       if (isOver(error)) return
+      // No fault of the handler's: the call waits for the end of the lease, and is tried again.
+      if (isAteError(error) && isAlarm(error.code)) return this.#report(error, call)
       const reply = this.#failure(error, call)
       await answerCall(this.#chain, this.#place!, taken, () => reply).catch((again) => {
         if (!isOver(again)) this.#report(again, call)
