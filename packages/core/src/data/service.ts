@@ -103,7 +103,9 @@ class Instance implements Served {
   readonly #leaseMs: number
   readonly #graceMs: number
   readonly #seen = new Set<string>()
+  /** By slot, as long as what is run is the call that stands there. */
   readonly #running = new Map<string, Running>()
+  readonly #active = new Set<Running>()
   readonly #onRecord: (record: PublishedRecord) => void
   readonly #onChainClosed: () => void
   readonly #onAbort: () => void
@@ -127,13 +129,17 @@ class Instance implements Served {
     this.#onRecord = (record) => this.#hear(record)
     this.#onChainClosed = () => this.#end('CHAIN_CLOSED')
     this.#onAbort = () => void this.close()
-    this.ready = this.#start()
+    this.ready = this.#start().catch((error) => {
+      const isAsked = this.#isClosing
+      this.#stop()
+      if (!isAsked) throw error
+    })
     // Who gave a listener hears of it there.
     if (options.onError) this.ready.catch((error) => this.#report(error))
   }
 
   get running(): number {
-    return this.#running.size
+    return this.#active.size
   }
 
   close(): Promise<void> {
@@ -196,7 +202,12 @@ class Instance implements Served {
     running.again = true
     if (!taken || running.answering) return
     this.#waiting(slot).then((call) => {
-      if (call !== taken.call && !running.answering) running.abort.abort(lost(taken, 'withdrawn'))
+      if (call === taken.call || running.answering) return
+      running.abort.abort(lost(taken, 'withdrawn'))
+      // A handler that does not listen is no reason to leave the next call in this slot alone.
+      if (this.#running.get(slot) === running) this.#running.delete(slot)
+      if (call !== undefined) this.#see(slot)
+      this.#pump()
     })
   }
 
@@ -207,7 +218,7 @@ class Instance implements Served {
 
   #pump(): void {
     for (const slot of this.#seen) {
-      if (this.#isClosing || this.#running.size >= this.#concurrency) return
+      if (this.#isClosing || this.#active.size >= this.#concurrency) return
       this.#seen.delete(slot)
       this.#serve(slot)
     }
@@ -224,10 +235,12 @@ class Instance implements Served {
     const abort = new AbortController()
     const running: Running = { abort, taken: undefined, answering: false, again: false, givenBack: false, done }
     this.#running.set(slot, running)
+    this.#active.add(running)
     this.#takeAndRun(slot, running)
       .catch((error) => this.#report(error))
       .finally(() => {
-        this.#running.delete(slot)
+        this.#active.delete(running)
+        if (this.#running.get(slot) === running) this.#running.delete(slot)
         if (running.again) this.#see(slot)
         resolve()
         this.#pump()
@@ -336,9 +349,9 @@ class Instance implements Served {
   async #close(): Promise<void> {
     this.#stop()
     await this.ready.catch(() => undefined)
-    const running = [...this.#running.values()]
+    const running = [...this.#active]
     if (running.length > 0) await this.#withinGrace(Promise.all(running.map(({ done }) => done)))
-    const left = [...this.#running.values()]
+    const left = [...this.#active]
     this.#end('closing')
     await Promise.all(left.map((one) => this.#giveBack(one)))
   }
@@ -369,7 +382,7 @@ class Instance implements Served {
   /** Handlers that still run are told that nobody waits for them here. */
   #end(why: string): void {
     this.#stop()
-    for (const running of this.#running.values()) {
+    for (const running of this.#active) {
       running.givenBack = true
       running.abort.abort(new AteError('CALL_LOST', { service: this.#type.name, why }))
     }

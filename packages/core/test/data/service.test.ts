@@ -320,6 +320,11 @@ describe('a call that is given up', () => {
     expect([error.code, error.facts['state']]).toEqual(['TIMEOUT', 'taken'])
     await turns()
     expect(signal?.reason).toMatchObject({ code: 'CALL_LOST', facts: { why: 'withdrawn' } })
+    // A handler that does not listen holds up nobody, not even in its own slot.
+    expect(await invoke(kit.chain, Shop).price({ item: 'tea' })).toEqual({ cents: 3 })
+    expect(await slotValues(kit.chain)).toHaveLength(1)
+    await turns()
+    expect(_.running).toBe(1)
     held.open()
     await turns()
     expect(kit.chain.children(Note).count()).toBe(0)
@@ -380,6 +385,38 @@ describe('a call that is given up', () => {
     expect((await slotValues(kit.chain)).every((value) => value?.state === 'free')).toBe(true)
   })
 
+  it('does not take the reply of the call before it in its slot', async () => {
+    await using kit = await memoryChain()
+    const held = gate()
+    await using _ = serveShop(kit.chain, {
+      price: async ({ item }) => {
+        if (item === 'second') await held.opened
+        return { cents: item.length }
+      },
+    })
+    const shop = invoke(kit.chain, Shop)
+    expect(await shop.price({ item: 'a' })).toEqual({ cents: 1 })
+    const [slot] = slotsOf(kit.chain, placeOf(kit.chain))
+    kit.engine.hold()
+    // Something happens to the slot while the next request is on its way, and the old reply still stands there.
+    const touched = kit.chain.transact((tx) => tx.expire(slot!, { ttl: '1h' }))
+    await turns()
+    const second = shop.price({ item: 'second' })
+    kit.engine.release()
+    await touched
+    await turns()
+    held.open()
+    expect(await second).toEqual({ cents: 6 })
+  })
+
+  it('is answered again in a slot whose instance has only just written the reply before', async () => {
+    await using kit = await memoryChain()
+    await using _ = serveShop(kit.chain, {}, { concurrency: 1 })
+    const shop = invoke(kit.chain, Shop)
+    for (let i = 0; i < 30; i++) expect(await shop.price({ item: 'x'.repeat(i) })).toEqual({ cents: i })
+    expect(await slotValues(kit.chain)).toHaveLength(1)
+  })
+
   it('ends with the chain', async () => {
     const kit = await memoryChain()
     await foundService(kit.chain, Shop)
@@ -430,6 +467,26 @@ describe('a call that is given up', () => {
     expect([...view.extras.keys()].filter((row) => !view.isDead(row))).toEqual([])
     await served.close()
     await chain.close()
+  })
+})
+
+describe('an instance', () => {
+  it('on a chain that closes at once says nothing', async () => {
+    const kit = await memoryChain()
+    const served = serveShop(kit.chain)
+    const closed = served.close()
+    await kit.chain.close()
+    await closed
+    await served.ready
+    expect(kit.platform.warnings).toEqual([])
+  })
+
+  it('founds its service on the members that it saw, so that two who do it on two machines make one', async () => {
+    await using kit = await memoryChain()
+    await foundService(kit.chain, Shop)
+    const guards: unknown[] = []
+    for await (const { transactions } of kit.chain.records()) for (const one of transactions) guards.push(one.guards)
+    expect(guards).toEqual([{ members: 1 }])
   })
 })
 
