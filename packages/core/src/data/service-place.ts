@@ -192,7 +192,7 @@ export function isAllowed(core: ChainCore, place: ServicePlace, name: string, to
 }
 
 /** The row of an entity, dead or alive; -1 if there never was one. */
-export function rowOf({ replica: { view } }: ChainCore, id: string): number {
+function rowOf({ replica: { view } }: ChainCore, id: string): number {
   const { a, b, c, d } = parseEntityId(id)
   return view.table.find(a, b, c, d)
 }

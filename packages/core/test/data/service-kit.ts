@@ -46,7 +46,7 @@ export const Shop: ServiceType<ShopTypes> = defineService<Procedures & Record<st
   ping: {},
 }) as unknown as ServiceType<ShopTypes>
 
-export const handlers: ServiceHandlers<ShopTypes> = {
+const handlers: ServiceHandlers<ShopTypes> = {
   price: ({ item }) => ({ cents: item.length }),
   ping: () => undefined,
 }

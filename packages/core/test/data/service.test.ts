@@ -1,5 +1,4 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { z } from 'zod'
 import type { AteError } from '../../src/base/errors.ts'
 import { SERVICE_CALLS_MAX } from '../../src/base/limits.ts'
 import { service } from '../../src/data/service.ts'
@@ -7,6 +6,7 @@ import type { ServiceCall } from '../../src/data/service-handling.ts'
 import { invoke } from '../../src/data/service-invoke.ts'
 import { DESKS, Desk, foundService, Service, Slot, slotsOf } from '../../src/data/service-place.ts'
 import { defineService, isServiceError, ServiceError } from '../../src/data/service-type.ts'
+import type { StandardSchema } from '../../src/data/standard-schema.ts'
 import { memoryEngine } from '../../src/log/memory.ts'
 import { codeOf, coreOf, errorOf, memoryChain, Note, open, person, quickPlatform, Thing, turns } from './kit.ts'
 import { gate, leaseCount, passUntil, placeOf, Shop, serveShop, slotValues } from './service-kit.ts'
@@ -111,9 +111,37 @@ describe('a call', () => {
   })
 })
 
+/** A schema that makes something else of a value; undefined refuses it. */
+function schemaOf<Input, Output>(
+  make: (value: Record<string, unknown>) => Output | undefined,
+): StandardSchema<Input, Output> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      // Asynchronous, as it may be here.
+      validate: async (value) => {
+        const made = make(value as Record<string, unknown>)
+        return made === undefined ? { issues: [{ message: 'refused' }] } : { value: made }
+      },
+    },
+  }
+}
+
+function readAt({ at }: Record<string, unknown>): { at: number } | undefined {
+  return typeof at === 'string' ? { at: Number(at) } : undefined
+}
+
+function fillN({ n = 1 }: Record<string, unknown>): { n: number } | undefined {
+  return typeof n === 'number' ? { n } : undefined
+}
+
 describe('types', () => {
   const Typed = defineService('typed', {
-    parse: { input: z.object({ at: z.string().transform(Number) }), output: z.object({ n: z.number().default(1) }) },
+    parse: {
+      input: schemaOf<{ at: string }, { at: number }>(readAt),
+      output: schemaOf<{ n?: number }, { n: number }>(fillN),
+    },
     ping: {},
   })
   const Plain = defineService<{ greet: (input: { name: string }) => Promise<{ text: string }>; now: () => number }>(
