@@ -235,13 +235,17 @@ describe('a power cut after every operation', () => {
 
 describe('random lives with random cuts', () => {
   const seeds = Number(process.env['ATE_RUNS'] ?? 12)
-  it(`keep what they acknowledged, over ${seeds} seeds`, async () => {
-    for (let seed = 1; seed <= seeds; seed++) {
-      await randomLife(seed).catch((error) => {
-        throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
-      })
-    }
-  }, 600_000)
+  it(
+    `keep what they acknowledged, over ${seeds} seeds`,
+    async () => {
+      for (let seed = 1; seed <= seeds; seed++) {
+        await randomLife(seed).catch((error) => {
+          throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
+        })
+      }
+    },
+    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+  )
 })
 
 async function randomLife(seed: number): Promise<void> {

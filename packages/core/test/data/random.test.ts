@@ -348,10 +348,14 @@ const command: fc.Arbitrary<Command> = fc.tuple(
 )
 
 describe('what is acknowledged is what the log folds to', () => {
-  it(`under ${RUNS} random concurrent workloads`, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 60, size: 'max' }), (commands) => play(commands)),
-      { numRuns: RUNS, ...(process.env['ATE_FC_SEED'] ? { seed: Number(process.env['ATE_FC_SEED']) } : {}) },
-    )
-  }, 600_000)
+  it(
+    `under ${RUNS} random concurrent workloads`,
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 60, size: 'max' }), (commands) => play(commands)),
+        { numRuns: RUNS, ...(process.env['ATE_FC_SEED'] ? { seed: Number(process.env['ATE_FC_SEED']) } : {}) },
+      )
+    },
+    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+  )
 })

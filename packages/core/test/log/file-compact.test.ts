@@ -128,15 +128,19 @@ describe('a power cut at every operation of a compaction', () => {
     })
   }
 
-  it(`keeps all that was acknowledged, in ${SEEDS} random lives`, async () => {
-    let compacted = 0
-    for (let seed = 1; seed <= SEEDS; seed++) {
-      compacted += await randomLife(seed).catch((error) => {
-        throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
-      })
-    }
-    expect(compacted).toBeGreaterThan(SEEDS / 4)
-  }, 600_000)
+  it(
+    `keeps all that was acknowledged, in ${SEEDS} random lives`,
+    async () => {
+      let compacted = 0
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        compacted += await randomLife(seed).catch((error) => {
+          throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
+        })
+      }
+      expect(compacted).toBeGreaterThan(SEEDS / 4)
+    },
+    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+  )
 })
 
 /** The number of records that it compacted. */

@@ -94,13 +94,17 @@ async function runSeed(seed: number, options: TrialOptions = {}): Promise<void> 
 }
 
 describe('random workloads', () => {
-  it(`keep what they acknowledged, over ${SEEDS} seeds`, async () => {
-    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
-      await runSeed(seed).catch((error) => {
-        throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
-      })
-    }
-  }, 600_000)
+  it(
+    `keep what they acknowledged, over ${SEEDS} seeds`,
+    async () => {
+      for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+        await runSeed(seed).catch((error) => {
+          throw new Error(`seed ${seed}: ${error.message}`, { cause: error })
+        })
+      }
+    },
+    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+  )
 
   it('hold a seed that once broke: the disk full in the middle of a manifest slot that counted all the same', async () => {
     await runSeed(25478)

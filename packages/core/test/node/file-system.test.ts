@@ -130,37 +130,41 @@ describe('the lock', () => {
 })
 
 describe('a process that is killed while it writes', () => {
-  it(`loses nothing that it acknowledged, ${KILLS} times`, async () => {
-    const folder = join(root, 'kills')
-    const random = seededRandom(11)
-    let acknowledged = 0
-    for (let round = 0; round < KILLS; round++) {
-      const { child, lines } = start('write', folder, round)
-      const first = (await lines.next()).value as string
-      expect(first).toMatch(/^head /)
-      expect(Number(first.slice(5))).toBeGreaterThanOrEqual(acknowledged)
-      for (let acks = 1 + random.below(60); acks > 0; acks--) {
-        const line = (await lines.next()).value as string
-        acknowledged = Number(line.slice(4))
+  it(
+    `loses nothing that it acknowledged, ${KILLS} times`,
+    async () => {
+      const folder = join(root, 'kills')
+      const random = seededRandom(11)
+      let acknowledged = 0
+      for (let round = 0; round < KILLS; round++) {
+        const { child, lines } = start('write', folder, round)
+        const first = (await lines.next()).value as string
+        expect(first).toMatch(/^head /)
+        expect(Number(first.slice(5))).toBeGreaterThanOrEqual(acknowledged)
+        for (let acks = 1 + random.below(60); acks > 0; acks--) {
+          const line = (await lines.next()).value as string
+          acknowledged = Number(line.slice(4))
+        }
+        child.kill('SIGKILL')
+        for (let line = await lines.next(); !line.done; line = await lines.next())
+          acknowledged = Number(line.value.slice(4))
+        await ended(child)
       }
-      child.kill('SIGKILL')
-      for (let line = await lines.next(); !line.done; line = await lines.next())
-        acknowledged = Number(line.value.slice(4))
-      await ended(child)
-    }
-    const log = await open(folder)
-    const records = await readAll(log)
-    expect(records.length).toBeGreaterThanOrEqual(acknowledged)
-    const expected = testBatch(
-      0,
-      records.map((_, seq) => seq % 700),
-    )
-    for (const [seq, record] of records.entries()) {
-      if (Buffer.compare(record.bytes, expected[seq]!.bytes) !== 0) throw new Error(`record ${seq} differs`)
-    }
-    expect(await log.scrub()).toEqual([])
-    await log.close()
-  }, 600_000)
+      const log = await open(folder)
+      const records = await readAll(log)
+      expect(records.length).toBeGreaterThanOrEqual(acknowledged)
+      const expected = testBatch(
+        0,
+        records.map((_, seq) => seq % 700),
+      )
+      for (const [seq, record] of records.entries()) {
+        if (Buffer.compare(record.bytes, expected[seq]!.bytes) !== 0) throw new Error(`record ${seq} differs`)
+      }
+      expect(await log.scrub()).toEqual([])
+      await log.close()
+    },
+    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+  )
 
   it('is read beside, always a prefix of whole batches', async () => {
     const folder = join(root, 'beside')
