@@ -1,6 +1,8 @@
 /**
  * Compaction of a file log: at any moment each record is there as it was or as it will be, whatever is cut, fails, or
  * looks on. Here every third record shrinks to half of its bytes.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
  */
 import { describe, expect, it } from 'vitest'
 import { AteError } from '../../src/base/errors.ts'

@@ -1,4 +1,7 @@
-/** Errors of the disk while it is in use: what the writer says, what it keeps, and that nothing acknowledged is lost. */
+/** Errors of the disk while it is in use: what the writer says, what it keeps, and that nothing acknowledged is lost.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
+ */
 import { describe, expect, it } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'

@@ -1,6 +1,8 @@
 /**
  * One flipped bit of a log that was closed: the same data, or DAMAGED with the name of the file. One bit of every byte of
  * a log of 64 KiB, drawn from a seed; ATE_FLIP_KIB sets the size, ATE_FLIP_BITS=8 takes every bit of every byte.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
  */
 import * as zlib from 'node:zlib'
 import { describe, expect, it } from 'vitest'

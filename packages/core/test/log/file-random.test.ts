@@ -2,6 +2,8 @@
  * Long random workloads with power cuts, process deaths, failed syncs, full disks and short writes, from a seed; and
  * mutants, each of which these workloads must catch, or they prove nothing. ATE_SEEDS sets how many seeds are tried,
  * ATE_SEED the first of them.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
  */
 import { describe, expect, it } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
