@@ -15,6 +15,7 @@ import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
+import type { BodyPlace } from './link.ts'
 import type { Observing } from './observing.ts'
 
 /** Records whose block headers are remembered, and blocks whose keys are. */
@@ -60,6 +61,10 @@ export class BodyReader {
   readonly #trust: TrustState
   readonly #keys: SessionKeys
   readonly #observing: Observing
+  readonly #fetch: ((place: BodyPlace) => Promise<Uint8Array>) | undefined
+  /** Bodies that were fetched: the next read of one asks nobody. */
+  readonly #fetched = new Map<string, Uint8Array>()
+  #fetchedBytes = 0
   readonly #places = new Map<number, BlockPlaces>()
   readonly #blocks = new Map<number, KeyedBlock>()
   readonly #whole = new Map<number, WholeBlock>()
@@ -79,7 +84,10 @@ export class BodyReader {
     readonly trust: TrustState
     readonly keys: SessionKeys
     readonly observing: Observing
+    /** Where bodies are asked for that the log does not hold. */
+    readonly fetch?: ((place: BodyPlace) => Promise<Uint8Array>) | undefined
   }) {
+    this.#fetch = parts.fetch
     this.#crypto = parts.crypto
     this.#chainId = parts.chainId
     this.#engine = parts.engine
@@ -137,11 +145,36 @@ export class BodyReader {
       return bytes.then((all) => this.#fromWhole(this.#openWhole(block, own, all), own))
     }
     const at = sliceAt(block, body.offset, body.size)
-    if (at === undefined) throw new AteError('BODY_DROPPED', { seq: body.record })
+    if (at === undefined) return this.#fetchSlice(block, body)
     const bytes = this.#engine.readPart(body.record, at, body.size)
     if (!(bytes instanceof Promise)) return this.#open(block, body, bytes)
     const own = withOwnHash(body)
     return bytes.then((slice) => this.#open(block, own, slice))
+  }
+
+  /** Checked against the hash of the verified view, as what is read from a disk. */
+  #fetchSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const { record, offset, size } = body
+    if (!this.#fetch) throw new AteError('BODY_DROPPED', { seq: record })
+    const key = `${record} ${body.block} ${offset}`
+    const kept = this.#fetched.get(key)
+    if (kept) return this.#open(block, body, kept)
+    const own = withOwnHash(body)
+    return this.#fetch({ record, block: body.block, offset, size }).then((slice) => {
+      const plaintext = this.#open(block, own, slice)
+      this.#keepFetched(key, slice)
+      return plaintext
+    })
+  }
+
+  #keepFetched(key: string, slice: Uint8Array): void {
+    this.#fetchedBytes += slice.length
+    this.#fetched.set(key, slice)
+    for (const [oldest, bytes] of this.#fetched) {
+      if (this.#fetchedBytes <= WHOLE_BYTES_MAX) break
+      this.#fetched.delete(oldest)
+      this.#fetchedBytes -= bytes.length
+    }
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {

@@ -25,6 +25,7 @@ import { type AttestationRange, Attesting } from './attesting.ts'
 import { BodyReader } from './body-reader.ts'
 import { catchUp } from './catch-up.ts'
 import { CommitBuilder } from './commit-builder.ts'
+import type { BodyPlace } from './link.ts'
 import { beginLocalWriting } from './local-writing.ts'
 import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
@@ -58,6 +59,8 @@ export interface CoreParts {
   /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
   readonly pq: 'range' | 'commit' | 'required'
   readonly observing: Observing
+  /** Where bodies are asked for that the log does not hold. */
+  readonly fetchBody?: (place: BodyPlace) => Promise<Uint8Array>
   /** Of `required`: a replica that has folded everything, and so knows up to where the log is attested. */
   readonly ahead?: Replica
   /** Left out where nothing is kept beside the log. */
@@ -127,7 +130,16 @@ export class ChainCore {
     this.observing = parts.observing
     this.keyName = toBinaryText(identity.fingerprintBytes)
     this.keys = new SessionKeys({ crypto, random: environment.random, chainId, identity }, trust)
-    this.bodies = new BodyReader({ crypto, chainId, engine, view, trust, keys: this.keys, observing: this.observing })
+    this.bodies = new BodyReader({
+      crypto,
+      chainId,
+      engine,
+      view,
+      trust,
+      keys: this.keys,
+      observing: this.observing,
+      fetch: parts.fetchBody,
+    })
     this.builder = new CommitBuilder({ crypto, random: environment.random, chainId, view, trust, keys: this.keys })
     this.#nonces = new Nonces(environment.random)
     this.#prefixes = new PrefixHasher(crypto, chainId, identity.fingerprintBytes)
@@ -218,6 +230,11 @@ export class ChainCore {
       }
     }
     return undefined
+  }
+
+  /** The log holds its bodies: one that is missing is a loss. */
+  get holdsBodies(): boolean {
+    return this.#parts.fetchBody === undefined
   }
 
   get snapshots(): Snapshots | undefined {

@@ -8,6 +8,14 @@ import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { EntryAnswer } from './sequencer.ts'
 import type { AcknowledgementPart } from './signed-parts.ts'
 
+/** A sealed body: where it stands in its record as it was written. */
+export interface BodyPlace {
+  readonly record: number
+  readonly block: number
+  readonly offset: number
+  readonly size: number
+}
+
 export interface LinkEntry {
   readonly kind: Kind
   /** The record without its head. */
@@ -49,5 +57,7 @@ export interface Link {
   submit(id: number, entries: readonly LinkEntry[]): void
   /** Resolves when every record that the server had at this moment was told. @throws AteError OFFLINE */
   sync(): Promise<void>
+  /** The ciphertext of a body that did not come with its record. Not verified yet. @throws AteError OFFLINE | BODY_DROPPED */
+  body(place: BodyPlace): Promise<Uint8Array>
   close(): Promise<void>
 }

@@ -63,6 +63,8 @@ export interface VerifyParts {
   readonly engine: LogEngine
   readonly crypto: CryptoProvider
   readonly environment: Environment
+  /** False of a copy whose bodies are fetched when they are read: one that is missing is no loss. */
+  readonly holdsBodies?: boolean
 }
 
 export interface Verified {
@@ -98,7 +100,8 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
     }
     if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash))
       problems.push({ code: 'FORK', seq: until.seq })
-    for (const at of droppedLive(replica)) problems.push(problemOf(engine, 'BODY_DROPPED', {}, at))
+    if (parts.holdsBodies !== false)
+      for (const at of droppedLive(replica)) problems.push(problemOf(engine, 'BODY_DROPPED', {}, at))
   } catch (error) {
     if (!isAteError(error) || error === signal?.reason) throw error
     if (error.code !== 'DAMAGED' || problems.length === 0)

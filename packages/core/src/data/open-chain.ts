@@ -86,6 +86,11 @@ export interface RemoteOptions {
    * `distributed`: everything is.
    */
   readonly trust?: 'distributed' | 'centralized'
+  /**
+   * `on-demand`: what is sealed is not fetched with its record, but when it is read, and then `OFFLINE` is possible. What this
+   * process wrote it has. Left out, `all`: whatever can be read is here.
+   */
+  readonly bodies?: 'all' | 'on-demand'
   /** `plain`: what is said is not sealed on its way, if the server allows that too: for loopback alone. */
   readonly wire?: 'sealed' | 'plain'
   /** Certificates in PEM that are trusted instead of the system's, for `wss:`. Not in browsers. */
@@ -196,6 +201,7 @@ export function checkOptions(options: OpenOptions): void {
   checkWord('snapshot', options.snapshot, ['use', 'ignore'])
   checkWord('trust', options.trust, ['distributed', 'centralized'])
   checkWord('wire', options.wire, ['sealed', 'plain'])
+  checkWord('bodies', options.bodies, ['all', 'on-demand'])
   checkWord('serverPin', options.serverPin, ['dns'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })

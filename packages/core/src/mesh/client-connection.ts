@@ -11,7 +11,13 @@ import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { FrameSender } from './frames.ts'
 import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
-import { type ClientMessage, type ServerMessage, serverMessagesIn, writeClientMessage } from './messages.ts'
+import {
+  type Bodies,
+  type ClientMessage,
+  type ServerMessage,
+  serverMessagesIn,
+  writeClientMessage,
+} from './messages.ts'
 import type { ServerPin } from './server-pins.ts'
 import { sessionProof } from './session-proof.ts'
 import type { Wire } from './wire.ts'
@@ -23,6 +29,7 @@ export interface ChannelEvents {
   ack(bytes: Uint8Array): void
   answers(id: number, answers: readonly EntryAnswer[]): void
   synced(id: number): void
+  body(id: number, bytes: Uint8Array): void
   /** The server has closed this channel. */
   closed(error: AteError): void
   /** The connection is gone. */
@@ -43,6 +50,7 @@ export interface OpenRequest {
   readonly chain: Uint8Array | undefined
   readonly head: Head | undefined
   readonly genesis: Uint8Array | undefined
+  readonly bodies: Bodies
 }
 
 export interface ConnectOptions extends DialOptions {
@@ -126,7 +134,7 @@ export class ClientConnection {
 
   /** Opens a chain; its events come from the moment that the server has opened it. @throws AteError, as the server refuses */
   async openChannel(request: OpenRequest, eventsOf: (opened: Opened) => ChannelEvents): Promise<Opened> {
-    const { identity, name, chain, head, genesis } = request
+    const { identity, name, chain, head, genesis, bodies } = request
     const session = await this.#session(identity)
     if (this.#lost) throw this.#lost
     const channel = ++this.#channelCount
@@ -140,7 +148,7 @@ export class ClientConnection {
         reject,
       })
     })
-    this.send({ type: 'open', channel, session, name, chain, head, genesis })
+    this.send({ type: 'open', channel, session, name, chain, head, genesis, bodies })
     return opened
   }
 
@@ -256,6 +264,9 @@ export class ClientConnection {
         return
       case 'answers':
         this.#channels.get(message.channel)?.answers(message.id, message.answers)
+        return
+      case 'body':
+        this.#channels.get(message.channel)?.body(message.id, message.bytes)
         return
       case 'synced':
         this.#channels.get(message.channel)?.synced(message.id)

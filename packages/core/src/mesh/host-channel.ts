@@ -5,14 +5,15 @@
  * An answer is sent behind every record that was stored before it was given.
  */
 import { AteError, isAteError } from '../base/errors.ts'
-import { READ_WINDOW_BYTES, SUBMISSION_BYTES_MAX, SUBMISSION_ENTRIES_MAX } from '../base/limits.ts'
+import { BODIES_ASKED_MAX, READ_WINDOW_BYTES, SUBMISSION_BYTES_MAX, SUBMISSION_ENTRIES_MAX } from '../base/limits.ts'
+import type { BodyPlace } from '../chain/link.ts'
 import type { Entry, EntryAnswer } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
 import type { Kind } from '../event/format.ts'
 import { RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { Follower, HostedChain } from './hosted-chain.ts'
-import type { ServerMessage } from './messages.ts'
+import type { Bodies, ServerMessage } from './messages.ts'
 
 /** Bytes of records that are read from the log at once. */
 const READ_BYTES = 256 * 1024
@@ -20,6 +21,7 @@ const READ_BYTES = 256 * 1024
 const BUFFERED_BYTES_MAX = 1024 * 1024
 /** Answers that wait for their records. */
 const ANSWERS_MAX = 4096
+const NOTHING = new Uint8Array(0)
 
 /** What a channel needs of its connection. */
 export interface ChannelOut {
@@ -39,6 +41,7 @@ export interface HostChannelParts {
   readonly out: ChannelOut
   /** The first record that the client lacks. */
   readonly from: number
+  readonly bodies: Bodies
   /** Told before anything is ordered, and when it is answered. */
   readonly submitting: (entries: number) => void
   readonly answered: (answers: readonly EntryAnswer[], tookMs: number) => void
@@ -55,6 +58,8 @@ export class HostChannel implements Follower {
   #next: number
   #credit = READ_WINDOW_BYTES
   #reading = false
+  /** Bodies that are being read for it. */
+  #asked = 0
   #left = false
   #acknowledgement: Uint8Array | undefined
   readonly #waiting: { readonly after: number; readonly message: ServerMessage }[] = []
@@ -88,6 +93,18 @@ export class HostChannel implements Follower {
   failed(error: AteError): void {
     this.leave()
     this.#closed(error)
+  }
+
+  /** A body that did not go with its record. Whoever follows the chain could have had it; it is sealed. */
+  async body({ id, record, block, offset, size }: BodyPlace & { readonly id: number }): Promise<void> {
+    if (this.#asked >= BODIES_ASKED_MAX) {
+      this.failed(new AteError('BUSY', { bodies: BODIES_ASKED_MAX }))
+      return
+    }
+    this.#asked++
+    const bytes = await this.chain.bodyAt({ record, block, offset, size }).catch(() => NOTHING)
+    this.#asked--
+    if (!this.#left) this.#out.send({ type: 'body', channel: this.#number, id, bytes })
   }
 
   credit(bytes: number): void {
@@ -168,7 +185,10 @@ export class HostChannel implements Follower {
     if (own) {
       const head = record.bytes.subarray(0, RECORD_HEAD_BYTES)
       this.#out.send({ type: 'own', channel, level, id: own.by.id, index: own.index, head })
-    } else this.#out.send({ type: 'record', channel, level, bytes: record.bytes })
+    } else {
+      const bytes = this.#parts.bodies === 'all' ? record.bytes : this.chain.withoutBodies(record)
+      this.#out.send({ type: 'record', channel, level, bytes })
+    }
     if (record.seq === this.chain.sequencer.head.seq && this.#acknowledgement)
       this.#out.send({ type: 'ack', channel, bytes: this.#acknowledgement })
   }

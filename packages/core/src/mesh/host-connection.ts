@@ -167,6 +167,9 @@ export class HostConnection {
       case 'sync':
         this.#channels.get(message.channel)?.sync(message.id)
         return
+      case 'body':
+        void this.#channels.get(message.channel)?.body(message)
+        return
       case 'leave':
         this.#leave(message.channel)
         return
@@ -228,7 +231,10 @@ export class HostConnection {
     void this.#open(request, identity)
   }
 
-  async #open({ channel, name, chain: wanted, head, genesis }: Opening, identity: PublicIdentity): Promise<void> {
+  async #open(
+    { channel, name, chain: wanted, head, genesis, bodies }: Opening,
+    identity: PublicIdentity,
+  ): Promise<void> {
     const { host, rules } = this.#parts
     try {
       const asking = { identity, admitCreate: async (to: string) => rules.admitCreate?.(identity, to) }
@@ -253,6 +259,7 @@ export class HostConnection {
         chain,
         out: this.#out,
         from: head && isStored ? head.seq + 1 : 0,
+        bodies,
         submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
         answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
         closed: (error) => {

@@ -5,16 +5,20 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import type { Environment } from '../base/environment.ts'
-import type { AteError } from '../base/errors.ts'
+import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX } from '../base/limits.ts'
+import type { BodyPlace } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
 import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { Compacting, type CompactionState, type CompactPolicy } from '../data/compacting.ts'
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
-import { KIND } from '../event/format.ts'
+import { CommitCompactor } from '../event/commit-compact.ts'
+import { CommitParser, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
+import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
+import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 
 export interface RecentRecord {
@@ -56,6 +60,8 @@ export class HostedChain {
   readonly closers: Set<() => void> = new Set()
   readonly #parts: HostedParts
   readonly #compacting: Compacting
+  readonly #parser: CommitParser
+  readonly #compactor = new CommitCompactor()
   /** Without gaps up to the newest that is stored. */
   readonly #recent: RecentRecord[] = []
   #recentBytes = 0
@@ -68,6 +74,7 @@ export class HostedChain {
     this.#parts = parts
     this.name = name
     this.crypto = replica.crypto
+    this.#parser = new CommitParser(replica.crypto)
     this.environment = environment
     this.engine = engine
     this.replica = replica
@@ -114,6 +121,25 @@ export class HostedChain {
   recent(seq: number): RecentRecord | undefined {
     const first = this.#recent[0]?.record.seq
     return first === undefined ? undefined : this.#recent[seq - first]
+  }
+
+  /** The record as it is after all of its bodies were dropped: it has the same hash, and folds to the same. Ours until the next call. */
+  withoutBodies(record: LogRecord): Uint8Array {
+    if (record.bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) return record.bytes
+    const commit = this.#parser.parse(this.replica.chainId, record.bytes)
+    return this.#compactor.compact(commit, () => false) ?? record.bytes
+  }
+
+  /** @throws AteError BODY_DROPPED | NOT_FOUND | DAMAGED | IO_ERROR */
+  async bodyAt({ record, block, offset, size }: BodyPlace): Promise<Uint8Array> {
+    if (record > this.sequencer.head.seq) throw new AteError('NOT_FOUND', { seq: record })
+    const start = await this.engine.readPart(record, 0, COMMIT.certificate)
+    const end = placesEnd(start)
+    const places = parseBlockPlaces(end > start.length ? await this.engine.readPart(record, 0, end) : start)
+    const found = places.blocks[block]
+    const at = found && sliceAt(found, offset, size)
+    if (at === undefined || offset + size > found!.size) throw new AteError('BODY_DROPPED', { seq: record })
+    return (await this.engine.readPart(record, at, size)).slice()
   }
 
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {

@@ -7,27 +7,31 @@
  *    2 open      channel | session | name sized      33 session  ref
  *                | chain 0 or 32, sized              34 opened   channel | chain 32 | level u8 | next | head 32
  *                | next | head 32                                | hash at the client's head 32
- *                | genesis sized                     35 record   channel | level u8 | record sized
+ *                | genesis sized | bodies u8         35 record   channel | level u8 | record sized
  *    3 submit    channel | id | last u8 | kind u8    36 own      channel | level u8 | id | index | record head 81
  *                | payload sized                     37 ack      channel | acknowledgement sized
  *    4 credit    channel | bytes                     38 answers  channel | id | count | answers
  *    5 sync      channel | id                                    answer = 0 | seq, or count | (code sized | facts sized)
  *    6 leave     channel                             39 synced   channel | id
  *    7 rekey     offer or done, sized                40 closed   channel | code sized | facts sized
+ *    8 body      channel | id | seq | block | offset | size
  *                                                    41 rekey    answer, sized
  *                                                    42 refused  ref | code sized | facts sized
+ *                                                    43 body     channel | id | ciphertext sized, empty if it is not there
  *
  * `next` is the seq of the record that follows the head, 0 for an empty log. Everything is bounded before it is believed.
  */
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { ADVICE, AteError, type ErrorCode, type ErrorFacts } from '../base/errors.ts'
 import {
+  BODY_BYTES_MAX,
   CHAIN_NAME_BYTES_MAX,
   COMMIT_TXS_MAX,
   ERROR_FACTS_BYTES_MAX,
   RECORD_BYTES_MAX,
   SUBMISSION_ENTRIES_MAX,
 } from '../base/limits.ts'
+import type { BodyPlace } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Refusal } from '../chain/verdict.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
@@ -51,6 +55,9 @@ export interface Refused {
   readonly facts: ErrorFacts
 }
 
+/** `on-demand`: records come without their sealed bodies, which are asked for when somebody reads them. */
+export type Bodies = 'all' | 'on-demand'
+
 export type ClientMessage =
   | { readonly type: 'session'; readonly ref: number; readonly proof: Uint8Array }
   | {
@@ -61,6 +68,7 @@ export type ClientMessage =
       readonly chain: Uint8Array | undefined
       readonly head: Head | undefined
       readonly genesis: Uint8Array | undefined
+      readonly bodies: Bodies
     }
   | {
       readonly type: 'submit'
@@ -74,6 +82,7 @@ export type ClientMessage =
   | { readonly type: 'sync'; readonly channel: number; readonly id: number }
   | { readonly type: 'leave'; readonly channel: number }
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
+  | ({ readonly type: 'body'; readonly channel: number; readonly id: number } & BodyPlace)
 
 export type ServerMessage =
   | { readonly type: 'welcome'; readonly level: Durability; readonly path: string }
@@ -107,6 +116,7 @@ export type ServerMessage =
   | { readonly type: 'synced'; readonly channel: number; readonly id: number }
   | ({ readonly type: 'closed'; readonly channel: number } & Refused)
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
+  | { readonly type: 'body'; readonly channel: number; readonly id: number; readonly bytes: Uint8Array }
 
 export function writeClientMessage(out: ByteWriter, message: ClientMessage): void {
   switch (message.type) {
@@ -124,6 +134,7 @@ export function writeClientMessage(out: ByteWriter, message: ClientMessage): voi
       out.varint(message.head ? message.head.seq + 1 : 0)
       out.raw(message.head?.hash ?? NO_HASH)
       out.sized(message.genesis ?? NOTHING)
+      out.u8(message.bodies === 'all' ? 0 : 1)
       return
     case 'submit':
       out.u8(3)
@@ -150,6 +161,11 @@ export function writeClientMessage(out: ByteWriter, message: ClientMessage): voi
     case 'rekey':
       out.u8(7)
       out.sized(message.bytes)
+      return
+    case 'body':
+      out.u8(8)
+      for (const part of [message.channel, message.id, message.record, message.block, message.offset, message.size])
+        out.varint(part)
       return
   }
 }
@@ -210,6 +226,12 @@ export function writeServerMessage(out: ByteWriter, message: ServerMessage): voi
       out.varint(message.channel)
       writeRefused(out, message)
       return
+    case 'body':
+      out.u8(43)
+      out.varint(message.channel)
+      out.varint(message.id)
+      out.sized(message.bytes)
+      return
     case 'rekey':
       out.u8(41)
       out.sized(message.bytes)
@@ -266,6 +288,12 @@ function readClientMessage(input: ByteReader): ClientMessage {
       return { type: 'leave', channel: input.varint() }
     case 7:
       return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
+    case 8: {
+      const [channel, id] = [input.varint(), input.varint()]
+      const place = { record: input.varint(), block: input.varint(), offset: input.varint(), size: input.varint() }
+      if (place.size > BODY_BYTES_MAX) throw new AteError('BAD_MESSAGE', { what: 'size of a body', size: place.size })
+      return { type: 'body', channel, id, ...place }
+    }
     default:
       throw new AteError('BAD_MESSAGE', { type })
   }
@@ -279,7 +307,8 @@ function readOpen(input: ByteReader): ClientMessage {
   if (chain && chain.length !== 32) throw new AteError('BAD_MESSAGE', { what: 'chain id' })
   const head = readHead(input)
   const genesis = optional(input.sized(GENESIS_BYTES_MAX))
-  return { type: 'open', channel, session, name, chain, head, genesis }
+  const bodies = input.u8() === 0 ? 'all' : 'on-demand'
+  return { type: 'open', channel, session, name, chain, head, genesis, bodies }
 }
 
 function readServerMessage(input: ByteReader): ServerMessage {
@@ -326,6 +355,8 @@ function readServerMessage(input: ByteReader): ServerMessage {
       return { type: 'closed', channel: input.varint(), ...readRefused(input) }
     case 41:
       return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
+    case 43:
+      return { type: 'body', channel: input.varint(), id: input.varint(), bytes: input.sized(BODY_BYTES_MAX) }
     case 42:
       return { type: 'refused', ref: input.varint(), ...readRefused(input) }
     default:

@@ -118,10 +118,10 @@ async function openObserved(
 
 /** Undefined for what is not kept: a copy in a file, which another process may want. */
 function parkingKey(name: string, { identity, options }: Addressed): string | undefined {
-  const { replica = 'memory:', trust, wire, serverKey, rollback } = options
+  const { replica = 'memory:', trust, wire, serverKey, rollback, bodies } = options
   if (replica !== 'memory:' || rollback === 'accept') return undefined
   const server = typeof serverKey === 'object' ? serverKey.fingerprintBytes.join() : (serverKey ?? '')
-  return JSON.stringify([name, identity.fingerprint, trust ?? '', wire ?? '', server])
+  return JSON.stringify([name, identity.fingerprint, trust ?? '', wire ?? '', bodies ?? '', server])
 }
 
 interface Opening {
@@ -165,6 +165,7 @@ async function handleOf(
       observing,
       place: name,
       pq: options.pq ?? 'range',
+      ...(options.bodies === 'on-demand' ? { fetchBody: (place) => link.body(place) } : {}),
       ...(snapshots ? { snapshots } : {}),
     },
     (made, parts) =>
@@ -255,7 +256,11 @@ async function openLink(
       return lease
     }
     const name = nameBelow(url, first.connection.path)
-    return await ServerLink.open({ platform, connect: again, request: { identity, name } }, from, options.signal)
+    return await ServerLink.open(
+      { platform, connect: again, request: { identity, name, bodies: options.bodies ?? 'all' } },
+      from,
+      options.signal,
+    )
   } finally {
     given?.leave()
   }

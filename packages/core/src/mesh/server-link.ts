@@ -5,8 +5,8 @@
 import { equalBytes, toBase64 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { LINK_RETRY_MAX_MS, LINK_RETRY_MS } from '../base/limits.ts'
-import type { Link, LinkEntry, LinkEvents } from '../chain/link.ts'
+import { BODIES_ASKED_MAX, LINK_RETRY_MAX_MS, LINK_RETRY_MS } from '../base/limits.ts'
+import type { BodyPlace, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import { verifyAcknowledgement } from '../event/acknowledgement.ts'
@@ -35,6 +35,8 @@ export interface ServerLinkParts {
 export class ServerLink implements Link {
   readonly #parts: ServerLinkParts
   readonly #items: Item[] = []
+  readonly #asking = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: AteError): void }>()
+  #askCount = 0
   readonly #syncing = new Map<number, { resolve(): void; reject(error: AteError): void }>()
   /** What was submitted on this connection, for records of which the server sends only the head. */
   readonly #submitted = new Map<number, readonly LinkEntry[]>()
@@ -151,6 +153,15 @@ export class ServerLink implements Link {
     return new Promise((resolve, reject) => this.#syncing.set(id, { resolve, reject }))
   }
 
+  body(place: BodyPlace): Promise<Uint8Array> {
+    if (this.#ended) return Promise.reject(this.#ended)
+    if (!this.#lease) return Promise.reject(new AteError('OFFLINE', { what: 'this value was not fetched yet' }))
+    if (this.#asking.size >= BODIES_ASKED_MAX) return Promise.reject(new AteError('BUSY', { bodies: BODIES_ASKED_MAX }))
+    const id = ++this.#askCount
+    this.#lease.connection.send({ type: 'body', channel: this.#opened!.channel, id, ...place })
+    return new Promise((resolve, reject) => this.#asking.set(id, { resolve, reject }))
+  }
+
   async close(): Promise<void> {
     this.#end(new AteError('CHAIN_CLOSED', {}))
     this.#closing.abort(new AteError('CHAIN_CLOSED', {}))
@@ -228,6 +239,12 @@ export class ServerLink implements Link {
       },
       synced: (id) => {
         if (isOurs()) this.#push({ kind: 'synced', id })
+      },
+      body: (id, bytes) => {
+        const asked = this.#asking.get(id)
+        this.#asking.delete(id)
+        if (bytes.length > 0) asked?.resolve(bytes.slice())
+        else asked?.reject(new AteError('BODY_DROPPED', { what: 'the server does not have it either' }))
       },
       closed: (error) => {
         if (isOurs()) this.#lost(error)
@@ -318,6 +335,8 @@ export class ServerLink implements Link {
     this.#submitted.clear()
     for (const waiting of this.#syncing.values()) waiting.reject(new AteError('OFFLINE', {}, { cause: error }))
     this.#syncing.clear()
+    for (const asked of this.#asking.values()) asked.reject(new AteError('OFFLINE', {}, { cause: error }))
+    this.#asking.clear()
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
@@ -371,8 +390,9 @@ export class ServerLink implements Link {
     this.#ended ??= error
     this.#items.length = 0
     this.#wake?.()
-    for (const waiting of this.#syncing.values()) waiting.reject(error)
+    for (const waiting of [...this.#syncing.values(), ...this.#asking.values()]) waiting.reject(error)
     this.#syncing.clear()
+    this.#asking.clear()
   }
 }
 
