@@ -195,7 +195,7 @@ describe('a server', () => {
 })
 
 describe('a process', () => {
-  const CHILD = resolve(import.meta.dirname, 'serve-child.ts')
+  const CHILD = new URL('serve-child.ts', import.meta.url).pathname
 
   async function run(
     signals: readonly NodeJS.Signals[],

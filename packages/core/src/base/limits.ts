@@ -50,8 +50,6 @@ export const HANDSHAKE_MS = 5000
 export const SERVER_KEY_MS: number = 24 * 3_600_000
 /** How long a server waits with a checkpoint behind a record that none covers, in ms. */
 export const CHECKPOINT_DELAY_MS = 60_000
-/** How long a server keeps a chain open that nobody follows, in ms. */
-export const CHAIN_IDLE_MS = 60_000
 /** Bodies that one chain asks its server for at a time. */
 export const BODIES_ASKED_MAX = 4096
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */

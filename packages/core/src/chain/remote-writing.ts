@@ -12,15 +12,16 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
-import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
 import type { HeldTail } from './held-tail.ts'
-import type { Link, LinkAlarm, LinkEntry, LinkEvents } from './link.ts'
+import type { Link, LinkAlarm, LinkEvents } from './link.ts'
 import { Outbox } from './outbox.ts'
 import type { Accepted, Replica } from './replica.ts'
+import { restoreCommits } from './restored-commits.ts'
+import { type Other, refusalsOf, type Sent, type Submitted } from './sent.ts'
 import type { EntryAnswer } from './sequencer.ts'
 import type { AcknowledgementPart } from './signed-parts.ts'
 import type { Batch } from './staged.ts'
@@ -39,29 +40,6 @@ const RETRY_MS = 250
 const WAITS: ReadonlySet<string> = new Set(['SEQ_GAP', 'CERT_UNKNOWN'])
 /** The server asks for patience; nothing was decided. */
 const LATER: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED'])
-
-/** A commit that was signed, and whose number nothing has taken yet. */
-interface Sent {
-  readonly number: number
-  readonly batch: Batch
-  readonly payload: Uint8Array
-  readonly hash: Uint8Array
-  /** It stands in this machine's outbox, or will. */
-  isKept: boolean
-  /** Ids of the transactions of one that an earlier process has signed: nobody waits for them. */
-  readonly restored?: readonly Uint8Array[]
-  /** Why the server did not take it, and the empty commit that takes its number. */
-  refused?: { readonly refusals: readonly Refusal[]; readonly payload: Uint8Array; readonly hash: Uint8Array }
-}
-
-/** A record that is no commit, on its way. */
-interface Other {
-  readonly entry: LinkEntry
-  readonly done: (record: LogRecord) => void
-  readonly fail: (error: AteError) => void
-}
-
-type Submitted = Sent | Other
 
 export interface RemoteParts {
   readonly link: Link
@@ -329,41 +307,11 @@ class RemoteWriting implements Writing, LinkEvents {
     }
   }
 
-  /** What an earlier process has signed under the certificate that this one took up. */
+  /** What an earlier process has signed and this one can send. */
   async restore(): Promise<void> {
-    const kept = (await this.#outbox?.load()) ?? []
-    const parser = new CommitParser(this.#core.crypto)
-    for (const { number, payload } of kept) {
-      const record = new Uint8Array(RECORD_HEAD_BYTES + payload.length)
-      record[RECORD_HEAD_BYTES - 1] = KIND.commit
-      record.set(payload, RECORD_HEAD_BYTES)
-      const commit = parser.parse(this.#core.replica.chainId, record)
-      if (commit.certificate) await this.#writer!.takeUpFresh(commit.certificate)
-      const nonces = commit.transactions.map(({ nonce }) => nonce.slice())
-      await this.#restoreOne({ number, payload, commit, nonces })
-    }
+    if (!this.#outbox || !this.#writer) return
+    this.#sent.push(...(await restoreCommits(this.#core, this.#writer, this.#outbox)))
     if (this.#sent.length > 0) this.#again = 0
-  }
-
-  async #restoreOne(one: {
-    readonly number: number
-    readonly payload: Uint8Array
-    readonly commit: ParsedCommit
-    readonly nonces: readonly Uint8Array[]
-  }): Promise<void> {
-    const { number, payload, commit, nonces } = one
-    const current = this.#writer!.taken
-    const isCurrent = current !== undefined && equalBytes(current.certificate.id, commit.writer)
-    if (isCurrent && number > current.certificate.mark) {
-      const { base, at: time, commitHash } = commit
-      const batch = this.#core.staging.emptyBatch({ time, base: { seq: base.seq, hash: base.hash.slice() } })
-      this.#sent.push({ number, batch, payload, hash: commitHash, isKept: true, restored: nonces })
-      return
-    }
-    // Its number was taken while no process looked, or its certificate is not ours any more.
-    const landed = await this.#core.outcomeOf(commit.writer, number, commit.commitHash)
-    this.#core.tellConflicts(nonces, landed ?? nonces.map(() => refuse('CERT_ENDED')))
-    await this.#outbox!.remove(number)
   }
 
   /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */
@@ -648,12 +596,6 @@ class RemoteWriting implements Writing, LinkEvents {
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())
   }
-}
-
-/** Its number was taken by the commit that stands for nothing. */
-function refusalsOf({ batch, refused, restored }: Sent): readonly Refusal[] {
-  const refusals = refused?.refusals ?? [refuse('SEQ_USED')]
-  return (restored ?? batch.transactions).map((_, i) => refusals[i] ?? refusals[0]!)
 }
 
 async function* only<T>(value: T): AsyncGenerator<T, void, void> {

@@ -11,20 +11,14 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { fromBase32 } from '../base/ids.ts'
-import {
-  COMMIT_BLOCKS_MAX,
-  COMMIT_EVENTS_MAX,
-  COMMIT_TXS_MAX,
-  PENDING_BYTES_MAX,
-  PENDING_TXS_MAX,
-  RECORD_BYTES_MAX,
-} from '../base/limits.ts'
+import { COMMIT_BLOCKS_MAX, PENDING_BYTES_MAX, PENDING_TXS_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { OP } from '../event/format.ts'
 import type { Durability } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import { NO_RECORD } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
+import { addBlocks, BLOCK_OVERHEAD_BYTES, checkSize, fits, RECORD_OVERHEAD_BYTES, tooLarge } from './batch-size.ts'
 import { OpenChanges } from './dependence.ts'
 import { applyTransaction } from './fold.ts'
 import type { Judge } from './judge.ts'
@@ -41,10 +35,6 @@ import {
 } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 
-/** Room for the head of a record, its certificate and the identity's keys. */
-const RECORD_OVERHEAD_BYTES = 10 * 1024
-/** A sealed block's header, its secret encapsulated. */
-const BLOCK_OVERHEAD_BYTES = 1280
 /** Bytes of one append: bounds what one sync and one failure are about. */
 const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
 /** Buffers kept for the next transactions, and the largest of them. */
@@ -525,36 +515,4 @@ export class Staging {
     this.#forget(staged)
     for (const settler of staged.settlers) settler.reject(new AteError(refusal.code, refusal.facts))
   }
-}
-
-/** True if the transaction and the blocks that it needs go into the batch's record. */
-function fits(batch: Batch, draft: TransactionDraft, newKeys: readonly string[]): boolean {
-  const blocks = batch.blockKeys.size + newKeys.length
-  return (
-    batch.sizeBytes + draft.sizeBytes + blocks * BLOCK_OVERHEAD_BYTES <= RECORD_BYTES_MAX &&
-    batch.events + draft.events.length <= COMMIT_EVENTS_MAX &&
-    batch.transactions.length < COMMIT_TXS_MAX &&
-    blocks <= COMMIT_BLOCKS_MAX
-  )
-}
-
-function addBlocks(batch: Batch, draft: TransactionDraft, keys: readonly string[]): void {
-  for (const key of keys) batch.blockKeys.add(key)
-  const { readNode, epoch } = draft.events.findLast((event) => event.body)!
-  batch.node = readNode
-  batch.epoch = epoch
-}
-
-function checkSize(draft: TransactionDraft): void {
-  const bytes = RECORD_OVERHEAD_BYTES + draft.sizeBytes
-  if (bytes > RECORD_BYTES_MAX || draft.events.length > COMMIT_EVENTS_MAX) throw tooLarge(draft)
-}
-
-function tooLarge(draft: TransactionDraft): AteError {
-  return new AteError('TX_TOO_LARGE', {
-    bytes: draft.sizeBytes,
-    max: RECORD_BYTES_MAX - RECORD_OVERHEAD_BYTES,
-    events: draft.events.length,
-    eventsMax: COMMIT_EVENTS_MAX,
-  })
 }
