@@ -55,6 +55,8 @@ export const BODIES_ASKED_MAX = 4096
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
 export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000
+/** How long a server may bring nothing at all while it is waited for by who closes or refreshes a chain, in ms. */
+export const SERVER_SILENT_MS = 30_000
 /** An exchange of new keys on a connection that is in use, in ms: what a thief of keys knows ends there. */
 export const REKEY_MS: number = 3_600_000
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */

@@ -12,6 +12,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
+import { SERVER_SILENT_MS } from '../base/limits.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
@@ -38,6 +39,8 @@ const SENT_OFFLINE_MAX = 1024
 const RETRY_MS = 250
 /** Of a commit that waits for the one before it: not a word about itself. */
 const WAITS: ReadonlySet<string> = new Set(['SEQ_GAP', 'CERT_UNKNOWN'])
+/** The chain takes nothing of this key. */
+const GONE: ReadonlySet<string> = new Set(['KEY_REMOVED', 'UNKNOWN_WRITER'])
 /** The server asks for patience; nothing was decided. */
 const LATER: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED'])
 
@@ -164,10 +167,27 @@ class RemoteWriting implements Writing, LinkEvents {
 
   async finish(): Promise<void> {
     if (!this.#online) this.#dropAll()
-    await this.settled()
+    await this.#settledUnlessSilent()
     if (!this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
     this.#flush()
-    await this.settled()
+    await this.#settledUnlessSilent()
+  }
+
+  /** A server that answers nothing holds nobody who wants to go. */
+  async #settledUnlessSilent(): Promise<void> {
+    const { environment, replica } = this.#core
+    const settled = this.settled().then(() => true)
+    for (let before = -1; before < replica.head.seq; ) {
+      before = replica.head.seq
+      let timer: { cancel(): void } | undefined
+      const silence = new Promise<boolean>((resolve) => {
+        timer = environment.timers.start(SERVER_SILENT_MS, () => resolve(false))
+      })
+      const isSettled = await Promise.race([settled, silence])
+      timer?.cancel()
+      if (isSettled) return
+    }
+    this.#dropAll()
   }
 
   async release(): Promise<void> {
@@ -213,6 +233,8 @@ class RemoteWriting implements Writing, LinkEvents {
     submitted.forEach((one, i) => {
       const answer = answers[i]
       if (answer && 'refused' in answer) this.#refused(one, answer.refused)
+      // All that is stored comes before the answer that says so: this is none.
+      else if (this.#isOpen(one)) this.#fail(new AteError('BAD_MESSAGE', { what: 'an answer without its record' }))
     })
     this.schedule()
   }
@@ -374,12 +396,18 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#submit(entries.map((entry) => ({ entry, done, fail: done })))
   }
 
+  #isOpen(one: Submitted): boolean {
+    return 'entry' in one ? this.#others.includes(one) : this.#sent.includes(one)
+  }
+
   /** The server did not take it. */
   #refused(one: Submitted, refusals: readonly Refusal[]): void {
     const [first] = refusals
     if (!first) return
     if ('entry' in one) {
-      this.#others.splice(this.#others.indexOf(one), 1)
+      const index = this.#others.indexOf(one)
+      if (index < 0) return
+      this.#others.splice(index, 1)
       one.fail(new AteError(first.code, first.facts))
       return
     }
@@ -389,8 +417,16 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#again = Math.min(this.#again ?? index, index)
     if (LATER.has(first.code)) this.#waitToSend()
     else if (first.code === 'CERT_ENDED' && this.#hasEnded()) this.#signAgain()
-    else if (first.code === 'KEY_REMOVED' || first.code === 'UNKNOWN_WRITER') this.#giveUp(refusals)
-    else if (!WAITS.has(first.code)) this.#fill(one, refusals)
+    else if (GONE.has(first.code) && this.#isGone()) this.#giveUp(refusals)
+    // The oldest waits for nothing.
+    else if (index === 0 || !WAITS.has(first.code)) this.#fill(one, refusals)
+  }
+
+  /** Not because the server says so: by our own fold the chain takes nothing from this key. */
+  #isGone(): boolean {
+    const { trust } = this.#core.replica
+    const { identity } = this.#writer!.current.certificate
+    return trust.actorOf(identity) === undefined || trust.keysOf(identity) === undefined
   }
 
   /** Not because the server says so: under a certificate that has ended by our own fold nothing can land any more. */
@@ -428,9 +464,13 @@ class RemoteWriting implements Writing, LinkEvents {
           restored.map(() => reason),
         )
     this.#done.push(...gone.filter(({ isKept }) => isKept).map(({ number }) => number))
+    const error = new AteError(reason.code, reason.facts)
+    // No number of a stranger can be taken by nothing: what he has signed could still land, should he become known.
+    const isStranger = this.#core.replica.trust.keysOf(this.#core.keyName) === undefined
     this.#core.staging.dropAll(
       gone.map(({ batch }) => batch),
-      () => new AteError(reason.code, reason.facts),
+      ({ draft }, was) =>
+        isStranger && was === 'sent' ? indeterminate('refused', { nonce: draft.nonce, cause: error }) : error,
     )
   }
 
@@ -576,7 +616,7 @@ class RemoteWriting implements Writing, LinkEvents {
   #dropAll(): void {
     const sent = this.#sent.splice(0).map(({ batch }) => batch)
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
-      was === 'sent' ? indeterminate('the chain was closed', draft.nonce) : new AteError('OFFLINE', {}),
+      was === 'sent' ? indeterminate('the chain was closed', { nonce: draft.nonce }) : new AteError('OFFLINE', {}),
     )
     for (const other of this.#others.splice(0)) other.fail(indeterminate('the chain was closed'))
     this.#attesting = false
@@ -590,8 +630,11 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#failed = failure
     this.#core.observing.alarm(failure)
     const sent = this.#sent.splice(0).map(({ batch }) => batch)
-    this.#core.staging.dropAll(sent, () => failure)
-    for (const other of this.#others.splice(0)) other.fail(failure)
+    // What was sent may have landed, or may still: nobody can say so any more.
+    this.#core.staging.dropAll(sent, ({ draft }, was) =>
+      was === 'sent' ? indeterminate('the chain failed', { nonce: draft.nonce, cause: failure }) : failure,
+    )
+    for (const other of this.#others.splice(0)) other.fail(indeterminate('the chain failed', { cause: failure }))
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())
@@ -602,6 +645,10 @@ async function* only<T>(value: T): AsyncGenerator<T, void, void> {
   yield value
 }
 
-function indeterminate(what: string, nonce?: Uint8Array): AteError {
-  return new AteError('INDETERMINATE', { what, ...(nonce ? { txId: toBase32(nonce) } : {}) })
+function indeterminate(
+  what: string,
+  { nonce, cause }: { readonly nonce?: Uint8Array; readonly cause?: AteError } = {},
+): AteError {
+  const facts = { what, ...(cause ? { code: cause.code } : {}), ...(nonce ? { txId: toBase32(nonce) } : {}) }
+  return new AteError('INDETERMINATE', facts, cause ? { cause } : {})
 }

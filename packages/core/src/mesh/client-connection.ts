@@ -3,7 +3,7 @@
  * that speak on it, and the channels of the chains. It never comes back: who needs another one opens it (server-link.ts).
  */
 import { AteError, isAteError } from '../base/errors.ts'
-import { REKEY_MS } from '../base/limits.ts'
+import { REKEY_MS, SOCKET_DIAL_MS } from '../base/limits.ts'
 import { CLOSE, type DialOptions, type Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability, Head } from '../log/engine.ts'
@@ -103,10 +103,16 @@ export class ClientConnection {
       ...(pin.hint ? { hint: pin.hint } : {}),
       ...(plain ? { plain } : {}),
     })
-    const connection = await shake(platform, socket, handshake, dialing.signal)
-    await connection.#greet(dialing.signal)
-    await pin.remember(connection.server)
-    return connection
+    // One that takes the connection and says nothing: whoever dials anew finds another, or none.
+    const tooLate = platform.environment.timers.start(SOCKET_DIAL_MS, () => socket.terminate())
+    try {
+      const connection = await shake(platform, socket, handshake, dialing.signal)
+      await connection.#greet(dialing.signal)
+      await pin.remember(connection.server)
+      return connection
+    } finally {
+      tooLate.cancel()
+    }
   }
 
   /** @internal */
@@ -132,10 +138,17 @@ export class ClientConnection {
     this.#closers.add(run)
   }
 
-  /** Opens a chain; its events come from the moment that the server has opened it. @throws AteError, as the server refuses */
-  async openChannel(request: OpenRequest, eventsOf: (opened: Opened) => ChannelEvents): Promise<Opened> {
+  /**
+   * Opens a chain; its events come from the moment that the server has opened it.
+   * @throws AteError, as the server refuses; the signal's reason
+   */
+  async openChannel(
+    request: OpenRequest,
+    eventsOf: (opened: Opened) => ChannelEvents,
+    signal?: AbortSignal,
+  ): Promise<Opened> {
     const { identity, name, chain, head, genesis, bodies } = request
-    const session = await this.#session(identity)
+    const session = await unlessAborted(this.#session(identity), signal)
     if (this.#lost) throw this.#lost
     const channel = ++this.#channelCount
     const opened = new Promise<Opened>((resolve, reject) => {
@@ -149,7 +162,11 @@ export class ClientConnection {
       })
     })
     this.send({ type: 'open', channel, session, name, chain, head, genesis, bodies })
-    return opened
+    return unlessAborted(opened, signal, () => {
+      this.#opening.delete(channel)
+      this.#channels.delete(channel)
+      this.send({ type: 'leave', channel })
+    })
   }
 
   leave(channel: number): void {
@@ -226,6 +243,7 @@ export class ClientConnection {
   #take(message: ServerMessage): void {
     switch (message.type) {
       case 'welcome':
+        if (this.#welcome) throw new AteError('BAD_MESSAGE', { what: 'a second welcome' })
         this.#welcome = { level: message.level, path: message.path }
         this.#startRekeying()
         this.#greeted?.resolve()
@@ -331,6 +349,24 @@ function shake(
       drained() {},
     })
     socket.send(handshake.hello())
+  })
+}
+
+/** The promise, or the signal's reason if that comes first; then `giveUp` is called. */
+function unlessAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  giveUp: () => void = () => undefined,
+): Promise<T> {
+  if (!signal) return promise
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => {
+      giveUp()
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    if (signal.aborted) onAbort()
   })
 }
 

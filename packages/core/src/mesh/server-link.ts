@@ -5,19 +5,29 @@
 import { equalBytes, toBase64 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { BODIES_ASKED_MAX, LINK_RETRY_MAX_MS, LINK_RETRY_MS } from '../base/limits.ts'
+import {
+  BODIES_ASKED_MAX,
+  LINK_RETRY_MAX_MS,
+  LINK_RETRY_MS,
+  READ_WINDOW_BYTES,
+  RECORD_BYTES_MAX,
+  SERVER_SILENT_MS,
+} from '../base/limits.ts'
 import type { BodyPlace, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import { verifyAcknowledgement } from '../event/acknowledgement.ts'
 import { recordOf } from '../event/record.ts'
-import type { Durability, Head, LogRecord } from '../log/engine.ts'
+import { type Durability, durabilityRank, type Head, type LogRecord } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
 import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './client-connection.ts'
 import type { Lease } from './connection-pool.ts'
 
 /** Refusals that another try may not meet: a server that is full, or about to go. */
 const PASSING: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED', 'OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'])
+
+/** Things that have come and were not told yet: records of the smallest size that the window holds, and answers. */
+const ITEMS_MAX = 65_536
 
 /** What has come and was not told yet, in order. */
 type Item =
@@ -47,6 +57,10 @@ export class ServerLink implements Link {
   #pumping = false
   #wake: (() => void) | undefined
   #level: Durability = 'memory'
+  /** Of the records that came and were not taken yet. */
+  #waitingBytes = 0
+  /** Things that came, ever. */
+  #heard = 0
   #syncCount = 0
   #retryMs = LINK_RETRY_MS
   #parkedLost: (() => void) | undefined
@@ -102,6 +116,8 @@ export class ServerLink implements Link {
     while (next <= seq) {
       const records = this.#takeRecords()
       if (records.length === 0) {
+        // Nothing was asked for yet but records: what else is there would stand in their way.
+        if (this.#items.length > 0) throw new AteError('BAD_MESSAGE', { what: this.#items[0]!.kind })
         if (this.#ended) throw this.#ended
         if (!this.#lease?.connection)
           throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
@@ -150,7 +166,24 @@ export class ServerLink implements Link {
     if (!this.#lease) return Promise.reject(new AteError('OFFLINE'))
     const id = ++this.#syncCount
     this.#lease.connection.send({ type: 'sync', channel: this.#opened!.channel, id })
-    return new Promise((resolve, reject) => this.#syncing.set(id, { resolve, reject }))
+    return new Promise<void>((resolve, reject) => {
+      this.#syncing.set(id, { resolve, reject })
+      this.#watch(id, this.#heard)
+    })
+  }
+
+  /** From one look to the next something must have come, or who waits is told. */
+  #watch(id: number, heard: number): void {
+    this.#parts.platform.environment.timers.start(SERVER_SILENT_MS, () => {
+      const waiting = this.#syncing.get(id)
+      if (!waiting) return
+      if (this.#heard > heard) {
+        this.#watch(id, this.#heard)
+        return
+      }
+      this.#syncing.delete(id)
+      waiting.reject(new AteError('OFFLINE', { what: 'the server does not answer' }))
+    })
   }
 
   body(place: BodyPlace): Promise<Uint8Array> {
@@ -179,9 +212,16 @@ export class ServerLink implements Link {
     const { connect, request } = this.#parts
     const known = this.#acknowledgement
     const lease = await connect(signal)
+    const reached = this.#level
     try {
-      const opened = await lease.connection.openChannel({ ...request, ...from }, (now) => this.#begin(lease, now))
+      const opened = await lease.connection.openChannel(
+        { ...request, ...from },
+        (now) => this.#begin(lease, now),
+        signal,
+      )
       this.#checkSame(opened, from, known)
+      if (durabilityRank(opened.level) < durabilityRank(reached))
+        throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
     } catch (error) {
       this.#lease = undefined
       // What a server says that has gone back is no memory to keep.
@@ -256,6 +296,11 @@ export class ServerLink implements Link {
   }
 
   #takeRecord(level: Durability, bytes: Uint8Array): void {
+    // What a chain is opened at is what its records reach: one at less would be an acknowledgement of less.
+    if (durabilityRank(level) < durabilityRank(this.#level)) throw new AteError('BAD_MESSAGE', { what: 'level', level })
+    this.#waitingBytes += bytes.length
+    if (this.#waitingBytes > READ_WINDOW_BYTES + RECORD_BYTES_MAX)
+      throw new AteError('BAD_MESSAGE', { what: 'more records than were asked for', bytes: this.#waitingBytes })
     const record = recordOf(this.#parts.platform.crypto, this.chainId, bytes)
     this.#push({ kind: 'record', record, level, bytes: bytes.length })
   }
@@ -273,6 +318,8 @@ export class ServerLink implements Link {
 
   #push(item: Item): void {
     this.#items.push(item)
+    this.#heard++
+    if (this.#items.length > ITEMS_MAX) throw new AteError('BAD_MESSAGE', { what: 'more than was asked for' })
     this.#wake?.()
     this.#wake = undefined
     if (this.#events) void this.#pump()
@@ -288,7 +335,9 @@ export class ServerLink implements Link {
       if (item.kind !== 'record' || first.kind !== 'record' || item.level !== first.level) break
       count++
     }
-    return this.#items.splice(0, count) as (Item & { kind: 'record' })[]
+    const records = this.#items.splice(0, count) as (Item & { kind: 'record' })[]
+    for (const { bytes } of records) this.#waitingBytes -= bytes
+    return records
   }
 
   async #pump(): Promise<void> {
@@ -389,6 +438,7 @@ export class ServerLink implements Link {
   #end(error: AteError): void {
     this.#ended ??= error
     this.#items.length = 0
+    this.#waitingBytes = 0
     this.#wake?.()
     for (const waiting of [...this.#syncing.values(), ...this.#asking.values()]) waiting.reject(error)
     this.#syncing.clear()

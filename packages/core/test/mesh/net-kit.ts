@@ -1,5 +1,6 @@
 /** A server in this process, over real sockets of this machine, and clients of it. */
 import { AteError } from '../../src/base/errors.ts'
+import type { Signer } from '../../src/crypto/provider.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
@@ -23,6 +24,8 @@ export function machine(): Platform {
 export interface TestServer extends AsyncDisposable {
   readonly url: string
   readonly identity: Identity
+  /** What signs its acknowledgements and checkpoints. */
+  readonly signer: Signer
   readonly host: Host
   readonly stores: Map<string, MemoryStore>
   readonly connections: Set<HostConnection>
@@ -37,6 +40,8 @@ export async function startServer(
     readonly url?: string
     readonly platform?: Platform
     readonly listen?: Listen
+    /** Takes clients that seal nothing. */
+    readonly plain?: 'allow'
   } = {},
 ): Promise<TestServer> {
   const platform = options.platform ?? ownPlatform
@@ -80,7 +85,10 @@ export async function startServer(
         socket,
         path,
         level: 'memory',
-        rules: { handshake: { limits: {} }, closed: () => void connections.delete(connection) },
+        rules: {
+          handshake: { limits: {}, ...(options.plain ? { plain: options.plain } : {}) },
+          closed: () => void connections.delete(connection),
+        },
       })
       connections.add(connection)
     },
@@ -90,7 +98,7 @@ export async function startServer(
     await listening.close()
     await host.close()
   }
-  return { url: listening.url, identity, host, stores, connections, close, [Symbol.asyncDispose]: close }
+  return { url: listening.url, identity, signer, host, stores, connections, close, [Symbol.asyncDispose]: close }
 }
 
 export function someone(): Identity {

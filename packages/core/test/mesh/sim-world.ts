@@ -12,7 +12,7 @@ import { type SimTime, simTime } from '../../src/testing/sim-time.ts'
 import { startServer, type TestServer } from './net-kit.ts'
 
 /** Without the threads that would answer at a time of their own. */
-const crypto: CryptoProvider = Object.create(nodeProvider(), {
+export const simCrypto: CryptoProvider = Object.create(nodeProvider(), {
   ed25519Verifier: {
     value(key: Uint8Array) {
       const inner = nodeProvider().ed25519Verifier(key)
@@ -28,7 +28,7 @@ const people = new Map<string, Identity>()
 export function simPerson(name: string): Identity {
   let identity = people.get(name)
   if (!identity) {
-    identity = newIdentity({ crypto, random: seededRandom(name.length * 97 + name.charCodeAt(0)) })
+    identity = newIdentity({ crypto: simCrypto, random: seededRandom(name.length * 97 + name.charCodeAt(0)) })
     people.set(name, identity)
   }
   return identity
@@ -50,7 +50,7 @@ export class SimWorld {
   machine(name: string): Platform {
     const { clock, timers } = this.time
     return Object.create(ownPlatform, {
-      crypto: { value: crypto },
+      crypto: { value: simCrypto },
       state: { value: memoryState() },
       environment: { value: { clock, timers, random: this.random } },
       dial: { value: this.network.dial(name) },
@@ -62,7 +62,10 @@ export class SimWorld {
     return 'ws://server:5000/db'
   }
 
-  async startServer(): Promise<TestServer> {
+  /** `more` changes how it listens. */
+  async startServer(
+    more: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'listen' | 'plain'> = {},
+  ): Promise<TestServer> {
     for (const store of this.stores.values()) store.written = false
     this.network.restart('server')
     this.server = await startServer({
@@ -71,6 +74,7 @@ export class SimWorld {
       platform: this.machine('server'),
       listen: this.network.listen('server'),
       url: 'ws://0.0.0.0:5000/db',
+      ...more,
     })
     return this.server
   }
