@@ -382,7 +382,8 @@ export class ServerLink implements Link {
     const lease = this.#lease
     this.#lease = undefined
     this.#submitted.clear()
-    for (const waiting of this.#syncing.values()) waiting.reject(new AteError('OFFLINE', {}, { cause: error }))
+    const told = isFinal(error) ? error : new AteError('OFFLINE', {}, { cause: error })
+    for (const waiting of this.#syncing.values()) waiting.reject(told)
     this.#syncing.clear()
     for (const asked of this.#asking.values()) asked.reject(new AteError('OFFLINE', {}, { cause: error }))
     this.#asking.clear()
