@@ -83,9 +83,11 @@ async function openObserved(
   const copy = kept ?? (await openCopy(address))
   let { engine } = copy
   let link = kept?.link
+  let made: Made | undefined
   try {
-    link ??= await openLink(copy, address)
+    if (!link) ({ link, made } = await openLink(copy, address))
     const replica = kept ? kept.replica : await catchUp({ engine, link, platform, identity, options }, copy.replica)
+    checkMade(replica, made)
     await checkChain({
       replica,
       all: replica,
@@ -226,6 +228,9 @@ async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Plat
   return engine
 }
 
+/** The genesis that this process has sent. */
+type Made = ReturnType<typeof makeGenesis>
+
 /** Where a chain is, and who asks for it how. */
 interface Addressed extends Pick<Opening, 'identity' | 'options' | 'platform'> {
   readonly url: Place
@@ -236,7 +241,7 @@ interface Addressed extends Pick<Opening, 'identity' | 'options' | 'platform'> {
 async function openLink(
   { engine, replica }: Pick<Copy, 'engine' | 'replica'>,
   address: Addressed,
-): Promise<ServerLink> {
+): Promise<{ readonly link: ServerLink; readonly made: Made | undefined }> {
   const { identity, options, platform, want, url } = address
   const request = poolRequest(address)
   const connect = (signal?: AbortSignal): Promise<Lease> => leaseConnection(platform, request, signal)
@@ -245,10 +250,11 @@ async function openLink(
   let given: Lease | undefined = first
   try {
     const head = replica?.head
+    const made = head ? undefined : genesisFor(first.connection, address)
     const from = {
       head,
       chain: engine.label ?? want,
-      genesis: head ? undefined : genesisFor(first.connection, address),
+      genesis: made?.record.bytes,
     }
     const again = async (signal?: AbortSignal): Promise<Lease> => {
       const lease = given ?? (await connect(signal))
@@ -256,11 +262,8 @@ async function openLink(
       return lease
     }
     const name = nameBelow(url, first.connection.path)
-    return await ServerLink.open(
-      { platform, connect: again, request: { identity, name, bodies: options.bodies ?? 'all' } },
-      from,
-      options.signal,
-    )
+    const parts = { platform, connect: again, request: { identity, name, bodies: options.bodies ?? 'all' } }
+    return { link: await ServerLink.open(parts, from, options.signal), made }
   } finally {
     given?.leave()
   }
@@ -294,17 +297,20 @@ function nameBelow({ path }: Place, service: string): string {
 }
 
 /** For where there is no chain yet: it names this server to order its records. */
-function genesisFor(
-  { server, level }: ClientConnection,
-  { identity, options, platform }: Addressed,
-): Uint8Array | undefined {
+function genesisFor({ server, level }: ClientConnection, { identity, options, platform }: Addressed): Made | undefined {
   if (!options.create) return undefined
   const { crypto, environment } = platform
   const servers = {
     sequencers: [server.identity.fingerprintBytes],
     checkpointKeys: [server.delegation.checkpointKey],
   }
-  return makeGenesis({ crypto, environment, identity }, level, servers).record.bytes
+  return makeGenesis({ crypto, environment, identity }, level, servers)
+}
+
+/** Nobody signs the head of a genesis, and chain time begins with it: who made it knows what he sent. @throws BAD_GENESIS */
+function checkMade({ chainId, hashes }: Replica, made: Made | undefined): void {
+  if (!made || !equalBytes(made.chainId, chainId) || equalBytes(hashes.at(0)!, made.record.hash)) return
+  throw new AteError('BAD_GENESIS', { what: 'it is not as it was sent', chain: chainIdOf(chainId) })
 }
 
 /** What the server has more than the copy. */

@@ -32,9 +32,14 @@ export class EvilWorld {
 
   static async start(seed: number): Promise<EvilWorld> {
     const made = new EvilWorld(seed)
-    const { network } = made.world
-    await made.world.startServer({ listen: evilListen(network.listen('server'), made.evil), plain: 'allow' })
+    await made.restart()
     return made
+  }
+
+  /** On what its stores hold now. */
+  async restart(): Promise<void> {
+    const { world, evil } = this
+    await world.startServer({ listen: evilListen(world.network.listen('server'), evil), plain: 'allow' })
   }
 
   /** The server's own machine: the wire that seals nothing is for loopback alone. */
