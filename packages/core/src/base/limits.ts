@@ -46,6 +46,15 @@ export const CHANNELS_MAX = 4096
 export const SESSIONS_MAX = 256
 /** How long a client may take for the messages of its handshake, in ms. */
 export const HANDSHAKE_MS = 5000
+/** And from there until an identity has proved itself: until then the connection holds a place among those that open. */
+export const SESSION_MS = 10_000
+/** Chains that a server has open: two files and some 100 kB each. */
+export const OPEN_CHAINS_MAX = 16_384
+/** An exchange of keys costs a server a fraction of a millisecond: a connection has one in so many ms. */
+export const REKEY_MS_MIN = 60_000
+/** What an entry of a submission takes beside its bytes, and a frame beside what it carries: bounds how many small ones come. */
+export const ENTRY_COST_BYTES = 256
+export const FRAME_COST_BYTES = 1024
 /** How long a server gives out one delegation of its keys, in ms: a seventh of the time that it lasts. */
 export const SERVER_KEY_MS: number = 24 * 3_600_000
 /** How long a server waits with a checkpoint behind a record that none covers, in ms. */

@@ -10,7 +10,7 @@
  */
 import type { Clock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { SUBMITTED_BYTES_MAX } from '../base/limits.ts'
+import { ENTRY_COST_BYTES, SUBMITTED_BYTES_MAX } from '../base/limits.ts'
 import type { Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
@@ -35,6 +35,22 @@ export interface StoredGroup {
   /** Of each record. */
   readonly origins: readonly Origin[]
   readonly durability: Durability
+}
+
+/** No honest writer signs what does not verify: neither a race nor a refusal before it makes it so. */
+const FORGED: ReadonlySet<string> = new Set(['BAD_SIGNATURE', 'BAD_CERTIFICATE'])
+
+function isForged(answer: EntryAnswer): answer is { readonly refused: readonly Refusal[] } {
+  return 'refused' in answer && FORGED.has(answer.refused[0]?.code ?? '')
+}
+
+/** What the first forged entry was refused for; undefined if there is none. */
+export function forgeryIn(answers: readonly EntryAnswer[]): Refusal | undefined {
+  return answers.find(isForged)?.refused[0]
+}
+
+function bytesOf({ payload }: Entry): number {
+  return ENTRY_COST_BYTES + (typeof payload === 'function' ? 0 : payload.length)
 }
 
 /** Who submitted a record that was stored, as it was given to `submit`, and which of the entries it was. */
@@ -109,7 +125,7 @@ export class Sequencer {
    */
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
     if (this.#failed) return Promise.reject(this.#failed)
-    const bytes = entries.reduce((sum, { payload }) => sum + (typeof payload === 'function' ? 0 : payload.length), 0)
+    const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), 0)
     if (this.#bytes + bytes > SUBMITTED_BYTES_MAX && this.#bytes > 0)
       return Promise.reject(new AteError('BUSY', { bytes: this.#bytes, max: SUBMITTED_BYTES_MAX }))
     this.#bytes += bytes
@@ -157,8 +173,11 @@ export class Sequencer {
     while (this.#queue.length > 0 && bytes < APPEND_BYTES_MAX) {
       const submission = this.#queue.shift()!
       const answers: EntryAnswer[] = []
+      let forged: EntryAnswer | undefined
       submission.entries.forEach((entry, index) => {
-        const answer = this.#judge(entry, group.records)
+        // Behind a forgery nothing is looked at: a signature costs more to verify than to make up.
+        const answer = forged ?? this.#judge(entry, group.records)
+        if (isForged(answer)) forged = answer
         answers.push(answer)
         if ('seq' in answer) group.origins.push({ by: submission.by, index })
       })

@@ -5,9 +5,15 @@
  * An answer is sent behind every record that was stored before it was given.
  */
 import { AteError, isAteError } from '../base/errors.ts'
-import { BODIES_ASKED_MAX, READ_WINDOW_BYTES, SUBMISSION_BYTES_MAX, SUBMISSION_ENTRIES_MAX } from '../base/limits.ts'
+import {
+  BODIES_ASKED_MAX,
+  ENTRY_COST_BYTES,
+  READ_WINDOW_BYTES,
+  SUBMISSION_BYTES_MAX,
+  SUBMISSION_ENTRIES_MAX,
+} from '../base/limits.ts'
 import type { BodyPlace } from '../chain/link.ts'
-import type { Entry, EntryAnswer } from '../chain/sequencer.ts'
+import { type Entry, type EntryAnswer, forgeryIn } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
 import type { Kind } from '../event/format.ts'
 import { RECORD_HEAD_BYTES } from '../event/format.ts'
@@ -21,7 +27,9 @@ const READ_BYTES = 256 * 1024
 const BUFFERED_BYTES_MAX = 1024 * 1024
 /** Answers that wait for their records. */
 const ANSWERS_MAX = 4096
-const NOTHING = new Uint8Array(0)
+const NO_BYTES = new Uint8Array(0)
+
+const NOTHING: { readonly bytes: number; readonly entries: readonly Entry[] } = { bytes: 0, entries: [] }
 
 /** What a channel needs of its connection. */
 export interface ChannelOut {
@@ -46,6 +54,8 @@ export interface HostChannelParts {
   readonly submitting: (entries: number) => void
   readonly answered: (answers: readonly EntryAnswer[], tookMs: number) => void
   readonly closed: (error: AteError) => void
+  /** What was submitted bears the signature of nobody: no client sends that. */
+  readonly forged: (error: AteError) => void
 }
 
 export class HostChannel implements Follower {
@@ -102,7 +112,7 @@ export class HostChannel implements Follower {
       return
     }
     this.#asked++
-    const bytes = await this.chain.bodyAt({ record, block, offset, size }).catch(() => NOTHING)
+    const bytes = await this.chain.bodyAt({ record, block, offset, size }).catch(() => NO_BYTES)
     this.#asked--
     if (!this.#left) this.#out.send({ type: 'body', channel: this.#number, id, bytes })
   }
@@ -114,6 +124,12 @@ export class HostChannel implements Follower {
 
   sync(id: number): void {
     this.#answer({ type: 'synced', channel: this.#number, id })
+  }
+
+  /** Of a submission that is not whole yet, with what its entries take beside. */
+  get collectingBytes(): number {
+    const { bytes, entries } = this.#collecting ?? NOTHING
+    return bytes + entries.length * ENTRY_COST_BYTES
   }
 
   /** One entry of a submission. False if it breaks what clients keep to. */
@@ -208,7 +224,10 @@ export class HostChannel implements Follower {
       answers = entries.map(() => ({ refused: [refuse(error.code, error.facts)] }))
     }
     answered(answers, clock.monotonic() - began)
-    if (!this.#left) this.#answer({ type: 'answers', channel: this.#number, id, answers })
+    if (this.#left) return
+    this.#answer({ type: 'answers', channel: this.#number, id, answers })
+    const forged = forgeryIn(answers)
+    if (forged) this.#parts.forged(new AteError(forged.code, forged.facts))
   }
 
   #answer(message: ServerMessage): void {

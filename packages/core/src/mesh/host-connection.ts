@@ -3,7 +3,15 @@
  * breaks the rules of the protocol ends the connection; what a chain refuses ends a channel, or is an answer.
  */
 import { AteError, isAteError } from '../base/errors.ts'
-import { CHANNELS_MAX, HANDSHAKE_MS, HELLO_BYTES_MAX, SESSIONS_MAX } from '../base/limits.ts'
+import {
+  CHANNELS_MAX,
+  HANDSHAKE_MS,
+  HELLO_BYTES_MAX,
+  REKEY_MS_MIN,
+  SESSION_MS,
+  SESSIONS_MAX,
+  SUBMISSION_BYTES_MAX,
+} from '../base/limits.ts'
 import { CLOSE, type Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability } from '../log/engine.ts'
@@ -55,7 +63,11 @@ export class HostConnection {
   readonly #sessions = new Map<number, PublicIdentity>()
   readonly #admitted = new Set<number>()
   readonly #channels = new Map<number, HostChannel>()
-  readonly #opening = new Set<number>()
+  /** Channels that are being opened: they hold their place until then, left or not. */
+  readonly #opening = new Map<number, 'wanted' | 'left'>()
+  /** Bytes of submissions that are not whole yet, of all channels. */
+  #collectingBytes = 0
+  #rekeyedAt = Number.NEGATIVE_INFINITY
   #wire: Wire | undefined
   #sender: FrameSender<ServerMessage> | undefined
   #closed = false
@@ -139,6 +151,8 @@ export class HostConnection {
     if (send) socket.send(send)
     if (!done) return
     this.#hurry?.cancel()
+    const { timers } = this.#parts.host.parts.platform.environment
+    this.#hurry = timers.start(SESSION_MS, () => this.#end(undefined, CLOSE.POLICY, 'nobody has said who he is'))
     this.#wire = done.wire
     this.#sender = new FrameSender(this.#outbox, done.wire, writeServerMessage)
     socket.limit(Number.POSITIVE_INFINITY)
@@ -195,6 +209,7 @@ export class HostConnection {
   async #admitSession(ref: number, identity: PublicIdentity): Promise<void> {
     try {
       await this.#parts.rules.admitSession?.(identity)
+      this.#hurry?.cancel()
       this.#admitted.add(ref)
       this.#send({ type: 'session', ref })
     } catch (error) {
@@ -210,6 +225,9 @@ export class HostConnection {
       this.#wire!.rekeyEnd(bytes)
       return
     }
+    const now = this.#parts.host.parts.platform.environment.clock.monotonic()
+    if (now - this.#rekeyedAt < REKEY_MS_MIN) throw new AteError('RATE_LIMITED', { reason: 'exchanges of keys' })
+    this.#rekeyedAt = now
     this.#sender!.flush()
     this.#answered = true
     this.#send({ type: 'rekey', bytes: this.#wire!.rekeyAnswer(bytes) })
@@ -225,7 +243,7 @@ export class HostConnection {
       this.#send({ type: 'closed', channel, code: 'BUSY', facts: { channels: CHANNELS_MAX } })
       return
     }
-    this.#opening.add(channel)
+    this.#opening.set(channel, 'wanted')
     // Views of the frame do not outlive this turn.
     const request = { ...message, genesis: message.genesis?.slice() }
     void this.#open(request, identity)
@@ -239,7 +257,9 @@ export class HostConnection {
     try {
       const asking = { identity, admitCreate: async (to: string) => rules.admitCreate?.(identity, to) }
       const chain = await host.acquire(name, asking, genesis)
-      if (this.#closed || !this.#opening.delete(channel)) {
+      const isWanted = this.#opening.get(channel) === 'wanted'
+      this.#opening.delete(channel)
+      if (this.#closed || !isWanted) {
         host.release(chain)
         return
       }
@@ -262,6 +282,7 @@ export class HostConnection {
         bodies,
         submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
         answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
+        forged: (error) => this.#end(error, CLOSE.REFUSED, error.code),
         closed: (error) => {
           this.#leave(channel)
           this.#send({ type: 'closed', channel, code: error.code, facts: error.facts })
@@ -290,14 +311,19 @@ export class HostConnection {
     const open = this.#channels.get(channel)
     // Sent before the client heard that the channel was closed.
     if (!open) return
-    if (!open.submit(id, { kind, payload }, isLast)) throw new AteError('BAD_MESSAGE', { what: 'submission', channel })
+    const before = open.collectingBytes
+    const isGood = open.submit(id, { kind, payload }, isLast)
+    this.#collectingBytes += open.collectingBytes - before
+    if (!isGood || this.#collectingBytes > SUBMISSION_BYTES_MAX)
+      throw new AteError('BAD_MESSAGE', { what: 'submission', channel })
   }
 
   #leave(channel: number): void {
-    this.#opening.delete(channel)
+    if (this.#opening.has(channel)) this.#opening.set(channel, 'left')
     const open = this.#channels.get(channel)
     if (!open) return
     this.#channels.delete(channel)
+    this.#collectingBytes -= open.collectingBytes
     open.leave()
     this.#parts.host.release(open.chain)
   }

@@ -5,13 +5,14 @@
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
+import { OPEN_CHAINS_MAX } from '../base/limits.ts'
 import { Replica } from '../chain/replica.ts'
 import type { Signer } from '../crypto/provider.ts'
 import type { CompactPolicy } from '../data/compacting.ts'
 import { replay } from '../data/open-chain.ts'
 import { parseGenesis } from '../event/genesis.ts'
 import { recordOf } from '../event/record.ts'
-import type { LogEngine } from '../log/engine.ts'
+import type { LogEngine, LogRecord } from '../log/engine.ts'
 import type { Identity, PublicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { HostedChain } from './hosted-chain.ts'
@@ -37,6 +38,8 @@ export interface HostParts {
   readonly compact?: CompactPolicy | undefined
   /** How long a chain stays open that nobody uses. */
   readonly idleMs: number
+  /** Chains that are open at a time; OPEN_CHAINS_MAX if left out. */
+  readonly openMax?: number
   readonly created?: (name: string) => void
 }
 
@@ -55,7 +58,10 @@ interface Open {
 
 export class Host {
   readonly parts: HostParts
+  /** The one that was asked for longest ago first. */
   readonly #open = new Map<string, Open>()
+  /** Chains that are being closed: who wants one again waits for its lock. */
+  readonly #closing = new Map<string, Promise<unknown>>()
   #closed = false
 
   constructor(parts: HostParts) {
@@ -69,7 +75,7 @@ export class Host {
 
   /**
    * The chain of this name, for who may follow it; `genesis` makes it where there is none. Give it back with `release`.
-   * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | BAD_GENESIS | CHAIN_CLOSED, and as opening an engine
+   * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | BAD_GENESIS | CHAIN_CLOSED | BUSY, and as opening an engine
    */
   async acquire(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
     if (this.#closed) throw new AteError('OFFLINE', { what: 'the server is closing' })
@@ -110,6 +116,7 @@ export class Host {
   }
 
   #begin(name: string, asking: Asking, genesis: Uint8Array | undefined): Open {
+    this.#makeRoom()
     const open: Open = { chain: this.#openChain(name, asking, genesis), users: 0, idle: undefined }
     this.#open.set(name, open)
     open.chain.then(
@@ -119,28 +126,64 @@ export class Host {
     return open
   }
 
+  /** Each holds files and memory: the one that nobody has used for longest goes first. @throws AteError BUSY */
+  #makeRoom(): void {
+    const { openMax = OPEN_CHAINS_MAX } = this.parts
+    if (this.#open.size < openMax) return
+    for (const [name, open] of this.#open) {
+      if (open.users > 0) continue
+      this.#end(name, open)
+      return
+    }
+    throw new AteError('BUSY', { chains: openMax })
+  }
+
+  /** Nobody uses it. */
+  #end(name: string, open: Open): void {
+    open.idle?.cancel()
+    this.#open.delete(name)
+    this.#whileClosing(
+      name,
+      open.chain.then((chain) => chain.close()),
+    )
+  }
+
+  #whileClosing(name: string, closing: Promise<void>): void {
+    const done = closing
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#closing.get(name) === done) this.#closing.delete(name)
+      })
+    this.#closing.set(name, done)
+  }
+
   /** Whoever asks next reads the log anew. */
   #drop(name: string, open: Open): void {
     if (this.#open.get(name) === open) this.#open.delete(name)
     open.idle?.cancel()
-    open.chain.then((chain) => chain.sequencer.engine.close()).catch(() => undefined)
+    this.#whileClosing(
+      name,
+      open.chain.then((chain) => chain.sequencer.engine.close()),
+    )
   }
 
   #leave(name: string, open: Open): void {
     open.users--
     if (open.users > 0 || this.#open.get(name) !== open) return
     open.idle = this.parts.platform.environment.timers.start(this.parts.idleMs, () => {
-      if (open.users > 0 || this.#open.get(name) !== open) return
-      this.#open.delete(name)
-      open.chain.then((chain) => chain.close()).catch(() => undefined)
+      if (open.users === 0 && this.#open.get(name) === open) this.#end(name, open)
     })
+    // The one that was left last is the last to go.
+    this.#open.delete(name)
+    this.#open.set(name, open)
   }
 
   async #openChain(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
     const { platform, signer, checkpointSigner, compact, identity } = this.parts
+    await this.#closing.get(name)
     const engine = await this.#engine(name, asking, genesis)
     try {
-      if (!engine.head()) await this.#create(engine, name, genesis)
+      if (!engine.head()) await this.#create(engine, name, { asking, genesis })
       const replica = await replay(engine, platform, undefined)
       const { fingerprintBytes: fingerprint } = identity
       const { environment } = platform
@@ -157,28 +200,46 @@ export class Host {
       return await store.open(name, { create: false })
     } catch (error) {
       if (!genesis || !isAteError(error) || error.code !== 'CHAIN_NOT_FOUND') throw error
+      // Before anything is made for it.
+      this.#checkGenesis(genesis, asking)
       await asking.admitCreate(name)
       return store.open(name, { create: true })
     }
   }
 
-  async #create(engine: LogEngine, name: string, genesis: Uint8Array | undefined): Promise<void> {
+  /** An empty log is what a crash has left, or a refusal: nobody's yet. */
+  async #create(
+    engine: LogEngine,
+    name: string,
+    { asking, genesis }: { readonly asking: Asking; readonly genesis: Uint8Array | undefined },
+  ): Promise<void> {
     if (!genesis) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
+    const record = this.#checkGenesis(genesis, asking)
+    await asking.admitCreate(name)
+    engine.setLabel(record.chainId)
+    await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
+    this.parts.created?.(name)
+  }
+
+  /** That it is a chain of who asks, to be ordered here. @throws AteError BAD_GENESIS | NOT_AUTHORIZED, and as Replica.open */
+  #checkGenesis(genesis: Uint8Array, { identity }: Asking): LogRecord & { readonly chainId: Uint8Array } {
     const { crypto } = this.parts.platform
     const bytes = genesis.slice()
     const { chainId } = parseGenesis(crypto, bytes)
     const record = recordOf(crypto, chainId, bytes)
     // As any reader will: what it refuses is no chain.
-    const { parameters } = Replica.open({ crypto, seed: 0 }, record).genesis
+    const replica = Replica.open({ crypto, seed: 0 }, record)
+    const { sequencers } = replica.genesis.parameters
     const me = this.parts.identity.fingerprintBytes
-    if (parameters.sequencers === 'writers' || !parameters.sequencers.some((name) => equalBytes(name, me)))
+    if (sequencers === 'writers' || !sequencers.some((name) => equalBytes(name, me)))
       throw new AteError('BAD_GENESIS', {
         what: 'it does not name this server to order its records',
         chain: chainIdOf(chainId),
       })
-    engine.setLabel(chainId)
-    await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
-    this.parts.created?.(name)
+    // The genesis of others, put in under another name.
+    if (!replica.isKnown(toBinaryText(identity.fingerprintBytes)))
+      throw new AteError('NOT_AUTHORIZED', { needs: 'to be a root of the chain', identity: identity.fingerprint })
+    return { ...record, chainId }
   }
 }
 

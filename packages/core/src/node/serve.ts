@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { wipe } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { DELEGATION_MS_MAX, SERVER_KEY_MS } from '../base/limits.ts'
+import { DELEGATION_MS_MAX, FRAME_COST_BYTES, SERVER_KEY_MS } from '../base/limits.ts'
 import type { Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import { contextBytes } from '../crypto/contexts.ts'
@@ -246,7 +246,7 @@ class Server implements Served {
       },
       admitBytes: (bytes) => {
         metrics.receivedBytes.add(bytes)
-        return pass.received(bytes, this.#monotonic)
+        return pass.received(bytes + FRAME_COST_BYTES, this.#monotonic)
       },
       admitSession: async ({ fingerprint }: PublicIdentity) => {
         await admit({ kind: 'connect', identity: fingerprint })
