@@ -1,0 +1,118 @@
+/**
+ * A real browser for tests: the sources bundled for a page, served by this process on the loopback interface, and opened
+ * in headless Chromium with a profile of its own, so that what a page stores is on a disk and outlives it.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { calls } from './page/page.ts'
+
+/** Undefined where there is none: ATE_CHROMIUM, or `chromium` on the path. */
+export function findChromium(): string | undefined {
+  const given = process.env['ATE_CHROMIUM']
+  if (given) return given
+  const names = ['chromium', 'chromium-browser', 'google-chrome']
+  const folders = (process.env['PATH'] ?? '').split(delimiter)
+  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((path) => existsSync(path))
+}
+
+const FLAGS =
+  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
+
+type Calls = typeof calls
+
+export class Browser {
+  readonly #server: Server
+  readonly #profile: string
+  #context: BrowserContext
+  readonly origin: string
+
+  private constructor(parts: {
+    readonly server: Server
+    readonly profile: string
+    readonly context: BrowserContext
+    readonly origin: string
+  }) {
+    this.#server = parts.server
+    this.#profile = parts.profile
+    this.#context = parts.context
+    this.origin = parts.origin
+  }
+
+  static async start(): Promise<Browser> {
+    const server = await serve(await bundle())
+    const profile = mkdtempSync(join(tmpdir(), 'ate-chromium-'))
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    return new Browser({ server, profile, context: await launch(profile), origin })
+  }
+
+  get context(): BrowserContext {
+    return this.#context
+  }
+
+  /** A tab of the origin. */
+  async open(): Promise<Page> {
+    const page = await this.#context.newPage()
+    await page.goto(this.origin)
+    return page
+  }
+
+  /** The browser ends and begins again on the same profile. */
+  async restart(): Promise<void> {
+    await this.#context.close()
+    this.#context = await launch(this.#profile)
+  }
+
+  async close(): Promise<void> {
+    await this.#context.close()
+    this.#server.close()
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Runs one of the page's calls; an error comes back as its text. */
+export async function call<N extends keyof Calls>(
+  page: Page,
+  name: N,
+  ...args: Parameters<Calls[N]>
+): Promise<Awaited<ReturnType<Calls[N]>>> {
+  const answer = await page.evaluate(([wanted, given]) => Reflect.get(globalThis, 'calls')[wanted](...given), [
+    name,
+    args,
+  ] as const)
+  return answer
+}
+
+function launch(profile: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(profile, { executablePath: findChromium()!, args: FLAGS.split(' ') })
+}
+
+async function bundle(): Promise<string> {
+  const entry = fileURLToPath(new URL('./page/page.ts', import.meta.url))
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    target: 'es2022',
+    platform: 'browser',
+    conditions: ['@ate/source', 'browser'],
+    logLevel: 'error',
+  })
+  return outputFiles[0]!.text
+}
+
+/** Any path is the page. */
+function serve(script: string): Promise<Server> {
+  const server = createServer((request, response) => {
+    const isScript = request.url === '/page.js'
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
+    response.end(isScript ? script : '<!doctype html><link rel="icon" href="data:,"><script src="/page.js"></script>')
+  })
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)))
+}
