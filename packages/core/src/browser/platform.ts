@@ -1,34 +1,39 @@
 /**
- * The platform that is a browser: noble's algorithms, no files, and state that lasts as long as the page. Each part is
- * made when it is first asked for; importing this does nothing.
+ * The platform that is a browser: noble's algorithms with WebCrypto where it helps, no files, logs and state in IndexedDB.
+ * Where a page has no IndexedDB, state lasts as long as the page. Each part is made when it is first asked for; importing
+ * this does nothing.
  */
 import type { Environment } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
-import { nobleProvider } from '../crypto/noble.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { crc32 } from '../log/crc32.ts'
+import type { LogDatabases } from '../log/database.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import { memoryState } from '../session/memory-state.ts'
 import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
+import { browserProvider } from './crypto-browser.ts'
 import { browserEnvironment } from './environment.ts'
+import { logDatabases } from './indexeddb-logs.ts'
+import { canKeepState, databaseState } from './indexeddb-state.ts'
 import { dial } from './sockets.ts'
 
 let environment: Environment | undefined
 let state: StateStore | undefined
+let databases: LogDatabases | undefined
 
 export const platform: Platform = {
   name: 'browser',
   crc32,
   get crypto(): CryptoProvider {
-    return nobleProvider
+    return browserProvider
   },
   get environment(): Environment {
     environment ??= browserEnvironment()
     return environment
   },
   get state(): StateStore {
-    state ??= memoryState()
+    state ??= canKeepState() ? databaseState() : memoryState()
     return state
   },
   files: {
@@ -49,6 +54,11 @@ export const platform: Platform = {
     throw noFiles(path)
   },
   dial,
+  get databases(): LogDatabases | undefined {
+    if (globalThis.indexedDB === undefined) return undefined
+    databases ??= logDatabases(crc32)
+    return databases
+  },
   channel(): undefined {
     return undefined
   },
@@ -61,5 +71,5 @@ export const platform: Platform = {
 }
 
 function noFiles(path: string): AteError {
-  return new AteError('BAD_URL', { path }, { hint: 'a browser has no files here; open memory: or an engine' })
+  return new AteError('BAD_URL', { path }, { hint: 'a browser has no files; open indexeddb:NAME' })
 }

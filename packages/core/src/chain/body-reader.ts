@@ -109,14 +109,22 @@ export class BodyReader {
 
   #readPlaced(body: StoredBody): Uint8Array | Promise<Uint8Array> {
     if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
+    const { generation } = this.#engine
     try {
-      return this.#read(body)
+      const bytes = this.#read(body)
+      if (!(bytes instanceof Promise)) return bytes
+      const own = withOwnHash(body)
+      return bytes.catch((error) => this.#readAgain(own, generation, error))
     } catch (error) {
-      // A reader beside a writer finds out on the way that the record stands elsewhere now. The hash has kept watch.
-      if (this.#engine.generation === this.#generation) throw error
-      this.#forgetPlaces()
-      return this.#read(body)
+      return this.#readAgain(body, generation, error)
     }
+  }
+
+  /** It turned out on the way that the record stands elsewhere now: beside a writer, or a compaction. The hash has kept watch. */
+  #readAgain(body: StoredBody, generation: number, error: unknown): Uint8Array | Promise<Uint8Array> {
+    if (this.#engine.generation === generation) throw error
+    if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
+    return this.#read(body)
   }
 
   #forgetPlaces(): void {

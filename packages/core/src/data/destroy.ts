@@ -4,12 +4,11 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import type { LogEngine } from '../log/engine.ts'
-import { destroyFileLog } from '../log/file-destroy.ts'
 import type { StandingState } from '../log/standing.ts'
 import { forgetPlace } from '../session/forget-chain.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import type { Platform } from '../session/platform.ts'
-import { parsePlace } from './place.ts'
+import { type DestroyedLog, type Place, parsePlace } from './place.ts'
 
 export interface DestroyOptions {
   /** The chain that is meant: another one is left as it is. Left out: whatever stands there. */
@@ -33,29 +32,18 @@ export async function destroy(
   const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
   const place = parsePlace(at, {}, platform)
   if (place.kind === 'memory') throw new AteError('CHAIN_NOT_FOUND', { place: 'memory:' })
-  const found =
-    typeof at === 'string' ? await destroyFolder(at, place.name!, label, platform) : await destroyEngine(at, label)
+  const found = typeof at === 'string' ? await destroyAt(place, label, platform) : await destroyEngine(at, label)
   const chain = found.label?.some((byte) => byte !== 0) ? chainIdOf(found.label) : undefined
   if (chain !== undefined)
     await forgetPlace(platform.state, place.name, chain, { goesOn: COPIES.includes(found.state) })
   return { chain }
 }
 
-interface Found {
-  readonly label: Uint8Array | undefined
-  readonly state: StandingState
-}
-
 /** Where the log is gone already, a destruction was interrupted before this machine forgot the place. */
-async function destroyFolder(
-  at: string,
-  name: string,
-  label: Uint8Array | undefined,
-  platform: Platform,
-): Promise<Found> {
-  const fs = await platform.openFolder(platform.pathOf(at))
+async function destroyAt(place: Place, label: Uint8Array | undefined, platform: Platform): Promise<DestroyedLog> {
+  const name = place.name!
   try {
-    return await destroyFileLog({ fs, crc: platform.crc32, ...(label ? { label } : {}) })
+    return await place.destroy!(label ? { label } : {})
   } catch (error) {
     if (!isAteError(error) || error.code !== 'CHAIN_NOT_FOUND') throw error
     const known = await lookUpChain(platform.state, name)
@@ -65,7 +53,7 @@ async function destroyFolder(
   }
 }
 
-async function destroyEngine(engine: LogEngine, label: Uint8Array | undefined): Promise<Found> {
+async function destroyEngine(engine: LogEngine, label: Uint8Array | undefined): Promise<DestroyedLog> {
   const found = { label: engine.label, state: engine.standing.state }
   if (label && found.label && !equalBytes(label, found.label))
     throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(label), found: chainIdOf(found.label) })

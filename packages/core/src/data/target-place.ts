@@ -4,11 +4,10 @@
  */
 import { AteError, isAteError } from '../base/errors.ts'
 import type { LogEngine } from '../log/engine.ts'
-import { destroyFileLog } from '../log/file-destroy.ts'
 import type { FileLogOptions } from '../log/file-engine.ts'
 import type { StandingState } from '../log/standing.ts'
 import type { Platform } from '../session/platform.ts'
-import { parsePlace } from './place.ts'
+import { type Place, parsePlace } from './place.ts'
 
 export interface TargetOptions extends Pick<FileLogOptions, 'segmentBytes'> {
   /** A log of this standing that stands there is gone on with. */
@@ -34,10 +33,10 @@ export async function openTarget(
     throw new AteError(
       'BAD_URL',
       { given: 'memory:' },
-      { hint: 'a copy in memory: is gone at once; give a folder or an engine' },
+      { hint: 'a copy in memory: is gone at once; give a folder, a database or an engine' },
     )
   if (place.kind === 'engine') return prepareEngine(to as LogEngine, standings)
-  await clearFolder(platform, platform.pathOf(to as string), leftovers)
+  await clear(place, leftovers)
   try {
     return await place.open({ create: true, label: undefined })
   } catch (error) {
@@ -58,9 +57,9 @@ async function prepareEngine(engine: LogEngine, standings: readonly StandingStat
   return engine
 }
 
-async function clearFolder(platform: Platform, path: string, standings: readonly StandingState[]): Promise<void> {
+async function clear(place: Place, standings: readonly StandingState[]): Promise<void> {
   try {
-    await destroyFileLog({ fs: await platform.openFolder(path), crc: platform.crc32, standings })
+    await place.destroy?.({ standings })
   } catch (error) {
     if (!isAteError(error) || (error.code !== 'CHAIN_NOT_FOUND' && error.code !== 'CHAIN_EXISTS')) throw error
   }

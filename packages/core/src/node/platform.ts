@@ -52,6 +52,7 @@ export const platform: Platform = {
   async openFolder(path: string): Promise<FileSystem> {
     return nodeFileSystem(path)
   },
+  databases: undefined,
   channel(name: string): Channel {
     return diagnosticsChannel(name)
   },

@@ -7,6 +7,7 @@ import type { Environment } from '../base/environment.ts'
 import type { Dial } from '../base/socket.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { Crc32 } from '../log/crc32.ts'
+import type { LogDatabases } from '../log/database.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -23,6 +24,8 @@ export interface Platform {
   pathOf(place: string): string
   /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
   openFolder(path: string): Promise<FileSystem>
+  /** Logs of `indexeddb:` places; undefined where there are no databases. */
+  readonly databases: LogDatabases | undefined
   /**
    * The TXT records of a DNS name, each in its parts, as node:dns/promises gives them; errors have `code` ENOTFOUND or
    * ENODATA where there are none. @throws AteError PIN_UNAVAILABLE where there is no DNS

@@ -112,6 +112,7 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
       if (!options.dial) throw new AteError('SERVER_UNREACHABLE', { url, reason: 'this platform has no network' })
       return options.dial(url, how)
     },
+    databases: undefined,
     channel: (name) => options.channel?.(name),
     warn: (error) => void warnings.push(error),
   }

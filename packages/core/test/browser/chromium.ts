@@ -10,7 +10,7 @@ import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
-import type { calls } from './page/page.ts'
+import type { Calls } from './page/page.ts'
 
 /** Undefined where there is none: ATE_CHROMIUM, or `chromium` on the path. */
 export function findChromium(): string | undefined {
@@ -23,8 +23,6 @@ export function findChromium(): string | undefined {
 
 const FLAGS =
   '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-
-type Calls = typeof calls
 
 export class Browser {
   readonly #server: Server
@@ -75,17 +73,21 @@ export class Browser {
   }
 }
 
-/** Runs one of the page's calls; an error comes back as its text. */
-export async function call<N extends keyof Calls>(
+type Run = (...args: never[]) => unknown
+type RunOf<G extends keyof Calls, N extends keyof Calls[G]> = Extract<Calls[G][N], Run>
+
+/** Runs one of the page's calls. */
+export function call<G extends keyof Calls, N extends keyof Calls[G] & string>(
   page: Page,
+  group: G,
   name: N,
-  ...args: Parameters<Calls[N]>
-): Promise<Awaited<ReturnType<Calls[N]>>> {
-  const answer = await page.evaluate(([wanted, given]) => Reflect.get(globalThis, 'calls')[wanted](...given), [
+  ...args: Parameters<RunOf<G, N>>
+): Promise<Awaited<ReturnType<RunOf<G, N>>>> {
+  return page.evaluate(([inGroup, wanted, given]) => Reflect.get(globalThis, 'calls')[inGroup][wanted](...given), [
+    group,
     name,
     args,
   ] as const)
-  return answer
 }
 
 function launch(profile: string): Promise<BrowserContext> {

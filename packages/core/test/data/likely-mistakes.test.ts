@@ -9,7 +9,9 @@ it('a path without a scheme', async () => {
 
 it('a scheme that is not there, and nothing at all', async () => {
   for (const at of ['ws://localhost', 'file:', '']) {
-    await expect(openChain(at)).rejects.toThrow('BAD_URL: a place is memory:, file:PATH or an engine')
+    await expect(openChain(at)).rejects.toThrow(
+      'BAD_URL: a place is memory:, file:PATH, indexeddb:NAME in a browser, or an engine',
+    )
   }
 })
 

@@ -70,6 +70,7 @@ export function memoryPlatform(seed = 1, state: StateStore = memoryState()): Tes
     openFolder: async () => {
       throw new Error('no folders here')
     },
+    databases: undefined,
     channel: () => undefined,
     warn: () => undefined,
     resolveTxt: async () => [],

@@ -4,12 +4,12 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { fromUtf8, utf8 } from '../../src/base/bytes.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { utf8 } from '../../src/base/bytes.ts'
 import { nodeState, stateLocation } from '../../src/node/state.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
-import type { StateStore } from '../../src/session/state-store.ts'
 import { codeOf } from './fixtures.ts'
+import { stateSuite } from './state-suite.ts'
 
 const root = fs.mkdtempSync(join(tmpdir(), 'ate-state-'))
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
@@ -21,97 +21,7 @@ for (const [kind, open] of [
   ['memory', () => memoryState()],
   ['files', () => nodeState(freshFolder())],
 ] as const) {
-  describe(`state in ${kind}`, () => {
-    let state: StateStore
-    beforeEach(() => {
-      state = open()
-    })
-
-    it('keeps, replaces, removes and lists', async () => {
-      expect(await state.get('identity')).toBeUndefined()
-      expect(await state.list('heads/')).toEqual([])
-      await state.put('identity', utf8('one'))
-      await state.put('identity', utf8('two'))
-      await state.put('heads/b/2', utf8('b2'))
-      await state.put('heads/a/1', utf8('a1'))
-      await state.put('heads/b/1', utf8(''))
-      expect(fromUtf8((await state.get('identity'))!)).toBe('two')
-      expect(await state.get('heads/b/1')).toEqual(new Uint8Array())
-      expect(await state.list('heads/')).toEqual(['heads/a/1', 'heads/b/1', 'heads/b/2'])
-      expect(await state.list('heads/b/')).toEqual(['heads/b/1', 'heads/b/2'])
-      await state.remove('heads/b/1')
-      await state.remove('heads/b/1')
-      await state.remove('heads/none/1')
-      expect(await state.list('heads/b/')).toEqual(['heads/b/2'])
-    })
-
-    it('shares no memory with its callers', async () => {
-      const given = Uint8Array.of(1, 2, 3)
-      await state.put('identity', given)
-      given.fill(9)
-      ;(await state.get('identity'))!.fill(8)
-      expect(await state.get('identity')).toEqual(Uint8Array.of(1, 2, 3))
-    })
-
-    it('takes no name that leads elsewhere', async () => {
-      for (const name of [
-        '',
-        '/etc/x',
-        '../x',
-        'a/../b',
-        'a//b',
-        'a/',
-        '.hidden',
-        'a/.b',
-        'A',
-        'a\\b',
-        'a b',
-        'a\0',
-        'a/b/c/d/e',
-        'x'.repeat(201),
-      ]) {
-        expect(await codeOf(() => state.get(name))).toBe('INTERNAL')
-        expect(await codeOf(() => state.put(name, utf8('x')))).toBe('INTERNAL')
-        expect(await codeOf(() => state.remove(name))).toBe('INTERNAL')
-        expect(await codeOf(() => state.lock(name))).toBe('INTERNAL')
-      }
-      for (const prefix of ['', '/', 'heads', '../', 'heads//'])
-        expect(await codeOf(() => state.list(prefix))).toBe('INTERNAL')
-    })
-
-    it('locks a name for one holder, who may let go twice', async () => {
-      const first = (await state.lock('known-chains'))!
-      expect(first).toBeDefined()
-      expect(await state.lock('known-chains')).toBeUndefined()
-      const other = (await state.lock('identity'))!
-      expect(other).toBeDefined()
-      const waiting = state.lock('known-chains', { waitMs: 10_000 })
-      await first.release()
-      const second = (await waiting)!
-      expect(second).toBeDefined()
-      await first.release()
-      expect(await state.lock('known-chains')).toBeUndefined()
-      await second.release()
-      await other.release()
-      const third = await state.lock('known-chains')
-      expect(third).toBeDefined()
-      await third!.release()
-    })
-
-    it('hands a lock to one after the other of many that wait', async () => {
-      let inside = 0
-      let most = 0
-      const work = Array.from({ length: 8 }, async () => {
-        const lock = (await state.lock('known-chains', { waitMs: 20_000 }))!
-        most = Math.max(most, ++inside)
-        await new Promise((resume) => setTimeout(resume, 2))
-        inside--
-        await lock.release()
-      })
-      await Promise.all(work)
-      expect(most).toBe(1)
-    })
-  })
+  describe(`state in ${kind}`, () => stateSuite({ describe, it, expect }, open))
 }
 
 describe('state in files', () => {

@@ -1,5 +1,12 @@
 /** What the tests run in a page: bundled, served, and called by name from test/browser/*.test.ts. */
-import { logSuites } from './logs.ts'
+import * as chains from './chains.ts'
+import * as databases from './databases.ts'
+import * as suites from './suites.ts'
 
-export const calls = { logSuites }
-Object.assign(globalThis, { calls })
+export interface Calls {
+  readonly suites: typeof suites
+  readonly chains: typeof chains
+  readonly databases: typeof databases
+}
+
+Object.assign(globalThis, { calls: { suites, chains, databases } satisfies Calls })
