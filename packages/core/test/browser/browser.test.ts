@@ -5,6 +5,7 @@ import { Browser, call, findChromium } from './chromium.ts'
 import type { Opened } from './page/chains.ts'
 import type { Outcome } from './page/runner.ts'
 
+const WAIT = { timeout: 30_000, interval: 20 } as const
 const found = findChromium()
 if (found === undefined) console.warn('no Chromium here: the tests in a browser are skipped (ATE_CHROMIUM names one)')
 
@@ -16,6 +17,13 @@ describe.runIf(found)('in Chromium', () => {
   afterAll(() => browser.close())
 
   const tab = (): Promise<Page> => browser.open()
+  /** Its renderer ends as by kill -9. */
+  const crash = async (page: Page): Promise<void> => {
+    const crashed = new Promise((resolve) => page.once('crash', resolve))
+    const session = await browser.context.newCDPSession(page)
+    session.send('Page.crash').catch(() => undefined)
+    await crashed
+  }
 
   it('keeps the contract of log engines on IndexedDB', async () => {
     const page = await tab()
@@ -67,7 +75,8 @@ describe.runIf(found)('in Chromium', () => {
     await call(b, 'chains', 'refresh', 'shared')
     expect(await call(b, 'chains', 'texts', 'shared')).toEqual(['from a', 'more'])
     // The writer compacts: what the reader knew of places no longer counts.
-    expect(await call(a, 'chains', 'replaceAndCompact', 'shared', 3)).toBeGreaterThan(0)
+    await call(a, 'chains', 'replace', 'shared', 3)
+    expect((await call(a, 'chains', 'readWhileCompacting', 'shared'))[0]).toBeGreaterThan(0)
     await call(b, 'chains', 'refresh', 'shared')
     expect(await call(b, 'chains', 'texts', 'shared')).toEqual(['from a...', 'more...'])
     await a.close()
@@ -80,20 +89,24 @@ describe.runIf(found)('in Chromium', () => {
   it('reads on while the log is compacted, and goes on from a snapshot', async () => {
     const page = await tab()
     await call(page, 'chains', 'open', 'long')
-    const texts = Array.from({ length: 600 }, (_, i) => `note ${i}`)
-    expect((await call(page, 'chains', 'add', 'long', texts)).done).toBe(600)
-    await call(page, 'chains', 'replaceAndCompact', 'long', 1)
-    expect(await call(page, 'chains', 'readWhileCompacting', 'long')).toBeGreaterThanOrEqual(0)
-    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}.`))
+    const texts = Array.from({ length: 120 }, (_, i) => `${i} `.repeat(2000))
+    for (let i = 0; i < texts.length; i += 40)
+      expect(await call(page, 'chains', 'addTogether', 'long', texts.slice(i, i + 40))).toBe(undefined)
+    await call(page, 'chains', 'replace', 'long', 12)
+    const [freed, reads] = await call(page, 'chains', 'readWhileCompacting', 'long')
+    expect(freed).toBeGreaterThan(1_000_000)
+    expect(reads).toBeGreaterThan(0)
+    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}${'.'.repeat(12)}`))
+    await call(page, 'chains', 'replace', 'long', 12)
     await call(page, 'chains', 'close', 'long')
     const { snapshot } = opened(await call(page, 'chains', 'open', 'long'))
-    expect(snapshot).toBeGreaterThan(600)
-    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}.`))
+    expect(snapshot).toBeGreaterThan(20)
+    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}${'.'.repeat(24)}`))
     await page.close()
   })
 
   it('loses nothing that was acknowledged when the tab is killed', async () => {
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const page = await tab()
       const name = `killed-${round}`
       await call(page, 'chains', 'open', name)
@@ -107,10 +120,7 @@ describe.runIf(found)('in Chromium', () => {
           .then(() => page.evaluate((n) => void Reflect.get(globalThis, 'calls').chains.addForever(n), name))
       })
       await enough
-      const crashed = new Promise((resolve) => page.once('crash', resolve))
-      const session = await browser.context.newCDPSession(page)
-      session.send('Page.crash').catch(() => undefined)
-      await crashed
+      await crash(page)
       const next = await tab()
       expect(opened(await call(next, 'chains', 'open', name)).writers).toBe(1)
       const found = await call(next, 'chains', 'texts', name)
@@ -181,6 +191,40 @@ describe.runIf(found)('in Chromium', () => {
     expect(await call(page, 'chains', 'destroy', 'to')).toBe(id)
     expect(await call(page, 'chains', 'destroy', 'to')).toBe('CHAIN_NOT_FOUND')
     await page.close()
+  })
+
+  it('keeps the contract of transports between tabs', async () => {
+    const page = await tab()
+    expectPassed(await call(page, 'tabs', 'sockets'), 20)
+    await page.close()
+  })
+
+  it('has one leader of several tabs, and another when its tab is killed or leaves', async () => {
+    const [a, b, c] = [await tab(), await tab(), await tab()]
+    await call(a, 'tabs', 'join', 'group', 'a')
+    await expect.poll(() => call(a, 'tabs', 'isLeader', 'group'), WAIT).toBe(true)
+    await call(b, 'tabs', 'join', 'group', 'b')
+    expect(await call(b, 'tabs', 'dial', 'group')).toBe('connected')
+    await call(b, 'tabs', 'say', 'hello')
+    await expect.poll(() => call(b, 'tabs', 'heard'), WAIT).toEqual({ answers: ['a true hello'], end: undefined })
+    await call(c, 'tabs', 'join', 'group', 'c')
+    expect(await call(c, 'tabs', 'dial', 'group')).toBe('connected')
+    // Its end cannot say so any more: the others hear of it all the same, and the next one leads.
+    await crash(a)
+    await expect.poll(() => call(b, 'tabs', 'heard'), WAIT).toEqual({ answers: ['a true hello'], end: 1006 })
+    expect(await call(c, 'tabs', 'dial', 'group')).toBe('connected')
+    await call(c, 'tabs', 'say', 'again')
+    await expect.poll(() => call(c, 'tabs', 'heard'), WAIT).toEqual({ answers: ['b true again'], end: undefined })
+    expect(await call(c, 'tabs', 'isLeader', 'group')).toBe(false)
+    await call(b, 'tabs', 'leave', 'group')
+    await expect.poll(async () => (await call(c, 'tabs', 'heard')).end, WAIT).toBe(4001)
+    await expect.poll(() => call(c, 'tabs', 'isLeader', 'group'), WAIT).toBe(true)
+    expect(await call(c, 'tabs', 'dial', 'group')).toBe('connected')
+    await call(c, 'tabs', 'say', 'myself')
+    await expect.poll(() => call(c, 'tabs', 'heard'), WAIT).toEqual({ answers: ['c true myself'], end: undefined })
+    await call(c, 'tabs', 'leave', 'group')
+    await b.close()
+    await c.close()
   })
 
   it('says what a place may be', async () => {

@@ -27,17 +27,6 @@ export async function open(name: string, options: ate.OpenOptions = {}): Promise
   })
 }
 
-/** Milliseconds of each of `count` transactions, one after the other. */
-export async function timesOf(name: string, count: number): Promise<number[]> {
-  const times: number[] = []
-  for (let i = 0; i < count; i++) {
-    const start = performance.now()
-    await chainOf(name).transact((tx) => tx.create(Note, { text: `note ${i}` }))
-    times.push(performance.now() - start)
-  }
-  return times
-}
-
 /** One transaction each; how many were acknowledged, then the code of the error that ended it. */
 export async function add(
   name: string,
@@ -84,31 +73,29 @@ export async function refresh(name: string): Promise<number> {
   return chainOf(name).refresh()
 }
 
-/** Replaces every note by a new value, `rounds` times, then compacts; the bytes that were freed. */
-export async function replaceAndCompact(name: string, rounds: number): Promise<number> {
-  const chain = chainOf(name)
+/** Replaces every note by a new value, `rounds` times. */
+export async function replace(name: string, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    await chain.transact(async (tx) => {
+    await chainOf(name).transact(async (tx) => {
       for (const note of await allOf(tx)) await tx.update(note, ({ text }) => ({ text: `${text}.` }))
     })
   }
-  return (await chain.compact()).bytesFreed
 }
 
-/** Reads every note again and again while the log is compacted, and gives the number of reads. */
-export async function readWhileCompacting(name: string): Promise<number> {
+/** Reads every note again and again while the log is compacted: the bytes that were freed, and the number of reads. */
+export async function readWhileCompacting(name: string): Promise<readonly [number, number]> {
   const chain = chainOf(name)
-  let isDone = false
+  let freed: number | undefined
   let reads = 0
-  const compacting = chain.compact().finally(() => {
-    isDone = true
+  const compacting = chain.compact().then(({ bytesFreed }) => {
+    freed = bytesFreed
   })
-  while (!isDone) {
+  while (freed === undefined) {
     for await (const note of chain.children(Note)) if (note.value.text.length > 0) reads++
     await new Promise((resume) => setTimeout(resume, 0))
   }
   await compacting
-  return reads
+  return [freed, reads]
 }
 
 export async function verify(name: string): Promise<{ readonly ok: boolean; readonly records: number }> {
