@@ -1,7 +1,7 @@
 import type { Options } from 'tsup'
 
-// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` stays as
-// it is: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
+// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` and `#decode` stay as
+// they are: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
 const options: Options = {
   entry: {
     index: 'src/index.ts',
@@ -9,11 +9,13 @@ const options: Options = {
     testing: 'src/testing.ts',
     'platform-node': 'src/node/platform.ts',
     'platform-browser': 'src/browser/platform.ts',
+    'decode-fast': 'src/codec/decode-fast.ts',
+    'decode-small': 'src/codec/decode-small.ts',
   },
   format: ['esm'],
   target: 'es2022',
   platform: 'neutral',
-  external: ['#platform', /^node:/],
+  external: ['#platform', '#decode', /^node:/],
   removeNodeProtocol: false,
   dts: false,
   clean: true,

@@ -27,13 +27,12 @@ export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export type { Witnessed } from './chain/witnessing.ts'
 export type { RecoverOptions, RecoverReceipt } from './data/append-recovery.ts'
-export {
-  type BackupOptions,
-  type BackupPlaceOptions,
-  type BackupReceipt,
-  backup,
-  type CopyReceipt,
-  restore,
+export type {
+  BackupOptions,
+  BackupPlaceOptions,
+  BackupReceipt,
+  CopyReceipt,
+  RestoreOptions,
 } from './data/backup.ts'
 export {
   type Chain,
@@ -47,7 +46,7 @@ export {
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
-export { type DestroyOptions, destroy } from './data/destroy.ts'
+export type { DestroyOptions } from './data/destroy.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
@@ -62,7 +61,8 @@ export {
 } from './data/evidence.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
 export type { Comparison } from './data/head-statement.ts'
-export { type KnownPlace, knownPlaces } from './data/known-places.ts'
+export type { KnownPlace } from './data/known-places.ts'
+export { backup, destroy, knownPlaces, push, recover, restore, salvage, verifyPlace } from './data/on-demand.ts'
 export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
 export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
@@ -74,7 +74,7 @@ export {
   proofText,
 } from './data/proof-format.ts'
 export type { CheckpointRef, Provable, ProveOptions } from './data/prove.ts'
-export { type PushOptions, push } from './data/push.ts'
+export type { PushOptions } from './data/push.ts'
 export type {
   ChainRecord,
   ClearValue,
@@ -83,8 +83,8 @@ export type {
   RecordsOptions,
   RecordTransaction,
 } from './data/records.ts'
-export { type RecoverPlaceOptions, recover } from './data/recover.ts'
-export { type SalvageOptions, type SalvageReport, salvage } from './data/salvage.ts'
+export type { RecoverPlaceOptions } from './data/recover.ts'
+export type { SalvageOptions, SalvageReport } from './data/salvage.ts'
 export { type Served, type ServiceOptions, service } from './data/service.ts'
 export type { InvokeOptions } from './data/service-caller.ts'
 export type { HandlerResult, ServiceCall, ServiceHandlers } from './data/service-handling.ts'
@@ -110,7 +110,7 @@ export type {
   PlaceOptions,
   RetentionOptions,
 } from './data/transaction-options.ts'
-export { type PlaceReport, type VerifyPlaceOptions, verifyPlace } from './data/verify-place.ts'
+export type { PlaceReport, VerifyPlaceOptions } from './data/verify-place.ts'
 export {
   type ProvenCommit,
   type ProvenConsistency,

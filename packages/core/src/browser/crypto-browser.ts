@@ -6,7 +6,7 @@
  * WebCrypto is loaded and tested when it is first asked. Where it has no Ed25519, or one that breaks our rule for it,
  * noble does all of it.
  */
-import { nobleProvider } from '../crypto/noble.ts'
+import { nobleBase } from '../crypto/noble-base.ts'
 import type { AsyncCryptoProvider, CryptoProvider, Verifier } from '../crypto/provider.ts'
 
 type WebVerifier = Awaited<ReturnType<NonNullable<AsyncCryptoProvider['ed25519Verifier']>>>
@@ -15,10 +15,18 @@ type WebVerifier = Awaited<ReturnType<NonNullable<AsyncCryptoProvider['ed25519Ve
 let web: Promise<AsyncCryptoProvider> | undefined
 let hasEd25519: boolean | undefined
 
-export const browserProvider: CryptoProvider = { ...nobleProvider, name: 'noble, webcrypto', ed25519Verifier }
+export const browserProvider: CryptoProvider = {
+  ...nobleBase,
+  name: 'noble, webcrypto',
+  ed25519Verifier,
+  async argon2id(password, salt, parameters, size) {
+    const { nobleArgon2id } = await import('../crypto/noble-argon2.ts')
+    return nobleArgon2id(password, salt, parameters, size)
+  },
+}
 
 function ed25519Verifier(publicKey: Uint8Array): Verifier {
-  const own = nobleProvider.ed25519Verifier(publicKey)
+  const own = nobleBase.ed25519Verifier(publicKey)
   const encoded = publicKey.slice()
   let later: Promise<WebVerifier> | undefined
   return {

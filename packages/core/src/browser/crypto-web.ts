@@ -9,7 +9,7 @@
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { ed25519Key, ed25519SignatureAllowed } from '../crypto/ed25519-rule.ts'
-import { counterBlock } from '../crypto/noble.ts'
+import { counterBlock } from '../crypto/noble-base.ts'
 import type { AsyncCryptoProvider } from '../crypto/provider.ts'
 import { ALGORITHM_METHODS, ALGORITHMS, testAlgorithmLater } from '../crypto/self-test.ts'
 import * as sizes from '../crypto/sizes.ts'

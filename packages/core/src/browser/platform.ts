@@ -14,13 +14,11 @@ import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { browserProvider } from './crypto-browser.ts'
 import { browserEnvironment } from './environment.ts'
-import { logDatabases } from './indexeddb-logs.ts'
 import { canKeepState, databaseState } from './indexeddb-state.ts'
 import { dial } from './sockets.ts'
 
 let environment: Environment | undefined
 let state: StateStore | undefined
-let databases: LogDatabases | undefined
 
 export const platform: Platform = {
   name: 'browser',
@@ -55,9 +53,7 @@ export const platform: Platform = {
   },
   dial,
   get databases(): LogDatabases | undefined {
-    if (globalThis.indexedDB === undefined) return undefined
-    databases ??= logDatabases(crc32)
-    return databases
+    return globalThis.indexedDB === undefined ? undefined : databases
   },
   channel(): undefined {
     return undefined
@@ -67,6 +63,18 @@ export const platform: Platform = {
   },
   async resolveTxt(name: string): Promise<never> {
     throw new AteError('PIN_UNAVAILABLE', { name }, { hint: 'a browser asks no DNS; pass the id of the chain' })
+  },
+}
+
+/** The engine is loaded with the first chain in a database: a page whose chains are on a server has none. */
+const databases: LogDatabases = {
+  async open(name, options) {
+    const { logDatabases } = await import('./indexeddb-logs.ts')
+    return logDatabases(crc32).open(name, options)
+  },
+  async destroy(name, options) {
+    const { logDatabases } = await import('./indexeddb-logs.ts')
+    return logDatabases(crc32).destroy(name, options)
   },
 }
 

@@ -14,6 +14,7 @@ import { DEAD, DROPPED, ROW } from '../view/entity-table.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
 import { verifyAhead } from './verify-ahead.ts'
+import { countVoids } from './voids.ts'
 import { type Witnessed, witnessedBy } from './witnessing.ts'
 
 export interface VerifyOptions {
@@ -175,11 +176,4 @@ function problemOf(
   const offset = facts['offset']
   if (typeof segment === 'string' && typeof offset === 'number') return { code, seq, segment, offset }
   return { code, seq, ...engine.place(seq) }
-}
-
-/** Transactions that are stored and void. Void ones are few: their records are looked at one by one. */
-export function countVoids({ voids }: Replica): number {
-  let count = 0
-  for (const reasons of voids.values()) count += reasons.size
-  return count
 }

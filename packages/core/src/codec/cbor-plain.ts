@@ -1,6 +1,6 @@
 /**
  * A plain reader of CBOR that checkCbor() has passed: the readable twin of the fast decoder (tests hold them equal), and
- * the one that is used where the fast one is not exact. It recurses as deep as the check allows, and checks nothing.
+ * the one that is used where the fast one is not exact, and in browsers. It recurses as deep as the check allows, and checks nothing.
  */
 import { fromUtf8 } from '../base/bytes.ts'
 
@@ -8,6 +8,8 @@ import { fromUtf8 } from '../base/bytes.ts'
 export function readCheckedCbor(bytes: Uint8Array): unknown {
   return new PlainReader(bytes).item()
 }
+
+const SHORT_TEXT_BYTES = 24
 
 class PlainReader {
   private readonly bytes: Uint8Array
@@ -31,7 +33,7 @@ class PlainReader {
       case 2:
         return this.take(argument).slice()
       case 3:
-        return fromUtf8(this.take(argument))
+        return this.text(argument)
       case 4:
         return this.array(argument)
       case 5:
@@ -58,6 +60,17 @@ class PlainReader {
   private take(size: number): Uint8Array {
     this.at += size
     return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.at - size, size)
+  }
+
+  /** Names are short and ASCII: for them a call of the platform's decoder takes longer than the characters. */
+  private text(size: number): string {
+    const start = this.at
+    let text = ''
+    while (size <= SHORT_TEXT_BYTES && this.at < start + size && this.bytes[this.at]! < 0x80)
+      text += String.fromCharCode(this.bytes[this.at++]!)
+    if (text.length === size) return text
+    this.at = start
+    return fromUtf8(this.take(size))
   }
 
   private array(count: number): unknown[] {

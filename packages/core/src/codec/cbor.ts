@@ -4,8 +4,7 @@
  * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond (beyond the year
  * 37,648 only whole seconds are taken).
  */
-import { Decoder, type Options } from 'cbor-x/decode'
-import { AteError, isAteError } from '../base/errors.ts'
+import { decodeExact } from '#decode'
 import { type CborLimits, checkCbor } from './cbor-check.ts'
 import { writeValue } from './cbor-encode.ts'
 import { readCheckedCbor } from './cbor-plain.ts'
@@ -45,27 +44,8 @@ export function decodeCanonical(bytes: Uint8Array, limits?: Omit<CborLimits, 'ke
   return decodeChecked(bytes, checkCbor(bytes, { ...limits, keyOrder: 'sorted' }))
 }
 
-/**
- * The class alone, from the entry of cbor-x without its native addon. Integers of eight bytes are numbers, since the
- * check has bounded them; byte strings are copies, so that a small one does not hold a whole block.
- */
-const options: Options & { readonly int64AsNumber: boolean } = {
-  useRecords: false,
-  mapsAsObjects: true,
-  copyBuffers: true,
-  int64AsNumber: true,
-}
-const decoder = new Decoder(options)
-
 function decodeChecked(bytes: Uint8Array, exact: boolean): unknown {
-  if (!exact) return readCheckedCbor(bytes)
-  // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
-  const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-  try {
-    return decoder.decode(view)
-  } catch (cause) {
-    throw isAteError(cause) ? cause : new AteError('BAD_CBOR', { at: 0, what: 'the decoder refused it' }, { cause })
-  }
+  return exact ? decodeExact(bytes) : readCheckedCbor(bytes)
 }
 
 function encoded(value: unknown, order: 'insertion' | 'sorted'): Uint8Array {

@@ -93,7 +93,13 @@ export interface CryptoProvider {
     random: Randomness,
   ): { readonly ciphertext: Uint8Array; readonly shared: Uint8Array } | undefined
   aesKey(key: Uint8Array): AesKey
-  argon2id(password: Uint8Array, salt: Uint8Array, parameters: Argon2Parameters, size: number): Uint8Array
+  /** May come later: it is asked for at most once an identity, and a platform may load it then. */
+  argon2id(
+    password: Uint8Array,
+    salt: Uint8Array,
+    parameters: Argon2Parameters,
+    size: number,
+  ): Uint8Array | Promise<Uint8Array>
 }
 
 type Later<F> = F extends (...args: infer A) => infer R ? (...args: A) => R | Promise<R> : F
@@ -111,7 +117,7 @@ export type AsyncCryptoProvider = { readonly name: string } & {
 type LaterPrimitive<F> = F extends (...args: infer A) => infer R
   ? (
       ...args: A
-    ) => [R] extends [Uint8Array | { readonly ciphertext: Uint8Array } | undefined]
+    ) => [Awaited<R>] extends [Uint8Array | { readonly ciphertext: Uint8Array } | undefined]
       ? R | Promise<R>
       : LaterHandle<R> | Promise<LaterHandle<R>>
   : never

@@ -40,6 +40,11 @@ export interface BackupPlaceOptions extends BackupOptions {
   readonly id?: ChainId | string
 }
 
+export interface RestoreOptions extends CopyOptions {
+  /** The chain that is meant; the one that the backup names if left out. */
+  readonly id?: ChainId | string
+}
+
 export interface CopyReceipt {
   readonly chain: ChainId
   /** The newest record of the copy. */
@@ -54,11 +59,7 @@ export interface BackupReceipt extends CopyReceipt {
   readonly bytes: number
 }
 
-/**
- * Backs the chain at `from` up into the empty folder `to`, beside its writer, without any key of it.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_GONE | CHAIN_EXISTS | WRONG_CHAIN | BAD_URL | DISK_FULL | IO_ERROR | DAMAGED and the
- * errors of records that were altered
- */
+/** As `backup` of on-demand.ts says. */
 export async function backup(
   from: string | LogEngine,
   to: string,
@@ -106,16 +107,11 @@ export async function backupLog(
   return { ...receipt, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 
-/**
- * Makes a chain of the backup at `from` in the empty place `to`. Every file is held against the list, every record is
- * verified, and only then does the copy count. It is read-only until `recover`: the original may be alive.
- * @throws AteError BAD_BACKUP { file } | CHAIN_EXISTS | WRONG_CHAIN | BAD_URL | DISK_FULL | IO_ERROR and the errors of records
- * that were altered
- */
+/** As `restore` of on-demand.ts says. */
 export async function restore(
   from: string,
   to: string | LogEngine,
-  options: CopyOptions & { readonly id?: ChainId | string } = {},
+  options: RestoreOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<CopyReceipt> {
   const fs = await folderOf(from, platform)

@@ -10,7 +10,7 @@ import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore, Conflict } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
 import type { Receipt } from '../chain/staged.ts'
-import { type VerifyOptions, type VerifyReport, verifyLog } from '../chain/verify-log.ts'
+import type { VerifyOptions, VerifyReport } from '../chain/verify-log.ts'
 import type { Witnessed } from '../chain/witnessing.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, textOfWords } from '../event/entity-words.ts'
@@ -22,12 +22,12 @@ import { forgetPlace } from '../session/forget-chain.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
-import { appendRecovery, type RecoverOptions, type RecoverReceipt } from './append-recovery.ts'
-import { type BackupOptions, type BackupReceipt, backupLog } from './backup.ts'
+import type { RecoverOptions, RecoverReceipt } from './append-recovery.ts'
+import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
-import { type DoctorOptions, type DoctorReport, examine } from './doctor.ts'
+import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
@@ -36,9 +36,8 @@ import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
 import type { ConsistencyProof, Proof } from './proof-format.ts'
-import { type CheckpointRef, type Provable, type ProveOptions, proverOf } from './prove.ts'
-import { type ChainRecord, chainRecords, type RecordsOptions } from './records.ts'
-import { resealNode } from './reseal.ts'
+import type { CheckpointRef, Provable, ProveOptions } from './prove.ts'
+import type { ChainRecord, RecordsOptions } from './records.ts'
 import { runOnce, runTransaction } from './run-transaction.ts'
 import { type ChainStats, chainStats } from './stats.ts'
 import { expiredWords } from './sweeping.ts'
@@ -288,13 +287,14 @@ export class Chain {
   /** The records of the log with all that stands in clear, void transactions too; for tools. Ends at the newest one. */
   records(options: RecordsOptions = {}): AsyncGenerator<ChainRecord, void, void> {
     this.#core.assertOpen()
-    return chainRecords(this.#core, options)
+    return recordsOf(this.#core, options)
   }
 
   /** Reads the whole log again and checks every byte, link, signature, attestation and checkpoint. */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#core.assertOpen()
     await this.#core.settled()
+    const { verifyLog } = await import('../chain/verify-log.ts')
     return verifyLog(this.#core, options)
   }
 
@@ -316,6 +316,7 @@ export class Chain {
    */
   async prove(what: Provable, options: ProveOptions = {}): Promise<Proof> {
     this.#core.assertOpen()
+    const { proverOf } = await import('./prove.ts')
     return proverOf(this.#core).prove(what, options)
   }
 
@@ -325,6 +326,7 @@ export class Chain {
    */
   async proveConsistency(older: CheckpointRef, newer?: CheckpointRef): Promise<ConsistencyProof> {
     this.#core.assertOpen()
+    const { proverOf } = await import('./prove.ts')
     return proverOf(this.#core).proveConsistency(older, newer)
   }
 
@@ -357,11 +359,12 @@ export class Chain {
    * Seals values of a node again under its newest key, so that members who came later can read them: at most `limit`
    * (500) entities a call. `left` counts those that still wait; those that this session may not write wait for others.
    */
-  reseal(
+  async reseal(
     node: EntityRef,
     options: { readonly limit?: number; readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly resealed: number; readonly left: number }> {
     this.#core.assertWritable()
+    const { resealNode } = await import('./reseal.ts')
     return resealNode(this.#core, wordsOfRef(node, this.id), options)
   }
 
@@ -436,6 +439,7 @@ export class Chain {
    */
   async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
     this.#core.assertOpen()
+    const { examine } = await import('./doctor.ts')
     return examine(this.#core, this.#compacting.state, options)
   }
 
@@ -449,8 +453,9 @@ export class Chain {
    * @throws AteError CHAIN_EXISTS | NOT_A_CHAIN | BAD_URL | DISK_FULL | IO_ERROR | DAMAGED and the errors of records that were
    * altered
    */
-  backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
+  async backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
     this.#core.assertOpen()
+    const { backupLog } = await import('./backup.ts')
     const { engine, replica } = this.#core
     const until = Math.min(engine.durableSeq(), replica.head.seq)
     return backupLog(engine, { to, until, wanted: this.id }, options, this.#platform)
@@ -463,6 +468,7 @@ export class Chain {
    */
   async recover(options: RecoverOptions = {}): Promise<RecoverReceipt> {
     this.#core.assertWritable()
+    const { appendRecovery } = await import('./append-recovery.ts')
     return appendRecovery(this.#core, options, this.#platform.state)
   }
 
@@ -524,6 +530,12 @@ export class Chain {
       blindName(crypto, secrets.indexKey, collection, name),
     )
   }
+}
+
+/** For tools: loaded when somebody asks. */
+async function* recordsOf(core: ChainCore, options: RecordsOptions): AsyncGenerator<ChainRecord, void, void> {
+  const { chainRecords } = await import('./records.ts')
+  yield* chainRecords(core, options)
 }
 
 /** A transaction that is committed by hand. */

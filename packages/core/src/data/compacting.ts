@@ -6,7 +6,7 @@
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError, type ErrorCode, isAteError } from '../base/errors.ts'
 import { Turns } from '../base/turns.ts'
-import { type Compactable, type CompactOptions, type CompactReport, compactLog } from '../chain/compaction.ts'
+import type { Compactable, CompactOptions, CompactReport } from '../chain/compaction.ts'
 
 /** Any of the conditions begins a compaction; left out, they never do. */
 export interface CompactPolicy {
@@ -75,7 +75,10 @@ export class Compacting {
   async run(options: CompactOptions): Promise<CompactReport> {
     this.#running++
     try {
-      const report = await this.#turns.run(() => compactLog(this.#core, options))
+      const report = await this.#turns.run(async () => {
+        const { compactLog } = await import('../chain/compaction.ts')
+        return compactLog(this.#core, options)
+      })
       this.#last = report
       this.#failed = undefined
       this.#sinceBytes = report.bytesAfter

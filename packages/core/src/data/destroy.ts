@@ -18,12 +18,7 @@ export interface DestroyOptions {
 /** Copies of a chain that goes on elsewhere: with them its head and its certificates are not forgotten. */
 const COPIES: readonly StandingState[] = ['copy', 'backup', 'moved', 'incomplete']
 
-/**
- * Destroys what stands at `at`, which nobody has open for writing: the wrapped keys first, overwritten, then the log; then
- * this machine forgets the place. A chain, a copy, a backup, a damaged one, or one whose destruction was interrupted.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_LOCKED | WRONG_CHAIN | DAMAGED (nobody can say which chain it is) | BAD_URL |
- * READ_ONLY | IO_ERROR
- */
+/** As `destroy` of on-demand.ts says. */
 export async function destroy(
   at: string | LogEngine,
   options: DestroyOptions = {},

@@ -21,7 +21,7 @@ export interface KnownPlace {
   readonly state: 'there' | 'gone' | ErrorCode
 }
 
-/** All of them, in the order in which they became known. @throws AteError DAMAGED | STATE_UNWRITABLE */
+/** As `knownPlaces` of on-demand.ts says. */
 export async function knownPlaces(platform: Platform = ownPlatform): Promise<readonly KnownPlace[]> {
   const places: KnownPlace[] = []
   for (const { place, chainId } of await knownChains(platform.state)) {

@@ -13,14 +13,13 @@ import { Observing } from '../chain/observing.ts'
 import { settleRecoveries } from '../chain/recovered.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import type { AcknowledgementPart } from '../chain/signed-parts.ts'
-import { Snapshots } from '../chain/snapshots.ts'
+import type { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { newestWitnessed } from '../chain/witnessing.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { checkStanding } from '../log/standing.ts'
-import { chainOfName } from '../session/dns-pin.ts'
 import { forgetCertificates } from '../session/forget-chain.ts'
 import { type Identity, isIdentity, isKept, type PublicIdentity } from '../session/identity.ts'
 import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
@@ -128,7 +127,7 @@ async function openObserved(
   const witnesses = options.witnesses && parseWitnesses(platform.crypto, options.witnesses)
   const place = parsePlace(at, { ...options, observing }, platform)
   const identity = options.as ?? (await machineIdentity({}, platform))
-  const id = options.pin ? await chainOfName(platform, options.pin.dns) : options.id
+  const id = options.pin ? await pinnedChain(platform, options.pin.dns) : options.id
   throwIfAborted(options.signal)
   const known = place.name !== undefined && id === undefined ? await lookUpChain(platform.state, place.name) : undefined
   const label = id === undefined ? undefined : parseId(id, 'chain')
@@ -136,7 +135,7 @@ async function openObserved(
   const engine = await openEngine(place, { create, label, known })
   try {
     checkStanding(engine.standing, engine.readOnly ? 'read' : 'write')
-    const snapshots = snapshotsOf(engine, identity, options, platform)
+    const snapshots = await snapshotsOf(engine, identity, options, platform)
     const { replica, ahead } = await loadReplica({ engine, platform, identity, create, options, snapshots })
     await checkChain({
       replica,
@@ -177,6 +176,11 @@ async function openObserved(
     await engine.close()
     throw error
   }
+}
+
+async function pinnedChain(platform: Platform, name: string): Promise<ChainId> {
+  const { chainOfName } = await import('../session/dns-pin.ts')
+  return chainOfName(platform, name)
 }
 
 export function observingOf({ observe }: Pick<OpenOptions, 'observe'>, platform: Platform): Observing {
@@ -231,13 +235,15 @@ interface Loading {
  * Identities of one process keep nothing on this machine. Who reads only what is attested needs two states of different
  * records, and a snapshot holds one.
  */
-export function snapshotsOf(
+export async function snapshotsOf(
   engine: LogEngine,
   identity: Identity,
   options: OpenOptions,
   { crypto, environment, state }: Platform,
-): Snapshots | undefined {
-  if (!isKept(identity) || options.snapshot === 'ignore' || options.pq === 'required') return undefined
+): Promise<Snapshots | undefined> {
+  if (!isKept(identity) || options.snapshot === 'ignore' || options.pq === 'required' || !engine.snapshot)
+    return undefined
+  const { Snapshots } = await import('../chain/snapshots.ts')
   return Snapshots.for({ crypto, environment, engine, state })
 }
 

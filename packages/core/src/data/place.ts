@@ -15,16 +15,14 @@ export interface Place {
   readonly name: string | undefined
   readonly open: (options: { readonly create: boolean; readonly label: Uint8Array | undefined }) => Promise<LogEngine>
   /**
-   * Destroys what stands there, which nobody has open for writing; undefined where it is its owner's.
+   * Destroys what stands there, which nobody has open for writing; left out where only its owner may.
    * @throws AteError CHAIN_NOT_FOUND | CHAIN_LOCKED | WRONG_CHAIN | CHAIN_EXISTS (its standing is none of `standings`) | DAMAGED |
    * READ_ONLY | IO_ERROR
    */
-  readonly destroy:
-    | ((options: {
-        readonly label?: Uint8Array
-        readonly standings?: readonly StandingState[]
-      }) => Promise<DestroyedLog>)
-    | undefined
+  readonly destroy?: (options: {
+    readonly label?: Uint8Array
+    readonly standings?: readonly StandingState[]
+  }) => Promise<DestroyedLog>
 }
 
 export interface DestroyedLog {
@@ -42,9 +40,9 @@ export function parsePlace(at: string | LogEngine, options: PlaceOptions, platfo
   if (typeof at !== 'string') {
     if (typeof at !== 'object' || at === null || typeof at.append !== 'function')
       throw new AteError('BAD_URL', { given: typeof at })
-    return { kind: 'engine', name: undefined, open: async () => at, destroy: undefined }
+    return { kind: 'engine', name: undefined, open: async () => at }
   }
-  if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine(), destroy: undefined }
+  if (at === 'memory:') return { kind: 'memory', name: undefined, open: async () => memoryEngine() }
   if (at.startsWith('indexeddb:')) return databasePlace(at, options, platform)
   if (!at.startsWith('file:') || at === 'file:') throw badPlace(at)
   return filePlace(platform.pathOf(at), options, platform)

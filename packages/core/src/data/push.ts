@@ -25,12 +25,7 @@ export interface PushOptions extends CopyOptions {
   readonly id?: ChainId | string
 }
 
-/**
- * Moves the chain at `from`, which nobody has open for writing, to the empty place `to`. Afterwards `from` is read-only
- * and says where the chain went; `to` goes on under the same rules.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_GONE | CHAIN_LOCKED | CHAIN_COPY | CHAIN_MOVED (to another place, or not whole
- * there) | CHAIN_EXISTS | WRONG_CHAIN | BAD_URL | DISK_FULL | IO_ERROR | DAMAGED and the errors of records that were altered
- */
+/** As `push` of on-demand.ts says. */
 export async function push(
   from: string | LogEngine,
   to: string | LogEngine,

@@ -30,12 +30,7 @@ export interface RecoverPlaceOptions extends RecoverOptions {
   readonly signal?: AbortSignal
 }
 
-/**
- * Recovers the chain at `at`: a copy that was restored or salvaged, or a chain that lost its newest records. Afterwards it
- * is opened for writing as any other. Only when the original is lost: two places that are written are two histories.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_MOVED | CHAIN_COPY (a backup) | NOT_AUTHORIZED (needs manage of the
- * root) | LEVEL_TOO_LOW | FORK { seq } (`from` has to reach back to it) | BAD_ARGUMENT and what openChain throws
- */
+/** As `recover` of on-demand.ts says. */
 export async function recover(
   at: string | LogEngine,
   options: RecoverPlaceOptions = {},

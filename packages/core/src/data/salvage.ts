@@ -44,11 +44,7 @@ export interface SalvageReport extends CopyReceipt {
   readonly badKeys: readonly string[]
 }
 
-/**
- * Writes what can be trusted of the log at `from` to the empty place `to`, which is read-only until `recover`.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_INCOMPLETE | CHAIN_DESTROYED | CHAIN_EXISTS | WRONG_CHAIN | UNSUPPORTED_FORMAT |
- * NEEDS_UPGRADE | DAMAGED (not even the first record can be trusted) | BAD_URL | DISK_FULL | IO_ERROR
- */
+/** As `salvage` of on-demand.ts says. */
 export async function salvage(
   from: string,
   to: string | LogEngine,

@@ -2,7 +2,7 @@
 
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { SnapshotInfo } from '../chain/snapshots.ts'
-import { countVoids } from '../chain/verify-log.ts'
+import { countVoids } from '../chain/voids.ts'
 import type { CompactionState } from './compacting.ts'
 
 export interface ChainStats {

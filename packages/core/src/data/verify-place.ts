@@ -33,12 +33,7 @@ export interface PlaceReport extends VerifyReport {
   readonly evidence?: Evidence
 }
 
-/**
- * Reads every byte at `at` (`file:PATH`, or an engine) and checks it; changes nothing, and may run beside a writer.
- * Damage and forgery are problems of the report, not errors.
- * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_GONE | NOT_A_CHAIN | WRONG_CHAIN | UNSUPPORTED_FORMAT | NEEDS_UPGRADE |
- * IO_ERROR
- */
+/** As `verifyPlace` of on-demand.ts says. */
 export async function verifyPlace(
   at: string | LogEngine,
   options: VerifyPlaceOptions = {},

@@ -154,7 +154,7 @@ async function handleOf(
       await engine.close()
     }
   })
-  const snapshots = snapshotsOf(engine, identity, options, platform)
+  const snapshots = await snapshotsOf(engine, identity, options, platform)
   const core: ChainCore = await ChainCore.open(
     {
       crypto,
@@ -191,7 +191,10 @@ async function openCopy({ identity, options, platform }: Addressed): Promise<Cop
   try {
     engine = await openEngine(place, { create: true, label: undefined, known: undefined })
     if (!engine.head()) return { engine, replica: undefined }
-    const kept = await snapshotsOf(engine, identity, options, platform)?.load(makersOf(platform), options.signal)
+    const kept = await (await snapshotsOf(engine, identity, options, platform))?.load(
+      makersOf(platform),
+      options.signal,
+    )
     return { engine, replica: await replay(engine, platform, options.signal, { from: kept }) }
   } catch (error) {
     await engine?.close()

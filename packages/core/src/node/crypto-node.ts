@@ -15,7 +15,8 @@ import * as nodeCrypto from 'node:crypto'
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import { ed25519Key, ed25519SignatureAllowed } from '../crypto/ed25519-rule.ts'
-import { counterBlock, nobleProvider } from '../crypto/noble.ts'
+import { nobleProvider } from '../crypto/noble.ts'
+import { counterBlock } from '../crypto/noble-base.ts'
 import type {
   AesKey,
   ContextSigner,

@@ -52,7 +52,7 @@ export async function identityText(
   return armor(
     makers.crypto,
     SEALED_LABEL,
-    sealed(makers, identity, secret, options.parameters ?? PASSPHRASE_PARAMETERS),
+    await sealed(makers, identity, secret, options.parameters ?? PASSPHRASE_PARAMETERS),
   )
 }
 
@@ -80,15 +80,15 @@ const LINE_CHARACTERS = 64
 
 type Body = Readonly<Record<string, unknown>>
 
-function sealed(
+async function sealed(
   { crypto, random }: IdentityMakers,
   identity: Identity,
   passphrase: Uint8Array,
   parameters: Argon2Parameters,
-): Body {
+): Promise<Body> {
   const salt = randomBytes(random, 32)
   const fingerprint = identity.fingerprintBytes
-  const secret = crypto.argon2id(passphrase, salt, parameters, 32)
+  const secret = await crypto.argon2id(passphrase, salt, parameters, 32)
   const seed = identitySeed(identity)
   try {
     const key = committedKey(crypto, secret, salt, fileInfo(fingerprint, parameters))
@@ -102,10 +102,15 @@ function sealed(
   }
 }
 
-function opened(makers: IdentityMakers, body: Body, parameters: Argon2Parameters, passphrase: Uint8Array): Identity {
+async function opened(
+  makers: IdentityMakers,
+  body: Body,
+  parameters: Argon2Parameters,
+  passphrase: Uint8Array,
+): Promise<Identity> {
   const salt = bytesOf(body, 'salt', 32)
   const fingerprint = bytesOf(body, 'fingerprint', 32)
-  const secret = makers.crypto.argon2id(passphrase, salt, parameters, 32)
+  const secret = await makers.crypto.argon2id(passphrase, salt, parameters, 32)
   wipe(passphrase)
   const info = fileInfo(fingerprint, parameters)
   const key = confirmedKey(makers.crypto, secret, salt, info, bytesOf(body, 'commitment', 32))

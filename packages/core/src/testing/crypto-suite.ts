@@ -283,7 +283,7 @@ const INTEROP: Readonly<Record<Algorithm, Interop>> = {
     same(
       test,
       await provider.argon2id(password, salt, parameters, 32),
-      nobleProvider.argon2id(password, salt, parameters, 32),
+      await nobleProvider.argon2id(password, salt, parameters, 32),
     )
   },
 }
