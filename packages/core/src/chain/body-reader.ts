@@ -222,11 +222,14 @@ export class BodyReader {
   }
 
   #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {
+    const generation = this.#generation
     const places = this.#places.get(body.record) ?? this.#readPlaces(body.record)
-    return places instanceof Promise ? places.then((found) => this.#keyOf(found, body)) : this.#keyOf(places, body)
+    return places instanceof Promise
+      ? places.then((found) => this.#keyOf(found, body, generation))
+      : this.#keyOf(places, body, generation)
   }
 
-  #keyOf(places: BlockPlaces, body: StoredBody): KeyedBlock {
+  #keyOf(places: BlockPlaces, body: StoredBody, generation: number): KeyedBlock {
     const header = places.blocks[body.block]!
     const { node, epoch, salt, commitment } = header
     const row = this.#view.table.find(node.a, node.b, node.c, node.d)
@@ -243,7 +246,7 @@ export class BodyReader {
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
     const { at, size, runs, tag } = header
     const block = { key, at, size, tag, ...(runs ? { runs } : {}) }
-    keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
+    if (generation === this.#generation) keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
     return block
   }
 
@@ -271,17 +274,19 @@ export class BodyReader {
 
   /** From the first bytes of the record to all that says where its blocks are: two reads, three if it is compacted. */
   #readPlaces(record: number, size: number = COMMIT.certificate): BlockPlaces | Promise<BlockPlaces> {
+    const generation = this.#generation
     const bytes = this.#engine.readPart(record, 0, size)
     return bytes instanceof Promise
-      ? bytes.then((prefix) => this.#parsePlaces(record, prefix))
-      : this.#parsePlaces(record, bytes)
+      ? bytes.then((prefix) => this.#parsePlaces(record, prefix, generation))
+      : this.#parsePlaces(record, bytes, generation)
   }
 
-  #parsePlaces(record: number, prefix: Uint8Array): BlockPlaces | Promise<BlockPlaces> {
+  /** Places that were read before the record moved are not kept for those who read it since. */
+  #parsePlaces(record: number, prefix: Uint8Array, generation: number): BlockPlaces | Promise<BlockPlaces> {
     const end = placesEnd(prefix)
     if (end > prefix.length) return this.#readPlaces(record, end)
     const places = parseBlockPlaces(prefix)
-    keep(this.#places, record, places, PLACES_MAX)
+    if (generation === this.#generation) keep(this.#places, record, places, PLACES_MAX)
     return places
   }
 }

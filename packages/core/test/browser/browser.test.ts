@@ -39,8 +39,8 @@ describe.runIf(found)('in Chromium', () => {
 
   it('has algorithms of its own that agree with ours', async () => {
     const page = await tab()
-    const { outcomes } = await call(page, 'suites', 'webCrypto')
-    expectPassed(outcomes, 10)
+    expectPassed((await call(page, 'suites', 'webCrypto')).outcomes, 10)
+    expectPassed(await call(page, 'suites', 'platformCrypto'), 2)
     await page.close()
   })
 
@@ -89,19 +89,22 @@ describe.runIf(found)('in Chromium', () => {
   it('reads on while the log is compacted, and goes on from a snapshot', async () => {
     const page = await tab()
     await call(page, 'chains', 'open', 'long')
-    const texts = Array.from({ length: 120 }, (_, i) => `${i} `.repeat(2000))
-    for (let i = 0; i < texts.length; i += 40)
-      expect(await call(page, 'chains', 'addTogether', 'long', texts.slice(i, i + 40))).toBe(undefined)
-    await call(page, 'chains', 'replace', 'long', 12)
+    const texts = Array.from({ length: 50 }, (_, i) => `${i} `.repeat(500))
+    expect(await call(page, 'chains', 'addTogether', 'long', texts)).toBe(undefined)
+    await call(page, 'chains', 'replace', 'long', 4)
+    // Opened again, nothing is in memory: bodies are read from the database while their records are put anew.
+    await call(page, 'chains', 'close', 'long')
+    await call(page, 'chains', 'open', 'long')
     const [freed, reads] = await call(page, 'chains', 'readWhileCompacting', 'long')
-    expect(freed).toBeGreaterThan(1_000_000)
+    expect(freed).toBeGreaterThan(100_000)
     expect(reads).toBeGreaterThan(0)
-    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}${'.'.repeat(12)}`))
-    await call(page, 'chains', 'replace', 'long', 12)
+    const now = texts.map((text) => `${text}....`)
+    expect(await call(page, 'chains', 'texts', 'long')).toEqual(now)
+    for (let i = 0; i < 10; i++) await call(page, 'chains', 'addLarge', 'long')
     await call(page, 'chains', 'close', 'long')
     const { snapshot } = opened(await call(page, 'chains', 'open', 'long'))
-    expect(snapshot).toBeGreaterThan(20)
-    expect(await call(page, 'chains', 'texts', 'long')).toEqual(texts.map((text) => `${text}${'.'.repeat(24)}`))
+    expect(snapshot).toBeGreaterThan(10)
+    expect((await call(page, 'chains', 'texts', 'long')).slice(0, 50)).toEqual(now)
     await page.close()
   })
 
@@ -131,6 +134,18 @@ describe.runIf(found)('in Chromium', () => {
       await next.close()
       await page.close()
     }
+  })
+
+  it('stops a writer that another one has replaced', async () => {
+    const [a, b] = [await tab(), await tab()]
+    await call(a, 'chains', 'open', 'stolen')
+    await call(b, 'databases', 'stealLock', 'stolen')
+    expect((await call(a, 'chains', 'add', 'stolen', ['a'])).code).toBe('WRITER_FENCED')
+    expect(typeof (await call(b, 'chains', 'open', 'stolen'))).toBe('object')
+    await call(b, 'databases', 'raiseEpoch', 'stolen')
+    expect((await call(b, 'chains', 'add', 'stolen', ['b'])).code).toBe('WRITER_FENCED')
+    await a.close()
+    await b.close()
   })
 
   it('raises an alarm for a database that is gone, older, or changed', async () => {
@@ -175,6 +190,14 @@ describe.runIf(found)('in Chromium', () => {
     expect(bytes).toContain('indexeddb:secret')
     expect(bytes.toLowerCase()).not.toContain('identity')
     expect(bytes).not.toContain('seed')
+    // What stands there unsealed, or sealed under another name, is not taken for a secret.
+    await call(page, 'chains', 'close', 'secret')
+    for (const how of ['plain', 'swapped'] as const) {
+      await call(page, 'databases', 'plantIdentity', how)
+      await page.reload()
+      expect(await call(page, 'chains', 'open', 'secret')).toBe('DAMAGED')
+    }
+    await call(page, 'databases', 'removeState')
     await page.close()
   })
 

@@ -406,3 +406,76 @@ class SurprisedEngine extends GatedEngine {
     return super.readPart(seq, offset, size)
   }
 }
+
+describe('values read while their records are put anew', () => {
+  it('are found again, in this call and in later ones', async () => {
+    const store = memoryStore()
+    const platform = quickPlatform()
+    const as = person('alice')
+    const first = await open(memoryEngine(store), { as }, platform)
+    const texts = Array.from({ length: 60 }, (_, i) => `note ${i} `.repeat(20))
+    const notes = await first.transact((tx) => texts.map((text) => tx.create(Note, { text })))
+    // Each third one is replaced, so that the record of all is put anew, and the bodies of the others move in it.
+    await first.transact(async (tx) => {
+      for (let i = 0; i < notes.length; i += 3) await tx.update(notes[i]!, ({ text }) => ({ text: `${text}!` }))
+    })
+    await first.close()
+    const wanted = texts.map((text, i) => (i % 3 === 0 ? `${text}!` : text))
+    for (let call = 1; call <= 8; call++) {
+      const engine = new GatedEngine(memoryEngine({ ...store, records: [...store.records], written: false }))
+      const chain = await open(engine, { as, id: first.id }, platform)
+      const readPart = engine.readPart.bind(engine)
+      let calls = 0
+      let compacted: Promise<unknown> = Promise.resolve()
+      // That call, and those behind it, are answered from the records as they are afterwards.
+      engine.readPart = async (...part) => {
+        if (++calls === call) compacted = chain.compact()
+        await compacted
+        return readPart(...part)
+      }
+      for (const [i, note] of notes.slice(0, 12).entries())
+        expect([call, i, (await chain.load(Note, note.id)).value.text]).toEqual([call, i, wanted[i]])
+      await compacted
+      expect(await textsOf(chain)).toEqual(wanted)
+      await chain.close()
+    }
+  })
+
+  it('are not looked for where they were before, however late the answer of that time came', async () => {
+    const store = memoryStore()
+    const platform = quickPlatform()
+    const as = person('alice')
+    const first = await open(memoryEngine(store), { as }, platform)
+    const texts = Array.from({ length: 12 }, (_, i) => `note ${i} `.repeat(20))
+    const notes = await first.transact((tx) => texts.map((text) => tx.create(Note, { text })))
+    await first.transact((tx) => tx.update(notes[0]!, ({ text }) => ({ text })))
+    await first.close()
+    for (let late = 1; late <= 4; late++) {
+      const engine = new GatedEngine(memoryEngine({ ...store, records: [...store.records], written: false }))
+      const chain = await open(engine, { as, id: first.id }, platform)
+      const readPart = engine.readPart.bind(engine)
+      let calls = 0
+      let deliver = (): void => undefined
+      const held = new Promise<void>((resolve) => {
+        deliver = resolve
+      })
+      engine.readPart = async (...part) => {
+        const isLate = ++calls === late
+        const bytes = await readPart(...part)
+        if (isLate) await held
+        return bytes
+      }
+      const slow = chain.load(Note, notes[1]!.id)
+      await turns(20)
+      await chain.compact()
+      // Somebody reads meanwhile, so that what was known before is forgotten already.
+      const other = chain.load(Note, notes[2]!.id)
+      await turns(20)
+      deliver()
+      expect((await other).value.text).toBe(texts[2])
+      expect((await slow).value.text).toBe(texts[1])
+      expect(await textsOf(chain)).toEqual(texts)
+      await chain.close()
+    }
+  })
+})

@@ -53,6 +53,11 @@ export function addTogether(name: string, texts: readonly string[]): Promise<str
   })
 }
 
+/** One value almost as large as values may be. */
+export async function addLarge(name: string): Promise<void> {
+  await chainOf(name).transact((tx) => tx.create(Note, { text: 'x'.repeat(850_000) }))
+}
+
 /** Writes until the page ends, and tells `acknowledged(count)` of each. */
 export async function addForever(name: string): Promise<void> {
   for (let i = 0; ; i++) {

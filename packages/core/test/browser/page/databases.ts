@@ -43,6 +43,37 @@ export async function flip(name: string, seq: number): Promise<void> {
   db.close()
 }
 
+/** Takes the writer's lock by force, and lets it go. */
+export async function stealLock(name: string): Promise<void> {
+  await navigator.locks.request(databaseName(name), { steal: true }, async () => undefined)
+}
+
+/** As a writer that opened without a lock would. */
+export async function raiseEpoch(name: string): Promise<void> {
+  const db = await openDatabase(databaseName(name), undefined)
+  await transact(db, { stores: ['log'], mode: 'write' }, async (tx) => {
+    const store = tx.objectStore('log')
+    const meta = await answerOf(store.get('log'))
+    store.put({ ...meta, writerEpoch: meta.writerEpoch + 1 }, 'log')
+  })
+  db.close()
+}
+
+/** In the place of the identity: bytes that nobody sealed, or what was sealed as something else. */
+export async function plantIdentity(how: 'plain' | 'swapped'): Promise<void> {
+  const db = await openDatabase('ate:state', undefined)
+  await transact(db, { stores: ['entries'], mode: 'write' }, async (tx) => {
+    const store = tx.objectStore('entries')
+    const [certificate] = await answerOf(store.getAll(IDBKeyRange.bound('certificates/', 'certificates/~'), 1))
+    store.put(how === 'plain' ? new Uint8Array(100) : certificate, 'identity')
+  })
+  db.close()
+}
+
+export function removeState(): Promise<void> {
+  return deleteDatabase('ate:state')
+}
+
 /** What a script that reads the databases of the origin gets: the state's entries as far as bytes go, and its key. */
 export async function stolenState(): Promise<{
   readonly names: string[]
