@@ -6,6 +6,7 @@ import { checkLabel } from '../log/batch.ts'
 import type { Crc32 } from '../log/crc32.ts'
 import type { DatabaseLogOptions, LogDatabases } from '../log/database.ts'
 import type { LogEngine } from '../log/engine.ts'
+import type { FileLock } from '../log/file-system.ts'
 import { checkStanding, LIVE, STANDINGS } from '../log/standing.ts'
 import { openDatabase, transact } from './indexeddb.ts'
 import { DatabaseLog } from './indexeddb-engine.ts'
@@ -48,7 +49,7 @@ async function openReader(name: string, { label, standings }: DatabaseLogOptions
 
 async function openWriter(name: string, options: DatabaseLogOptions, crc: Crc32): Promise<LogEngine> {
   let store: DatabaseStore | undefined
-  const lock = await takeLock(databaseName(name), { want: 'try', onStolen: () => store?.fence() })
+  const lock = await takeWriterLock(name, () => store?.fence())
   if (!lock) throw new AteError('CHAIN_LOCKED')
   try {
     const { db, meta } = await becomeWriter(name, options)
@@ -56,6 +57,19 @@ async function openWriter(name: string, options: DatabaseLogOptions, crc: Crc32)
     return new DatabaseLog(store, crc)
   } catch (error) {
     await lock.release()
+    throw error
+  }
+}
+
+/** The lock of a tab that has just been closed, or of this page before it was loaded again, is free a moment later. */
+const LOCK_WAIT_MS = 500
+
+async function takeWriterLock(name: string, onStolen: () => void): Promise<FileLock | undefined> {
+  const signal = AbortSignal.timeout(LOCK_WAIT_MS)
+  try {
+    return await takeLock(databaseName(name), { want: 'wait', signal, onStolen })
+  } catch (error) {
+    if (signal.aborted) return undefined
     throw error
   }
 }

@@ -13,7 +13,7 @@ export interface LockOptions {
   readonly onStolen?: () => void
 }
 
-/** Undefined if it is not free. @throws the signal's reason; AteError BAD_URL where there are no locks */
+/** Undefined if it is not free. @throws the signal's reason; AteError BAD_URL where there are no locks, IO_ERROR */
 export function takeLock(name: string, { want, signal, onStolen }: LockOptions): Promise<FileLock | undefined> {
   const locks = webLocks()
   return new Promise((resolve, reject) => {
@@ -27,7 +27,11 @@ export function takeLock(name: string, { want, signal, onStolen }: LockOptions):
       isHeld = true
       return new Promise((letGo) => resolve({ release: async () => letGo() }))
     }
-    locks.request(name, options, hold).catch((error) => (isHeld ? onStolen?.() : reject(error)))
+    locks.request(name, options, hold).catch((error) => {
+      if (isHeld) onStolen?.()
+      else if (signal?.aborted) reject(signal.reason)
+      else reject(new AteError('IO_ERROR', { lock: name, reason: String(error?.name) }, { cause: error }))
+    })
   })
 }
 

@@ -81,7 +81,7 @@ describe.runIf(found)('in Chromium', () => {
     expect(await call(b, 'chains', 'texts', 'shared')).toEqual(['from a...', 'more...'])
     await a.close()
     await call(b, 'chains', 'close', 'shared')
-    expect(opened(await call(b, 'chains', 'open', 'shared')).id).toBe(id)
+    await expect.poll(() => call(b, 'chains', 'open', 'shared'), WAIT).toMatchObject({ id })
     expect(await call(b, 'chains', 'add', 'shared', ['from b'])).toEqual({ done: 1, code: '' })
     await b.close()
   })
@@ -125,7 +125,7 @@ describe.runIf(found)('in Chromium', () => {
       await enough
       await crash(page)
       const next = await tab()
-      expect(opened(await call(next, 'chains', 'open', name)).writers).toBe(1)
+      await expect.poll(() => call(next, 'chains', 'open', name), WAIT).toMatchObject({ writers: 1 })
       const found = await call(next, 'chains', 'texts', name)
       expect(found.length).toBeGreaterThanOrEqual(acknowledged)
       expect(found).toEqual(Array.from({ length: found.length }, (_, i) => `note ${i}`))
