@@ -455,9 +455,9 @@ export class Chain {
    */
   async backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
     this.#core.assertOpen()
-    const { backupLog } = await import('./backup.ts')
     const { engine, replica } = this.#core
     const until = Math.min(engine.durableSeq(), replica.head.seq)
+    const { backupLog } = await import('./backup.ts')
     return backupLog(engine, { to, until, wanted: this.id }, options, this.#platform)
   }
 

@@ -16,7 +16,9 @@ it('a scheme that is not there, and nothing at all', async () => {
 })
 
 it('a database where there are none', async () => {
-  await expect(openChain('indexeddb:notes')).rejects.toThrow('only a browser has databases; here a chain is in a folder')
+  await expect(openChain('indexeddb:notes')).rejects.toThrow(
+    'only a browser has databases; here a chain is in a folder',
+  )
 })
 
 it('a fingerprint in the place of a public id', async () => {
