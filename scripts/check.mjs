@@ -16,6 +16,11 @@ const env = environmentFor(newest.path, { XDG_CACHE_HOME: join(root, 'node_modul
 const packages = publishedPackages()
 const start = performance.now()
 const counts = { passed: 0, failed: 0 }
+/**
+ * Kilobytes (of 1000 bytes) of the browser's bundle that load before anything is called, gzipped as one file.
+ * 150 is the most that @ate/core may ever be.
+ */
+const FIRST_LOAD_KB_MAX = 140
 
 /**
  * A check answers with what is wrong; an empty text means that nothing is. What it notes is printed beside its name.
@@ -158,12 +163,6 @@ async function tarballContents({ path, manifest }) {
   ]
   return { problem: problems.join('\n'), note: `${names.length} files, ${(size / 1024).toFixed(0)} KiB packed` }
 }
-
-/**
- * Kilobytes (of 1000 bytes) of the browser's bundle that load before anything is called, gzipped as one file.
- * 150 is the most that @ate/core may ever be.
- */
-const FIRST_LOAD_KB_MAX = 140
 
 /**
  * Bundles the built entry point as it is, with the `browser` condition, and looks for what only Node has. What is behind

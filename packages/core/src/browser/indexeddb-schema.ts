@@ -63,7 +63,7 @@ export async function readMeta(tx: IDBTransaction): Promise<LogMeta> {
   return parseMeta(await answerOf(tx.objectStore(LOG).get(META_KEY)))
 }
 
-export function parseMeta(value: unknown): LogMeta {
+function parseMeta(value: unknown): LogMeta {
   const meta = (typeof value === 'object' && value !== null ? value : {}) as Partial<LogMeta>
   if (typeof meta.format === 'number' && meta.format > 1)
     throw new AteError('UNSUPPORTED_FORMAT', { format: meta.format })

@@ -111,10 +111,7 @@ function abort(tx: IDBTransaction): void {
 }
 
 /** As an AteError: what the browser refuses for want of space is DISK_FULL, everything else IO_ERROR. */
-export function databaseError(
-  error: unknown,
-  facts: { readonly [name: string]: string | readonly string[] },
-): AteError {
+function databaseError(error: unknown, facts: { readonly [name: string]: string | readonly string[] }): AteError {
   if (isAteError(error)) return error
   const reason = error instanceof Error ? error.name : String(error)
   if (reason === 'QuotaExceededError') return new AteError('DISK_FULL', { ...facts, reason }, { cause: error })

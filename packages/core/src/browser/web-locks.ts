@@ -36,7 +36,7 @@ export function takeLock(name: string, { want, signal, onStolen }: LockOptions):
 }
 
 /** Pages that are neither https: nor of this machine have none. */
-export function webLocks(): LockManager {
+function webLocks(): LockManager {
   const locks = globalThis.navigator?.locks as LockManager | undefined
   if (locks) return locks
   throw new AteError(

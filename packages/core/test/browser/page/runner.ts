@@ -32,7 +32,7 @@ export async function runTests(declare: (runner: SuiteRunner) => void): Promise<
   return outcomes
 }
 
-export function expectThat(actual: unknown): { toBe(expected: unknown): void; toEqual(expected: unknown): void } {
+function expectThat(actual: unknown): { toBe(expected: unknown): void; toEqual(expected: unknown): void } {
   return {
     toBe(expected) {
       if (!Object.is(actual, expected)) throw new Error(`expected ${shown(expected)}, got ${shown(actual)}`)
