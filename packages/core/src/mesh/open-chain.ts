@@ -4,10 +4,9 @@ import type { Chain } from '../data/chain.ts'
 import { type OpenOptions, openChain as openLog } from '../data/open-chain.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
-import { isRemote, openRemote } from './open-remote.ts'
 
 /**
- * Opens the chain at `at`: `memory:`, `file:PATH`, `ws://HOST:PORT/PATH/NAME`, `wss://...`, or an engine.
+ * Opens the chain at `at`: `memory:`, `file:PATH`, `indexeddb:NAME` (in a browser), `ws://HOST:PORT/PATH/NAME`, `wss://...`, or an engine.
  * @throws AteError BAD_URL | CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_GONE | NOT_A_CHAIN | NOT_PINNED | WRONG_CHAIN |
  * CHAIN_COPY | CHAIN_MOVED | CHAIN_INCOMPLETE | CHAIN_DESTROYED | BAD_PIN | PIN_UNAVAILABLE |
  * NEEDS_UPGRADE | UNSUPPORTED_FORMAT | ROLLBACK | FORK | NOT_WITNESSED | BAD_COSIGNATURE | DAMAGED | READ_ONLY |
@@ -19,5 +18,12 @@ export async function openChain(
   options: OpenOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Chain> {
-  return isRemote(at) ? openRemote(at, options, platform) : openLog(at, options, platform)
+  if (!isRemote(at)) return openLog(at, options, platform)
+  const { openRemote } = await import('./open-remote.ts')
+  return openRemote(at, options, platform)
+}
+
+/** Addresses of servers, not of logs. Their code is loaded with the first of them. */
+function isRemote(at: unknown): at is string {
+  return typeof at === 'string' && /^wss?(\+unix)?:/.test(at)
 }

@@ -40,11 +40,6 @@ import { serverAlarm } from './server-alarm.ts'
 import { ServerLink } from './server-link.ts'
 import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } from './transport.ts'
 
-/** Addresses of servers, not of logs. */
-export function isRemote(at: unknown): at is string {
-  return typeof at === 'string' && /^wss?(\+unix)?:/.test(at)
-}
-
 /**
  * Opens the chain at `ws://HOST:PORT/PATH/NAME`.
  * @throws AteError as openChain, and SERVER_UNREACHABLE | SERVER_UNKNOWN | SERVER_CHANGED | HANDSHAKE_FAILED |
