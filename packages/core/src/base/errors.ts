@@ -70,7 +70,7 @@ export const ADVICE = {
   VALUE_TOO_LARGE: 'the encoded value is over the limit; split it, or store it in parts',
   TX_TOO_LARGE: 'the transaction does not fit into one commit; make it smaller',
   BAD_ID: 'this is no id of that kind; take it from a handle or a chain',
-  BAD_URL: 'a place is memory:, file:PATH, indexeddb:NAME in a browser, or an engine',
+  BAD_URL: 'a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a browser, or an engine',
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
