@@ -90,7 +90,7 @@ export class HostConnection {
       delegation: delegation(),
       now: () => environment.clock.now(),
     })
-    this.#hurry = environment.timers.start(HANDSHAKE_MS, () => this.#end(undefined, CLOSE.POLICY, 'too slow'))
+    this.#hurry = environment.timers.start(HANDSHAKE_MS, () => this.#end(undefined, CLOSE.REFUSED, 'too slow'))
     this.#outbox = new Outbox(socket, { timers: environment.timers, onCut: (why) => this.#cut(why) })
     socket.limit(HELLO_BYTES_MAX)
     socket.start({
@@ -152,7 +152,7 @@ export class HostConnection {
     if (!done) return
     this.#hurry?.cancel()
     const { timers } = this.#parts.host.parts.platform.environment
-    this.#hurry = timers.start(SESSION_MS, () => this.#end(undefined, CLOSE.POLICY, 'nobody has said who he is'))
+    this.#hurry = timers.start(SESSION_MS, () => this.#end(undefined, CLOSE.REFUSED, 'nobody has said who he is'))
     this.#wire = done.wire
     this.#sender = new FrameSender(this.#outbox, done.wire, writeServerMessage)
     socket.limit(Number.POSITIVE_INFINITY)
@@ -282,7 +282,10 @@ export class HostConnection {
         bodies,
         submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
         answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
-        forged: (error) => this.#end(error, CLOSE.REFUSED, error.code),
+        forged: (error) => {
+          this.#sender?.flush()
+          this.#end(error, CLOSE.REFUSED, error.code)
+        },
         closed: (error) => {
           this.#leave(channel)
           this.#send({ type: 'closed', channel, code: error.code, facts: error.facts })

@@ -98,15 +98,15 @@ class EvilSocket implements Socket, Line {
       this.#inner.send(bytes)
       return
     }
-    const { tamper } = this.#evil
-    for (const message of serverMessagesIn(bytes.slice()))
-      this.tellClient(...(tamper.toClient ? tamper.toClient(message, this) : [message]))
+    const { toClient } = this.#evil.tamper
+    if (!toClient) this.#inner.send(bytes)
+    else for (const message of serverMessagesIn(bytes.slice())) this.tellClient(...toClient(message, this))
   }
 
   #pass(bytes: Uint8Array): void {
-    const { tamper } = this.#evil
-    for (const message of clientMessagesIn(bytes.slice()))
-      this.tellServer(...(tamper.toServer ? tamper.toServer(message, this) : [message]))
+    const { toServer } = this.#evil.tamper
+    if (!toServer) this.#events?.message(bytes)
+    else for (const message of clientMessagesIn(bytes.slice())) this.tellServer(...toServer(message, this))
   }
 
   get peer(): string {
