@@ -1,5 +1,5 @@
 /**
- * Starts the bench (or, with `profile` first, the profiler) on the Node 26 of this repository: it runs the TypeScript
+ * Starts the bench (with `network` first, that of servers; with `profile` first, the profiler) on the Node 26 of this repository: it runs the TypeScript
  * sources as they are, ours included (condition @ate/source), so that no build stands between an edit and its number.
  */
 import { spawn } from 'node:child_process'
@@ -26,7 +26,8 @@ function findNode() {
 }
 
 const [first, ...rest] = process.argv.slice(2)
-const script = first === 'profile' ? ['profile.ts', ...rest] : ['main.ts', ...process.argv.slice(2)]
+const scripts = { profile: ['profile.ts', ...rest], network: ['network/main.ts', ...rest] }
+const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]
 script[0] = join(dirname(fileURLToPath(import.meta.url)), script[0])
 const child = spawn(findNode(), ['-C', '@ate/source', '--no-warnings', ...script], { stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))

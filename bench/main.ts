@@ -2,19 +2,17 @@
  * `npm run bench -- core [--json FILE] [--scale 0.1] [--runs 3] [--seconds 1.5] [--only TEXT] [--engines a,b]`
  * Runs us and the peers in turn (us, peer, us, peer, ...), compares medians, prints a table.
  */
-import { fdatasyncSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
-import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { diskAlone } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { ENGINE_NAMES, loadEngine, US } from './engines.ts'
 import { installPeers } from './install.ts'
-import { quantile } from './quantile.ts'
-import { CORE, formatTable, type Median, makeRow, type RowSpec, workloadFor } from './rows.ts'
+import { openRecords, type RecordAnswer } from './records.ts'
+import { CORE, formatTable, makeRow, type RowSpec, workloadFor } from './rows.ts'
 import { type Answer, makeDataFolder, runChild, withFolder } from './run.ts'
-import type { Figures } from './workloads.ts'
 
 const WARM_SECONDS = 0.7
 const ENTITIES = 1_000_000
@@ -22,7 +20,6 @@ const ENTITIES = 1_000_000
 const ONCE: ReadonlySet<string> = new Set(['ones'])
 /** Workloads that read what `dataset` wrote. */
 const OPENS: readonly string[] = ['open', 'open-fully']
-const PROBE_BYTES = new Uint8Array(4_096)
 
 interface Settings {
   readonly runs: number
@@ -73,7 +70,8 @@ async function benchCore(settings: Settings): Promise<void> {
 
 async function measureAndPrint(asked: Settings, base: string): Promise<void> {
   console.log(`node ${process.version}, ${availableParallelism()} cores (${cpus()[0]?.model}), data in ${base}`)
-  console.log(`the disk alone, 4 KiB appended and synced: ${await describeDisk(base)}`)
+  const disk = await diskAlone(base)
+  console.log(`the disk alone, 4 KiB appended and synced: p50 ${disk.p50.toFixed(3)} ms, p99 ${disk.p99.toFixed(3)} ms`)
   const engines = await loadEngines(asked, base)
   const settings = { ...asked, engines: [...engines.keys()] }
   const started = Date.now()
@@ -104,38 +102,6 @@ async function loadEngines(settings: Settings, base: string): Promise<Map<string
   return engines
 }
 
-interface Records {
-  readonly record: RecordAnswer
-  readonly median: Median
-}
-
-function openRecords(): Records {
-  const found = new Map<string, Figures[]>()
-  function record(engine: string, workload: string, answer: Answer): void {
-    const key = `${engine} ${workload}`
-    if ('figures' in answer) found.set(key, [...(found.get(key) ?? []), answer.figures])
-    else console.log(`${engine} failed in a run of ${workload}: ${answer.failure}`)
-  }
-  function median(engine: string, workload: string, figure: string): number | undefined {
-    const runs = (found.get(`${engine} ${workload}`) ?? []).flatMap((figures) => figures[figure] ?? [])
-    return runs.length > 0 ? quantile(runs, 0.5) : undefined
-  }
-  return { record, median }
-}
-
-async function describeDisk(base: string): Promise<string> {
-  const file = await open(join(base, 'disk-probe'), 'a')
-  const times: number[] = []
-  for (let i = 0; i < 500; i++) {
-    const started = performance.now()
-    await file.write(PROBE_BYTES)
-    fdatasyncSync(file.fd)
-    times.push(performance.now() - started)
-  }
-  await file.close()
-  return `p50 ${quantile(times, 0.5).toFixed(3)} ms, p99 ${quantile(times, 0.99).toFixed(3)} ms`
-}
-
 /** Which engines take part in which workload, in the order of the rows. */
 function plannedWorkloads({ specs, engines }: Settings): Planned[] {
   const plan = new Map<string, Set<string>>()
@@ -150,8 +116,6 @@ function plannedWorkloads({ specs, engines }: Settings): Planned[] {
   }
   return [...plan].map(([workload, names]) => ({ workload, engines: engines.filter((name) => names.has(name)) }))
 }
-
-type RecordAnswer = (engine: string, workload: string, answer: Answer) => void
 
 interface Planned {
   readonly workload: string

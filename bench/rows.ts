@@ -30,7 +30,9 @@ export interface RowSpec {
   readonly figure: string
   readonly better: 'more' | 'less'
   readonly peers: readonly string[]
-  readonly goal?: number | { readonly times: number; readonly peer: string }
+  readonly goal?: number | { readonly times: number; readonly peer: string; readonly plus?: number }
+  /** Whose figure the row shows, where it is not the usual one of ours. */
+  readonly of?: string
 }
 
 const STORES = ['sqlite', 'level', 'lmdb', 'hypercore', 'hypercore+sync']
@@ -258,21 +260,24 @@ export function makeRow(area: string, spec: RowSpec, { us, median, durability }:
     const reached = median(peer, workloadFor(spec, peer), spec.figure)
     if (reached !== undefined) peers[peer] = { value: reached, durability: durability(peer) }
   }
-  const goal = goalOf(spec, peers, scale)
+  const goal = goalOf(spec, median, scale)
   const ratio = value === undefined || goal === null ? null : spec.better === 'more' ? value / goal : goal / value
   return { area, metric: scaled(spec.metric, scale), unit: spec.unit, us: value ?? null, peers, goal, ratio }
 }
 
 /** A smaller data set has a smaller goal: seconds grow with the entities, the other figures do not. */
-function goalOf(spec: RowSpec, peers: Record<string, PeerValue>, scale: number): number | null {
+function goalOf(spec: RowSpec, median: Median, scale: number): number | null {
   if (spec.goal === undefined) return null
   if (typeof spec.goal === 'number') return spec.unit === 's' ? spec.goal * scale : spec.goal
-  const reached = peers[spec.goal.peer]
-  return reached ? reached.value * spec.goal.times : null
+  const { times, peer, plus = 0 } = spec.goal
+  const reached = median(peer, workloadFor(spec, peer), spec.figure)
+  return reached === undefined ? null : reached * times + plus
 }
 
 function scaled(metric: string, scale: number): string {
-  return metric.replace('1,000,000 entities', `${(1_000_000 * scale).toLocaleString('en')} entities`)
+  return metric.replace(/(1,000,000|100,000) entities/, (_, count: string) => {
+    return `${(Number(count.replaceAll(',', '')) * scale).toLocaleString('en')} entities`
+  })
 }
 
 /** Columns of text: the name of each peer over its class, one line a row. */

@@ -61,6 +61,8 @@ export const SERVER_KEY_MS: number = 24 * 3_600_000
 export const CHECKPOINT_DELAY_MS = 60_000
 /** Bodies that one chain asks its server for at a time. */
 export const BODIES_ASKED_MAX = 4096
+/** How long a server that answers before it syncs leaves records to the system alone, in ms: as Redis's `everysec`. */
+export const SYNC_DELAY_MS = 1000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
 export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000

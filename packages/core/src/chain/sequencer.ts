@@ -5,7 +5,7 @@
  *
  * Invariants:
  * - the replica is ahead of the log by the groups that are being stored, and nobody is told of those yet;
- * - a record is told of once it is as durable as the engine can make it;
+ * - a record is told of once it is as durable as `durability`, and what only the system has is synced a moment later;
  * - when the log fails, nothing is ordered any more: the state is read from the log again, by another sequencer.
  */
 import type { Clock } from '../base/environment.ts'
@@ -81,6 +81,8 @@ export interface SequencerParts {
   readonly clock: Clock
   /** 32 bytes: the fingerprint under which records are ordered. */
   readonly fingerprint: Uint8Array
+  /** How safe a record is when others are told of it; what the engine reaches, if left out. */
+  readonly durability?: Durability | undefined
 }
 
 export class Sequencer {
@@ -89,6 +91,8 @@ export class Sequencer {
   readonly listeners: Set<(group: StoredGroup) => void> = new Set()
   /** Told once, when the log has failed. */
   readonly failures: Set<(error: AteError) => void> = new Set()
+  /** How safe a record is when others are told of it. */
+  readonly durability: Durability
   readonly #clock: Clock
   readonly #fingerprint: Uint8Array
   readonly #queue: Submission[] = []
@@ -96,13 +100,16 @@ export class Sequencer {
   /** Who waits for the next group to be stored. */
   readonly #storing: (() => void)[] = []
   #bytes = 0
+  /** What is stored is to reach the engine's own level. */
+  #syncDue = false
   #running = false
   #failed: AteError | undefined
   /** The newest record that is stored. */
   #stored: { readonly seq: number; readonly hash: Uint8Array }
 
-  constructor({ engine, replica, clock, fingerprint }: SequencerParts) {
+  constructor({ engine, replica, clock, fingerprint, durability }: SequencerParts) {
     this.engine = engine
+    this.durability = durability ?? engine.durability
     this.replica = replica
     this.#clock = clock
     this.#fingerprint = fingerprint
@@ -131,19 +138,30 @@ export class Sequencer {
     this.#bytes += bytes
     return new Promise((answer, fail) => {
       this.#queue.push({ entries, by, bytes, answer, fail })
-      if (!this.#running) {
-        this.#running = true
-        // What comes in the same turn shares the append.
-        queueMicrotask(() => void this.#run())
-      }
+      this.#start()
     })
   }
 
-  /** Resolves when all that is judged now is stored. @throws what has ended the sequencer */
+  /** What is stored reaches the level of the engine, behind what is being stored now. A log that fails tells so itself. */
+  sync(): void {
+    if (this.#failed || this.durability === this.engine.durability) return
+    this.#syncDue = true
+    this.#start()
+  }
+
+  #start(): void {
+    if (this.#running) return
+    this.#running = true
+    // What comes in the same turn shares the append.
+    queueMicrotask(() => void this.#run())
+  }
+
+  /** Resolves when all that is judged now has reached the engine's own level. @throws what has ended the sequencer */
   async durable(): Promise<void> {
     const { seq } = this.replica.head
-    while (this.#stored.seq < seq) {
+    while (this.#stored.seq < seq || this.engine.durableSeq() < seq) {
       if (this.#failed) throw this.#failed
+      this.sync()
       await new Promise<void>((resolve) => this.#storing.push(resolve))
     }
   }
@@ -156,7 +174,7 @@ export class Sequencer {
 
   async #run(): Promise<void> {
     let storing = Promise.resolve()
-    while (this.#queue.length > 0 && !this.#failed) {
+    while ((this.#queue.length > 0 || this.#syncDue) && !this.#failed) {
       const group = this.#judgeAll()
       await storing
       storing = this.#store(group)
@@ -207,16 +225,20 @@ export class Sequencer {
 
   async #store({ records, origins, answered }: Group): Promise<void> {
     const { engine } = this
+    const level = this.#syncDue ? engine.durability : this.durability
     try {
-      if (records.length > 0) {
+      if (records.length > 0 || this.#syncDue) {
+        this.#syncDue = false
         const load = records.length === 1 && this.#queue.length === 0 ? 'alone' : 'group'
-        const options = { after: this.#stored, durability: engine.durability, load } as const
-        const { durability } = await engine.append(records, options)
+        await engine.append(records, { after: this.#stored, durability: level, load })
+      }
+      if (records.length > 0) {
+        const { durability } = this
         const { seq, hash } = records[records.length - 1]!
         this.#stored = { seq, hash }
-        for (const resume of this.#storing.splice(0)) resume()
         for (const listener of this.listeners) listener({ records, origins, durability })
       }
+      for (const resume of this.#storing.splice(0)) resume()
       for (const { submission, answers } of answered) {
         this.#bytes -= submission.bytes
         submission.answer(answers)

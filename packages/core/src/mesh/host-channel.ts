@@ -172,12 +172,12 @@ export class HostChannel implements Follower {
 
   async #read(): Promise<void> {
     this.#reading = true
-    const { engine } = this.chain.sequencer
+    const { engine, durability } = this.chain.sequencer
     try {
       for await (const chunk of engine.read(this.#next, { chunkBytes: READ_BYTES })) {
         for (const record of chunk) {
           if (this.#left || !this.#hasRoom || record.seq > this.chain.sequencer.head.seq) break
-          this.#send(record, engine.durability, undefined)
+          this.#send(record, durability, undefined)
         }
         if (this.#left || !this.#hasRoom || this.chain.recent(this.#next)) break
       }

@@ -270,7 +270,7 @@ export class HostConnection {
         type: 'opened',
         channel,
         chain: sequencer.replica.chainId,
-        level: sequencer.engine.durability,
+        level: sequencer.durability,
         head: sequencer.head,
         resume: isStored ? resume : undefined,
       })

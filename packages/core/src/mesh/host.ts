@@ -12,7 +12,7 @@ import type { CompactPolicy } from '../data/compacting.ts'
 import { replay } from '../data/open-chain.ts'
 import { parseGenesis } from '../event/genesis.ts'
 import { recordOf } from '../event/record.ts'
-import type { LogEngine, LogRecord } from '../log/engine.ts'
+import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 import type { Identity, PublicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { HostedChain } from './hosted-chain.ts'
@@ -36,6 +36,8 @@ export interface HostParts {
   readonly delegation: () => Uint8Array
   /** When its chains are compacted; never if left out. */
   readonly compact?: CompactPolicy | undefined
+  /** How safe a record is when its writer is answered; what the engines reach, if left out. */
+  readonly durability?: Durability | undefined
   /** How long a chain stays open that nobody uses. */
   readonly idleMs: number
   /** Chains that are open at a time; OPEN_CHAINS_MAX if left out. */
@@ -179,7 +181,7 @@ export class Host {
   }
 
   async #openChain(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
-    const { platform, signer, checkpointSigner, compact, identity } = this.parts
+    const { platform, signer, checkpointSigner, compact, durability, identity } = this.parts
     await this.#closing.get(name)
     const engine = await this.#engine(name, asking, genesis)
     try {
@@ -187,7 +189,8 @@ export class Host {
       const replica = await replay(engine, platform, undefined)
       const { fingerprintBytes: fingerprint } = identity
       const { environment } = platform
-      return new HostedChain({ name, engine, replica, environment, fingerprint, signer, checkpointSigner, compact })
+      const signers = { signer, checkpointSigner }
+      return new HostedChain({ name, engine, replica, environment, fingerprint, ...signers, compact, durability })
     } catch (error) {
       await engine.close()
       throw error

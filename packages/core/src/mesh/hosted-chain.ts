@@ -7,7 +7,7 @@ import { equalBytes } from '../base/bytes.ts'
 import type { Environment } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX } from '../base/limits.ts'
+import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX, SYNC_DELAY_MS } from '../base/limits.ts'
 import type { BodyPlace } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
 import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
@@ -46,6 +46,8 @@ export interface HostedParts {
   readonly signer: Signer
   readonly checkpointSigner: Signer
   readonly compact: CompactPolicy | undefined
+  /** How safe a record is when its writer is answered; what the engine reaches, if left out. */
+  readonly durability?: Durability | undefined
 }
 
 export class HostedChain {
@@ -67,10 +69,11 @@ export class HostedChain {
   #recentBytes = 0
   #acknowledgement: { readonly seq: number; readonly bytes: Uint8Array } | undefined
   #checkpointing: { cancel(): void } | undefined
+  #syncing: { cancel(): void } | undefined
   #closed = false
 
   constructor(parts: HostedParts) {
-    const { name, engine, replica, environment, fingerprint, compact } = parts
+    const { name, engine, replica, environment, fingerprint, compact, durability } = parts
     this.#parts = parts
     this.name = name
     this.crypto = replica.crypto
@@ -78,7 +81,7 @@ export class HostedChain {
     this.environment = environment
     this.engine = engine
     this.replica = replica
-    this.sequencer = new Sequencer({ engine, replica, clock: environment.clock, fingerprint })
+    this.sequencer = new Sequencer({ engine, replica, clock: environment.clock, fingerprint, durability })
     this.listeners = this.sequencer.listeners
     this.sequencer.listeners.add((group) => this.#stored(group))
     this.sequencer.failures.add((error) => {
@@ -111,7 +114,7 @@ export class HostedChain {
     const { seq, hash } = this.sequencer.head
     if (this.#acknowledgement?.seq !== seq) {
       const at = this.environment.clock.now()
-      const body = { chain: this.replica.chainId, seq, hash, level: this.engine.durability, at }
+      const body = { chain: this.replica.chainId, seq, hash, level: this.sequencer.durability, at }
       this.#acknowledgement = { seq, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
     }
     return this.#acknowledgement.bytes
@@ -148,6 +151,7 @@ export class HostedChain {
 
   async close(): Promise<void> {
     if (this.#checkpointing && !this.sequencer.failure) await this.#checkpoint()
+    this.sequencer.sync()
     await this.sequencer.settled()
     this.#end()
     await this.engine.close()
@@ -156,6 +160,7 @@ export class HostedChain {
   #end(): void {
     this.#closed = true
     this.#checkpointing?.cancel()
+    this.#syncing?.cancel()
     for (const close of this.closers) close()
   }
 
@@ -170,8 +175,17 @@ export class HostedChain {
     if (drop > 0) this.#recent.splice(0, drop)
     // One of our own starts nothing: it would never end.
     if (origins.some(({ by }) => by !== this)) this.#checkpointLater()
+    if (level !== this.engine.durability) this.#syncLater()
     const acknowledgement = this.acknowledgement()
     for (const follower of this.followers) follower.stored(acknowledgement)
+  }
+
+  /** What only the system has does not stay so for long. */
+  #syncLater(): void {
+    this.#syncing ??= this.environment.timers.start(SYNC_DELAY_MS, () => {
+      this.#syncing = undefined
+      this.sequencer.sync()
+    })
   }
 
   #checkpointLater(): void {

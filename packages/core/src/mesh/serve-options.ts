@@ -32,6 +32,11 @@ export interface ServeOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** 'off' only where all of `listen` is on this machine. */
   readonly wireEncryption?: 'on' | 'off'
+  /**
+   * When a writer is answered: once his record is on the disk (left out), or `os`, once the system has it, which syncs it
+   * within a second: it survives the end of the server's process, and a power cut takes the last second with it.
+   */
+  readonly durability?: 'disk' | 'os'
   /** When chains are compacted; when they have doubled, if left out. */
   readonly compact?: CompactPolicy | 'never'
   /** How long a chain stays loaded that nobody uses; a minute if left out. */
@@ -57,6 +62,7 @@ export interface ServeSettings {
   readonly limits: AdmissionLimits
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   readonly wireEncryption: 'on' | 'off'
+  readonly durability: 'disk' | 'os'
   readonly compact: CompactPolicy | undefined
   readonly idleMs: number
   readonly ring: { readonly nodes: readonly string[]; readonly self: string } | undefined
@@ -93,6 +99,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'limits',
   'tls',
   'wireEncryption',
+  'durability',
   'compact',
   'idle',
   'nodes',
@@ -116,6 +123,7 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
     limits: limitsOf(options.limits),
     tls: tlsOf(options.tls, listen),
     wireEncryption: encryptionOf(options.wireEncryption, listen),
+    durability: oneOf('durability', options.durability ?? 'disk', ['disk', 'os'] as const),
     compact: options.compact === undefined ? COMPACT : checkCompactPolicy(options.compact),
     idleMs: options.idle === undefined ? IDLE_MS : durationMs(options.idle, 0),
     ring: ringOf(options, listen),

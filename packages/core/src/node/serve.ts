@@ -93,6 +93,7 @@ class Server implements Served {
       checkpointSigner: this.#checkpointSigner,
       delegation: () => this.#delegationNow(crypto, identity),
       compact: settings.compact,
+      durability: settings.durability,
       idleMs: settings.idleMs,
       created: () => this.#metrics.createdChains.add(1),
     })
@@ -212,7 +213,7 @@ class Server implements Served {
       host: this.#host,
       socket,
       path: arrival.path,
-      level: 'disk',
+      level: this.#settings.durability,
       rules,
     })
     this.#connections.set(connection, this.#now)
@@ -286,7 +287,7 @@ class Server implements Served {
     if (refused > 0) this.#metrics.commits.with('refused').add(refused)
     if (answers.length === refused) return
     this.#metrics.commits.with('accepted').add(answers.length - refused)
-    this.#metrics.commitSeconds.with('disk').observe(tookMs / 1000)
+    this.#metrics.commitSeconds.with(this.#settings.durability).observe(tookMs / 1000)
   }
 }
 
