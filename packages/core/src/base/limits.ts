@@ -30,6 +30,8 @@ export const COUNTERS_MAX = 64
 export const COUNTER_BITS_MAX = 127
 /** How far the author's clock may run ahead of the record it is judged by, in ms. */
 export const AUTHOR_AHEAD_MS = 60_000
+/** How far the clock of a client may be ahead of its server's, in ms, before what it signs is refused as too long-lived. */
+export const CLOCK_AHEAD_MS: number = 5 * 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
 /** Bytes of the facts of a refusal that a server tells: some short values. */

@@ -12,7 +12,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
-import { SERVER_SILENT_MS } from '../base/limits.ts'
+import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
@@ -59,7 +59,7 @@ export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remo
   const state = keepCertificate ? parts.state : undefined
   const writer = remote.readOnly
     ? undefined
-    : await WriterSession.open({ crypto, environment, identity, replica, state })
+    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS })
   const outbox = writer?.isHeld && state ? new Outbox(state, core.chainId, identity.fingerprint) : undefined
   const writing = new RemoteWriting(core, writer, { ...remote, outbox })
   await writing.restore()

@@ -26,6 +26,8 @@ export interface WriterParts {
   readonly replica: Replica
   /** Where the certificate is kept; undefined keeps none. */
   readonly state: StateStore | undefined
+  /** How much shorter than it may be a certificate lives: by so much this clock may be ahead of who orders the records. */
+  readonly aheadMs?: number
 }
 
 /** The certificate in use: `fresh` until its first commit is acknowledged, which carries it. */
@@ -162,7 +164,7 @@ export class WriterSession {
       chain: replica.chainId,
       identity: identity.fingerprintBytes,
       session: signer.publicKey,
-      until: time + CERTIFICATE_MS,
+      until: time + CERTIFICATE_MS - (this.#parts.aheadMs ?? 0),
       ...(known ? {} : { keys: identity.keys }),
       ...(before && !before.fresh ? { after: before.certificate.id } : {}),
     }

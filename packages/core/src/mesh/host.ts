@@ -65,9 +65,18 @@ export class Host {
   /** Chains that are being closed: who wants one again waits for its lock. */
   readonly #closing = new Map<string, Promise<unknown>>()
   #closed = false
+  #now = 0
 
   constructor(parts: HostParts) {
     this.parts = parts
+  }
+
+  /**
+   * The wall clock, where it does not go back: a delegation that begins later than what is signed under it would be none.
+   */
+  now(): number {
+    this.#now = Math.max(this.#now, this.parts.platform.environment.clock.now())
+    return this.#now
   }
 
   /** Chains that are open. */
@@ -190,7 +199,17 @@ export class Host {
       const { fingerprintBytes: fingerprint } = identity
       const { environment } = platform
       const signers = { signer, checkpointSigner }
-      return new HostedChain({ name, engine, replica, environment, fingerprint, ...signers, compact, durability })
+      return new HostedChain({
+        name,
+        engine,
+        replica,
+        environment,
+        now: () => this.now(),
+        fingerprint,
+        ...signers,
+        compact,
+        durability,
+      })
     } catch (error) {
       await engine.close()
       throw error

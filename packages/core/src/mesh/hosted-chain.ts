@@ -42,6 +42,8 @@ export interface HostedParts {
   readonly environment: Environment
   /** 32 bytes: under whose name records are ordered. */
   readonly fingerprint: Uint8Array
+  /** What acknowledgements are dated by: it never goes back. */
+  readonly now: () => number
   /** What signs acknowledgements, and what signs checkpoints. */
   readonly signer: Signer
   readonly checkpointSigner: Signer
@@ -113,7 +115,7 @@ export class HostedChain {
   acknowledgement(): Uint8Array {
     const { seq, hash } = this.sequencer.head
     if (this.#acknowledgement?.seq !== seq) {
-      const at = this.environment.clock.now()
+      const at = this.#parts.now()
       const body = { chain: this.replica.chainId, seq, hash, level: this.sequencer.durability, at }
       this.#acknowledgement = { seq, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
     }

@@ -177,7 +177,7 @@ class Server implements Served {
 
   /** One a day: who connected under an older one than that connects again before it ends. */
   #delegationNow(crypto: Platform['crypto'], identity: Identity): Uint8Array {
-    const now = this.#now
+    const now = this.#host.now()
     if (!this.#delegation || now - this.#delegation.from > SERVER_KEY_MS) {
       const body = {
         key: this.#signer.publicKey,

@@ -1,5 +1,7 @@
 /** Machines with clients and a server on a simulated network, in simulated time: a seed replays a run. */
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
+// Loaded before simulated time runs: what is loaded on demand takes real time.
+import '../../src/mesh/open-remote.ts'
 import type { MemoryStore } from '../../src/log/memory.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { platform as ownPlatform } from '../../src/node/platform.ts'
@@ -47,8 +49,19 @@ export class SimWorld {
     this.network = simNetwork({ clock: this.time.clock, timers: this.time.timers, random: this.random, link })
   }
 
+  /** Sets the wall clock of a machine this much off the world's, in ms, also back. */
+  setClock(name: string, offsetMs: number): void {
+    this.#offsets.set(name, offsetMs)
+  }
+
+  readonly #offsets = new Map<string, number>()
+
   machine(name: string): Platform {
-    const { clock, timers } = this.time
+    const { clock: world, timers } = this.time
+    const clock = {
+      now: () => world.now() + (this.#offsets.get(name) ?? 0),
+      monotonic: () => world.monotonic(),
+    }
     return Object.create(ownPlatform, {
       crypto: { value: simCrypto },
       state: { value: memoryState() },

@@ -7,6 +7,7 @@ import { isAteError } from '../../src/base/errors.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import type { Entity } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
+import { role } from '../../src/data/policy-input.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { SimWorld, simPerson } from './sim-world.ts'
 
@@ -24,6 +25,75 @@ describe('a server and its clients', () => {
     }
   })
 })
+
+describe('who is removed', () => {
+  test(`writes nothing behind his removal, and loses nothing before it, in ${SEEDS} simulated lives`, async () => {
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      await oneRemoval(seed).catch((error) => {
+        throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
+      })
+    }
+  })
+})
+
+/** A member writes all the time, with a bad line, while the root takes him out. */
+async function oneRemoval(seed: number): Promise<void> {
+  const world = new SimWorld(seed, { delayMs: [1, 60] })
+  const { random } = world
+  await world.startServer()
+  const [me, friend, serverKey] = [simPerson('me'), simPerson('friend'), simPerson('server')]
+  const mine = await world.wait(openChain(`${world.url}/club`, { as: me, create: true, serverKey }, world.machine('a')))
+  const club = await world.wait(
+    mine.transact((tx) => {
+      tx.role('crew').add(friend.publicId)
+      return tx.create(Item, { of: 'club' }, { write: [role('crew')], read: [role('crew')] })
+    }),
+  )
+  const his = await world.wait(
+    openChain(`${world.url}/club`, { as: friend, serverKey, id: mine.id }, world.machine('b')),
+  )
+  const told: string[] = []
+  const refused: string[] = []
+  const running: Promise<void>[] = []
+  const write = (): void => {
+    const mark = `m${running.length}`
+    const writing = his.transact((tx) => tx.create(Item, { of: mark }, { parent: club }))
+    running.push(
+      writing.then(
+        () => void told.push(mark),
+        (error) => void refused.push(`${mark} ${error.code}`),
+      ),
+    )
+  }
+  let removal: Promise<unknown> | undefined
+  for (let step = 0; step < 30; step++) {
+    for (let i = random.below(3); i >= 0; i--) write()
+    const dice = random.below(100)
+    if (dice < 12) world.network.partition('b', 'server')
+    else if (dice < 40) world.network.heal('b', 'server')
+    if (step === 12) removal = mine.transact((tx) => tx.role('crew').remove(friend.publicId))
+    await world.time.run(random.below(120))
+  }
+  world.network.heal('b', 'server')
+  await world.wait(Promise.all([...running, removal]), 3_600_000)
+  await world.wait(mine.refresh())
+
+  const landed: string[] = []
+  let removedAt = Number.POSITIVE_INFINITY
+  for await (const event of mine.events({ until: 'end' })) {
+    if (event.op === 'role' && event.seq > 1) removedAt = event.seq
+    if (event.op !== 'create' || event.author !== friend.fingerprint) continue
+    expect(event.seq).toBeLessThan(removedAt)
+    landed.push((await event.value(Item)).of)
+  }
+  expect(removedAt).toBeLessThan(Number.POSITIVE_INFINITY)
+  expect(landed.sort()).toEqual(told.sort())
+  expect(refused.length).toBeGreaterThan(0)
+  for (const one of refused) expect(one).toMatch(/ (NOT_AUTHORIZED|NO_READ_KEY|STALE_EPOCH|NEEDS_REKEY|TX_RETRIES)$/)
+  expect((await mine.verify()).ok).toBe(true)
+  await world.wait(Promise.all([mine.close(), his.close()]))
+  await world.wait(world.server!.close())
+}
 
 async function oneLife(seed: number): Promise<void> {
   const world = new SimWorld(seed, { delayMs: [1, 40] })
@@ -79,6 +149,7 @@ async function oneLife(seed: number): Promise<void> {
     else if (dice < 68) world.network.partition(names[random.below(3)]!, 'server')
     else if (dice < 80) for (const name of names) world.network.heal(name, 'server')
     else if (dice < 86 && world.server) world.killServer()
+    else if (dice < 90) world.setClock(['server', ...names][random.below(4)]!, (random.below(200) - 100) * 1000)
     else if (!world.server) await world.startServer()
     await world.time.run(random.below(400))
   }
