@@ -407,7 +407,8 @@ export class ServerLink implements Link {
     environment.random.fill(chance)
     const delay = this.#retryMs * (0.5 + chance[0]! / 512)
     this.#retryMs = Math.min(this.#retryMs * 2, LINK_RETRY_MAX_MS)
-    this.#retry = environment.timers.start(delay, () => void this.#reconnect())
+    // As a connection does: who waits for a change to be acknowledged has nothing else that holds his process.
+    this.#retry = environment.timers.start(delay, () => void this.#reconnect(), { holds: 'process' })
   }
 
   async #reconnect(): Promise<void> {

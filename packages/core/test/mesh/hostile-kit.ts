@@ -128,5 +128,5 @@ export function openOf(
   channel: number,
   { genesis, session }: { readonly genesis?: Uint8Array; readonly session: number },
 ): ClientMessage {
-  return { type: 'open', channel, session, name, chain: undefined, head: undefined, bodies: 'all', genesis }
+  return { type: 'open', channel, session, name, chain: undefined, head: undefined, genesis, bodies: 'all' }
 }
