@@ -65,8 +65,11 @@ export async function runNetwork(
 async function flying({ running, crew }: Bench, clients: number, inFlight: number): Promise<Figures> {
   const workers: Worker[] = []
   try {
-    for (let i = 0; i < clients; i++)
-      workers.push(await startWorker(crew, { job: 'flight', count: inFlight, role: i === 0 ? 'first' : 'another' }))
+    workers.push(await startWorker(crew, { job: 'flight', count: inFlight, role: 'first' }))
+    const others = Array.from({ length: clients - 1 }, () =>
+      startWorker(crew, { job: 'flight', count: inFlight, role: 'another' }),
+    )
+    workers.push(...(await Promise.all(others)))
     const before = processorSeconds(running.pid)
     const figures = await Promise.all(workers.map((worker) => worker.run()))
     const used = processorSeconds(running.pid) - before

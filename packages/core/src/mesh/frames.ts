@@ -5,12 +5,16 @@ import type { Wire } from './wire.ts'
 
 /** A frame is sent once it is this full; one message more may still be in it, and that fits. */
 const FRAME_BYTES = 64 * 1024
+/** Buffers that no connection uses now. One is used from the first message of a frame until the frame is sealed. */
+const SPARE_MAX = 16
+
+const spare: ByteWriter[] = []
 
 export class FrameSender<Message> {
   readonly #socket: Pick<Socket, 'bufferedBytes'> & { send(bytes: Uint8Array): unknown }
   readonly #wire: Wire
   readonly #write: (out: ByteWriter, message: Message) => void
-  readonly #out = new ByteWriter(FRAME_BYTES * 2)
+  #out: ByteWriter | undefined
   #scheduled = false
   #closed = false
 
@@ -26,11 +30,12 @@ export class FrameSender<Message> {
 
   /** Handed to the socket, or about to be. */
   get bufferedBytes(): number {
-    return this.#socket.bufferedBytes + this.#out.at
+    return this.#socket.bufferedBytes + (this.#out?.at ?? 0)
   }
 
   send(message: Message): void {
     if (this.#closed) return
+    this.#out ??= spare.pop() ?? new ByteWriter(FRAME_BYTES * 2)
     this.#write(this.#out, message)
     if (this.#out.at >= FRAME_BYTES) this.flush()
     else if (!this.#scheduled) {
@@ -42,13 +47,23 @@ export class FrameSender<Message> {
   /** What was said so far is on its way when this returns. */
   flush(): void {
     this.#scheduled = false
-    if (this.#closed || this.#out.at === 0) return
-    const frame = this.#wire.seal(this.#out.bytes())
-    this.#out.reset()
+    const out = this.#out
+    if (this.#closed || !out) return
+    this.#out = undefined
+    const frame = this.#wire.seal(out.bytes())
+    giveBack(out)
     this.#socket.send(frame)
   }
 
   close(): void {
     this.#closed = true
+    this.#out = undefined
   }
+}
+
+/** Thousands of connections that say nothing have no buffer. One that has grown for a large message goes. */
+function giveBack(out: ByteWriter): void {
+  if (spare.length === SPARE_MAX || out.buffer.length > FRAME_BYTES * 2) return
+  out.reset()
+  spare.push(out)
 }
