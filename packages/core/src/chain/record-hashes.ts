@@ -1,5 +1,9 @@
-/** The hash of every record by seq, 32 bytes each, in chunks: what `base` and attestations are checked against. */
+/**
+ * The hash of every record by seq, 32 bytes each, in chunks: what `base` and attestations are checked against. The first
+ * chunk doubles up to the size of all, so that a small chain is small.
+ */
 const CHUNK = 4096
+const FIRST = 16
 
 export class RecordHashes {
   readonly #chunks: Uint8Array[] = []
@@ -10,9 +14,21 @@ export class RecordHashes {
   }
 
   push(hash: Uint8Array): void {
-    if (this.#size % CHUNK === 0) this.#chunks.push(new Uint8Array(CHUNK * 32))
-    this.#chunks[Math.floor(this.#size / CHUNK)]!.set(hash, (this.#size % CHUNK) * 32)
+    const index = Math.floor(this.#size / CHUNK)
+    const at = (this.#size % CHUNK) * 32
+    let chunk = this.#chunks[index]
+    if (chunk === undefined || at === chunk.length) chunk = this.#grow(index)
+    chunk.set(hash, at)
     this.#size++
+  }
+
+  #grow(index: number): Uint8Array {
+    const old = this.#chunks[index]
+    const count = index > 0 ? CHUNK : old ? Math.min(CHUNK, (2 * old.length) / 32) : FIRST
+    const chunk = new Uint8Array(count * 32)
+    if (old) chunk.set(old)
+    this.#chunks[index] = chunk
+    return chunk
   }
 
   /** All of them, one behind the other, in pieces; views. */

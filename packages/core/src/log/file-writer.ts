@@ -30,6 +30,8 @@ import type { Standing } from './standing.ts'
 
 /** Frames up to this size are built in one buffer that is kept. */
 const BUFFER_BYTES = 2 * 1024 * 1024
+/** What is written ahead of the log, of all writers of this process: only read. */
+let zeros = new Uint8Array(0)
 /** Below this, in ms, a sync on the spot is cheaper than a thread hop (0.29 against 0.35 to 0.40 ms measured). */
 const FAST_SYNC_MS = 1
 
@@ -62,7 +64,6 @@ export class FileWriter {
   #durableHash: Uint8Array
   #syncMs = Number.POSITIVE_INFINITY
   #buffer = new Uint8Array(4096)
-  #zeros = new Uint8Array(0)
   #failure: unknown
   #busy: Promise<void> = Promise.resolve()
   #isBusy = false
@@ -222,8 +223,8 @@ export class FileWriter {
     if (end <= tail.allocated || size * 4 > zeroFillBytes) return new Uint8Array(0)
     const fill = Math.min(zeroFillBytes, segmentBytes - end)
     if (fill <= 0) return new Uint8Array(0)
-    if (this.#zeros.length < fill) this.#zeros = new Uint8Array(zeroFillBytes)
-    return this.#zeros.subarray(0, fill)
+    if (zeros.length < fill) zeros = new Uint8Array(zeroFillBytes)
+    return zeros.subarray(0, fill)
   }
 
   /** Back to the last good offset, so that appending may go on when there is space. */

@@ -2,6 +2,7 @@
  * Entities in memory: fixed rows of signed 32-bit words in chunks, found by id through open addressing. No object an entity.
  *
  * - Rows are numbered from 0 in the order in which they were made, and never move; row 0 is the root.
+ * - A small chain is small: the first chunk doubles up to the size of all, and a table without ids takes nothing.
  * - Chunks of rows, and 256 small tables instead of one large, keep growth without pauses: a table that doubles holds a
  *   256th of the ids. Ids are spread by a seed of the process, so that nobody can aim at one slot.
  * - `undoAdd` takes back the newest row only: transactions are undone in reverse order.
@@ -40,7 +41,10 @@ const STRIDE = 23
 const CHUNK_BITS = 13
 export const CHUNK_ROWS: number = 1 << CHUNK_BITS
 const CHUNK_MASK: number = CHUNK_ROWS - 1
+/** Rows of the first chunk at the beginning. */
+const FIRST_ROWS = 16
 const SHARDS = 256
+const FIRST_SLOTS = 16
 export const ROW_BYTES: number = STRIDE * 4
 /** Bytes of a chunk of rows. */
 export const CHUNK_BYTES: number = CHUNK_ROWS * ROW_BYTES
@@ -56,6 +60,9 @@ export const HAS_EXTRA: number = 1 << 10
 /** Its newest body is not in the log any more: compaction takes only older ones, so somebody else has. */
 export const DROPPED: number = 1 << 11
 
+/** Of no ids: a search in it ends at once, and nothing is written into it, since its first id makes it grow. */
+const NO_IDS = new Uint32Array(1)
+
 export class EntityTable {
   readonly #chunks: Int32Array[] = []
   readonly #tables: Uint32Array[] = []
@@ -66,7 +73,7 @@ export class EntityTable {
   /** `seed`: any 32-bit number that an outsider cannot know. */
   constructor(seed: number) {
     this.#seed = seed | 0
-    for (let i = 0; i < SHARDS; i++) this.#tables.push(new Uint32Array(16))
+    for (let i = 0; i < SHARDS; i++) this.#tables.push(NO_IDS)
   }
 
   get rows(): number {
@@ -81,7 +88,7 @@ export class EntityTable {
     this.#chunks[row >>> CHUNK_BITS]![(row & CHUNK_MASK) * STRIDE + field] = value
   }
 
-  /** The chunk and the offset of a row, for loops that touch many of its words. */
+  /** The chunk and the offset of a row, for loops that touch many of its words; until a row is added. */
   chunkOf(row: number): Int32Array {
     return this.#chunks[row >>> CHUNK_BITS]!
   }
@@ -101,7 +108,7 @@ export class EntityTable {
   /** Makes the tables of ids large enough for `rows`, so that they need not grow on the way there. Stops between some. */
   *reserve(rows: number): Generator<void, void, undefined> {
     assert(this.#rows === 0, 'room is made before the first row')
-    let slots = 16
+    let slots = FIRST_SLOTS
     // For the mean: the few shards that are fuller grow once.
     while (slots < (2 * rows) / SHARDS) slots *= 2
     for (let i = 0; i < SHARDS; i++) {
@@ -136,10 +143,9 @@ export class EntityTable {
   /** A new row with all words zero but the id. The id must not be there. */
   add(a: number, b: number, c: number, d: number): number {
     const row = this.#rows++
-    if ((row & CHUNK_MASK) === 0 && this.#chunks.length === row >>> CHUNK_BITS)
-      this.#chunks.push(new Int32Array(CHUNK_ROWS * STRIDE))
-    const chunk = this.#chunks[row >>> CHUNK_BITS]!
     const at = (row & CHUNK_MASK) * STRIDE
+    let chunk = this.#chunks[row >>> CHUNK_BITS]
+    if (chunk === undefined || at === chunk.length) chunk = this.#growChunk(row >>> CHUNK_BITS)
     chunk.fill(0, at + 4, at + STRIDE)
     chunk[at] = a
     chunk[at + 1] = b
@@ -147,6 +153,15 @@ export class EntityTable {
     chunk[at + 3] = d
     this.#enter(this.#hash(a, b, c, d), row)
     return row
+  }
+
+  #growChunk(index: number): Int32Array {
+    const old = this.#chunks[index]
+    const rows = index > 0 ? CHUNK_ROWS : old ? Math.min(CHUNK_ROWS, (2 * old.length) / STRIDE) : FIRST_ROWS
+    const chunk = new Int32Array(rows * STRIDE)
+    if (old) chunk.set(old)
+    this.#chunks[index] = chunk
+    return chunk
   }
 
   #enter(hash: number, row: number): void {
@@ -185,7 +200,7 @@ export class EntityTable {
 
   #grow(shard: number): Uint32Array {
     const old = this.#tables[shard]!
-    const table = new Uint32Array(old.length * 2)
+    const table = new Uint32Array(Math.max(FIRST_SLOTS, old.length * 2))
     for (let i = 0; i < old.length; i++) if (old[i] !== 0) insert(table, this.#hashOfRow(old[i]! - 1), old[i]! - 1)
     this.#tables[shard] = table
     return table
