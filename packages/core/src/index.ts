@@ -102,6 +102,7 @@ export {
 } from './data/service-type.ts'
 export type { StandardSchema } from './data/standard-schema.ts'
 export type { ChainStats } from './data/stats.ts'
+export type { SyncProgress } from './data/sync-progress.ts'
 export type { Transaction } from './data/transaction.ts'
 export type {
   ChainSettings,

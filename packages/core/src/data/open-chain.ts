@@ -32,6 +32,7 @@ import { alarmOf } from './check-head.ts'
 import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
+import type { SyncProgress } from './sync-progress.ts'
 
 export interface OpenOptions extends RemoteOptions {
   /** Who acts; this machine's own identity if left out, made on first use. */
@@ -90,6 +91,8 @@ export interface RemoteOptions {
    * process wrote it has. Left out, `all`: whatever can be read is here.
    */
   readonly bodies?: 'all' | 'on-demand'
+  /** Told as the copy gets what the server has more, after each group of verified records. What it throws ends the opening. */
+  readonly onProgress?: (progress: SyncProgress) => void
   /** `plain`: what is said is not sealed on its way, if the server allows that too: for loopback alone. */
   readonly wire?: 'sealed' | 'plain'
   /** Certificates in PEM that are trusted instead of the system's, for `wss:`. Not in browsers. */
@@ -200,6 +203,8 @@ export function checkOptions(options: OpenOptions): void {
   checkCompactPolicy(options.compact)
   if (options.observe !== undefined && typeof options.observe !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'observe is a function' })
+  if (options.onProgress !== undefined && typeof options.onProgress !== 'function')
+    throw new AteError('BAD_ARGUMENT', { what: 'onProgress is a function' })
   checkWord('pq', options.pq, ['range', 'commit', 'required'])
   checkWord('rollback', options.rollback, ['refuse', 'accept'])
   checkWord('snapshot', options.snapshot, ['use', 'ignore'])

@@ -25,6 +25,7 @@ import {
   snapshotsOf,
 } from '../data/open-chain.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
+import { SyncMeter } from '../data/sync-progress.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { destroyFileLog } from '../log/file-destroy.ts'
 import { memoryEngine } from '../log/memory.ts'
@@ -313,16 +314,20 @@ function checkMade({ chainId, hashes }: Replica, made: Made | undefined): void {
 
 /** What the server has more than the copy. */
 async function catchUp({ engine, link, platform, options }: Opening, held: Replica | undefined): Promise<Replica> {
-  const { signal, trust } = options
+  const { signal, trust, onProgress } = options
+  const { clock } = platform.environment
   const makers = makersOf(platform, trust)
   let replica = held
   if (!engine.head()) engine.setLabel(link.chainId)
   if (replica && !equalBytes(replica.chainId, link.chainId))
     throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(replica.chainId), found: chainIdOf(link.chainId) })
-  for await (const chunk of verifyAhead(link.catchUp((replica?.head.seq ?? -1) + 1, signal), () => replica)) {
+  const from = (replica?.head.seq ?? -1) + 1
+  const meter = onProgress && new SyncMeter(link.serverHead.seq + 1 - from, clock.monotonic())
+  for await (const chunk of verifyAhead(link.catchUp(from, signal), () => replica)) {
     for (const record of chunk) replica = feed(replica, record, makers, engine)
     const level = engine.durability === 'memory' ? 'memory' : 'os'
     await engine.append(chunk, { after: engine.head(), durability: level, load: 'group' })
+    if (meter) onProgress(meter.add(chunk, clock.monotonic()))
     throwIfAborted(signal)
   }
   return replica!
