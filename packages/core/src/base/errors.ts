@@ -74,9 +74,11 @@ export const ADVICE = {
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
-    'this chain is open for writing already, here or in another process; close it there, or open with { readOnly: true }',
+    'this chain is open for writing already, here or in another process; open it with { share: true } in all of them, serve its folder (ate serve), read beside the writer with { readOnly: true }, or close it there',
   CHAIN_GONE:
     'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
+  CHAIN_ELSEWHERE:
+    'the servers among which chains are spread send from one to another for this chain: give all of them the same list (--nodes-list), and start them again',
   CHAIN_COPY:
     'this is a copy, and a second writer would fork the chain: if the original is there, write in it, or push it; if it is lost, recover here',
   CHAIN_MOVED: 'this chain was moved, and goes on in the place that the facts name; open it there',

@@ -70,6 +70,16 @@ export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000
 /** How long a server may bring nothing at all while it is waited for by who closes or refreshes a chain, in ms. */
 export const SERVER_SILENT_MS = 30_000
+/** Servers that send a client on to another one, before he gives up: lists of a ring that differ. */
+export const REDIRECTS_MAX = 4
+/** How long until a server offers chains that belong elsewhere again, in ms: doubled while some are left, up to the second. */
+export const RING_OFFER_MS = 1000
+export const RING_OFFER_MAX_MS = 60_000
+/** Of those who share a folder: how long until they look again for who leads, in ms, at first and at last. */
+export const SHARE_RETRY_MS = 10
+export const SHARE_RETRY_MAX_MS = 100
+/** How long one waits for a folder that somebody has and does not share, in ms: a leader comes and goes in less. */
+export const SHARE_WAIT_MS = 3000
 /** An exchange of new keys on a connection that is in use, in ms: what a thief of keys knows ends there. */
 export const REKEY_MS: number = 3_600_000
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */

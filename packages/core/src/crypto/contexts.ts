@@ -46,6 +46,7 @@ export const CONTEXTS = {
   wireRekey: 'ate/1/wire-rekey',
   wireExchange: 'ate/1/wire-exchange',
   wireSession: 'ate/1/wire-session',
+  ringPlace: 'ate/1/ring-place',
 } as const
 
 export type ContextName = keyof typeof CONTEXTS

@@ -32,22 +32,33 @@ import type { Platform } from '../session/platform.ts'
 import { type RememberedHead, rememberedHead } from '../session/remembered-heads.ts'
 import { EVIDENCE_FORMAT, type Evidence } from './evidence.ts'
 
+/** Of a log that a server shows. */
+export interface ServerSide {
+  /** What it has said of the log. */
+  readonly acknowledgement?: AcknowledgementPart | undefined
+  /** Takes in what it has more by now. */
+  readonly catchUp?: () => Promise<void>
+}
+
 /** Undefined if the log is as new as what is remembered, and the same. @throws AteError FORK if two histories are remembered */
 export async function alarmOf(
   replica: Replica,
   engine: LogEngine,
   { state, crypto }: Platform,
   log: 'whole' | 'broken' = 'whole',
-  acknowledgement?: AcknowledgementPart,
+  server: ServerSide = {},
 ): Promise<AteError | undefined> {
   const chain = chainIdOf(replica.chainId)
   const remembered = await rememberedHead(state, chain)
   if (!remembered || (await isRecovered(state, replica, remembered))) return undefined
   // Beside a writer, that is no older copy but an opening that took a while.
-  if (remembered.seq > replica.head.seq && log === 'whole') await catchUp(engine, replica)
+  if (remembered.seq > replica.head.seq && log === 'whole') await (server.catchUp?.() ?? catchUp(engine, replica))
   const there = replica.hashes.at(remembered.seq)
   if (there && equalBytes(there, remembered.hash)) return undefined
-  const evidence = await evidenceOf({ crypto, engine, replica, chainId: chain, acknowledgement }, remembered)
+  const evidence = await evidenceOf(
+    { crypto, engine, replica, chainId: chain, acknowledgement: server.acknowledgement },
+    remembered,
+  )
   const facts = { chain, seq: replica.head.seq, remembered: remembered.seq }
   return new AteError(evidence.kind === 'fork' ? 'FORK' : 'ROLLBACK', facts, { evidence })
 }

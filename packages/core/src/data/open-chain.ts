@@ -12,7 +12,6 @@ import type { Observer } from '../chain/observation.ts'
 import { Observing } from '../chain/observing.ts'
 import { settleRecoveries } from '../chain/recovered.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
-import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import type { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { newestWitnessed } from '../chain/witnessing.ts'
@@ -28,7 +27,7 @@ import type { Platform } from '../session/platform.ts'
 import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { Chain } from './chain.ts'
-import { alarmOf } from './check-head.ts'
+import { alarmOf, type ServerSide } from './check-head.ts'
 import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
@@ -69,6 +68,11 @@ export interface OpenOptions extends RemoteOptions {
   readonly snapshot?: 'use' | 'ignore'
   /** `{ dns: NAME }`: the chain that the TXT record `ate1 chain=ID` of that name names. Not beside `id`. */
   readonly pin?: { readonly dns: string }
+  /**
+   * With `true`, several processes of this machine write one `file:` chain: whoever opens it first writes the log and serves it
+   * to the others over a local socket, and another of them takes over when he closes it or dies. All of them say so.
+   */
+  readonly share?: boolean
   /** Ends the opening only. */
   readonly signal?: AbortSignal
 }
@@ -219,6 +223,8 @@ export function checkOptions(options: OpenOptions): void {
     (options.id !== undefined || typeof options.pin !== 'object' || options.pin === null)
   )
     throw new AteError('BAD_ARGUMENT', { what: 'pin is { dns: NAME }, and goes without id' })
+  if (options.share !== undefined && typeof options.share !== 'boolean')
+    throw new AteError('BAD_ARGUMENT', { what: 'share is true or false' })
   if (options.readOnly && options.create) throw new AteError('BAD_ARGUMENT', { what: 'readOnly and create' })
   throwIfAborted(options.signal)
 }
@@ -227,7 +233,7 @@ function checkWord(option: string, given: string | undefined, words: readonly st
   if (given !== undefined && !words.includes(given)) throw new AteError('BAD_ARGUMENT', { option, words })
 }
 
-interface Loading {
+export interface Loading {
   readonly engine: LogEngine
   readonly platform: Platform
   readonly identity: Identity
@@ -252,7 +258,7 @@ export async function snapshotsOf(
   return Snapshots.for({ crypto, environment, engine, state })
 }
 
-async function loadReplica({
+export async function loadReplica({
   engine,
   platform,
   identity,
@@ -350,8 +356,8 @@ interface Checking {
   readonly options: OpenOptions
   readonly place: Place
   readonly create: boolean
-  /** What the server that shows the log has said of it. */
-  readonly acknowledgement?: AcknowledgementPart | undefined
+  /** Of a log that a server shows. */
+  readonly server?: ServerSide
 }
 
 export async function checkChain({
@@ -365,14 +371,14 @@ export async function checkChain({
   options,
   place,
   create,
-  acknowledgement,
+  server,
 }: Checking): Promise<void> {
   const { state } = platform
   const chain = chainIdOf(replica.chainId)
   checkPin(replica, { identity, known, label, place: place.name, create })
   if (options.rollback === 'accept') await acceptCopy(state, replica)
   else await settleRecoveries(state, replica)
-  const alarm = await alarmOf(all, engine, platform, 'whole', acknowledgement)
+  const alarm = await alarmOf(all, engine, platform, 'whole', server)
   if (alarm) throw alarm
   if (place.name === undefined || !isKept(identity) || known === chain) return
   if (known !== undefined) await forgetKnownChain(state, place.name)

@@ -37,7 +37,7 @@ import { checkStanding, LIVE, type Standing, type StandingState } from './standi
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
 const ZERO_FILL_BYTES: number = 256 * 1024
 /** What may stand in a folder before there is a chain: a lock, a creation that a crash ended, a mounted volume's own. */
-export const HARMLESS: readonly string[] = ['LOCK', MANIFEST_NEW, 'lost+found', '.DS_Store']
+export const HARMLESS: readonly string[] = ['LOCK', 'SHARE', MANIFEST_NEW, 'lost+found', '.DS_Store']
 
 export interface FileLogOptions {
   readonly fs: FileSystem

@@ -4,7 +4,7 @@
  */
 import { AteError, isAteError } from '../base/errors.ts'
 import { REKEY_MS, SOCKET_DIAL_MS } from '../base/limits.ts'
-import { CLOSE, type DialOptions, type Socket } from '../base/socket.ts'
+import { CLOSE, type Dial, type DialOptions, type Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability, Head } from '../log/engine.ts'
 import type { Identity } from '../session/identity.ts'
@@ -58,6 +58,8 @@ export interface ConnectOptions extends DialOptions {
   readonly pin: ServerPin
   /** Offers a wire that seals nothing: for loopback alone. */
   readonly plain?: 'allow'
+  /** Instead of the platform's. */
+  readonly dial?: Dial
 }
 
 interface Waiting<T> {
@@ -73,6 +75,7 @@ export class ClientConnection {
   readonly #sender: FrameSender<ClientMessage>
   readonly #channels = new Map<number, ChannelEvents>()
   readonly #opening = new Map<number, Waiting<Opened>>()
+  readonly #offering = new Map<number, Waiting<void>>()
   readonly #sessions = new Map<string, Promise<number>>()
   readonly #proving = new Map<number, Waiting<number>>()
   readonly #closers = new Set<() => void>()
@@ -93,8 +96,8 @@ export class ClientConnection {
 
   /** @throws AteError SERVER_UNREACHABLE | SERVER_UNKNOWN | SERVER_CHANGED | HANDSHAKE_FAILED | WIRE_VERSION | OFFLINE */
   static async open(platform: Platform, options: ConnectOptions): Promise<ClientConnection> {
-    const { url, pin, plain, ...dialing } = options
-    const socket = await platform.dial(url, dialing)
+    const { url, pin, plain, dial = platform.dial, ...dialing } = options
+    const socket = await dial(url, dialing)
     const handshake = new ClientHandshake({
       crypto: platform.crypto,
       random: platform.environment.random,
@@ -169,6 +172,16 @@ export class ClientConnection {
     })
   }
 
+  /** To a server of the same ring: that it takes the chain of that name. @throws AteError, as it refuses */
+  async offer(identity: Identity, name: string): Promise<void> {
+    const session = await this.#session(identity)
+    if (this.#lost) throw this.#lost
+    const channel = ++this.#channelCount
+    const answered = new Promise<void>((resolve, reject) => this.#offering.set(channel, { resolve, reject }))
+    this.send({ type: 'offer', channel, session, name })
+    return answered
+  }
+
   leave(channel: number): void {
     if (this.#channels.delete(channel)) this.send({ type: 'leave', channel })
   }
@@ -207,8 +220,10 @@ export class ClientConnection {
     this.#sender.close()
     this.#wire.close()
     this.#greeted?.reject(error)
-    for (const waiting of [...this.#opening.values(), ...this.#proving.values()]) waiting.reject(error)
+    for (const waiting of [...this.#opening.values(), ...this.#offering.values(), ...this.#proving.values()])
+      waiting.reject(error)
     this.#opening.clear()
+    this.#offering.clear()
     this.#proving.clear()
     for (const events of this.#channels.values()) events.lost(error)
     this.#channels.clear()
@@ -262,6 +277,9 @@ export class ClientConnection {
         waiting?.resolve(message)
         return
       }
+      case 'redirect':
+        this.#closed(message.channel, new AteError('CHAIN_ELSEWHERE', { url: message.url, why: message.why }))
+        return
       case 'closed':
         this.#closed(message.channel, new AteError(message.code, message.facts))
         return
@@ -287,14 +305,17 @@ export class ClientConnection {
         this.#channels.get(message.channel)?.body(message.id, message.bytes)
         return
       case 'synced':
+        this.#offering.get(message.channel)?.resolve()
+        this.#offering.delete(message.channel)
         this.#channels.get(message.channel)?.synced(message.id)
         return
     }
   }
 
   #closed(channel: number, error: AteError): void {
-    const opening = this.#opening.get(channel)
+    const opening = this.#opening.get(channel) ?? this.#offering.get(channel)
     this.#opening.delete(channel)
+    this.#offering.delete(channel)
     opening?.reject(error)
     const events = this.#channels.get(channel)
     this.#channels.delete(channel)

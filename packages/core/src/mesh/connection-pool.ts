@@ -132,7 +132,8 @@ function keyOf({ address, pin, plain, ca }: PoolRequest): string {
   const { scheme, host, port } = address
   const { serverKey } = pin
   const server = typeof serverKey === 'object' ? serverKey.fingerprintBytes.join() : (serverKey ?? '')
-  return JSON.stringify([scheme, host, port, server, pin.pin ?? '', pin.firstUse ?? '', plain ?? '', ca ?? ''])
+  const sibling = pin.sibling?.fingerprintBytes.join() ?? ''
+  return JSON.stringify([scheme, host, port, server, sibling, pin.pin ?? '', pin.firstUse ?? '', plain ?? '', ca ?? ''])
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -4,6 +4,7 @@
  *
  * An answer is sent behind every record that was stored before it was given.
  */
+import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import {
   BODIES_ASKED_MAX,
@@ -17,7 +18,7 @@ import { type Entry, type EntryAnswer, forgeryIn } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
 import type { Kind } from '../event/format.ts'
 import { RECORD_HEAD_BYTES } from '../event/format.ts'
-import type { Durability, LogRecord } from '../log/engine.ts'
+import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { Follower, HostedChain } from './hosted-chain.ts'
 import type { Bodies, ServerMessage } from './messages.ts'
 
@@ -50,6 +51,8 @@ export interface HostChannelParts {
   /** The first record that the client lacks. */
   readonly from: number
   readonly bodies: Bodies
+  /** A server of the same ring. */
+  readonly isSibling: boolean
   /** Told before anything is ordered, and when it is answered. */
   readonly submitting: (entries: number) => void
   readonly answered: (answers: readonly EntryAnswer[], tookMs: number) => void
@@ -90,9 +93,14 @@ export class HostChannel implements Follower {
     this.pump()
   }
 
+  get isSibling(): boolean {
+    return this.#parts.isSibling
+  }
+
   leave(): void {
     this.#left = true
     this.chain.followers.delete(this)
+    this.chain.stay(this)
   }
 
   stored(acknowledgement: Uint8Array): void {
@@ -130,6 +138,37 @@ export class HostChannel implements Follower {
   get collectingBytes(): number {
     const { bytes, entries } = this.#collecting ?? NOTHING
     return bytes + entries.length * ENTRY_COST_BYTES
+  }
+
+  /** A server of the ring takes the chain: nobody else writes it here from the answer on. */
+  async take(id: number, to: string): Promise<void> {
+    try {
+      await this.chain.leaveTo(to, this)
+      if (!this.#left) this.sync(id)
+    } catch (error) {
+      if (!isAteError(error)) throw error
+      this.failed(error)
+    }
+  }
+
+  /** It is whole over there: here it is read only from now on, and says where it went. */
+  async taken(id: number, head: Head | undefined): Promise<void> {
+    const own = this.chain.sequencer.head
+    const to = this.chain.leavingTo
+    try {
+      if (
+        to === undefined ||
+        !this.chain.isLeavingBy(this) ||
+        head?.seq !== own.seq ||
+        !equalBytes(head.hash, own.hash)
+      )
+        throw new AteError('BAD_MESSAGE', { what: 'taken' })
+      await this.chain.engine.setStanding({ state: 'moved', note: to })
+      if (!this.#left) this.sync(id)
+    } catch (error) {
+      if (!isAteError(error)) throw error
+      this.failed(error)
+    }
   }
 
   /** One entry of a submission. False if it breaks what clients keep to. */

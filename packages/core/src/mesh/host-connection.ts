@@ -18,7 +18,7 @@ import type { Durability } from '../log/engine.ts'
 import type { PublicIdentity } from '../session/identity.ts'
 import { FrameSender } from './frames.ts'
 import { refusalOf, ServerHandshake, type ServerHandshakeOptions } from './handshake-server.ts'
-import type { Host } from './host.ts'
+import type { Hosting } from './host.ts'
 import { HostChannel } from './host-channel.ts'
 import { type ClientMessage, clientMessagesIn, type ServerMessage, writeServerMessage } from './messages.ts'
 import { type CutReason, Outbox, TOO_SLOW_TEXT } from './outbox-bound.ts'
@@ -38,6 +38,13 @@ export interface ConnectionRules {
   admitCreate?(identity: PublicIdentity, name: string): Promise<void>
   /** Records are submitted: the ms for which what comes next waits. */
   admitSubmission?(entries: number): number
+  /**
+   * Before a chain is opened: whether it is this server's to open. @throws AteError CHAIN_ELSEWHERE, and what keeps it from
+   * knowing
+   */
+  place?(name: string, who: 'client' | 'sibling'): Promise<void>
+  /** The server that may take a chain from this one. */
+  takerOf?(name: string): string | undefined
   established?(): void
   /** What became of a submission of so many records, and how long it took in ms. */
   answered?(answers: readonly EntryAnswer[], tookMs: number): void
@@ -46,7 +53,7 @@ export interface ConnectionRules {
 }
 
 export interface HostConnectionParts {
-  readonly host: Host
+  readonly host: Hosting
   readonly socket: Socket
   /** Of the service, as the client's URL has it. */
   readonly path: string
@@ -187,6 +194,13 @@ export class HostConnection {
       case 'leave':
         this.#leave(message.channel)
         return
+      case 'take':
+      case 'taken':
+        void this.#giveAway(message)
+        return
+      case 'offer':
+        void this.#takeOffer(message)
+        return
       case 'rekey':
         this.#takeRekey(message.bytes)
         return
@@ -255,12 +269,19 @@ export class HostConnection {
   ): Promise<void> {
     const { host, rules } = this.#parts
     try {
+      const isSibling = this.#isSibling(identity)
+      await rules.place?.(name, isSibling ? 'sibling' : 'client')
       const asking = { identity, admitCreate: async (to: string) => rules.admitCreate?.(identity, to) }
       const chain = await host.acquire(name, asking, genesis)
       const isWanted = this.#opening.get(channel) === 'wanted'
       this.#opening.delete(channel)
       if (this.#closed || !isWanted) {
         host.release(chain)
+        return
+      }
+      if (chain.leavingTo !== undefined && !isSibling) {
+        host.release(chain)
+        this.#send({ type: 'redirect', channel, why: 'ring', url: chain.leavingTo })
         return
       }
       const { sequencer } = chain
@@ -280,6 +301,7 @@ export class HostConnection {
         out: this.#out,
         from: head && isStored ? head.seq + 1 : 0,
         bodies,
+        isSibling,
         submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
         answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
         forged: (error) => {
@@ -288,15 +310,57 @@ export class HostConnection {
         },
         closed: (error) => {
           this.#leave(channel)
-          this.#send({ type: 'closed', channel, code: error.code, facts: error.facts })
+          this.#sendClosed(channel, error)
         },
       })
       this.#channels.set(channel, open)
       if (wanted && !sequencer.replica.chainId.every((byte, i) => byte === wanted[i])) this.#leave(channel)
     } catch (error) {
       this.#opening.delete(channel)
-      const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'open' }, { cause: error })
-      this.#send({ type: 'closed', channel, code: failure.code, facts: failure.facts })
+      this.#sendClosed(channel, error)
+    }
+  }
+
+  #sendClosed(channel: number, error: unknown): void {
+    const { code, facts } = isAteError(error) ? error : new AteError('INTERNAL', { what: 'open' }, { cause: error })
+    const url = code === 'CHAIN_ELSEWHERE' ? facts['url'] : code === 'CHAIN_MOVED' ? facts['to'] : undefined
+    if (!this.#parts.rules.takerOf || typeof url !== 'string' || !/^wss?:/.test(url))
+      this.#send({ type: 'closed', channel, code, facts })
+    else {
+      const why = code === 'CHAIN_MOVED' || facts['why'] === 'moved' ? 'moved' : 'ring'
+      this.#send({ type: 'redirect', channel, why, url })
+    }
+  }
+
+  /** A server of the same ring: all of them have one identity. */
+  #isSibling({ fingerprint }: PublicIdentity): boolean {
+    return this.#parts.rules.takerOf !== undefined && fingerprint === this.#parts.host.parts.identity.fingerprint
+  }
+
+  async #giveAway(message: Extract<ClientMessage, { type: 'take' | 'taken' }>): Promise<void> {
+    const { host, rules } = this.#parts
+    const channel = this.#channels.get(message.channel)
+    if (!channel) return
+    const to = channel.isSibling ? rules.takerOf?.(channel.chain.name) : undefined
+    if (to === undefined)
+      channel.failed(new AteError('NOT_AUTHORIZED', { needs: 'to be the server that takes the chain' }))
+    else if (message.type === 'take') await channel.take(message.id, to)
+    else {
+      await channel.taken(message.id, message.head)
+      if (channel.chain.engine.standing.state === 'moved') await host.forget(channel.chain)
+    }
+  }
+
+  /** The answer says where the chain is: here, if it was taken. */
+  async #takeOffer({ channel, session, name }: Extract<ClientMessage, { type: 'offer' }>): Promise<void> {
+    const { rules } = this.#parts
+    const identity = this.#admitted.has(session) ? this.#sessions.get(session) : undefined
+    try {
+      if (!identity || !this.#isSibling(identity)) throw new AteError('NOT_AUTHORIZED', { needs: 'to be of the ring' })
+      await rules.place?.(name, 'client')
+      this.#send({ type: 'synced', channel, id: 0 })
+    } catch (error) {
+      this.#sendClosed(channel, error)
     }
   }
 

@@ -52,13 +52,21 @@ export interface Asking {
   admitCreate(name: string): Promise<void>
 }
 
+/** What a connection needs of what is behind it. */
+export interface Hosting {
+  readonly parts: Pick<HostParts, 'platform' | 'identity' | 'delegation'>
+  acquire(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain>
+  release(chain: HostedChain): void
+  forget(chain: HostedChain): Promise<void>
+}
+
 interface Open {
   readonly chain: Promise<HostedChain>
   users: number
   idle: { cancel(): void } | undefined
 }
 
-export class Host {
+export class Host implements Hosting {
   readonly parts: HostParts
   /** The one that was asked for longest ago first. */
   readonly #open = new Map<string, Open>()
@@ -96,7 +104,8 @@ export class Host {
     open.idle = undefined
     try {
       const chain = await open.chain
-      assertMayFollow(chain, asking.identity)
+      // A server of the same ring takes what it did not order over.
+      if (asking.identity.fingerprint !== this.parts.identity.fingerprint) assertMayFollow(chain, asking.identity)
       return chain
     } catch (error) {
       this.#leave(name, open)
@@ -107,6 +116,18 @@ export class Host {
   release(chain: HostedChain): void {
     const open = this.#open.get(chain.name)
     if (open) this.#leave(chain.name, open)
+  }
+
+  isOpen(name: string): boolean {
+    return this.#open.has(name)
+  }
+
+  /** It was moved: whoever asks next is told so by what stands in its place. */
+  async forget({ name, engine }: HostedChain): Promise<void> {
+    const open = this.#open.get(name)
+    this.#open.delete(name)
+    open?.idle?.cancel()
+    await engine.close()
   }
 
   /** Resolves when all that was submitted is answered. */
@@ -266,7 +287,7 @@ export class Host {
 }
 
 /** Records are for those whom the chain knows, and for everybody where everybody reads or writes something. */
-function assertMayFollow({ sequencer }: HostedChain, identity: PublicIdentity): void {
+export function assertMayFollow({ sequencer }: HostedChain, identity: PublicIdentity): void {
   const { replica } = sequencer
   if (replica.isKnown(toBinaryText(identity.fingerprintBytes))) return
   if (replica.view.policies.some((policy) => policy?.read === 'everyone' || policy?.write === 'everyone')) return

@@ -72,6 +72,7 @@ export class HostedChain {
   #acknowledgement: { readonly seq: number; readonly bytes: Uint8Array } | undefined
   #checkpointing: { cancel(): void } | undefined
   #syncing: { cancel(): void } | undefined
+  #leaving: { readonly by: Follower; readonly to: string } | undefined
   #closed = false
 
   constructor(parts: HostedParts) {
@@ -151,6 +152,31 @@ export class HostedChain {
     return this.sequencer.submit(entries, by)
   }
 
+  /** The server that takes this chain, from when nobody else writes it here. */
+  get leavingTo(): string | undefined {
+    return this.#leaving?.to
+  }
+
+  isLeavingBy(follower: Follower): boolean {
+    return this.#leaving?.by === follower
+  }
+
+  /** Sends everybody but `by` to the server `to`; when it resolves, the head is the last one here. @throws AteError BUSY */
+  async leaveTo(to: string, by: Follower): Promise<void> {
+    if (this.#leaving && this.#leaving.by !== by) throw new AteError('BUSY', { what: 'the chain is being taken' })
+    this.#leaving = { by, to }
+    this.#checkpointing?.cancel()
+    this.#checkpointing = undefined
+    const elsewhere = new AteError('CHAIN_ELSEWHERE', { url: to, why: 'ring' })
+    for (const follower of [...this.followers]) if (follower !== by) follower.failed(elsewhere)
+    await this.sequencer.settled()
+  }
+
+  /** Who was taking it is gone: it stays. */
+  stay(follower: Follower): void {
+    if (this.isLeavingBy(follower)) this.#leaving = undefined
+  }
+
   async close(): Promise<void> {
     if (this.#checkpointing && !this.sequencer.failure) await this.#checkpoint()
     this.sequencer.sync()
@@ -191,6 +217,7 @@ export class HostedChain {
   }
 
   #checkpointLater(): void {
+    if (this.#leaving) return
     const { timers } = this.environment
     this.#checkpointing ??= timers.start(CHECKPOINT_DELAY_MS, () => void this.#checkpoint())
   }

@@ -14,12 +14,14 @@
  *    5 sync      channel | id                                    answer = 0 | seq, or count | (code sized | facts sized)
  *    6 leave     channel                             39 synced   channel | id
  *    7 rekey     offer or done, sized                40 closed   channel | code sized | facts sized
- *    8 body      channel | id | seq | block | offset | size
- *                                                    41 rekey    answer, sized
- *                                                    42 refused  ref | code sized | facts sized
+ *    8 body      channel | id | seq | block          41 rekey    answer, sized
+ *                | offset | size                     42 refused  ref | code sized | facts sized
  *                                                    43 body     channel | id | ciphertext sized, empty if it is not there
+ *    9 take      channel | id                        44 redirect channel | moved u8 | URL of a server, sized
+ *   10 taken     channel | id | next | head 32
+ *   11 offer     channel | session | name sized
  *
- * `next` is the seq of the record that follows the head, 0 for an empty log. Everything is bounded before it is believed.
+ * 9 to 11 are for servers of one ring among themselves. `next` is the seq of the record that follows the head, 0 for an empty log. Everything is bounded before it is believed.
  */
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { ADVICE, AteError, type ErrorCode, type ErrorFacts } from '../base/errors.ts'
@@ -81,6 +83,12 @@ export type ClientMessage =
   | { readonly type: 'credit'; readonly channel: number; readonly bytes: number }
   | { readonly type: 'sync'; readonly channel: number; readonly id: number }
   | { readonly type: 'leave'; readonly channel: number }
+  /** The chain goes to the server that asks: no other one writes it from the answer on. */
+  | { readonly type: 'take'; readonly channel: number; readonly id: number }
+  /** It is there, whole up to `head`. */
+  | { readonly type: 'taken'; readonly channel: number; readonly id: number; readonly head: Head | undefined }
+  /** The server that is asked is to take a chain. */
+  | { readonly type: 'offer'; readonly channel: number; readonly session: number; readonly name: string }
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
   | ({ readonly type: 'body'; readonly channel: number; readonly id: number } & BodyPlace)
 
@@ -115,6 +123,8 @@ export type ServerMessage =
     }
   | { readonly type: 'synced'; readonly channel: number; readonly id: number }
   | ({ readonly type: 'closed'; readonly channel: number } & Refused)
+  /** The chain is at another server, as the ring says or because it was moved there. */
+  | { readonly type: 'redirect'; readonly channel: number; readonly why: 'ring' | 'moved'; readonly url: string }
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
   | { readonly type: 'body'; readonly channel: number; readonly id: number; readonly bytes: Uint8Array }
 
@@ -157,6 +167,24 @@ export function writeClientMessage(out: ByteWriter, message: ClientMessage): voi
     case 'leave':
       out.u8(6)
       out.varint(message.channel)
+      return
+    case 'take':
+      out.u8(9)
+      out.varint(message.channel)
+      out.varint(message.id)
+      return
+    case 'taken':
+      out.u8(10)
+      out.varint(message.channel)
+      out.varint(message.id)
+      out.varint(message.head ? message.head.seq + 1 : 0)
+      out.raw(message.head?.hash ?? NO_HASH)
+      return
+    case 'offer':
+      out.u8(11)
+      out.varint(message.channel)
+      out.varint(message.session)
+      out.sized(utf8(message.name))
       return
     case 'rekey':
       out.u8(7)
@@ -236,6 +264,12 @@ export function writeServerMessage(out: ByteWriter, message: ServerMessage): voi
       out.u8(41)
       out.sized(message.bytes)
       return
+    case 'redirect':
+      out.u8(44)
+      out.varint(message.channel)
+      out.u8(message.why === 'moved' ? 1 : 0)
+      out.sized(utf8(message.url))
+      return
     case 'refused':
       out.u8(42)
       out.varint(message.ref)
@@ -288,6 +322,15 @@ function readClientMessage(input: ByteReader): ClientMessage {
       return { type: 'leave', channel: input.varint() }
     case 7:
       return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
+    case 9:
+      return { type: 'take', channel: input.varint(), id: input.varint() }
+    case 10:
+      return { type: 'taken', channel: input.varint(), id: input.varint(), head: readHead(input) }
+    case 11: {
+      const channel = input.varint()
+      const session = input.varint()
+      return { type: 'offer', channel, session, name: fromUtf8(input.sized(CHAIN_NAME_BYTES_MAX)) }
+    }
     case 8: {
       const [channel, id] = [input.varint(), input.varint()]
       const place = { record: input.varint(), block: input.varint(), offset: input.varint(), size: input.varint() }
@@ -357,6 +400,11 @@ function readServerMessage(input: ByteReader): ServerMessage {
       return { type: 'rekey', bytes: input.sized(REKEY_BYTES_MAX) }
     case 43:
       return { type: 'body', channel: input.varint(), id: input.varint(), bytes: input.sized(BODY_BYTES_MAX) }
+    case 44: {
+      const channel = input.varint()
+      const why = input.u8() === 1 ? 'moved' : 'ring'
+      return { type: 'redirect', channel, why, url: fromUtf8(input.sized(PATH_BYTES_MAX)) }
+    }
     case 42:
       return { type: 'refused', ref: input.varint(), ...readRefused(input) }
     default:

@@ -18,9 +18,13 @@ export async function openChain(
   options: OpenOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Chain> {
-  if (!isRemote(at)) return openLog(at, options, platform)
-  const { openRemote } = await import('./open-remote.ts')
-  return openRemote(at, options, platform)
+  if (isRemote(at)) {
+    const { openRemote } = await import('./open-remote.ts')
+    return openRemote(at, options, platform)
+  }
+  if (!options?.share) return openLog(at, options, platform)
+  const { openShared } = await import('./open-shared.ts')
+  return openShared(at, options, platform)
 }
 
 /** Addresses of servers, not of logs. Their code is loaded with the first of them. */

@@ -4,7 +4,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
-import { chainIdOf, parseId } from '../base/ids.ts'
+import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
@@ -26,11 +26,11 @@ import {
 } from '../data/open-chain.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
 import { SyncMeter } from '../data/sync-progress.ts'
-import type { LogEngine } from '../log/engine.ts'
+import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { destroyFileLog } from '../log/file-destroy.ts'
 import { memoryEngine } from '../log/memory.ts'
 import { chainOfName } from '../session/dns-pin.ts'
-import { type Identity, isKept } from '../session/identity.ts'
+import { type Identity, isKept, type PublicIdentity } from '../session/identity.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
@@ -47,11 +47,50 @@ import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } fro
  * WIRE_VERSION | OFFLINE | BAD_NAME
  */
 export async function openRemote(url: string, options: OpenOptions, platform: Platform): Promise<Chain> {
+  if (options.share)
+    throw new AteError('BAD_ARGUMENT', { what: 'share is for file: places; a server shares by itself' })
+  const parsed = parseAddress(url)
+  return openOrdered(placeUrl(parsed), { options, platform }, (wanted) => serverWay(parsed, wanted))
+}
+
+/** How a chain is asked for: by whom, and which one is meant. */
+export interface Wanted {
+  readonly platform: Platform
+  readonly options: OpenOptions
+  readonly identity: Identity
+  /** What this machine remembers there, and what the caller has named. */
+  readonly known: ChainId | undefined
+  readonly label: Uint8Array | undefined
+}
+
+/** The way to whoever orders the records of a chain: a server, or the process of this machine that leads. */
+export interface Way {
+  readonly create: boolean
+  /** A place on a connection, shared or new. */
+  connect(signal?: AbortSignal): Promise<Lease>
+  /** What the chain is called on that connection. */
+  nameOn(connection: ClientConnection): string
+  /** For where there is no chain yet. */
+  genesisFor(connection: ClientConnection): Made | undefined
+  /** Under which it is kept for a while when it was closed; undefined if it is not. */
+  readonly key: string | undefined
+  /** Of ServerLinkParts. */
+  readonly follow?: (error: AteError, connection: ClientConnection) => boolean
+  readonly retryMs?: number
+  close(): Promise<void>
+}
+
+/** Opens the chain that is called `name` on this machine, whose records are ordered at the end of a way. */
+export async function openOrdered(
+  name: string,
+  { options, platform }: Pick<Wanted, 'options' | 'platform'>,
+  wayOf: (wanted: Wanted) => Promise<Way>,
+): Promise<Chain> {
   checkOptions(options)
   if (options.pq === 'required') throw new AteError('BAD_ARGUMENT', { what: 'pq: required reads a log, not a server' })
   const observing = observingOf(options, platform)
   try {
-    return await openObserved(url, options, platform, observing)
+    return await openObserved(name, { options, platform, observing }, wayOf)
   } catch (error) {
     observing.alarm(error)
     throw error
@@ -59,31 +98,29 @@ export async function openRemote(url: string, options: OpenOptions, platform: Pl
 }
 
 async function openObserved(
-  url: string,
-  options: OpenOptions,
-  platform: Platform,
-  observing: Observing,
+  name: string,
+  { options, platform, observing }: Pick<Wanted, 'options' | 'platform'> & { readonly observing: Observing },
+  wayOf: (wanted: Wanted) => Promise<Way>,
 ): Promise<Chain> {
   const started = observing.start('open')
-  const parsed = parseAddress(url)
-  const name = placeUrl(parsed)
   const identity = options.as ?? (await machineIdentity({}, platform))
   const id = options.pin ? await chainOfName(platform, options.pin.dns) : options.id
   throwIfAborted(options.signal)
   const known = id === undefined ? await lookUpChain(platform.state, name) : undefined
   const label = id === undefined ? undefined : parseId(id, 'chain')
-  const want = label ?? (known === undefined ? undefined : parseId(known, 'chain'))
-  const address = { url: parsed, identity, options, platform, want }
-  const key = parkingKey(name, address)
-  const kept = key === undefined ? undefined : unpark(platform, key)
-  const copy = kept ?? (await openCopy(address))
+  const wanted = { identity, options, platform, known, label }
+  const way = await wayOf(wanted)
+  const kept = way.key === undefined ? undefined : unpark(platform, way.key)
+  const copy = kept ?? (await openCopy(wanted))
   let { engine } = copy
   let link = kept?.link
   let made: Made | undefined
   try {
-    if (!link) ({ link, made } = await openLink(copy, address))
-    const replica = kept ? kept.replica : await catchUp({ engine, link, platform, identity, options }, copy.replica)
+    if (!link) ({ link, made } = await openLink(copy, way, wanted))
+    const opening = { engine, link, platform, identity, options, way }
+    const replica = kept ? kept.replica : await catchUp(opening, copy.replica)
     checkMade(replica, made)
+    const more = link.more(options.signal)
     await checkChain({
       replica,
       all: replica,
@@ -94,20 +131,24 @@ async function openObserved(
       label,
       options,
       place: { kind: 'engine', name, open: async () => engine },
-      create: options.create ?? false,
-      acknowledgement: link.acknowledgement,
+      create: way.create,
+      server: {
+        acknowledgement: link.acknowledgement,
+        // Another process of this machine may have seen more meanwhile.
+        catchUp: async () => void (await take(opening, more, replica)),
+      },
     })
     // All of it is verified, and no older than what this machine knows: only then the damaged copy goes.
     if ('damage' in copy && copy.damage) engine = await healCopy(engine, options, platform)
     observing.opened(started, replica, engine)
-    const opening = { engine, link, platform, identity, options }
-    const chain = await handleOf(opening, { replica, observing, name, key })
+    const chain = await handleOf({ ...opening, engine }, { replica, observing, name })
     // What has come since it was left.
     if (kept) await chain.refresh()
     return chain
   } catch (error) {
     await link?.close()
     await engine.close()
+    await way.close()
     throw known !== undefined && error instanceof AteError && error.code === 'CHAIN_NOT_FOUND'
       ? new AteError('CHAIN_GONE', { place: name, chain: known }, { cause: error })
       : error
@@ -115,7 +156,7 @@ async function openObserved(
 }
 
 /** Undefined for what is not kept: a copy in a file, which another process may want. */
-function parkingKey(name: string, { identity, options }: Addressed): string | undefined {
+function parkingKey(name: string, { identity, options }: Wanted): string | undefined {
   const { replica = 'memory:', trust, wire, serverKey, rollback, bodies } = options
   if (replica !== 'memory:' || rollback === 'accept') return undefined
   const server = typeof serverKey === 'object' ? serverKey.fingerprintBytes.join() : (serverKey ?? '')
@@ -128,26 +169,27 @@ interface Opening {
   readonly platform: Platform
   readonly identity: Identity
   readonly options: OpenOptions
+  readonly way: Way
 }
 
 interface Handle {
   readonly replica: Replica
   readonly observing: Observing
   readonly name: string
-  readonly key: string | undefined
 }
 
 async function handleOf(
-  { engine, link, platform, identity, options }: Opening,
-  { replica, observing, name, key }: Handle,
+  { engine, link, platform, identity, options, way }: Opening,
+  { replica, observing, name }: Handle,
 ): Promise<Chain> {
   const { crypto, environment, state } = platform
   const tail: HeldTail = new HeldTail(engine, async () => {
-    if (key !== undefined && core && !core.writing.failure && !tail.isAhead)
-      park(platform, key, { engine, replica, link })
+    if (way.key !== undefined && core && !core.writing.failure && !tail.isAhead)
+      park(platform, way.key, { engine, replica, link })
     else {
       await link.close()
       await engine.close()
+      await way.close()
     }
   })
   const snapshots = await snapshotsOf(engine, identity, options, platform)
@@ -181,7 +223,7 @@ interface Copy {
 }
 
 /** The copy, which is written whatever the chain is opened for. */
-async function openCopy({ identity, options, platform }: Addressed): Promise<Copy> {
+async function openCopy({ identity, options, platform }: Wanted): Promise<Copy> {
   const place = parsePlace(options.replica ?? 'memory:', {}, platform)
   let engine: LogEngine | undefined
   try {
@@ -228,47 +270,93 @@ async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Plat
 }
 
 /** The genesis that this process has sent. */
-type Made = ReturnType<typeof makeGenesis>
-
-/** Where a chain is, and who asks for it how. */
-interface Addressed extends Pick<Opening, 'identity' | 'options' | 'platform'> {
-  readonly url: Place
-  /** The id that is meant, if one is. */
-  readonly want: Uint8Array | undefined
-}
+export type Made = ReturnType<typeof makeGenesis>
 
 async function openLink(
   { engine, replica }: Pick<Copy, 'engine' | 'replica'>,
-  address: Addressed,
+  way: Way,
+  { identity, options, platform, known, label }: Wanted,
 ): Promise<{ readonly link: ServerLink; readonly made: Made | undefined }> {
-  const { identity, options, platform, want, url } = address
-  const request = poolRequest(address)
-  const connect = (signal?: AbortSignal): Promise<Lease> => leaseConnection(platform, request, signal)
+  const want = label ?? (known === undefined ? undefined : parseId(known, 'chain'))
   // The service's own path, and so the chain's name, is what the server says once it has shown who it is.
-  const first = await connect(options.signal)
+  const first = await way.connect(options.signal)
   let given: Lease | undefined = first
   try {
     const head = replica?.head
-    const made = head ? undefined : genesisFor(first.connection, address)
+    const made = head ? undefined : way.genesisFor(first.connection)
     const from = {
       head,
       chain: engine.label ?? want,
       genesis: made?.record.bytes,
     }
-    const again = async (signal?: AbortSignal): Promise<Lease> => {
-      const lease = given ?? (await connect(signal))
+    const connect = async (signal?: AbortSignal): Promise<Lease> => {
+      const lease = given ?? (await way.connect(signal))
       given = undefined
       return lease
     }
-    const name = nameBelow(url, first.connection.path)
-    const parts = { platform, connect: again, request: { identity, name, bodies: options.bodies ?? 'all' } }
+    const request = { identity, name: way.nameOn(first.connection), bodies: options.bodies ?? 'all' }
+    const { retryMs, follow } = way
+    const parts = {
+      platform,
+      connect,
+      request,
+      ...(follow ? { follow } : {}),
+      ...(retryMs === undefined ? {} : { retryMs }),
+    }
     return { link: await ServerLink.open(parts, from, options.signal), made }
   } finally {
     given?.leave()
   }
 }
 
-function poolRequest({ url, identity, options }: Addressed): PoolRequest {
+async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
+  const { options, platform } = wanted
+  const home = poolRequest(url, wanted)
+  let request = home
+  /** The chain's name as the address has it, behind the service's own path. */
+  let rest = ''
+  return {
+    create: options.create ?? false,
+    async connect(signal) {
+      try {
+        return await leaseConnection(platform, request, signal)
+      } catch (error) {
+        // The server that we were sent to is gone: the first one knows where the chain is by now.
+        request = home
+        throw error
+      }
+    },
+    nameOn({ path }) {
+      rest = url.path.slice(path.length)
+      return nameBelow(url, path)
+    },
+    genesisFor: (connection) => genesisFor(connection, wanted),
+    key: parkingKey(placeUrl(url), wanted),
+    follow({ facts }, { server }) {
+      const to = redirectTo(facts['url'], url)
+      if (to) request = siblingRequest({ ...to, path: to.path + rest }, wanted, server.identity)
+      return to !== undefined
+    },
+    close: async () => undefined,
+  }
+}
+
+/** Undefined where a server has nobody to send: to a socket of this machine, or out of TLS. */
+function redirectTo(given: unknown, { scheme }: Place): Place | undefined {
+  if (typeof given !== 'string') return undefined
+  const to = parseAddress(given)
+  const isFit = to.scheme === 'wss' || (to.scheme === 'ws' && scheme !== 'wss')
+  return isFit ? to : undefined
+}
+
+/** All servers of a ring have one identity: who sends us on says with his own who is to be there. */
+function siblingRequest(to: Place, wanted: Wanted, sibling: PublicIdentity): PoolRequest {
+  const request = poolRequest(to, wanted)
+  const { pin: _, ...known } = request.pin
+  return { ...request, pin: { ...known, sibling } }
+}
+
+function poolRequest(url: Place, { identity, options }: Wanted): PoolRequest {
   const { serverKey, serverPin: by, ca, wire } = options
   if (wire === 'plain' && !isLoopbackPlace(url))
     throw new AteError('BAD_ARGUMENT', { what: 'wire: plain is for loopback alone' })
@@ -296,7 +384,7 @@ function nameBelow({ path }: Place, service: string): string {
 }
 
 /** For where there is no chain yet: it names this server to order its records. */
-function genesisFor({ server, level }: ClientConnection, { identity, options, platform }: Addressed): Made | undefined {
+function genesisFor({ server, level }: ClientConnection, { identity, options, platform }: Wanted): Made | undefined {
   if (!options.create) return undefined
   const { crypto, environment } = platform
   const servers = {
@@ -313,22 +401,36 @@ function checkMade({ chainId, hashes }: Replica, made: Made | undefined): void {
 }
 
 /** What the server has more than the copy. */
-async function catchUp({ engine, link, platform, options }: Opening, held: Replica | undefined): Promise<Replica> {
-  const { signal, trust, onProgress } = options
-  const { clock } = platform.environment
-  const makers = makersOf(platform, trust)
-  let replica = held
+async function catchUp(opening: Opening, replica: Replica | undefined): Promise<Replica> {
+  const { engine, link, options, platform } = opening
+  const { signal, onProgress } = options
   if (!engine.head()) engine.setLabel(link.chainId)
   if (replica && !equalBytes(replica.chainId, link.chainId))
     throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(replica.chainId), found: chainIdOf(link.chainId) })
+  const { clock } = platform.environment
   const from = (replica?.head.seq ?? -1) + 1
   const meter = onProgress && new SyncMeter(link.serverHead.seq + 1 - from, clock.monotonic())
-  for await (const chunk of verifyAhead(link.catchUp(from, signal), () => replica)) {
+  const told = (chunk: readonly LogRecord[]): void => {
+    if (meter) onProgress(meter.add(chunk, clock.monotonic()))
+  }
+  return take(opening, link.catchUp(from, signal), replica, told)
+}
+
+/** Verifies what the server sends, and keeps it in the copy. */
+async function take(
+  { engine, platform, options }: Opening,
+  records: AsyncIterable<readonly LogRecord[]>,
+  behind: Replica | undefined,
+  taken: (chunk: readonly LogRecord[]) => void = () => undefined,
+): Promise<Replica> {
+  const makers = makersOf(platform, options.trust)
+  let replica = behind
+  for await (const chunk of verifyAhead(records, () => replica)) {
     for (const record of chunk) replica = feed(replica, record, makers, engine)
     const level = engine.durability === 'memory' ? 'memory' : 'os'
     await engine.append(chunk, { after: engine.head(), durability: level, load: 'group' })
-    if (meter) onProgress(meter.add(chunk, clock.monotonic()))
-    throwIfAborted(signal)
+    taken(chunk)
+    throwIfAborted(options.signal)
   }
   return replica!
 }

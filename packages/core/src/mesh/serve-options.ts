@@ -45,6 +45,8 @@ export interface ServeOptions {
   readonly nodes?: readonly string[]
   /** Which of `nodes` this one is; the one that is `url` or in `listen`, if left out. */
   readonly node?: string
+  /** Certificates in PEM that are trusted instead of the system's, where other `nodes` are `wss:`. */
+  readonly nodesCa?: string | readonly string[]
   /** Who sees /metrics; programs on this machine, if left out. */
   readonly metrics?: 'never' | 'loopback' | 'anyone'
   /** Of the server's identity file, if it is sealed or to be. */
@@ -65,9 +67,15 @@ export interface ServeSettings {
   readonly durability: 'disk' | 'os'
   readonly compact: CompactPolicy | undefined
   readonly idleMs: number
-  readonly ring: { readonly nodes: readonly string[]; readonly self: string } | undefined
+  readonly ring: RingSettings | undefined
   readonly metrics: 'never' | 'loopback' | 'anyone'
   readonly passphrase: Passphrase | undefined
+}
+
+export interface RingSettings {
+  readonly nodes: readonly string[]
+  readonly self: string
+  readonly ca: string | readonly string[] | undefined
 }
 
 /** What serve() gives. */
@@ -104,6 +112,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'idle',
   'nodes',
   'node',
+  'nodesCa',
   'metrics',
   'passphrase',
   'signal',
@@ -194,9 +203,10 @@ function encryptionOf(wire: unknown, listen: readonly Place[]): 'on' | 'off' {
   return wanted
 }
 
-function ringOf({ nodes, node, url }: ServeOptions, listen: readonly Place[]): ServeSettings['ring'] {
+function ringOf({ nodes, node, url, nodesCa: ca }: ServeOptions, listen: readonly Place[]): ServeSettings['ring'] {
   if (nodes === undefined) {
     if (node !== undefined) throw wrong('node', 'nothing without nodes', node)
+    if (ca !== undefined) throw wrong('nodesCa', 'nothing without nodes')
     return undefined
   }
   if (!Array.isArray(nodes) || nodes.length === 0 || nodes.length > NODES_MAX) throw wrong('nodes', '1 to 256 URLs')
@@ -210,7 +220,7 @@ function ringOf({ nodes, node, url }: ServeOptions, listen: readonly Place[]): S
   const self = node === undefined ? own.find((text) => texts.includes(text)) : own[0]
   if (self === undefined || !texts.includes(self))
     throw wrong('node', 'the one of nodes that this server is', node ?? url ?? own[0])
-  return { nodes: texts, self }
+  return { nodes: texts, self, ca }
 }
 
 function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[]): T {

@@ -11,6 +11,7 @@ import {
   LINK_RETRY_MS,
   READ_WINDOW_BYTES,
   RECORD_BYTES_MAX,
+  REDIRECTS_MAX,
   SERVER_SILENT_MS,
 } from '../base/limits.ts'
 import type { BodyPlace, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
@@ -24,7 +25,14 @@ import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './cli
 import type { Lease } from './connection-pool.ts'
 
 /** Refusals that another try may not meet: a server that is full, or about to go. */
-const PASSING: ReadonlySet<string> = new Set(['BUSY', 'RATE_LIMITED', 'OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'])
+const PASSING: ReadonlySet<string> = new Set([
+  'BUSY',
+  'RATE_LIMITED',
+  'OFFLINE',
+  'SERVER_UNREACHABLE',
+  'WIRE_BROKEN',
+  'CHAIN_ELSEWHERE',
+])
 
 /** Things that have come and were not told yet: records of the smallest size that the window holds, and answers. */
 const ITEMS_MAX = 65_536
@@ -40,7 +48,14 @@ export interface ServerLinkParts {
   /** A place on a connection to the server, shared or new. */
   readonly connect: (signal?: AbortSignal) => Promise<Lease>
   readonly request: Omit<OpenRequest, 'head' | 'chain' | 'genesis'>
+  /** The server sends us to another one: true if the next connection leads there. */
+  readonly follow?: (error: AteError, connection: ClientConnection) => boolean
+  /** Until the first try after a connection has broken, in ms; LINK_RETRY_MS if left out. */
+  readonly retryMs?: number
 }
+
+/** What is answered behind all that was stored. */
+export type Asking = { readonly type: 'sync' | 'take' } | { readonly type: 'taken'; readonly head: Head }
 
 export class ServerLink implements Link {
   readonly #parts: ServerLinkParts
@@ -62,7 +77,7 @@ export class ServerLink implements Link {
   /** Things that came, ever. */
   #heard = 0
   #syncCount = 0
-  #retryMs = LINK_RETRY_MS
+  #retryMs: number
   #parkedLost: (() => void) | undefined
   #retry: { cancel(): void } | undefined
   #ended: AteError | undefined
@@ -71,6 +86,7 @@ export class ServerLink implements Link {
 
   private constructor(parts: ServerLinkParts) {
     this.#parts = parts
+    this.#retryMs = parts.retryMs ?? LINK_RETRY_MS
   }
 
   /**
@@ -118,20 +134,45 @@ export class ServerLink implements Link {
       if (records.length === 0) {
         // Nothing was asked for yet but records: what else is there would stand in their way.
         if (this.#items.length > 0) throw new AteError('BAD_MESSAGE', { what: this.#items[0]!.kind })
-        if (this.#ended) throw this.#ended
-        if (!this.#lease?.connection)
-          throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-          signal?.addEventListener('abort', () => resolve(), { once: true })
-        })
-        if (signal?.aborted) throw signal.reason
+        await this.#arrival(signal)
+      } else {
+        yield records.map(({ record }) => record)
+        next += records.length
+        this.#credit(records)
+      }
+    }
+  }
+
+  /** Before `start`, and behind `catchUp`: what the server has more by now. @throws AteError if the connection breaks */
+  async *more(
+    signal: AbortSignal | undefined,
+    ask: Asking = { type: 'sync' },
+  ): AsyncGenerator<readonly LogRecord[], void, void> {
+    const id = ++this.#syncCount
+    this.#lease?.connection.send({ ...ask, channel: this.#opened!.channel, id })
+    for (;;) {
+      const records = this.#takeRecords()
+      if (records.length > 0) {
+        yield records.map(({ record }) => record)
+        this.#credit(records)
         continue
       }
-      yield records.map(({ record }) => record)
-      next += records.length
-      this.#credit(records)
+      const item = this.#items.shift()
+      if (item?.kind === 'synced' && item.id === id) return
+      if (!item) await this.#arrival(signal)
     }
+  }
+
+  /** Resolves when something may have come. */
+  async #arrival(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#ended) throw this.#ended
+    if (!this.#lease?.connection)
+      throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      signal?.addEventListener('abort', () => resolve(), { once: true })
+    })
+    if (signal?.aborted) throw signal.reason
   }
 
   start(events: LinkEvents): void {
@@ -209,25 +250,30 @@ export class ServerLink implements Link {
     from: Pick<OpenRequest, 'head' | 'chain' | 'genesis'>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { connect, request } = this.#parts
+    const { connect, request, follow } = this.#parts
     const known = this.#acknowledgement
-    const lease = await connect(signal)
     const reached = this.#level
-    try {
-      const opened = await lease.connection.openChannel(
-        { ...request, ...from },
-        (now) => this.#begin(lease, now),
-        signal,
-      )
-      this.#checkSame(opened, from, known)
-      if (durabilityRank(opened.level) < durabilityRank(reached))
-        throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
-    } catch (error) {
-      this.#lease = undefined
-      // What a server says that has gone back is no memory to keep.
-      this.#acknowledgement = known
-      lease.leave()
-      throw error
+    for (let left = REDIRECTS_MAX; ; left--) {
+      const lease = await connect(signal)
+      try {
+        const opened = await lease.connection.openChannel(
+          { ...request, ...from },
+          (now) => this.#begin(lease, now),
+          signal,
+        )
+        this.#checkSame(opened, from, known)
+        if (durabilityRank(opened.level) < durabilityRank(reached))
+          throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
+        return
+      } catch (error) {
+        this.#lease = undefined
+        // What a server says that has gone back is no memory to keep.
+        this.#acknowledgement = known
+        const isSentOn = left > 0 && isAteError(error) && error.code === 'CHAIN_ELSEWHERE'
+        const follows = isSentOn && follow?.(error, lease.connection) === true
+        lease.leave()
+        if (!follows) throw error
+      }
     }
   }
 
@@ -424,7 +470,7 @@ export class ServerLink implements Link {
         if (this.#ended) return
       }
       await this.#connect({ head: events.head(), chain: this.chainId, genesis: undefined }, this.#closing.signal)
-      this.#retryMs = LINK_RETRY_MS
+      this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
       if (this.#ended) return
       events.online()
     } catch (error) {

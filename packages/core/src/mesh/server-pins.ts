@@ -31,6 +31,8 @@ export interface ServerPinOptions {
   readonly serverKey?: string | Pick<PublicIdentity, 'fingerprintBytes'>
   /** Asks for the TXT records of `_ate.<host>`. */
   readonly pin?: 'dns'
+  /** Who has sent the client here, and is the same one: beside what is known of this host, never instead. */
+  readonly sibling?: Pick<PublicIdentity, 'fingerprintBytes'>
   /** What is done with a loopback host of which nothing is known: `remember` writes its key down. Else it is refused. */
   readonly firstUse?: 'accept' | 'remember'
 }
@@ -50,16 +52,18 @@ export async function serverPin(
   platform: Pick<Platform, 'crypto' | 'state' | 'resolveTxt'>,
   options: ServerPinOptions,
 ): Promise<ServerPin> {
-  const { host, port, serverKey, pin, firstUse } = options
+  const { host, port, serverKey, pin, firstUse, sibling } = options
   const name = `${host.toLowerCase()}:${port}`
   assertLineName('host', name)
   const given = serverKey === undefined ? undefined : fingerprintIn(platform.crypto, serverKey)
   const known = await lookUpServer(platform.state, name)
   const named = given === undefined && pin === 'dns' ? await serverOfHost(platform, host.toLowerCase()) : undefined
-  const required = given ? [given] : [named, known].filter((fingerprint) => fingerprint !== undefined)
+  const required = given
+    ? [given]
+    : [sibling?.fingerprintBytes, named, known].filter((fingerprint) => fingerprint !== undefined)
   const isFirstUse = required.length === 0 && firstUse !== undefined && isLoopback(host)
   return {
-    hint: given ?? known ?? named,
+    hint: given ?? known ?? named ?? sibling?.fingerprintBytes,
     expect(server) {
       judgeServer(name, required, isFirstUse ? 'accept' : 'refuse', server)
     },

@@ -62,4 +62,5 @@ export const platform: Platform = {
   resolveTxt: (name) => resolveTxt(name),
   // Most programs open no socket, and loading what does takes longer than opening a chain.
   dial: async (url, options) => (await import('./dial.ts')).dial(url, options),
+  share: async (options) => (await import('./sharing.ts')).joinProcesses(options),
 }

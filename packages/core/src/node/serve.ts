@@ -24,6 +24,7 @@ import { type Identity, identityCheckpointSeed, type PublicIdentity } from '../s
 import type { Platform } from '../session/platform.ts'
 import { listen } from './listen.ts'
 import { platform as ownPlatform } from './platform.ts'
+import { ServedRing } from './served-ring.ts'
 import { openServerFolder, type ServerFolder } from './server-folder.ts'
 
 /**
@@ -60,6 +61,7 @@ class Server implements Served {
   readonly #cookieKey: Uint8Array
   readonly #signer: Signer
   readonly #checkpointSigner: Signer
+  readonly #ring: ServedRing | undefined
   readonly #startedAt: number
   readonly #version: string
   #delegation: { readonly bytes: Uint8Array; readonly from: number } | undefined
@@ -97,6 +99,8 @@ class Server implements Served {
       idleMs: settings.idleMs,
       created: () => this.#metrics.createdChains.add(1),
     })
+    const { ring } = settings
+    if (ring) this.#ring = new ServedRing({ platform, folder, ring, isOpen: (name) => this.#host.isOpen(name) })
     this.#metrics = serverMetrics({
       version: this.#version,
       startedAtMs: this.#startedAt,
@@ -126,6 +130,7 @@ class Server implements Served {
       ...(tls ? { tls } : {}),
     })
     this.#renewLater()
+    this.#ring?.start()
   }
 
   close(): Promise<void> {
@@ -140,6 +145,7 @@ class Server implements Served {
   async #close(): Promise<void> {
     this.#renewing?.cancel()
     this.#listening?.stopAccepting()
+    await this.#ring?.close()
     // What was submitted is stored and answered before the connections go.
     await this.#host.settled()
     for (const connection of [...this.#connections.keys()]) connection.close()
@@ -235,7 +241,9 @@ class Server implements Served {
       const reason = typeof answer === 'string' ? { reason: answer.slice(0, 200) } : {}
       throw new AteError('NOT_AUTHORIZED', { needs: `that the server admits you to ${request.kind}`, ...reason })
     }
+    const ring = this.#ring
     return {
+      ...(ring ? { place: (name, who) => ring.place(name, who), takerOf: (name) => ring.takerOf(name) } : {}),
       handshake: {
         limits: {},
         ...(this.#settings.wireEncryption === 'off' && isLoopback ? { plain: 'allow' } : {}),
@@ -250,6 +258,8 @@ class Server implements Served {
         return pass.received(bytes + FRAME_COST_BYTES, this.#monotonic)
       },
       admitSession: async ({ fingerprint }: PublicIdentity) => {
+        // A server of the same ring.
+        if (ring && fingerprint === this.fingerprint) return
         await admit({ kind: 'connect', identity: fingerprint })
         if (isKnown) return
         const refused = pass.authenticated(fingerprint)

@@ -4,6 +4,7 @@
  * that users call without arguments read it, and each takes another one in tests.
  */
 import type { Environment } from '../base/environment.ts'
+import type { Share } from '../base/sharing.ts'
 import type { Dial } from '../base/socket.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { Crc32 } from '../log/crc32.ts'
@@ -33,6 +34,8 @@ export interface Platform {
   resolveTxt(name: string): Promise<readonly (readonly string[])[]>
   /** Connects to a server. Importing what does it waits for the first call. */
   readonly dial: Dial
+  /** Joins those on this machine who share a chain; undefined where nobody can. */
+  readonly share?: Share
   /** A place where those who diagnose the process listen, by its name; undefined where there is none. */
   channel(name: string): Channel | undefined
   /** Tells whoever runs the process of an error that nobody else hears of. */

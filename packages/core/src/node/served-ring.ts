@@ -1,0 +1,200 @@
+/**
+ * A server's part in a ring: which chains are its own, fetching those that stand elsewhere still, and giving away those that
+ * belong to another one. A server keeps serving what it has until it was taken.
+ *
+ * A chain is made by its owner alone, once every other server has said that it has none of that name: a chain that stays
+ * behind is never begun anew beside itself.
+ */
+import { AteError, isAteError } from '../base/errors.ts'
+import { RING_OFFER_MAX_MS, RING_OFFER_MS } from '../base/limits.ts'
+import { parsePlace } from '../data/place.ts'
+import { openTarget } from '../data/target-place.ts'
+import type { LogEngine } from '../log/engine.ts'
+import { type ChainName, parseChainName } from '../mesh/chain-name.ts'
+import { ownerOf } from '../mesh/ring.ts'
+import type { ServeSettings } from '../mesh/serve-options.ts'
+import { connectSibling, type Sibling, takeChain } from '../mesh/take-chain.ts'
+import type { Platform } from '../session/platform.ts'
+import type { ServerFolder } from './server-folder.ts'
+
+export interface ServedRingParts {
+  readonly platform: Platform
+  readonly folder: ServerFolder
+  readonly ring: NonNullable<ServeSettings['ring']>
+  /** Whether the chain is open here, and so is here. */
+  readonly isOpen: (name: string) => boolean
+}
+
+export class ServedRing {
+  readonly #parts: ServedRingParts
+  readonly #closing = new AbortController()
+  /** One for each name: whoever asks meanwhile waits for the same. */
+  readonly #adopting = new Map<string, Promise<void>>()
+  #offering: Promise<void> | undefined
+  #timer: { cancel(): void } | undefined
+
+  constructor(parts: ServedRingParts) {
+    this.#parts = parts
+  }
+
+  ownerOf(name: string): string {
+    const { platform, ring } = this.#parts
+    return ownerOf(platform.crypto, ring.nodes, name)
+  }
+
+  /** The server that may take a chain from this one. */
+  takerOf(name: string): string | undefined {
+    const owner = this.ownerOf(name)
+    return owner === this.#parts.ring.self ? undefined : owner
+  }
+
+  /** As ConnectionRules has it. @throws AteError CHAIN_ELSEWHERE | CHAIN_NOT_FOUND | BAD_CHAIN_NAME | OFFLINE | CHAIN_GONE */
+  async place(text: string, who: 'client' | 'sibling'): Promise<void> {
+    const { folder, isOpen } = this.#parts
+    const name = parseChainName(text)
+    if (isOpen(name)) return
+    const taker = this.takerOf(name)
+    if (taker !== undefined) {
+      if (!folder.hasChain(name)) throw elsewhere(taker, 'ring')
+      return
+    }
+    // Two servers that ask each other would wait for ever.
+    if (who === 'sibling') return
+    let adopting = this.#adopting.get(name)
+    if (!adopting) {
+      adopting = this.#adopt(name).finally(() => this.#adopting.delete(name))
+      this.#adopting.set(name, adopting)
+    }
+    await adopting
+  }
+
+  /** Offers what belongs elsewhere, now and until nothing is left. */
+  start(delayMs: number = RING_OFFER_MS): void {
+    if (this.#closing.signal.aborted) return
+    this.#offering = this.#offerAll().then((left) => {
+      if (left > 0 && !this.#closing.signal.aborted)
+        this.#timer = this.#parts.platform.environment.timers.start(delayMs, () => {
+          this.start(Math.min(2 * delayMs, RING_OFFER_MAX_MS))
+        })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new AteError('OFFLINE', { what: 'the server is closing' }))
+    this.#timer?.cancel()
+    await this.#offering
+    await Promise.allSettled(this.#adopting.values())
+  }
+
+  /** The chains that are here and belong elsewhere, each offered to its owner; how many have not gone. */
+  async #offerAll(): Promise<number> {
+    const { folder } = this.#parts
+    const byOwner = new Map<string, ChainName[]>()
+    for (const name of folder.chains()) {
+      const taker = this.takerOf(name)
+      if (taker === undefined || !folder.hasChain(name) || (await this.#standing(name)) !== 'live') continue
+      byOwner.set(taker, [...(byOwner.get(taker) ?? []), name])
+    }
+    let left = 0
+    for (const [owner, names] of byOwner) left += await this.#offer(owner, names)
+    return left
+  }
+
+  async #offer(owner: string, names: readonly ChainName[]): Promise<number> {
+    let left = names.length
+    try {
+      const sibling = this.#sibling(owner)
+      const connection = await connectSibling(sibling)
+      const stop = (): void => connection.close()
+      this.#closing.signal.addEventListener('abort', stop)
+      try {
+        for (const name of names) {
+          await connection.offer(sibling.identity, name)
+          left--
+        }
+      } finally {
+        this.#closing.signal.removeEventListener('abort', stop)
+        connection.close()
+      }
+    } catch (error) {
+      // It is offered again; until then it is served here.
+      if (!this.#closing.signal.aborted && !isAteError(error)) throw error
+    }
+    return left
+  }
+
+  async #adopt(name: ChainName): Promise<void> {
+    const { folder, ring } = this.#parts
+    const standing = folder.hasChain(name) ? await this.#standing(name) : undefined
+    if (standing !== undefined && standing !== 'copy' && standing !== 'incomplete') return
+    let silent: string | undefined
+    for (const node of ring.nodes) {
+      if (node === ring.self) continue
+      try {
+        const found = await this.#ask(node, name)
+        if (found === 'taken') return
+        if (found === 'absent') continue
+        if (found.to !== ring.self) throw elsewhere(found.to, 'moved')
+        await this.#finish(name, node)
+        return
+      } catch (error) {
+        if (!isAteError(error) || !['OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'].includes(error.code)) throw error
+        silent = node
+      }
+    }
+    if (silent === undefined) return
+    throw new AteError('OFFLINE', {
+      what: 'a server of the ring does not answer, and may have this chain',
+      node: silent,
+    })
+  }
+
+  async #ask(node: string, name: ChainName): ReturnType<typeof takeChain> {
+    const { folder, platform } = this.#parts
+    const open = (): Promise<LogEngine> => openTarget(this.#placeOf(name), { resume: 'copy', leftovers: [] }, platform)
+    const held = folder.hasChain(name) ? await open() : undefined
+    try {
+      return await takeChain(this.#sibling(node), name, { held, open })
+    } finally {
+      await held?.close()
+    }
+  }
+
+  /** The other one has given it away, and this one was stopped before it wrote so down. */
+  async #finish(name: ChainName, from: string): Promise<void> {
+    const { folder, platform } = this.#parts
+    if (!folder.hasChain(name))
+      throw new AteError('CHAIN_GONE', { place: name, from, what: 'it was moved here, and is not' })
+    const place = parsePlace(this.#placeOf(name), { standings: ['copy'] }, platform)
+    const engine = await place.open({ create: false, label: undefined })
+    try {
+      await engine.setStanding({ state: 'live', note: '' })
+    } finally {
+      await engine.close()
+    }
+  }
+
+  async #standing(name: ChainName): Promise<string> {
+    const standings = ['live', 'copy', 'backup', 'moved', 'incomplete', 'destroyed'] as const
+    const place = parsePlace(this.#placeOf(name), { readOnly: true, standings }, this.#parts.platform)
+    const engine = await place.open({ create: false, label: undefined })
+    try {
+      return engine.standing.state
+    } finally {
+      await engine.close()
+    }
+  }
+
+  #placeOf(name: ChainName): string {
+    return `file:${this.#parts.folder.chainPath(name)}`
+  }
+
+  #sibling(url: string): Sibling {
+    const { platform, folder, ring } = this.#parts
+    return { platform, identity: folder.identity, url, ca: ring.ca, signal: this.#closing.signal }
+  }
+}
+
+function elsewhere(url: string, why: 'ring' | 'moved'): AteError {
+  return new AteError('CHAIN_ELSEWHERE', { url, why })
+}
