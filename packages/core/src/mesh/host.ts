@@ -3,6 +3,7 @@
  * judges every record before it is stored.
  */
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
+import { forwardClock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { OPEN_CHAINS_MAX } from '../base/limits.ts'
@@ -73,18 +74,12 @@ export class Host implements Hosting {
   /** Chains that are being closed: who wants one again waits for its lock. */
   readonly #closing = new Map<string, Promise<unknown>>()
   #closed = false
-  #now = 0
+  /** What is signed is dated by it: a delegation that begins later than what is signed under it would be none. */
+  readonly now: () => number
 
   constructor(parts: HostParts) {
     this.parts = parts
-  }
-
-  /**
-   * The wall clock, where it does not go back: a delegation that begins later than what is signed under it would be none.
-   */
-  now(): number {
-    this.#now = Math.max(this.#now, this.parts.platform.environment.clock.now())
-    return this.#now
+    this.now = forwardClock(parts.platform.environment.clock)
   }
 
   /** Chains that are open. */
@@ -225,7 +220,7 @@ export class Host implements Hosting {
         engine,
         replica,
         environment,
-        now: () => this.now(),
+        now: this.now,
         fingerprint,
         ...signers,
         compact,

@@ -3,7 +3,7 @@
  * chain knows. It takes their sockets at once, and answers when the log is read. The log is the only thing that outlives it.
  */
 import { toBinaryText, wipe } from '../base/bytes.ts'
-import { randomBytes } from '../base/environment.ts'
+import { forwardClock, randomBytes } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { DELEGATION_MS_MAX, SERVER_KEY_MS } from '../base/limits.ts'
 import type { Leadership } from '../base/sharing.ts'
@@ -47,10 +47,13 @@ class Leader implements Leadership, Hosting {
   #delegation: { readonly bytes: Uint8Array; readonly from: number } | undefined
   #renewing: { cancel(): void } | undefined
   #ended = false
+  /** What is signed is dated by it. */
+  readonly #now: () => number
 
   constructor(lead: LeadParts) {
     const { platform, identity } = lead
     this.#lead = lead
+    this.#now = forwardClock(platform.environment.clock)
     this.#signer = signerOf(platform, randomBytes(platform.environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
     this.parts = { platform, identity, delegation: () => this.#delegationNow() }
@@ -75,7 +78,7 @@ class Leader implements Leadership, Hosting {
         closed: () => void this.#connections.delete(connection),
       },
     })
-    this.#connections.set(connection, this.#lead.platform.environment.clock.now())
+    this.#connections.set(connection, this.#now())
   }
 
   readonly close = async (): Promise<void> => {
@@ -110,6 +113,7 @@ class Leader implements Leadership, Hosting {
       engine,
       replica,
       environment: platform.environment,
+      now: this.#now,
       fingerprint,
       signer: this.#signer,
       checkpointSigner: this.#checkpointSigner,
@@ -129,9 +133,9 @@ class Leader implements Leadership, Hosting {
 
   /** Who connected under a delegation that is about to end connects again. */
   #renewLater(): void {
-    const { clock, timers } = this.#lead.platform.environment
+    const { timers } = this.#lead.platform.environment
     this.#renewing = timers.start(SERVER_KEY_MS, () => {
-      const oldest = clock.now() - DELEGATION_MS_MAX + 2 * SERVER_KEY_MS
+      const oldest = this.#now() - DELEGATION_MS_MAX + 2 * SERVER_KEY_MS
       for (const [connection, since] of this.#connections) if (since < oldest) connection.close()
       this.#renewLater()
     })
@@ -140,7 +144,7 @@ class Leader implements Leadership, Hosting {
   /** Made anew before the one that is given out is old. */
   #delegationNow(): Uint8Array {
     const { platform, identity } = this.#lead
-    const now = platform.environment.clock.now()
+    const now = this.#now()
     if (!this.#delegation || Math.abs(now - this.#delegation.from) > SERVER_KEY_MS) {
       const body = {
         key: this.#signer.publicKey,
