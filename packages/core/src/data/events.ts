@@ -24,6 +24,8 @@ export interface EventsOptions {
   readonly from?: number
   /** `end` stops at the newest record. */
   readonly until?: 'end'
+  /** Only events of entities of this type. */
+  readonly type?: Pick<EntityType<unknown>, 'name'>
   readonly signal?: AbortSignal
 }
 
@@ -31,6 +33,8 @@ export type OpName = keyof typeof OP
 
 export interface ChainEvent {
   readonly seq: number
+  /** Its place among the committed events of its record, from 0: the same for every reader. */
+  readonly index: number
   /** Time that the author signed, Unix ms. */
   readonly at: number
   /** The key that wrote it; of a person with several, chain.person(author) says whose it is. */
@@ -42,6 +46,8 @@ export interface ChainEvent {
   /** Of create and move. */
   readonly parent?: EntityId
   readonly collection?: string
+  /** Bytes of the value as it is stored; 0 if the event wrote none. */
+  readonly bytes: number
   /** Opens the value that this event wrote. @throws AteError NO_READ_KEY | WRONG_TYPE | BAD_BODY | BAD_VALUE */
   value<T>(type: EntityType<T>): Promise<T>
 }
@@ -76,7 +82,7 @@ export async function* chainEvents(core: ChainCore, options: EventsOptions): Asy
           for (const record of chunk) {
             if (record.seq > head) break
             throwIfAborted(signal)
-            for (const event of eventsOf(core, parser, record)) yield event
+            for (const event of eventsOf(core, parser, record, options.type?.name)) yield event
             next = record.seq + 1
           }
           if (next > head) break
@@ -90,45 +96,61 @@ export async function* chainEvents(core: ChainCore, options: EventsOptions): Asy
 }
 
 /** Committed events of a record, those of void transactions left out. */
-function* eventsOf(core: ChainCore, parser: CommitParser, record: LogRecord): Generator<ChainEvent, void, void> {
+function* eventsOf(
+  core: ChainCore,
+  parser: CommitParser,
+  record: LogRecord,
+  type: string | undefined,
+): Generator<ChainEvent, void, void> {
   if (parseRecordHead(record.bytes).kind !== KIND.commit) return
   const { replica, crypto } = core
   const commit = parser.parse(replica.chainId, record.bytes)
   const certificate = replica.trust.certificates.get(toBinaryText(commit.writer))
   const voids = replica.voids.get(record.seq)
   if (!certificate) return
+  const author = fingerprintOf(certificate.identityBytes)
+  let index = -1
   for (let i = 0; i < commit.transactions.length; i++) {
     if (voids?.has(i)) continue
     const transaction = commit.transactions[i]!
     nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
     const txId = toBase32(transaction.nonce)
-    for (const event of transaction.events)
-      yield makeEvent(core, commit, event, txId, fingerprintOf(certificate.identityBytes))
+    for (const event of transaction.events) {
+      index++
+      if (type === undefined || typeOf(core, event) === type)
+        yield makeEvent(core, commit, event, { index, txId, author })
+    }
   }
+}
+
+function typeOf(core: ChainCore, event: TransactionEvent): string {
+  if (event.op === OP.create) return event.type
+  const { view } = core.replica
+  const row = view.table.find(event.a, event.b, event.c, event.d)
+  return row < 0 ? '' : view.typeOf(row)
 }
 
 function makeEvent(
   core: ChainCore,
   commit: ParsedCommit,
   event: TransactionEvent,
-  txId: string,
-  author: Fingerprint,
+  { index, txId, author }: Pick<ChainEvent, 'index' | 'txId' | 'author'>,
 ): ChainEvent {
-  const { view } = core.replica
-  const row = view.table.find(event.a, event.b, event.c, event.d)
   const { seq } = commit.record
   const body = event.body ? storedBodyOf(seq, event) : undefined
   return {
     seq,
+    index,
     at: commit.at,
     author,
     txId,
     op: OP_NAMES.get(event.op)!,
     entity: textOfWords(event),
-    type: event.op === OP.create ? event.type : row < 0 ? '' : view.typeOf(row),
+    type: typeOf(core, event),
     ...(event.op === OP.create || event.op === OP.move
       ? { parent: textOfWords(event.parent), collection: event.collection }
       : {}),
+    bytes: body?.size ?? 0,
     value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type).value,
   }
 }

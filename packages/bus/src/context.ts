@@ -1,0 +1,67 @@
+/** What the parts of one bus share. */
+import { AteError, type Chain, type StandardSchema } from '@ate/core'
+import type { StoredEvent } from './bus-records.ts'
+import { EventType } from './bus-records.ts'
+import type { BusEnvironment } from './environment.ts'
+import type { AnyEvent } from './event-types.ts'
+import type { StoredPlace } from './log-reader.ts'
+import type { BusObserving } from './observing.ts'
+import type { TopicTree } from './topic-tree.ts'
+
+export interface BusContext {
+  readonly chain: Chain
+  readonly name: string
+  readonly environment: BusEnvironment
+  readonly tree: TopicTree
+  readonly observing: BusObserving
+  /** Undefined if the bus was given none: then every topic is fine. */
+  readonly schemas: Readonly<Record<string, StandardSchema>> | undefined
+  /** Aborts when the bus closes. */
+  readonly closing: AbortSignal
+}
+
+/** @throws AteError UNKNOWN_TOPIC */
+export function schemaOf({ schemas }: BusContext, topic: string): StandardSchema | undefined {
+  if (schemas === undefined) return undefined
+  if (!Object.hasOwn(schemas, topic)) throw new AteError('UNKNOWN_TOPIC', { topic })
+  return schemas[topic]
+}
+
+/** The data as the schema gives it: at once, if the schema answers at once. @throws AteError BAD_VALUE */
+export function validated(schema: StandardSchema | undefined, topic: string, data: unknown): unknown {
+  if (schema === undefined) return data
+  const result = schema['~standard'].validate(data)
+  return result instanceof Promise ? result.then((late) => settled(late, topic)) : settled(result, topic)
+}
+
+function settled(result: Awaited<ReturnType<StandardSchema['~standard']['validate']>>, topic: string): unknown {
+  if (!result.issues) return result.value
+  const issue = result.issues[0]
+  const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
+  throw new AteError('BAD_VALUE', { topic, path, issue: issue?.message, issues: result.issues.length })
+}
+
+/** Opens an event. @throws AteError BAD_VALUE | NO_READ_KEY | LOCKED | BODY_DROPPED and the errors of altered bytes */
+export async function openEvent(context: BusContext, place: StoredPlace): Promise<{ stored: StoredEvent; event: AnyEvent }> {
+  const stored = await place.event.value(EventType)
+  const schema = context.schemas?.[place.topic]
+  let data = schema === undefined ? stored.d : validated(schema, place.topic, stored.d)
+  if (data instanceof Promise) data = await data
+  return { stored, event: eventOf(context, place, stored, data) }
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
+
+function eventOf({ chain }: BusContext, place: StoredPlace, stored: StoredEvent, data: unknown): AnyEvent {
+  const { event, topic } = place
+  return {
+    topic,
+    data,
+    id: stored.i ?? event.entity,
+    source: `ate:${chain.id}`,
+    time: new Date(event.at),
+    ...(stored.k === undefined ? {} : { key: stored.k }),
+    headers: stored.h ?? NO_HEADERS,
+    cursor: { chain: chain.id, seq: event.seq, index: event.index },
+  }
+}

@@ -1,0 +1,25 @@
+/** What the bus needs from where it runs. Arguments, so that a test gives a seed and a clock that it moves by hand. */
+
+export interface BusEnvironment {
+  /** Calls `run` once, after `ms`; what is returned takes it back. */
+  readonly timer: (ms: number, run: () => void) => () => void
+  /** From 0 up to 1. */
+  readonly random: () => number
+  /** Text that nobody else makes. */
+  readonly uniqueId: () => string
+  /** Ms that only grow: for how long something took. */
+  readonly monotonicMs: () => number
+}
+
+/** Longer waits are cut into pieces by who waits: a timer of JavaScript holds 2^31 ms. */
+export const TIMER_MS_MAX: number = 2 ** 31 - 1
+
+export const ownEnvironment: BusEnvironment = {
+  timer: (ms, run) => {
+    const timer = setTimeout(run, Math.min(ms, TIMER_MS_MAX))
+    return () => clearTimeout(timer)
+  },
+  random: () => Math.random(),
+  uniqueId: () => globalThis.crypto.randomUUID(),
+  monotonicMs: () => performance.now(),
+}

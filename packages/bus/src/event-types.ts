@@ -1,0 +1,60 @@
+/** What events look like to their readers: the attributes of CloudEvents by meaning, under the names that this project uses. */
+import type { Transaction } from '@ate/core'
+import type { Match, TopicOf } from './topic-types.ts'
+
+/** A place in a chain. With `index` behind that event; without it, at the beginning of that record. */
+export interface Cursor {
+  readonly chain: string
+  readonly seq: number
+  readonly index?: number
+}
+
+interface EventOf<X extends string, D> {
+  readonly topic: X
+  readonly data: D
+  /** What its publisher gave as id, else one of the chain. With `source` it names the event everywhere. */
+  readonly id: string
+  /** The chain: `ate:CHAIN`. */
+  readonly source: string
+  /** The time that its author signed. */
+  readonly time: Date
+  readonly key?: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Undefined for events of ephemeral topics, which stand in no log. */
+  readonly cursor: Cursor
+}
+
+/** An event of one of the topics `K`: `topic` narrows `data`. */
+export type BusEvent<T, K extends TopicOf<T> = TopicOf<T>> = { [X in K]: EventOf<X, T[X]> }[K]
+
+/** An event of one of the topics that the pattern `P` matches. */
+export type EventFor<T, P extends string> = BusEvent<T, Match<P, TopicOf<T>> & TopicOf<T>>
+
+/**
+ * Effects that are committed together with something else, or not at all. They run when that is committed, and run again
+ * after a conflict: so they have no effects outside of `tx`.
+ */
+export interface Effects {
+  effect(run: (tx: Transaction) => unknown): void
+}
+
+/** What a verb that writes takes as `tx`: a transaction, or effects that become part of one later. */
+export type TransactionLike = Transaction | Effects
+
+interface DeliveryParts {
+  /** From 1. */
+  readonly attempt: number
+  /** Aborts when the subscription closes, the lease is lost, or the time is up. */
+  readonly signal: AbortSignal
+  /** Pass it as `{ tx }` to verbs that write: they are committed with the cursor, or not at all. */
+  readonly tx: Effects
+  /** As tx.effect. */
+  effect(run: (tx: Transaction) => unknown): void
+  /** Grows with each holder of the subscription: for stores outside that can compare. */
+  readonly fence: number
+}
+
+export type DeliveryFor<T, P extends string> = EventFor<T, P> & DeliveryParts
+/** The parts of an event when its topic is not looked at. */
+export type AnyEvent = EventOf<string, unknown>
+export type AnyDelivery = AnyEvent & DeliveryParts

@@ -1,0 +1,458 @@
+/**
+ * Delivers the events of a subscription while this member holds it. Handlers run as events come, at most `concurrency` at
+ * a time; whatever has returned while a commit is on its way goes into the next one: the cursor, with all effects, in one
+ * transaction under the fence. So a holder that has lost the subscription commits nothing.
+ */
+import { AteError, isAteError, type Transaction } from '@ate/core'
+import { IN, LetterType, type Order, type StoredSubscription } from './bus-records.ts'
+import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
+import { type BusContext, openEvent } from './context.ts'
+import { Delivery, type Effect } from './delivery.ts'
+import type { AnyDelivery, AnyEvent } from './event-types.ts'
+import { readPlaces, type StoredPlace } from './log-reader.ts'
+import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
+import { Entry, Window } from './window.ts'
+
+export interface HolderOptions {
+  readonly pattern: readonly string[]
+  readonly order: Order
+  readonly handler: (delivery: AnyDelivery) => unknown
+  readonly concurrency: number
+  readonly prefetch: number
+  readonly leaseMs: number
+  readonly timeoutMs: number | undefined
+  readonly retry: RetryOptions
+  readonly onPoison: 'dead' | 'halt'
+  /** Told after each commit. */
+  readonly progress: (floor: Position) => void
+}
+
+interface Work {
+  readonly place: StoredPlace
+  readonly event: AnyEvent | undefined
+  delivery: Delivery | undefined
+  effects: readonly Effect[]
+  /** Of an event that failed for good, or cannot be opened. */
+  poison: string | undefined
+  /** Takes back the timer of a pause or of a time limit. */
+  cancel: (() => void) | undefined
+}
+
+/** Events of one transaction of the cursor: with their effects it must fit into a commit, else it is halved. */
+const COMMIT_EVENTS = 1024
+/** Events between the cursor and the newest one that was read: bounds the list of what is done behind the cursor. */
+const SPAN_MAX = 1024
+/** Bytes of stored values that are opened and not yet done. */
+const WINDOW_BYTES_MAX: number = 16 * 1024 * 1024
+/** Characters of an error that a letter keeps. */
+const ERROR_LENGTH_MAX = 1000
+/** Not the event's fault: the subscription stops, and nothing is counted against the event. */
+const FATAL: ReadonlySet<string> = new Set([
+  'CERT_ENDED',
+  'CHAIN_CLOSED',
+  'DISK_FULL',
+  'IO_ERROR',
+  'KEY_REMOVED',
+  'READ_ONLY',
+  'WRITER_FENCED',
+  'WRITER_POISONED',
+])
+
+export type HoldEnd = 'lost' | 'stopped'
+
+export class Holder {
+  readonly #context: BusContext
+  readonly #place: CursorPlace
+  readonly #hold: Hold
+  readonly #options: HolderOptions
+  readonly #window: Window<Work>
+  /** What was done behind the floor by the holder before. */
+  readonly #done: Set<Position>
+  readonly #tries: Map<Position, number>
+  readonly #reading = new AbortController()
+  readonly #end: Promise<HoldEnd>
+  #resolveEnd!: (end: HoldEnd) => void
+  #rejectEnd!: (error: unknown) => void
+  #until: number
+  #isOver = false
+  #isStopping = false
+  #triesChanged = false
+  #committing: Promise<void> | undefined
+  #room: (() => void) | undefined
+  /** Called when no handler runs any more. */
+  #quieted: (() => void) | undefined
+  #renewal: (() => void) | undefined
+
+  constructor(context: BusContext, place: CursorPlace, taken: StoredSubscription, options: HolderOptions) {
+    this.#context = context
+    this.#place = place
+    this.#hold = { fence: taken.fence, holder: taken.holder }
+    this.#options = options
+    this.#window = new Window(taken.floor)
+    this.#done = new Set(taken.done)
+    this.#tries = new Map(taken.tries)
+    this.#until = taken.until
+    this.#end = new Promise((resolve, reject) => {
+      this.#resolveEnd = resolve
+      this.#rejectEnd = reject
+    })
+  }
+
+  get fence(): number {
+    return this.#hold.fence
+  }
+
+  get floor(): Position {
+    return this.#window.floor
+  }
+
+  /** Delivers until the hold is lost or stopped. @throws what makes going on impossible */
+  async run(): Promise<HoldEnd> {
+    this.#pump().then(
+      () => this.#isStopping || this.#finish('stopped'),
+      (error) => this.#fail(error),
+    )
+    return this.#end
+  }
+
+  /** Reads in the order of the log, no further than there is room. */
+  async #pump(): Promise<void> {
+    const { pattern, prefetch } = this.#options
+    const window = this.#window
+    const { signal } = this.#reading
+    for await (const place of readPlaces(this.#context, { after: window.floor, pattern, signal })) {
+      if (this.#isOver || this.#isStopping) return
+      if (this.#done.delete(place.position)) {
+        window.addDone(place.position)
+        continue
+      }
+      if (this.#context.chain.now > this.#until - this.#options.leaseMs / 3) await this.#renew()
+      if (this.#isOver || this.#isStopping) return
+      await this.#add(place)
+      while (window.size >= prefetch || window.bytes >= WINDOW_BYTES_MAX || window.span >= SPAN_MAX) {
+        await new Promise<void>((resolve) => {
+          this.#room = resolve
+        })
+        if (this.#isOver || this.#isStopping) return
+      }
+    }
+  }
+
+  async #add(place: StoredPlace): Promise<void> {
+    const { position } = place
+    let event: AnyEvent | undefined
+    let poison: string | undefined
+    try {
+      event = (await openEvent(this.#context, place)).event
+    } catch (error) {
+      // Erased by retention or by who may: there is nothing to deliver.
+      if (isAteError(error) && error.code === 'BODY_DROPPED') {
+        this.#context.observing.tell('drop', { topic: place.topic, subscription: this.#place.name, error })
+        this.#window.addDone(position)
+        return
+      }
+      if (isAteError(error) && FATAL.has(error.code)) throw error
+      poison = describe(error)
+    }
+    if (this.#isOver) return
+    const lane = this.#laneOf(place.topic, event)
+    const entry = new Entry<Work>(
+      { position, lane, bytes: place.event.bytes, tries: this.#tries.get(position) ?? 0 },
+      { place, event, delivery: undefined, effects: [], poison, cancel: undefined },
+    )
+    this.#tries.delete(position)
+    this.#window.add(entry)
+    this.#dispatch()
+    this.#renewLater()
+  }
+
+  #laneOf(topic: string, event: AnyEvent | undefined): string | undefined {
+    const { order } = this.#options
+    if (order === 'key') return event?.key
+    return order === 'none' ? undefined : topic
+  }
+
+  #dispatch(): void {
+    while (!this.#isOver && !this.#isStopping && this.#window.running < this.#options.concurrency) {
+      const entry = this.#window.next()
+      if (!entry) return
+      this.#runEntry(entry)
+    }
+  }
+
+  #runEntry(entry: Entry<Work>): void {
+    const { work, run } = entry
+    if (work.poison !== undefined) {
+      this.#poison(entry, work.poison)
+      return
+    }
+    const delivery = new Delivery(work.event!, { attempt: entry.tries + 1, fence: this.#hold.fence })
+    work.delivery = delivery
+    const since = this.#context.observing.start()
+    const isHeard = (): boolean => !this.#isOver && entry.run === run && entry.state === 'running'
+    const settle = (error?: { readonly reason: unknown }): void => {
+      if (!isHeard()) return
+      work.cancel?.()
+      work.cancel = undefined
+      const facts = { topic: work.place.topic, subscription: this.#place.name, id: delivery.id, since }
+      this.#context.observing.tell('process', error ? { ...facts, error: error.reason } : facts)
+      const effects = delivery.finish()
+      if (error) this.#entryFailed(entry, error.reason)
+      else {
+        work.effects = effects
+        this.#window.returned(entry)
+        this.#commitSoon()
+      }
+      if (this.#window.running === 0) this.#quieted?.()
+      this.#dispatch()
+    }
+    this.#limitTime(entry, settle)
+    try {
+      const running = this.#options.handler(delivery)
+      if (isThenable(running))
+        running.then(
+          () => settle(),
+          (reason) => settle({ reason }),
+        )
+      else settle()
+    } catch (reason) {
+      settle({ reason })
+    }
+  }
+
+  #limitTime(entry: Entry<Work>, settle: (error: { readonly reason: unknown }) => void): void {
+    const { timeoutMs } = this.#options
+    if (timeoutMs === undefined) return
+    const { work } = entry
+    work.cancel = this.#context.environment.timer(timeoutMs, () => {
+      const reason = new AteError('TIMEOUT', { subscription: this.#place.name, ms: timeoutMs })
+      work.delivery?.abort(reason)
+      settle({ reason })
+    })
+  }
+
+  #entryFailed(entry: Entry<Work>, error: unknown): void {
+    const { environment, chain } = this.#context
+    const tries = entry.tries + 1
+    const wait = retryIn(this.#options.retry, { tries, random: environment.random(), now: chain.now })
+    this.#triesChanged = true
+    if (wait === undefined) {
+      this.#poison(entry, describe(error))
+      return
+    }
+    this.#window.failed(entry)
+    entry.work.cancel = environment.timer(wait, () => {
+      entry.work.cancel = undefined
+      this.#window.again(entry)
+      this.#dispatch()
+    })
+    this.#commitSoon()
+  }
+
+  #poison(entry: Entry<Work>, error: string): void {
+    entry.tries++
+    entry.work.poison = error
+    entry.work.effects = []
+    this.#context.observing.tell('dead', { topic: entry.work.place.topic, subscription: this.#place.name })
+    if (this.#options.onPoison === 'halt') {
+      void this.#halt(entry, error)
+      return
+    }
+    this.#window.poisoned(entry)
+    this.#commitSoon()
+  }
+
+  /** What came before the event is committed first; the event stays where it is. */
+  async #halt(entry: Entry<Work>, error: string): Promise<void> {
+    this.#isStopping = true
+    this.#reading.abort()
+    await this.#committing
+    if (this.#isOver) return
+    const halted = { at: entry.position, error }
+    const { topic } = entry.work.place
+    try {
+      await this.#context.chain.transact((tx) =>
+        writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, halted, holder: '', until: 0 })),
+      )
+      this.#fail(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#place.name, topic, seq: entry.work.place.event.seq, error }))
+    } catch (cause) {
+      this.#fail(cause)
+    }
+  }
+
+  #commitSoon(): void {
+    this.#committing ??= this.#commitAll().finally(() => {
+      this.#committing = undefined
+    })
+  }
+
+  async #commitAll(): Promise<void> {
+    // What returns in this turn goes along.
+    await Promise.resolve()
+    while (!this.#isOver && (this.#window.hasReturned || this.#triesChanged)) {
+      this.#triesChanged = false
+      await this.#commit(this.#window.committable(COMMIT_EVENTS))
+      this.#room?.()
+      this.#room = undefined
+    }
+  }
+
+  async #commit(entries: readonly Entry<Work>[]): Promise<void> {
+    const { chain, observing } = this.#context
+    const since = observing.start()
+    try {
+      const until = await chain.transact((tx) => this.#stage(tx, entries))
+      this.#until = Math.max(this.#until, until)
+    } catch (error) {
+      await this.#commitFailed(entries, error)
+      return
+    }
+    this.#window.committed(entries)
+    observing.tell('settle', { subscription: this.#place.name, count: entries.length, since })
+    this.#options.progress(this.#window.floor)
+  }
+
+  async #stage(tx: Transaction, entries: readonly Entry<Work>[]): Promise<number> {
+    const { chain } = this.#context
+    const until = chain.now + this.#options.leaseMs
+    const { floor, done } = this.#window.after(entries)
+    const committing = new Set(entries.map(({ position }) => position))
+    const tries = this.#window.tries().filter(([position]) => !committing.has(position))
+    // The fence first: the effects of a holder that is none any more are not even run.
+    await writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, floor, done, tries, until }))
+    for (const { work, position, tries: count } of entries) {
+      if (work.poison !== undefined) {
+        const letter = { at: position, topic: work.place.topic, error: work.poison, tries: count }
+        tx.create(LetterType, letter, { parent: this.#place.id, in: IN.dead })
+      }
+      for (const effect of work.effects) await effect(tx)
+    }
+    return until
+  }
+
+  /** Finds the event whose effects cannot be committed, by halves; the others are committed. */
+  async #commitFailed(entries: readonly Entry<Work>[], error: unknown): Promise<void> {
+    if (isAteError(error) && error.code === 'LEASE_LOST') {
+      this.#lose(error)
+      return
+    }
+    const hasEffects = entries.some(({ work }) => work.effects.length > 0)
+    if (!hasEffects || (isAteError(error) && FATAL.has(error.code))) {
+      this.#fail(error)
+      return
+    }
+    if (entries.length === 1) {
+      this.#entryFailed(entries[0]!, error)
+      return
+    }
+    const half = Math.ceil(entries.length / 2)
+    await this.#commit(entries.slice(0, half))
+    const rest = entries.slice(half).filter(({ state }) => state === 'returned')
+    if (!this.#isOver && rest.length > 0) await this.#commit(rest)
+  }
+
+  async #renew(): Promise<void> {
+    const { chain } = this.#context
+    const until = chain.now + this.#options.leaseMs
+    try {
+      await chain.transact((tx) => writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, until })))
+      this.#until = until
+    } catch (error) {
+      if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
+      else this.#fail(error)
+    }
+  }
+
+  /** While something is under way the lease is kept; when nothing is, it may run out: the next event renews it. */
+  #renewLater(): void {
+    if (this.#renewal || this.#isOver) return
+    const { leaseMs } = this.#options
+    this.#renewal = this.#context.environment.timer(leaseMs / 3, () => {
+      this.#renewal = undefined
+      if (this.#isOver || this.#window.size === 0) return
+      if (this.#context.chain.now < this.#until - leaseMs / 2) this.#renewLater()
+      else void this.#renew().then(() => this.#renewLater())
+    })
+  }
+
+  /** Somebody else holds the subscription now. */
+  lost(): void {
+    this.#lose(new AteError('LEASE_LOST', { subscription: this.#place.name, fence: this.#hold.fence }))
+  }
+
+  #lose(error: AteError): void {
+    if (this.#isOver) return
+    this.#context.observing.tell('lease-lost', { subscription: this.#place.name, error })
+    this.#finish('lost', error)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return
+    this.#close(error)
+    this.#rejectEnd(error)
+  }
+
+  #finish(end: HoldEnd, reason?: unknown): void {
+    if (this.#isOver) return
+    this.#close(reason ?? new AteError('BUS_CLOSED', { subscription: this.#place.name }))
+    this.#resolveEnd(end)
+  }
+
+  #close(reason: unknown): void {
+    this.#isOver = true
+    this.#reading.abort()
+    this.#renewal?.()
+    this.#room?.()
+    for (const { work, state } of this.#window.pending()) {
+      work.cancel?.()
+      if (state === 'running') work.delivery?.abort(reason)
+    }
+    this.#quieted?.()
+  }
+
+  /** Lets what runs come to its end, for `graceMs`; commits it, and gives the subscription back. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#isOver) return
+    this.#isStopping = true
+    this.#reading.abort()
+    this.#room?.()
+    await this.#quiet(graceMs)
+    await this.#committing
+    if (this.#isOver) return
+    const { chain } = this.#context
+    try {
+      await chain.transact((tx) =>
+        writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, holder: '', until: 0 })),
+      )
+    } catch (error) {
+      // Whoever has it now, or a chain that is closed, needs nothing given back.
+      if (!isAteError(error) || !['LEASE_LOST', 'CHAIN_CLOSED'].includes(error.code)) {
+        this.#fail(error)
+        return
+      }
+    }
+    this.#finish('stopped')
+  }
+
+  /** Resolves when no handler runs, or when the time is up. */
+  async #quiet(graceMs: number): Promise<void> {
+    if (this.#window.running === 0) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#context.environment.timer(graceMs, resolve)
+      this.#quieted = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#quieted = undefined
+  }
+}
+
+function describe(error: unknown): string {
+  const text = isAteError(error) ? `${error.code}: ${error.message}` : error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return text.slice(0, ERROR_LENGTH_MAX)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}

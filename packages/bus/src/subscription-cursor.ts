@@ -1,0 +1,94 @@
+/**
+ * The stored side of a subscription: who holds it, and how far it has come. Everything is one entity that is written
+ * under a guard, so of two holders one is refused with all that it wanted to commit.
+ */
+import { AteError, type Chain, type Entity, type EntityId, type Transaction } from '@ate/core'
+import { IN, LetterType, type Order, type StoredLetter, type StoredSubscription, SubscriptionType } from './bus-records.ts'
+import type { Position } from './bus-rules.ts'
+
+/** A holder as it was when it took the subscription. */
+export interface Hold {
+  readonly fence: number
+  readonly holder: string
+}
+
+export interface CursorPlace {
+  readonly chain: Chain
+  readonly id: EntityId
+  readonly name: string
+}
+
+/** Finds the subscription of a name, or makes it. @throws AteError SUBSCRIPTION_MISMATCH */
+export async function openCursor(
+  chain: Chain,
+  bus: EntityId,
+  wanted: {
+    readonly name: string
+    readonly pattern: string
+    readonly order: Order
+    readonly start: () => Promise<Position>
+  },
+): Promise<CursorPlace> {
+  const { name, pattern, order } = wanted
+  const place = { parent: bus, in: IN.subscriptions }
+  const known = await chain.named(SubscriptionType, name, place)
+  const floor = known ? known.value.floor : await wanted.start()
+  const found =
+    known ??
+    (await chain.transact(
+      async (tx) =>
+        (await tx.named(SubscriptionType, name, place)) ??
+        tx.create(
+          SubscriptionType,
+          { pattern, order, floor, done: [], tries: [], fence: 0, holder: '', until: 0 },
+          { ...place, name },
+        ),
+    ))
+  const { value } = found
+  if (value.pattern !== pattern || value.order !== order)
+    throw new AteError('SUBSCRIPTION_MISMATCH', {
+      subscription: name,
+      stored: `${value.pattern}, order ${value.order}`,
+      given: `${pattern}, order ${order}`,
+    })
+  return { chain, id: found.id, name }
+}
+
+export async function readCursor({ chain, id }: CursorPlace): Promise<StoredSubscription> {
+  return (await chain.load(SubscriptionType, id)).value
+}
+
+/** Takes the subscription if nobody holds it; what it says then, or until when somebody else has it. */
+export function takeHold(
+  place: CursorPlace,
+  holder: string,
+  leaseMs: number,
+): Promise<{ readonly taken: StoredSubscription } | { readonly heldUntil: number }> {
+  const { chain, id } = place
+  return chain.transact(async (tx) => {
+    const { value } = await tx.load(SubscriptionType, id)
+    if (value.holder !== '' && value.holder !== holder && value.until > chain.now) return { heldUntil: value.until }
+    const taken = { ...value, fence: value.fence + 1, holder, until: chain.now + leaseMs }
+    await tx.update(SubscriptionType, id, () => taken)
+    return { taken }
+  })
+}
+
+/** Changes the cursor, if this hold is still the newest one. @throws AteError LEASE_LOST */
+export async function writeCursor(
+  tx: Transaction,
+  place: CursorPlace,
+  { fence, holder }: Hold,
+  next: (value: StoredSubscription) => StoredSubscription,
+): Promise<void> {
+  await tx.update(SubscriptionType, place.id, (value) => {
+    if (value.fence !== fence || value.holder !== holder)
+      throw new AteError('LEASE_LOST', { subscription: place.name, fence, newest: value.fence })
+    return next(value)
+  })
+}
+
+/** Letters that are to be delivered once more. */
+export function lettersAgain({ chain, id }: CursorPlace): Promise<Entity<StoredLetter>[]> {
+  return chain.children(LetterType, id, IN.again).page({ limit: 100 })
+}

@@ -1,0 +1,336 @@
+/**
+ * A durable subscription. Members of one name take turns: one delivers, the others stand by, and take over when it closes
+ * or its lease has run out while there is work.
+ */
+import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
+import type { Order, StoredSubscription } from './bus-records.ts'
+import { checkText, endOfRecord, parsePattern, type Position, type RetryOptions } from './bus-rules.ts'
+import type { BusContext } from './context.ts'
+import type { AnyDelivery } from './event-types.ts'
+import { Holder } from './holder.ts'
+import { type From, positionBefore, readPlaces } from './log-reader.ts'
+import { type CursorPlace, openCursor, readCursor, takeHold } from './subscription-cursor.ts'
+
+export interface SubscribeOptions {
+  /** Where a subscription of a new name begins: `start` if left out. One that is known goes on where it was. */
+  readonly from?: From
+  /** Closes the subscription. */
+  readonly signal?: AbortSignal
+  /**
+   * `topic` (the default): events of a topic one after the other. `key`: events of a key, across topics; those without a
+   * key in no order. `none`.
+   */
+  readonly order?: Order
+  /** Handlers that run at a time; 1 if left out. */
+  readonly concurrency?: number
+  /** Events that are read ahead; 256 if left out, 1,024 at most. */
+  readonly prefetch?: number
+  readonly retry?: RetryOptions
+  /** What becomes of an event that has failed for good: set aside (the default), or everything stands still. */
+  readonly onPoison?: 'dead' | 'halt'
+  /** How long a member that does nothing more is waited for; 10 s if left out. */
+  readonly lease?: Duration
+  /** How long one handler may take; without limit if left out. */
+  readonly timeout?: Duration
+  /** How long close() waits for handlers that run; 5 s if left out. */
+  readonly grace?: Duration
+}
+
+export interface Lag {
+  /** Events that are not done. */
+  readonly events: number
+  /** Age of the oldest of them, in ms. */
+  readonly ms: number
+}
+
+export interface Subscription extends AsyncDisposable {
+  /** Resolves when the subscription is stored. */
+  readonly ready: Promise<void>
+  /** Resolves when it is closed; rejects if it cannot go on. */
+  readonly done: Promise<void>
+  lag(): Promise<Lag>
+  /** Resolves when everything that is published by now is done; the subscription stays open. */
+  drain(): Promise<void>
+  close(): Promise<void>
+}
+
+const LEASE_MS = 10_000
+const LEASE_MS_MIN = 100
+const GRACE_MS = 5_000
+const PREFETCH = 256
+const PREFETCH_MAX = 1024
+const CONCURRENCY_MAX = 1024
+
+interface Waiter {
+  readonly target: Position
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export class DurableSubscription implements Subscription {
+  readonly ready: Promise<void>
+  readonly done: Promise<void>
+  readonly #context: BusContext
+  readonly #name: string
+  readonly #pattern: readonly string[]
+  readonly #handler: (delivery: AnyDelivery) => unknown
+  readonly #options: SubscribeOptions
+  readonly #leaseMs: number
+  readonly #id: string
+  readonly #stopping = new AbortController()
+  readonly #waiters = new Set<Waiter>()
+  readonly #opened: Promise<CursorPlace>
+  #holder: Holder | undefined
+  #floor: Position = -1
+  #isOver = false
+  /** Called when the stored cursor has changed. */
+  #changed: (() => void) | undefined
+
+  constructor(
+    context: BusContext,
+    subscription: { readonly name: string; readonly pattern: string },
+    handler: (delivery: AnyDelivery) => unknown,
+    options: SubscribeOptions,
+  ) {
+    const { chain, environment } = context
+    checkText(subscription.name, 'the name of a subscription')
+    checkCounts(options)
+    if (typeof handler !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'subscribe takes a function of an event' })
+    this.#context = context
+    this.#name = subscription.name
+    this.#pattern = parsePattern(subscription.pattern)
+    this.#handler = handler
+    this.#options = options
+    this.#leaseMs = Math.max(LEASE_MS_MIN, durationMs(options.lease ?? LEASE_MS, 0))
+    this.#id = environment.uniqueId()
+    const head = chain.head.seq
+    this.#opened = this.#open(subscription.pattern, head)
+    this.ready = this.#opened.then(() => undefined)
+    this.done = this.#run().finally(() => this.#end())
+    // What goes wrong here is heard of through `done`.
+    this.ready.catch(() => undefined)
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (options.signal?.aborted) this.#onAbort()
+  }
+
+  readonly #onAbort = (): void => {
+    void this.close().catch(() => undefined)
+  }
+
+  async #open(pattern: string, head: number): Promise<CursorPlace> {
+    const { chain, tree } = this.#context
+    const { from = 'start', order = 'topic' } = this.#options
+    const bus = await tree.bus()
+    const start = (): Promise<Position> => positionBefore(this.#context, from, { head, pattern: this.#pattern })
+    const place = await openCursor(chain, bus, { name: this.#name, pattern, order, start })
+    this.#progress((await readCursor(place)).floor)
+    return place
+  }
+
+  async #run(): Promise<void> {
+    const place = await this.#opened
+    const watching = this.#watch(place)
+    try {
+      await this.#deliver(place)
+    } finally {
+      this.#stopping.abort()
+      await watching
+    }
+  }
+
+  async #deliver(place: CursorPlace): Promise<void> {
+    let isFirst = true
+    while (!this.#isStopping) {
+      const taken = await this.#take(place, isFirst ? 'now' : 'for work')
+      isFirst = false
+      if (!taken) return
+      if (taken.halted) throw this.#haltedError(taken)
+      this.#holder = this.#makeHolder(place, taken)
+      this.#progress(taken.floor)
+      // Closed while it was being taken.
+      if (this.#isStopping) await this.#holder.stop(0)
+      const end = await this.#holder.run().finally(() => {
+        this.#holder = undefined
+      })
+      if (end === 'stopped') return
+    }
+  }
+
+  #haltedError({ halted }: StoredSubscription): AteError {
+    return new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted!.error })
+  }
+
+  #makeHolder(place: CursorPlace, taken: StoredSubscription): Holder {
+    const { concurrency = 1, prefetch = PREFETCH, retry = {}, onPoison = 'dead', timeout, order = 'topic' } = this.#options
+    return new Holder(this.#context, place, taken, {
+      pattern: this.#pattern,
+      order,
+      handler: this.#handler,
+      concurrency,
+      prefetch: Math.max(concurrency, prefetch),
+      leaseMs: this.#leaseMs,
+      timeoutMs: timeout === undefined ? undefined : durationMs(timeout, 0),
+      retry,
+      onPoison,
+      progress: (floor) => this.#progress(floor),
+    })
+  }
+
+  /** Waits until this member may deliver; undefined if it is closed before. */
+  async #take(place: CursorPlace, when: 'now' | 'for work'): Promise<StoredSubscription | undefined> {
+    let wait = when === 'for work'
+    while (!this.#isStopping) {
+      if (wait && !(await this.#awaitWork(place))) return undefined
+      const result = await takeHold(place, this.#id, this.#leaseMs)
+      if ('taken' in result) return result.taken
+      wait = true
+      await this.#sleep(Math.max(1, result.heldUntil - this.#context.chain.now))
+    }
+    return undefined
+  }
+
+  /** Resolves when there is something behind the cursor, and nobody took it up in a while. False if it is closed. */
+  async #awaitWork(place: CursorPlace): Promise<boolean> {
+    while (!this.#isStopping) {
+      const { floor, done } = await readCursor(place)
+      const found = await this.#firstBehind(floor, new Set(done))
+      if (found === undefined) return false
+      const { until, holder } = await readCursor(place)
+      if (holder === '') return true
+      await this.#sleep(Math.max(this.#leaseMs / 4, until - this.#context.chain.now))
+      const later = await readCursor(place)
+      if (later.floor < found && !later.done.includes(found)) return true
+    }
+    return false
+  }
+
+  async #firstBehind(floor: Position, done: ReadonlySet<Position>): Promise<Position | undefined> {
+    const { signal } = this.#stopping
+    for await (const { position } of readPlaces(this.#context, { after: floor, pattern: this.#pattern, signal }))
+      if (!done.has(position)) return position
+    return undefined
+  }
+
+  /** At most `ms`: a change of the cursor ends it. */
+  async #sleep(ms: number): Promise<void> {
+    if (this.#isStopping) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#context.environment.timer(ms, resolve)
+      this.#changed = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#changed = undefined
+  }
+
+  /** What others do to the cursor: they take it over, move it, or come further than this member knew. */
+  async #watch(place: CursorPlace): Promise<void> {
+    const { chain } = this.#context
+    const { signal } = this.#stopping
+    try {
+      for await (const _ of chain.watch({ entity: place.id, signal })) {
+        this.#changed?.()
+        const holder = this.#holder
+        if (holder && this.#waiters.size === 0 && !(await isTaken(place, holder.fence))) continue
+        const { floor, fence, halted } = await readCursor(place)
+        if (!this.#holder || this.#holder.fence < fence) this.#progress(floor)
+        if (this.#holder && this.#holder.fence < fence) this.#holder.lost()
+        if (halted) this.#rejectWaiters(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
+      }
+    } catch (error) {
+      if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
+    }
+  }
+
+  #progress(floor: Position): void {
+    this.#floor = floor
+    for (const waiter of this.#waiters) {
+      if (floor < waiter.target) continue
+      this.#waiters.delete(waiter)
+      waiter.resolve()
+    }
+  }
+
+  async lag(): Promise<Lag> {
+    const place = await this.#opened
+    return lagOf(this.#context, await readCursor(place), this.#pattern)
+  }
+
+  async drain(): Promise<void> {
+    const { chain } = this.#context
+    const head = endOfRecord(chain.head.seq)
+    const place = await this.#opened
+    const { floor } = await readCursor(place)
+    let target: Position | undefined
+    for await (const { position } of readPlaces(this.#context, { after: floor, pattern: this.#pattern, until: 'end' })) {
+      if (position > head) break
+      target = position
+    }
+    if (target === undefined || this.#floor >= target) return
+    if (this.#isOver) throw new AteError('BUS_CLOSED', { subscription: this.#name })
+    await new Promise<void>((resolve, reject) => {
+      this.#waiters.add({ target: target!, resolve, reject })
+    })
+  }
+
+  async close(): Promise<void> {
+    if (!this.#stopping.signal.aborted) {
+      this.#stopping.abort()
+      this.#changed?.()
+      await this.#holder?.stop(durationMs(this.#options.grace ?? GRACE_MS, 0))
+    }
+    await this.done.catch(() => undefined)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#rejectWaiters(new AteError('BUS_CLOSED', { subscription: this.#name }))
+  }
+
+  #rejectWaiters(error: AteError): void {
+    for (const { reject } of this.#waiters) reject(error)
+    this.#waiters.clear()
+  }
+}
+
+async function isTaken(place: CursorPlace, fence: number): Promise<boolean> {
+  return (await readCursor(place)).fence > fence
+}
+
+/** Counts what is behind the cursor, by what stands in clear: no value is opened. */
+export async function lagOf(
+  context: BusContext,
+  cursor: StoredSubscription,
+  pattern: readonly string[],
+): Promise<Lag> {
+  const done = new Set(cursor.done)
+  let events = 0
+  let oldest: number | undefined
+  for await (const { position, event } of readPlaces(context, { after: cursor.floor, pattern, until: 'end' })) {
+    if (done.has(position)) continue
+    events++
+    oldest ??= event.at
+  }
+  return { events, ms: oldest === undefined ? 0 : Math.max(0, context.chain.now - oldest) }
+}
+
+function checkCounts({ concurrency, prefetch, retry }: SubscribeOptions): void {
+  const isCount = (n: number | undefined, max: number): boolean =>
+    n === undefined || (Number.isSafeInteger(n) && n >= 1 && n <= max)
+  if (!isCount(concurrency, CONCURRENCY_MAX) || !isCount(prefetch, PREFETCH_MAX) || !isCount(retry?.max, 2 ** 31))
+    throw new AteError('BAD_ARGUMENT', {
+      what: `concurrency is 1 to ${CONCURRENCY_MAX}, prefetch 1 to ${PREFETCH_MAX}, retry.max 1 or more`,
+    })
+}
+
+

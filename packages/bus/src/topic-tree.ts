@@ -1,0 +1,126 @@
+/**
+ * Nodes of topics. A topic is a path of named entities below the bus, one a token, so that a policy on a node holds for
+ * everything below it, and a pattern is a set of nodes: that is what a server without keys filters by.
+ */
+import { type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { BusType, IN, TopicType } from './bus-records.ts'
+import { parseTopic } from './bus-rules.ts'
+
+/** Topics that are remembered with their nodes: one that is not is looked up again. */
+const TOPICS_REMEMBERED_MAX = 65_536
+
+export class TopicTree {
+  readonly #chain: Chain
+  readonly #name: string
+  #bus: EntityId | undefined
+  #making: Promise<EntityId> | undefined
+  readonly #nodes = new Map<string, EntityId>()
+  readonly #opening = new Map<string, Promise<EntityId>>()
+  readonly #topics = new Map<EntityId, string>()
+
+  constructor(chain: Chain, name: string) {
+    this.#chain = chain
+    this.#name = name
+  }
+
+  /** The bus itself, or undefined if nobody has used it yet. */
+  async findBus(): Promise<EntityId | undefined> {
+    this.#bus ??= (await this.#chain.named(BusType, this.#name, { in: IN.buses }))?.id
+    return this.#bus
+  }
+
+  /** The bus itself, made if it is not there. */
+  bus(): EntityId | Promise<EntityId> {
+    if (this.#bus !== undefined) return this.#bus
+    this.#making ??= this.#makeBus().finally(() => {
+      this.#making = undefined
+    })
+    return this.#making
+  }
+
+  async #makeBus(): Promise<EntityId> {
+    this.#bus = (await this.findBus()) ?? (await this.#chain.transact((tx) => this.#stageBus(tx)))
+    return this.#bus
+  }
+
+  /** The node of a topic, made if it is not there. At once, if it is known. */
+  node(topic: string): EntityId | Promise<EntityId> {
+    const known = this.#nodes.get(topic)
+    if (known !== undefined) return known
+    let opening = this.#opening.get(topic)
+    if (!opening) {
+      opening = this.#openNode(topic).finally(() => this.#opening.delete(topic))
+      this.#opening.set(topic, opening)
+    }
+    return opening
+  }
+
+  async #openNode(topic: string): Promise<EntityId> {
+    const node = await this.#chain.transact((tx) => this.#stagePath(tx, topic))
+    this.#remember(topic, node)
+    return node
+  }
+
+  /** The same inside of a transaction: what is made is part of it, and is believed once it is acknowledged. */
+  stageNode(tx: Transaction, topic: string): EntityId | Promise<EntityId> {
+    return this.#nodes.get(topic) ?? this.#stagePath(tx, topic)
+  }
+
+  async #stagePath(tx: Transaction, topic: string): Promise<EntityId> {
+    let node = this.#bus ?? (await this.#stageBus(tx))
+    let path = ''
+    for (const token of parseTopic(topic)) {
+      path = path === '' ? token : `${path}.${token}`
+      const place = { parent: node, in: IN.topics }
+      const known = await tx.named(TopicType, token, place)
+      node = (known ?? tx.create(TopicType, { bus: this.#name, topic: path }, { ...place, name: token })).id
+    }
+    return node
+  }
+
+  async #stageBus(tx: Transaction): Promise<EntityId> {
+    const known = await tx.named(BusType, this.#name, { in: IN.buses })
+    return (known ?? tx.create(BusType, { dropped: -1 }, { in: IN.buses, name: this.#name })).id
+  }
+
+  /** The topic of a node of this bus; undefined for nodes of others, and those whose name this session cannot read. */
+  topicOf(node: EntityId): string | undefined | Promise<string | undefined> {
+    return this.#topics.get(node) ?? this.#readTopic(node)
+  }
+
+  async #readTopic(node: EntityId): Promise<string | undefined> {
+    try {
+      const found = await this.#chain.get(TopicType, node)
+      if (found?.value.bus !== this.#name) return undefined
+      this.#remember(found.value.topic, node)
+      return found.value.topic
+    } catch (error) {
+      if (isAteError(error) && ['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)) return undefined
+      throw error
+    }
+  }
+
+  /** All topics that have a node, with it, the parents first. */
+  async *topics(): AsyncGenerator<{ readonly topic: string; readonly node: EntityId }, void, void> {
+    const bus = await this.findBus()
+    if (bus !== undefined) yield* this.#below(bus)
+  }
+
+  async *#below(parent: EntityId): AsyncGenerator<{ readonly topic: string; readonly node: EntityId }, void, void> {
+    for (const id of this.#chain.children(TopicType, parent, IN.topics).ids()) {
+      const topic = await this.topicOf(id as EntityId)
+      if (topic === undefined) continue
+      yield { topic, node: id as EntityId }
+      yield* this.#below(id as EntityId)
+    }
+  }
+
+  #remember(topic: string, node: EntityId): void {
+    if (this.#nodes.size >= TOPICS_REMEMBERED_MAX) {
+      this.#nodes.clear()
+      this.#topics.clear()
+    }
+    this.#nodes.set(topic, node)
+    this.#topics.set(node, topic)
+  }
+}
