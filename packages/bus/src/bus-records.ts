@@ -16,7 +16,15 @@ import { defineType, type EntityType } from '@ate/core'
 import type { Position } from './bus-rules.ts'
 
 /** Names of collections: in clear, so that a server can tell events from cursors. */
-export const IN = { buses: 'bus', topics: 't', events: 'e', subscriptions: 's', dead: 'dead', again: 'again', replies: 'r' } as const
+export const IN = {
+  buses: 'bus',
+  topics: 't',
+  events: 'e',
+  subscriptions: 's',
+  dead: 'dead',
+  again: 'again',
+  replies: 'r',
+} as const
 
 export interface StoredBus {
   /** Events up to here are dropped by retention. */

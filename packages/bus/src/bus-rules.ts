@@ -77,14 +77,18 @@ export function endOfRecord(seq: number): Position {
 /** @throws AteError BAD_ARGUMENT for what is no short text. */
 export function checkText(text: unknown, what: string): asserts text is string {
   if (typeof text !== 'string' || text.length === 0 || text.length > KEY_LENGTH_MAX)
-    throw new AteError('BAD_ARGUMENT', { what: `${what} is text of 1 to ${KEY_LENGTH_MAX} characters`, given: typeof text })
+    throw new AteError('BAD_ARGUMENT', {
+      what: `${what} is text of 1 to ${KEY_LENGTH_MAX} characters`,
+      given: typeof text,
+    })
 }
 
 /** @throws AteError BAD_ARGUMENT */
 export function checkHeaders(headers: unknown): asserts headers is Readonly<Record<string, string>> {
   const entries = typeof headers === 'object' && headers !== null ? Object.entries(headers) : undefined
   let length = 0
-  for (const [name, value] of entries ?? []) length += typeof value === 'string' ? name.length + value.length : Number.NaN
+  for (const [name, value] of entries ?? [])
+    length += typeof value === 'string' ? name.length + value.length : Number.NaN
   if (!entries || entries.length > HEADERS_MAX || !(length <= HEADERS_LENGTH_MAX))
     throw new AteError('BAD_ARGUMENT', {
       what: `headers are at most ${HEADERS_MAX} texts of ${HEADERS_LENGTH_MAX} characters in all`,

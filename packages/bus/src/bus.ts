@@ -4,7 +4,7 @@ import { checkText } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import { type BusEnvironment, ownEnvironment } from './environment.ts'
 import type { AnyDelivery, DeliveryFor } from './event-types.ts'
-import { BusObserving, type BusObserver } from './observing.ts'
+import { type BusObserver, BusObserving } from './observing.ts'
 import { outgoing, type Published, type PublishOptions, publishNow, publishWith } from './publishing.ts'
 import { DurableSubscription, type SubscribeOptions, type Subscription } from './subscription.ts'
 import { TopicTree } from './topic-tree.ts'
@@ -66,7 +66,12 @@ class OpenBus {
     }
   }
 
-  subscribe(name: string, pattern: string, handler: (event: AnyDelivery) => unknown, options: SubscribeOptions = {}): Subscription {
+  subscribe(
+    name: string,
+    pattern: string,
+    handler: (event: AnyDelivery) => unknown,
+    options: SubscribeOptions = {},
+  ): Subscription {
     this.#assertOpen()
     const subscription = new DurableSubscription(this.#context, { name, pattern }, handler, options)
     this.#open.add(subscription)

@@ -42,7 +42,10 @@ function settled(result: Awaited<ReturnType<StandardSchema['~standard']['validat
 }
 
 /** Opens an event. @throws AteError BAD_VALUE | NO_READ_KEY | LOCKED | BODY_DROPPED and the errors of altered bytes */
-export async function openEvent(context: BusContext, place: StoredPlace): Promise<{ stored: StoredEvent; event: AnyEvent }> {
+export async function openEvent(
+  context: BusContext,
+  place: StoredPlace,
+): Promise<{ stored: StoredEvent; event: AnyEvent }> {
   const stored = await place.event.value(EventType)
   const schema = context.schemas?.[place.topic]
   let data = schema === undefined ? stored.d : validated(schema, place.topic, stored.d)

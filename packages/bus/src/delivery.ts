@@ -47,10 +47,12 @@ export class Delivery implements AnyDelivery, Effects {
 
   /** @throws AteError TX_CLOSED when the handler has returned: a later effect would be lost. */
   effect(run: Effect): void {
-    if (typeof run !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'an effect is a function of a transaction' })
+    if (typeof run !== 'function')
+      throw new AteError('BAD_ARGUMENT', { what: 'an effect is a function of a transaction' })
     if (this.#isOver) throw new AteError('TX_CLOSED', { what: 'the handler of this event is over' })
     this.#effects ??= []
-    if (this.#effects.length >= EFFECTS_MAX) throw new AteError('BAD_ARGUMENT', { what: 'effects of one event', max: EFFECTS_MAX })
+    if (this.#effects.length >= EFFECTS_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: 'effects of one event', max: EFFECTS_MAX })
     this.#effects.push(run)
   }
 

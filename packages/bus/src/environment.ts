@@ -3,6 +3,8 @@
 export interface BusEnvironment {
   /** Calls `run` once, after `ms`; what is returned takes it back. */
   readonly timer: (ms: number, run: () => void) => () => void
+  /** Resolves when everything that is ready has run. */
+  readonly turn: () => Promise<void>
   /** From 0 up to 1. */
   readonly random: () => number
   /** Text that nobody else makes. */
@@ -19,7 +21,17 @@ export const ownEnvironment: BusEnvironment = {
     const timer = setTimeout(run, Math.min(ms, TIMER_MS_MAX))
     return () => clearTimeout(timer)
   },
+  turn: nextTurn,
   random: () => Math.random(),
   uniqueId: () => globalThis.crypto.randomUUID(),
   monotonicMs: () => performance.now(),
+}
+
+/** Where there is setImmediate it costs a microsecond; a timer of 0 ms costs a thousand. */
+function nextTurn(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown }
+  return new Promise((resolve) => {
+    if (setImmediate) setImmediate(resolve)
+    else setTimeout(resolve, 0)
+  })
 }

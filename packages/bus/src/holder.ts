@@ -39,9 +39,9 @@ interface Work {
 }
 
 /** Events of one transaction of the cursor: with their effects it must fit into a commit, else it is halved. */
-const COMMIT_EVENTS = 1024
+const COMMIT_EVENTS = 4096
 /** Events between the cursor and the newest one that was read: bounds the list of what is done behind the cursor. */
-const SPAN_MAX = 1024
+const SPAN_MAX = 8192
 /** Bytes of stored values that are opened and not yet done. */
 const WINDOW_BYTES_MAX: number = 16 * 1024 * 1024
 /** Characters of an error that a letter keeps. */
@@ -274,7 +274,14 @@ export class Holder {
       await this.#context.chain.transact((tx) =>
         writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, halted, holder: '', until: 0 })),
       )
-      this.#fail(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#place.name, topic, seq: entry.work.place.event.seq, error }))
+      this.#fail(
+        new AteError('SUBSCRIPTION_HALTED', {
+          subscription: this.#place.name,
+          topic,
+          seq: entry.work.place.event.seq,
+          error,
+        }),
+      )
     } catch (cause) {
       this.#fail(cause)
     }
@@ -287,9 +294,10 @@ export class Holder {
   }
 
   async #commitAll(): Promise<void> {
-    // What returns in this turn goes along.
-    await Promise.resolve()
     while (!this.#isOver && (this.#window.hasReturned || this.#triesChanged)) {
+      // What is ready to run does, and goes along.
+      await this.#context.environment.turn()
+      if (this.#isOver) return
       this.#triesChanged = false
       await this.#commit(this.#window.committable(COMMIT_EVENTS))
       this.#room?.()
@@ -449,7 +457,11 @@ export class Holder {
 }
 
 function describe(error: unknown): string {
-  const text = isAteError(error) ? `${error.code}: ${error.message}` : error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  const text = isAteError(error)
+    ? `${error.code}: ${error.message}`
+    : error instanceof Error
+      ? `${error.name}: ${error.message}`
+      : String(error)
   return text.slice(0, ERROR_LENGTH_MAX)
 }
 

@@ -4,14 +4,7 @@
  */
 import { AteError, type ChainEvent, type Duration, durationMs, type EntityId } from '@ate/core'
 import { BusType, EventType, IN } from './bus-records.ts'
-import {
-  endOfRecord,
-  matchesTopic,
-  parseTopic,
-  type Position,
-  positionOf,
-  seqOfPosition,
-} from './bus-rules.ts'
+import { endOfRecord, matchesTopic, type Position, parseTopic, positionOf, seqOfPosition } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import type { Cursor } from './event-types.ts'
 
@@ -89,10 +82,12 @@ export async function positionBefore(
 /** @throws AteError BAD_CURSOR */
 export function positionOfCursor({ chain }: BusContext, cursor: Cursor): Position {
   const { seq, index } = (typeof cursor === 'object' && cursor !== null ? cursor : {}) as Partial<Cursor>
-  const isWhole = (n: unknown, max: number): boolean => Number.isSafeInteger(n) && (n as number) >= 0 && (n as number) <= max
+  const isWhole = (n: unknown, max: number): boolean =>
+    Number.isSafeInteger(n) && (n as number) >= 0 && (n as number) <= max
   if (!isWhole(seq, 2 ** 36) || (index !== undefined && !isWhole(index, 65_535)))
     throw new AteError('BAD_CURSOR', { what: 'a point is start, end, last, a cursor, a Date, or { ago }' })
-  if (cursor.chain !== chain.id) throw new AteError('BAD_CURSOR', { what: 'it belongs to another chain', chain: chain.id })
+  if (cursor.chain !== chain.id)
+    throw new AteError('BAD_CURSOR', { what: 'it belongs to another chain', chain: chain.id })
   return index === undefined ? positionOf(cursor.seq, 0) - 1 : positionOf(cursor.seq, index)
 }
 

@@ -89,18 +89,15 @@ function cursorOf(chain: string, tx: Transaction): Cursor {
 }
 
 /** As part of a transaction, now or when it runs. */
-export async function publishWith(
-  context: BusContext,
-  tx: TransactionLike,
-  event: Outgoing,
-): Promise<Published> {
+export async function publishWith(context: BusContext, tx: TransactionLike, event: Outgoing): Promise<Published> {
   if (!isEffects(tx)) return { id: await stageEvent(context, tx, event) }
   tx.effect((later) => stageEvent(context, later, event))
   return { id: event.stored.i ?? '' }
 }
 
 export function isEffects(tx: TransactionLike): tx is Effects {
-  if (typeof tx !== 'object' || tx === null) throw new AteError('BAD_ARGUMENT', { what: 'tx is a transaction', given: typeof tx })
+  if (typeof tx !== 'object' || tx === null)
+    throw new AteError('BAD_ARGUMENT', { what: 'tx is a transaction', given: typeof tx })
   return typeof (tx as Partial<Effects>).effect === 'function'
 }
 

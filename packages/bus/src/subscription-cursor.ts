@@ -3,7 +3,14 @@
  * under a guard, so of two holders one is refused with all that it wanted to commit.
  */
 import { AteError, type Chain, type Entity, type EntityId, type Transaction } from '@ate/core'
-import { IN, LetterType, type Order, type StoredLetter, type StoredSubscription, SubscriptionType } from './bus-records.ts'
+import {
+  IN,
+  LetterType,
+  type Order,
+  type StoredLetter,
+  type StoredSubscription,
+  SubscriptionType,
+} from './bus-records.ts'
 import type { Position } from './bus-rules.ts'
 
 /** A holder as it was when it took the subscription. */

@@ -4,7 +4,7 @@
  */
 import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
 import type { Order, StoredSubscription } from './bus-records.ts'
-import { checkText, endOfRecord, parsePattern, type Position, type RetryOptions } from './bus-rules.ts'
+import { checkText, endOfRecord, type Position, parsePattern, type RetryOptions } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import type { AnyDelivery } from './event-types.ts'
 import { Holder } from './holder.ts'
@@ -23,7 +23,7 @@ export interface SubscribeOptions {
   readonly order?: Order
   /** Handlers that run at a time; 1 if left out. */
   readonly concurrency?: number
-  /** Events that are read ahead; 256 if left out, 1,024 at most. */
+  /** Events that are read ahead; 1,024 if left out, 4,096 at most. */
   readonly prefetch?: number
   readonly retry?: RetryOptions
   /** What becomes of an event that has failed for good: set aside (the default), or everything stands still. */
@@ -57,8 +57,8 @@ export interface Subscription extends AsyncDisposable {
 const LEASE_MS = 10_000
 const LEASE_MS_MIN = 100
 const GRACE_MS = 5_000
-const PREFETCH = 256
-const PREFETCH_MAX = 1024
+const PREFETCH = 1024
+const PREFETCH_MAX = 4096
 const CONCURRENCY_MAX = 1024
 
 interface Waiter {
@@ -95,7 +95,8 @@ export class DurableSubscription implements Subscription {
     const { chain, environment } = context
     checkText(subscription.name, 'the name of a subscription')
     checkCounts(options)
-    if (typeof handler !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'subscribe takes a function of an event' })
+    if (typeof handler !== 'function')
+      throw new AteError('BAD_ARGUMENT', { what: 'subscribe takes a function of an event' })
     this.#context = context
     this.#name = subscription.name
     this.#pattern = parsePattern(subscription.pattern)
@@ -161,7 +162,14 @@ export class DurableSubscription implements Subscription {
   }
 
   #makeHolder(place: CursorPlace, taken: StoredSubscription): Holder {
-    const { concurrency = 1, prefetch = PREFETCH, retry = {}, onPoison = 'dead', timeout, order = 'topic' } = this.#options
+    const {
+      concurrency = 1,
+      prefetch = PREFETCH,
+      retry = {},
+      onPoison = 'dead',
+      timeout,
+      order = 'topic',
+    } = this.#options
     return new Holder(this.#context, place, taken, {
       pattern: this.#pattern,
       order,
@@ -236,7 +244,8 @@ export class DurableSubscription implements Subscription {
         const { floor, fence, halted } = await readCursor(place)
         if (!this.#holder || this.#holder.fence < fence) this.#progress(floor)
         if (this.#holder && this.#holder.fence < fence) this.#holder.lost()
-        if (halted) this.#rejectWaiters(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
+        if (halted)
+          this.#rejectWaiters(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
       }
     } catch (error) {
       if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
@@ -263,7 +272,11 @@ export class DurableSubscription implements Subscription {
     const place = await this.#opened
     const { floor } = await readCursor(place)
     let target: Position | undefined
-    for await (const { position } of readPlaces(this.#context, { after: floor, pattern: this.#pattern, until: 'end' })) {
+    for await (const { position } of readPlaces(this.#context, {
+      after: floor,
+      pattern: this.#pattern,
+      until: 'end',
+    })) {
       if (position > head) break
       target = position
     }
@@ -308,11 +321,7 @@ async function isTaken(place: CursorPlace, fence: number): Promise<boolean> {
 }
 
 /** Counts what is behind the cursor, by what stands in clear: no value is opened. */
-export async function lagOf(
-  context: BusContext,
-  cursor: StoredSubscription,
-  pattern: readonly string[],
-): Promise<Lag> {
+export async function lagOf(context: BusContext, cursor: StoredSubscription, pattern: readonly string[]): Promise<Lag> {
   const done = new Set(cursor.done)
   let events = 0
   let oldest: number | undefined
@@ -332,5 +341,3 @@ function checkCounts({ concurrency, prefetch, retry }: SubscribeOptions): void {
       what: `concurrency is 1 to ${CONCURRENCY_MAX}, prefetch 1 to ${PREFETCH_MAX}, retry.max 1 or more`,
     })
 }
-
-

@@ -184,7 +184,8 @@ export const ADVICE = {
   NO_REPLY: 'nobody answered in time; look whether a responder runs, or wait longer',
   REQUEST_FAILED: 'the responder could not answer; the facts have its words',
   SUBSCRIPTION_MISMATCH: 'a subscription of this name has another pattern or order; use its own, or another name',
-  SUBSCRIPTION_HALTED: 'an event failed for good, and the subscription stands still at it; mend it, then redrive or seek',
+  SUBSCRIPTION_HALTED:
+    'an event failed for good, and the subscription stands still at it; mend it, then redrive or seek',
   BUS_CLOSED: 'the bus or the subscription is closed',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',

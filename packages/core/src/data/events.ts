@@ -6,11 +6,11 @@
 import { toBinaryText } from '../base/bytes.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
-import { storedBodyOf } from '../chain/body-reader.ts'
+import { type StoredBody, storedBodyOf } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
+import { CommitParser } from '../event/commit-parse.ts'
 import { nameCreated } from '../event/derive-ids.ts'
-import { textOfWords } from '../event/entity-words.ts'
+import { EntityWords, textOfWords } from '../event/entity-words.ts'
 import { KIND, OP } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -44,7 +44,7 @@ export interface ChainEvent {
   readonly entity: EntityId
   readonly type: string
   /** Of create and move. */
-  readonly parent?: EntityId
+  readonly parent?: EntityId | undefined
   readonly collection?: string
   /** Bytes of the value as it is stored; 0 if the event wrote none. */
   readonly bytes: number
@@ -67,6 +67,8 @@ export interface EntityChange {
   readonly id: EntityId
 }
 
+const NO_BODY = new Uint8Array(0)
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const OP_NAMES = new Map<number, OpName>(Object.entries(OP).map(([name, op]) => [op, name as OpName]))
 
 export async function* chainEvents(core: ChainCore, options: EventsOptions): AsyncGenerator<ChainEvent, void, void> {
@@ -114,11 +116,10 @@ function* eventsOf(
     if (voids?.has(i)) continue
     const transaction = commit.transactions[i]!
     nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
-    const txId = toBase32(transaction.nonce)
+    const origin = { core, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
     for (const event of transaction.events) {
       index++
-      if (type === undefined || typeOf(core, event) === type)
-        yield makeEvent(core, commit, event, { index, txId, author })
+      if (type === undefined || typeOf(core, event) === type) yield new CommittedEvent(origin, event, index)
     }
   }
 }
@@ -130,28 +131,75 @@ function typeOf(core: ChainCore, event: TransactionEvent): string {
   return row < 0 ? '' : view.typeOf(row)
 }
 
-function makeEvent(
-  core: ChainCore,
-  commit: ParsedCommit,
-  event: TransactionEvent,
-  { index, txId, author }: Pick<ChainEvent, 'index' | 'txId' | 'author'>,
-): ChainEvent {
-  const { seq } = commit.record
-  const body = event.body ? storedBodyOf(seq, event) : undefined
-  return {
-    seq,
-    index,
-    at: commit.at,
-    author,
-    txId,
-    op: OP_NAMES.get(event.op)!,
-    entity: textOfWords(event),
-    type: typeOf(core, event),
-    ...(event.op === OP.create || event.op === OP.move
-      ? { parent: textOfWords(event.parent), collection: event.collection }
-      : {}),
-    bytes: body?.size ?? 0,
-    value: async (type) => decodeBody(body ? await core.bodies.read(body) : new Uint8Array(0), type).value,
+interface EventOrigin {
+  readonly core: ChainCore
+  readonly seq: number
+  readonly at: number
+  readonly author: Fingerprint
+  readonly txId: string
+}
+
+/**
+ * Texts of ids are made when they are asked for: who skips most events of a long log does not pay for them. Nothing here
+ * points into the record, which would be held as long as the event.
+ */
+class CommittedEvent implements ChainEvent {
+  readonly seq: number
+  readonly index: number
+  readonly at: number
+  readonly op: OpName
+  readonly type: string
+  readonly collection?: string
+  readonly bytes: number
+  readonly #origin: EventOrigin
+  readonly #words: EntityWords
+  readonly #parent: EntityWords
+  readonly #body: StoredBody | undefined
+
+  constructor(origin: EventOrigin, event: TransactionEvent, index: number) {
+    this.seq = origin.seq
+    this.index = index
+    this.at = origin.at
+    this.op = OP_NAMES.get(event.op)!
+    this.type = typeOf(origin.core, event)
+    if (event.op === OP.create || event.op === OP.move) this.collection = event.collection
+    this.#origin = origin
+    this.#words = new EntityWords(event.a, event.b, event.c, event.d)
+    this.#parent = event.parent
+    this.#body = event.body ? storedBodyOf(this.seq, event) : undefined
+    this.bytes = this.#body?.size ?? 0
+  }
+
+  get author(): Fingerprint {
+    return this.#origin.author
+  }
+
+  get txId(): string {
+    return this.#origin.txId
+  }
+
+  get entity(): EntityId {
+    return textOfWords(this.#words)
+  }
+
+  get parent(): EntityId | undefined {
+    return this.collection === undefined ? undefined : textOfWords(this.#parent)
+  }
+
+  async value<T>(type: EntityType<T>): Promise<T> {
+    const { bodies } = this.#origin.core
+    if (!this.#body) return decodeBody(NO_BODY, type).value
+    const body = bodies.read(this.#body)
+    return decodeBody(body instanceof Promise ? await body : body, type).value
+  }
+
+  toJSON(): unknown {
+    const { seq, index, at, author, txId, op, entity, type, parent, collection, bytes } = this
+    return { seq, index, at, author, txId, op, entity, type, parent, collection, bytes }
+  }
+
+  static {
+    Object.defineProperty(CommittedEvent.prototype, INSPECT, { value: CommittedEvent.prototype.toJSON })
   }
 }
 
