@@ -2,6 +2,8 @@
 import { AteError, type Chain, type StandardSchema } from '@ate/core'
 import type { StoredEvent } from './bus-records.ts'
 import { EventType } from './bus-records.ts'
+import { matchesTopic, parseTopic } from './bus-rules.ts'
+import type { EphemeralCarrier } from './carrier.ts'
 import type { BusEnvironment } from './environment.ts'
 import type { AnyEvent } from './event-types.ts'
 import type { StoredPlace } from './log-reader.ts'
@@ -16,6 +18,9 @@ export interface BusContext {
   readonly observing: BusObserving
   /** Undefined if the bus was given none: then every topic is fine. */
   readonly schemas: Readonly<Record<string, StandardSchema>> | undefined
+  readonly carrier: EphemeralCarrier
+  /** Patterns of topics that are not stored. */
+  readonly ephemeral: readonly (readonly string[])[]
   /** Aborts when the bus closes. */
   readonly closing: AbortSignal
 }
@@ -25,6 +30,12 @@ export function schemaOf({ schemas }: BusContext, topic: string): StandardSchema
   if (schemas === undefined) return undefined
   if (!Object.hasOwn(schemas, topic)) throw new AteError('UNKNOWN_TOPIC', { topic })
   return schemas[topic]
+}
+
+export function isEphemeral({ ephemeral }: BusContext, topic: string): boolean {
+  if (ephemeral.length === 0) return false
+  const tokens = parseTopic(topic)
+  return ephemeral.some((pattern) => matchesTopic(pattern, tokens))
 }
 
 /** The data as the schema gives it: at once, if the schema answers at once. @throws AteError BAD_VALUE */
@@ -53,7 +64,7 @@ export async function openEvent(
   return { stored, event: eventOf(context, place, stored, data) }
 }
 
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
+export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 
 function eventOf({ chain }: BusContext, place: StoredPlace, stored: StoredEvent, data: unknown): AnyEvent {
   const { event, topic } = place
@@ -65,6 +76,7 @@ function eventOf({ chain }: BusContext, place: StoredPlace, stored: StoredEvent,
     time: new Date(event.at),
     ...(stored.k === undefined ? {} : { key: stored.k }),
     headers: stored.h ?? NO_HEADERS,
+    ...(stored.u === undefined ? {} : { until: stored.u }),
     cursor: { chain: chain.id, seq: event.seq, index: event.index },
   }
 }

@@ -15,6 +15,7 @@ export class Delivery implements AnyDelivery, Effects {
   readonly time: Date
   readonly key?: string
   readonly headers: Readonly<Record<string, string>>
+  readonly until?: number
   readonly cursor: Cursor
   readonly attempt: number
   readonly fence: number
@@ -30,6 +31,7 @@ export class Delivery implements AnyDelivery, Effects {
     this.time = event.time
     if (event.key !== undefined) this.key = event.key
     this.headers = event.headers
+    if (event.until !== undefined) this.until = event.until
     this.cursor = event.cursor
     this.attempt = attempt
     this.fence = fence

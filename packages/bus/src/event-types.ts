@@ -9,7 +9,7 @@ export interface Cursor {
   readonly index?: number
 }
 
-interface EventOf<X extends string, D> {
+interface EventOf<X extends string, D, C = Cursor> {
   readonly topic: X
   readonly data: D
   /** What its publisher gave as id, else one of the chain. With `source` it names the event everywhere. */
@@ -20,8 +20,9 @@ interface EventOf<X extends string, D> {
   readonly time: Date
   readonly key?: string
   readonly headers: Readonly<Record<string, string>>
-  /** Undefined for events of ephemeral topics, which stand in no log. */
-  readonly cursor: Cursor
+  /** Of a request: chain time until which a reply is waited for, Unix ms. */
+  readonly until?: number
+  readonly cursor: C
 }
 
 /** An event of one of the topics `K`: `topic` narrows `data`. */
@@ -29,6 +30,14 @@ export type BusEvent<T, K extends TopicOf<T> = TopicOf<T>> = { [X in K]: EventOf
 
 /** An event of one of the topics that the pattern `P` matches. */
 export type EventFor<T, P extends string> = BusEvent<T, Match<P, TopicOf<T>> & TopicOf<T>>
+
+/** As a listener gets it: events of ephemeral topics stand in no log, and have no cursor. */
+export type LiveEventFor<T, P extends string> = {
+  [X in Match<P, TopicOf<T>> & TopicOf<T>]: EventOf<X, T[X], Cursor | undefined>
+}[Match<P, TopicOf<T>> & TopicOf<T>]
+
+/** An event that was set aside, and why. */
+export type DeadEvent<T> = BusEvent<T> & { readonly error: string; readonly attempts: number }
 
 /**
  * Effects that are committed together with something else, or not at all. They run when that is committed, and run again
@@ -57,4 +66,5 @@ interface DeliveryParts {
 export type DeliveryFor<T, P extends string> = EventFor<T, P> & DeliveryParts
 /** The parts of an event when its topic is not looked at. */
 export type AnyEvent = EventOf<string, unknown>
+export type AnyLiveEvent = EventOf<string, unknown, Cursor | undefined>
 export type AnyDelivery = AnyEvent & DeliveryParts

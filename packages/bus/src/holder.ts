@@ -8,7 +8,9 @@ import { IN, LetterType, type Order, type StoredSubscription } from './bus-recor
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { Delivery, type Effect } from './delivery.ts'
+import { describe } from './describe.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
+import { redeliver } from './letters.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
 import { Entry, Window } from './window.ts'
@@ -44,8 +46,6 @@ const COMMIT_EVENTS = 4096
 const SPAN_MAX = 8192
 /** Bytes of stored values that are opened and not yet done. */
 const WINDOW_BYTES_MAX: number = 16 * 1024 * 1024
-/** Characters of an error that a letter keeps. */
-const ERROR_LENGTH_MAX = 1000
 /** Not the event's fault: the subscription stops, and nothing is counted against the event. */
 const FATAL: ReadonlySet<string> = new Set([
   'CERT_ENDED',
@@ -76,6 +76,8 @@ export class Holder {
   #until: number
   #isOver = false
   #isStopping = false
+  #redelivering: Promise<void> | undefined
+  #hasMoreLetters = false
   #triesChanged = false
   #committing: Promise<void> | undefined
   #room: (() => void) | undefined
@@ -108,11 +110,34 @@ export class Holder {
 
   /** Delivers until the hold is lost or stopped. @throws what makes going on impossible */
   async run(): Promise<HoldEnd> {
+    this.redeliver()
     this.#pump().then(
       () => this.#isStopping || this.#finish('stopped'),
       (error) => this.#fail(error),
     )
     return this.#end
+  }
+
+  /** Looks for letters that are to be delivered again; called again when there may be more. */
+  redeliver(): void {
+    if (this.#isOver || this.#isStopping) return
+    if (this.#redelivering) {
+      this.#hasMoreLetters = true
+      return
+    }
+    this.#hasMoreLetters = false
+    const { handler, retry, leaseMs } = this.#options
+    const { signal } = this.#reading
+    const parts = { context: this.#context, place: this.#place, hold: this.#hold, handler, retry, leaseMs, signal }
+    this.#redelivering = redeliver(parts)
+      .catch((error) => {
+        if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
+        else this.#fail(error)
+      })
+      .finally(() => {
+        this.#redelivering = undefined
+        if (this.#hasMoreLetters) this.redeliver()
+      })
   }
 
   /** Reads in the order of the log, no further than there is room. */
@@ -426,6 +451,7 @@ export class Holder {
     this.#room?.()
     await this.#quiet(graceMs)
     await this.#committing
+    await this.#redelivering
     if (this.#isOver) return
     const { chain } = this.#context
     try {
@@ -454,15 +480,6 @@ export class Holder {
     })
     this.#quieted = undefined
   }
-}
-
-function describe(error: unknown): string {
-  const text = isAteError(error)
-    ? `${error.code}: ${error.message}`
-    : error instanceof Error
-      ? `${error.name}: ${error.message}`
-      : String(error)
-  return text.slice(0, ERROR_LENGTH_MAX)
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,4 +1,25 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/bus: typed topics on a chain. The public names, listed by hand. */
 export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
-export { type Bus, type BusOptions, bus } from './bus.ts'
+export { type Bus, type BusOptions, bus, type SubscriptionInfo, type TopicInfo } from './bus.ts'
+export type { Order } from './bus-records.ts'
+export type { RetainOptions, RetryOptions } from './bus-rules.ts'
+export type { BusEnvironment } from './environment.ts'
+export type {
+  BusEvent,
+  Cursor,
+  DeadEvent,
+  DeliveryFor,
+  Effects,
+  EventFor,
+  LiveEventFor,
+  TransactionLike,
+} from './event-types.ts'
+export type { Listener, ListenOptions } from './listener.ts'
+export type { From } from './log-reader.ts'
+export type { BusObservation, BusObserver, BusOperation } from './observing.ts'
+export type { Published, PublishOptions } from './publishing.ts'
+export type { ReplayOptions } from './replay.ts'
+export type { RequestOptions, RespondOptions } from './requests.ts'
+export type { Lag, SubscribeOptions, Subscription } from './subscription.ts'
+export type { InputsOf, Match, OutputsOf, TopicSchemas } from './topic-types.ts'

@@ -130,11 +130,19 @@ export class DurableSubscription implements Subscription {
 
   async #run(): Promise<void> {
     const place = await this.#opened
-    const watching = this.#watch(place)
+    const watching = Promise.all([this.#watch(place), this.#watchLetters(place)])
+    // Whatever ends it, nothing goes on behind its back.
+    const stop = (): void => {
+      this.#stopping.abort()
+      this.#changed?.()
+    }
+    watching.then(stop, stop)
     try {
       await this.#deliver(place)
+    } catch (error) {
+      if (!isAteError(error) || error.code !== 'CHAIN_CLOSED') throw error
     } finally {
-      this.#stopping.abort()
+      stop()
       await watching
     }
   }
@@ -247,6 +255,16 @@ export class DurableSubscription implements Subscription {
         if (halted)
           this.#rejectWaiters(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
       }
+    } catch (error) {
+      if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
+    }
+  }
+
+  async #watchLetters(place: CursorPlace): Promise<void> {
+    const { signal } = this.#stopping
+    try {
+      for await (const { kind } of this.#context.chain.watch({ parent: place.id, signal }))
+        if (kind === 'created') this.#holder?.redeliver()
     } catch (error) {
       if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
     }

@@ -1,0 +1,66 @@
+/** Reading events again, from any point: a loop over the log that holds nothing up, and nothing in memory. */
+import { AteError, durationMs } from '@ate/core'
+import { endOfRecord, type Position, parsePattern } from './bus-rules.ts'
+import { type BusContext, openEvent } from './context.ts'
+import type { AnyEvent } from './event-types.ts'
+import { type From, positionBefore, positionOfCursor, readPlaces } from './log-reader.ts'
+
+export interface ReplayOptions {
+  /** `start` if left out. A cursor begins behind its event; one without index with its record. */
+  readonly from?: From
+  /** The last point that is read; the newest event of the moment of the call if left out. A cursor's event is read. */
+  readonly to?: From
+  /** Goes on with what comes. Not beside `to`. */
+  readonly live?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** Checked at the call; what is read is as of the call. */
+export function replay(
+  context: BusContext,
+  pattern: string,
+  options: ReplayOptions,
+): AsyncGenerator<AnyEvent, void, void> {
+  const tokens = parsePattern(pattern)
+  if (options.live && options.to !== undefined)
+    throw new AteError('BAD_ARGUMENT', { what: 'read takes to or live, not both' })
+  return replayFrom(context, tokens, options, context.chain.head.seq)
+}
+
+async function* replayFrom(
+  context: BusContext,
+  pattern: readonly string[],
+  { from = 'start', to, live, signal }: ReplayOptions,
+  head: number,
+): AsyncGenerator<AnyEvent, void, void> {
+  const after = await positionBefore(context, from, { head, pattern })
+  const last = live ? Number.POSITIVE_INFINITY : await lastPosition(context, to, { head, pattern })
+  const notBefore = timeOf(context, from)
+  const before = to === undefined ? undefined : timeOf(context, to)
+  const until = live ? undefined : ('end' as const)
+  for await (const place of readPlaces(context, { after, pattern, until, signal })) {
+    if (place.position > last) return
+    const { at } = place.event
+    if ((notBefore !== undefined && at < notBefore) || (before !== undefined && at >= before)) continue
+    yield (await openEvent(context, place)).event
+  }
+  signal?.throwIfAborted()
+}
+
+async function lastPosition(
+  context: BusContext,
+  to: From | undefined,
+  parts: { readonly head: number; readonly pattern: readonly string[] },
+): Promise<Position> {
+  const end = endOfRecord(parts.head)
+  if (to === undefined || to === 'end' || to === 'last') return end
+  if (to === 'start') return -1
+  if (to instanceof Date || 'ago' in to) return end
+  return Math.min(end, to.index === undefined ? endOfRecord(to.seq) : positionOfCursor(context, to))
+}
+
+function timeOf({ chain }: BusContext, point: From): number | undefined {
+  if (point instanceof Date) return point.getTime()
+  if (typeof point === 'object' && point !== null && 'ago' in point) return chain.now - durationMs(point.ago, chain.now)
+  return undefined
+}
