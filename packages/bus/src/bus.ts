@@ -135,6 +135,9 @@ class OpenBus {
       chain,
       name,
       environment,
+      get now() {
+        return environment.now(chain)
+      },
       tree: new TopicTree(chain, name),
       observing: new BusObserving(observe, environment),
       schemas: topics,

@@ -14,6 +14,8 @@ export interface BusContext {
   readonly chain: Chain
   readonly name: string
   readonly environment: BusEnvironment
+  /** Chain time, Unix ms. */
+  readonly now: number
   readonly tree: TopicTree
   readonly observing: BusObserving
   /** Undefined if the bus was given none: then every topic is fine. */

@@ -1,8 +1,11 @@
 /** What the bus needs from where it runs. Arguments, so that a test gives a seed and a clock that it moves by hand. */
+import type { Chain } from '@ate/core'
 
 export interface BusEnvironment {
   /** Calls `run` once, after `ms`; what is returned takes it back. */
   readonly timer: (ms: number, run: () => void) => () => void
+  /** Chain time, Unix ms. Wrong clocks cost extra runs of handlers, never extra effects. */
+  readonly now: (chain: Chain) => number
   /** Resolves when everything that is ready has run. */
   readonly turn: () => Promise<void>
   /** From 0 up to 1. */
@@ -21,6 +24,7 @@ export const ownEnvironment: BusEnvironment = {
     const timer = setTimeout(run, Math.min(ms, TIMER_MS_MAX))
     return () => clearTimeout(timer)
   },
+  now: (chain) => chain.now,
   turn: nextTurn,
   random: () => Math.random(),
   uniqueId: () => globalThis.crypto.randomUUID(),

@@ -151,7 +151,7 @@ export class Holder {
         window.addDone(place.position)
         continue
       }
-      if (this.#context.chain.now > this.#until - this.#options.leaseMs / 3) await this.#renew()
+      if (this.#context.now > this.#until - this.#options.leaseMs / 3) await this.#renew()
       if (this.#isOver || this.#isStopping) return
       await this.#add(place)
       while (window.size >= prefetch || window.bytes >= WINDOW_BYTES_MAX || window.span >= SPAN_MAX) {
@@ -257,9 +257,9 @@ export class Holder {
   }
 
   #entryFailed(entry: Entry<Work>, error: unknown): void {
-    const { environment, chain } = this.#context
+    const { environment } = this.#context
     const tries = entry.tries + 1
-    const wait = retryIn(this.#options.retry, { tries, random: environment.random(), now: chain.now })
+    const wait = retryIn(this.#options.retry, { tries, random: environment.random(), now: this.#context.now })
     this.#triesChanged = true
     if (wait === undefined) {
       this.#poison(entry, describe(error))
@@ -275,14 +275,15 @@ export class Holder {
   }
 
   #poison(entry: Entry<Work>, error: string): void {
-    entry.tries++
-    entry.work.poison = error
     entry.work.effects = []
     this.#context.observing.tell('dead', { topic: entry.work.place.topic, subscription: this.#place.name })
     if (this.#options.onPoison === 'halt') {
+      this.#window.failed(entry)
       void this.#halt(entry, error)
       return
     }
+    entry.tries++
+    entry.work.poison = error
     this.#window.poisoned(entry)
     this.#commitSoon()
   }
@@ -346,8 +347,7 @@ export class Holder {
   }
 
   async #stage(tx: Transaction, entries: readonly Entry<Work>[]): Promise<number> {
-    const { chain } = this.#context
-    const until = chain.now + this.#options.leaseMs
+    const until = this.#context.now + this.#options.leaseMs
     const { floor, done } = this.#window.after(entries)
     const committing = new Set(entries.map(({ position }) => position))
     const tries = this.#window.tries().filter(([position]) => !committing.has(position))
@@ -385,10 +385,11 @@ export class Holder {
   }
 
   async #renew(): Promise<void> {
-    const { chain } = this.#context
-    const until = chain.now + this.#options.leaseMs
+    const until = this.#context.now + this.#options.leaseMs
     try {
-      await chain.transact((tx) => writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, until })))
+      await this.#context.chain.transact((tx) =>
+        writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, until })),
+      )
       this.#until = until
     } catch (error) {
       if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
@@ -403,7 +404,7 @@ export class Holder {
     this.#renewal = this.#context.environment.timer(leaseMs / 3, () => {
       this.#renewal = undefined
       if (this.#isOver || this.#window.size === 0) return
-      if (this.#context.chain.now < this.#until - leaseMs / 2) this.#renewLater()
+      if (this.#context.now < this.#until - leaseMs / 2) this.#renewLater()
       else void this.#renew().then(() => this.#renewLater())
     })
   }

@@ -90,7 +90,7 @@ export async function redeliver(parts: RedeliverParts): Promise<void> {
 
 async function redeliverOne(parts: RedeliverParts, letter: Entity<StoredLetter>): Promise<void> {
   const { context, signal } = parts
-  const { environment, chain } = context
+  const { environment } = context
   const place = await placeAt(context, letter.value.at)
   if (!place) {
     await settle(parts, letter, undefined)
@@ -99,7 +99,7 @@ async function redeliverOne(parts: RedeliverParts, letter: Entity<StoredLetter>)
   for (let tries = 1; ; tries++) {
     const error = await deliverOnce(parts, letter, place, tries)
     if (error === undefined || signal.aborted) return
-    const wait = retryIn(parts.retry, { tries, random: environment.random(), now: chain.now })
+    const wait = retryIn(parts.retry, { tries, random: environment.random(), now: context.now })
     if (wait === undefined) {
       await settle(parts, letter, { ...letter.value, error: describe(error.reason), tries: letter.value.tries + tries })
       return
@@ -156,7 +156,7 @@ async function settle(
 ): Promise<void> {
   const { chain } = context
   await chain.transact(async (tx) => {
-    await writeCursor(tx, place, hold, (value) => ({ ...value, until: chain.now + leaseMs }))
+    await writeCursor(tx, place, hold, (value) => ({ ...value, until: context.now + leaseMs }))
     tx.delete(letter)
     if (again) tx.create(LetterType, again, { parent: place.id, in: IN.dead })
     await effects?.(tx)

@@ -73,7 +73,7 @@ export async function positionBefore(
   if (from === 'last') return beforeLast(context, head, pattern)
   if (from instanceof Date) return beforeTime(context, timeOf(from), head)
   if (typeof from === 'object' && from !== null && 'ago' in from) {
-    const { now } = context.chain
+    const { now } = context
     return beforeTime(context, now - durationMs(from.ago, now), head)
   }
   return positionOfCursor(context, from)

@@ -59,8 +59,8 @@ async function lastPosition(
   return Math.min(end, to.index === undefined ? endOfRecord(to.seq) : positionOfCursor(context, to))
 }
 
-function timeOf({ chain }: BusContext, point: From): number | undefined {
+function timeOf({ now }: BusContext, point: From): number | undefined {
   if (point instanceof Date) return point.getTime()
-  if (typeof point === 'object' && point !== null && 'ago' in point) return chain.now - durationMs(point.ago, chain.now)
+  if (typeof point === 'object' && point !== null && 'ago' in point) return now - durationMs(point.ago, now)
   return undefined
 }

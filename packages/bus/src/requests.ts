@@ -71,14 +71,14 @@ export class Requests {
   }
 
   async #send(topic: string, data: unknown, options: RequestOptions): Promise<StoredReply> {
-    const { chain, environment } = this.#context
-    const ms = durationMs(options.timeout ?? TIMEOUT_MS, chain.now)
+    const { now, environment } = this.#context
+    const ms = durationMs(options.timeout ?? TIMEOUT_MS, now)
     if (this.#pending.size >= PENDING_MAX) throw new AteError('OVERFLOW', { requests: PENDING_MAX })
     const id = environment.uniqueId()
     const { key, headers } = options
     const event = await outgoing(this.#context, topic, data, {
       id,
-      until: chain.now + ms,
+      until: now + ms,
       ...(key === undefined ? {} : { key }),
       ...(headers === undefined ? {} : { headers }),
     })
@@ -89,11 +89,11 @@ export class Requests {
   }
 
   async #ask(topic: string, data: unknown, options: RequestOptions): Promise<StoredReply> {
-    const { chain, carrier, environment } = this.#context
-    const ms = durationMs(options.timeout ?? TIMEOUT_MS, chain.now)
+    const { now, carrier, environment } = this.#context
+    const ms = durationMs(options.timeout ?? TIMEOUT_MS, now)
     const id = environment.uniqueId()
     const { stored } = await outgoing(this.#context, topic, data, { ...options, id })
-    const event = ephemeralEvent(this.#context, { topic, id, data: stored.d, until: chain.now + ms }, options)
+    const event = ephemeralEvent(this.#context, { topic, id, data: stored.d, until: now + ms }, options)
     const running = carrier.ask(event)
     if (!running) throw new AteError('NO_REPLY', { topic, ms: 0 })
     return this.#wait({ id, topic, ms, signal: options.signal }, async () => {
@@ -197,7 +197,7 @@ export class Requests {
 
 /** What travels on an ephemeral topic. */
 export function ephemeralEvent(
-  { chain }: BusContext,
+  { chain, now }: BusContext,
   parts: { readonly topic: string; readonly id: string; readonly data: unknown; readonly until?: number },
   { key, headers }: { readonly key?: string; readonly headers?: Readonly<Record<string, string>> },
 ): AnyLiveEvent {
@@ -209,7 +209,7 @@ export function ephemeralEvent(
     data,
     id,
     source: `ate:${chain.id}`,
-    time: new Date(chain.now),
+    time: new Date(now),
     ...(key === undefined ? {} : { key }),
     headers: headers ?? NO_HEADERS,
     ...(until === undefined ? {} : { until }),
@@ -275,9 +275,9 @@ function respondHere(
 
 /** An error is an answer too: the one who asks hears of it at once, and the next request is not held up. */
 async function answer(context: BusContext, delivery: AnyDelivery, responder: Responder): Promise<void> {
-  const { chain, tree } = context
+  const { now, tree } = context
   const { until, id } = delivery
-  if (until === undefined || until < chain.now) return
+  if (until === undefined || until < now) return
   let reply: StoredReply
   try {
     const data = await responder(delivery)

@@ -70,7 +70,7 @@ export class Retention {
       while (batch.length < DROPPED_A_STEP) {
         const oldest = await this.#peekOldest()
         const kept = { events: this.#events, bytes: this.#bytes, oldestAt: oldest?.event.at ?? 0 }
-        if (!oldest || !dropsOldest(this.#retain, kept, this.#context.chain.now)) break
+        if (!oldest || !dropsOldest(this.#retain, kept, this.#context.now)) break
         batch.push(oldest)
         this.#events--
         this.#bytes -= oldest.event.bytes

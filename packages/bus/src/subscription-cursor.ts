@@ -69,13 +69,14 @@ export async function readCursor({ chain, id }: CursorPlace): Promise<StoredSubs
 export function takeHold(
   place: CursorPlace,
   holder: string,
-  leaseMs: number,
+  { now, leaseMs }: { readonly now: number; readonly leaseMs: number },
 ): Promise<{ readonly taken: StoredSubscription } | { readonly heldUntil: number }> {
   const { chain, id } = place
   return chain.transact(async (tx) => {
     const { value } = await tx.load(SubscriptionType, id)
-    if (value.holder !== '' && value.holder !== holder && value.until > chain.now) return { heldUntil: value.until }
-    const taken = { ...value, fence: value.fence + 1, holder, until: chain.now + leaseMs }
+    if (value.halted) return { taken: value }
+    if (value.holder !== '' && value.holder !== holder && value.until > now) return { heldUntil: value.until }
+    const taken = { ...value, fence: value.fence + 1, holder, until: now + leaseMs }
     await tx.update(SubscriptionType, id, () => taken)
     return { taken }
   })

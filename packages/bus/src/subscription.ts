@@ -197,10 +197,10 @@ export class DurableSubscription implements Subscription {
     let wait = when === 'for work'
     while (!this.#isStopping) {
       if (wait && !(await this.#awaitWork(place))) return undefined
-      const result = await takeHold(place, this.#id, this.#leaseMs)
+      const result = await takeHold(place, this.#id, { now: this.#context.now, leaseMs: this.#leaseMs })
       if ('taken' in result) return result.taken
       wait = true
-      await this.#sleep(Math.max(1, result.heldUntil - this.#context.chain.now))
+      await this.#sleep(Math.max(1, result.heldUntil - this.#context.now))
     }
     return undefined
   }
@@ -213,7 +213,7 @@ export class DurableSubscription implements Subscription {
       if (found === undefined) return false
       const { until, holder } = await readCursor(place)
       if (holder === '') return true
-      await this.#sleep(Math.max(this.#leaseMs / 4, until - this.#context.chain.now))
+      await this.#sleep(Math.max(this.#leaseMs / 4, until - this.#context.now))
       const later = await readCursor(place)
       if (later.floor < found && !later.done.includes(found)) return true
     }
@@ -348,7 +348,7 @@ export async function lagOf(context: BusContext, cursor: StoredSubscription, pat
     events++
     oldest ??= event.at
   }
-  return { events, ms: oldest === undefined ? 0 : Math.max(0, context.chain.now - oldest) }
+  return { events, ms: oldest === undefined ? 0 : Math.max(0, context.now - oldest) }
 }
 
 function checkCounts({ concurrency, prefetch, retry }: SubscribeOptions): void {
