@@ -1,13 +1,11 @@
 /** One event on its way through a handler: what the handler sees, and the effects that it registers. */
-import { AteError, type Transaction } from '@ate/core'
-import type { AnyDelivery, AnyEvent, Cursor, Effects } from './event-types.ts'
-
-export type Effect = (tx: Transaction) => unknown
+import { AteError, type Effect, type Effects, effectsInto } from '@ate/core'
+import type { AnyDelivery, AnyEvent, Cursor } from './event-types.ts'
 
 /** Effects of one event: each may stage much, so their number is bounded by what a transaction holds anyway. */
 const EFFECTS_MAX = 4096
 
-export class Delivery implements AnyDelivery, Effects {
+export class Delivery implements AnyDelivery {
   readonly topic: string
   readonly data: unknown
   readonly id: string
@@ -19,6 +17,12 @@ export class Delivery implements AnyDelivery, Effects {
   readonly cursor: Cursor
   readonly attempt: number
   readonly fence: number
+  readonly tx: Effects
+  /**
+   * A property of its own, so that it can be taken out of the event.
+   * @throws AteError TX_CLOSED when the handler has returned: a later effect would be lost.
+   */
+  readonly effect: (run: Effect) => void = (run) => this.#register(run)
   #abort: AbortController | undefined
   #effects: Effect[] | undefined
   #isOver = false
@@ -35,6 +39,7 @@ export class Delivery implements AnyDelivery, Effects {
     this.cursor = event.cursor
     this.attempt = attempt
     this.fence = fence
+    this.tx = effectsInto(this.effect)
   }
 
   /** Made when it is asked for: most handlers never look. */
@@ -43,12 +48,7 @@ export class Delivery implements AnyDelivery, Effects {
     return this.#abort.signal
   }
 
-  get tx(): Effects {
-    return this
-  }
-
-  /** @throws AteError TX_CLOSED when the handler has returned: a later effect would be lost. */
-  effect(run: Effect): void {
+  #register(run: Effect): void {
     if (typeof run !== 'function')
       throw new AteError('BAD_ARGUMENT', { what: 'an effect is a function of a transaction' })
     if (this.#isOver) throw new AteError('TX_CLOSED', { what: 'the handler of this event is over' })

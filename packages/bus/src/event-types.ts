@@ -1,5 +1,5 @@
 /** What events look like to their readers: the attributes of CloudEvents by meaning, under the names that this project uses. */
-import type { Transaction } from '@ate/core'
+import type { Effect, Effects } from '@ate/core'
 import type { Match, TopicOf } from './topic-types.ts'
 
 /** A place in a chain. With `index` behind that event; without it, at the beginning of that record. */
@@ -39,17 +39,6 @@ export type LiveEventFor<T, P extends string> = {
 /** An event that was set aside, and why. */
 export type DeadEvent<T> = BusEvent<T> & { readonly error: string; readonly attempts: number }
 
-/**
- * Effects that are committed together with something else, or not at all. They run when that is committed, and run again
- * after a conflict: so they have no effects outside of `tx`.
- */
-export interface Effects {
-  effect(run: (tx: Transaction) => unknown): void
-}
-
-/** What a verb that writes takes as `tx`: a transaction, or effects that become part of one later. */
-export type TransactionLike = Transaction | Effects
-
 interface DeliveryParts {
   /** From 1. */
   readonly attempt: number
@@ -57,8 +46,8 @@ interface DeliveryParts {
   readonly signal: AbortSignal
   /** Pass it as `{ tx }` to verbs that write: they are committed with the cursor, or not at all. */
   readonly tx: Effects
-  /** As tx.effect. */
-  effect(run: (tx: Transaction) => unknown): void
+  /** Registers what is to be committed with the cursor. It runs again after a conflict, so it has no effects outside of its transaction. */
+  readonly effect: (run: Effect) => void
   /** Grows with each holder of the subscription: for stores outside that can compare. */
   readonly fence: number
 }

@@ -3,11 +3,11 @@
  * a time; whatever has returned while a commit is on its way goes into the next one: the cursor, with all effects, in one
  * transaction under the fence. So a holder that has lost the subscription commits nothing.
  */
-import { AteError, isAteError, type Transaction } from '@ate/core'
+import { AteError, type Effect, isAteError, type Transaction } from '@ate/core'
 import { IN, LetterType, type Order, type StoredSubscription } from './bus-records.ts'
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
-import { Delivery, type Effect } from './delivery.ts'
+import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
 import { redeliver } from './letters.ts'

@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/bus: typed topics on a chain. The public names, listed by hand. */
+export type { Effect, Effects, TxTarget } from '@ate/core'
 export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
 export { type Bus, type BusOptions, bus, type SubscriptionInfo, type TopicInfo } from './bus.ts'
 export type { Order } from './bus-records.ts'
@@ -10,10 +11,8 @@ export type {
   Cursor,
   DeadEvent,
   DeliveryFor,
-  Effects,
   EventFor,
   LiveEventFor,
-  TransactionLike,
 } from './event-types.ts'
 export type { Listener, ListenOptions } from './listener.ts'
 export type { From } from './log-reader.ts'

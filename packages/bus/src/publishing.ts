@@ -1,16 +1,16 @@
 /** Publishing: what is checked, where the event is put, and what is known once it is there. */
-import { AteError, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { type EntityId, isAteError, isEffects, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import { EventType, IN, type StoredEvent } from './bus-records.ts'
 import { checkHeaders, checkText, parseTopic } from './bus-rules.ts'
 import { type BusContext, schemaOf, validated } from './context.ts'
-import type { Cursor, Effects, TransactionLike } from './event-types.ts'
+import type { Cursor } from './event-types.ts'
 
 export interface PublishOptions {
   /**
    * Makes the event part of a transaction: a core transaction, or the `tx` of a job or a delivery. It is there when that
    * commits, or not at all.
    */
-  readonly tx?: TransactionLike
+  readonly tx?: TxTarget
   /** What the event is about: subscriptions can keep the order of a key. */
   readonly key?: string
   /** Names the event in its topic: a second one of this id is not stored, as long as the first is kept. */
@@ -89,16 +89,11 @@ function cursorOf(chain: string, tx: Transaction): Cursor {
 }
 
 /** As part of a transaction, now or when it runs. */
-export async function publishWith(context: BusContext, tx: TransactionLike, event: Outgoing): Promise<Published> {
-  if (!isEffects(tx)) return { id: await stageEvent(context, tx, event) }
-  tx.effect((later) => stageEvent(context, later, event))
-  return { id: event.stored.i ?? '' }
-}
-
-export function isEffects(tx: TransactionLike): tx is Effects {
-  if (typeof tx !== 'object' || tx === null)
-    throw new AteError('BAD_ARGUMENT', { what: 'tx is a transaction', given: typeof tx })
-  return typeof (tx as Partial<Effects>).effect === 'function'
+export async function publishWith(context: BusContext, tx: TxTarget, event: Outgoing): Promise<Published> {
+  // Outside of the transaction to come: what is made twice there is made twice for each event.
+  if (isEffects(tx)) await context.tree.node(event.topic)
+  const id = await stageIn(tx, (target) => stageEvent(context, target, event))
+  return { id: id ?? event.stored.i ?? '' }
 }
 
 /** Its id; of a known one nothing is written. */

@@ -65,6 +65,15 @@ export async function readCursor({ chain, id }: CursorPlace): Promise<StoredSubs
   return (await chain.load(SubscriptionType, id)).value
 }
 
+const MEMBERS = Symbol.for('ate.bus.members')
+
+/** Members in this process, of all copies of this package. */
+export function members(): Set<string> {
+  const shared = globalThis as { [MEMBERS]?: Set<string> }
+  shared[MEMBERS] ??= new Set()
+  return shared[MEMBERS]
+}
+
 /** Takes the subscription if nobody holds it; what it says then, or until when somebody else has it. */
 export function takeHold(
   place: CursorPlace,
@@ -75,7 +84,9 @@ export function takeHold(
   return chain.transact(async (tx) => {
     const { value } = await tx.load(SubscriptionType, id)
     if (value.halted) return { taken: value }
-    if (value.holder !== '' && value.holder !== holder && value.until > now) return { heldUntil: value.until }
+    const isHeld = value.holder !== '' && value.holder !== holder && value.until > now
+    // A chain that only this process writes: a holder that is not here is gone, and nobody waits for its lease.
+    if (isHeld && !(chain.isAlone && !members().has(value.holder))) return { heldUntil: value.until }
     const taken = { ...value, fence: value.fence + 1, holder, until: now + leaseMs }
     await tx.update(SubscriptionType, id, () => taken)
     return { taken }

@@ -9,7 +9,7 @@ import type { BusContext } from './context.ts'
 import type { AnyDelivery } from './event-types.ts'
 import { Holder } from './holder.ts'
 import { type From, positionBefore, readPlaces } from './log-reader.ts'
-import { type CursorPlace, openCursor, readCursor, takeHold } from './subscription-cursor.ts'
+import { type CursorPlace, members, openCursor, readCursor, takeHold } from './subscription-cursor.ts'
 
 export interface SubscribeOptions {
   /** Where a subscription of a new name begins: `start` if left out. One that is known goes on where it was. */
@@ -104,6 +104,7 @@ export class DurableSubscription implements Subscription {
     this.#options = options
     this.#leaseMs = Math.max(LEASE_MS_MIN, durationMs(options.lease ?? LEASE_MS, 0))
     this.#id = environment.uniqueId()
+    members().add(this.#id)
     const head = chain.head.seq
     this.#opened = this.#open(subscription.pattern, head)
     this.ready = this.#opened.then(() => undefined)
@@ -324,6 +325,7 @@ export class DurableSubscription implements Subscription {
 
   #end(): void {
     this.#isOver = true
+    members().delete(this.#id)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#rejectWaiters(new AteError('BUS_CLOSED', { subscription: this.#name }))
   }

@@ -63,7 +63,18 @@ export class TopicTree {
 
   /** The same inside of a transaction: what is made is part of it, and is believed once it is acknowledged. */
   stageNode(tx: Transaction, topic: string): EntityId | Promise<EntityId> {
-    return this.#nodes.get(topic) ?? this.#stagePath(tx, topic)
+    return this.#nodes.get(topic) ?? this.#findOrStage(tx, topic)
+  }
+
+  async #findOrStage(tx: Transaction, topic: string): Promise<EntityId> {
+    let node = await this.findBus()
+    for (const token of parseTopic(topic)) {
+      if (node === undefined) return this.#stagePath(tx, topic)
+      node = (await this.#chain.named(TopicType, token, { parent: node, in: IN.topics }))?.id
+    }
+    if (node === undefined) return this.#stagePath(tx, topic)
+    this.#remember(topic, node)
+    return node
   }
 
   async #stagePath(tx: Transaction, topic: string): Promise<EntityId> {

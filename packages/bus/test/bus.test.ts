@@ -1,5 +1,5 @@
 /** The bus as its users see it, on a chain in memory. */
-import { type Chain, defineType } from '@ate/core'
+import { type AteError, type Chain, defineType } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Bus, type BusObservation, bus } from '../src/index.ts'
 import { codeOf, collect, deferred, open, shape, turns, until } from './kit.ts'
@@ -330,8 +330,11 @@ describe('requests', () => {
       throw new RangeError('empty')
     })
     await responder.ready
-    const error = await events.request('stock.query', { sku: 'x' }).catch((thrown) => thrown)
-    expect([error.code, error.facts.error]).toEqual(['REQUEST_FAILED', 'RangeError: empty'])
+    const error = await events.request('stock.query', { sku: 'x' }).catch((thrown: AteError) => thrown as AteError)
+    expect([(error as AteError).code, (error as AteError).facts['error']]).toEqual([
+      'REQUEST_FAILED',
+      'RangeError: empty',
+    ])
     await responder.close()
     const stop = new AbortController()
     const given = events.request('stock.query', { sku: 'x' }, { signal: stop.signal })
@@ -403,7 +406,7 @@ describe('looking', () => {
       },
       seconds: expect.any(Number),
     })
-    await codeOf((events as Bus<Record<string, unknown>, Topics>).publish('no topic', 1))
+    await codeOf((events as unknown as Bus<Record<string, unknown>, Topics>).publish('no topic', 1))
     await turns()
     expect(seen.at(-1)?.attributes['error.type']).toBe('BAD_TOPIC')
   })

@@ -1,5 +1,5 @@
 /** Durable subscriptions: order, retries, what is set aside, and effects that happen with the cursor. */
-import { type Chain, defineType } from '@ate/core'
+import { type Chain, defineType, type Effect } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Bus, bus, type SubscribeOptions } from '../src/index.ts'
 import { codeOf, collect, deferred, open, openAt, place, turns, until } from './kit.ts'
@@ -124,10 +124,9 @@ describe('a subscription', () => {
     const books = events.subscribe(
       'books',
       'a.*',
-      async ({ data, effect }) => {
+      async ({ data }) => {
         await gate.promise
         seen.push(data)
-        void effect
       },
       { signal: stop.signal },
     )
@@ -235,10 +234,10 @@ describe('an event that fails', () => {
     const books = events.subscribe(
       'books',
       'a.*',
-      ({ data, effect, ...rest }) => {
+      ({ data, effect }) => {
         if (data % 2 && !isMended) throw new TypeError(`odd ${data}`)
         seen.push(data)
-        rest.tx.effect((tx) => tx.create(Done, data))
+        effect((tx) => tx.create(Done, data))
       },
       { retry: { max: 2, backoff: 1 } },
     )
@@ -265,18 +264,9 @@ describe('an event that fails', () => {
     const { chain, events } = await make()
     await publish(events, 'a.x', 0, 5)
     let isMended = false
-    const handler = ({
-      data,
-      effect,
-      tx,
-    }: {
-      data: number
-      effect: unknown
-      tx: { effect(run: (tx: never) => void): void }
-    }): void => {
+    const handler = ({ data, effect }: { data: number; effect: (run: Effect) => void }): void => {
       if (data === 2 && !isMended) throw new Error('two')
-      void effect
-      tx.effect((now: never) => (now as { create(type: unknown, value: unknown): void }).create(Done, data))
+      effect((tx) => tx.create(Done, data))
     }
     const options = { retry: { max: 1 }, onPoison: 'halt' } as const
     const books = events.subscribe('books', 'a.*', handler, options)
@@ -318,8 +308,8 @@ describe('an event that fails', () => {
     const books = events.subscribe(
       'books',
       'a.*',
-      ({ data, effect: _, tx }) => {
-        tx.effect((now) => {
+      ({ data, effect }) => {
+        effect((now) => {
           const count = failed.get(data) ?? 0
           // 7 fails twice, 31 for ever.
           if ((data === 7 && count < 2) || data === 31) {
@@ -357,9 +347,9 @@ describe('effects', () => {
     const total = await chain.transact((tx) => tx.put(Done, 'total', 0))
     await publish(events, 'a.x', 1, 11)
     let handled = 0
-    const books = events.subscribe('books', 'a.x', ({ data, effect: _, tx }) => {
+    const books = events.subscribe('books', 'a.x', ({ data, effect }) => {
       handled++
-      tx.effect((now) => now.update(Done, total, (sum) => sum + data))
+      effect((now) => now.update(Done, total, (sum) => sum + data))
     })
     const others = (async () => {
       for (let i = 0; i < 30; i++) await chain.transact((tx) => tx.update(Done, total, (sum) => sum + 1000))
@@ -373,8 +363,8 @@ describe('effects', () => {
     const { events } = await make()
     await publish(events, 'a.x', 0, 1)
     let late: (() => unknown) | undefined
-    const books = events.subscribe('books', 'a.x', ({ tx }) => {
-      late = () => tx.effect(() => undefined)
+    const books = events.subscribe('books', 'a.x', ({ effect }) => {
+      late = () => effect(() => undefined)
     })
     await books.drain()
     expect(await codeOf(() => late!())).toBe('TX_CLOSED')
@@ -384,8 +374,8 @@ describe('effects', () => {
     const { chain, events } = await make()
     await publish(events, 'a.x', 0, 8)
     const Large = defineType<string>('large')
-    const books = events.subscribe('books', 'a.x', ({ data, tx }) => {
-      tx.effect((now) => now.create(Large, `${data}`.repeat(300_000)))
+    const books = events.subscribe('books', 'a.x', ({ data, effect }) => {
+      effect((now) => now.create(Large, `${data}`.repeat(300_000)))
     })
     await books.drain()
     const sizes = (await collect(chain.children(Large))).map(({ value }) => value[0])

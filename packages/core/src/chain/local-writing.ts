@@ -52,6 +52,10 @@ class LocalWriting implements Writing {
     return this.#core.engine.durability
   }
 
+  get isAlone(): boolean {
+    return !this.readOnly
+  }
+
   get readOnly(): boolean {
     return this.#core.engine.readOnly
   }

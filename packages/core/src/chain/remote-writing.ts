@@ -115,6 +115,10 @@ class RemoteWriting implements Writing, LinkEvents {
     return this.#link.durability
   }
 
+  get isAlone(): boolean {
+    return false
+  }
+
   get readOnly(): boolean {
     return this.#writer === undefined
   }

@@ -14,6 +14,8 @@ export interface Writing {
   readonly readOnly: boolean
   /** What the server that orders the records has said last of the newest of them. */
   readonly acknowledgement: AcknowledgementPart | undefined
+  /** No other process writes to the chain while this handle is open. */
+  readonly isAlone: boolean
   /** Why nothing is written any more. */
   readonly failure: AteError | undefined
   /** Something was staged, or an attestation is due. */

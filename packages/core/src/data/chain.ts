@@ -148,6 +148,11 @@ export class Chain {
     return this.#core.now
   }
 
+  /** Whether no other process can write while this handle is open; so whatever another one left half done stays so. */
+  get isAlone(): boolean {
+    return this.#core.writing.isAlone
+  }
+
   /**
    * Runs `run` and commits what it wrote, all or nothing; its result is given back once the commit is acknowledged. If
    * something it read has changed meanwhile, it is run again: so it has no effects outside of the transaction.
