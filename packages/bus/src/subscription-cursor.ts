@@ -74,20 +74,32 @@ export function members(): Set<string> {
   return shared[MEMBERS]
 }
 
-/** Takes the subscription if nobody holds it; what it says then, or until when somebody else has it. */
+/** A lease as another member saw it. */
+export interface SeenLease {
+  readonly fence: number
+  readonly until: number
+}
+
+/**
+ * Takes the subscription if nobody holds it, or tells whose lease is in the way. `lapsed` is a lease that has not moved
+ * for as long as a lease lasts, by this member's own monotonic clock: it does not matter what time its holder thinks it is.
+ */
 export function takeHold(
   place: CursorPlace,
   holder: string,
-  { now, leaseMs }: { readonly now: number; readonly leaseMs: number },
-): Promise<{ readonly taken: StoredSubscription } | { readonly heldUntil: number }> {
+  options: { readonly now: number; readonly leaseMs: number; readonly lapsed: SeenLease | undefined },
+): Promise<{ readonly taken: StoredSubscription } | { readonly seen: SeenLease }> {
   const { chain, id } = place
+  const { now, leaseMs, lapsed } = options
   return chain.transact(async (tx) => {
     const { value } = await tx.load(SubscriptionType, id)
+    const { fence, until } = value
     if (value.halted) return { taken: value }
-    const isHeld = value.holder !== '' && value.holder !== holder && value.until > now
+    const isLapsed = until <= now || (lapsed?.fence === fence && lapsed.until === until)
     // A chain that only this process writes: a holder that is not here is gone, and nobody waits for its lease.
-    if (isHeld && !(chain.isAlone && !members().has(value.holder))) return { heldUntil: value.until }
-    const taken = { ...value, fence: value.fence + 1, holder, until: now + leaseMs }
+    const isGone = value.holder === '' || value.holder === holder || (chain.isAlone && !members().has(value.holder))
+    if (!isLapsed && !isGone) return { seen: { fence, until } }
+    const taken = { ...value, fence: fence + 1, holder, until: now + leaseMs }
     await tx.update(SubscriptionType, id, () => taken)
     return { taken }
   })

@@ -9,7 +9,7 @@ import type { BusContext } from './context.ts'
 import type { AnyDelivery } from './event-types.ts'
 import { Holder } from './holder.ts'
 import { type From, positionBefore, readPlaces } from './log-reader.ts'
-import { type CursorPlace, members, openCursor, readCursor, takeHold } from './subscription-cursor.ts'
+import { type CursorPlace, members, openCursor, readCursor, type SeenLease, takeHold } from './subscription-cursor.ts'
 
 export interface SubscribeOptions {
   /** Where a subscription of a new name begins: `start` if left out. One that is known goes on where it was. */
@@ -195,15 +195,29 @@ export class DurableSubscription implements Subscription {
 
   /** Waits until this member may deliver; undefined if it is closed before. */
   async #take(place: CursorPlace, when: 'now' | 'for work'): Promise<StoredSubscription | undefined> {
+    const { environment } = this.#context
     let wait = when === 'for work'
+    let seen: SeenLease | undefined
+    let since = 0
     while (!this.#isStopping) {
       if (wait && !(await this.#awaitWork(place))) return undefined
-      const result = await takeHold(place, this.#id, { now: this.#context.now, leaseMs: this.#leaseMs })
+      const unmoved = seen ? environment.monotonicMs() - since : 0
+      const lapsed = unmoved >= this.#leaseMs ? seen : undefined
+      const result = await takeHold(place, this.#id, { now: this.#context.now, leaseMs: this.#leaseMs, lapsed })
       if ('taken' in result) return result.taken
+      if (seen?.fence !== result.seen.fence || seen.until !== result.seen.until) {
+        seen = result.seen
+        since = environment.monotonicMs()
+      }
       wait = true
-      await this.#sleep(Math.max(1, result.heldUntil - this.#context.now))
+      await this.#sleep(this.#patience(seen.until))
     }
     return undefined
+  }
+
+  /** Ms until a lease is looked at again: no clock is so wrong that it is longer than a lease. */
+  #patience(until: number): number {
+    return Math.min(Math.max(1, until - this.#context.now), this.#leaseMs)
   }
 
   /** Resolves when there is something behind the cursor, and nobody took it up in a while. False if it is closed. */
@@ -214,7 +228,7 @@ export class DurableSubscription implements Subscription {
       if (found === undefined) return false
       const { until, holder } = await readCursor(place)
       if (holder === '') return true
-      await this.#sleep(Math.max(this.#leaseMs / 4, until - this.#context.now))
+      await this.#sleep(Math.max(this.#leaseMs / 4, this.#patience(until)))
       const later = await readCursor(place)
       if (later.floor < found && !later.done.includes(found)) return true
     }
