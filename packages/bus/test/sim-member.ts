@@ -64,12 +64,23 @@ export class Member<T> {
     if (name === 'isAlone') return false
     if (typeof value !== 'function') return value
     const run = value.bind(target) as (...args: unknown[]) => unknown
+    if (['watch', 'events'].includes(String(name)))
+      return (...args: unknown[]) => this.#gated(run(...args) as AsyncGenerator<unknown>)
     if (!['transact', 'get', 'load', 'named'].includes(String(name))) return run
     return async (...args: unknown[]): Promise<unknown> => {
       await this.pass()
       const result = await run(...args)
       await this.pass()
       return result
+    }
+  }
+
+  /** News comes late to a process that was stopped: it may commit before it hears that it has lost. */
+  async *#gated(news: AsyncGenerator<unknown>): AsyncGenerator<unknown, void, void> {
+    for await (const one of news) {
+      await this.pass()
+      await new Promise((resolve) => setImmediate(resolve))
+      yield one
     }
   }
 
