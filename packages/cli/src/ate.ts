@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `ate`: its arguments. Each command has a file of its own. */
 import { Command } from 'commander'
+import { addBus } from './bus.ts'
 import { compact } from './compact.ts'
 import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
 import { destroyCommand } from './destroy.ts'
@@ -146,6 +147,7 @@ function program(): Command {
     .action(ls)
   addCopies(ate)
   addServe(ate, 'serve')
+  addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
   return ate
 }
 
