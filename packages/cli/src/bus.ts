@@ -1,11 +1,12 @@
 /** `ate bus`: topics of a chain. What only looks runs beside a writer; publish, seek and redrive need the lock. */
 import { type Bus, bus, type Cursor, type From } from '@ate/bus'
 import { AteError, type Chain, openChain } from '@ate/core'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { actingIdentity } from './acting.ts'
 import { type LookOptions, look } from './look.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
 import { placeOf } from './place.ts'
+import { wholeNumber } from './run-program.ts'
 
 type AnyBus = Bus<Record<string, unknown>, Record<string, unknown>>
 
@@ -217,9 +218,4 @@ function headersOf(given: readonly string[] | undefined): Record<string, string>
       return [text.slice(0, at), text.slice(at + 1)]
     }),
   )
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
-  return Number(text)
 }
