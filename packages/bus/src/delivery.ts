@@ -17,7 +17,6 @@ export class Delivery implements AnyDelivery {
   readonly cursor: Cursor
   readonly attempt: number
   readonly fence: number
-  readonly tx: Effects
   /**
    * A property of its own, so that it can be taken out of the event.
    * @throws AteError TX_CLOSED when the handler has returned: a later effect would be lost.
@@ -25,6 +24,7 @@ export class Delivery implements AnyDelivery {
   readonly effect: (run: Effect) => void = (run) => this.#register(run)
   #abort: AbortController | undefined
   #effects: Effect[] | undefined
+  #tx: Effects | undefined
   #isOver = false
 
   constructor(event: AnyEvent, { attempt, fence }: { readonly attempt: number; readonly fence: number }) {
@@ -39,13 +39,18 @@ export class Delivery implements AnyDelivery {
     this.cursor = event.cursor
     this.attempt = attempt
     this.fence = fence
-    this.tx = effectsInto(this.effect)
   }
 
   /** Made when it is asked for: most handlers never look. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     return this.#abort.signal
+  }
+
+  /** Made when it is asked for. */
+  get tx(): Effects {
+    this.#tx ??= effectsInto(this.effect)
+    return this.#tx
   }
 
   #register(run: Effect): void {

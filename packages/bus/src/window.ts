@@ -33,6 +33,8 @@ export class Entry<W> {
 interface Lane<W> {
   /** Not yet committed, in order. */
   readonly queue: Entry<W>[]
+  /** Entries at the beginning of the queue that have returned: behind them stands the next one to run. */
+  returned: number
   isListed: boolean
 }
 
@@ -82,7 +84,7 @@ export class Window<W> {
     }
     let lane = this.#lanes.get(entry.lane)
     if (!lane) {
-      lane = { queue: [], isListed: false }
+      lane = { queue: [], returned: 0, isListed: false }
       this.#lanes.set(entry.lane, lane)
     }
     lane.queue.push(entry)
@@ -155,7 +157,9 @@ export class Window<W> {
     this.#returned = this.#returned.filter((other) => other !== entry)
     const lane = entry.lane === undefined ? undefined : this.#lanes.get(entry.lane)
     if (!lane) return
-    for (const later of lane.queue.slice(lane.queue.indexOf(entry) + 1)) {
+    const at = lane.queue.indexOf(entry)
+    lane.returned = Math.min(lane.returned, at)
+    for (const later of lane.queue.slice(at + 1)) {
       if (later.state === 'running') this.#running--
       // A run that is under way goes on unheard; the next one begins when the lane comes to it.
       if (later.state === 'running' || later.state === 'returned') {
@@ -185,7 +189,9 @@ export class Window<W> {
       this.#bytes -= entry.bytes
       if (entry.lane === undefined) continue
       const lane = this.#lanes.get(entry.lane)!
-      lane.queue.splice(lane.queue.indexOf(entry), 1)
+      const at = lane.queue.indexOf(entry)
+      lane.queue.splice(at, 1)
+      if (at < lane.returned) lane.returned--
       if (lane.queue.length === 0) this.#lanes.delete(entry.lane)
     }
     this.#sink()
@@ -240,9 +246,8 @@ export class Window<W> {
 
 /** The first entry that has not run, if all before it have. */
 function nextOf<W>(lane: Lane<W>): Entry<W> | undefined {
-  for (const entry of lane.queue) {
-    if (entry.state === 'waiting') return entry
-    if (entry.state !== 'returned') return undefined
-  }
-  return undefined
+  const { queue } = lane
+  while (lane.returned < queue.length && queue[lane.returned]!.state === 'returned') lane.returned++
+  const entry = queue[lane.returned]
+  return entry?.state === 'waiting' ? entry : undefined
 }

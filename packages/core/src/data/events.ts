@@ -9,7 +9,7 @@ import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 
 import { type StoredBody, storedBodyOf } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { CommitParser } from '../event/commit-parse.ts'
-import { nameCreated } from '../event/derive-ids.ts'
+import { nameCreated, PrefixHasher } from '../event/derive-ids.ts'
 import { EntityWords, textOfWords } from '../event/entity-words.ts'
 import { KIND, OP } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
@@ -111,11 +111,12 @@ function* eventsOf(
   const voids = replica.voids.get(record.seq)
   if (!certificate) return
   const author = fingerprintOf(certificate.identityBytes)
+  const prefixes = new PrefixHasher(crypto, replica.chainId, certificate.identityBytes)
   let index = -1
   for (let i = 0; i < commit.transactions.length; i++) {
     if (voids?.has(i)) continue
     const transaction = commit.transactions[i]!
-    nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction)
+    nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction, prefixes)
     const origin = { core, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
     for (const event of transaction.events) {
       index++

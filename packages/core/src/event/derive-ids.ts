@@ -61,14 +61,18 @@ export function namedEntity(
   return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), wordAt(hash, 12))
 }
 
-/** Gives the created entities of a parsed transaction their ids, as the fold does. */
+/**
+ * Gives the created entities of a parsed transaction their ids, as the fold does. `prefixes`, of the same author, saves
+ * who names many transactions some time.
+ */
 export function nameCreated(
   crypto: CryptoProvider,
   chainId: Uint8Array,
   identity: Uint8Array,
   transaction: { readonly nonce: Uint8Array; readonly events: readonly TransactionEvent[] },
+  prefixes: PrefixHasher = new PrefixHasher(crypto, chainId, identity),
 ): void {
-  const prefix = transactionPrefix(crypto, chainId, identity, transaction.nonce)
+  const prefix = prefixes.prefixOf(transaction.nonce)
   let created = 0
   for (const event of transaction.events) {
     if (event.op !== OP.create) continue
