@@ -1,5 +1,13 @@
 /** A bus over a chain: topics to publish to, and ways to hear and read them. */
-import { AteError, type Chain, type Entity, type EntityId, isChain, type StandardSchema } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Entity,
+  type EntityId,
+  isChain,
+  type PolicyInput,
+  type StandardSchema,
+} from '@ate/core'
 import { EventType, IN, type Order, type StoredSubscription, SubscriptionType } from './bus-records.ts'
 import { checkText, matchesTopic, parsePattern, parseTopic, type RetainOptions } from './bus-rules.ts'
 import { localCarrier } from './carrier.ts'
@@ -28,6 +36,11 @@ import type { InputsOf, OutputsOf, PatternOf, TopicOf, TopicSchemas } from './to
 export interface BusOptions {
   /** Buses of a chain are told apart by name; `bus` if left out. */
   readonly name?: string
+  /**
+   * Who reads and writes a bus that is made by this; who reads and writes the root, if left out. Of one that is there, set
+   * the policy of the node that `events.node()` gives.
+   */
+  readonly access?: PolicyInput
   /** What is dropped, the oldest first, whether or not it was read; nothing if left out. */
   readonly retain?: RetainOptions
   /** Patterns of topics that never touch the log: heard by who listens now, in this process. */
@@ -128,7 +141,7 @@ class OpenBus {
 
   constructor(chain: Chain, options: BusOptions & { readonly topics?: TopicSchemas }, environment: BusEnvironment) {
     if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'a bus stands on a chain' })
-    const { name = 'bus', topics, observe, ephemeral = [], retain } = options
+    const { name = 'bus', topics, observe, ephemeral = [], retain, access = {} } = options
     checkText(name, 'the name of a bus')
     for (const topic of Object.keys(topics ?? {})) parseTopic(topic)
     this.#context = {
@@ -138,7 +151,7 @@ class OpenBus {
       get now() {
         return environment.now(chain)
       },
-      tree: new TopicTree(chain, name),
+      tree: new TopicTree(chain, name, access),
       observing: new BusObserving(observe, environment),
       schemas: topics,
       carrier: localCarrier(chain, name),

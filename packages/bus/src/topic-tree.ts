@@ -2,7 +2,15 @@
  * Nodes of topics. A topic is a path of named entities below the bus, one a token, so that a policy on a node holds for
  * everything below it, and a pattern is a set of nodes: that is what a server without keys filters by.
  */
-import { type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import {
+  type Chain,
+  type EntityId,
+  type EntityType,
+  isAteError,
+  type PlaceOptions,
+  type PolicyInput,
+  type Transaction,
+} from '@ate/core'
 import { BusType, IN, TopicType } from './bus-records.ts'
 import { parseTopic } from './bus-rules.ts'
 
@@ -12,20 +20,22 @@ const TOPICS_REMEMBERED_MAX = 65_536
 export class TopicTree {
   readonly #chain: Chain
   readonly #name: string
+  readonly #access: PolicyInput
   #bus: EntityId | undefined
   #making: Promise<EntityId> | undefined
   readonly #nodes = new Map<string, EntityId>()
   readonly #opening = new Map<string, Promise<EntityId>>()
   readonly #topics = new Map<EntityId, string>()
 
-  constructor(chain: Chain, name: string) {
+  constructor(chain: Chain, name: string, access: PolicyInput) {
     this.#chain = chain
+    this.#access = access
     this.#name = name
   }
 
   /** The bus itself, or undefined if nobody has used it yet. */
   async findBus(): Promise<EntityId | undefined> {
-    this.#bus ??= (await this.#chain.named(BusType, this.#name, { in: IN.buses }))?.id
+    this.#bus ??= await this.#findNamed(BusType, this.#name, { in: IN.buses })
     return this.#bus
   }
 
@@ -56,6 +66,8 @@ export class TopicTree {
   }
 
   async #openNode(topic: string): Promise<EntityId> {
+    const known = await this.#find(topic)
+    if (known !== undefined) return known
     const node = await this.#chain.transact((tx) => this.#stagePath(tx, topic))
     this.#remember(topic, node)
     return node
@@ -67,14 +79,37 @@ export class TopicTree {
   }
 
   async #findOrStage(tx: Transaction, topic: string): Promise<EntityId> {
+    return (await this.#find(topic)) ?? this.#stagePath(tx, topic)
+  }
+
+  /** The node as it is acknowledged; undefined if there is none yet. */
+  async #find(topic: string): Promise<EntityId | undefined> {
     let node = await this.findBus()
     for (const token of parseTopic(topic)) {
-      if (node === undefined) return this.#stagePath(tx, topic)
-      node = (await this.#chain.named(TopicType, token, { parent: node, in: IN.topics }))?.id
+      if (node === undefined) return undefined
+      node = await this.#findNamed(TopicType, token, { parent: node, in: IN.topics })
     }
-    if (node === undefined) return this.#stagePath(tx, topic)
-    this.#remember(topic, node)
+    if (node !== undefined) this.#remember(topic, node)
     return node
+  }
+
+  /**
+   * Names are blinded for the readers of what is above. Who may read the bus or a topic, and nothing above it, finds it by
+   * looking at what it can read there.
+   */
+  async #findNamed<T>(type: EntityType<T>, name: string, place: PlaceOptions): Promise<EntityId | undefined> {
+    try {
+      return (await this.#chain.named(type, name, place))?.id
+    } catch (error) {
+      if (!isUnread(error)) throw error
+    }
+    for (const id of this.#chain.children(type, place.parent, place.in).ids()) {
+      const found = await this.#chain.get(type, id).catch((error) => {
+        if (!isUnread(error)) throw error
+      })
+      if (found?.name === name) return found.id
+    }
+    return undefined
   }
 
   async #stagePath(tx: Transaction, topic: string): Promise<EntityId> {
@@ -91,7 +126,7 @@ export class TopicTree {
 
   async #stageBus(tx: Transaction): Promise<EntityId> {
     const known = await tx.named(BusType, this.#name, { in: IN.buses })
-    return (known ?? tx.create(BusType, { dropped: -1 }, { in: IN.buses, name: this.#name })).id
+    return (known ?? tx.create(BusType, { dropped: -1 }, { in: IN.buses, name: this.#name, ...this.#access })).id
   }
 
   /** The topic of a node of this bus; undefined for nodes of others, and those whose name this session cannot read. */
@@ -106,7 +141,7 @@ export class TopicTree {
       this.#remember(found.value.topic, node)
       return found.value.topic
     } catch (error) {
-      if (isAteError(error) && ['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)) return undefined
+      if (isUnread(error)) return undefined
       throw error
     }
   }
@@ -134,4 +169,8 @@ export class TopicTree {
     this.#nodes.set(topic, node)
     this.#topics.set(node, topic)
   }
+}
+
+function isUnread(error: unknown): boolean {
+  return isAteError(error) && ['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)
 }
