@@ -1,7 +1,7 @@
 /** Our bus, by the public API alone, on a chain in a folder. */
 import { join } from 'node:path'
 import { bus } from '@ate/bus'
-import { defineType, openChain, openIdentity } from '@ate/core'
+import { defineType, type Effect, openChain, openIdentity } from '@ate/core'
 import type { BusEngine, BusStore } from './engine.ts'
 
 interface Topics {
@@ -25,7 +25,7 @@ async function open(folder: string): Promise<BusStore> {
   const chain = await openChain(`file:${join(folder, 'chain')}`, { as })
   const events = bus<Topics>(chain, { ephemeral: ['passing.>'] })
   let answering: Promise<void> | undefined
-  const consume = (count: number, name: string, each: (effect: EffectOf) => void): Promise<void> =>
+  const consume = (count: number, name: string, each: (effect: (run: Effect) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => {
       let seen = 0
       const subscription = events.subscribe(name, 'bench.event', ({ data, effect }) => {
@@ -70,5 +70,3 @@ async function open(folder: string): Promise<BusStore> {
     },
   }
 }
-
-type EffectOf = Parameters<Parameters<ReturnType<typeof bus<Topics>>['subscribe']>[2]>[0]['effect']

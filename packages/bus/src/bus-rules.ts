@@ -5,17 +5,17 @@
 import { AteError, type Duration, durationMs } from '@ate/core'
 
 /** Tokens of a topic: each is an entity above its events, and the tree of a chain is at most 32 deep. */
-export const TOPIC_TOKENS_MAX = 16
+const TOPIC_TOKENS_MAX = 16
 /** Characters of one token, and of a topic. */
-export const TOKEN_LENGTH_MAX = 64
-export const TOPIC_LENGTH_MAX = 255
+const TOKEN_LENGTH_MAX = 64
+const TOPIC_LENGTH_MAX = 255
 /** Events of one record: a position is its seq times this, plus its place in the record. A commit holds no more. */
-export const POSITION_STEP = 65_536
+const POSITION_STEP = 65_536
 /** Bytes of an event's headers, as text. Intermediaries of CloudEvents forward at least 64 KiB in all. */
-export const HEADERS_LENGTH_MAX: number = 16 * 1024
-export const HEADERS_MAX = 64
+const HEADERS_LENGTH_MAX: number = 16 * 1024
+const HEADERS_MAX = 64
 /** Characters of a key or an id. */
-export const KEY_LENGTH_MAX = 255
+const KEY_LENGTH_MAX = 255
 
 /** Where an event stands: records, and events in a record, are counted from 0. Positions only grow. */
 export type Position = number
@@ -104,7 +104,7 @@ export interface RetryOptions {
 
 const BACKOFF_FIRST_MS = 100
 const BACKOFF_MAX_MS = 30_000
-export const TRIES_MAX = 5
+const TRIES_MAX = 5
 
 /** Ms until the next try after `tries` failed ones; undefined if there is none. `random` (0 to 1) spreads the waits. */
 export function retryIn(

@@ -17,7 +17,7 @@ export interface BusEnvironment {
 }
 
 /** Longer waits are cut into pieces by who waits: a timer of JavaScript holds 2^31 ms. */
-export const TIMER_MS_MAX: number = 2 ** 31 - 1
+const TIMER_MS_MAX: number = 2 ** 31 - 1
 
 export const ownEnvironment: BusEnvironment = {
   timer: (ms, run) => {

@@ -10,6 +10,7 @@ import { type BusContext, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
+import { Lease } from './lease.ts'
 import { redeliver } from './letters.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
@@ -66,6 +67,7 @@ export class Holder {
   readonly #hold: Hold
   readonly #options: HolderOptions
   readonly #window: Window<Work>
+  readonly #lease: Lease
   /** What was done behind the floor by the holder before. */
   readonly #done: Set<Position>
   readonly #tries: Map<Position, number>
@@ -73,7 +75,6 @@ export class Holder {
   readonly #end: Promise<HoldEnd>
   #resolveEnd!: (end: HoldEnd) => void
   #rejectEnd!: (error: unknown) => void
-  #until: number
   #isOver = false
   #isStopping = false
   #redelivering: Promise<void> | undefined
@@ -83,7 +84,6 @@ export class Holder {
   #room: (() => void) | undefined
   /** Called when no handler runs any more. */
   #quieted: (() => void) | undefined
-  #renewal: (() => void) | undefined
 
   constructor(context: BusContext, place: CursorPlace, taken: StoredSubscription, options: HolderOptions) {
     this.#context = context
@@ -93,7 +93,15 @@ export class Holder {
     this.#window = new Window(taken.floor)
     this.#done = new Set(taken.done)
     this.#tries = new Map(taken.tries)
-    this.#until = taken.until
+    const parts = {
+      context,
+      place,
+      hold: this.#hold,
+      leaseMs: options.leaseMs,
+      isBusy: () => this.#window.size > 0,
+      failed: (error: unknown) => this.#failOrLose(error),
+    }
+    this.#lease = new Lease(parts, taken.until)
     this.#end = new Promise((resolve, reject) => {
       this.#resolveEnd = resolve
       this.#rejectEnd = reject
@@ -130,10 +138,7 @@ export class Holder {
     const { signal } = this.#reading
     const parts = { context: this.#context, place: this.#place, hold: this.#hold, handler, retry, leaseMs, signal }
     this.#redelivering = redeliver(parts)
-      .catch((error) => {
-        if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
-        else this.#fail(error)
-      })
+      .catch((error) => this.#failOrLose(error))
       .finally(() => {
         this.#redelivering = undefined
         if (this.#hasMoreLetters) this.redeliver()
@@ -151,7 +156,7 @@ export class Holder {
         window.addDone(place.position)
         continue
       }
-      if (this.#context.now > this.#until - this.#options.leaseMs / 3) await this.#renew()
+      if (this.#lease.isShort) await this.#lease.renew()
       if (this.#isOver || this.#isStopping) return
       await this.#add(place)
       while (window.size >= prefetch || window.bytes >= WINDOW_BYTES_MAX || window.span >= SPAN_MAX) {
@@ -188,7 +193,7 @@ export class Holder {
     this.#tries.delete(position)
     this.#window.add(entry)
     this.#dispatch()
-    this.#renewLater()
+    this.#lease.renewLater()
   }
 
   #laneOf(topic: string, event: AnyEvent | undefined): string | undefined {
@@ -336,7 +341,7 @@ export class Holder {
     const since = observing.start()
     try {
       const until = await chain.transact((tx) => this.#stage(tx, entries))
-      this.#until = Math.max(this.#until, until)
+      this.#lease.moved(until)
     } catch (error) {
       await this.#commitFailed(entries, error)
       return
@@ -347,7 +352,7 @@ export class Holder {
   }
 
   async #stage(tx: Transaction, entries: readonly Entry<Work>[]): Promise<number> {
-    const until = this.#context.now + this.#options.leaseMs
+    const until = this.#lease.next
     const { floor, done } = this.#window.after(entries)
     const committing = new Set(entries.map(({ position }) => position))
     const tries = this.#window.tries().filter(([position]) => !committing.has(position))
@@ -384,29 +389,9 @@ export class Holder {
     if (!this.#isOver && rest.length > 0) await this.#commit(rest)
   }
 
-  async #renew(): Promise<void> {
-    const until = this.#context.now + this.#options.leaseMs
-    try {
-      await this.#context.chain.transact((tx) =>
-        writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, until })),
-      )
-      this.#until = until
-    } catch (error) {
-      if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
-      else this.#fail(error)
-    }
-  }
-
-  /** While something is under way the lease is kept; when nothing is, it may run out: the next event renews it. */
-  #renewLater(): void {
-    if (this.#renewal || this.#isOver) return
-    const { leaseMs } = this.#options
-    this.#renewal = this.#context.environment.timer(leaseMs / 3, () => {
-      this.#renewal = undefined
-      if (this.#isOver || this.#window.size === 0) return
-      if (this.#context.now < this.#until - leaseMs / 2) this.#renewLater()
-      else void this.#renew().then(() => this.#renewLater())
-    })
+  #failOrLose(error: unknown): void {
+    if (isAteError(error) && error.code === 'LEASE_LOST') this.#lose(error)
+    else this.#fail(error)
   }
 
   /** Somebody else holds the subscription now. */
@@ -435,7 +420,7 @@ export class Holder {
   #close(reason: unknown): void {
     this.#isOver = true
     this.#reading.abort()
-    this.#renewal?.()
+    this.#lease.stop()
     this.#room?.()
     for (const { work, state } of this.#window.pending()) {
       work.cancel?.()

@@ -54,7 +54,7 @@ export async function* readPlaces(context: BusContext, options: ReadPlaces): Asy
 }
 
 /** What retention has dropped is read by nobody. */
-export async function droppedUpTo({ chain, tree }: BusContext): Promise<Position> {
+async function droppedUpTo({ chain, tree }: BusContext): Promise<Position> {
   const bus = await tree.findBus()
   return bus === undefined ? -1 : ((await chain.get(BusType, bus))?.value.dropped ?? -1)
 }

@@ -94,7 +94,7 @@ function warn(error: unknown): void {
 }
 
 /** A code, or the name of the class: few values, no text of a message. */
-export function errorType(error: unknown): string {
+function errorType(error: unknown): string {
   if (typeof error !== 'object' || error === null) return '_OTHER'
   const { code, name } = error as { code?: unknown; name?: unknown }
   return typeof code === 'string' ? code : typeof name === 'string' ? name : '_OTHER'

@@ -2,15 +2,8 @@
  * The stored side of a subscription: who holds it, and how far it has come. Everything is one entity that is written
  * under a guard, so of two holders one is refused with all that it wanted to commit.
  */
-import { AteError, type Chain, type Entity, type EntityId, type Transaction } from '@ate/core'
-import {
-  IN,
-  LetterType,
-  type Order,
-  type StoredLetter,
-  type StoredSubscription,
-  SubscriptionType,
-} from './bus-records.ts'
+import { AteError, type Chain, type EntityId, type Transaction } from '@ate/core'
+import { IN, type Order, type StoredSubscription, SubscriptionType } from './bus-records.ts'
 import type { Position } from './bus-rules.ts'
 
 /** A holder as it was when it took the subscription. */
@@ -117,9 +110,4 @@ export async function writeCursor(
       throw new AteError('LEASE_LOST', { subscription: place.name, fence, newest: value.fence })
     return next(value)
   })
-}
-
-/** Letters that are to be delivered once more. */
-export function lettersAgain({ chain, id }: CursorPlace): Promise<Entity<StoredLetter>[]> {
-  return chain.children(LetterType, id, IN.again).page({ limit: 100 })
 }

@@ -13,6 +13,7 @@ import { alice, codeOf, collect, deferred } from './kit.ts'
 
 interface Topics {
   'a.x': number
+  'b.y': number
   'stock.query': { sku: string }
 }
 const Done = defineType<number>('done')
@@ -60,6 +61,20 @@ it('one delivers, the other takes over, and effects happen once', async () => {
   await second.refresh()
   expect((await collect(second.children(Done))).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   await Promise.all([here.close(), there.close()])
+  await Promise.all([first.close(), second.close()])
+})
+
+it('an event of one id that two connections publish at once is one', async () => {
+  const [first, second] = [await connect(), await connect()]
+  const both = [bus<Topics>(first), bus<Topics>(second)]
+  const wanted = Array.from({ length: 20 }, (_, n) => n)
+  await Promise.all(wanted.flatMap((n) => both.map((events) => events.publish('b.y', n, { id: `same${n}` }))))
+  await Promise.all([first.refresh(), second.refresh()])
+  for (const events of both) {
+    const found = (await collect(events.read('b.*'))).map(({ data }) => data)
+    expect(found.sort((a, b) => a - b)).toEqual(wanted)
+    await events.close()
+  }
   await Promise.all([first.close(), second.close()])
 })
 
