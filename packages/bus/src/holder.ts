@@ -3,9 +3,10 @@
  * a time; whatever has returned while a commit is on its way goes into the next one: the cursor, with all effects, in one
  * transaction under the fence. So a holder that has lost the subscription commits nothing.
  */
-import { AteError, type Effect, isAteError, type Transaction } from '@ate/core'
-import { IN, LetterType, type Order, type StoredSubscription } from './bus-records.ts'
+import { AteError, isAteError } from '@ate/core'
+import type { Order, StoredSubscription } from './bus-records.ts'
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
+import { Committer, isFatal, type Work } from './committer.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
@@ -30,35 +31,10 @@ export interface HolderOptions {
   readonly progress: (floor: Position) => void
 }
 
-interface Work {
-  readonly place: StoredPlace
-  readonly event: AnyEvent | undefined
-  delivery: Delivery | undefined
-  effects: readonly Effect[]
-  /** Of an event that failed for good, or cannot be opened. */
-  poison: string | undefined
-  /** Takes back the timer of a pause or of a time limit. */
-  cancel: (() => void) | undefined
-}
-
-/** Events of one transaction of the cursor: with their effects it must fit into a commit, else it is halved. */
-const COMMIT_EVENTS = 4096
 /** Events between the cursor and the newest one that was read: bounds the list of what is done behind the cursor. */
 const SPAN_MAX = 8192
 /** Bytes of stored values that are opened and not yet done. */
 const WINDOW_BYTES_MAX: number = 16 * 1024 * 1024
-/** Not the event's fault: the subscription stops, and nothing is counted against the event. */
-const FATAL: ReadonlySet<string> = new Set([
-  'CERT_ENDED',
-  'CHAIN_CLOSED',
-  'DISK_FULL',
-  'IO_ERROR',
-  'KEY_REMOVED',
-  'READ_ONLY',
-  'WRITER_FENCED',
-  'WRITER_POISONED',
-])
-
 export type HoldEnd = 'lost' | 'stopped'
 
 export class Holder {
@@ -68,6 +44,7 @@ export class Holder {
   readonly #options: HolderOptions
   readonly #window: Window<Work>
   readonly #lease: Lease
+  readonly #committer: Committer
   /** What was done behind the floor by the holder before. */
   readonly #done: Set<Position>
   readonly #tries: Map<Position, number>
@@ -79,8 +56,6 @@ export class Holder {
   #isStopping = false
   #redelivering: Promise<void> | undefined
   #hasMoreLetters = false
-  #triesChanged = false
-  #committing: Promise<void> | undefined
   #room: (() => void) | undefined
   /** Called when no handler runs any more. */
   #quieted: (() => void) | undefined
@@ -102,6 +77,18 @@ export class Holder {
       failed: (error: unknown) => this.#failOrLose(error),
     }
     this.#lease = new Lease(parts, taken.until)
+    this.#committer = new Committer({
+      ...parts,
+      window: this.#window,
+      lease: this.#lease,
+      isOver: () => this.#isOver,
+      entryFailed: (entry, error) => this.#entryFailed(entry, error),
+      committed: () => {
+        options.progress(this.#window.floor)
+        this.#room?.()
+        this.#room = undefined
+      },
+    })
     this.#end = new Promise((resolve, reject) => {
       this.#resolveEnd = resolve
       this.#rejectEnd = reject
@@ -181,7 +168,7 @@ export class Holder {
         this.#window.addDone(position)
         return
       }
-      if (isAteError(error) && FATAL.has(error.code)) throw error
+      if (isFatal(error)) throw error
       poison = describe(error)
     }
     if (this.#isOver) return
@@ -231,7 +218,7 @@ export class Holder {
       else {
         work.effects = effects
         this.#window.returned(entry)
-        this.#commitSoon()
+        this.#committer.soon()
       }
       if (this.#window.running === 0) this.#quieted?.()
       this.#dispatch()
@@ -265,7 +252,6 @@ export class Holder {
     const { environment } = this.#context
     const tries = entry.tries + 1
     const wait = retryIn(this.#options.retry, { tries, random: environment.random(), now: this.#context.now })
-    this.#triesChanged = true
     if (wait === undefined) {
       this.#poison(entry, describe(error))
       return
@@ -276,7 +262,7 @@ export class Holder {
       this.#window.again(entry)
       this.#dispatch()
     })
-    this.#commitSoon()
+    this.#committer.triesChanged()
   }
 
   #poison(entry: Entry<Work>, error: string): void {
@@ -290,14 +276,14 @@ export class Holder {
     entry.tries++
     entry.work.poison = error
     this.#window.poisoned(entry)
-    this.#commitSoon()
+    this.#committer.soon()
   }
 
   /** What came before the event is committed first; the event stays where it is. */
   async #halt(entry: Entry<Work>, error: string): Promise<void> {
     this.#isStopping = true
     this.#reading.abort()
-    await this.#committing
+    await this.#committer.running
     if (this.#isOver) return
     const halted = { at: entry.position, error }
     const { topic } = entry.work.place
@@ -316,77 +302,6 @@ export class Holder {
     } catch (cause) {
       this.#fail(cause)
     }
-  }
-
-  #commitSoon(): void {
-    this.#committing ??= this.#commitAll().finally(() => {
-      this.#committing = undefined
-    })
-  }
-
-  async #commitAll(): Promise<void> {
-    while (!this.#isOver && (this.#window.hasReturned || this.#triesChanged)) {
-      // What is ready to run does, and goes along.
-      await this.#context.environment.turn()
-      if (this.#isOver) return
-      this.#triesChanged = false
-      await this.#commit(this.#window.committable(COMMIT_EVENTS))
-      this.#room?.()
-      this.#room = undefined
-    }
-  }
-
-  async #commit(entries: readonly Entry<Work>[]): Promise<void> {
-    const { chain, observing } = this.#context
-    const since = observing.start()
-    try {
-      const until = await chain.transact((tx) => this.#stage(tx, entries))
-      this.#lease.moved(until)
-    } catch (error) {
-      await this.#commitFailed(entries, error)
-      return
-    }
-    this.#window.committed(entries)
-    observing.tell('settle', { subscription: this.#place.name, count: entries.length, since })
-    this.#options.progress(this.#window.floor)
-  }
-
-  async #stage(tx: Transaction, entries: readonly Entry<Work>[]): Promise<number> {
-    const until = this.#lease.next
-    const { floor, done } = this.#window.after(entries)
-    const committing = new Set(entries.map(({ position }) => position))
-    const tries = this.#window.tries().filter(([position]) => !committing.has(position))
-    // The fence first: the effects of a holder that is none any more are not even run.
-    await writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, floor, done, tries, until }))
-    for (const { work, position, tries: count } of entries) {
-      if (work.poison !== undefined) {
-        const letter = { at: position, topic: work.place.topic, error: work.poison, tries: count }
-        tx.create(LetterType, letter, { parent: this.#place.id, in: IN.dead })
-      }
-      for (const effect of work.effects) await effect(tx)
-    }
-    return until
-  }
-
-  /** Finds the event whose effects cannot be committed, by halves; the others are committed. */
-  async #commitFailed(entries: readonly Entry<Work>[], error: unknown): Promise<void> {
-    if (isAteError(error) && error.code === 'LEASE_LOST') {
-      this.#lose(error)
-      return
-    }
-    const hasEffects = entries.some(({ work }) => work.effects.length > 0)
-    if (!hasEffects || (isAteError(error) && FATAL.has(error.code))) {
-      this.#fail(error)
-      return
-    }
-    if (entries.length === 1) {
-      this.#entryFailed(entries[0]!, error)
-      return
-    }
-    const half = Math.ceil(entries.length / 2)
-    await this.#commit(entries.slice(0, half))
-    const rest = entries.slice(half).filter(({ state }) => state === 'returned')
-    if (!this.#isOver && rest.length > 0) await this.#commit(rest)
   }
 
   #failOrLose(error: unknown): void {
@@ -436,7 +351,7 @@ export class Holder {
     this.#reading.abort()
     this.#room?.()
     await this.#quiet(graceMs)
-    await this.#committing
+    await this.#committer.running
     await this.#redelivering
     if (this.#isOver) return
     const { chain } = this.#context
