@@ -242,7 +242,7 @@ export class Holder {
     if (timeoutMs === undefined) return
     const { work } = entry
     work.cancel = this.#context.environment.timer(timeoutMs, () => {
-      const reason = new AteError('TIMEOUT', { subscription: this.#place.name, ms: timeoutMs })
+      const reason = new AteError('HANDLER_TIMEOUT', { subscription: this.#place.name, ms: timeoutMs })
       work.delivery?.abort(reason)
       settle({ reason })
     })

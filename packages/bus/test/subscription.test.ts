@@ -298,7 +298,7 @@ describe('an event that fails', () => {
       { timeout: 20, retry: { backoff: 1 } },
     )
     await books.drain()
-    expect(reasons).toEqual(['TIMEOUT'])
+    expect(reasons).toEqual(['HANDLER_TIMEOUT'])
   })
 
   it('in its effects counts as failed; those beside it are committed, in order', async () => {

@@ -179,7 +179,7 @@ export const ADVICE = {
   BAD_CURSOR: 'this is no point of this chain to read from; give start, end, last, a cursor of it, a Date or { ago }',
   NOT_STORED: 'the topic is ephemeral: its events are only heard by who listens now; use on',
   LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
-  TIMEOUT: 'it took longer than it may; raise the limit, or make it faster',
+  HANDLER_TIMEOUT: 'the handler of an event took longer than it may; raise the timeout, or make it faster',
   OVERFLOW: 'a listener was slower than the events for too long; read what it missed, or use a subscription',
   NO_REPLY: 'nobody answered in time; look whether a responder runs, or wait longer',
   REQUEST_FAILED: 'the responder could not answer; the facts have its words',
