@@ -26,7 +26,11 @@ function findNode() {
 }
 
 const [first, ...rest] = process.argv.slice(2)
-const scripts = { profile: ['profile.ts', ...rest], network: ['network/main.ts', ...rest], bus: ['bus/main.ts', ...rest] }
+const scripts = {
+  profile: ['profile.ts', ...rest],
+  network: ['network/main.ts', ...rest],
+  bus: ['bus/main.ts', ...rest],
+}
 const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]
 script[0] = join(dirname(fileURLToPath(import.meta.url)), script[0])
 const child = spawn(findNode(), ['-C', '@ate/source', '--no-warnings', ...script], { stdio: 'inherit' })

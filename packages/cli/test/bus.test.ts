@@ -41,7 +41,6 @@ it('lists topics and subscriptions, and how far they are', async () => {
   expect((await run('topics')).stdout).toBe('order.placed  1 event\norder.shipped  1 event\n')
   expect((await run('subs')).stdout).toBe('books  order.*  order topic  0 events behind  1 set aside\n')
   expect(JSON.parse((await run('lag', 'books', '--json')).stdout)).toEqual({ events: 0, ms: 0 })
-  expect((await run('lag', 'nobody')).stderr).toContain('NOT_FOUND')
 })
 
 it('prints events, and those that were set aside', async () => {
@@ -54,7 +53,6 @@ it('prints events, and those that were set aside', async () => {
     '"topic":"order.shipped"',
   )
   expect((await run('dead', 'books')).stdout).toContain('after 1 try: Error: no\\x1b[31m')
-  expect((await run('tail', '>.a')).stderr).toContain('BAD_PATTERN')
   expect((await run('tail', '--from', 'yesterday')).stderr).toContain('BAD_CURSOR')
 })
 
@@ -62,8 +60,6 @@ it('publishes, moves a subscription, and redrives', async () => {
   const event = ['order.placed', '{"id":"o2"}', '--event-id', 'p2', '--header', 'a=b']
   expect((await run('publish', ...event)).stdout).toMatch(/^event p2 in record \d+\n$/)
   expect((await run('publish', ...event)).stdout).toBe('event p2, which was there already\n')
-  expect((await run('publish', 'order.placed', 'no json')).stderr).toContain('BAD_ARGUMENT')
-  expect((await run('lag', 'books')).stdout).toMatch(/^1 event behind/)
   expect((await run('seek', 'books', 'start')).stdout).toBe('3 events to be delivered\n')
   expect((await run('redrive', 'books')).stdout).toBe('1 event to be delivered again\n')
   expect((await run('subs')).stdout).toBe('books  order.*  order topic  3 events behind\n')
