@@ -10,7 +10,7 @@ import type { SeededRandom } from '../../src/testing/random.ts'
 import type { Line, Tamper } from './evil-kit.ts'
 import { EvilWorld } from './evil-world.ts'
 
-const SEEDS = Number(process.env['ATE_SEEDS_NET'] ?? 12)
+const SEEDS = Number(process.env['ATE_SEEDS_NET'] ?? 5)
 const FIRST = Number(process.env['ATE_SEED'] ?? 1)
 
 /** One message in so many is not what it was. */

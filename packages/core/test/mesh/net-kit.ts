@@ -40,6 +40,8 @@ export async function startServer(
     readonly url?: string
     readonly platform?: Platform
     readonly listen?: Listen
+    readonly store?: ChainStore
+    readonly openMax?: number
     /** Takes clients that seal nothing. */
     readonly plain?: 'allow'
   } = {},
@@ -56,7 +58,7 @@ export async function startServer(
     { key: signer.publicKey, checkpointKey: signer.publicKey, from: now - 1000, until: now + 24 * 3_600_000 },
     { fingerprintBytes: identity.fingerprintBytes, sign: (message) => identity.sign(message, 'delegation') },
   )
-  const store: ChainStore = {
+  const store: ChainStore = options.store ?? {
     async open(name, { create }) {
       let found = stores.get(name)
       if (!found && !create) throw new AteError('CHAIN_NOT_FOUND', { name })
@@ -76,6 +78,7 @@ export async function startServer(
     checkpointSigner: signer,
     delegation: () => delegation,
     idleMs: 60_000,
+    ...(options.openMax === undefined ? {} : { openMax: options.openMax }),
   })
   const connections = new Set<HostConnection>()
   const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {

@@ -1,27 +1,7 @@
-/** Processes for tests: bundles of the sources, started with a state folder of their own, and read line by line. */
+/** Processes for tests, which run the sources: started with a state folder of their own, and read line by line. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
-
-/** Bundles a program of this folder; its path. */
-export async function bundle(name: string, folder: string): Promise<string> {
-  const outfile = join(folder, `${name}.mjs`)
-  await build({
-    entryPoints: [fileURLToPath(new URL(`${name}.ts`, import.meta.url))],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    conditions: ['@ate/source'],
-    packages: 'external',
-    alias: { '@ate/core': fileURLToPath(new URL('../../src/index.ts', import.meta.url)) },
-    outfile,
-    logLevel: 'error',
-  })
-  return outfile
-}
 
 export interface Child {
   readonly process: ChildProcess
@@ -35,9 +15,14 @@ export interface Child {
   stop(): Promise<void>
 }
 
-export function start(script: string, args: readonly string[], home: string): Child {
+/** Starts a program of this folder. */
+export function start(program: string, args: readonly string[], home: string): Child {
+  const script = fileURLToPath(new URL(`${program}.ts`, import.meta.url))
   const env = { PATH: process.env['PATH'], ATE_HOME: home, NODE_NO_WARNINGS: '1' }
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env })
+  const child = spawn(process.execPath, ['--conditions=@ate/source', script, ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env,
+  })
   const said: string[] = []
   const waiting = new Set<() => void>()
   const wake = (): void => {

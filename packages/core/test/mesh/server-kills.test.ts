@@ -4,6 +4,7 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -12,22 +13,19 @@ import { openChain } from '../../src/mesh/open-chain.ts'
 import { openIdentity } from '../../src/session/local-identity.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { machine } from './net-kit.ts'
-import { bundle, type Child, start } from './process-kit.ts'
+import { type Child, start } from './process-kit.ts'
 
-const KILLS = Math.min(500, Number(process.env['ATE_KILLS'] ?? 3))
+const KILLS = Math.min(500, Number(process.env['ATE_KILLS'] ?? 2))
 const CLIENTS = 2
+/** Processes start slowly where many others run. */
+const TIMEOUT_MS: number = 300_000 + KILLS * 30_000
 const Mark = defineType<{ of: string }>('mark')
 
 let root = ''
-let serverScript = ''
-let clientScript = ''
 const children = new Set<Child>()
 
-beforeAll(async () => {
-  // Beside the sources, so that a bundle finds what it does not hold.
-  root = mkdtempSync(join(import.meta.dirname, '.kills-'))
-  serverScript = await bundle('server-child', root)
-  clientScript = await bundle('client-child', root)
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'ate-kills-'))
 })
 
 afterAll(() => {
@@ -35,8 +33,8 @@ afterAll(() => {
   rmSync(root, { recursive: true, force: true })
 })
 
-function run(script: string, ...args: readonly string[]): Child {
-  const child = start(script, args, join(root, `home-${children.size}`))
+function run(program: string, ...args: readonly string[]): Child {
+  const child = start(program, args, join(root, `home-${children.size}`))
   children.add(child)
   return child
 }
@@ -49,11 +47,11 @@ async function freePort(): Promise<string> {
   return String(port)
 }
 
-test(`a server that is killed ${KILLS} times loses nothing that it acknowledged`, async () => {
+test(`a server that is killed ${KILLS} times loses nothing that it acknowledged`, { timeout: TIMEOUT_MS }, async () => {
   const data = join(root, 'data')
   const port = await freePort()
   const begin = async (): Promise<{ readonly server: Child; readonly url: string; readonly key: string }> => {
-    const server = run(serverScript, data, port)
+    const server = run('server-child', data, port)
     const [url = '', key = ''] = (await server.line((line) => line.startsWith('ws:'))).split(' ')
     return { server, url, key }
   }
@@ -63,7 +61,7 @@ test(`a server that is killed ${KILLS} times loses nothing that it acknowledged`
   const first = await openChain(`${url}/kills`, { as, create: true, serverKey: key }, machine())
   const { id } = first
   await first.close()
-  const clients = Array.from({ length: CLIENTS }, (_, i) => run(clientScript, `${url}/kills`, key, identity, `c${i}`))
+  const clients = Array.from({ length: CLIENTS }, (_, i) => run('client-child', `${url}/kills`, key, identity, `c${i}`))
   for (const client of clients) await client.line((line) => line === 'open')
   const random = seededRandom(KILLS)
   const acknowledged = (): string[] => clients.flatMap(({ said }) => said.filter((line) => line.startsWith('ack ')))
