@@ -224,6 +224,15 @@ export const ADVICE = {
     'the server has another key than the one it is known by, and the old key has not signed the change; ask who runs it before you pass the new one as serverKey',
   BAD_SESSION: 'an identity did not prove that it speaks on this connection; make the proof for this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
+  // the queue
+  LEASE_LOST: 'the lease of this job ended, and another worker may have it; nothing of this attempt was kept',
+  QUEUE_MISMATCH:
+    'the queue is stored with other options than these; give the same ones everywhere, or change them with configure()',
+  DEPENDENCY_CYCLE: 'these jobs wait for each other; leave one dependency out',
+  BAD_CRON: 'this is no cron pattern or no time zone; it has five or six fields, as in 30 4 * * 1-5',
+  JOB_FAILED: 'the job is dead: its attempts are used up, or a handler said so; the facts have the last error',
+  JOB_CANCELLED: 'the job was cancelled',
+  JOB_TIMEOUT: 'the attempt took longer than the timeout of the queue',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   IO_ERROR: 'the disk refused an operation',

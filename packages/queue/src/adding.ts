@@ -1,0 +1,284 @@
+/** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
+import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { wholeNumber } from './queue-options.ts'
+import {
+  decodeLeases,
+  IN,
+  JobRecord,
+  type JobValue,
+  LaneRecord,
+  SessionRecord,
+  UniqueRecord,
+  type UniqueValue,
+} from './queue-records.ts'
+import type { AddOptions, When } from './queue-types.ts'
+
+/** Parents of one job. */
+const PARENTS_MAX = 1000
+const KEY_CHARS_MAX = 400
+const PRIORITY_MAX = 1_000_000_000
+const UNIQUE_POLICIES: readonly string[] = ['keep', 'replace', 'after']
+
+/** A job that is checked, and not yet in a transaction. */
+export interface Prepared {
+  readonly value: JobValue
+  readonly id: string | undefined
+  readonly unique: (NonNullable<AddOptions['unique']> & { readonly forMs: number | undefined }) | undefined
+  readonly after: readonly string[]
+}
+
+export interface Staged {
+  /** The job's entity: this one's, or the one that was there. */
+  readonly entity: string
+  readonly id: string
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function prepare(data: unknown, group: string | undefined, options: AddOptions, now: number): Prepared {
+  const { id, priority, unique, after, onParentFail } = options
+  if (id !== undefined) checkKey(id, 'id')
+  if (group !== undefined) checkKey(group, 'group')
+  if (onParentFail !== undefined && onParentFail !== 'fail' && onParentFail !== 'run')
+    throw new AteError('BAD_ARGUMENT', { what: 'onParentFail is fail or run' })
+  const at = startOf(options, now)
+  const value: JobValue = {
+    data,
+    added: now,
+    ...(at === undefined ? {} : { at }),
+    ...(priority === undefined || priority === 0
+      ? {}
+      : { priority: wholeNumber(priority, 'priority', { min: -PRIORITY_MAX, max: PRIORITY_MAX }) }),
+    ...(group === undefined ? {} : { group }),
+    ...(unique === undefined ? {} : { unique: unique.key }),
+    ...(onParentFail === 'run' ? { onParentFail } : {}),
+  }
+  return { value, id, unique: unique && checkUnique(unique, id, now), after: parentsOf(after) }
+}
+
+function checkUnique(
+  unique: NonNullable<AddOptions['unique']>,
+  id: string | undefined,
+  now: number,
+): NonNullable<Prepared['unique']> {
+  checkKey(unique.key, 'unique.key')
+  if (unique.onConflict !== undefined && !UNIQUE_POLICIES.includes(unique.onConflict))
+    throw new AteError('BAD_ARGUMENT', { what: 'unique.onConflict is keep, replace or after' })
+  if (id !== undefined) throw new AteError('BAD_ARGUMENT', { what: 'id or unique, not both' })
+  return { ...unique, forMs: unique.for === undefined ? undefined : durationMs(unique.for, now) }
+}
+
+export function checkKey(key: unknown, what: string): void {
+  if (typeof key !== 'string' || key.length === 0 || key.length > KEY_CHARS_MAX || key.startsWith('ate:'))
+    throw new AteError('BAD_ARGUMENT', {
+      what: `${what} is text of 1 to ${KEY_CHARS_MAX} characters`,
+      given: typeof key,
+    })
+}
+
+function parentsOf(after: AddOptions['after']): string[] {
+  if (after === undefined) return []
+  if (!Array.isArray(after) || after.length > PARENTS_MAX)
+    throw new AteError('BAD_ARGUMENT', { what: `after: at most ${PARENTS_MAX} jobs` })
+  return [
+    ...new Set(
+      after.map((parent: { readonly id: string }) => {
+        if (typeof parent?.id !== 'string') throw new AteError('BAD_ARGUMENT', { what: 'after lists handles of jobs' })
+        return parent.id
+      }),
+    ),
+  ]
+}
+
+function startOf({ at, delay }: AddOptions, now: number): number | undefined {
+  if (at !== undefined && delay !== undefined) throw new AteError('BAD_ARGUMENT', { what: 'at or delay, not both' })
+  const when = at ?? delay
+  return when === undefined ? undefined : timeOf(when, now)
+}
+
+function timeOf(when: When, now: number): number {
+  if (!(when instanceof Date)) return now + durationMs(when, now)
+  const ms = when.getTime()
+  if (!Number.isSafeInteger(ms)) throw new AteError('BAD_ARGUMENT', { what: 'at is no date' })
+  return ms
+}
+
+export class Adder {
+  readonly #chain: Chain
+  readonly #node: EntityId
+
+  constructor(chain: Chain, node: EntityId) {
+    this.#chain = chain
+    this.#node = node
+  }
+
+  /** The place of a job: below the queue. */
+  get #place(): { readonly parent: EntityId; readonly in: string } {
+    return { parent: this.#node, in: IN.jobs }
+  }
+
+  /** In a transaction of its own. Most jobs need nothing to be read. */
+  async addOne(prepared: Prepared): Promise<Staged> {
+    const { value, id, unique, after } = prepared
+    if (unique === undefined && after.length === 0) {
+      try {
+        const made = await this.#chain.transact((tx) => this.#create(tx, value, id))
+        return made
+      } catch (error) {
+        if (id === undefined || (error as AteError).code !== 'NAME_TAKEN') throw error
+      }
+    }
+    return this.#chain.transact((tx) => this.stage(tx, prepared))
+  }
+
+  /** In a transaction: the job that is there if its id is known, or what its unique key says. */
+  async stage(tx: Transaction, prepared: Prepared, known?: ReadonlyMap<string, string>): Promise<Staged> {
+    const { id, unique, after } = prepared
+    if (id !== undefined) {
+      const there = await tx.named(JobRecord, id, this.#place)
+      if (there) return { entity: there.id, id }
+    }
+    if (after.includes(id ?? '')) throw new AteError('DEPENDENCY_CYCLE', { job: id })
+    const parents: string[] = []
+    for (const parent of after) parents.push(known?.get(parent) ?? (await this.#parent(tx, parent)))
+    const value = parents.length > 0 ? { ...prepared.value, after: parents } : prepared.value
+    if (unique !== undefined) return this.#stageUnique(tx, value, unique)
+    return this.#create(tx, value, id)
+  }
+
+  /** Parents first; those that depend on each other in a circle are refused. */
+  async stageAll(tx: Transaction, all: readonly Prepared[]): Promise<Staged[]> {
+    const byId = new Map<string, number>()
+    all.forEach(({ id }, index) => {
+      if (id !== undefined && !byId.has(id)) byId.set(id, index)
+    })
+    const staged: (Staged | undefined)[] = new Array(all.length).fill(undefined)
+    const known = new Map<string, string>()
+    for (const index of inOrder(all, byId)) {
+      const one = await this.stage(tx, all[index]!, known)
+      staged[index] = one
+      known.set(one.id, one.entity)
+    }
+    return staged as Staged[]
+  }
+
+  /** The entity of a job by the id that its handle has. */
+  async find(id: string): Promise<string | undefined> {
+    const named = await this.#chain.named(JobRecord, id, this.#place)
+    if (named) return named.id
+    return isEntityId(id) ? (await this.#chain.get(JobRecord, id))?.id : undefined
+  }
+
+  /** The same in a transaction. @throws AteError NOT_FOUND */
+  async #parent(tx: Transaction, id: string): Promise<string> {
+    const named = await tx.named(JobRecord, id, this.#place)
+    if (named) return named.id
+    const entity = isEntityId(id) ? await tx.peek(JobRecord, id) : undefined
+    if (!entity) throw new AteError('NOT_FOUND', { job: id.slice(0, 60), what: 'a job to run after' })
+    return entity.id
+  }
+
+  #create(tx: Transaction, value: JobValue, id: string | undefined): Staged {
+    const place = { parent: this.#node, in: IN.jobs }
+    const made = tx.create(JobRecord, value, id === undefined ? place : { ...place, name: id })
+    return { entity: made.id, id: id ?? made.id }
+  }
+
+  async #stageUnique(tx: Transaction, value: JobValue, unique: NonNullable<Prepared['unique']>): Promise<Staged> {
+    const place = { parent: this.#node, in: IN.uniques }
+    const now = this.#chain.now
+    const known = (await tx.named(UniqueRecord, unique.key, place))?.value
+    const there = known && (await tx.get(JobRecord, known.job))
+    const isTaken =
+      there !== undefined && (known?.until === undefined ? there.value.end === undefined : known.until > now)
+    const later = unique.onConflict === 'replace' && unique.forMs !== undefined ? { at: now + unique.forMs } : {}
+    const put = (record: UniqueValue): void => {
+      tx.put(UniqueRecord, unique.key, record, place)
+    }
+    if (!isTaken || !there || !known) {
+      const made = this.#create(tx, { ...value, ...later }, undefined)
+      put({ job: made.entity, ...(unique.forMs === undefined ? {} : { until: now + unique.forMs }) })
+      return made
+    }
+    const same = { entity: there.id, id: there.name ?? there.id }
+    if (unique.onConflict === undefined || unique.onConflict === 'keep') return same
+    const isActive = await this.#isLeased(tx, there.id, there.value.turn ?? 0)
+    if (!isActive && there.value.end === undefined) {
+      // The turn goes on, so that whoever leases it meanwhile does not start with the older data.
+      const turn = (there.value.turn ?? 0) + 1
+      await tx.update(JobRecord, there.id, (before) => ({ ...before, data: value.data, turn, ...later }))
+      if (unique.forMs !== undefined) put({ ...known, until: now + unique.forMs })
+      return same
+    }
+    if (isActive && unique.onConflict === 'after') return this.#stageBehind(tx, { known, there: there.id, value, put })
+    const made = this.#create(tx, { ...value, ...later }, undefined)
+    put({ job: made.entity, ...(unique.forMs === undefined ? {} : { until: now + unique.forMs }) })
+    return made
+  }
+
+  /** Whether a session holds a lease of this turn. The lane is guarded: a claim meanwhile has this run again. */
+  async #isLeased(tx: Transaction, job: string, turn: number): Promise<boolean> {
+    const lane = await tx.child(LaneRecord, this.#node, IN.lane)
+    for (const id of lane?.value.sessions ?? []) {
+      const session = await tx.peek(SessionRecord, id)
+      if (session && decodeLeases(session.value.leases).some((lease) => lease.job === job && lease.turn === turn))
+        return true
+    }
+    return false
+  }
+
+  /** One that waits for the one that is there, with the newest data. */
+  async #stageBehind(
+    tx: Transaction,
+    {
+      known,
+      there,
+      value,
+      put,
+    }: {
+      readonly known: UniqueValue
+      readonly there: string
+      readonly value: JobValue
+      readonly put: (record: UniqueValue) => void
+    },
+  ): Promise<Staged> {
+    const next = known.next === undefined ? undefined : await tx.get(JobRecord, known.next)
+    if (next && next.value.end === undefined && next.value.after?.includes(there)) {
+      await tx.update(JobRecord, next.id, (before) => ({ ...before, data: value.data, turn: (before.turn ?? 0) + 1 }))
+      return { entity: next.id, id: next.id }
+    }
+    const made = this.#create(tx, { ...value, after: [there], onParentFail: 'run' }, undefined)
+    put({ ...known, next: made.entity })
+    return made
+  }
+}
+
+/** Indexes of `all` with those that others wait for first. @throws AteError DEPENDENCY_CYCLE */
+function inOrder(all: readonly Prepared[], byId: ReadonlyMap<string, number>): number[] {
+  const order: number[] = []
+  const state = new Uint8Array(all.length) // 1: on the way, 2: in order
+  for (let start = 0; start < all.length; start++) {
+    const stack = [start]
+    while (stack.length > 0) {
+      const index = stack.at(-1)!
+      if (state[index] === 2) {
+        stack.pop()
+        continue
+      }
+      const open = all[index]!.after.flatMap((id) => byId.get(id) ?? []).filter((parent) => state[parent] !== 2)
+      if (open.some((parent) => state[parent] === 1)) throw new AteError('DEPENDENCY_CYCLE', { job: all[index]!.id })
+      if (open.length > 0 && state[index] === 0) {
+        state[index] = 1
+        stack.push(...open)
+        continue
+      }
+      state[index] = 2
+      order.push(index)
+      stack.pop()
+    }
+  }
+  return order
+}
+
+export function isEntityId(text: string): boolean {
+  return /^[0-9a-hjkmnp-tv-z]{26}$/.test(text)
+}

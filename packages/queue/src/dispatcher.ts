@@ -1,0 +1,227 @@
+/**
+ * Between the lane and those who take jobs: claims as much as they want, hands out what was claimed, and does what has to
+ * be done from time to time. One for a handle; it runs while somebody wants jobs.
+ */
+import { type Chain, isAteError } from '@ate/core'
+import type { QueueEnvironment } from './environment.ts'
+import type { Follower } from './follower.ts'
+import { Attempt, type HandlingParts } from './handling.ts'
+import type { Held, Lane } from './lane.ts'
+import type { Rules } from './queue-options.ts'
+import { JobRecord } from './queue-records.ts'
+
+/** How often leases are looked after, at most and at least. */
+const TICK_MAX_MS = 1000
+const TICK_MIN_MS = 20
+/** The wait after a claim that failed for a reason that may pass. */
+const AGAIN_MS = 1000
+/** Claims before others get their turn. */
+const CLAIMS_A_TURN = 8
+
+export interface Consumer<D> {
+  /** Jobs that it would take now. */
+  readonly wanted: number
+  give(attempt: Attempt<D>): void
+  /** Nothing more comes: the chain is closed, or cannot be written. */
+  ended(error: unknown): void
+}
+
+export interface DispatcherParts<D> {
+  readonly chain: Chain
+  readonly lane: Lane
+  readonly follower: Follower
+  readonly environment: QueueEnvironment
+  readonly rules: () => Rules
+  readonly handling: HandlingParts
+  /** The data as its schema gives it; throws if it does not fit any more. */
+  readonly parse: (data: unknown) => D
+  /** What else is to be done from time to time; when it wants to be called next, in chain time. */
+  readonly upkeep: () => Promise<number | undefined>
+}
+
+export class Dispatcher<D> {
+  readonly #parts: DispatcherParts<D>
+  readonly #consumers: Consumer<D>[] = []
+  #pumping = false
+  #again = false
+  #tending = false
+  #tick: { cancel(): void } | undefined
+  #wake: { cancel(): void } | undefined
+  #wakeAt = Number.POSITIVE_INFINITY
+  #isOpen = true
+  #first = 0
+
+  constructor(parts: DispatcherParts<D>) {
+    this.#parts = parts
+  }
+
+  add(consumer: Consumer<D>): void {
+    this.#consumers.push(consumer)
+    if (this.#consumers.length === 1) this.#startTicking()
+    this.#parts.follower.load().then(
+      () => this.news(),
+      (error) => this.end(error),
+    )
+  }
+
+  /** The last one to go gives back the session. */
+  async remove(consumer: Consumer<D>): Promise<void> {
+    const at = this.#consumers.indexOf(consumer)
+    if (at >= 0) this.#consumers.splice(at, 1)
+    if (this.#consumers.length > 0) return
+    this.#stopTicking()
+    while (this.#pumping) await this.#parts.environment.pause()
+    if (this.#consumers.length === 0) await this.#parts.lane.close()
+  }
+
+  /** Something may be ready, or somebody wants more. */
+  news(): void {
+    if (!this.#isOpen || this.#consumers.length === 0) return
+    if (this.#pumping) {
+      this.#again = true
+      return
+    }
+    this.#pumping = true
+    this.#pump().then(
+      () => {
+        this.#pumping = false
+        if (this.#again) this.news()
+      },
+      (error) => {
+        this.#pumping = false
+        this.#failed(error)
+      },
+    )
+  }
+
+  /** Ends all consumers. */
+  end(error: unknown): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#stopTicking()
+    for (const consumer of this.#consumers.splice(0)) consumer.ended(error)
+  }
+
+  async #pump(): Promise<void> {
+    const { follower, lane, environment } = this.#parts
+    let claims = 0
+    for (;;) {
+      this.#again = false
+      if (follower.failure !== undefined) throw follower.failure
+      const { table } = follower
+      table.promote(follower.now)
+      let wanted = 0
+      for (const consumer of this.#consumers) wanted += consumer.wanted
+      const opens = lane.opensAt > follower.now
+      if (wanted > 0 && table.hasReady && lane.room > 0 && !opens && !follower.lane?.paused) {
+        // A chain in memory never waits for anything: timers and other programs must have their turn all the same.
+        if (++claims % CLAIMS_A_TURN === 0) await environment.pause()
+        const claimed = await lane.claim(wanted)
+        for (const held of claimed) await this.#deliver(held)
+        if (claimed.length > 0 || this.#again) continue
+      }
+      if (this.#again) continue
+      this.#wakeLater(opens ? lane.opensAt : table.nextTime)
+      return
+    }
+  }
+
+  async #deliver(held: Held): Promise<void> {
+    const { chain, lane, parse, handling, follower } = this.#parts
+    const job = await chain.get(JobRecord, held.job)
+    if (!job) follower.table.remove(held.job)
+    if (!job || job.value.end !== undefined || (job.value.turn ?? 0) !== held.turn) {
+      lane.end(held, job?.value)
+      return
+    }
+    const id = job.name ?? held.job
+    let data: D
+    try {
+      data = parse(job.value.data)
+    } catch (error) {
+      // Set aside with what is wrong: a later version of the program may retry it.
+      await new Attempt(handling, held, { id, data: undefined, value: job.value }).setAside(error)
+      return
+    }
+    const consumer = this.#nextConsumer()
+    const attempt = new Attempt(handling, held, { id, data, value: job.value })
+    if (consumer) consumer.give(attempt)
+    else await attempt.release().catch(() => undefined)
+  }
+
+  /** In turn, so that nobody starves. */
+  #nextConsumer(): Consumer<D> | undefined {
+    const { length } = this.#consumers
+    for (let i = 0; i < length; i++) {
+      const consumer = this.#consumers[(this.#first + i) % length]!
+      if (consumer.wanted <= 0) continue
+      this.#first = (this.#first + i + 1) % length
+      return consumer
+    }
+    return undefined
+  }
+
+  #failed(error: unknown): void {
+    const { follower, environment } = this.#parts
+    if (isAteError(error) && PASSING.has(error.code) && follower.failure === undefined) {
+      environment.start(AGAIN_MS, () => this.news(), 'lets go')
+      return
+    }
+    this.end(error)
+  }
+
+  #wakeLater(time: number | undefined): void {
+    if (time === undefined || time >= this.#wakeAt) return
+    this.#wake?.cancel()
+    this.#wakeAt = time
+    const run = (): void => {
+      this.#wakeAt = Number.POSITIVE_INFINITY
+      this.news()
+    }
+    this.#wake = this.#parts.environment.start(Math.max(time - this.#parts.follower.now, 0) + 1, run, 'lets go')
+  }
+
+  /** A worker holds its process. */
+  #startTicking(): void {
+    const { environment, rules } = this.#parts
+    const delayMs = Math.min(Math.max(rules().leaseMs / 8, TICK_MIN_MS), TICK_MAX_MS)
+    this.#tick = environment.start(
+      delayMs,
+      () => {
+        this.#startTicking()
+        this.#tend()
+      },
+      'holds',
+    )
+  }
+
+  #stopTicking(): void {
+    this.#tick?.cancel()
+    this.#wake?.cancel()
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    this.#tick = undefined
+  }
+
+  #tend(): void {
+    this.#parts.lane.checkTime()
+    if (this.#tending) return
+    this.#tending = true
+    this.#tendOnce()
+      .catch((error) => this.#failed(error))
+      .finally(() => {
+        this.#tending = false
+      })
+  }
+
+  async #tendOnce(): Promise<void> {
+    const { lane, follower, upkeep } = this.#parts
+    await lane.renew()
+    await follower.load()
+    await lane.takeOver()
+    await upkeep()
+    this.news()
+  }
+}
+
+/** What may be otherwise in a while. */
+const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TX_RETRIES', 'CONFLICT', 'NEEDS_REKEY'])

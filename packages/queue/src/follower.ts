@@ -1,0 +1,210 @@
+/**
+ * Follows the chain for one queue: reads what is there once, then what changes, into the table. It is started by the first
+ * who needs more than single jobs; until then it only wakes those who wait for a result.
+ */
+import type { Chain, EntityId } from '@ate/core'
+import type { QueueEnvironment } from './environment.ts'
+import { STATE } from './job-rows.ts'
+import { JobTable } from './job-table.ts'
+import {
+  decodeLeases,
+  IN,
+  JobRecord,
+  type JobValue,
+  LaneRecord,
+  type LaneValue,
+  OptionsRecord,
+  RepeatRecord,
+  type RepeatValue,
+  SessionRecord,
+  type StoredOptions,
+} from './queue-records.ts'
+
+/** Changes that are taken in before others get their turn. */
+const TURN = 256
+
+export interface FollowerEvents {
+  /** A job has ended, or a lease of an older turn. */
+  readonly job: (id: string, value: JobValue) => void
+  readonly options: (options: StoredOptions) => void
+  /** Something may be ready, or the lane has changed. */
+  readonly news: () => void
+}
+
+export class Follower {
+  readonly table: JobTable = new JobTable()
+  readonly repeats: Map<string, RepeatValue> = new Map()
+  lane: LaneValue | undefined
+  /** Why it follows no more. */
+  failure: unknown
+  readonly #chain: Chain
+  readonly #node: EntityId
+  readonly #environment: QueueEnvironment
+  readonly #events: FollowerEvents
+  readonly #stop = new AbortController()
+  readonly #waiters = new Map<string, Set<(value: JobValue | undefined) => void>>()
+  readonly #idle = new Set<() => void>()
+  #watching: Promise<void> | undefined
+  #loading: Promise<void> | undefined
+  #loaded = false
+  #busy = false
+  /** The session of this handle, whose leases the lane itself keeps in the table. */
+  ownSession: string | undefined
+
+  constructor(chain: Chain, node: EntityId, environment: QueueEnvironment, events: FollowerEvents) {
+    this.#chain = chain
+    this.#node = node
+    this.#environment = environment
+    this.#events = events
+  }
+
+  get now(): number {
+    return this.#chain.now
+  }
+
+  /** Reads the queue into the table, if that has not been done. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load()
+    return this.#loading
+  }
+
+  /** Calls once with the next value of a job; undefined when it is gone. The result takes it back. */
+  onJob(id: string, tell: (value: JobValue | undefined) => void): () => void {
+    this.#watch()
+    const waiters = this.#waiters.get(id) ?? new Set()
+    waiters.add(tell)
+    this.#waiters.set(id, waiters)
+    return () => {
+      waiters.delete(tell)
+      if (waiters.size === 0 && this.#waiters.get(id) === waiters) this.#waiters.delete(id)
+    }
+  }
+
+  /** Resolves when all that was acknowledged before the call has been taken in. */
+  async caughtUp(): Promise<void> {
+    await this.load()
+    do await this.#environment.pause()
+    while (this.#busy && !this.#stop.signal.aborted)
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  /** Resolves with the next change, or when the follower stops. */
+  change(): Promise<void> {
+    if (this.#stop.signal.aborted || this.failure !== undefined) return Promise.resolve()
+    return new Promise((resolve) => this.#idle.add(resolve))
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    this.#wake()
+    await this.#watching
+  }
+
+  #watch(): void {
+    this.#watching ??= this.#follow()
+  }
+
+  async #load(): Promise<void> {
+    this.#watch()
+    const place = { parent: this.#node }
+    this.lane = (await this.#chain.child(LaneRecord, this.#node, IN.lane))?.value
+    for (const id of this.lane?.sessions ?? []) await this.#takeSession(id)
+    for await (const repeat of this.#chain.children(RepeatRecord, this.#node, IN.repeats))
+      this.repeats.set(repeat.id, repeat.value)
+    let count = 0
+    for await (const job of this.#chain.children(JobRecord, place.parent, IN.jobs)) {
+      this.table.put(job.id, job.value, this.now)
+      if (++count % TURN === 0) await this.#environment.pause()
+    }
+    this.#loaded = true
+    this.#events.news()
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      const changes = this.#chain.watch({ parent: this.#node, signal })
+      let count = 0
+      for (;;) {
+        const { value: change } = await changes.next()
+        if (!change) break
+        this.#busy = true
+        // What is told while the queue is read first is read again then: the newest value counts either way.
+        await this.#take(change)
+        this.#busy = false
+        this.#wake()
+        if (++count % TURN === 0) {
+          this.#busy = true
+          await this.#environment.pause()
+          this.#busy = false
+        }
+      }
+    } catch (error) {
+      if (!signal.aborted) this.failure = error
+    } finally {
+      this.#busy = false
+      this.#wake()
+      this.#events.news()
+      for (const waiters of [...this.#waiters.values()]) for (const tell of [...waiters]) tell(undefined)
+    }
+  }
+
+  async #take({
+    kind,
+    type,
+    id,
+  }: {
+    readonly kind: string
+    readonly type: string
+    readonly id: string
+  }): Promise<void> {
+    if (type === JobRecord.name) return this.#takeJob(id, kind)
+    if (type === OptionsRecord.name) {
+      const options = await this.#chain.get(OptionsRecord, id)
+      if (options) this.#events.options(options.value)
+      return
+    }
+    if (this.#loading === undefined) return
+    if (type === LaneRecord.name) {
+      this.lane = (await this.#chain.get(LaneRecord, id))?.value
+      this.#events.news()
+    } else if (type === SessionRecord.name) await this.#takeSession(id)
+    else if (type === RepeatRecord.name) {
+      const repeat = await this.#chain.get(RepeatRecord, id)
+      if (repeat) this.repeats.set(id, repeat.value)
+      else this.repeats.delete(id)
+      this.#events.news()
+    }
+  }
+
+  async #takeJob(id: string, kind: string): Promise<void> {
+    const wanted = this.#waiters.has(id)
+    if (!wanted && this.#loading === undefined) return
+    const row = this.table.rows.find(id)
+    // What is done stays done: its own end is the change that is told here.
+    if (!wanted && kind === 'changed' && row >= 0 && this.table.rows.state[row] === STATE.done) return
+    const job = kind === 'deleted' ? undefined : await this.#chain.get(JobRecord, id)
+    for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
+    if (this.#loading === undefined) return
+    if (!job) this.table.remove(id)
+    else {
+      this.table.put(id, job.value, this.now)
+      this.#events.job(id, job.value)
+    }
+    if (this.#loaded) this.#events.news()
+  }
+
+  async #takeSession(id: string): Promise<void> {
+    if (id === this.ownSession) return
+    const session = await this.#chain.get(SessionRecord, id)
+    // One that has expired and that nobody has taken over yet still holds its leases.
+    if (session) this.table.putSession(id, decodeLeases(session.value.leases))
+    else if (!this.lane?.sessions.includes(id)) this.table.putSession(id, [])
+  }
+
+  #wake(): void {
+    const waiting = [...this.#idle]
+    this.#idle.clear()
+    for (const resolve of waiting) resolve()
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * One attempt of a job: the object that the handler gets, and what becomes of what the handler did. Everything that it
+ * commits guards the fence of its session and the turn of its lease.
+ */
+import {
+  AteError,
+  type Chain,
+  type Duration,
+  durationMs,
+  type Effect,
+  effectsInto,
+  isAteError,
+  type Transaction,
+  type TxTarget,
+} from '@ate/core'
+import type { QueueEnvironment } from './environment.ts'
+import { type Held, type Lane, requireFence } from './lane.ts'
+import type { Rules } from './queue-options.ts'
+import { JobRecord, type JobValue } from './queue-records.ts'
+import { backoffMs, doneValue, failedValue, releasedValue, snoozedValue } from './queue-rules.ts'
+import type { Job } from './queue-types.ts'
+
+/** Effects of one attempt, and names of its steps. */
+const EFFECTS_MAX = 10_000
+const STEPS_MAX = 1000
+
+export interface HandlingParts {
+  readonly chain: Chain
+  readonly lane: Lane
+  readonly environment: QueueEnvironment
+  readonly queueKey: string
+  readonly rules: () => Rules
+}
+
+/** Thrown by snooze() and dead(), to get out of the handler. */
+class Left {
+  readonly how: 'snooze' | 'dead'
+  readonly ms: number
+  readonly reason: string
+
+  constructor(how: 'snooze' | 'dead', ms: number, reason: string) {
+    this.how = how
+    this.ms = ms
+    this.reason = reason
+  }
+}
+
+export class Attempt<D> implements Job<D> {
+  readonly id: string
+  readonly data: D
+  readonly attempt: number
+  readonly key: string
+  readonly fence: bigint
+  readonly held: Held
+  readonly added: number
+  readonly #parts: HandlingParts
+  readonly #abort: AbortController = new AbortController()
+  #effects: Effect[] = []
+  readonly #steps: Map<string, unknown>
+  #left: Left | undefined
+  #progress: { readonly value: unknown } | undefined
+  #writing: Promise<void> | undefined
+  #timer: { cancel(): void } | undefined
+  #isOpen = true
+  #tx: TxTarget | undefined
+
+  constructor(
+    parts: HandlingParts,
+    held: Held,
+    job: { readonly id: string; readonly data: D; readonly value: JobValue },
+  ) {
+    const { value } = job
+    this.#parts = parts
+    this.held = held
+    this.id = job.id
+    this.data = job.data
+    this.added = Math.max(value.added, value.at ?? 0)
+    this.attempt = (value.fails ?? 0) + 1
+    this.key = `${parts.queueKey}/${held.job}`
+    this.fence = BigInt(held.fence)
+    this.#steps = new Map(value.steps ?? [])
+    held.onLost = (error) => this.#abort.abort(error)
+    if (held.isOver) this.#abort.abort(new AteError('LEASE_LOST', { job: held.job }))
+    const { timeoutMs } = parts.rules()
+    if (timeoutMs !== undefined)
+      this.#timer = parts.environment.start(timeoutMs, () => this.#timeOut(timeoutMs), 'lets go')
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  get tx(): TxTarget {
+    this.#tx ??= effectsInto((effect) => this.effect(effect))
+    return this.#tx
+  }
+
+  effect(run: Effect): void {
+    if (typeof run !== 'function')
+      throw new AteError('BAD_ARGUMENT', { what: 'effect takes a function of a transaction' })
+    if (!this.#isOpen)
+      throw new AteError('TX_CLOSED', { job: this.id }, { hint: 'the handler of this job has returned' })
+    if (this.#effects.length >= EFFECTS_MAX) throw new AteError('TX_TOO_LARGE', { effects: EFFECTS_MAX })
+    this.#effects.push(run)
+  }
+
+  async step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
+    if (typeof name !== 'string' || name.length === 0 || typeof run !== 'function')
+      throw new AteError('BAD_ARGUMENT', { what: 'a step has a name and a function' })
+    if (this.#steps.has(name)) return this.#steps.get(name) as T
+    if (this.#steps.size >= STEPS_MAX) throw new AteError('BAD_ARGUMENT', { what: `steps: at most ${STEPS_MAX}` })
+    this.#abort.signal.throwIfAborted()
+    const result = await run(`${this.key}/${name}`)
+    await this.#write((value) => ({ ...value, steps: [...(value.steps ?? []), [name, result ?? null]] }))
+    this.#steps.set(name, result)
+    return result
+  }
+
+  progress(value: unknown): void {
+    if (!this.#isOpen) return
+    this.#progress = { value }
+    // One write at a time: what comes meanwhile goes with the next, and only the newest counts.
+    this.#writing ??= this.#writeProgress()
+  }
+
+  snooze(delay: Duration): never {
+    this.#left = new Left('snooze', durationMs(delay, this.#parts.chain.now), '')
+    throw this.#left
+  }
+
+  dead(reason: string): never {
+    this.#left = new Left('dead', 0, reason)
+    throw this.#left
+  }
+
+  /** True if the handler left by snooze() or dead() and nobody caught what they throw. */
+  isLeft(error: unknown): boolean {
+    return error instanceof Left
+  }
+
+  /** Ends the attempt as done, with its effects. @throws AteError LEASE_LOST, or what an effect throws */
+  async complete(result: unknown): Promise<void> {
+    this.#isOpen = false
+    await this.#writing
+    const effects = this.#effects
+    await this.#end((value, now) => doneValue(value, result, now), effects)
+  }
+
+  /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */
+  async fail(error: unknown, retryIn?: Duration): Promise<'retry' | 'dead' | 'snoozed'> {
+    this.#isOpen = false
+    await this.#writing
+    if (error instanceof Left && error.how === 'snooze') {
+      await this.#end((value, now) => snoozedValue(value, now + error.ms))
+      return 'snoozed'
+    }
+    const { rules, environment } = this.#parts
+    const isDead = error instanceof Left || this.attempt >= rules().retryMax
+    const reason = error instanceof Left ? error.reason : error
+    await this.#end((value, now) => {
+      if (isDead) return failedValue(value, { error: reason, now, retryAt: undefined })
+      const wait =
+        retryIn === undefined ? backoffMs(rules(), this.attempt, environment.random(), now) : durationMs(retryIn, now)
+      return failedValue(value, { error: reason, now, retryAt: now + wait })
+    })
+    return isDead ? 'dead' : 'retry'
+  }
+
+  /** Gives the job back; no attempt. */
+  async release(): Promise<void> {
+    this.#isOpen = false
+    await this.#end((value) => releasedValue(value))
+  }
+
+  /** Its data does not fit the schema: dead, with what is wrong, and not lost. */
+  async setAside(error: unknown): Promise<void> {
+    this.#isOpen = false
+    await this.#end((value, now) => failedValue(value, { error, now, retryAt: undefined }))
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason)
+  }
+
+  /** This process lets go of the lease without a word to the chain. */
+  drop(): void {
+    this.#parts.lane.end(this.held)
+  }
+
+  /** Nothing more is done for it. */
+  close(): void {
+    this.#isOpen = false
+    this.#timer?.cancel()
+    this.held.onLost = undefined
+  }
+
+  /** The slot is free and the lease over, whether or not the handler listens. */
+  #timeOut(timeoutMs: number): void {
+    this.#abort.abort(new AteError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
+  }
+
+  async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {
+    this.#timer?.cancel()
+    const { chain, lane } = this.#parts
+    let written: JobValue | undefined
+    try {
+      await chain.transact(async (tx) => {
+        await this.#update(tx, (value) => {
+          written = next(value, chain.now)
+          return written
+        })
+        for (const effect of effects) await effect(tx)
+      })
+    } catch (error) {
+      if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED'))
+        lane.lose(this.held, error)
+      throw error
+    }
+    this.held.onLost = undefined
+    lane.end(this.held, written)
+  }
+
+  async #update(tx: Transaction, next: (value: JobValue) => JobValue): Promise<void> {
+    const { held } = this
+    if (held.isOver) throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
+    await requireFence(tx, held.fenceId)
+    await tx.update(JobRecord, held.job, (value) => {
+      if (value.end === 'cancelled') throw new AteError('JOB_CANCELLED', { job: this.id })
+      if (value.end !== undefined || (value.turn ?? 0) !== held.turn)
+        throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
+      return next(value)
+    })
+  }
+
+  async #write(next: (value: JobValue) => JobValue): Promise<void> {
+    await this.#parts.chain.transact((tx) => this.#update(tx, next))
+  }
+
+  async #writeProgress(): Promise<void> {
+    try {
+      while (this.#progress !== undefined) {
+        const { value } = this.#progress
+        this.#progress = undefined
+        await this.#write((job) => ({ ...job, progress: value }))
+      }
+    } catch {
+      // Progress is for those who look on; why it could not be written, the end of the attempt will say.
+    } finally {
+      this.#writing = undefined
+    }
+  }
+}

@@ -1,0 +1,411 @@
+/**
+ * The jobs of a queue as this process sees them: which are ready, in which order, what holds the others back. It is a view
+ * of the chain and decides nothing by itself: a claim is judged by the chain.
+ *
+ * - A ready job is in the heap, larger priority first, then in the order of arrival. Of a group only the first is.
+ * - A group's line holds its open jobs in order; one that waits for a retry keeps its place, one with a date or with
+ *   parents joins when its time has come.
+ * - Leases lie over the rows: a job is active if a session holds a lease of its present turn.
+ */
+import { RowHeap, TimeHeap } from './heaps.ts'
+import { FLAG, JobRows, STATE } from './job-rows.ts'
+import type { JobValue } from './queue-records.ts'
+
+const NONE = 0xffffffff
+
+export interface Group {
+  readonly number: number
+  readonly name: string
+  /** Leased now. */
+  active: number
+  /** Rows in its line. */
+  count: number
+  head: number
+  tail: number
+  /** The row that stands in the heap for it, or NONE. */
+  offered: number
+  /** Chain time before which it starts nothing more. */
+  until: number
+  /** Rows of the table, those that have ended included. */
+  jobs: number
+}
+
+interface HeldLease {
+  readonly session: string
+  readonly turn: number
+}
+
+export class JobTable {
+  readonly rows: JobRows = new JobRows()
+  readonly counts: number[] = [0, 0, 0, 0, 0, 0, 0]
+  /** Scheduled because of a retry. */
+  retries = 0
+  /** Rows that have ended, by when. */
+  readonly ended: TimeHeap = new TimeHeap()
+  readonly endedBadly: TimeHeap = new TimeHeap()
+  /** Jobs that have to be failed because a parent has. */
+  readonly orphans: Set<string> = new Set()
+  /** How many of a group may be active. */
+  groupMax = 1
+  readonly #ready: RowHeap
+  readonly #scheduled = new TimeHeap()
+  readonly #groupsLater = new TimeHeap()
+  readonly #groups: (Group | undefined)[] = [undefined]
+  readonly #groupNumbers = new Map<string, number>()
+  readonly #freeGroups: number[] = []
+  readonly #leases = new Map<string, HeldLease>()
+  readonly #sessions = new Map<string, Set<string>>()
+  /** Of a blocked row: parents that are not done. */
+  readonly #parents = new Map<number, Set<string>>()
+  readonly #children = new Map<string, Set<string>>()
+
+  constructor() {
+    this.#ready = new RowHeap((a, b) => this.#before(a, b))
+  }
+
+  /** When the next scheduled job or group is ready; undefined if none is scheduled. */
+  get nextTime(): number | undefined {
+    const a = this.#scheduled.time
+    const b = this.#groupsLater.time
+    return a === undefined || (b !== undefined && b < a) ? b : a
+  }
+
+  get hasReady(): boolean {
+    return this.#ready.size > 0
+  }
+
+  groupOf(row: number): Group | undefined {
+    return this.#groups[this.rows.group[row]!]
+  }
+
+  /** Takes in the newest value of a job. `parents` says whether a job that it waits for is done, failed, or still open. */
+  put(id: string, value: JobValue, now: number): number {
+    let row = this.rows.find(id)
+    const isNew = row < 0
+    if (isNew) {
+      row = this.rows.add(id)
+      this.rows.state[row] = STATE.cancelled
+      this.counts[STATE.cancelled]!++
+      this.rows.priority[row] = value.priority ?? 0
+      this.rows.group[row] = value.group === undefined ? 0 : this.#joinGroup(value.group)
+    }
+    this.rows.turn[row] = value.turn ?? 0
+    this.rows.added[row] = value.added
+    this.#noteWait(row, value)
+    this.setState(row, this.#stateOf(row, id, value, now))
+    if (this.#children.has(id)) this.#tellChildren(id, value, now)
+    return row
+  }
+
+  remove(id: string): void {
+    const row = this.rows.find(id)
+    if (row < 0) return
+    this.#unline(row)
+    this.#unblock(row, id)
+    if (this.#isRetry(row)) this.retries--
+    const { state } = this.rows
+    this.counts[state[row]!]!--
+    const group = this.groupOf(row)
+    if (group && state[row] === STATE.active) group.active--
+    const waits = (this.rows.flags[row]! & FLAG.ready) !== 0
+    this.rows.drop(row)
+    if (group) this.#leaveGroup(group)
+    // A row that the heap still has is used again when it comes out of there: its order must not change.
+    if (!waits) this.rows.release(row)
+  }
+
+  /** The leases of a session are these now. */
+  putSession(session: string, leases: readonly { readonly job: string; readonly turn: number }[]): void {
+    const before = this.#sessions.get(session)
+    const now = new Set<string>()
+    for (const { job, turn } of leases) {
+      now.add(job)
+      const held = this.#leases.get(job)
+      if (held && held.turn > turn) continue
+      this.#leases.set(job, { session, turn })
+      const row = this.rows.find(job)
+      if (row >= 0 && this.#isOpen(row) && this.rows.turn[row] === turn) this.setState(row, STATE.active)
+    }
+    this.#sessions.set(session, now)
+    for (const job of before ?? []) if (!now.has(job)) this.endLease(session, job)
+    if (now.size === 0) this.#sessions.delete(session)
+  }
+
+  /** A lease is over, whatever became of the job. */
+  endLease(session: string, job: string): void {
+    this.#sessions.get(session)?.delete(job)
+    if (this.#leases.get(job)?.session !== session) return
+    this.#leases.delete(job)
+    const row = this.rows.find(job)
+    if (row >= 0 && this.rows.state[row] === STATE.active) this.setState(row, STATE.waiting)
+  }
+
+  /** The next ready row, marked active for `session`; undefined if there is none. */
+  take(session: string): number | undefined {
+    const { rows } = this
+    for (;;) {
+      const row = this.#ready.pop()
+      if (row === undefined) return undefined
+      rows.flags[row]! &= ~FLAG.ready
+      if (rows.state[row] === STATE.free) {
+        rows.release(row)
+        continue
+      }
+      const group = this.groupOf(row)
+      if (group) {
+        // Another of its group came before it meanwhile, or the group has no room any more.
+        if (group.offered !== row) continue
+        group.offered = NONE
+        if (group.active >= this.groupMax) continue
+      }
+      if (rows.state[row] !== STATE.waiting) {
+        if (group) this.#offer(group)
+        continue
+      }
+      this.hold(row, session)
+      return row
+    }
+  }
+
+  hold(row: number, session: string): void {
+    const job = this.rows.idOf(row)
+    this.#leases.set(job, { session, turn: this.rows.turn[row]! })
+    const held = this.#sessions.get(session)
+    if (held) held.add(job)
+    else this.#sessions.set(session, new Set([job]))
+    this.setState(row, STATE.active)
+  }
+
+  /** Undoes a take. The group, if it has one, starts nothing before `until`. */
+  giveBack(row: number, session: string, until = 0): void {
+    const group = this.groupOf(row)
+    if (group && until > group.until) {
+      group.until = until
+      this.#groupsLater.push(until, group.number)
+    }
+    this.endLease(session, this.rows.idOf(row))
+  }
+
+  /** Moves what is due at `now` to the ready ones. */
+  promote(now: number): void {
+    while (this.#scheduled.size > 0 && this.#scheduled.time! <= now) {
+      const { time, row } = this.#scheduled.pop()!
+      if (this.rows.state[row] === STATE.scheduled && this.rows.time[row] === time) this.setState(row, STATE.waiting)
+    }
+    while (this.#groupsLater.size > 0 && this.#groupsLater.time! <= now) {
+      const group = this.#groups[this.#groupsLater.pop()!.row]
+      if (group) this.#offer(group, now)
+    }
+  }
+
+  setState(row: number, state: number): void {
+    const { rows } = this
+    const before = rows.state[row]!
+    const group = this.groupOf(row)
+    if (this.#isRetry(row)) this.retries--
+    this.counts[before]!--
+    this.counts[state]!++
+    rows.state[row] = state
+    if (this.#isRetry(row)) this.retries++
+    if (group) group.active += Number(state === STATE.active) - Number(before === STATE.active)
+    if (state === STATE.scheduled) this.#scheduled.push(rows.time[row]!, row)
+    if (state >= STATE.done) {
+      if (state !== before) (state === STATE.done ? this.ended : this.endedBadly).push(rows.time[row]!, row)
+      this.#unline(row)
+    } else if (group && this.#belongsInLine(row)) this.#line(row, group)
+    if (group) this.#offer(group)
+    else if (state === STATE.waiting) this.#push(row)
+  }
+
+  /** The age in ms of the waiting job that was added first. Looks at every row. */
+  oldestWaiting(now: number): number {
+    const { state, added, length } = this.rows
+    let oldest = now
+    for (let row = 0; row < length; row++)
+      if (state[row] === STATE.waiting && added[row]! < oldest) oldest = added[row]!
+    return now - oldest
+  }
+
+  #stateOf(row: number, id: string, value: JobValue, now: number): number {
+    this.rows.time[row] = value.ended ?? value.at ?? 0
+    if (value.end !== undefined) {
+      this.#unblock(row, id)
+      return STATE[value.end]
+    }
+    const lease = this.#leases.get(id)
+    if (lease && lease.turn === this.rows.turn[row]) return STATE.active
+    if (value.after && this.#isBlocked(row, id, value)) return STATE.blocked
+    return value.at !== undefined && value.at > now ? STATE.scheduled : STATE.waiting
+  }
+
+  #noteWait(row: number, { wait }: JobValue): void {
+    const isScheduled = this.rows.state[row] === STATE.scheduled
+    if (isScheduled && (this.rows.flags[row]! & FLAG.retry) !== 0) this.retries--
+    this.rows.flags[row] =
+      (this.rows.flags[row]! & ~(FLAG.retry | FLAG.snooze)) |
+      (wait === 'retry' ? FLAG.retry : wait === 'snooze' ? FLAG.snooze : 0)
+    if (isScheduled && wait === 'retry') this.retries++
+  }
+
+  #isRetry(row: number): boolean {
+    return this.rows.state[row] === STATE.scheduled && (this.rows.flags[row]! & FLAG.retry) !== 0
+  }
+
+  #isOpen(row: number): boolean {
+    return this.rows.state[row]! < STATE.done
+  }
+
+  /** A parent that is not there any more has been done: one that failed has failed its children before it went. */
+  #isBlocked(row: number, id: string, value: JobValue): boolean {
+    const open = new Set<string>()
+    for (const parent of value.after ?? []) {
+      const at = this.rows.find(parent)
+      if (at < 0 || this.rows.state[at] === STATE.done) continue
+      if (this.#isOpen(at)) open.add(parent)
+      else if (value.onParentFail !== 'run') {
+        this.orphans.add(id)
+        open.add(parent)
+      }
+    }
+    for (const parent of open) {
+      const children = this.#children.get(parent)
+      if (children) children.add(id)
+      else this.#children.set(parent, new Set([id]))
+    }
+    if (open.size > 0) this.#parents.set(row, open)
+    return open.size > 0
+  }
+
+  #unblock(row: number, id: string): void {
+    this.orphans.delete(id)
+    for (const parent of this.#parents.get(row) ?? []) {
+      const children = this.#children.get(parent)
+      children?.delete(id)
+      if (children?.size === 0) this.#children.delete(parent)
+    }
+    this.#parents.delete(row)
+  }
+
+  #tellChildren(parent: string, value: JobValue, now: number): void {
+    if (value.end === undefined) return
+    for (const child of [...(this.#children.get(parent) ?? [])]) {
+      const row = this.rows.find(child)
+      const open = this.#parents.get(row)
+      if (row < 0 || !open) continue
+      // What the child does when a parent fails stands in its value: who fails orphans reads it.
+      if (value.end !== 'done') this.orphans.add(child)
+      else if (open.delete(parent) && open.size === 0) this.#ready1(row, child, now)
+    }
+    if (value.end === 'done') this.#children.delete(parent)
+  }
+
+  /** A child of a failed parent that runs all the same. */
+  forgive(child: string, parent: string, now: number): void {
+    const row = this.rows.find(child)
+    const open = this.#parents.get(row)
+    this.orphans.delete(child)
+    if (row >= 0 && open?.delete(parent) && open.size === 0) this.#ready1(row, child, now)
+  }
+
+  #ready1(row: number, id: string, now: number): void {
+    this.#unblock(row, id)
+    if (this.rows.state[row] !== STATE.blocked) return
+    this.setState(row, this.rows.time[row]! > now ? STATE.scheduled : STATE.waiting)
+  }
+
+  #joinGroup(name: string): number {
+    const known = this.#groups[this.#groupNumbers.get(name) ?? 0]
+    if (known) {
+      known.jobs++
+      return known.number
+    }
+    const number = this.#freeGroups.pop() ?? this.#groups.length
+    this.#groups[number] = {
+      number,
+      name,
+      active: 0,
+      count: 0,
+      head: NONE,
+      tail: NONE,
+      offered: NONE,
+      until: 0,
+      jobs: 1,
+    }
+    this.#groupNumbers.set(name, number)
+    return number
+  }
+
+  #leaveGroup(group: Group): void {
+    if (--group.jobs > 0) return this.#offer(group)
+    this.#groupNumbers.delete(group.name)
+    this.#groups[group.number] = undefined
+    this.#freeGroups.push(group.number)
+  }
+
+  #belongsInLine(row: number): boolean {
+    const state = this.rows.state[row]
+    if (state === STATE.blocked) return false
+    return state !== STATE.scheduled || (this.rows.flags[row]! & (FLAG.retry | FLAG.snooze)) !== 0
+  }
+
+  /** In the order of arrival: what comes back into the line takes its old place. */
+  #line(row: number, group: Group): void {
+    const { rows } = this
+    if ((rows.flags[row]! & FLAG.lined) !== 0) return
+    let behind = group.tail
+    while (behind !== NONE && rows.arrival[behind]! > rows.arrival[row]!) behind = rows.before[behind]!
+    const ahead = behind === NONE ? group.head : rows.next[behind]!
+    rows.before[row] = behind
+    rows.next[row] = ahead
+    if (behind === NONE) group.head = row
+    else rows.next[behind] = row
+    if (ahead === NONE) group.tail = row
+    else rows.before[ahead] = row
+    rows.flags[row]! |= FLAG.lined
+    group.count++
+  }
+
+  #unline(row: number): void {
+    const group = this.groupOf(row)
+    const { rows } = this
+    if (!group || (rows.flags[row]! & FLAG.lined) === 0) return
+    const behind = rows.before[row]!
+    const ahead = rows.next[row]!
+    if (behind === NONE) group.head = ahead
+    else rows.next[behind] = ahead
+    if (ahead === NONE) group.tail = behind
+    else rows.before[ahead] = behind
+    rows.flags[row]! &= ~FLAG.lined
+    group.count--
+  }
+
+  /** Puts the first of a group's line that may start into the heap. */
+  #offer(group: Group, now = 0): void {
+    if (now >= group.until) group.until = 0
+    if (group.active >= this.groupMax || group.until > 0) return
+    const first = this.#firstOf(group)
+    if (first === NONE || first === group.offered) return
+    group.offered = first
+    this.#push(first)
+  }
+
+  #firstOf(group: Group): number {
+    const { state, next } = this.rows
+    if (this.groupMax === 1) return group.head !== NONE && state[group.head] === STATE.waiting ? group.head : NONE
+    for (let row = group.head; row !== NONE; row = next[row]!) if (state[row] === STATE.waiting) return row
+    return NONE
+  }
+
+  #push(row: number): void {
+    if ((this.rows.flags[row]! & FLAG.ready) !== 0) return
+    this.rows.flags[row]! |= FLAG.ready
+    this.#ready.push(row)
+  }
+
+  #before(a: number, b: number): boolean {
+    const { priority, arrival } = this.rows
+    const pa = priority[a]!
+    const pb = priority[b]!
+    return pa === pb ? arrival[a]! < arrival[b]! : pa > pb
+  }
+}

@@ -1,0 +1,357 @@
+/**
+ * Claims jobs for all workers of one handle, many at a time, and keeps the session under which they are held.
+ *
+ * - A claim writes the lane under the version that it read: claims of all processes come one after the other, and each
+ *   sees the leases of all that came before. So limits are exact, and no job has two leases of one turn.
+ * - A session is good until somebody else takes it over, which nobody may before its time is over. Who takes it over
+ *   deletes its fence, in the same transaction in which its jobs are free again.
+ */
+import { AteError, type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import type { QueueEnvironment } from './environment.ts'
+import type { Follower } from './follower.ts'
+import { STATE } from './job-rows.ts'
+import type { Rules } from './queue-options.ts'
+import {
+  decodeLeases,
+  encodeLeases,
+  FenceRecord,
+  IN,
+  JobRecord,
+  type JobValue,
+  LaneRecord,
+  type LaneValue,
+  type LeaseRecord,
+  PulseRecord,
+  SessionRecord,
+} from './queue-records.ts'
+import { lostValue, Rates } from './queue-rules.ts'
+
+/** Jobs of one claim: bounds what one transaction and one session hold. */
+const CLAIM_MAX = 4096
+/** Leases of one handle: their records are written with every claim. */
+const HELD_MAX = 16_384
+
+/** A lease as its holder knows it. */
+export interface Held {
+  readonly job: string
+  readonly turn: number
+  readonly fence: number
+  readonly session: string
+  readonly fenceId: string
+  /** Told once if the lease is lost while it is held. */
+  onLost: ((error: AteError) => void) | undefined
+  isOver: boolean
+}
+
+interface Session {
+  readonly id: string
+  readonly fence: string
+  readonly pulse: string
+  /** Monotonic time up to which it is surely good. */
+  until: number
+}
+
+export interface LaneParts {
+  readonly chain: Chain
+  readonly node: EntityId
+  readonly follower: Follower
+  readonly environment: QueueEnvironment
+  readonly rules: () => Rules
+  readonly onLost: (leases: number) => void
+  readonly onTakenOver: (leases: number) => void
+}
+
+export class Lane {
+  readonly held: Map<string, Held> = new Map()
+  readonly #parts: LaneParts
+  #session: Session | undefined
+  /** When the rate limit of the queue lets one more start; chain time. */
+  opensAt = 0
+
+  constructor(parts: LaneParts) {
+    this.#parts = parts
+  }
+
+  get session(): string | undefined {
+    return this.#session?.id
+  }
+
+  /** Room for more leases. */
+  get room(): number {
+    return Math.min(CLAIM_MAX, HELD_MAX - this.held.size)
+  }
+
+  /** Leases of at most `wanted` jobs that are ready, committed. */
+  async claim(wanted: number): Promise<Held[]> {
+    const { follower, rules, environment } = this.#parts
+    const { table } = follower
+    table.groupMax = rules().groupActiveMax
+    let taken: number[] = []
+    let session: Session | undefined
+    let fence = 0
+    const giveBack = (): void => {
+      for (const row of taken) table.giveBack(row, HELD_BY_CLAIM)
+      taken = []
+    }
+    const begun = environment.monotonic()
+    try {
+      await this.#parts.chain.transact(async (tx) => {
+        giveBack()
+        session = undefined
+        const lane = await this.#loadLane(tx)
+        if (lane.value.paused) return
+        await this.#readOthers(tx, lane.value)
+        const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
+        taken = this.#select(Math.min(wanted, this.room), rates)
+        if (taken.length === 0) return
+        fence = lane.value.claims + 1
+        session = await this.#writeClaim(tx, { lane, taken, fence, rates })
+      })
+    } catch (error) {
+      giveBack()
+      if (isAteError(error) && (error.code === 'NOT_FOUND' || error.code === 'LEASE_LOST') && this.#session) {
+        this.#loseSession()
+        return []
+      }
+      throw error
+    }
+    if (!session || taken.length === 0) return []
+    session.until = begun + rules().leaseMs
+    this.#session = session
+    follower.ownSession = session.id
+    return this.#hold(taken, session, fence)
+  }
+
+  /** True while the holder of `held` may still commit, as far as this process can tell. */
+  isHeld(held: Held): boolean {
+    return !held.isOver && this.held.get(held.job) === held
+  }
+
+  /** The lease is over: by its own end, or by somebody else's doing. `value` is the job's newest, if it is known. */
+  end(held: Held, value?: JobValue): void {
+    if (held.isOver) return
+    held.isOver = true
+    if (this.held.get(held.job) === held) this.held.delete(held.job)
+    const { table, now } = this.#parts.follower
+    // Before the lease goes, or the job would be ready for a moment.
+    if (value) table.put(held.job, value, now)
+    table.endLease(held.session, held.job)
+  }
+
+  lose(held: Held, error: AteError): void {
+    if (held.isOver) return
+    this.end(held)
+    held.onLost?.(error)
+  }
+
+  /** Makes the session last: called often, writes when a third of the lease is over. @throws as transact */
+  async renew(): Promise<void> {
+    const session = this.#session
+    if (!session || this.held.size === 0) return
+    const { environment, rules, chain } = this.#parts
+    const now = environment.monotonic()
+    if (now < session.until - (rules().leaseMs * 2) / 3) return
+    try {
+      await chain.transact(async (tx) => {
+        await requireFence(tx, session.fence)
+        tx.expire(session.pulse, { ttl: rules().leaseMs })
+      })
+      session.until = now + rules().leaseMs
+    } catch (error) {
+      if (!isAteError(error) || !LOST.has(error.code)) throw error
+      if (this.#session === session) this.#loseSession()
+    }
+  }
+
+  /** Leases that could not be renewed in time: their holders stop before somebody else begins. */
+  checkTime(): void {
+    const session = this.#session
+    if (session && this.held.size > 0 && this.#parts.environment.monotonic() >= session.until) this.#loseSession()
+  }
+
+  /** Frees the jobs of sessions whose time is over. */
+  async takeOver(): Promise<void> {
+    const { follower, chain } = this.#parts
+    for (const id of follower.lane?.sessions ?? []) {
+      if (id === this.#session?.id) continue
+      const session = (await chain.get(SessionRecord, id))?.value
+      if (!session || (await chain.get(PulseRecord, session.pulse)) !== undefined) continue
+      await this.#takeOverOne(id, 'with its pulse').catch(async (error) => {
+        // The pulse is gone already if somebody has swept the chain.
+        if (isAteError(error) && error.code === 'NOT_FOUND') await this.#takeOverOne(id, 'without')
+        // Somebody was faster, or its time is not over at the record that this would have been in.
+        else if (!isAteError(error) || !TRY_AGAIN.has(error.code)) throw error
+      })
+    }
+  }
+
+  /** Gives all leases back in one commit; no attempt is counted. */
+  async close(): Promise<void> {
+    const session = this.#session
+    if (!session) return
+    this.#session = undefined
+    for (const held of [...this.held.values()]) this.lose(held, new AteError('LEASE_LOST', { job: held.job }))
+    try {
+      await this.#parts.chain.transact(async (tx) => {
+        if (!(await tx.get(FenceRecord, session.fence))) return
+        await leaveLane(tx, (await this.#loadLane(tx)).id, session.id)
+        tx.delete(session.pulse)
+        tx.delete(session.fence)
+        tx.delete(session.id)
+      })
+    } catch (error) {
+      if (!isAteError(error) || !CLOSED.has(error.code)) throw error
+    }
+  }
+
+  async #loadLane(tx: Transaction): Promise<{ readonly id: string; readonly value: LaneValue }> {
+    const lane = await tx.child(LaneRecord, this.#parts.node, IN.lane)
+    return lane ?? tx.putChild(LaneRecord, { claims: 0, sessions: [] }, { parent: this.#parts.node, in: IN.lane })
+  }
+
+  /** The leases of all others, as they are at this claim's place in the log. */
+  async #readOthers(tx: Transaction, lane: LaneValue): Promise<void> {
+    const { table } = this.#parts.follower
+    for (const id of lane.sessions) {
+      if (id === this.#session?.id) continue
+      const other = await tx.peek(SessionRecord, id)
+      if (other) table.putSession(id, decodeLeases(other.value.leases))
+    }
+  }
+
+  #select(wanted: number, rates: Rates): number[] {
+    const { follower, rules } = this.#parts
+    const { table, now } = follower
+    const { activeMax } = rules()
+    const rows: number[] = []
+    this.opensAt = 0
+    while (rows.length < wanted && table.counts[STATE.active]! < activeMax) {
+      if (rates.isLimited) {
+        this.opensAt = rates.opensAt('queue', undefined)
+        if (this.opensAt > now) break
+      }
+      const row = table.take(HELD_BY_CLAIM)
+      if (row === undefined) break
+      const group = table.groupOf(row)?.name
+      const groupOpensAt = group === undefined ? 0 : rates.opensAt('group', group)
+      if (groupOpensAt > now) {
+        table.giveBack(row, HELD_BY_CLAIM, groupOpensAt)
+        continue
+      }
+      rates.start(group, now)
+      rows.push(row)
+    }
+    return rows
+  }
+
+  async #writeClaim(
+    tx: Transaction,
+    claim: {
+      readonly lane: { readonly id: string; readonly value: LaneValue }
+      readonly taken: readonly number[]
+      readonly fence: number
+      readonly rates: Rates
+    },
+  ): Promise<Session> {
+    const { node, follower, rules } = this.#parts
+    const { rows } = follower.table
+    const { lane, taken, fence, rates } = claim
+    const leases = [...this.held.values()].map(({ job, turn, fence: own }) => ({ job, turn, fence: own }))
+    for (const row of taken) leases.push({ job: rows.idOf(row), turn: rows.turn[row]!, fence })
+    const value = { leases: encodeLeases(leases) }
+    let session = this.#session
+    if (session) {
+      await requireFence(tx, session.fence)
+      await tx.update(SessionRecord, session.id, (before) => ({ ...before, ...value }))
+      tx.expire(session.pulse, { ttl: rules().leaseMs })
+    } else {
+      const fence = tx.create(FenceRecord, {}, { parent: node, in: IN.fences }).id
+      const pulse = tx.create(PulseRecord, {}, { parent: node, in: IN.pulses, ttl: rules().leaseMs }).id
+      const { id } = tx.create(SessionRecord, { ...value, fence, pulse }, { parent: node, in: IN.sessions })
+      session = { id, fence, pulse, until: 0 }
+    }
+    const { id } = session
+    const starts = rates.stored()
+    await tx.update(LaneRecord, lane.id, (before) => ({
+      claims: fence,
+      sessions: before.sessions.includes(id) ? before.sessions : [...before.sessions, id],
+      ...(before.paused ? { paused: true as const } : {}),
+      ...(starts.length > 0 ? { starts } : {}),
+    }))
+    return session
+  }
+
+  #hold(taken: readonly number[], session: Session, fence: number): Held[] {
+    const { table } = this.#parts.follower
+    return taken.map((row) => {
+      const job = table.rows.idOf(row)
+      const held: Held = {
+        job,
+        turn: table.rows.turn[row]!,
+        fence,
+        session: session.id,
+        fenceId: session.fence,
+        onLost: undefined,
+        isOver: false,
+      }
+      this.held.set(job, held)
+      table.hold(row, session.id)
+      return held
+    })
+  }
+
+  #loseSession(): void {
+    this.#session = undefined
+    const lost = [...this.held.values()]
+    if (lost.length > 0) this.#parts.onLost(lost.length)
+    for (const held of lost) this.lose(held, new AteError('LEASE_LOST', { job: held.job, fence: held.fence }))
+  }
+
+  async #takeOverOne(id: string, how: 'with its pulse' | 'without'): Promise<void> {
+    const { chain, rules, follower } = this.#parts
+    const count = await chain.transact(async (tx) => {
+      const lane = await this.#loadLane(tx)
+      const session = await tx.get(SessionRecord, id)
+      if (!session || !lane.value.sessions.includes(id)) return 0
+      const { fence, pulse, leases } = session.value
+      if (how === 'with its pulse') {
+        tx.guard.expired(pulse)
+        tx.delete(pulse)
+      }
+      tx.delete(fence)
+      let freed = 0
+      for (const lease of decodeLeases(leases)) if (await freeJob(tx, lease, rules().retryMax, follower.now)) freed++
+      await leaveLane(tx, lane.id, id)
+      tx.delete(id)
+      return freed
+    })
+    if (count > 0) this.#parts.onTakenOver(count)
+  }
+}
+
+/** What a session loses its place by: its fence is gone, or its own records are. */
+const LOST: ReadonlySet<string> = new Set(['LEASE_LOST', 'NOT_FOUND'])
+const TRY_AGAIN: ReadonlySet<string> = new Set(['NOT_EXPIRED', 'CONFLICT', 'TX_RETRIES'])
+const CLOSED: ReadonlySet<string> = new Set(['CHAIN_CLOSED', 'LEASE_LOST', 'NOT_FOUND'])
+/** Under which the table holds what a claim has chosen until it is committed. */
+const HELD_BY_CLAIM = 'claim'
+
+/** What every transaction of a lease's holder guards. @throws AteError LEASE_LOST */
+export async function requireFence(tx: Transaction, fence: string): Promise<void> {
+  if (!(await tx.get(FenceRecord, fence))) throw new AteError('LEASE_LOST')
+}
+
+async function leaveLane(tx: Transaction, lane: string, session: string): Promise<void> {
+  await tx.update(LaneRecord, lane, (before) => ({
+    ...before,
+    sessions: before.sessions.filter((id) => id !== session),
+  }))
+}
+
+/** A job of a session that is gone starts again, if the lease was still of its present turn. */
+async function freeJob(tx: Transaction, { job, turn }: LeaseRecord, retryMax: number, now: number): Promise<boolean> {
+  const entity = await tx.get(JobRecord, job)
+  if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
+  await tx.update(JobRecord, job, (value) => lostValue(value, retryMax, now))
+  return true
+}

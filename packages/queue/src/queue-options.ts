@@ -1,0 +1,150 @@
+/** The options of a queue: checked, turned into what is stored, compared with what stands there, and filled up. */
+import { AteError, type Duration, durationMs } from '@ate/core'
+import type { StoredLimit, StoredOptions } from './queue-records.ts'
+import type { Limit, QueueOptions } from './queue-types.ts'
+
+/** Limits of one queue: each claim looks at all of them. */
+const LIMITS_MAX = 16
+/** Starts in one window: their times stand in the lane, which every claim writes. */
+const STARTS_MAX = 100_000
+const LEASE_MIN_MS = 100
+/** A worker that is gone keeps its jobs for that long. */
+const LEASE_MAX_MS = 86_400_000
+
+/** What the workers go by. */
+export interface Rules {
+  readonly retryMax: number
+  readonly backoff: number | ((attempt: number) => Duration)
+  readonly leaseMs: number
+  readonly timeoutMs: number | undefined
+  readonly limits: readonly StoredLimit[]
+  readonly activeMax: number
+  readonly groupActiveMax: number
+  readonly keep: {
+    readonly doneMs: number
+    readonly doneCount: number
+    readonly deadMs: number
+    readonly deadCount: number
+  }
+}
+
+const DAY_MS = 86_400_000
+
+function bad(what: string, given: unknown): AteError {
+  return new AteError('BAD_ARGUMENT', { what, given: String(given).slice(0, 60) })
+}
+
+export function wholeNumber(
+  value: unknown,
+  what: string,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value
+  throw bad(`${what} is a whole number from ${min} to ${max}`, value)
+}
+
+/** What is given of the options that are the same everywhere. @throws AteError BAD_ARGUMENT */
+export function storedOptions(options: Omit<QueueOptions<never>, 'observe'>): StoredOptions {
+  const { retry, lease, timeout, limit, keep } = options
+  const limits = limit === undefined ? undefined : (Array.isArray(limit) ? limit : [limit]).map(storedLimit)
+  if (limits && limits.length > LIMITS_MAX) throw bad(`limits: at most ${LIMITS_MAX}`, limits.length)
+  const leaseMs = lease === undefined ? undefined : durationMs(lease, 0)
+  if (leaseMs !== undefined && (leaseMs < LEASE_MIN_MS || leaseMs > LEASE_MAX_MS))
+    throw bad('lease: 100 ms to 1 day', lease)
+  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 0)
+  if (timeoutMs === 0) throw bad('timeout: longer than 0', timeout)
+  return compact({
+    retryMax: retry?.max === undefined ? undefined : wholeNumber(retry.max, 'retry.max', { min: 1, max: 1_000_000 }),
+    backoffMs: storedBackoff(retry?.backoff),
+    leaseMs,
+    timeoutMs,
+    groups: options.group === undefined ? undefined : ('function' as const),
+    limits,
+    ...storedKeep(keep),
+  })
+}
+
+function storedBackoff(
+  backoff: Duration | ((attempt: number) => Duration) | undefined,
+): number | 'function' | undefined {
+  if (backoff === undefined) return undefined
+  return typeof backoff === 'function' ? 'function' : durationMs(backoff, 0)
+}
+
+function storedLimit(limit: Limit): StoredLimit {
+  const per = limit.per ?? 'queue'
+  if (per !== 'queue' && per !== 'group') throw bad('limit.per is queue or group', per)
+  if ('active' in limit) return { active: wholeNumber(limit.active, 'limit.active', { min: 1, max: 1_000_000 }), per }
+  const everyMs = durationMs(limit.every, 0)
+  if (everyMs === 0) throw bad('limit.every: longer than 0', limit.every)
+  return { starts: wholeNumber(limit.starts, 'limit.starts', { min: 1, max: STARTS_MAX }), everyMs, per }
+}
+
+function storedKeep(keep: QueueOptions['keep']): Partial<StoredOptions> {
+  const done = keepOf(keep?.done)
+  const dead = keepOf(keep?.dead)
+  return {
+    keepDoneMs: done?.ms,
+    keepDoneCount: done?.count,
+    keepDeadMs: dead?.ms,
+    keepDeadCount: dead?.count,
+  } as Partial<StoredOptions>
+}
+
+function keepOf(keep: Duration | { readonly count: number } | undefined): { ms?: number; count?: number } | undefined {
+  if (keep === undefined) return undefined
+  if (typeof keep === 'object') return { count: wholeNumber(keep.count, 'keep.count', { min: 0, max: 100_000_000 }) }
+  return { ms: durationMs(keep, 0) }
+}
+
+function compact<T extends object>(value: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as T
+}
+
+/**
+ * What stands there with what is given and does not stand there yet.
+ * @throws AteError QUEUE_MISMATCH
+ */
+export function mergedOptions(queue: string, stored: StoredOptions, given: StoredOptions): StoredOptions {
+  for (const name of Object.keys(given) as (keyof StoredOptions)[]) {
+    const before = stored[name]
+    if (before !== undefined && JSON.stringify(before) !== JSON.stringify(given[name]))
+      throw new AteError('QUEUE_MISMATCH', {
+        queue,
+        option: name,
+        stored: JSON.stringify(before),
+        given: JSON.stringify(given[name]),
+      })
+  }
+  return { ...given, ...stored }
+}
+
+/** True if `given` has what `stored` has not. */
+export function addsOptions(stored: StoredOptions, given: StoredOptions): boolean {
+  return Object.keys(given).some((name) => !(name in stored))
+}
+
+/** With the defaults of what is not there. */
+export function rulesOf(stored: StoredOptions, backoff: ((attempt: number) => Duration) | undefined): Rules {
+  const limits = stored.limits ?? []
+  const actives = (per: 'queue' | 'group'): number[] =>
+    limits.flatMap((limit) => (limit.active !== undefined && limit.per === per ? [limit.active] : []))
+  const groupActives = actives('group')
+  const counts = stored.keepDoneCount !== undefined && stored.keepDoneMs === undefined
+  const deadCounts = stored.keepDeadCount !== undefined && stored.keepDeadMs === undefined
+  return {
+    retryMax: stored.retryMax ?? 10,
+    backoff: typeof stored.backoffMs === 'number' ? stored.backoffMs : (backoff ?? 1000),
+    leaseMs: stored.leaseMs ?? 30_000,
+    timeoutMs: stored.timeoutMs,
+    limits,
+    activeMax: Math.min(Number.POSITIVE_INFINITY, ...actives('queue')),
+    groupActiveMax: groupActives.length > 0 ? Math.min(...groupActives) : 1,
+    keep: {
+      doneMs: stored.keepDoneMs ?? (counts ? Number.POSITIVE_INFINITY : DAY_MS),
+      doneCount: stored.keepDoneCount ?? Number.POSITIVE_INFINITY,
+      deadMs: stored.keepDeadMs ?? (deadCounts ? Number.POSITIVE_INFINITY : 30 * DAY_MS),
+      deadCount: stored.keepDeadCount ?? Number.POSITIVE_INFINITY,
+    },
+  }
+}

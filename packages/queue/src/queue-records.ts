@@ -1,0 +1,193 @@
+/**
+ * What a queue stores, all below one named entity of the chain:
+ *
+ * - a job in `jobs`, named if it was given an id. It is written when it is added, when an attempt ends, and when a step or
+ *   progress is recorded; not when it is leased.
+ * - its options (one child): what is the same for all who use it.
+ * - the lane (one child): who claims raises its number, so that claims of all processes come one after the other.
+ * - a session in `sessions` for each handle that works: the leases it holds. Its pulse, which has a ttl, is renewed, and
+ *   nobody takes the session over before it has expired. Its fence, which never changes, is what every end of a job
+ *   guards: who takes a session over deletes its fence, and with it all that the session might still want to commit.
+ * - `uniques` and `repeats` by their key.
+ */
+import { AteError, defineType, type EntityType } from '@ate/core'
+
+export type Ending = 'done' | 'dead' | 'cancelled'
+
+export interface JobValue {
+  readonly data: unknown
+  /** Chain time of the add, Unix ms. */
+  readonly added: number
+  /** Set once it has ended, and what follows from it. */
+  readonly end?: Ending
+  readonly ended?: number
+  readonly result?: unknown
+  /** Chain time before which it does not start; `wait` says why, a date if left out. */
+  readonly at?: number
+  readonly wait?: 'retry' | 'snooze'
+  readonly priority?: number
+  readonly group?: string
+  readonly unique?: string
+  /** Entities of the jobs that have to be done first. */
+  readonly after?: readonly string[]
+  readonly onParentFail?: 'run'
+  /** Counts what ends a lease without ending the job: a lease of an older turn is void. */
+  readonly turn?: number
+  readonly fails?: number
+  readonly errors?: readonly string[]
+  readonly steps?: readonly (readonly [string, unknown])[]
+  readonly progress?: unknown
+}
+
+/** Starts that still count for a limit: the limit's number, the group or null, and pairs of time and count. */
+export type StartsRecord = readonly [number, string | null, ...number[]]
+
+export interface LaneValue {
+  /** Claims so far; the fence of the leases of the last one. */
+  readonly claims: number
+  /** Sessions that may hold leases. */
+  readonly sessions: readonly string[]
+  readonly paused?: true
+  readonly starts?: readonly StartsRecord[]
+}
+
+export interface SessionValue {
+  /** Records of leases: see encodeLeases. */
+  readonly leases: Uint8Array
+  readonly fence: string
+  readonly pulse: string
+}
+
+export interface LeaseRecord {
+  readonly job: string
+  readonly turn: number
+  readonly fence: number
+}
+
+export interface UniqueValue {
+  readonly job: string
+  readonly until?: number
+  /** The one that waits behind the active one. */
+  readonly next?: string
+}
+
+export interface RepeatValue {
+  readonly cron?: string
+  readonly tz?: string
+  readonly everyMs?: number
+  readonly missed: 'skip' | 'once' | 'all'
+  readonly data: unknown
+  readonly priority?: number
+  readonly group?: string
+  /** Chain time of the tick to come. */
+  readonly next: number
+  readonly last?: number
+}
+
+/** The options that are the same everywhere; functions are told by a word. */
+export interface StoredOptions {
+  readonly retryMax?: number
+  readonly backoffMs?: number | 'function'
+  readonly leaseMs?: number
+  readonly timeoutMs?: number
+  readonly groups?: 'function'
+  readonly limits?: readonly StoredLimit[]
+  readonly keepDoneMs?: number
+  readonly keepDoneCount?: number
+  readonly keepDeadMs?: number
+  readonly keepDeadCount?: number
+}
+
+export interface StoredLimit {
+  readonly active?: number
+  readonly starts?: number
+  readonly everyMs?: number
+  readonly per: 'queue' | 'group'
+}
+
+export const QueueRecord: EntityType<Record<string, never>> = defineType('queue')
+export const OptionsRecord: EntityType<StoredOptions> = defineType('queue.options')
+export const JobRecord: EntityType<JobValue> = defineType('queue.job')
+export const LaneRecord: EntityType<LaneValue> = defineType('queue.lane')
+export const SessionRecord: EntityType<SessionValue> = defineType('queue.session')
+export const FenceRecord: EntityType<Record<string, never>> = defineType('queue.fence')
+export const PulseRecord: EntityType<Record<string, never>> = defineType('queue.pulse')
+export const UniqueRecord: EntityType<UniqueValue> = defineType('queue.unique')
+export const RepeatRecord: EntityType<RepeatValue> = defineType('queue.repeat')
+
+export const IN = {
+  options: 'options',
+  lane: 'lane',
+  fences: 'fences',
+  pulses: 'pulses',
+  queues: 'queues',
+  jobs: 'jobs',
+  sessions: 'sessions',
+  uniques: 'uniques',
+  repeats: 'repeats',
+} as const
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const VALUE_OF = new Int8Array(128).fill(-1)
+for (let i = 0; i < 32; i++) VALUE_OF[ALPHABET.charCodeAt(i)] = i
+
+/** An entity's id as four 32-bit words, written to `out` at `at`. @throws AteError BAD_ID */
+export function writeId(text: string, out: Uint32Array, at: number): void {
+  if (text.length !== 26) throw new AteError('BAD_ID', { kind: 'entity' })
+  let word = 0
+  let held = 0
+  let bits = 0
+  for (let i = 0; i < 26; i++) {
+    const value = VALUE_OF[text.charCodeAt(i) & 127]!
+    if (value < 0) throw new AteError('BAD_ID', { kind: 'entity' })
+    held = ((held << 5) | value) & 0xfff
+    bits += 5
+    if (bits < 8) continue
+    bits -= 8
+    out[at + (word >>> 2)] = ((out[at + (word >>> 2)]! << 8) | ((held >>> bits) & 0xff)) >>> 0
+    word++
+  }
+}
+
+export function readId(words: Uint32Array, at: number): string {
+  let text = ''
+  let held = 0
+  let bits = 0
+  for (let i = 0; i < 16; i++) {
+    held = ((held << 8) | ((words[at + (i >>> 2)]! >>> (24 - 8 * (i & 3))) & 0xff)) & 0xffff
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += ALPHABET[(held >>> bits) & 31]
+    }
+  }
+  return text + ALPHABET[(held << (5 - bits)) & 31]
+}
+
+/** Bytes of a lease in a session: the job's id (16), its turn (u32) and the fence (f64), both big-endian. */
+const LEASE_BYTES = 28
+const words = new Uint32Array(4)
+
+export function encodeLeases(leases: Iterable<LeaseRecord>): Uint8Array {
+  const list = [...leases]
+  const bytes = new Uint8Array(list.length * LEASE_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (let i = 0; i < list.length; i++) {
+    const { job, turn, fence } = list[i]!
+    writeId(job, words, 0)
+    for (let j = 0; j < 4; j++) view.setUint32(i * LEASE_BYTES + 4 * j, words[j]!)
+    view.setUint32(i * LEASE_BYTES + 16, turn)
+    view.setFloat64(i * LEASE_BYTES + 20, fence)
+  }
+  return bytes
+}
+
+export function decodeLeases(bytes: Uint8Array): LeaseRecord[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const leases: LeaseRecord[] = []
+  for (let at = 0; at + LEASE_BYTES <= bytes.length; at += LEASE_BYTES) {
+    for (let j = 0; j < 4; j++) words[j] = view.getUint32(at + 4 * j)
+    leases.push({ job: readId(words, 0), turn: view.getUint32(at + 16), fence: view.getFloat64(at + 20) })
+  }
+  return leases
+}

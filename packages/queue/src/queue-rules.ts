@@ -1,0 +1,157 @@
+/** What a queue decides, as functions of what is stored and of a time that comes in. */
+import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
+import type { JobValue, StartsRecord, StoredLimit } from './queue-records.ts'
+
+/** Errors that a job keeps, and characters of each. */
+const ERRORS_MAX = 10
+const ERROR_CHARS_MAX = 500
+/** The longest wait before a retry. */
+const BACKOFF_MAX_MS = 3_600_000
+
+export interface RetryRules {
+  readonly backoff: number | ((attempt: number) => Duration)
+}
+
+/** What is left of an error: its name or code, and its message. */
+export function errorText(error: unknown): string {
+  const text = error instanceof Error ? `${isAteError(error) ? '' : `${error.name}: `}${error.message}` : String(error)
+  return text.length > ERROR_CHARS_MAX ? `${text.slice(0, ERROR_CHARS_MAX - 1)}…` : text
+}
+
+/** The wait after attempt number `attempt` (from 1) failed: doubled each time, the upper half of it by chance. */
+export function backoffMs(rules: RetryRules, attempt: number, random: number, now: number): number {
+  if (typeof rules.backoff === 'function') return durationMs(rules.backoff(attempt), now)
+  const whole = Math.min(rules.backoff * 2 ** Math.min(attempt - 1, 40), BACKOFF_MAX_MS)
+  return Math.round(whole / 2 + (whole / 2) * random)
+}
+
+/** A job without what belongs to the way it went: what is left out of an object literal is left out of the log. */
+function without(value: JobValue, ...names: readonly (keyof JobValue)[]): JobValue {
+  const rest: Partial<Record<keyof JobValue, unknown>> = { ...value }
+  for (const name of names) delete rest[name]
+  return rest as JobValue
+}
+
+const nextTurn = (value: JobValue): number => (value.turn ?? 0) + 1
+
+export function doneValue(value: JobValue, result: unknown, now: number): JobValue {
+  return {
+    ...without(value, 'at', 'wait', 'steps', 'after'),
+    end: 'done',
+    ended: now,
+    ...(result === undefined ? {} : { result }),
+  }
+}
+
+export interface FailureFacts {
+  readonly error: unknown
+  readonly now: number
+  /** When it starts again; undefined: it is dead. */
+  readonly retryAt: number | undefined
+}
+
+/** An attempt has failed: it waits for the next, or is dead. */
+export function failedValue(value: JobValue, { error, now, retryAt }: FailureFacts): JobValue {
+  const failed = {
+    ...without(value, 'at', 'wait'),
+    turn: nextTurn(value),
+    fails: (value.fails ?? 0) + 1,
+    errors: [...(value.errors ?? []), errorText(error)].slice(-ERRORS_MAX),
+  }
+  if (retryAt === undefined) return { ...failed, end: 'dead', ended: now }
+  return { ...failed, at: retryAt, wait: 'retry' }
+}
+
+export function snoozedValue(value: JobValue, until: number): JobValue {
+  return { ...value, turn: nextTurn(value), at: until, wait: 'snooze' }
+}
+
+/** Given back: the lease is over, and it is no attempt. */
+export function releasedValue(value: JobValue): JobValue {
+  return { ...value, turn: nextTurn(value) }
+}
+
+/** Its worker was not heard of: an attempt, and it waits no longer. */
+export function lostValue(value: JobValue, max: number, now: number): JobValue {
+  const dies = (value.fails ?? 0) + 1 >= max
+  const error = new AteError('LEASE_LOST', {}, { hint: 'the worker was not heard of before its lease ended' })
+  return failedValue(value, { error, now, retryAt: dies ? undefined : 0 })
+}
+
+export function cancelledValue(value: JobValue, reason: string | undefined, now: number): JobValue {
+  return {
+    ...without(value, 'at', 'wait'),
+    end: 'cancelled',
+    ended: now,
+    turn: nextTurn(value),
+    ...(reason === undefined
+      ? {}
+      : { errors: [...(value.errors ?? []), `cancelled: ${errorText(reason)}`].slice(-ERRORS_MAX) }),
+  }
+}
+
+/** Runs again from its first attempt; what its steps recorded stays. */
+export function revivedValue(value: JobValue): JobValue {
+  return { ...without(value, 'end', 'ended', 'at', 'wait', 'fails', 'result'), turn: nextTurn(value) }
+}
+
+/** Starts that a limit still counts, and how many more it allows. */
+export class Rates {
+  readonly #limits: readonly StoredLimit[]
+  readonly #starts = new Map<string, number[]>()
+
+  constructor(limits: readonly StoredLimit[], stored: readonly StartsRecord[], now: number) {
+    this.#limits = limits
+    for (const [number, group, ...pairs] of stored) {
+      const limit = limits[number]
+      if (limit?.starts === undefined) continue
+      const left: number[] = []
+      for (let i = 0; i + 1 < pairs.length; i += 2)
+        if (pairs[i]! > now - limit.everyMs!) left.push(pairs[i]!, pairs[i + 1]!)
+      if (left.length > 0) this.#starts.set(keyOf(number, group), left)
+    }
+  }
+
+  get isLimited(): boolean {
+    return this.#limits.some(({ starts }) => starts !== undefined)
+  }
+
+  /** Chain time at which one more may start: of the whole queue, or of a group. 0 if it may now. */
+  opensAt(per: 'queue' | 'group', group: string | undefined): number {
+    let opens = 0
+    this.#limits.forEach((limit, number) => {
+      if (limit.starts === undefined || limit.per !== per) return
+      const pairs = this.#starts.get(keyOf(number, per === 'group' ? (group ?? null) : null)) ?? []
+      let sum = 0
+      for (let i = 1; i < pairs.length; i += 2) sum += pairs[i]!
+      // The oldest start leaves the window first; a moment later there is room.
+      if (sum >= limit.starts) opens = Math.max(opens, pairs[0]! + limit.everyMs!)
+    })
+    return opens
+  }
+
+  start(group: string | undefined, now: number): void {
+    this.#limits.forEach((limit, number) => {
+      // A limit per group says nothing of jobs without one.
+      if (limit.starts === undefined || (limit.per === 'group' && group === undefined)) return
+      const key = keyOf(number, limit.per === 'group' ? (group ?? null) : null)
+      const pairs = this.#starts.get(key)
+      if (!pairs) this.#starts.set(key, [now, 1])
+      else if (pairs.at(-2) === now) pairs[pairs.length - 1]!++
+      else pairs.push(now, 1)
+    })
+  }
+
+  stored(): StartsRecord[] {
+    return [...this.#starts].map(([key, pairs]) => {
+      const at = key.indexOf(':')
+      const group = key.slice(at + 1)
+      return [Number(key.slice(0, at)), group === '' ? null : group.slice(1), ...pairs] as StartsRecord
+    })
+  }
+}
+
+/** The limit's number, and behind it nothing for the whole queue, or `=` and the group. */
+function keyOf(number: number, group: string | null): string {
+  return `${number}:${group === null ? '' : `=${group}`}`
+}

@@ -1,0 +1,306 @@
+/** Those who take jobs: workers that call a handler, for one job or for many, and the iterator of leases. */
+import { AteError, durationMs, isAteError } from '@ate/core'
+import type { Consumer, Dispatcher } from './dispatcher.ts'
+import type { QueueEnvironment } from './environment.ts'
+import type { Attempt } from './handling.ts'
+import { wholeNumber } from './queue-options.ts'
+import type { Worker, WorkOptions } from './queue-types.ts'
+
+const CONCURRENCY_MAX = 10_000
+const PREFETCH_MAX = 10_000
+/** Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: a lone handler need not wait for the disk. */
+const ENDING_MAX = 64
+/** Without a given prefetch, as many jobs wait at a worker as it takes in this time. */
+const AHEAD_MS = 10
+const AHEAD_MAX = 256
+const GRACE_MS = 10_000
+
+export interface Ended {
+  readonly id: string
+  readonly outcome: 'done' | 'retry' | 'dead' | 'snoozed' | 'lost' | 'released'
+  readonly error?: unknown
+  readonly waitMs: number
+  readonly processMs: number
+}
+
+export interface WorkingParts<D> {
+  readonly dispatcher: Dispatcher<D>
+  readonly environment: QueueEnvironment
+  readonly now: () => number
+  readonly onEnded: (ended: Ended) => void
+}
+
+/** Runs the attempts of a batch, and says what became of each. */
+export type Run<D> = (attempts: readonly Attempt<D>[]) => Promise<readonly Outcome[]>
+
+export type Outcome = { readonly result: unknown } | { readonly error: unknown }
+
+export interface RunnerOptions extends WorkOptions {
+  /** Attempts of one call. */
+  readonly size: number
+  readonly waitMs: number
+}
+
+export class Runner<D> implements Worker, Consumer<D> {
+  readonly done: Promise<void>
+  readonly #parts: WorkingParts<D>
+  readonly #run: Run<D>
+  readonly #concurrency: number
+  readonly #prefetch: number | undefined
+  readonly #size: number
+  readonly #waitMs: number
+  readonly #graceMs: number
+  readonly #waiting: Attempt<D>[] = []
+  readonly #running = new Set<Attempt<D>>()
+  #calls = 0
+  #ending = 0
+  #averageMs = Number.POSITIVE_INFINITY
+  #stopping: Promise<void> | undefined
+  #isOpen = true
+  #failure: unknown
+  #collecting: { cancel(): void } | undefined
+  #resolve!: () => void
+  #reject!: (error: unknown) => void
+  readonly #quiet = new Set<() => void>()
+
+  constructor(parts: WorkingParts<D>, run: Run<D>, options: RunnerOptions) {
+    this.#parts = parts
+    this.#run = run
+    const { concurrency = 1, prefetch, grace, signal } = options
+    this.#concurrency = wholeNumber(concurrency, 'concurrency', { min: 1, max: CONCURRENCY_MAX })
+    this.#prefetch =
+      prefetch === undefined ? undefined : wholeNumber(prefetch, 'prefetch', { min: 0, max: PREFETCH_MAX })
+    this.#size = options.size
+    this.#waitMs = options.waitMs
+    this.#graceMs = grace === undefined ? GRACE_MS : durationMs(grace, 0)
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    // Who does not look at it is not to be ended by it.
+    this.done.catch(() => undefined)
+    const stop = (): void => void this.stop()
+    if (signal?.aborted) queueMicrotask(stop)
+    else signal?.addEventListener('abort', stop, { once: true })
+    this.done.finally(() => signal?.removeEventListener('abort', stop)).catch(() => undefined)
+  }
+
+  get wanted(): number {
+    if (!this.#isOpen) return 0
+    const slots = this.#concurrency * this.#size - this.#running.size
+    return Math.max(0, Math.min(slots, this.#endingRoom) + this.#ahead - this.#waiting.length)
+  }
+
+  give(attempt: Attempt<D>): void {
+    this.#waiting.push(attempt)
+    this.#start()
+  }
+
+  ended(error: unknown): void {
+    this.#failure = error
+    for (const attempt of this.#running) attempt.abort(error)
+    this.#waiting.length = 0
+    void this.stop({ grace: 0 })
+  }
+
+  stop(options: { readonly grace?: import('@ate/core').Duration } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(options.grace === undefined ? this.#graceMs : durationMs(options.grace, 0))
+    return this.#stopping
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  get #ahead(): number {
+    if (this.#prefetch !== undefined) return this.#prefetch
+    return Math.min(AHEAD_MAX, Math.floor((this.#concurrency * this.#size * AHEAD_MS) / this.#averageMs))
+  }
+
+  get #endingRoom(): number {
+    return ENDING_MAX + 2 * this.#concurrency * this.#size - this.#ending
+  }
+
+  #start(): void {
+    while (this.#calls < this.#concurrency && this.#waiting.length > 0 && this.#endingRoom > 0 && this.#isOpen) {
+      if (this.#waiting.length < this.#size && this.#waitMs > 0 && !this.#collected) return this.#collect()
+      this.#collected = false
+      void this.#call(this.#waiting.splice(0, this.#size))
+    }
+  }
+
+  #collected = false
+
+  /** A batch that is not full waits a while for more. */
+  #collect(): void {
+    this.#collecting ??= this.#parts.environment.start(
+      this.#waitMs,
+      () => {
+        this.#collecting = undefined
+        this.#collected = true
+        this.#start()
+      },
+      'lets go',
+    )
+  }
+
+  async #call(all: readonly Attempt<D>[]): Promise<void> {
+    const attempts = all.filter((attempt) => !attempt.held.isOver)
+    for (const attempt of all) if (attempt.held.isOver) this.#tell(attempt, 'lost', 0)
+    if (attempts.length === 0) return
+    this.#calls++
+    for (const attempt of attempts) this.#running.add(attempt)
+    const { environment } = this.#parts
+    const begun = environment.monotonic()
+    const outcomes = await this.#run(attempts)
+    const tookMs = environment.monotonic() - begun
+    this.#averageMs = this.#averageMs === Number.POSITIVE_INFINITY ? tookMs : this.#averageMs * 0.9 + tookMs * 0.1
+    this.#calls--
+    attempts.forEach((attempt, index) => {
+      this.#running.delete(attempt)
+      this.#ending++
+      void this.#finish(
+        attempt,
+        outcomes[index] ?? { error: new Error('the batch handler answered for fewer jobs') },
+        tookMs,
+      )
+    })
+    this.#start()
+    this.#parts.dispatcher.news()
+  }
+
+  async #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
+    try {
+      await this.#settle(attempt, outcome, tookMs)
+    } finally {
+      attempt.close()
+      this.#ending--
+      this.#start()
+      this.#parts.dispatcher.news()
+      if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
+    }
+  }
+
+  async #settle(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
+    if ('result' in outcome) {
+      try {
+        await attempt.complete(outcome.result)
+        return this.#tell(attempt, 'done', tookMs)
+      } catch (error) {
+        return this.#failed(attempt, error, tookMs)
+      }
+    }
+    return this.#failed(attempt, outcome.error, tookMs)
+  }
+
+  /** The handler threw, or its effects did, or the commit. */
+  async #failed(attempt: Attempt<D>, error: unknown, tookMs: number): Promise<void> {
+    if (attempt.held.isOver) return this.#tell(attempt, 'lost', tookMs, error)
+    try {
+      // What a shutdown has aborted is no attempt.
+      if (attempt.signal.aborted && isShutdown(attempt.signal.reason)) {
+        await attempt.release()
+        return this.#tell(attempt, 'released', tookMs)
+      }
+      const outcome = await attempt.fail(error)
+      this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
+    } catch (failure) {
+      // Nothing of it is in the chain; its lease goes on until somebody takes it over, or this handle claims again.
+      attempt.drop()
+      this.#tell(attempt, 'lost', tookMs, failure)
+    }
+  }
+
+  #tell(attempt: Attempt<D>, outcome: Ended['outcome'], processMs: number, error?: unknown): void {
+    const waitMs = Math.max(0, this.#parts.now() - attempt.added - processMs)
+    this.#parts.onEnded({ id: attempt.id, outcome, waitMs, processMs, ...(error === undefined ? {} : { error }) })
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#isOpen = false
+    this.#collecting?.cancel()
+    const { dispatcher, environment } = this.#parts
+    dispatcher.news()
+    const waiting = this.#waiting.splice(0)
+    await Promise.all(waiting.map((attempt) => this.#giveBack(attempt)))
+    let timer: { cancel(): void } | undefined
+    if (this.#running.size > 0) {
+      const abort = (): void => {
+        for (const attempt of this.#running) attempt.abort(shutdown())
+      }
+      if (graceMs > 0) timer = environment.start(graceMs, abort, 'holds')
+      else abort()
+    }
+    while (this.#running.size > 0 || this.#ending > 0) {
+      await new Promise<void>((resolve) => this.#quiet.add(resolve))
+      this.#quiet.clear()
+    }
+    timer?.cancel()
+    await dispatcher.remove(this).catch((error) => {
+      this.#failure ??= error
+    })
+    if (this.#failure === undefined || isClosed(this.#failure)) this.#resolve()
+    else this.#reject(this.#failure)
+  }
+
+  async #giveBack(attempt: Attempt<D>): Promise<void> {
+    await attempt.release().catch(() => attempt.drop())
+    attempt.close()
+  }
+}
+
+const SHUTDOWN = 'the worker is shut down'
+
+function shutdown(): AteError {
+  return new AteError('LEASE_LOST', {}, { hint: SHUTDOWN })
+}
+
+function isShutdown(reason: unknown): boolean {
+  return isAteError(reason) && reason.message.includes(SHUTDOWN)
+}
+
+function isClosed(error: unknown): boolean {
+  return isAteError(error) && error.code === 'CHAIN_CLOSED'
+}
+
+/** Calls a handler of one job; ends early if the attempt is aborted, whatever the handler does. */
+export function runOne<D, R>(handler: (job: Attempt<D>) => R | Promise<R>): Run<D> {
+  return async ([attempt]) => [await outcomeOf(attempt!, () => handler(attempt!))]
+}
+
+async function outcomeOf<D>(attempt: Attempt<D>, run: () => unknown): Promise<Outcome> {
+  try {
+    const running = run()
+    if (!(running instanceof Promise)) return { result: running }
+    return { result: await untilAborted(running, attempt.signal) }
+  } catch (error) {
+    return { error }
+  }
+}
+
+/** A handler that goes on after its attempt was aborted does so for nobody. */
+function untilAborted<R>(running: Promise<R>, signal: AbortSignal): Promise<R> {
+  if (signal.aborted) {
+    running.catch(() => undefined)
+    return Promise.reject(signal.reason)
+  }
+  return new Promise<R>((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    running.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+/** Calls a handler of many jobs. An Error in its answer fails that job; if it throws, all of them fail. */
+export function runMany<D, R>(handler: (jobs: readonly Attempt<D>[]) => Promise<readonly (R | Error)[]>): Run<D> {
+  return async (attempts) => {
+    try {
+      const answers = await handler(attempts)
+      if (!Array.isArray(answers) || answers.length !== attempts.length)
+        throw new AteError('BAD_ARGUMENT', { what: 'a batch handler answers for each job', jobs: attempts.length })
+      return answers.map((answer) => (answer instanceof Error ? { error: answer } : { result: answer }))
+    } catch (error) {
+      return attempts.map(() => ({ error }))
+    }
+  }
+}
