@@ -2,7 +2,7 @@
  * Between the lane and those who take jobs: claims as much as they want, hands out what was claimed, and does what has to
  * be done from time to time. One for a handle; it runs while somebody wants jobs.
  */
-import { type Chain, isAteError } from '@ate/core'
+import { AteError, type Chain, isAteError } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
 import { Attempt, type HandlingParts } from './handling.ts'
@@ -22,6 +22,8 @@ export interface Consumer<D> {
   /** Jobs that it would take now. */
   readonly wanted: number
   give(attempt: Attempt<D>): void
+  /** Gives back what has not begun. */
+  pause(): Promise<void>
   /** Nothing more comes: the chain is closed, or cannot be written. */
   ended(error: unknown): void
 }
@@ -35,8 +37,8 @@ export interface DispatcherParts<D> {
   readonly handling: HandlingParts
   /** The data as its schema gives it; throws if it does not fit any more. */
   readonly parse: (data: unknown) => D
-  /** What else is to be done from time to time; when it wants to be called next, in chain time. */
-  readonly upkeep: () => Promise<number | undefined>
+  /** What else is to be done from time to time. */
+  readonly upkeep: () => Promise<void>
 }
 
 export class Dispatcher<D> {
@@ -71,7 +73,14 @@ export class Dispatcher<D> {
     if (this.#consumers.length > 0) return
     this.#stopTicking()
     while (this.#pumping) await this.#parts.environment.pause()
-    if (this.#consumers.length === 0) await this.#parts.lane.close()
+    await this.#closeLane()
+  }
+
+  /** Leases that were taken by hand may outlive the loop that took them. */
+  async #closeLane(): Promise<void> {
+    if (this.#consumers.length > 0) return
+    if (this.#parts.lane.held.size === 0) await this.#parts.lane.close()
+    else this.#startTicking()
   }
 
   /** Something may be ready, or somebody wants more. */
@@ -103,11 +112,12 @@ export class Dispatcher<D> {
   }
 
   async #pump(): Promise<void> {
-    const { follower, lane, environment } = this.#parts
+    const { chain, follower, lane, environment } = this.#parts
     let claims = 0
     for (;;) {
       this.#again = false
       if (follower.failure !== undefined) throw follower.failure
+      if (follower.isEnded) throw new AteError('CHAIN_CLOSED', { chain: chain.id })
       const { table } = follower
       table.promote(follower.now)
       let wanted = 0
@@ -121,9 +131,15 @@ export class Dispatcher<D> {
         if (claimed.length > 0 || this.#again) continue
       }
       if (this.#again) continue
+      if (follower.lane?.paused) await this.#pause()
+      if (table.orphans.size > 0) this.#tend()
       this.#wakeLater(opens ? lane.opensAt : table.nextTime)
       return
     }
+  }
+
+  async #pause(): Promise<void> {
+    for (const consumer of this.#consumers) await consumer.pause()
   }
 
   async #deliver(held: Held): Promise<void> {
@@ -188,7 +204,10 @@ export class Dispatcher<D> {
     this.#tick = environment.start(
       delayMs,
       () => {
-        this.#startTicking()
+        this.#tick = undefined
+        if (this.#consumers.length === 0 && this.#parts.lane.held.size === 0)
+          void this.#closeLane().catch(() => undefined)
+        else this.#startTicking()
         this.#tend()
       },
       'holds',

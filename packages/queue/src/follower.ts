@@ -2,7 +2,7 @@
  * Follows the chain for one queue: reads what is there once, then what changes, into the table. It is started by the first
  * who needs more than single jobs; until then it only wakes those who wait for a result.
  */
-import type { Chain, EntityId } from '@ate/core'
+import { AteError, type Chain, type EntityId } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { STATE } from './job-rows.ts'
 import { JobTable } from './job-table.ts'
@@ -48,6 +48,8 @@ export class Follower {
   #loading: Promise<void> | undefined
   #loaded = false
   #busy = false
+  /** The chain is closed, or this follower is. */
+  isEnded = false
   /** The session of this handle, whose leases the lane itself keeps in the table. */
   ownSession: string | undefined
 
@@ -84,13 +86,14 @@ export class Follower {
   async caughtUp(): Promise<void> {
     await this.load()
     do await this.#environment.pause()
-    while (this.#busy && !this.#stop.signal.aborted)
+    while (this.#busy && !this.isEnded)
     if (this.failure !== undefined) throw this.failure
+    if (this.isEnded) throw new AteError('CHAIN_CLOSED', { chain: this.#chain.id })
   }
 
   /** Resolves with the next change, or when the follower stops. */
   change(): Promise<void> {
-    if (this.#stop.signal.aborted || this.failure !== undefined) return Promise.resolve()
+    if (this.isEnded) return Promise.resolve()
     return new Promise((resolve) => this.#idle.add(resolve))
   }
 
@@ -143,6 +146,7 @@ export class Follower {
       if (!signal.aborted) this.failure = error
     } finally {
       this.#busy = false
+      this.isEnded = true
       this.#wake()
       this.#events.news()
       for (const waiters of [...this.#waiters.values()]) for (const tell of [...waiters]) tell(undefined)

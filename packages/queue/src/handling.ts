@@ -30,6 +30,8 @@ export interface HandlingParts {
   readonly environment: QueueEnvironment
   readonly queueKey: string
   readonly rules: () => Rules
+  /** The result as its schema gives it; throws if it does not fit. */
+  readonly parseResult: (result: unknown) => unknown
 }
 
 /** Thrown by snooze() and dead(), to get out of the handler. */
@@ -45,7 +47,7 @@ class Left {
   }
 }
 
-export class Attempt<D> implements Job<D> {
+export class Attempt<D> implements Job<D>, AsyncDisposable {
   readonly id: string
   readonly data: D
   readonly attempt: number
@@ -54,7 +56,11 @@ export class Attempt<D> implements Job<D> {
   readonly held: Held
   readonly added: number
   readonly #parts: HandlingParts
-  readonly #abort: AbortController = new AbortController()
+  /** Made when somebody asks for the signal: most handlers do not. */
+  #controller: AbortController | undefined
+  #onAbort: ((reason: unknown) => void) | undefined
+  /** Why it was aborted. */
+  reason: unknown
   #effects: Effect[] = []
   readonly #steps: Map<string, unknown>
   #left: Left | undefined
@@ -79,15 +85,19 @@ export class Attempt<D> implements Job<D> {
     this.key = `${parts.queueKey}/${held.job}`
     this.fence = BigInt(held.fence)
     this.#steps = new Map(value.steps ?? [])
-    held.onLost = (error) => this.#abort.abort(error)
-    if (held.isOver) this.#abort.abort(new AteError('LEASE_LOST', { job: held.job }))
+    held.onLost = (error) => this.abort(error)
+    if (held.isOver) this.abort(new AteError('LEASE_LOST', { job: held.job }))
     const { timeoutMs } = parts.rules()
     if (timeoutMs !== undefined)
       this.#timer = parts.environment.start(timeoutMs, () => this.#timeOut(timeoutMs), 'lets go')
   }
 
   get signal(): AbortSignal {
-    return this.#abort.signal
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.reason !== undefined) this.#controller.abort(this.reason)
+    }
+    return this.#controller.signal
   }
 
   get tx(): TxTarget {
@@ -109,7 +119,7 @@ export class Attempt<D> implements Job<D> {
       throw new AteError('BAD_ARGUMENT', { what: 'a step has a name and a function' })
     if (this.#steps.has(name)) return this.#steps.get(name) as T
     if (this.#steps.size >= STEPS_MAX) throw new AteError('BAD_ARGUMENT', { what: `steps: at most ${STEPS_MAX}` })
-    this.#abort.signal.throwIfAborted()
+    if (this.reason !== undefined) throw this.reason
     const result = await run(`${this.key}/${name}`)
     await this.#write((value) => ({ ...value, steps: [...(value.steps ?? []), [name, result ?? null]] }))
     this.#steps.set(name, result)
@@ -139,7 +149,8 @@ export class Attempt<D> implements Job<D> {
   }
 
   /** Ends the attempt as done, with its effects. @throws AteError LEASE_LOST, or what an effect throws */
-  async complete(result: unknown): Promise<void> {
+  async complete(given: unknown): Promise<void> {
+    const result = this.#parts.parseResult(given)
     this.#isOpen = false
     await this.#writing
     const effects = this.#effects
@@ -147,7 +158,7 @@ export class Attempt<D> implements Job<D> {
   }
 
   /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */
-  async fail(error: unknown, retryIn?: Duration): Promise<'retry' | 'dead' | 'snoozed'> {
+  async fail(error: unknown, { retryIn }: { readonly retryIn?: Duration } = {}): Promise<'retry' | 'dead' | 'snoozed'> {
     this.#isOpen = false
     await this.#writing
     if (error instanceof Left && error.how === 'snooze') {
@@ -172,14 +183,30 @@ export class Attempt<D> implements Job<D> {
     await this.#end((value) => releasedValue(value))
   }
 
+  /** Left without an end: given back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.held.isOver) await this.release().catch(() => this.drop())
+    this.close()
+  }
+
   /** Its data does not fit the schema: dead, with what is wrong, and not lost. */
   async setAside(error: unknown): Promise<void> {
     this.#isOpen = false
     await this.#end((value, now) => failedValue(value, { error, now, retryAt: undefined }))
   }
 
+  /** The first reason counts. */
   abort(reason: unknown): void {
-    this.#abort.abort(reason)
+    if (this.reason !== undefined) return
+    this.reason = reason
+    this.#controller?.abort(reason)
+    this.#onAbort?.(reason)
+  }
+
+  /** Calls once if the attempt is aborted, at once if it is already. */
+  onAbort(tell: (reason: unknown) => void): void {
+    this.#onAbort = tell
+    if (this.reason !== undefined) tell(this.reason)
   }
 
   /** This process lets go of the lease without a word to the chain. */
@@ -196,7 +223,7 @@ export class Attempt<D> implements Job<D> {
 
   /** The slot is free and the lease over, whether or not the handler listens. */
   #timeOut(timeoutMs: number): void {
-    this.#abort.abort(new AteError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
+    this.abort(new AteError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
   }
 
   async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {

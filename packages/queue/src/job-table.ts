@@ -336,7 +336,10 @@ export class JobTable {
   }
 
   #leaveGroup(group: Group): void {
-    if (--group.jobs > 0) return this.#offer(group)
+    if (--group.jobs > 0) {
+      this.#offer(group)
+      return
+    }
     this.#groupNumbers.delete(group.name)
     this.#groups[group.number] = undefined
     this.#freeGroups.push(group.number)

@@ -1,5 +1,5 @@
 /** The public types of the queue. */
-import type { Duration, StandardSchema, TxTarget } from '@ate/core'
+import type { Duration, StandardSchema, Transaction, TxTarget } from '@ate/core'
 
 export type When = Date | Duration
 
@@ -81,7 +81,7 @@ export interface Job<D> {
   /** For the `{ tx }` of verbs of kits: they run with "done", or not at all. */
   readonly tx: TxTarget
   /** Runs in the transaction of "done", and again if that conflicts. */
-  effect(run: (tx: import('@ate/core').Transaction) => unknown): void
+  effect(run: (tx: Transaction) => unknown): void
   /** Runs once: what it gave is recorded and given again in later attempts. `key` is the same in each. */
   step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T>
   /** Shown by get(); the newest counts. */

@@ -1,66 +1,73 @@
 /** A queue over a chain: what its handle does. */
-import { AteError, type Chain, type Duration, type EntityId, isChain, type StandardSchema, stageIn } from '@ate/core'
-import { Adder, type Prepared, prepare, type Staged } from './adding.ts'
-import { Dispatcher } from './dispatcher.ts'
-import { ownEnvironment, type QueueEnvironment } from './environment.ts'
-import { Follower } from './follower.ts'
+import {
+  AteError,
+  type Chain,
+  type Duration,
+  durationMs,
+  isChain,
+  stageIn,
+  type Transaction,
+  type TxTarget,
+} from '@ate/core'
+import { type Prepared, prepare, type Staged } from './adding.ts'
+import { addAll, cancelJob, itemsOf, retryDead, retryJob, setPaused } from './changing.ts'
+import type { Consumer } from './dispatcher.ts'
+import type { QueueEnvironment } from './environment.ts'
+import type { Attempt } from './handling.ts'
 import { STATE } from './job-rows.ts'
-import { Lane } from './lane.ts'
-import { addsOptions, mergedOptions, type Rules, rulesOf, storedOptions } from './queue-options.ts'
-import { IN, JobRecord, type JobValue, OptionsRecord, QueueRecord, type StoredOptions } from './queue-records.ts'
+import { jobInfo, listJobs, queueEvents } from './looking.ts'
+import { type OpenQueue, openQueue, type QueueSchemas } from './open-queue.ts'
+import { storedOptions, wholeNumber } from './queue-options.ts'
+import { IN, OptionsRecord, type StoredOptions } from './queue-records.ts'
 import type {
   AddOptions,
   Counts,
   Handle,
   Job,
+  JobInfo,
+  JobState,
+  Lease,
+  ListOptions,
+  Queue,
+  QueueEvent,
   QueueObservation,
   QueueOptions,
+  RepeatWhen,
   Worker,
   WorkOptions,
 } from './queue-types.ts'
+import { repeatValue } from './repeats.ts'
+import { nextChange, resultOf } from './results.ts'
 import { validated } from './schemas.ts'
-import { type Ended, type Run, Runner, type RunnerOptions, runOne } from './working.ts'
+import { Leases } from './taking.ts'
+import { type Ended, type Run, Runner, type RunnerOptions, runMany, runOne } from './working.ts'
 
-/** What a handle has once its queue is there. */
-export interface OpenQueue<D> {
-  readonly node: EntityId
-  readonly adder: Adder
-  readonly follower: Follower
-  readonly lane: Lane
-  readonly dispatcher: Dispatcher<D>
-}
+const NAME_MAX = 200
+const BATCH_MAX = 10_000
 
-export interface QueueSchemas<D> extends QueueOptions<D> {
-  readonly data?: StandardSchema<unknown, D>
-  readonly result?: StandardSchema
-}
-
-/** How often somebody who waits looks again by himself, in ms: a job may be due without a record that says so. */
-const LOOK_MS = 1000
-export class QueueHandle<I, D, R> {
+export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   readonly name: string
   readonly #chain: Chain
   readonly #options: QueueSchemas<D>
   readonly #given: StoredOptions
   readonly #environment: QueueEnvironment
-  readonly #backoff: ((attempt: number) => Duration) | undefined
   readonly #workers = new Set<Worker>()
-  #rules: Rules
+  readonly #taking = new Set<Leases<D, R>>()
   #opening: Promise<OpenQueue<D>> | undefined
   #opened: OpenQueue<D> | undefined
+  /** Adds of this handle that have not settled. */
   #adding = 0
   #closing: Promise<void> | undefined
 
   constructor(chain: Chain, name: string, options: QueueSchemas<D>, environment: QueueEnvironment) {
     if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'queue takes an open chain' })
+    if (typeof name !== 'string' || name.length === 0 || name.length > NAME_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: `a queue has a name of 1 to ${NAME_MAX} characters` })
     this.name = name
     this.#chain = chain
     this.#options = options
     this.#environment = environment
     this.#given = storedOptions(options as QueueOptions<never>)
-    const backoff = options.retry?.backoff
-    this.#backoff = typeof backoff === 'function' ? backoff : undefined
-    this.#rules = rulesOf(this.#given, this.#backoff)
   }
 
   async add(data: I, options: AddOptions = {}): Promise<Handle<R>> {
@@ -69,12 +76,45 @@ export class QueueHandle<I, D, R> {
       const open = this.#opened ?? (await this.#open())
       const prepared = this.#prepare(data, options)
       const staged =
-        options.tx === undefined ? await open.adder.addOne(prepared) : await this.#stageIn(open, prepared, options.tx)
-      this.#observe({ kind: 'sent', 'messaging.destination.name': this.name, 'messaging.batch.message_count': 1 })
+        options.tx === undefined ? await open.adder.addOne(prepared) : await this.#stageOne(open, prepared, options.tx)
+      this.#sent(1)
       return this.#handle(open, staged)
     } finally {
       this.#adding--
     }
+  }
+
+  async addMany(
+    items: Iterable<I | readonly [I, AddOptions?]>,
+    { tx }: { readonly tx?: TxTarget } = {},
+  ): Promise<Handle<R>[]> {
+    this.#adding++
+    try {
+      const open = await this.#open()
+      const all = itemsOf<I, AddOptions>(items).map(([data, options]) => this.#prepare(data, options ?? {}))
+      const staged = tx === undefined ? await addAll(this.#chain, open.adder, all) : await this.#stageAll(open, all, tx)
+      this.#sent(all.length)
+      return staged.map((one) => this.#handle(open, one))
+    } finally {
+      this.#adding--
+    }
+  }
+
+  async repeat(
+    key: string,
+    when: RepeatWhen,
+    data: I,
+    options: Pick<AddOptions, 'tx' | 'priority' | 'group'> = {},
+  ): Promise<void> {
+    const { repeats } = await this.#open()
+    this.#prepare(data, options.group === undefined ? {} : { group: options.group })
+    const value = repeatValue(when, data, options, this.#chain.now)
+    await this.#inTx(options.tx, (tx) => repeats.set(tx, key, value))
+  }
+
+  async unrepeat(key: string, { tx: target }: { readonly tx?: TxTarget } = {}): Promise<void> {
+    const { repeats } = await this.#open()
+    await this.#inTx(target, (tx) => repeats.unset(tx, key))
   }
 
   work(handler: (job: Job<D>) => R | Promise<R>, options: WorkOptions = {}): Worker {
@@ -82,43 +122,120 @@ export class QueueHandle<I, D, R> {
     return this.#start(runOne(handler), { ...options, size: 1, waitMs: 0 })
   }
 
+  workBatch(
+    handler: (jobs: readonly Job<D>[]) => Promise<readonly (R | Error)[]>,
+    options: WorkOptions & { readonly size: number; readonly wait?: Duration },
+  ): Worker {
+    if (typeof handler !== 'function')
+      throw new AteError('BAD_ARGUMENT', { what: 'workBatch takes a function of jobs' })
+    const size = wholeNumber(options.size, 'size', { min: 1, max: BATCH_MAX })
+    const waitMs = options.wait === undefined ? 0 : durationMs(options.wait, 0)
+    return this.#start(runMany(handler), { ...options, size, waitMs })
+  }
+
+  leases(options: Pick<WorkOptions, 'prefetch' | 'signal'> = {}): AsyncIterableIterator<Lease<D, R>> {
+    this.#assertOpen()
+    const leases: Leases<D, R> = new Leases<D, R>(
+      {
+        start: async (consumer) => (await this.#open()).dispatcher.add(consumer),
+        stop: async (consumer) => {
+          this.#taking.delete(leases)
+          await this.#opened?.dispatcher.remove(consumer)
+        },
+        news: () => this.#opened?.dispatcher.news(),
+        asLease: (attempt) => leaseOf<D, R>(attempt),
+      },
+      options,
+    )
+    this.#taking.add(leases)
+    return leases
+  }
+
+  async get(id: string): Promise<JobInfo<D, R> | undefined> {
+    const { node, follower } = await this.#open()
+    return jobInfo<D, R>({ chain: this.#chain, node, follower }, id)
+  }
+
+  async *list(
+    options: ListOptions = {},
+  ): AsyncGenerator<{ readonly id: string; readonly state: JobState }, void, void> {
+    const { node, follower } = await this.#open()
+    yield* listJobs({ chain: this.#chain, node, follower }, options)
+  }
+
   async counts(): Promise<Counts> {
     const { follower } = await this.#open()
     await follower.caughtUp()
     const { table, now } = follower
     table.promote(now)
-    const [waiting, scheduled, blocked, active, done, dead, cancelled] = table.counts as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ]
-    const oldestWaitingMs = waiting > 0 ? Math.max(0, table.oldestWaiting(now)) : 0
-    const paused = follower.lane?.paused === true
-    return { waiting, scheduled, blocked, active, done, dead, cancelled, oldestWaitingMs, paused }
+    const { counts } = table
+    return {
+      waiting: counts[STATE.waiting]!,
+      scheduled: counts[STATE.scheduled]!,
+      blocked: counts[STATE.blocked]!,
+      active: counts[STATE.active]!,
+      done: counts[STATE.done]!,
+      dead: counts[STATE.dead]!,
+      cancelled: counts[STATE.cancelled]!,
+      oldestWaitingMs: counts[STATE.waiting]! > 0 ? Math.max(0, table.oldestWaiting(now)) : 0,
+      paused: follower.lane?.paused === true,
+    }
   }
 
-  async idle(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { signal } = options
+  async pause(options: { readonly tx?: TxTarget } = {}): Promise<void> {
+    const { node } = await this.#open()
+    await this.#inTx(options.tx, (tx) => setPaused(tx, node, true))
+  }
+
+  async resume(options: { readonly tx?: TxTarget } = {}): Promise<void> {
+    const { node } = await this.#open()
+    await this.#inTx(options.tx, (tx) => setPaused(tx, node, false))
+  }
+
+  async cancel(id: string, options: { readonly reason?: string; readonly tx?: TxTarget } = {}): Promise<boolean> {
+    const { adder } = await this.#open()
+    const entity = await adder.find(id)
+    const cancelled = await this.#inTx(options.tx, (tx) => cancelJob(tx, entity, options.reason, this.#chain.now))
+    return cancelled ?? true
+  }
+
+  async retry(which: string | { readonly state: 'dead'; readonly limit?: number }): Promise<number> {
+    const { adder, follower } = await this.#open()
+    if (typeof which === 'string') return retryJob(this.#chain, await adder.find(which))
+    if (which?.state !== 'dead') throw new AteError('BAD_ARGUMENT', { what: 'retry takes an id, or { state: dead }' })
+    return retryDead(this.#chain, follower, which.limit)
+  }
+
+  async *events(
+    options: { readonly from?: number | 'start' | 'end'; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<QueueEvent, void, void> {
+    const { node, follower } = await this.#open()
+    yield* queueEvents({ chain: this.#chain, node, follower }, options)
+  }
+
+  async idle({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const { follower } = await this.#open()
+    const { table } = follower
     for (;;) {
       signal?.throwIfAborted()
       await follower.caughtUp()
-      const { table } = follower
       table.promote(follower.now)
       const { waiting, active, blocked } = STATE
       const open = table.counts[waiting]! + table.counts[active]! + table.counts[blocked]! + table.retries
       if (open === 0 && this.#adding === 0) return
-      await this.#changed(follower, signal)
+      await nextChange({ chain: this.#chain, follower, environment: this.#environment, signal })
     }
   }
 
-  dbg(): any {
-    return this.#opened!.follower
+  async configure(options: Omit<QueueOptions<D>, 'observe' | 'group'>): Promise<void> {
+    const changes = storedOptions(options as QueueOptions<never>)
+    const { node } = await this.#open()
+    await this.#chain.transact(async (tx) => {
+      const stored = (await tx.child(OptionsRecord, node, IN.options))?.value ?? {}
+      tx.putChild(OptionsRecord, { ...stored, ...changes }, { parent: node, in: IN.options })
+    })
   }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -129,95 +246,68 @@ export class QueueHandle<I, D, R> {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.stop()))
+    await Promise.all([
+      ...[...this.#workers].map((worker) => worker.stop()),
+      ...[...this.#taking].map((leases) => leases.return()),
+    ])
+    await this.#opened?.lane.close()
     await this.#opened?.follower.close()
   }
 
   #prepare(data: I, options: AddOptions): Prepared {
     const { data: schema, group } = this.#options
     const valid = schema ? validated(schema, data, `queue ${this.name}`) : (data as unknown as D)
-    return prepare(valid, options.group ?? group?.(valid), options, this.#chain.now)
+    // What was given is stored, and goes through the schema again when it is leased.
+    return prepare(data, options.group ?? group?.(valid), options, this.#chain.now)
   }
 
-  /** In the caller's transaction; as an effect of a job it needs an id that is known now. */
-  async #stageIn(open: OpenQueue<D>, prepared: Prepared, tx: NonNullable<AddOptions['tx']>): Promise<Staged> {
-    const id = prepared.id ?? (prepared.unique === undefined ? this.#newId() : undefined)
-    const named = { ...prepared, id }
+  /** In the caller's transaction. As an effect of a job it gets an id now, since its entity is made later. */
+  async #stageOne(open: OpenQueue<D>, prepared: Prepared, tx: TxTarget): Promise<Staged> {
+    const named = prepared.unique === undefined ? { ...prepared, id: prepared.id ?? this.#newId() } : prepared
     const staged = await stageIn(tx, (real) => open.adder.stage(real, 'register' in tx ? named : prepared))
-    return staged ?? { entity: '', id: id ?? '' }
+    return staged ?? { entity: '', id: named.id ?? '' }
+  }
+
+  async #stageAll(open: OpenQueue<D>, all: readonly Prepared[], tx: TxTarget): Promise<Staged[]> {
+    const named = all.map((one) => (one.unique === undefined ? { ...one, id: one.id ?? this.#newId() } : one))
+    const staged = await stageIn(tx, (real) => open.adder.stageAll(real, 'register' in tx ? named : all))
+    return staged ?? named.map(({ id }) => ({ entity: '', id: id ?? '' }))
   }
 
   #newId(): string {
+    const { random } = this.#environment
     const part = (): string =>
-      Math.floor(this.#environment.random() * 2 ** 32)
+      Math.floor(random() * 2 ** 32)
         .toString(16)
         .padStart(8, '0')
     return `${part()}${part()}${part()}${part()}`
   }
 
-  #handle(open: OpenQueue<D>, staged: Staged): Handle<R> {
-    return { id: staged.id, result: (options) => this.#result(open, staged, options?.signal) }
+  #handle(open: OpenQueue<D>, { id, entity }: Staged): Handle<R> {
+    const chain = this.#chain
+    const parts = { chain, follower: open.follower, environment: this.#environment }
+    return {
+      id,
+      result: async ({ signal } = {}) => {
+        const find = async (): Promise<string | undefined> => (entity === '' ? open.adder.find(id) : entity)
+        return (await resultOf({ ...parts, signal }, id, find)) as R
+      },
+    }
   }
 
-  /** The result of a job, as soon as it is there. */
-  async #result(open: OpenQueue<D>, staged: Staged, signal: AbortSignal | undefined): Promise<R> {
-    let entity: string | undefined = staged.entity || undefined
-    const hold = this.#holdProcess()
-    try {
-      for (;;) {
-        signal?.throwIfAborted()
-        entity ??= await open.adder.find(staged.id)
-        const job = entity === undefined ? undefined : await this.#chain.get(JobRecord, entity)
-        if (job?.value.end !== undefined) return resultOf<R>(staged.id, job.value)
-        if (!job && entity !== undefined) throw new AteError('NOT_FOUND', { job: staged.id })
-        if (entity === undefined) await this.#changed(open.follower, signal)
-        else await nextOf(open.follower, entity, signal)
-        this.#assertOpen()
-      }
-    } finally {
-      hold.cancel()
-    }
+  #inTx<T>(target: TxTarget | undefined, run: (tx: Transaction) => Promise<T>): Promise<T | undefined> {
+    return target === undefined ? this.#chain.transact(run) : stageIn(target, run)
   }
 
   #assertOpen(): void {
-    void this.#chain.counter
     if (this.#closing) throw new AteError('CHAIN_CLOSED', { queue: this.name }, { hint: 'the queue is closed' })
-  }
-
-  /** A timer that keeps the process alive while somebody waits. */
-  #holdProcess(): { cancel(): void } {
-    let timer: { cancel(): void } | undefined
-    const again = (): void => {
-      timer = this.#environment.start(LOOK_MS, again, 'holds')
-    }
-    again()
-    return { cancel: () => timer?.cancel() }
-  }
-
-  /** The next change, or a moment later: time alone may change what is there. */
-  async #changed(follower: Follower, signal: AbortSignal | undefined): Promise<void> {
-    let timer: { cancel(): void } | undefined
-    let abort: (() => void) | undefined
-    const later = new Promise<void>((resolve, reject) => {
-      timer = this.#environment.start(LOOK_MS / 10, resolve, 'holds')
-      abort = () => reject(signal?.reason)
-      signal?.addEventListener('abort', abort, { once: true })
-    })
-    try {
-      await Promise.race([follower.change(), later])
-    } finally {
-      timer?.cancel()
-      if (abort) signal?.removeEventListener('abort', abort)
-    }
   }
 
   #start(run: Run<D>, options: RunnerOptions): Worker {
     this.#assertOpen()
     const parts = {
-      dispatcher: {
-        news: () => this.#opened?.dispatcher.news(),
-        remove: async (one: Runner<D>) => this.#opened?.dispatcher.remove(one),
-      } as unknown as Dispatcher<D>,
+      news: () => this.#opened?.dispatcher.news(),
+      remove: async (one: Consumer<D>) => this.#opened?.dispatcher.remove(one),
       environment: this.#environment,
       now: () => this.#chain.now,
       onEnded: (ended: Ended) => this.#ended(ended),
@@ -232,85 +322,38 @@ export class QueueHandle<I, D, R> {
     return runner
   }
 
-  #open(): Promise<OpenQueue<D>> {
+  async #open(): Promise<OpenQueue<D>> {
+    this.#assertOpen()
     if (!this.#opening) {
-      this.#opening = this.#openOnce()
+      const { name } = this
+      this.#opening = openQueue<D>({
+        chain: this.#chain,
+        name,
+        options: this.#options,
+        given: this.#given,
+        environment: this.#environment,
+        prepare: (data, options) => this.#prepare(data as I, options),
+        observe: (observation) => this.#observe(observation),
+      })
       // The next call tries again: the disk may have room by then.
       this.#opening.catch(() => {
         this.#opening = undefined
       })
     }
-    return this.#opening
-  }
-
-  async #openOnce(): Promise<OpenQueue<D>> {
-    const { node, stored } = await this.#ensureNode()
-    this.#rules = rulesOf(stored, this.#backoff)
-    const chain = this.#chain
-    const environment = this.#environment
-    const rules = (): Rules => this.#rules
-    const follower = new Follower(chain, node, environment, {
-      job: (id, value) => this.#jobChanged(id, value),
-      options: (options) => {
-        this.#rules = rulesOf(options, this.#backoff)
-      },
-      news: () => this.#opened?.dispatcher.news(),
-    })
-    const lane = new Lane({
-      chain,
-      node,
-      follower,
-      environment,
-      rules,
-      onLost: (leases) => this.#observe({ kind: 'lease.lost', 'messaging.destination.name': this.name, leases }),
-      onTakenOver: (leases) => this.#observe({ kind: 'taken over', 'messaging.destination.name': this.name, leases }),
-    })
-    const { data: schema } = this.#options
-    const dispatcher = new Dispatcher<D>({
-      chain,
-      lane,
-      follower,
-      environment,
-      rules,
-      handling: { chain, lane, environment, rules, queueKey: `${chain.id}/${this.name}` },
-      parse: (data) => (schema ? validated(schema, data, `queue ${this.name}`) : (data as D)),
-      upkeep: async () => undefined,
-    })
-    this.#opened = { node, adder: new Adder(chain, node), follower, lane, dispatcher }
+    this.#opened = await this.#opening
     return this.#opened
   }
 
-  /** The queue's place in the chain, made if it is not there, and its options as they are stored. */
-  async #ensureNode(): Promise<{ readonly node: EntityId; readonly stored: StoredOptions }> {
-    const there = await this.#chain.named(QueueRecord, this.name, { in: IN.queues })
-    if (there) {
-      const options = await this.#chain.child(OptionsRecord, there, IN.options)
-      const stored = options?.value ?? {}
-      const merged = mergedOptions(this.name, stored, this.#given)
-      if (!addsOptions(stored, this.#given)) return { node: there.id, stored: merged }
-    }
-    return this.#chain.transact(async (tx) => {
-      const node =
-        (await tx.named(QueueRecord, this.name, { in: IN.queues })) ??
-        tx.create(QueueRecord, {}, { in: IN.queues, name: this.name })
-      const stored = (await tx.child(OptionsRecord, node, IN.options))?.value
-      const merged = mergedOptions(this.name, stored ?? {}, this.#given)
-      if (stored === undefined || addsOptions(stored, this.#given))
-        tx.putChild(OptionsRecord, merged, { parent: node, in: IN.options })
-      return { node: node.id, stored: merged }
+  #sent(count: number): void {
+    this.#observe({
+      kind: 'sent',
+      'messaging.destination.name': this.name,
+      'messaging.batch.message_count': count,
     })
   }
 
-  /** A job that this handle works on was ended, or its lease was, by somebody else. */
-  #jobChanged(id: string, value: JobValue): void {
-    const held = this.#opened?.lane.held.get(id)
-    if (!held) return
-    if (value.end === 'cancelled') this.#opened!.lane.lose(held, new AteError('JOB_CANCELLED', { job: id }))
-    else if (value.end === undefined && (value.turn ?? 0) > held.turn)
-      this.#opened!.lane.lose(held, new AteError('LEASE_LOST', { job: id, fence: held.fence }))
-  }
-
   #ended({ id, outcome, error, waitMs, processMs }: Ended): void {
+    if (!this.#options.observe) return
     this.#observe({
       kind: 'processed',
       'messaging.destination.name': this.name,
@@ -318,37 +361,26 @@ export class QueueHandle<I, D, R> {
       outcome,
       waitMs,
       processMs,
-      ...(error === undefined
-        ? {}
-        : { 'error.type': (error as { code?: string }).code ?? (error as Error).name ?? 'Error' }),
+      ...(error === undefined ? {} : { 'error.type': errorType(error) }),
     })
   }
 
+  /** What an observer throws is its own affair: it must not end a job. */
   #observe(observation: QueueObservation): void {
-    this.#options.observe?.(observation)
+    try {
+      this.#options.observe?.(observation)
+    } catch {
+      // Nobody to tell.
+    }
   }
 }
 
-function resultOf<R>(id: string, value: JobValue): R {
-  if (value.end === 'done') return value.result as R
-  const error = value.errors?.at(-1)
-  throw new AteError(value.end === 'cancelled' ? 'JOB_CANCELLED' : 'JOB_FAILED', { job: id, error })
+function errorType(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  return (error as Partial<AteError>).code ?? error.name
 }
 
-/** Waits for the next value of a job. */
-function nextOf(follower: Follower, entity: string, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      leave()
-      reject(signal?.reason)
-    }
-    const leave = follower.onJob(entity, () => {
-      leave()
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    })
-    signal?.addEventListener('abort', abort, { once: true })
-  })
+/** An attempt has all that a lease has; handlers of workers do not see the ends of it. */
+function leaseOf<D, R>(attempt: Attempt<D>): Lease<D, R> {
+  return attempt as unknown as Lease<D, R>
 }
-
-export { ownEnvironment }

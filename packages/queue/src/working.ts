@@ -1,6 +1,6 @@
 /** Those who take jobs: workers that call a handler, for one job or for many, and the iterator of leases. */
-import { AteError, durationMs, isAteError } from '@ate/core'
-import type { Consumer, Dispatcher } from './dispatcher.ts'
+import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
+import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Attempt } from './handling.ts'
 import { wholeNumber } from './queue-options.ts'
@@ -24,7 +24,10 @@ export interface Ended {
 }
 
 export interface WorkingParts<D> {
-  readonly dispatcher: Dispatcher<D>
+  /** Told that there is room. */
+  readonly news: () => void
+  /** Takes a runner that has stopped out. */
+  readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
   readonly now: () => number
   readonly onEnded: (ended: Ended) => void
@@ -79,7 +82,9 @@ export class Runner<D> implements Worker, Consumer<D> {
     })
     // Who does not look at it is not to be ended by it.
     this.done.catch(() => undefined)
-    const stop = (): void => void this.stop()
+    const stop = (): void => {
+      this.stop().catch(() => undefined)
+    }
     if (signal?.aborted) queueMicrotask(stop)
     else signal?.addEventListener('abort', stop, { once: true })
     this.done.finally(() => signal?.removeEventListener('abort', stop)).catch(() => undefined)
@@ -96,14 +101,18 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#start()
   }
 
+  async pause(): Promise<void> {
+    await Promise.all(this.#waiting.splice(0).map((attempt) => this.#giveBack(attempt)))
+  }
+
   ended(error: unknown): void {
     this.#failure = error
     for (const attempt of this.#running) attempt.abort(error)
     this.#waiting.length = 0
-    void this.stop({ grace: 0 })
+    this.stop({ grace: 0 }).catch(() => undefined)
   }
 
-  stop(options: { readonly grace?: import('@ate/core').Duration } = {}): Promise<void> {
+  stop(options: { readonly grace?: Duration } = {}): Promise<void> {
     this.#stopping ??= this.#stop(options.grace === undefined ? this.#graceMs : durationMs(options.grace, 0))
     return this.#stopping
   }
@@ -123,7 +132,10 @@ export class Runner<D> implements Worker, Consumer<D> {
 
   #start(): void {
     while (this.#calls < this.#concurrency && this.#waiting.length > 0 && this.#endingRoom > 0 && this.#isOpen) {
-      if (this.#waiting.length < this.#size && this.#waitMs > 0 && !this.#collected) return this.#collect()
+      if (this.#waiting.length < this.#size && this.#waitMs > 0 && !this.#collected) {
+        this.#collect()
+        return
+      }
       this.#collected = false
       void this.#call(this.#waiting.splice(0, this.#size))
     }
@@ -166,7 +178,7 @@ export class Runner<D> implements Worker, Consumer<D> {
       )
     })
     this.#start()
-    this.#parts.dispatcher.news()
+    this.#parts.news()
   }
 
   async #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
@@ -176,7 +188,7 @@ export class Runner<D> implements Worker, Consumer<D> {
       attempt.close()
       this.#ending--
       this.#start()
-      this.#parts.dispatcher.news()
+      this.#parts.news()
       if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
     }
   }
@@ -198,7 +210,7 @@ export class Runner<D> implements Worker, Consumer<D> {
     if (attempt.held.isOver) return this.#tell(attempt, 'lost', tookMs, error)
     try {
       // What a shutdown has aborted is no attempt.
-      if (attempt.signal.aborted && isShutdown(attempt.signal.reason)) {
+      if (isShutdown(attempt.reason)) {
         await attempt.release()
         return this.#tell(attempt, 'released', tookMs)
       }
@@ -219,10 +231,8 @@ export class Runner<D> implements Worker, Consumer<D> {
   async #stop(graceMs: number): Promise<void> {
     this.#isOpen = false
     this.#collecting?.cancel()
-    const { dispatcher, environment } = this.#parts
-    dispatcher.news()
-    const waiting = this.#waiting.splice(0)
-    await Promise.all(waiting.map((attempt) => this.#giveBack(attempt)))
+    const { environment, remove } = this.#parts
+    await this.pause()
     let timer: { cancel(): void } | undefined
     if (this.#running.size > 0) {
       const abort = (): void => {
@@ -236,7 +246,7 @@ export class Runner<D> implements Worker, Consumer<D> {
       this.#quiet.clear()
     }
     timer?.cancel()
-    await dispatcher.remove(this).catch((error) => {
+    await remove(this).catch((error) => {
       this.#failure ??= error
     })
     if (this.#failure === undefined || isClosed(this.#failure)) this.#resolve()
@@ -272,22 +282,17 @@ async function outcomeOf<D>(attempt: Attempt<D>, run: () => unknown): Promise<Ou
   try {
     const running = run()
     if (!(running instanceof Promise)) return { result: running }
-    return { result: await untilAborted(running, attempt.signal) }
+    return { result: await untilAborted(attempt, running) }
   } catch (error) {
     return { error }
   }
 }
 
 /** A handler that goes on after its attempt was aborted does so for nobody. */
-function untilAborted<R>(running: Promise<R>, signal: AbortSignal): Promise<R> {
-  if (signal.aborted) {
-    running.catch(() => undefined)
-    return Promise.reject(signal.reason)
-  }
+function untilAborted<D, R>(attempt: Attempt<D>, running: Promise<R>): Promise<R> {
   return new Promise<R>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    running.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    running.then(resolve, reject)
+    attempt.onAbort(reject)
   })
 }
 

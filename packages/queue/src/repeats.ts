@@ -1,0 +1,133 @@
+/** What is added again and again: patterns, the ticks that are due, and what becomes of those that were missed. */
+import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { Cron } from 'croner'
+import { type Adder, checkKey, type Prepared } from './adding.ts'
+import { IN, RepeatRecord, type RepeatValue } from './queue-records.ts'
+import type { AddOptions, RepeatWhen } from './queue-types.ts'
+
+/** A tick is missed if nobody was there for this long. */
+const LATE_MS = 60_000
+/** Ticks of one repeat in one transaction; more follow in the next. */
+const TICKS_MAX = 100
+/** The shortest interval: ticks are looked for once a second at most. */
+const EVERY_MIN_MS = 1000
+const MISSED: readonly string[] = ['skip', 'once', 'all']
+
+/** What is asked for, checked. @throws AteError BAD_CRON | BAD_ARGUMENT */
+export function repeatValue(
+  when: RepeatWhen,
+  data: unknown,
+  { priority, group }: Pick<AddOptions, 'priority' | 'group'>,
+  now: number,
+): RepeatValue {
+  const { missed = 'once' } = when
+  if (!MISSED.includes(missed)) throw new AteError('BAD_ARGUMENT', { what: 'missed is skip, once or all' })
+  const common = {
+    missed,
+    data,
+    ...(priority === undefined ? {} : { priority }),
+    ...(group === undefined ? {} : { group }),
+  }
+  if ('every' in when) {
+    const everyMs = durationMs(when.every, now)
+    if (everyMs < EVERY_MIN_MS) throw new AteError('BAD_ARGUMENT', { what: 'every is at least 1 s', everyMs })
+    return { everyMs, ...common, next: now + everyMs }
+  }
+  const timing = { cron: when.cron, ...(when.tz === undefined ? {} : { tz: when.tz }) }
+  const next = nextTick(timing, now)
+  if (next === undefined)
+    throw new AteError('BAD_CRON', { cron: String(when.cron).slice(0, 60), what: 'it never comes' })
+  return { ...timing, ...common, next }
+}
+
+/** The first tick behind `after`; undefined if there is none. @throws AteError BAD_CRON */
+export function nextTick(when: Pick<RepeatValue, 'cron' | 'tz' | 'everyMs'>, after: number): number | undefined {
+  if (when.everyMs !== undefined) return after + when.everyMs
+  try {
+    // Without a zone it is UTC, wherever the worker runs.
+    const tick = new Cron(when.cron!, { timezone: when.tz ?? 'UTC', paused: true }).nextRun(new Date(after))
+    return tick?.getTime()
+  } catch (cause) {
+    throw new AteError('BAD_CRON', { cron: String(when.cron).slice(0, 60), tz: when.tz }, { cause })
+  }
+}
+
+/** Ticks that become jobs now, and the first one that is not due yet; undefined if there will be none. */
+export function dueTicks(
+  repeat: RepeatValue,
+  now: number,
+): { readonly ticks: readonly number[]; readonly next: number | undefined } {
+  const due: number[] = []
+  let next: number | undefined = repeat.next
+  while (next !== undefined && next <= now && (repeat.missed !== 'all' || due.length < TICKS_MAX)) {
+    due.push(next)
+    if (repeat.missed !== 'all' && due.length > 1) due.shift()
+    // An interval that was missed a million times is not counted through.
+    const behind: number =
+      repeat.everyMs !== undefined && repeat.missed !== 'all' ? newestBefore(repeat, next, now) : next
+    if (behind !== next) due[0] = behind
+    next = nextTick(repeat, behind)
+  }
+  const isLate = repeat.missed === 'skip' && due.length > 0 && due.at(-1)! <= now - LATE_MS
+  return { ticks: isLate ? [] : due, next }
+}
+
+function newestBefore({ everyMs }: RepeatValue, tick: number, now: number): number {
+  return tick + Math.floor((now - tick) / everyMs!) * everyMs!
+}
+
+export class Repeats {
+  readonly #chain: Chain
+  readonly #node: EntityId
+  readonly #adder: Adder
+  readonly #prepare: (data: unknown, options: AddOptions) => Prepared
+
+  constructor(parts: {
+    readonly chain: Chain
+    readonly node: EntityId
+    readonly adder: Adder
+    readonly prepare: (data: unknown, options: AddOptions) => Prepared
+  }) {
+    this.#chain = parts.chain
+    this.#node = parts.node
+    this.#adder = parts.adder
+    this.#prepare = parts.prepare
+  }
+
+  /** Sets a repeat; one that is there with the same times goes on with its next tick. */
+  async set(tx: Transaction, key: string, value: RepeatValue): Promise<void> {
+    checkKey(key, 'key')
+    const place = { parent: this.#node, in: IN.repeats }
+    const there = (await tx.named(RepeatRecord, key, place))?.value
+    const isSame = there && there.cron === value.cron && there.tz === value.tz && there.everyMs === value.everyMs
+    tx.put(RepeatRecord, key, isSame ? { ...value, next: there.next } : value, place)
+  }
+
+  async unset(tx: Transaction, key: string): Promise<void> {
+    checkKey(key, 'key')
+    const there = await tx.named(RepeatRecord, key, { parent: this.#node, in: IN.repeats })
+    if (there) tx.delete(there)
+  }
+
+  /** Adds the jobs of what is due. The tick is in the job's id: nobody adds it twice. */
+  async fire(id: string): Promise<void> {
+    await this.#chain.transact(async (tx) => {
+      const repeat = await tx.get(RepeatRecord, id)
+      const { now } = this.#chain
+      if (!repeat || repeat.value.next > now) return
+      const { ticks, next } = dueTicks(repeat.value, now)
+      const { data, priority, group } = repeat.value
+      for (const tick of ticks) {
+        const options = { id: `repeat:${repeat.name}:${new Date(tick).toISOString()}`, ...without({ priority, group }) }
+        await this.#adder.stage(tx, this.#prepare(data, options))
+      }
+      const last = ticks.at(-1)
+      if (next === undefined) tx.delete(repeat)
+      else await tx.update(RepeatRecord, id, (value) => ({ ...value, next, ...(last === undefined ? {} : { last }) }))
+    })
+  }
+}
+
+function without<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as never
+}

@@ -1,0 +1,107 @@
+/**
+ * What a queue needs from time to time, done by whoever works: repeats that are due become jobs, children of parents that
+ * failed are failed, and what has ended is removed when its time is over. Each is judged by the chain, so that two who do
+ * it at once do it once.
+ */
+import { type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import type { Follower } from './follower.ts'
+import type { TimeHeap } from './heaps.ts'
+import { STATE } from './job-rows.ts'
+import type { Rules } from './queue-options.ts'
+import { IN, JobRecord, type JobValue, UniqueRecord } from './queue-records.ts'
+import { failedValue } from './queue-rules.ts'
+import type { Repeats } from './repeats.ts'
+
+/** Jobs that one transaction removes. */
+const REMOVE_MAX = 500
+
+export interface UpkeepParts {
+  readonly chain: Chain
+  readonly node: EntityId
+  readonly follower: Follower
+  readonly rules: () => Rules
+  readonly repeats: Repeats
+}
+
+export async function upkeep(parts: UpkeepParts): Promise<void> {
+  await fireRepeats(parts)
+  await failOrphans(parts)
+  const { table, now } = parts.follower
+  const { keep } = parts.rules()
+  const { counts, ended, endedBadly } = table
+  await removeEnded(
+    parts,
+    ended,
+    () => counts[STATE.done]! > keep.doneCount || (ended.time ?? now) <= now - keep.doneMs,
+  )
+  const bad = (): number => counts[STATE.dead]! + counts[STATE.cancelled]!
+  await removeEnded(parts, endedBadly, () => bad() > keep.deadCount || (endedBadly.time ?? now) <= now - keep.deadMs)
+}
+
+async function fireRepeats({ follower, repeats }: UpkeepParts): Promise<void> {
+  for (const [id, { next }] of follower.repeats) {
+    if (next > follower.now) continue
+    await repeats.fire(id).catch(ifLost)
+  }
+}
+
+async function failOrphans({ chain, follower }: UpkeepParts): Promise<void> {
+  const { table } = follower
+  for (const id of [...table.orphans]) {
+    const failed = await chain.transact((tx) => failOrphan(tx, id, chain.now))
+    for (const parent of failed) table.forgive(id, parent, follower.now)
+    table.orphans.delete(id)
+  }
+}
+
+/** Fails a job whose parent has failed; or gives the parents that it does not mind. */
+async function failOrphan(tx: Transaction, id: string, now: number): Promise<readonly string[]> {
+  const job = await tx.get(JobRecord, id)
+  if (!job || job.value.end !== undefined) return []
+  const failed: string[] = []
+  for (const parent of job.value.after ?? []) {
+    const end = (await tx.get(JobRecord, parent))?.value.end
+    if (end === 'dead' || end === 'cancelled') failed.push(parent)
+  }
+  if (job.value.onParentFail === 'run' || failed.length === 0) return failed
+  const error = `the job that it waited for was not done: ${failed[0]}`
+  await tx.update(JobRecord, id, (value) => failedValue(value, { error, now, retryAt: undefined }))
+  return []
+}
+
+async function removeEnded(parts: UpkeepParts, heap: TimeHeap, isOver: () => boolean): Promise<void> {
+  const { rows } = parts.follower.table
+  while (heap.size > 0 && isOver()) {
+    const ids: string[] = []
+    while (ids.length < REMOVE_MAX && heap.size > 0 && isOver()) {
+      const { row, time } = heap.pop()!
+      // One that was run again, or that is gone, stands here still.
+      if (rows.state[row]! < STATE.done || rows.state[row] === STATE.free || rows.time[row] !== time) continue
+      const id = rows.idOf(row)
+      ids.push(id)
+      parts.follower.table.remove(id)
+    }
+    if (ids.length === 0) return
+    await parts.chain.transact((tx) => removeJobs(parts, tx, ids)).catch(ifLost)
+  }
+}
+
+async function removeJobs({ node }: UpkeepParts, tx: Transaction, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const job = await tx.get(JobRecord, id)
+    if (!job || job.value.end === undefined) continue
+    await removeUnique(tx, node, id, job.value)
+    tx.delete(job)
+  }
+}
+
+async function removeUnique(tx: Transaction, node: EntityId, id: string, { unique }: JobValue): Promise<void> {
+  if (unique === undefined) return
+  const record = await tx.named(UniqueRecord, unique, { parent: node, in: IN.uniques })
+  if (record && record.value.job === id) tx.delete(record)
+}
+
+/** Somebody else has done it meanwhile. */
+function ifLost(error: unknown): void {
+  if (!isAteError(error) || (error.code !== 'NOT_FOUND' && error.code !== 'TX_RETRIES')) throw error
+}
