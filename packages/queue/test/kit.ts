@@ -1,0 +1,185 @@
+/**
+ * Shared by the tests: a world with one chain in memory and time that is moved by hand, and processes in it, each with a
+ * handle of its own on the chain, that can be stopped, killed and started again.
+ */
+import {
+  type Chain,
+  defineType,
+  type EntityType,
+  type Identity,
+  isAteError,
+  type MemoryStore,
+  memoryEngine,
+  memoryStore,
+  openChain,
+} from '@ate/core'
+import { expect } from 'vitest'
+import { nodeProvider } from '../../core/src/node/crypto-node.ts'
+import { newIdentity } from '../../core/src/session/identity.ts'
+import { seededRandom } from '../../core/src/testing/random.ts'
+import { type TestPlatform, testPlatform } from '../../core/src/testing/test-platform.ts'
+import { type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
+
+const crypto = nodeProvider()
+let someone: Identity | undefined
+export function person(): Identity {
+  someone ??= newIdentity({ crypto, random: seededRandom(11) })
+  return someone
+}
+
+export interface EffectOf {
+  readonly job: string
+  readonly fence: bigint
+}
+/** What handlers of these tests do, once for each job that is done. */
+export const EffectOf: EntityType<EffectOf> = defineType('effect')
+
+export const codeOf = (error: unknown): string => (isAteError(error) ? error.code : String(error))
+
+/** Lets everything run that waits for nothing but the event loop. */
+export async function turns(count = 12): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+export interface World {
+  readonly chain: Chain
+  readonly platform: TestPlatform
+  readonly store: MemoryStore
+  /** Moves time on in steps, and lets everything run after each. */
+  pass(ms: number, step?: number): Promise<void>
+  process(name?: string): Process
+  close(): Promise<void>
+}
+
+export async function openWorld(seed = 1, store: MemoryStore = memoryStore()): Promise<World> {
+  const platform = testPlatform(seed, { crypto })
+  const chain = await openChain(memoryEngine(store), { as: person() }, platform)
+  const processes: Process[] = []
+  return {
+    chain,
+    platform,
+    store,
+    async pass(ms, step = 50) {
+      for (let left = ms; left > 0; left -= step) {
+        platform.advance(Math.min(step, left))
+        await turns(4)
+      }
+      await turns()
+    },
+    process(name = `p${processes.length}`) {
+      const made = new Process(name, chain, platform, seed * 100 + processes.length)
+      processes.push(made)
+      return made
+    },
+    async close() {
+      for (const one of processes) one.thaw()
+      await chain.close()
+    },
+  }
+}
+
+/** One process: between it and the chain stands a gate. */
+export class Process {
+  readonly name: string
+  readonly chain: Chain
+  readonly environment: QueueEnvironment
+  /** Transactions that reached the chain. */
+  committed = 0
+  #state: 'runs' | 'stopped' | 'dead' = 'runs'
+  /** Dies at this many transactions from now: before the chain has it, or after it has. */
+  #dies: { count: number; readonly when: 'before' | 'after' } | undefined
+  readonly #thawing = new Set<() => void>()
+
+  constructor(name: string, chain: Chain, platform: TestPlatform, seed: number) {
+    this.name = name
+    const random = seededRandom(seed)
+    const { clock, timers } = platform.environment
+    this.chain = this.#gated(chain)
+    this.environment = {
+      start: (delayMs, run) => timers.start(delayMs, () => void this.#gate().then(run)),
+      pause: () => new Promise((resolve) => setImmediate(resolve)).then(() => this.#gate()),
+      random: () => random.below(1 << 30) / (1 << 30),
+      monotonic: () => clock.monotonic(),
+    }
+  }
+
+  queue<D = unknown, R = unknown>(options: QueueOptions<D> = {}, name = 'jobs'): Queue<D, D, R> {
+    return queue<D, R>(this.chain, name, options, this.environment)
+  }
+
+  /** As SIGSTOP: nothing of it goes on. */
+  freeze(): void {
+    this.#state = 'stopped'
+  }
+
+  /** As SIGCONT. */
+  thaw(): void {
+    if (this.#state === 'stopped') this.#state = 'runs'
+    for (const go of [...this.#thawing]) go()
+  }
+
+  /** As SIGKILL: what it had sent to the chain lands, and it never hears of it. */
+  kill(): void {
+    this.#state = 'dead'
+  }
+
+  killAt(count: number, when: 'before' | 'after'): void {
+    this.#dies = { count, when }
+  }
+
+  get isDead(): boolean {
+    return this.#state === 'dead'
+  }
+
+  /** Waits while it is stopped; for ever once it is dead. */
+  async #gate(): Promise<void> {
+    while (this.#state === 'stopped') {
+      await new Promise<void>((resolve) => this.#thawing.add(resolve))
+      this.#thawing.clear()
+    }
+    if (this.#state === 'dead') await new Promise<never>(() => undefined)
+  }
+
+  async #transact(run: () => Promise<unknown>): Promise<unknown> {
+    await this.#gate()
+    const dies = this.#dies
+    if (dies && --dies.count < 0) {
+      if (dies.when === 'before') {
+        this.kill()
+        return this.#gate()
+      }
+      void run().catch(() => undefined)
+      this.kill()
+      return this.#gate()
+    }
+    try {
+      return await run()
+    } finally {
+      this.committed++
+      await this.#gate()
+    }
+  }
+
+  #gated(chain: Chain): Chain {
+    return new Proxy(chain, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target)
+        if (typeof value !== 'function') return value
+        const call = value.bind(target) as (...args: unknown[]) => unknown
+        if (property === 'transact') return (...args: unknown[]) => this.#transact(() => call(...args) as Promise<unknown>)
+        if (property === 'get' || property === 'named' || property === 'child')
+          return async (...args: unknown[]) => {
+            await this.#gate()
+            const result = await call(...args)
+            await this.#gate()
+            return result
+          }
+        return call
+      },
+    })
+  }
+}
+
+export async function expectCode(promise: Promise<unknown>, code: string): Promise<void> {
+  await expect(promise.then(() => 'fulfilled', codeOf)).resolves.toBe(code)
+}
