@@ -132,7 +132,8 @@ export class Follower {
         const { value: change } = await changes.next()
         if (!change) break
         this.#busy = true
-        // What is told while the queue is read first is read again then: the newest value counts either way.
+        // Jobs that come while those that are there are read come behind them.
+        if (this.#loading !== undefined && !this.#loaded) await this.#loading
         await this.#take(change)
         this.#busy = false
         this.#wake()

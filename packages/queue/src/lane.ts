@@ -100,7 +100,9 @@ export class Lane {
         session = undefined
         const lane = await this.#loadLane(tx)
         if (lane.value.paused) return
-        await this.#readOthers(tx, lane.value)
+        const others = await this.#readOthers(tx, lane.value)
+        // Nothing may come between these and the choice: what is acknowledged is older, and the follower goes by that.
+        for (const [id, leases] of others) table.putSession(id, leases)
         const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
         taken = this.#select(Math.min(wanted, this.room), rates)
         if (taken.length === 0) return
@@ -210,13 +212,13 @@ export class Lane {
   }
 
   /** The leases of all others, as they are at this claim's place in the log. */
-  async #readOthers(tx: Transaction, lane: LaneValue): Promise<void> {
-    const { table } = this.#parts.follower
+  async #readOthers(tx: Transaction, lane: LaneValue): Promise<Map<string, LeaseRecord[]>> {
+    const others = new Map<string, LeaseRecord[]>()
     for (const id of lane.sessions) {
-      if (id === this.#session?.id) continue
-      const other = await tx.peek(SessionRecord, id)
-      if (other) table.putSession(id, decodeLeases(other.value.leases))
+      const other = id === this.#session?.id ? undefined : await tx.peek(SessionRecord, id)
+      if (other) others.set(id, decodeLeases(other.value.leases))
     }
+    return others
   }
 
   #select(wanted: number, rates: Rates): number[] {

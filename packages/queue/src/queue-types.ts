@@ -1,5 +1,5 @@
 /** The public types of the queue. */
-import type { Duration, StandardSchema, Transaction, TxTarget } from '@ate/core'
+import type { Duration, EntityId, StandardSchema, Transaction, TxTarget } from '@ate/core'
 
 export type When = Date | Duration
 
@@ -157,6 +157,8 @@ export interface QueueEvent {
 
 export interface Queue<I, D, R> extends AsyncDisposable {
   readonly name: string
+  /** The entity below which all of it stands: for policies, that say who may add and work. */
+  entity(): Promise<EntityId>
   /** @throws AteError BAD_VALUE | BAD_ARGUMENT | NOT_FOUND | DEPENDENCY_CYCLE | VALUE_TOO_LARGE | QUEUE_MISMATCH | CHAIN_CLOSED */
   add(data: I, options?: AddOptions): Promise<Handle<R>>
   /** All in one transaction, or in several if they do not fit into one; those that depend on each other stay together. */

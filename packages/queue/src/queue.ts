@@ -70,10 +70,14 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     this.#given = storedOptions(options as QueueOptions<never>)
   }
 
+  async entity(): Promise<EntityId> {
+    return (await this.#open()).node
+  }
+
   async add(data: I, options: AddOptions = {}): Promise<Handle<R>> {
     this.#adding++
     try {
-      const open = this.#opened ?? (await this.#open())
+      const open = this.#closing ? await this.#open() : (this.#opened ?? (await this.#open()))
       const prepared = this.#prepare(data, options)
       const staged =
         options.tx === undefined ? await open.adder.addOne(prepared) : await this.#stageOne(open, prepared, options.tx)

@@ -37,13 +37,15 @@ interface Job {
 export async function findingsOf(chain: Chain, client: Client): Promise<Findings> {
   const jobs = new Map<string, Job>()
   const active = new Map<string, number>()
+  const holders = new Map<string, string>()
   const effects = new Map<string, number>()
   const starts: number[] = []
   const doneOfGroup = new Map<string, string[]>()
   let mostActive = 0
   let mostActiveOfGroup = 0
   const named = new Map<string, string>()
-  for await (const job of chain.children(JobRecord, await queueNode(chain), 'jobs')) named.set(job.id, job.name ?? job.id)
+  for await (const job of chain.children(JobRecord, await queueNode(chain), 'jobs'))
+    named.set(job.id, job.name ?? job.id)
   for await (const event of chain.events({ until: 'end' })) {
     const { type, op, entity } = event
     if (type === EffectOf.name && op === 'create') {
@@ -60,7 +62,10 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
       if (known && (value.end !== undefined || (value.turn ?? 0) !== active.get(entity))) active.delete(entity)
       if (value.end === 'done' && value.group !== undefined)
         doneOfGroup.set(value.group, [...(doneOfGroup.get(value.group) ?? []), entity])
-    } else if (type === SessionRecord.name && op !== 'delete') {
+    } else if (type === SessionRecord.name && op === 'delete') {
+      // Given back, or taken over: whatever it still held is free.
+      for (const [job, holder] of holders) if (holder === entity) active.delete(job)
+    } else if (type === SessionRecord.name) {
       for (const { job, turn, fence } of decodeLeases((await event.value(SessionRecord)).leases)) {
         const known = jobs.get(job)!
         if (fence <= known.fence) continue
@@ -68,6 +73,7 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
         if (known.value.end !== undefined || (known.value.turn ?? 0) !== turn) continue
         expect(active.has(job), `two leases of ${known.id} at once`).toBe(false)
         active.set(job, turn)
+        holders.set(job, entity)
         starts.push(event.at)
       }
       mostActive = Math.max(mostActive, active.size)
@@ -82,7 +88,9 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
   const byId = new Map([...jobs.values()].map((job) => [job.id, job]))
   const ended = [...jobs.values()].filter(({ value }) => value.end === 'done')
   for (const [group, order] of doneOfGroup) {
-    const added = [...jobs.keys()].filter((id) => jobs.get(id)!.value.group === group && jobs.get(id)!.value.end === 'done')
+    const added = [...jobs.keys()].filter(
+      (id) => jobs.get(id)!.value.group === group && jobs.get(id)!.value.end === 'done',
+    )
     expect(order, `order of group ${group}`).toEqual(added)
   }
   return {

@@ -166,7 +166,8 @@ export class Process {
         const value: unknown = Reflect.get(target, property, target)
         if (typeof value !== 'function') return value
         const call = value.bind(target) as (...args: unknown[]) => unknown
-        if (property === 'transact') return (...args: unknown[]) => this.#transact(() => call(...args) as Promise<unknown>)
+        if (property === 'transact')
+          return (...args: unknown[]) => this.#transact(() => call(...args) as Promise<unknown>)
         if (property === 'get' || property === 'named' || property === 'child')
           return async (...args: unknown[]) => {
             await this.#gate()

@@ -1,0 +1,277 @@
+/** Decisions and tables against models of them. */
+import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../../core/src/testing/random.ts'
+import { RowHeap, TimeHeap } from '../src/heaps.ts'
+import { JobRows, STATE } from '../src/job-rows.ts'
+import { JobTable } from '../src/job-table.ts'
+import { decodeLeases, encodeLeases, type JobValue, readId, writeId } from '../src/queue-records.ts'
+import { backoffMs, Rates } from '../src/queue-rules.ts'
+import { dueTicks, nextTick } from '../src/repeats.ts'
+import { codeOf } from './kit.ts'
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+function idOf(random: { below(limit: number): number }): string {
+  let id = ''
+  for (let i = 0; i < 25; i++) id += ALPHABET[random.below(32)]
+  return id + ALPHABET[random.below(8) * 4]
+}
+
+describe('ids and leases', () => {
+  it('are the same after they were bytes', () => {
+    const random = seededRandom(1)
+    const words = new Uint32Array(4)
+    for (let i = 0; i < 500; i++) {
+      const id = idOf(random)
+      writeId(id, words, 0)
+      expect(readId(words, 0)).toBe(id)
+    }
+    const leases = Array.from({ length: 50 }, () => ({
+      job: idOf(random),
+      turn: random.next(),
+      fence: random.next() * 1000,
+    }))
+    expect(decodeLeases(encodeLeases(leases))).toEqual(leases)
+    expect(() => writeId('u'.repeat(26), words, 0)).toThrow('BAD_ID')
+  })
+})
+
+describe('rows', () => {
+  it('are found and dropped as in a map', () => {
+    const random = seededRandom(2)
+    const rows = new JobRows()
+    const model = new Map<string, number>()
+    for (let i = 0; i < 10_000; i++) {
+      if (random.oneIn(3) && model.size > 0) {
+        const [id, row] = model.entries().next().value!
+        rows.drop(row)
+        rows.release(row)
+        model.delete(id)
+        expect(rows.find(id)).toBe(-1)
+      } else {
+        const id = idOf(random)
+        const row = rows.add(id)
+        rows.state[row] = STATE.waiting
+        model.set(id, row)
+      }
+    }
+    expect(rows.size).toBe(model.size)
+    for (const [id, row] of model) expect([rows.find(id), rows.idOf(row)]).toEqual([row, id])
+  })
+})
+
+describe('heaps', () => {
+  it('give what sorting gives', () => {
+    const random = seededRandom(3)
+    const keys = Array.from({ length: 500 }, () => random.below(500))
+    const rows = new RowHeap((a, b) => (keys[a] === keys[b] ? a < b : keys[a]! < keys[b]!))
+    const times = new TimeHeap()
+    keys.forEach((key, row) => {
+      rows.push(row)
+      times.push(key, row)
+    })
+    const order = keys.map((_, row) => row).sort((a, b) => keys[a]! - keys[b]! || a - b)
+    expect(order.map(() => rows.pop())).toEqual(order)
+    expect(order.map(() => times.pop()!.time)).toEqual(order.map((row) => keys[row]))
+    expect([rows.pop(), times.pop()]).toEqual([undefined, undefined])
+  })
+})
+
+describe('the table', () => {
+  it('counts states, and gives each ready job once, as a model says', () => {
+    const random = seededRandom(4)
+    const table = new JobTable()
+    const model = new Map<string, JobValue>()
+    const held = new Map<string, number>()
+    const ids: string[] = []
+    let now = 1000
+    for (let i = 0; i < 5000; i++) {
+      now += random.below(5)
+      table.promote(now)
+      const id = ids[random.below(Math.max(1, ids.length))]
+      const value = id === undefined ? undefined : model.get(id)
+      switch (random.below(6)) {
+        case 0: {
+          const fresh = idOf(random)
+          const added: JobValue = {
+            data: 0,
+            added: now,
+            ...(random.oneIn(3) ? { group: `g${random.below(5)}` } : {}),
+            ...(random.oneIn(4) ? { at: now + random.below(200) } : {}),
+            ...(random.oneIn(4) ? { priority: random.below(3) } : {}),
+          }
+          ids.push(fresh)
+          model.set(fresh, added)
+          table.put(fresh, added, now)
+          break
+        }
+        case 1: {
+          const row = table.take('s')
+          if (row === undefined) break
+          const taken = table.rows.idOf(row)
+          const job = model.get(taken)!
+          expect([held.has(taken), job.end, (job.at ?? 0) <= now]).toEqual([false, undefined, true])
+          if (job.group !== undefined) {
+            const busy = [...held.keys()].some((one) => model.get(one)!.group === job.group)
+            expect(busy, 'one of a group at a time').toBe(false)
+          }
+          held.set(taken, row)
+          break
+        }
+        case 2:
+        case 3: {
+          const [job] = [...held.keys()]
+          if (job === undefined) break
+          const before = model.get(job)!
+          const next: JobValue = random.oneIn(3)
+            ? { ...before, turn: (before.turn ?? 0) + 1, at: now + random.below(50), wait: 'retry' }
+            : { ...before, end: 'done', ended: now }
+          model.set(job, next)
+          held.delete(job)
+          table.put(job, next, now)
+          table.endLease('s', job)
+          break
+        }
+        case 4:
+          if (id === undefined || !value || held.has(id) || value.end !== undefined) break
+          model.set(id, { ...value, end: 'cancelled', ended: now, turn: (value.turn ?? 0) + 1 })
+          table.put(id, model.get(id)!, now)
+          break
+        default:
+          if (id === undefined || value?.end === undefined) break
+          model.delete(id)
+          ids.splice(ids.indexOf(id), 1)
+          table.remove(id)
+      }
+    }
+    table.promote(now)
+    const open = [...model.entries()].filter(([id, { end }]) => end === undefined && !held.has(id))
+    const scheduled = open.filter(([, { at }]) => at !== undefined && at > now)
+    expect(table.counts[STATE.active]).toBe(held.size)
+    expect(table.counts[STATE.scheduled]).toBe(scheduled.length)
+    expect(table.counts[STATE.waiting]).toBe(open.length - scheduled.length)
+    expect(table.retries).toBe(scheduled.filter(([, { wait }]) => wait === 'retry').length)
+    // All that is left comes out, each once.
+    for (const job of held.keys()) {
+      table.put(job, { ...model.get(job)!, end: 'done', ended: now }, now)
+      table.endLease('s', job)
+    }
+    let count = 0
+    for (let row = take(); row !== undefined; row = take()) count++
+    function take(): number | undefined {
+      table.promote(now + 1000)
+      const row = table.take('s')
+      if (row !== undefined) {
+        const id = table.rows.idOf(row)
+        table.put(id, { ...model.get(id)!, end: 'done', ended: now }, now)
+        table.endLease('s', id)
+      }
+      return row
+    }
+    expect(count).toBe(open.length)
+  })
+})
+
+describe('rates', () => {
+  it('let no window have more starts than they allow', () => {
+    const random = seededRandom(5)
+    const limits = [{ starts: 5, everyMs: 1000, per: 'queue' as const }]
+    let stored = new Rates(limits, [], 0).stored()
+    const starts: number[] = []
+    for (let now = 0; now < 60_000; now += random.below(60)) {
+      const rates = new Rates(limits, stored, now)
+      const opens = rates.opensAt('queue', undefined)
+      if (opens <= now) {
+        rates.start(undefined, now)
+        starts.push(now)
+      } else expect(opens).toBeGreaterThan(now)
+      stored = rates.stored()
+    }
+    for (const start of starts) {
+      expect(starts.filter((other) => other >= start && other < start + 1000).length).toBeLessThanOrEqual(5)
+    }
+    expect(starts.length).toBeGreaterThan(250)
+  })
+
+  it('count each group for itself', () => {
+    const rates = new Rates([{ starts: 1, everyMs: 100, per: 'group' }], [], 0)
+    rates.start('a', 0)
+    rates.start(undefined, 0)
+    expect([rates.opensAt('group', 'a'), rates.opensAt('group', 'b'), rates.opensAt('queue', undefined)]).toEqual([
+      100, 0, 0,
+    ])
+    expect(new Rates([{ starts: 1, everyMs: 100, per: 'group' }], rates.stored(), 50).opensAt('group', 'a')).toBe(100)
+    expect(new Rates([{ starts: 1, everyMs: 100, per: 'group' }], rates.stored(), 100).opensAt('group', 'a')).toBe(0)
+  })
+})
+
+describe('the wait before a retry', () => {
+  it('doubles, with its upper half by chance, up to an hour; or is what a function says', () => {
+    const waits = [1, 2, 3, 20, 1000].map((attempt) =>
+      [0, 1].map((random) => backoffMs({ backoff: 1000 }, attempt, random, 0)),
+    )
+    expect(waits).toEqual([
+      [500, 1000],
+      [1000, 2000],
+      [2000, 4000],
+      [1_800_000, 3_600_000],
+      [1_800_000, 3_600_000],
+    ])
+    expect(backoffMs({ backoff: (attempt) => `${attempt}s` }, 3, 0.5, 0)).toBe(3000)
+  })
+})
+
+describe('ticks', () => {
+  const at = (text: string): number => Date.parse(text)
+  const common = { data: 0, missed: 'all' as const }
+
+  it('come once on the night when clocks go forward, and once when they go back', () => {
+    const daily = { cron: '30 2 * * *', tz: 'Europe/Berlin' }
+    const count = (from: string, to: string): number =>
+      dueTicks({ ...daily, ...common, next: nextTick(daily, at(from))! }, at(to)).ticks.length
+    expect(count('2026-03-28T12:00:00Z', '2026-03-29T12:00:00Z')).toBe(1)
+    expect(count('2026-10-24T12:00:00Z', '2026-10-25T12:00:00Z')).toBe(1)
+    const hourly = { cron: '0 * * * *', tz: 'Europe/Berlin' }
+    const all = dueTicks(
+      { ...hourly, ...common, next: nextTick(hourly, at('2026-10-24T22:30:00Z'))! },
+      at('2026-10-25T03:30:00Z'),
+    )
+    expect(new Set(all.ticks).size).toBe(all.ticks.length)
+    expect(all.ticks.length).toBe(5)
+  })
+
+  it('that were missed are added all, once, or not', () => {
+    const from = at('2026-01-01T00:00:30Z')
+    const now = at('2026-01-01T00:10:30Z')
+    const minute = { cron: '* * * * *' }
+    const ticksOf = (missed: 'all' | 'once' | 'skip', until = now): number[] => [
+      ...dueTicks({ ...minute, data: 0, missed, next: nextTick(minute, from)! }, until).ticks,
+    ]
+    expect(ticksOf('all').length).toBe(10)
+    expect(ticksOf('once')).toEqual([at('2026-01-01T00:10:00Z')])
+    expect(ticksOf('skip')).toEqual([at('2026-01-01T00:10:00Z')])
+    const hour = { cron: '0 * * * *', data: 0, next: at('2026-01-01T01:00:00Z') }
+    expect(dueTicks({ ...hour, missed: 'skip' }, at('2026-01-01T03:30:00Z')).ticks).toEqual([])
+    expect(dueTicks({ ...hour, missed: 'once' }, at('2026-01-01T03:30:00Z')).ticks).toEqual([
+      at('2026-01-01T03:00:00Z'),
+    ])
+    const every = { everyMs: 1000, data: 0, next: 5000 }
+    expect(dueTicks({ ...every, missed: 'once' }, 1_000_000_500)).toEqual({
+      ticks: [1_000_000_000],
+      next: 1_000_001_000,
+    })
+    expect(dueTicks({ ...every, missed: 'all' }, 8500)).toEqual({ ticks: [5000, 6000, 7000, 8000], next: 9000 })
+  })
+
+  it('refuses what is no pattern and no zone', () => {
+    for (const bad of [{ cron: 'every day' }, { cron: '61 * * * *' }, { cron: '* * * * *', tz: 'Mars/Olympus' }])
+      expect(codeOf(tryOf(() => nextTick(bad, 0)))).toBe('BAD_CRON')
+  })
+})
+
+function tryOf(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
