@@ -11,6 +11,7 @@ import { id } from './id.ts'
 import { ls } from './ls.ts'
 import { consent, person } from './person.ts'
 import { prove } from './prove.ts'
+import { addQueue } from './queue.ts'
 import { recoverCommand } from './recover.ts'
 import { ownVersion, runProgram, wholeNumber } from './run-program.ts'
 import { addServe } from './serve-arguments.ts'
@@ -148,6 +149,7 @@ function program(): Command {
   addCopies(ate)
   addServe(ate, 'serve')
   addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
+  addQueue(ate, () => ate.opts())
   return ate
 }
 

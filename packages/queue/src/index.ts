@@ -70,3 +70,4 @@ export type {
   Worker,
   WorkOptions,
 } from './queue-types.ts'
+export { queueNames } from './queues.ts'

@@ -162,18 +162,30 @@ export class JobTable {
         if (group) this.#offer(group)
         continue
       }
-      this.hold(row, session)
+      this.#hold(row, session)
       return row
     }
   }
 
-  hold(row: number, session: string): void {
-    const job = this.rows.idOf(row)
-    this.#leases.set(job, { session, turn: this.rows.turn[row]! })
+  #hold(row: number, session: string): void {
+    this.#note(this.rows.idOf(row), session, this.rows.turn[row]!)
+    this.setState(row, STATE.active)
+  }
+
+  /** What was taken for one session belongs to another now, at the turn at which it was taken. */
+  passLease(
+    job: string,
+    { from, to, turn }: { readonly from: string; readonly to: string; readonly turn: number },
+  ): void {
+    this.#sessions.get(from)?.delete(job)
+    this.#note(job, to, turn)
+  }
+
+  #note(job: string, session: string, turn: number): void {
+    this.#leases.set(job, { session, turn })
     const held = this.#sessions.get(session)
     if (held) held.add(job)
     else this.#sessions.set(session, new Set([job]))
-    this.setState(row, STATE.active)
   }
 
   /** Undoes a take. The group, if it has one, starts nothing before `until`. */

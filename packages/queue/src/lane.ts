@@ -43,6 +43,12 @@ export interface Held {
   isOver: boolean
 }
 
+/** A job that a claim has chosen, at the turn that it had then. */
+interface Taken {
+  readonly job: string
+  readonly turn: number
+}
+
 interface Session {
   readonly id: string
   readonly fence: string
@@ -86,11 +92,11 @@ export class Lane {
     const { follower, rules, environment } = this.#parts
     const { table } = follower
     table.groupMax = rules().groupActiveMax
-    let taken: number[] = []
+    let taken: Taken[] = []
     let session: Session | undefined
     let fence = 0
     const giveBack = (): void => {
-      for (const row of taken) table.giveBack(row, HELD_BY_CLAIM)
+      for (const { job } of taken) table.endLease(HELD_BY_CLAIM, job)
       taken = []
     }
     const begun = environment.monotonic()
@@ -221,13 +227,13 @@ export class Lane {
     return others
   }
 
-  #select(wanted: number, rates: Rates): number[] {
+  #select(wanted: number, rates: Rates): Taken[] {
     const { follower, rules } = this.#parts
     const { table, now } = follower
     const { activeMax } = rules()
-    const rows: number[] = []
+    const taken: Taken[] = []
     this.opensAt = 0
-    while (rows.length < wanted && table.counts[STATE.active]! < activeMax) {
+    while (taken.length < wanted && table.counts[STATE.active]! < activeMax) {
       if (rates.isLimited) {
         this.opensAt = rates.opensAt('queue', undefined)
         if (this.opensAt > now) break
@@ -241,25 +247,24 @@ export class Lane {
         continue
       }
       rates.start(group, now)
-      rows.push(row)
+      taken.push({ job: table.rows.idOf(row), turn: table.rows.turn[row]! })
     }
-    return rows
+    return taken
   }
 
   async #writeClaim(
     tx: Transaction,
     claim: {
       readonly lane: { readonly id: string; readonly value: LaneValue }
-      readonly taken: readonly number[]
+      readonly taken: readonly Taken[]
       readonly fence: number
       readonly rates: Rates
     },
   ): Promise<Session> {
-    const { node, follower, rules } = this.#parts
-    const { rows } = follower.table
+    const { node, rules } = this.#parts
     const { lane, taken, fence, rates } = claim
     const leases = [...this.held.values()].map(({ job, turn, fence: own }) => ({ job, turn, fence: own }))
-    for (const row of taken) leases.push({ job: rows.idOf(row), turn: rows.turn[row]!, fence })
+    for (const { job, turn } of taken) leases.push({ job, turn, fence })
     const value = { leases: encodeLeases(leases) }
     let session = this.#session
     if (session) {
@@ -283,13 +288,13 @@ export class Lane {
     return session
   }
 
-  #hold(taken: readonly number[], session: Session, fence: number): Held[] {
+  /** What was written counts: a job may have changed meanwhile, and then its lease is void. */
+  #hold(taken: readonly Taken[], session: Session, fence: number): Held[] {
     const { table } = this.#parts.follower
-    return taken.map((row) => {
-      const job = table.rows.idOf(row)
+    return taken.map(({ job, turn }) => {
       const held: Held = {
         job,
-        turn: table.rows.turn[row]!,
+        turn,
         fence,
         session: session.id,
         fenceId: session.fence,
@@ -297,7 +302,7 @@ export class Lane {
         isOver: false,
       }
       this.held.set(job, held)
-      table.hold(row, session.id)
+      table.passLease(job, { from: HELD_BY_CLAIM, to: session.id, turn })
       return held
     })
   }

@@ -4,6 +4,7 @@ import {
   type Chain,
   type Duration,
   durationMs,
+  type EntityId,
   isChain,
   stageIn,
   type Transaction,

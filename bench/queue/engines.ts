@@ -1,0 +1,30 @@
+/** All engines of the queue bench by name, with the server that each needs. Loaded only in the process that runs it. */
+import type { QueueEngine } from './engine.ts'
+
+export type Server = 'redis everysec' | 'redis always' | 'postgres' | 'none'
+
+interface Loader {
+  readonly server: Server
+  readonly load: () => Promise<QueueEngine>
+}
+
+const LOADERS: Readonly<Record<string, Loader>> = {
+  ate: { server: 'none', load: async () => (await import('./us.ts')).disk },
+  'ate memory': { server: 'none', load: async () => (await import('./us.ts')).memory },
+}
+
+export const QUEUE_ENGINES: readonly string[] = Object.keys(LOADERS)
+
+export function loadQueueEngine(name: string): Promise<QueueEngine> {
+  return loaderOf(name).load()
+}
+
+export function serverOf(name: string): Server {
+  return loaderOf(name).server
+}
+
+function loaderOf(name: string): Loader {
+  const loader = LOADERS[name]
+  if (!loader) throw new Error(`no engine ${name}; there are ${QUEUE_ENGINES.join(', ')}`)
+  return loader
+}

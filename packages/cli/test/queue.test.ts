@@ -1,0 +1,56 @@
+/**
+ * `ate queue`: an operator looks into a queue and does something about it.
+ * @newest-node-only: runs the TypeScript sources
+ */
+import { join } from 'node:path'
+import { createIdentity, saveIdentity } from '@ate/core'
+import { openChain, queue } from '@ate/queue'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Machine, newMachine } from './run-ate.ts'
+
+let machine: Machine
+let chainId: string
+
+beforeAll(async () => {
+  machine = newMachine()
+  const me = await createIdentity()
+  await saveIdentity(me, join(machine.folder, 'me.id'))
+  const chain = await openChain(`file:${join(machine.folder, 'shop')}`, { as: me })
+  chainId = chain.id
+  const mails = queue<{ to: string }>(chain, 'mails', { retry: { max: 1 } })
+  await mails.addMany([
+    [{ to: 'a' }, { id: 'a' }],
+    [{ to: 'b' }, { id: 'b' }],
+    [{ to: 'c' }, { id: 'c', delay: '1h' }],
+  ])
+  const worker = mails.work((job) => {
+    if (job.data.to === 'b') throw new Error('no such address')
+  })
+  await mails.idle()
+  await worker.stop()
+  await chain.close()
+})
+afterAll(() => machine.remove())
+
+const ate = (verb: string, ...args: string[]) =>
+  machine.run(['queue', verb, 'shop', ...args, '--as', 'me.id', '--id', chainId])
+
+it('lists and counts', async () => {
+  expect(await ate('ls')).toMatchObject({ code: 0, stdout: 'mails  1 scheduled, 1 done, 1 dead\n' })
+  expect(JSON.parse((await ate('counts', 'mails', '--json')).stdout)).toMatchObject({ done: 1, dead: 1, scheduled: 1 })
+  expect((await ate('list', 'mails', '--state', 'dead')).stdout).toBe('dead      b\n')
+  expect((await ate('peek', 'mails', 'b')).stdout).toContain('error     Error: no such address\n')
+  expect(await ate('counts', 'mailz')).toMatchObject({ code: 1, stderr: expect.stringContaining('NOT_FOUND') })
+  expect((await ate('list', 'mails', '--state', 'gone')).code).toBe(2)
+})
+
+it('runs again, cancels, pauses and adds', async () => {
+  expect((await ate('redrive', 'mails')).stdout).toBe('1 job to run again\n')
+  expect((await ate('cancel', 'mails', 'c', '--reason', 'no more')).stdout).toBe('cancelled\n')
+  expect((await ate('pause', 'mails')).stdout).toBe('paused\n')
+  expect((await ate('publish', 'mails', '{"to":"d"}', '--job-id', 'd')).stdout).toBe('d\n')
+  expect((await ate('publish', 'mails', 'to d')).stderr).toContain('BAD_ARGUMENT')
+  expect((await ate('ls')).stdout).toMatch(
+    /^mails {2}2 waiting, 1 done, 1 cancelled, the oldest waits for [\d.]+ s, paused\n$/,
+  )
+})
