@@ -24,7 +24,20 @@ export interface Prepared {
   readonly value: JobValue
   readonly id: string | undefined
   readonly unique: (NonNullable<AddOptions['unique']> & { readonly forMs: number | undefined }) | undefined
-  readonly after: readonly string[]
+  readonly after: readonly Parent[]
+}
+
+/** A job to run after: by its entity if its handle knows it, else by its id in the same queue. */
+export interface Parent {
+  readonly id: string
+  readonly entity: string | undefined
+}
+
+/** Entities by the handles that add() gave: a job may wait for one of another queue. */
+const entities = new WeakMap<object, string>()
+
+export function rememberHandle(handle: object, entity: string): void {
+  if (entity !== '') entities.set(handle, entity)
 }
 
 export interface Staged {
@@ -75,18 +88,17 @@ export function checkKey(key: unknown, what: string): void {
     })
 }
 
-function parentsOf(after: AddOptions['after']): string[] {
+function parentsOf(after: AddOptions['after']): Parent[] {
   if (after === undefined) return []
   if (!Array.isArray(after) || after.length > PARENTS_MAX)
     throw new AteError('BAD_ARGUMENT', { what: `after: at most ${PARENTS_MAX} jobs` })
-  return [
-    ...new Set(
-      after.map((parent: { readonly id: string }) => {
-        if (typeof parent?.id !== 'string') throw new AteError('BAD_ARGUMENT', { what: 'after lists handles of jobs' })
-        return parent.id
-      }),
-    ),
-  ]
+  const parents = new Map<string, Parent>()
+  for (const handle of after as readonly { readonly id: string }[]) {
+    if (typeof handle?.id !== 'string') throw new AteError('BAD_ARGUMENT', { what: 'after lists handles of jobs' })
+    const entity = entities.get(handle)
+    parents.set(entity ?? handle.id, { id: handle.id, entity })
+  }
+  return [...parents.values()]
 }
 
 function startOf({ at, delay }: AddOptions, now: number): number | undefined {
@@ -137,9 +149,10 @@ export class Adder {
       const there = await tx.named(JobRecord, id, this.#place)
       if (there) return { entity: there.id, id }
     }
-    if (after.includes(id ?? '')) throw new AteError('DEPENDENCY_CYCLE', { job: id })
+    if (after.some((parent) => parent.entity === undefined && parent.id === id))
+      throw new AteError('DEPENDENCY_CYCLE', { job: id })
     const parents: string[] = []
-    for (const parent of after) parents.push(known?.get(parent) ?? (await this.#parent(tx, parent)))
+    for (const parent of after) parents.push(known?.get(parent.id) ?? (await this.#parent(tx, parent)))
     const value = parents.length > 0 ? { ...prepared.value, after: parents } : prepared.value
     if (unique !== undefined) return this.#stageUnique(tx, value, unique)
     return this.#create(tx, value, id)
@@ -169,10 +182,10 @@ export class Adder {
   }
 
   /** The same in a transaction. @throws AteError NOT_FOUND */
-  async #parent(tx: Transaction, id: string): Promise<string> {
-    const named = await tx.named(JobRecord, id, this.#place)
+  async #parent(tx: Transaction, { id, entity: known }: Parent): Promise<string> {
+    const named = known === undefined ? await tx.named(JobRecord, id, this.#place) : undefined
     if (named) return named.id
-    const entity = isEntityId(id) ? await tx.peek(JobRecord, id) : undefined
+    const entity = known !== undefined || isEntityId(id) ? await tx.peek(JobRecord, known ?? id) : undefined
     if (!entity) throw new AteError('NOT_FOUND', { job: id.slice(0, 60), what: 'a job to run after' })
     return entity.id
   }
@@ -264,7 +277,9 @@ function inOrder(all: readonly Prepared[], byId: ReadonlyMap<string, number>): n
         stack.pop()
         continue
       }
-      const open = all[index]!.after.flatMap((id) => byId.get(id) ?? []).filter((parent) => state[parent] !== 2)
+      const open = all[index]!.after.flatMap(({ id, entity }) =>
+        entity === undefined ? (byId.get(id) ?? []) : [],
+      ).filter((parent) => state[parent] !== 2)
       if (open.some((parent) => state[parent] === 1)) throw new AteError('DEPENDENCY_CYCLE', { job: all[index]!.id })
       if (open.length > 0 && state[index] === 0) {
         state[index] = 1

@@ -71,7 +71,7 @@ export async function retryDead(chain: Chain, follower: Follower, limit: number 
 /** In as few transactions as they fit in; those that depend on each other in one. */
 export async function addAll(chain: Chain, adder: Adder, all: readonly Prepared[]): Promise<Staged[]> {
   const ids = new Set(all.flatMap(({ id }) => id ?? []))
-  const isFlow = all.some(({ after }) => after.some((parent) => ids.has(parent)))
+  const isFlow = all.some(({ after }) => after.some((parent) => ids.has(parent.id)))
   if (isFlow) return chain.transact((tx) => adder.stageAll(tx, all))
   const parts: Promise<Staged[]>[] = []
   for (let at = 0; at < all.length; at += ADD_CHUNK) parts.push(addChunk(chain, adder, all.slice(at, at + ADD_CHUNK)))

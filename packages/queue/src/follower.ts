@@ -45,6 +45,7 @@ export class Follower {
   readonly #waiters = new Map<string, Set<(value: JobValue | undefined) => void>>()
   readonly #idle = new Set<() => void>()
   #watching: Promise<void> | undefined
+  #watchingParents: Promise<void> | undefined
   #loading: Promise<void> | undefined
   #loaded = false
   #busy = false
@@ -101,6 +102,7 @@ export class Follower {
     this.#stop.abort()
     this.#wake()
     await this.#watching
+    await this.#watchingParents
   }
 
   #watch(): void {
@@ -116,6 +118,7 @@ export class Follower {
       this.repeats.set(repeat.id, repeat.value)
     let count = 0
     for await (const job of this.#chain.children(JobRecord, place.parent, IN.jobs)) {
+      if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value.after)
       this.table.put(job.id, job.value, this.now)
       if (++count % TURN === 0) await this.#environment.pause()
     }
@@ -193,10 +196,37 @@ export class Follower {
     if (this.#loading === undefined) return
     if (!job) this.table.remove(id)
     else {
+      if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value.after)
       this.table.put(id, job.value, this.now)
       this.#events.job(id, job.value)
     }
     if (this.#loaded) this.#events.news()
+  }
+
+  /** Parents in other queues: they are watched from here on, and then looked at. */
+  async #lookAtParents(parents: readonly string[]): Promise<void> {
+    for (const id of parents) {
+      if (this.table.rows.find(id) >= 0 || this.table.hasForeign(id)) continue
+      this.#watchingParents ??= this.#followParents()
+      const parent = await this.#chain.get(JobRecord, id)
+      if (parent) this.table.putForeign(id, parent.value, this.now)
+    }
+  }
+
+  async #followParents(): Promise<void> {
+    const { signal } = this.#stop
+    try {
+      for await (const { id, kind } of this.#chain.watch({ type: JobRecord, signal })) {
+        if (kind === 'created' || !this.table.hasForeign(id)) continue
+        const parent = await this.#chain.get(JobRecord, id)
+        // One that is gone has ended before, and was told then.
+        if (parent) this.table.putForeign(id, parent.value, this.now)
+        this.#events.news()
+        this.#wake()
+      }
+    } catch (error) {
+      if (!signal.aborted) this.failure = error
+    }
   }
 
   async #takeSession(id: string): Promise<void> {

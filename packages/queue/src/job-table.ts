@@ -58,6 +58,8 @@ export class JobTable {
   /** Of a blocked row: parents that are not done. */
   readonly #parents = new Map<number, Set<string>>()
   readonly #children = new Map<string, Set<string>>()
+  /** Parents in other queues that are not done. */
+  readonly #foreign = new Map<string, JobValue>()
 
   constructor() {
     this.#ready = new RowHeap((a, b) => this.#before(a, b))
@@ -95,6 +97,18 @@ export class JobTable {
     this.setState(row, this.#stateOf(row, id, value, now))
     if (this.#children.has(id)) this.#tellChildren(id, value, now)
     return row
+  }
+
+  /** Takes in the newest value of a job of another queue, that jobs of this one wait for. */
+  putForeign(id: string, value: JobValue, now: number): void {
+    if (value.end === 'done') this.#foreign.delete(id)
+    else this.#foreign.set(id, value)
+    if (value.end !== undefined) this.#tellChildren(id, value, now)
+  }
+
+  /** Whether jobs wait for this one of another queue. */
+  hasForeign(id: string): boolean {
+    return this.#foreign.has(id)
   }
 
   remove(id: string): void {
@@ -138,6 +152,16 @@ export class JobTable {
     this.#leases.delete(job)
     const row = this.rows.find(job)
     if (row >= 0 && this.rows.state[row] === STATE.active) this.setState(row, STATE.waiting)
+  }
+
+  /** Leases of others for jobs, or turns of jobs, that have not come here yet. They count for limits all the same. */
+  unseen(): number {
+    let count = 0
+    for (const [job, { turn }] of this.#leases) {
+      const row = this.rows.find(job)
+      if (row < 0 || this.rows.turn[row]! < turn) count++
+    }
+    return count
   }
 
   /** The next ready row, marked active for `session`; undefined if there is none. */
@@ -271,9 +295,9 @@ export class JobTable {
   #isBlocked(row: number, id: string, value: JobValue): boolean {
     const open = new Set<string>()
     for (const parent of value.after ?? []) {
-      const at = this.rows.find(parent)
-      if (at < 0 || this.rows.state[at] === STATE.done) continue
-      if (this.#isOpen(at)) open.add(parent)
+      const is = this.#parentState(parent)
+      if (is === 'done') continue
+      if (is === 'open') open.add(parent)
       else if (value.onParentFail !== 'run') {
         this.orphans.add(id)
         open.add(parent)
@@ -286,6 +310,14 @@ export class JobTable {
     }
     if (open.size > 0) this.#parents.set(row, open)
     return open.size > 0
+  }
+
+  #parentState(parent: string): 'done' | 'open' | 'failed' {
+    const row = this.rows.find(parent)
+    if (row >= 0) return this.#isOpen(row) ? 'open' : this.rows.state[row] === STATE.done ? 'done' : 'failed'
+    const foreign = this.#foreign.get(parent)
+    if (!foreign || foreign.end === 'done') return 'done'
+    return foreign.end === undefined ? 'open' : 'failed'
   }
 
   #unblock(row: number, id: string): void {

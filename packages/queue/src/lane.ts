@@ -233,7 +233,8 @@ export class Lane {
     const { activeMax } = rules()
     const taken: Taken[] = []
     this.opensAt = 0
-    while (taken.length < wanted && table.counts[STATE.active]! < activeMax) {
+    const unseen = activeMax === Number.POSITIVE_INFINITY ? 0 : table.unseen()
+    while (taken.length < wanted && table.counts[STATE.active]! + unseen < activeMax) {
       if (rates.isLimited) {
         this.opensAt = rates.opensAt('queue', undefined)
         if (this.opensAt > now) break

@@ -10,7 +10,7 @@ import {
   type Transaction,
   type TxTarget,
 } from '@ate/core'
-import { type Prepared, prepare, type Staged } from './adding.ts'
+import { type Prepared, prepare, rememberHandle, type Staged } from './adding.ts'
 import { addAll, cancelJob, itemsOf, retryDead, retryJob, setPaused } from './changing.ts'
 import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
@@ -291,13 +291,15 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   #handle(open: OpenQueue<D>, { id, entity }: Staged): Handle<R> {
     const chain = this.#chain
     const parts = { chain, follower: open.follower, environment: this.#environment }
-    return {
+    const handle: Handle<R> = {
       id,
       result: async ({ signal } = {}) => {
         const find = async (): Promise<string | undefined> => (entity === '' ? open.adder.find(id) : entity)
         return (await resultOf({ ...parts, signal }, id, find)) as R
       },
     }
+    rememberHandle(handle, entity)
+    return handle
   }
 
   #inTx<T>(target: TxTarget | undefined, run: (tx: Transaction) => Promise<T>): Promise<T | undefined> {

@@ -179,6 +179,35 @@ describe('flows', () => {
   })
 })
 
+describe('flows over several queues', () => {
+  it('waits for jobs of another queue, also after a restart', async () => {
+    const { pass, process } = await open()
+    const adder = process()
+    const bills = adder.queue<number>({ retry: { max: 1 } }, 'bills')
+    const mails = adder.queue<number>({}, 'mails')
+    const good = await bills.add(1)
+    const bad = await bills.add(2)
+    await mails.add(1, { after: [good] })
+    await mails.add(2, { after: [bad] })
+    await mails.add(3, { after: [good, bad], onParentFail: 'run' })
+    const ran: number[] = []
+    process()
+      .queue<number>({}, 'mails')
+      .work((job) => void ran.push(job.data))
+    await pass(500)
+    expect(ran).toEqual([])
+    expect((await mails.counts()).blocked).toBe(3)
+    process()
+      .queue<number>({ retry: { max: 1 } }, 'bills')
+      .work((job) => {
+        if (job.data === 2) throw new Error('no')
+      })
+    await pass(3000)
+    expect(ran.sort()).toEqual([1, 3])
+    expect(await mails.counts()).toMatchObject({ done: 2, dead: 1, blocked: 0 })
+  })
+})
+
 describe('groups', () => {
   it('runs a group in order, one at a time, and a retry holds it up', async () => {
     const { pass, process } = await open()
