@@ -10,6 +10,9 @@ interface Loader {
 
 const LOADERS: Readonly<Record<string, Loader>> = {
   ate: { server: 'none', load: async () => (await import('./us.ts')).disk },
+  'bullmq always': { server: 'redis always', load: async () => (await import('../peers/bullmq.ts')).always },
+  'pg-boss': { server: 'postgres', load: async () => (await import('../peers/pg-boss.ts')).engine },
+  bullmq: { server: 'redis everysec', load: async () => (await import('../peers/bullmq.ts')).everysec },
   'ate memory': { server: 'none', load: async () => (await import('./us.ts')).memory },
 }
 

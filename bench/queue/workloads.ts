@@ -87,9 +87,11 @@ function draining(options: WorkOptions, add: 'plain' | 'grouped' = 'plain'): Wor
     await drain(store, 1000, options)
     for (let at = 0; at < count; at += 1000) await addAll(list(1000, at))
     const before = (await store.bytes?.()) ?? Number.NaN
+    const cpu = process.cpuUsage()
     const ms = await drain(store, count, options)
+    const { user, system } = process.cpuUsage(cpu)
     const bytes = ((await store.bytes?.()) ?? Number.NaN) - before
-    return { perSecond: (count / ms) * 1000, bytesPerJob: bytes / count }
+    return { perSecond: (count / ms) * 1000, bytesPerJob: bytes / count, cpuUsPerJob: (user + system) / count }
   }
 }
 

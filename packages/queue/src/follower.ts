@@ -192,7 +192,7 @@ export class Follower {
     // What is done stays done: its own end is the change that is told here.
     if (!wanted && kind === 'changed' && row >= 0 && this.table.rows.state[row] === STATE.done) return
     const job = kind === 'deleted' ? undefined : await this.#chain.get(JobRecord, id)
-    for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
+    if (wanted) for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
     if (this.#loading === undefined) return
     if (!job) this.table.remove(id)
     else {
