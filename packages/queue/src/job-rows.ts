@@ -52,6 +52,7 @@ export class JobRows {
   /** Row + 1 by hash of the id, 0 for none. */
   #slots = new Uint32Array(128)
   #arrivals = 0
+  readonly #seed: number = Math.floor(Math.random() * 2 ** 32)
   readonly #id = new Uint32Array(4)
 
   idOf(row: number): string {
@@ -132,9 +133,14 @@ export class JobRows {
     }
   }
 
-  /** Ids of named jobs are hashes, and the others begin with one and end with a small number. */
+  /** All words, mixed with a number of this table's own: nobody can aim at one slot. */
   #hash(words: Uint32Array, at: number): number {
-    return (words[at]! ^ Math.imul(words[at + 3]!, 0x9e3779b1)) >>> 0
+    let hash = this.#seed
+    for (let i = 0; i < 4; i++) {
+      hash = Math.imul(hash ^ words[at + i]!, 0x85ebca6b)
+      hash ^= hash >>> 15
+    }
+    return hash >>> 0
   }
 
   /** Where the id stands, or the free slot where it would. */
