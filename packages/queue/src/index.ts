@@ -58,6 +58,7 @@ export type {
   JobInfo,
   JobState,
   Lease,
+  Leases,
   Limit,
   ListOptions,
   Queue,

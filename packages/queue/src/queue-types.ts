@@ -99,6 +99,14 @@ export interface Lease<D, R> extends Job<D>, AsyncDisposable {
   release(): Promise<void>
 }
 
+/** Leases as they are asked for. */
+export interface Leases<D, R> {
+  next(): Promise<IteratorResult<Lease<D, R>, undefined>>
+  /** Takes no more; leases that were taken stay. */
+  return(): Promise<IteratorResult<Lease<D, R>, undefined>>
+  [Symbol.asyncIterator](): this
+}
+
 export interface WorkOptions {
   /** Handlers at once; 1 if left out. */
   readonly concurrency?: number
@@ -174,7 +182,7 @@ export interface Queue<I, D, R> extends AsyncDisposable {
     options: WorkOptions & { readonly size: number; readonly wait?: Duration },
   ): Worker
   /** Jobs to take by hand, one with each next(). */
-  leases(options?: Pick<WorkOptions, 'prefetch' | 'signal'>): AsyncIterableIterator<Lease<D, R>>
+  leases(options?: Pick<WorkOptions, 'prefetch' | 'signal'>): Leases<D, R>
   get(id: string): Promise<JobInfo<D, R> | undefined>
   list(options?: ListOptions): AsyncIterable<{ readonly id: string; readonly state: JobState }>
   counts(): Promise<Counts>

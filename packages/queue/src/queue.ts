@@ -28,6 +28,7 @@ import type {
   JobInfo,
   JobState,
   Lease,
+  Leases,
   ListOptions,
   Queue,
   QueueEvent,
@@ -40,7 +41,7 @@ import type {
 import { repeatValue } from './repeats.ts'
 import { nextChange, resultOf } from './results.ts'
 import { validated } from './schemas.ts'
-import { Leases } from './taking.ts'
+import { Taking } from './taking.ts'
 import { type Ended, type Run, Runner, type RunnerOptions, runMany, runOne } from './working.ts'
 
 const NAME_MAX = 200
@@ -53,7 +54,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   readonly #given: StoredOptions
   readonly #environment: QueueEnvironment
   readonly #workers = new Set<Worker>()
-  readonly #taking = new Set<Leases<D, R>>()
+  readonly #taking = new Set<Taking<D, R>>()
   #opening: Promise<OpenQueue<D>> | undefined
   #opened: OpenQueue<D> | undefined
   /** Adds of this handle that have not settled. */
@@ -138,9 +139,9 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     return this.#start(runMany(handler), { ...options, size, waitMs })
   }
 
-  leases(options: Pick<WorkOptions, 'prefetch' | 'signal'> = {}): AsyncIterableIterator<Lease<D, R>> {
+  leases(options: Pick<WorkOptions, 'prefetch' | 'signal'> = {}): Leases<D, R> {
     this.#assertOpen()
-    const leases: Leases<D, R> = new Leases<D, R>(
+    const leases: Taking<D, R> = new Taking<D, R>(
       {
         start: async (consumer) => (await this.#open()).dispatcher.add(consumer),
         stop: async (consumer) => {

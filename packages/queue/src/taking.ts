@@ -2,7 +2,7 @@
 import type { Consumer } from './dispatcher.ts'
 import type { Attempt } from './handling.ts'
 import { wholeNumber } from './queue-options.ts'
-import type { Lease } from './queue-types.ts'
+import type { Lease, Leases } from './queue-types.ts'
 
 const PREFETCH_MAX = 10_000
 
@@ -18,7 +18,7 @@ export interface TakingParts<D, R> {
   readonly asLease: (attempt: Attempt<D>) => Lease<D, R>
 }
 
-export class Leases<D, R> implements Consumer<D>, AsyncIterableIterator<Lease<D, R>> {
+export class Taking<D, R> implements Consumer<D>, Leases<D, R> {
   readonly #parts: TakingParts<D, R>
   readonly #prefetch: number
   readonly #waiting: Waiting<D, R>[] = []

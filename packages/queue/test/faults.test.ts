@@ -299,7 +299,7 @@ describe('poison', () => {
       const waiting = off.next().catch(() => undefined)
       await world.pass(5000, 250)
       await first.resume()
-      await off.return!()
+      await off.return()
       await waiting
     }
     const info = await first.get(id)
