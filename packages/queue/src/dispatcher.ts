@@ -132,7 +132,7 @@ export class Dispatcher<D> {
       }
       if (this.#again) continue
       if (follower.lane?.paused) await this.#pause()
-      if (table.orphans.size > 0) this.#tend()
+      if (table.parents.orphans.size > 0) this.#tend()
       this.#wakeLater(opens ? lane.opensAt : table.nextTime)
       return
     }

@@ -206,7 +206,7 @@ export class Follower {
   /** Parents in other queues: they are watched from here on, and then looked at. */
   async #lookAtParents(parents: readonly string[]): Promise<void> {
     for (const id of parents) {
-      if (this.table.rows.find(id) >= 0 || this.table.hasForeign(id)) continue
+      if (this.table.rows.find(id) >= 0 || this.table.parents.hasForeign(id)) continue
       this.#watchingParents ??= this.#followParents()
       const parent = await this.#chain.get(JobRecord, id)
       if (parent) this.table.putForeign(id, parent.value, this.now)
@@ -217,7 +217,7 @@ export class Follower {
     const { signal } = this.#stop
     try {
       for await (const { id, kind } of this.#chain.watch({ type: JobRecord, signal })) {
-        if (kind === 'created' || !this.table.hasForeign(id)) continue
+        if (kind === 'created' || !this.table.parents.hasForeign(id)) continue
         const parent = await this.#chain.get(JobRecord, id)
         // One that is gone has ended before, and was told then.
         if (parent) this.table.putForeign(id, parent.value, this.now)

@@ -9,6 +9,7 @@
  */
 import { RowHeap, TimeHeap } from './heaps.ts'
 import { FLAG, JobRows, STATE } from './job-rows.ts'
+import { Parents } from './parents.ts'
 import type { JobValue } from './queue-records.ts'
 
 const NONE = 0xffffffff
@@ -43,8 +44,7 @@ export class JobTable {
   /** Rows that have ended, by when. */
   readonly ended: TimeHeap = new TimeHeap()
   readonly endedBadly: TimeHeap = new TimeHeap()
-  /** Jobs that have to be failed because a parent has. */
-  readonly orphans: Set<string> = new Set()
+  readonly parents: Parents = new Parents()
   /** How many of a group may be active. */
   groupMax = 1
   readonly #ready: RowHeap
@@ -55,11 +55,6 @@ export class JobTable {
   readonly #freeGroups: number[] = []
   readonly #leases = new Map<string, HeldLease>()
   readonly #sessions = new Map<string, Set<string>>()
-  /** Of a blocked row: parents that are not done. */
-  readonly #parents = new Map<number, Set<string>>()
-  readonly #children = new Map<string, Set<string>>()
-  /** Parents in other queues that are not done. */
-  readonly #foreign = new Map<string, JobValue>()
 
   constructor() {
     this.#ready = new RowHeap((a, b) => this.#before(a, b))
@@ -95,27 +90,20 @@ export class JobTable {
     this.rows.added[row] = value.added
     this.#noteWait(row, value)
     this.setState(row, this.#stateOf(row, id, value, now))
-    if (this.#children.has(id)) this.#tellChildren(id, value, now)
+    if (value.end !== undefined) for (const child of this.parents.tellChildren(id, value)) this.#free(child, now)
     return row
   }
 
   /** Takes in the newest value of a job of another queue, that jobs of this one wait for. */
   putForeign(id: string, value: JobValue, now: number): void {
-    if (value.end === 'done') this.#foreign.delete(id)
-    else this.#foreign.set(id, value)
-    if (value.end !== undefined) this.#tellChildren(id, value, now)
-  }
-
-  /** Whether jobs wait for this one of another queue. */
-  hasForeign(id: string): boolean {
-    return this.#foreign.has(id)
+    for (const child of this.parents.putForeign(id, value)) this.#free(child, now)
   }
 
   remove(id: string): void {
     const row = this.rows.find(id)
     if (row < 0) return
     this.#unline(row)
-    this.#unblock(row, id)
+    this.parents.unblock(id)
     if (this.#isRetry(row)) this.retries--
     const { state } = this.rows
     this.counts[state[row]!]!--
@@ -265,12 +253,12 @@ export class JobTable {
   #stateOf(row: number, id: string, value: JobValue, now: number): number {
     this.rows.time[row] = value.ended ?? value.at ?? 0
     if (value.end !== undefined) {
-      this.#unblock(row, id)
+      this.parents.unblock(id)
       return STATE[value.end]
     }
     const lease = this.#leases.get(id)
     if (lease && lease.turn === this.rows.turn[row]) return STATE.active
-    if (value.after && this.#isBlocked(row, id, value)) return STATE.blocked
+    if (value.after && this.parents.isBlocked(id, value, (parent) => this.#parentState(parent))) return STATE.blocked
     return value.at !== undefined && value.at > now ? STATE.scheduled : STATE.waiting
   }
 
@@ -291,69 +279,21 @@ export class JobTable {
     return this.rows.state[row]! < STATE.done
   }
 
-  /** A parent that is not there any more has been done: one that failed has failed its children before it went. */
-  #isBlocked(row: number, id: string, value: JobValue): boolean {
-    const open = new Set<string>()
-    for (const parent of value.after ?? []) {
-      const is = this.#parentState(parent)
-      if (is === 'done') continue
-      if (is === 'open') open.add(parent)
-      else if (value.onParentFail !== 'run') {
-        this.orphans.add(id)
-        open.add(parent)
-      }
-    }
-    for (const parent of open) {
-      const children = this.#children.get(parent)
-      if (children) children.add(id)
-      else this.#children.set(parent, new Set([id]))
-    }
-    if (open.size > 0) this.#parents.set(row, open)
-    return open.size > 0
-  }
-
-  #parentState(parent: string): 'done' | 'open' | 'failed' {
+  #parentState(parent: string): 'done' | 'open' | 'failed' | undefined {
     const row = this.rows.find(parent)
-    if (row >= 0) return this.#isOpen(row) ? 'open' : this.rows.state[row] === STATE.done ? 'done' : 'failed'
-    const foreign = this.#foreign.get(parent)
-    if (!foreign || foreign.end === 'done') return 'done'
-    return foreign.end === undefined ? 'open' : 'failed'
-  }
-
-  #unblock(row: number, id: string): void {
-    this.orphans.delete(id)
-    for (const parent of this.#parents.get(row) ?? []) {
-      const children = this.#children.get(parent)
-      children?.delete(id)
-      if (children?.size === 0) this.#children.delete(parent)
-    }
-    this.#parents.delete(row)
-  }
-
-  #tellChildren(parent: string, value: JobValue, now: number): void {
-    if (value.end === undefined) return
-    for (const child of [...(this.#children.get(parent) ?? [])]) {
-      const row = this.rows.find(child)
-      const open = this.#parents.get(row)
-      if (row < 0 || !open) continue
-      // What the child does when a parent fails stands in its value: who fails orphans reads it.
-      if (value.end !== 'done') this.orphans.add(child)
-      else if (open.delete(parent) && open.size === 0) this.#ready1(row, child, now)
-    }
-    if (value.end === 'done') this.#children.delete(parent)
+    if (row < 0) return undefined
+    return this.#isOpen(row) ? 'open' : this.rows.state[row] === STATE.done ? 'done' : 'failed'
   }
 
   /** A child of a failed parent that runs all the same. */
   forgive(child: string, parent: string, now: number): void {
-    const row = this.rows.find(child)
-    const open = this.#parents.get(row)
-    this.orphans.delete(child)
-    if (row >= 0 && open?.delete(parent) && open.size === 0) this.#ready1(row, child, now)
+    if (this.parents.forgive(child, parent)) this.#free(child, now)
   }
 
-  #ready1(row: number, id: string, now: number): void {
-    this.#unblock(row, id)
-    if (this.rows.state[row] !== STATE.blocked) return
+  /** What was blocked is ready, or has a date. */
+  #free(id: string, now: number): void {
+    const row = this.rows.find(id)
+    if (row < 0 || this.rows.state[row] !== STATE.blocked) return
     this.setState(row, this.rows.time[row]! > now ? STATE.scheduled : STATE.waiting)
   }
 

@@ -222,9 +222,18 @@ export class Lane {
     const others = new Map<string, LeaseRecord[]>()
     for (const id of lane.sessions) {
       const other = id === this.#session?.id ? undefined : await tx.peek(SessionRecord, id)
-      if (other) others.set(id, decodeLeases(other.value.leases))
+      if (other) others.set(id, await this.#withoutRemoved(tx, decodeLeases(other.value.leases)))
     }
     return others
+  }
+
+  /** A session that claims nothing lists what it had last; jobs of it may be gone, and others not have come here yet. */
+  async #withoutRemoved(tx: Transaction, leases: readonly LeaseRecord[]): Promise<LeaseRecord[]> {
+    const { rows } = this.#parts.follower.table
+    const there: LeaseRecord[] = []
+    for (const lease of leases)
+      if (rows.find(lease.job) >= 0 || (await tx.peek(JobRecord, lease.job))) there.push(lease)
+    return there
   }
 
   #select(wanted: number, rates: Rates): Taken[] {

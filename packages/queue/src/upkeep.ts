@@ -47,10 +47,10 @@ async function fireRepeats({ follower, repeats }: UpkeepParts): Promise<void> {
 
 async function failOrphans({ chain, follower }: UpkeepParts): Promise<void> {
   const { table } = follower
-  for (const id of [...table.orphans]) {
+  for (const id of [...table.parents.orphans]) {
     const failed = await chain.transact((tx) => failOrphan(tx, id, chain.now))
     for (const parent of failed) table.forgive(id, parent, follower.now)
-    table.orphans.delete(id)
+    table.parents.orphans.delete(id)
   }
 }
 

@@ -279,6 +279,40 @@ describe('clocks', () => {
   })
 })
 
+describe('a takeover that comes too late', () => {
+  it('is refused when the pulse was renewed after it had been seen to be over', async () => {
+    world = await openWorld(16)
+    const [a, b] = [world.process(), world.process()]
+    const seen = client()
+    let goOn = (): void => undefined
+    const attempts: number[] = []
+    const handler = async (job: Job<number>): Promise<void> => {
+      attempts.push(job.attempt)
+      effect(job)
+      await new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+    }
+    const jobs = a.queue<number>(LEASE)
+    await addAll(jobs, seen, 1)
+    jobs.work(handler)
+    await world.pass(300)
+    b.queue<number>(LEASE).work(handler)
+    await world.pass(100)
+    // By the time of the chain the lease is over, by the clock of its holder it is not.
+    world.platform.setWallClock(world.platform.environment.clock.now() + 3_600_000)
+    b.freezeAt(0)
+    await world.process().queue<number>({}, 'other').add(1)
+    await world.pass(1500)
+    b.thaw()
+    await world.pass(1000)
+    expect(attempts).toEqual([1])
+    goOn()
+    await world.pass(200)
+    await expectClean(seen, 1)
+  })
+})
+
 describe('poison', () => {
   it('F13: a job that kills its workers is dead in the end', async () => {
     world = await openWorld(11)
@@ -418,5 +452,25 @@ describe('the disk and the keys', () => {
     expect((await mine.counts()).done).toBe(1)
     await done.stop()
     await last.close()
+  })
+})
+
+describe('a session that claims nothing', () => {
+  it('does not hold a place with jobs that were removed', async () => {
+    world = await openWorld(17)
+    const options = { ...LEASE, lease: '1h', limit: { active: 1 }, keep: { done: 0 } } as const
+    const [a, b] = [world.process(), world.process()]
+    const jobs = a.queue<number>(options)
+    jobs.work(() => undefined)
+    await jobs.add(1)
+    await world.pass(4000, 250)
+    expect((await jobs.counts()).done).toBe(0)
+    a.freeze()
+    const ran: number[] = []
+    const others = b.queue<number>(options)
+    others.work((job) => void ran.push(job.data))
+    await others.add(2)
+    await world.pass(1000)
+    expect(ran).toEqual([2])
   })
 })

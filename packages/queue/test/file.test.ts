@@ -45,11 +45,13 @@ it('F1, F8: a worker that is killed: its jobs are done by the next, what was don
   )
   await jobs.idle()
   await worker.stop()
-  expect(ran.sort((a, b) => a - b)).toEqual([...stuck].sort((a, b) => a - b))
+  // Handlers that had returned when the process was killed run again, unless their commit had come first.
+  expect(ran).toEqual(expect.arrayContaining([...stuck]))
+  expect(new Set(ran).size).toBe(ran.length)
   expect((await jobs.counts()).done).toBe(30)
   expect((await chain.verify()).ok).toBe(true)
   const ids = new Set(Array.from({ length: 30 }, (_, n) => `j${n}`))
-  // The first twenty had no effects to register.
+  // Those that were done by the first worker had no effects to register.
   const { lost, duplicated, open } = await findingsOf(chain, { acknowledged: ids, attempted: ids })
   expect([lost, duplicated, open]).toEqual([[], [], 0])
   await chain.close()

@@ -44,8 +44,8 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
   let mostActive = 0
   let mostActiveOfGroup = 0
   const named = new Map<string, string>()
-  for await (const job of chain.children(JobRecord, await queueNode(chain), 'jobs'))
-    named.set(job.id, job.name ?? job.id)
+  const node = await queueNode(chain)
+  for await (const job of chain.children(JobRecord, node, 'jobs')) named.set(job.id, job.name ?? job.id)
   for await (const event of chain.events({ until: 'end' })) {
     const { type, op, entity } = event
     if (type === EffectOf.name && op === 'create') {
@@ -56,6 +56,8 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
     } else if (type === JobRecord.name && (op === 'create' || op === 'put')) {
       const value = await event.value(JobRecord)
       const known = jobs.get(entity)
+      // Other queues of the chain are not looked at.
+      if (op === 'create' ? event.parent !== node : !known) continue
       if (known?.value.end === 'done') expect(value.end, 'what is done stays done').toBe('done')
       if (known) known.value = value
       else jobs.set(entity, { id: named.get(entity) ?? entity, value, fence: 0 })
@@ -67,8 +69,8 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
       for (const [job, holder] of holders) if (holder === entity) active.delete(job)
     } else if (type === SessionRecord.name) {
       for (const { job, turn, fence } of decodeLeases((await event.value(SessionRecord)).leases)) {
-        const known = jobs.get(job)!
-        if (fence <= known.fence) continue
+        const known = jobs.get(job)
+        if (!known || fence <= known.fence) continue
         known.fence = fence
         if (known.value.end !== undefined || (known.value.turn ?? 0) !== turn) continue
         expect(active.has(job), `two leases of ${known.id} at once`).toBe(false)

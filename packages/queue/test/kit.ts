@@ -88,6 +88,7 @@ export class Process {
   #state: 'runs' | 'stopped' | 'dead' = 'runs'
   /** Dies at this many transactions from now: before the chain has it, or after it has. */
   #dies: { count: number; readonly when: 'before' | 'after' } | undefined
+  #freezes = -1
   readonly #thawing = new Set<() => void>()
 
   constructor(name: string, chain: Chain, platform: TestPlatform, seed: number) {
@@ -115,12 +116,18 @@ export class Process {
   /** As SIGCONT. */
   thaw(): void {
     if (this.#state === 'stopped') this.#state = 'runs'
+    this.#freezes = -1
     for (const go of [...this.#thawing]) go()
   }
 
   /** As SIGKILL: what it had sent to the chain lands, and it never hears of it. */
   kill(): void {
     this.#state = 'dead'
+  }
+
+  /** Stops before this transaction from now. */
+  freezeAt(count: number): void {
+    this.#freezes = count
   }
 
   killAt(count: number, when: 'before' | 'after'): void {
@@ -141,6 +148,7 @@ export class Process {
   }
 
   async #transact(run: () => Promise<unknown>): Promise<unknown> {
+    if (this.#freezes >= 0 && this.#freezes-- === 0) this.freeze()
     await this.#gate()
     const dies = this.#dies
     if (dies && --dies.count < 0) {
