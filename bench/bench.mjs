@@ -30,11 +30,9 @@ const scripts = {
   profile: ['profile.ts', ...rest],
   network: ['network/main.ts', ...rest],
   bus: ['bus/main.ts', ...rest],
+  queue: ['queue/main.ts', ...rest],
 }
 const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]
-const scripts = { profile: 'profile.ts', queue: 'queue/main.ts' }
-const own = scripts[first]
-const script = own ? [own, ...rest] : ['main.ts', ...process.argv.slice(2)]
 script[0] = join(dirname(fileURLToPath(import.meta.url)), script[0])
 const child = spawn(findNode(), ['-C', '@ate/source', '--no-warnings', ...script], { stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))

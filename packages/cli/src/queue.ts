@@ -151,7 +151,7 @@ function redrive(place: string, name: string, options: QueueCommandOptions): Pro
   return writing(place, name, options, async (jobs) => {
     const { limit } = options
     const retried = await jobs.retry({ state: 'dead', ...(limit === undefined ? {} : { limit }) })
-    await said(options, { retried }, `${counted(retried, "job")} to run again`)
+    await said(options, { retried }, `${counted(retried, 'job')} to run again`)
   })
 }
 
