@@ -4,8 +4,6 @@
  */
 import {
   type Chain,
-  defineType,
-  type EntityType,
   type Identity,
   isAteError,
   type MemoryStore,
@@ -20,19 +18,14 @@ import { seededRandom } from '../../core/src/testing/random.ts'
 import { type TestPlatform, testPlatform } from '../../core/src/testing/test-platform.ts'
 import { type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
 
+export { EffectOf } from './effect-of.ts'
+
 const crypto = nodeProvider()
 let someone: Identity | undefined
 export function person(): Identity {
   someone ??= newIdentity({ crypto, random: seededRandom(11) })
   return someone
 }
-
-export interface EffectOf {
-  readonly job: string
-  readonly fence: bigint
-}
-/** What handlers of these tests do, once for each job that is done. */
-export const EffectOf: EntityType<EffectOf> = defineType('effect')
 
 export const codeOf = (error: unknown): string => (isAteError(error) ? error.code : String(error))
 
