@@ -8,13 +8,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Chain, createIdentity, type Identity, saveIdentity } from '@ate/core'
-import { type Serve, serve } from '@ate/core/server'
+import { type Served, serve } from '@ate/core/server'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openChain, queue } from '../src/index.ts'
 import { EffectOf } from './effect-of.ts'
 
 let folder: string
-let server: Serve
+let server: Served
 let me: Identity
 
 beforeAll(async () => {
