@@ -3,10 +3,8 @@
  * while others take over, that race at the end of a lease; clocks that jump; poison; disks that are full; keys that are gone.
  */
 import { createIdentity, memoryEngine, memoryStore, openChain, role } from '@ate/core'
+import { type SimFileSystem, testPlatform } from '@ate/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { nodeProvider } from '../../core/src/node/crypto-node.ts'
-import type { SimFileSystem } from '../../core/src/testing/sim-file-system.ts'
-import { testPlatform } from '../../core/src/testing/test-platform.ts'
 import { type Job, type Queue, queue } from '../src/index.ts'
 import { type Client, findingsOf } from './history.ts'
 import { codeOf, EffectOf, expectCode, openWorld, type Process, person, turns, type World } from './kit.ts'
@@ -344,8 +342,8 @@ describe('poison', () => {
 describe('the disk and the keys', () => {
   it('F14: a full disk refuses adds and claims, and what waits goes on later', async () => {
     const disks = new Map<string, SimFileSystem>()
-    const platform = testPlatform(12, { crypto: nodeProvider(), disks })
-    const chain = await openChain('file:/q', { as: person() }, platform)
+    const platform = testPlatform(12, { disks })
+    const chain = await openChain('file:/q', { as: await person() }, platform)
     const environment = {
       start: (delayMs: number, run: () => void) => platform.environment.timers.start(delayMs, run),
       pause: () => new Promise<void>((resolve) => setImmediate(resolve)),
@@ -377,8 +375,8 @@ describe('the disk and the keys', () => {
 
   it('F14: a sync that fails ends the worker with an error', async () => {
     const disks = new Map<string, SimFileSystem>()
-    const platform = testPlatform(13, { crypto: nodeProvider(), disks })
-    const chain = await openChain('file:/q', { as: person() }, platform)
+    const platform = testPlatform(13, { disks })
+    const chain = await openChain('file:/q', { as: await person() }, platform)
     const jobs = queue<number>(chain, 'jobs')
     await jobs.add(1)
     disks.get('/q')!.faults.failSync = disks.get('/q')!.counts.syncs + 1
@@ -411,7 +409,7 @@ describe('the disk and the keys', () => {
   })
 
   it('F18: a worker whose rights are taken away commits nothing more', async () => {
-    const boss = person()
+    const boss = await person()
     const hand = await createIdentity()
     const store = memoryStore()
     const options = { lease: '200ms' } as const

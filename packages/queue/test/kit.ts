@@ -4,6 +4,7 @@
  */
 import {
   type Chain,
+  createIdentity,
   type Identity,
   isAteError,
   type MemoryStore,
@@ -11,19 +12,16 @@ import {
   memoryStore,
   openChain,
 } from '@ate/core'
+import { seededRandom, type TestPlatform, testPlatform } from '@ate/core/testing'
 import { expect } from 'vitest'
-import { nodeProvider } from '../../core/src/node/crypto-node.ts'
-import { newIdentity } from '../../core/src/session/identity.ts'
-import { seededRandom } from '../../core/src/testing/random.ts'
-import { type TestPlatform, testPlatform } from '../../core/src/testing/test-platform.ts'
 import { type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
 
 export { EffectOf } from './effect-of.ts'
 
-const crypto = nodeProvider()
-let someone: Identity | undefined
-export function person(): Identity {
-  someone ??= newIdentity({ crypto, random: seededRandom(11) })
+/** Costly to make: one for all tests of a file. */
+let someone: Promise<Identity> | undefined
+export function person(): Promise<Identity> {
+  someone ??= createIdentity()
   return someone
 }
 
@@ -45,8 +43,8 @@ export interface World {
 }
 
 export async function openWorld(seed = 1, store: MemoryStore = memoryStore()): Promise<World> {
-  const platform = testPlatform(seed, { crypto })
-  const chain = await openChain(memoryEngine(store), { as: person() }, platform)
+  const platform = testPlatform(seed)
+  const chain = await openChain(memoryEngine(store), { as: await person() }, platform)
   const processes: Process[] = []
   return {
     chain,

@@ -1,6 +1,7 @@
 /** Decisions and tables against models of them. */
+
+import { seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
-import { seededRandom } from '../../core/src/testing/random.ts'
 import { RowHeap, TimeHeap } from '../src/heaps.ts'
 import { JobRows, STATE } from '../src/job-rows.ts'
 import { JobTable } from '../src/job-table.ts'

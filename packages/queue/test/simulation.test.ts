@@ -3,14 +3,15 @@
  * are stopped, killed at any commit and started again, while clocks jump. Then everything is let run, and the history is
  * checked. A seed that fails is printed with its run; ATE_QUEUE_RUNS sets how many there are.
  */
+
+import { type SeededRandom, seededRandom } from '@ate/core/testing'
 import { expect, it } from 'vitest'
-import { type SeededRandom, seededRandom } from '../../core/src/testing/random.ts'
 import type { Job, Queue, QueueOptions } from '../src/index.ts'
 import { type Client, findingsOf, mostStarts } from './history.ts'
 import { EffectOf, openWorld, type Process, type World } from './kit.ts'
 
 const FIRST = Number(process.env['ATE_QUEUE_SEED'] ?? 1)
-const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 6)
+const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 4)
 const STARTS = { starts: 12, every: '1s' } as const
 const OPTIONS: QueueOptions<Data> = {
   lease: '2s',
