@@ -13,7 +13,7 @@ export interface RetryRules {
 }
 
 /** What is left of an error: its name or code, and its message. */
-export function errorText(error: unknown): string {
+function errorText(error: unknown): string {
   const text = error instanceof Error ? `${isAteError(error) ? '' : `${error.name}: `}${error.message}` : String(error)
   return text.length > ERROR_CHARS_MAX ? `${text.slice(0, ERROR_CHARS_MAX - 1)}…` : text
 }
