@@ -225,7 +225,6 @@ export const ADVICE = {
   BAD_SESSION: 'an identity did not prove that it speaks on this connection; make the proof for this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the queue
-  LEASE_LOST: 'the lease of this job ended, and another worker may have it; nothing of this attempt was kept',
   QUEUE_MISMATCH:
     'the queue is stored with other options than these; give the same ones everywhere, or change them with configure()',
   DEPENDENCY_CYCLE: 'these jobs wait for each other; leave one dependency out',
