@@ -26,6 +26,7 @@ export type { SnapshotInfo } from './chain/snapshots.ts'
 export type { Receipt } from './chain/staged.ts'
 export type { VerifyOptions, VerifyProblem, VerifyReport } from './chain/verify-log.ts'
 export type { Witnessed } from './chain/witnessing.ts'
+export type { AccessEntry, AccessInfo, Member, RoleInfo } from './data/access.ts'
 export type { RecoverOptions, RecoverReceipt } from './data/append-recovery.ts'
 export type {
   BackupOptions,
@@ -131,6 +132,8 @@ export { type Consent, consentTo } from './session/consent-text.ts'
 export type { Identity, PublicIdentity } from './session/identity.ts'
 export {
   createIdentity,
+  identityFromText,
+  identityToText,
   machineIdentity,
   type OpenIdentityOptions,
   openIdentity,

@@ -10,6 +10,7 @@ import { encodeRecord } from '../event/record.ts'
 import { type Durability, durabilityRank, type LogRecord } from '../log/engine.ts'
 import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
+import { eraseKeys, eraseLeftKeys, erasesKeys, hasKeys, putKeys } from './entity-keys.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
 import { WriterSession } from './writer-session.ts'
@@ -27,10 +28,13 @@ export async function beginLocalWriting(core: ChainCore, parts: CoreParts): Prom
   if (core.engine.readOnly) return new LocalWriting(core, undefined)
   const { crypto, environment, identity, replica, keepCertificate } = parts
   const state = keepCertificate ? parts.state : undefined
-  return new LocalWriting(core, await WriterSession.open({ crypto, environment, identity, replica, state }))
+  const writer = await WriterSession.open({ crypto, environment, identity, replica, state })
+  await eraseLeftKeys(core.engine.ring, replica.view)
+  return new LocalWriting(core, writer)
 }
 
 class LocalWriting implements Writing {
+  readonly takesKeys = true
   readonly #core: ChainCore
   /** None for readers. */
   readonly #writer: WriterSession | undefined
@@ -186,12 +190,14 @@ class LocalWriting implements Writing {
       const append = this.#build(batches)
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
+        if (batches.some(hasKeys)) await putKeys(this.#core.engine.ring, batches)
         const { durability } = await this.#core.engine.append(append.records, {
           after: this.#core.replica.head,
           durability: sync.length > 0 ? this.durability : this.#durabilityOf(batches),
           load: batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1 ? 'alone' : 'group',
         })
         this.#core.observing.appended(started, append, durability)
+        if (erasesKeys(batches)) await this.#eraseKeys(batches)
         await this.#acknowledge(append, durability)
       }
     } catch (error) {
@@ -202,8 +208,19 @@ class LocalWriting implements Writing {
     this.schedule()
   }
 
+  /** The deletion stands in the log, whatever the ring's disk says: the next opening tries again, and the key tells. */
+  async #eraseKeys(batches: readonly Batch[]): Promise<void> {
+    try {
+      await eraseKeys(this.#core.engine.ring, batches)
+    } catch (error) {
+      this.#core.observing.alarm(error)
+    }
+  }
+
   /** The strongest level that somebody waits for. */
   #durabilityOf(batches: readonly Batch[]): Durability {
+    // A key must not be gone before what says so is there for good.
+    if (erasesKeys(batches)) return this.durability
     let level: Durability | undefined
     for (const { transactions } of batches) {
       for (let i = 0; i < transactions.length; i++) {

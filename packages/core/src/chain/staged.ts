@@ -5,6 +5,7 @@ import type { EntityWords } from '../event/entity-words.ts'
 import type { Guard, TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Journal } from '../view/journal.ts'
+import type { KeyChanges } from './entity-keys.ts'
 import type { Judge } from './judge.ts'
 
 /** A transaction as its author made it; `bodies` holds the encoded values that its events point into. */
@@ -14,6 +15,8 @@ export interface TransactionDraft {
   readonly guards: Guard[]
   readonly events: TransactionEvent[]
   readonly bodies: ByteWriter
+  /** What goes into the key ring before its record, and out of it after. */
+  readonly keys?: KeyChanges | undefined
   /** An upper bound of the bytes that the transaction needs in a record. */
   sizeBytes: number
 }

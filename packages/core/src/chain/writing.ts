@@ -10,6 +10,8 @@ import type { AcknowledgementPart } from './signed-parts.ts'
 export interface Writing {
   /** The strongest level that its acknowledgements reach. */
   readonly durability: Durability
+  /** Attached keys reach the ring of the log that is written, before the record that they belong to. */
+  readonly takesKeys: boolean
   /** Nothing is ever written through this handle. */
   readonly readOnly: boolean
   /** What the server that orders the records has said last of the newest of them. */

@@ -5,10 +5,19 @@
 
 import { toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId, toBase32 } from '../base/ids.ts'
+import {
+  type ChainId,
+  chainIdOf,
+  type Fingerprint,
+  fingerprintOf,
+  type PublicId,
+  parseId,
+  toBase32,
+} from '../base/ids.ts'
 import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore, Conflict } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
+import { ringName } from '../chain/entity-keys.ts'
 import type { Receipt } from '../chain/staged.ts'
 import type { VerifyOptions, VerifyReport } from '../chain/verify-log.ts'
 import type { Witnessed } from '../chain/witnessing.ts'
@@ -22,6 +31,7 @@ import { forgetPlace } from '../session/forget-chain.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
+import { type AccessInfo, accessOf, type RoleInfo, roleOf } from './access.ts'
 import type { RecoverOptions, RecoverReceipt } from './append-recovery.ts'
 import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
@@ -119,6 +129,11 @@ export class Chain {
   /** Who acts through this handle. */
   get identity(): Fingerprint {
     return this.#core.identity.fingerprint
+  }
+
+  /** The public id of the key that acts. */
+  get publicId(): PublicId {
+    return this.#core.identity.publicId
   }
 
   /** The newest record: its seq and its 32-byte hash (a copy). */
@@ -259,6 +274,14 @@ export class Chain {
     return this.#indexes.find(type, index, key, options?.signal)
   }
 
+  /** True if the entity is there, whether or not this session can read it. @throws AteError BAD_ID | CHAIN_CLOSED */
+  has(ref: EntityRef): boolean {
+    this.#core.assertOpen()
+    const { a, b, c, d } = wordsOfRef(ref, this.id)
+    const row = this.#core.replica.view.table.find(a, b, c, d)
+    return row >= 0 && this.#core.replica.view.isVisible(row) && !this.#isExpired(row)
+  }
+
   /** The value of a clear counter as it was acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */
   counter(ref: EntityRef, name: string): bigint {
     this.#core.assertOpen()
@@ -269,6 +292,40 @@ export class Chain {
     const found = view.acknowledgedExtra(row).counters.find((counter) => counter.name === name)
     if (!found) throw new AteError('NO_COUNTER', { counter: name })
     return found.value
+  }
+
+  /**
+   * What `tx.attachKey` kept beside the log for an entity; undefined if there is nothing, or it was destroyed.
+   * @throws AteError BAD_ID | DAMAGED | IO_ERROR | CHAIN_CLOSED
+   */
+  attachedKey(ref: EntityRef, options?: ReadOptions): Promise<Uint8Array | undefined> {
+    try {
+      this.#core.assertOpen()
+      throwIfAborted(options?.signal)
+      return this.#core.engine.ring.get(ringName(wordsOfRef(ref, this.id)))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /**
+   * `recorded`: who keeps the log gives an attached key only to who has a durable record of asking for it. `open`: whoever has
+   * the folder has the keys, so reads leave no record that counts.
+   */
+  get attachedKeys(): 'open' | 'recorded' {
+    return this.#core.engine.ring.access ?? 'open'
+  }
+
+  /** The members of a role of this chain, or of the node that is given; undefined if there is none. */
+  role(name: string, at?: EntityRef): RoleInfo | undefined {
+    this.#core.assertOpen()
+    return roleOf(this.#core, parentWords(at, this.id), name)
+  }
+
+  /** Who may read, write and manage an entity, by the policies that hold there. @throws AteError NOT_FOUND */
+  access(ref: EntityRef): AccessInfo {
+    this.#core.assertOpen()
+    return accessOf(this.#core, wordsOfRef(ref, this.id))
   }
 
   /** Committed events from record `from` on (0 if left out), then those to come. Ends with the signal or the chain. */

@@ -38,6 +38,9 @@ export class DraftTrust {
   readonly #introduced = new Map<string, Uint8Array>()
   /** Nodes that get an epoch for writers who do not read. */
   readonly #opened = new Set<number>()
+  /** Stored nodes whose readers this transaction sets, and those of them below which it names writers who do not read. */
+  readonly #reset = new Set<number>()
+  readonly #wanted = new Set<number>()
 
   constructor(core: ChainCore, draft: Draft) {
     this.#core = core
@@ -69,13 +72,31 @@ export class DraftTrust {
     this.#draft.setRare(event, { ...before, policy, ...(identities.length > 0 ? { identities } : {}) })
     this.roles.followNamed(policy.read)
     if (input.read === undefined) {
-      if (input.write !== undefined) this.#draft.defer('last', () => this.#openToWriters(lookUp, policy.write))
+      if (input.write === undefined) return
+      this.#draft.defer('first', () => this.#wantWriters(lookUp, policy.write))
+      this.#draft.defer('last', () => this.#openToWriters(lookUp, policy.write))
       return
     }
     const indexKey = row >= 0 ? this.#secretsOf(row)?.indexKey : randomBytes(this.#core.environment.random, 32)
     if (indexKey) this.#indexKeys.set(entityKey(words), indexKey)
+    if (row >= 0) this.#reset.add(row)
     this.#draft.sizeBytes += 2048 + 1400 * (typeof input.read === 'string' ? 1 : input.read.length)
     this.#draft.defer('last', () => this.#makeEpoch(event, words, row, policy, indexKey))
+  }
+
+  /** The epoch that comes with new readers is made once, with a key for writers below if they are to have one. */
+  #wantWriters(at: EntityWords, write: PolicyListFields | undefined): void {
+    const row = this.#readNodeOf(at)
+    if (row === undefined || !this.#reset.has(row)) return
+    const read = this.#readersSet(row)
+    if (read !== undefined && !covers(read, write)) this.#wanted.add(row)
+  }
+
+  /** The readers that the newest event of this transaction gives a stored node. */
+  #readersSet(row: number): PolicyListFields | undefined {
+    const words = this.#core.replica.view.wordsOf(row)
+    return this.#draft.events.findLast((event) => sameEntity(event, words) && event.rare?.policy?.read !== undefined)
+      ?.rare?.policy?.read
   }
 
   /** Writers who do not read need a key to seal to: the node's epoch publishes one from here on, if this session may say so. */
@@ -84,6 +105,7 @@ export class DraftTrust {
     const row = this.#readNodeOf(at)
     const readers = row === undefined ? undefined : view.policyOf(row)?.read
     if (row === undefined || readers === undefined || this.roles.rekeys(row) || this.#opened.has(row)) return
+    if (this.#reset.has(row)) return
     if (trust.newestEpoch(row)?.fields.writeKey !== undefined || covers(fieldsOf(readers, trust.persons), write)) return
     const events = newEpochEvents(this.#core, row, view.wordsOf(row), { forWriters: true, before: this.#draft.events })
     if (!events) return
@@ -257,7 +279,7 @@ export class DraftTrust {
     if (own && !previous)
       throw new AteError('NO_READ_KEY', { node: textOfWords(words), what: 'who changes readers must be one' })
     const readers = this.roles.resolve(policy.read as Exclude<PolicyListFields, 'inherit'>)
-    const forWriters = !covers(policy.read, policy.write)
+    const forWriters = !covers(policy.read, policy.write) || this.#wanted.has(row)
     const history = policy.history ?? (own ? view.policyOf(row)!.history : 'all')
     const link = previous ? linkOf({ history }, previous) : { indexKey }
     const number = before ? before.fields.number + 1 : this.#nextEpoch(words)

@@ -3,6 +3,7 @@
  * The view is not touched before the transaction is staged.
  */
 import type { ChainCore } from '../chain/chain-core.ts'
+import { type KeyChanges, ringName } from '../chain/entity-keys.ts'
 import type { TransactionDraft } from '../chain/staged.ts'
 import type { ByteWriter } from '../codec/writer.ts'
 import { type EntityWords, sameEntity, EntityWords as Words } from '../event/entity-words.ts'
@@ -35,6 +36,7 @@ export class Draft implements TransactionDraft {
   readonly guards: Guard[] = []
   events: TransactionEvent[] = []
   readonly bodies: ByteWriter
+  keys: KeyChanges | undefined
   sizeBytes: number = TX_BYTES
   /** Work that waits until all roles are known: wraps of policies and roles. */
   #deferred: (() => void)[] | undefined
@@ -104,6 +106,17 @@ export class Draft implements TransactionDraft {
   setRare(event: TransactionEvent, rare: RareFields): void {
     event.rare = rare
     this.sizeBytes += encodeRare(rare).length + FLAG.rare
+  }
+
+  /** Copied: what the caller does to it later changes nothing. */
+  putKey(entity: EntityWords, bytes: Uint8Array): void {
+    this.keys ??= { put: [], erase: [] }
+    this.keys.put.push({ name: ringName(entity), bytes: bytes.slice() })
+  }
+
+  eraseKey(entity: EntityWords): void {
+    this.keys ??= { put: [], erase: [] }
+    this.keys.erase.push(ringName(entity))
   }
 
   /** Counts names that the dictionary of a commit may have to hold. */

@@ -5,7 +5,7 @@
 
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId, toBase32 } from '../base/ids.ts'
-import { COUNTERS_MAX } from '../base/limits.ts'
+import { COUNTERS_MAX, RING_KEY_BYTES_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
@@ -219,6 +219,31 @@ export class Transaction {
     this.#assertOpen()
     const words = wordsOfRef(ref, this.#chain)
     this.#draft.add(OP.delete, words)
+  }
+
+  /**
+   * Keeps `bytes` beside the log, not in it, for an entity that this transaction creates: there whenever the entity is, and
+   * destroyed by `shred`. Whoever has the folder can read them: give a key that is wrapped, or half of one. At most 256 KiB.
+   * @throws AteError BAD_ARGUMENT (the entity is not one that this transaction creates)
+   */
+  attachKey(ref: EntityRef, bytes: Uint8Array): void {
+    this.#assertOpen()
+    const words = wordsOfRef(ref, this.#chain)
+    if (!(bytes instanceof Uint8Array) || bytes.length > RING_KEY_BYTES_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: 'a key is bytes', max: RING_KEY_BYTES_MAX })
+    // The key of one that stands already would change although the transaction may fail.
+    if (this.#draft.localOf(words)?.parent === undefined || this.#isStored(words))
+      throw new AteError('BAD_ARGUMENT', { what: 'a key is attached in the transaction that creates its entity' })
+    this.#draft.putKey(words, bytes)
+  }
+
+  /**
+   * Deletes an entity, and destroys the key that was attached to it once that is durable; after a crash, at the next opening.
+   * `chain.attachedKey` says whether it is gone.
+   */
+  shred(ref: EntityRef): void {
+    this.delete(ref)
+    this.#draft.eraseKey(wordsOfRef(ref, this.#chain))
   }
 
   /** Moves an unnamed entity, with all that is below it. Needs manage on it and write at the new parent. */
@@ -439,6 +464,10 @@ export class Transaction {
       this.#draft.events.pop()
       throw error
     }
+  }
+
+  #isStored({ a, b, c, d }: EntityWords): boolean {
+    return this.#core.replica.view.findLive(a, b, c, d) >= 0
   }
 
   #typeOf<T>(entity: Entity<T>): EntityType<T> {

@@ -50,6 +50,11 @@ export interface AppendOptions {
 
 /** Wrapped data keys that can really be destroyed, kept beside the log. Names are 32-byte ids. */
 export interface KeyRing {
+  /**
+   * `recorded`: somebody stands between readers and the ring, and gives an entry out only when a record of the reader's asking
+   * is durable. Left out: who has the medium reads the ring.
+   */
+  readonly access?: 'recorded'
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void>
   get(name: Uint8Array): Promise<Uint8Array | undefined>
   /** Idempotent. When it resolves, the bytes were overwritten and the entry is gone, on disk too. */

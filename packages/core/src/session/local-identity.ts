@@ -63,6 +63,27 @@ export async function saveIdentity(
 }
 
 /**
+ * The text that `saveIdentity` writes, sealed if a passphrase is given: to be kept by other means than a file. Without a
+ * passphrase it is the secret itself.
+ */
+export async function identityToText(
+  identity: Identity,
+  options: SealOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<string> {
+  return identityText(makersOf(platform), identity, options)
+}
+
+/** The identity of such a text. @throws AteError BAD_IDENTITY | PASSPHRASE_NEEDED | WRONG_PASSPHRASE | UNSUPPORTED_FORMAT */
+export async function identityFromText(
+  text: string,
+  options: SealOptions = {},
+  platform: Platform = ownPlatform,
+): Promise<Identity> {
+  return markKept(await readIdentityText(makersOf(platform), text, options.passphrase))
+}
+
+/**
  * Who acts where nobody is named: the text in ATE_IDENTITY, else the file ATE_IDENTITY_FILE, else this machine's own,
  * made on first use in its state folder.
  * @throws AteError as openIdentity; STATE_UNWRITABLE
