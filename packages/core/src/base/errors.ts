@@ -237,6 +237,8 @@ export const ADVICE = {
   IO_ERROR: 'the disk refused an operation',
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
+  KEYS_UNAVAILABLE:
+    'keys beside the log cannot be kept or destroyed from here; write on the machine that keeps the log',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
   // ours
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',

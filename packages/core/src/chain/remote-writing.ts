@@ -68,6 +68,7 @@ export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remo
 }
 
 class RemoteWriting implements Writing, LinkEvents {
+  readonly takesKeys = false
   readonly #core: ChainCore
   readonly #writer: WriterSession | undefined
   readonly #link: Link

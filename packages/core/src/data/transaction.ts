@@ -224,13 +224,14 @@ export class Transaction {
   /**
    * Keeps `bytes` beside the log, not in it, for an entity that this transaction creates: there whenever the entity is, and
    * destroyed by `shred`. Whoever has the folder can read them: give a key that is wrapped, or half of one. At most 256 KiB.
-   * @throws AteError BAD_ARGUMENT (the entity is not one that this transaction creates)
+   * @throws AteError BAD_ARGUMENT (the entity is not one that this transaction creates) | KEYS_UNAVAILABLE
    */
   attachKey(ref: EntityRef, bytes: Uint8Array): void {
     this.#assertOpen()
     const words = wordsOfRef(ref, this.#chain)
     if (!(bytes instanceof Uint8Array) || bytes.length > RING_KEY_BYTES_MAX)
       throw new AteError('BAD_ARGUMENT', { what: 'a key is bytes', max: RING_KEY_BYTES_MAX })
+    this.#assertTakesKeys()
     // The key of one that stands already would change although the transaction may fail.
     if (this.#draft.localOf(words)?.parent === undefined || this.#isStored(words))
       throw new AteError('BAD_ARGUMENT', { what: 'a key is attached in the transaction that creates its entity' })
@@ -239,9 +240,11 @@ export class Transaction {
 
   /**
    * Deletes an entity, and destroys the key that was attached to it once that is durable; after a crash, at the next opening.
-   * `chain.attachedKey` says whether it is gone.
+   * `chain.attachedKey` says whether it is gone. @throws AteError KEYS_UNAVAILABLE
    */
   shred(ref: EntityRef): void {
+    this.#assertOpen()
+    this.#assertTakesKeys()
     this.delete(ref)
     this.#draft.eraseKey(wordsOfRef(ref, this.#chain))
   }
@@ -464,6 +467,10 @@ export class Transaction {
       this.#draft.events.pop()
       throw error
     }
+  }
+
+  #assertTakesKeys(): void {
+    if (!this.#core.writing.takesKeys) throw new AteError('KEYS_UNAVAILABLE', { chain: this.#chain })
   }
 
   #isStored({ a, b, c, d }: EntityWords): boolean {
