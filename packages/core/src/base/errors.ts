@@ -134,6 +134,28 @@ export const ADVICE = {
   NOT_EMPTY: 'an entity with children cannot be deleted; delete them first',
   NAME_TAKEN: 'an entity of this name exists here',
   RESERVED_NAME: 'names that begin with ate: belong to the chain itself; choose another',
+  // the vault
+  BAD_PATH: 'a path is segments between slashes, such as prod/db; the facts say what is wrong with this one',
+  BAD_PATTERN: 'a pattern is a path, or a path and /**, or ** for everything',
+  CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
+  NO_VERSION: 'the secret has no such version; the facts name the newest',
+  VERSION_DELETED: 'this version was deleted; restore it, or read another',
+  VERSION_DESTROYED: 'this version was destroyed, and nobody can bring it back; read or write another',
+  VERSION_EXPIRED: 'this version has expired; write a new one',
+  VERSIONS_FULL: 'the secret remembers as many versions as it can; destroy old ones',
+  SECRET_DISPOSED: 'the value was disposed of already; read the secret again',
+  KEY_MISSING:
+    'half of the key of this value is not beside the log; bring the key ring back, from a backup that holds keys',
+  KEY_NOT_ERASED:
+    'the deletion stands in the log, but the key is still there; open the chain again to finish, and look at the disk',
+  KEY_RETIRED: 'the transit key of that version is not used any more; ask for what was made with it again',
+  BAD_TOKEN: 'this is no such token or signature, or a character of it is wrong',
+  TOKEN_SPENT:
+    'the token was used, or has expired; if it was not you who used it, what it held is known to somebody else',
+  AUDIT_UNAVAILABLE:
+    'reads are recorded only where a server stands between readers and keys; open the chain through one, or leave audit out',
+  BAD_SHARE: 'this is no share, or a character of it is wrong',
+  SHARES_MISMATCH: 'these shares do not make the identity: some are missing, or are of different sets',
   ID_REUSED: 'an entity of this id was made before; a transaction was sent twice',
   NAMED_MOVE: 'a named entity cannot be moved; its id is its place',
   COUNTER_BOUNDS: 'the counter would leave its bounds',

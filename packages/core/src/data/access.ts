@@ -42,8 +42,15 @@ export function roleOf(core: ChainCore, node: EntityWords, name: string): RoleIn
   const words = namedEntity(crypto, replica.chainId, node, ROLES_COLLECTION, clearName(crypto, name))
   const role = replica.trust.roles.get(entityKey(words))
   if (!role || replica.view.isDead(role.row)) return undefined
-  const members = [...role.members].map((member) => memberOf(core, member))
-  return { name, members, isMember: role.members.has(identityName) }
+  const members = [...role.members]
+  return {
+    name,
+    // Made only if somebody asks: public ids are long.
+    get members() {
+      return members.map((member) => memberOf(core, member))
+    },
+    isMember: members.includes(identityName),
+  }
 }
 
 function memberOf({ crypto, replica }: ChainCore, name: string): Member {

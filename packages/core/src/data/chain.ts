@@ -3,7 +3,7 @@
  * and nothing that is merely staged.
  */
 
-import { toBinaryText } from '../base/bytes.ts'
+import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import {
   type ChainId,
@@ -134,6 +134,11 @@ export class Chain {
   /** The public id of the key that acts. */
   get publicId(): PublicId {
     return this.#core.identity.publicId
+  }
+
+  /** The fingerprint by which policies and roles name somebody: of a key of a person, that of the person. @throws AteError BAD_PUBLIC_ID */
+  fingerprintOf(who: PersonRef): Fingerprint {
+    return fingerprintOf(fromBinaryText(personName(this.#core, who)))
   }
 
   /** The newest record: its seq and its 32-byte hash (a copy). */

@@ -292,13 +292,24 @@ export class Transaction {
     this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate: parseId(id, 'fingerprint') })
   }
 
-  /** Replaces policies; what is left out stays. Needs manage. */
+  /**
+   * Replaces policies; what is left out stays. Needs manage. Of an entity that this transaction makes, `read` is given when
+   * it is created; its other policies may name roles of its own here.
+   */
   setPolicy(ref: EntityRef, policy: PolicyInput): void {
     this.#assertOpen()
     const words = wordsOfRef(ref, this.#chain)
     const { view } = this.#core.replica
     const row = view.findLive(words.a, words.b, words.c, words.d)
-    if (row < 0) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    if (row < 0) {
+      if (this.#draft.localOf(words)?.parent === undefined)
+        throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+      if (policy.read !== undefined)
+        throw new AteError('BAD_ARGUMENT', { what: 'read of an entity that is made here is given to create' })
+      // Roles are looked for from the entity itself upwards.
+      this.#trust.setPolicy(this.#draft.add(OP.policy, words), words, words, -1, policy)
+      return
+    }
     const parent = view.wordsOf(view.parentOf(row))
     this.#trust.setPolicy(this.#draft.add(OP.policy, words), words, parent, row, policy)
   }

@@ -1,0 +1,101 @@
+/** Grants: what is said for a pattern becomes policies of the zones that it covers. */
+import type { Transaction } from '@ate/core'
+import { type Context, type Layout, makeZone, policiesOf, type WriteOptions } from './context.ts'
+import { moveIntoZone, setValuePolicies } from './moving.ts'
+import { type Grant, type ZoneRecord, ZoneType } from './vault-records.ts'
+import { type Access, covers, sameRoles, type Zone } from './vault-rules.ts'
+
+/** What has to follow a change of grants, in steps. */
+export interface Changed {
+  readonly made: Zone | undefined
+  readonly layout: Layout
+  /** Zones whose values get another policy of their own. */
+  readonly policies: readonly Zone[]
+  readonly tx: Transaction
+}
+
+export async function setGrant(
+  context: Context,
+  tx: Transaction,
+  layout: Layout,
+  pattern: string,
+  grant: Grant,
+): Promise<Changed> {
+  const zones = await Promise.all(layout.zones.map((zone) => reload(tx, zone)))
+  const existing = zones.find((zone) => zone.pattern === pattern)
+  const grants = [
+    ...(existing?.grants ?? []).filter(({ role }) => role !== grant.role),
+    ...(grant.can.length > 0 ? [grant] : []),
+  ]
+  if (!existing) {
+    if (grants.length === 0) return { made: undefined, layout, policies: [], tx }
+    const made = await makeZone(context, tx, { ...layout, zones }, { pattern, grants })
+    const next = { ...layout, zones: [...zones, made] }
+    context.setLayout(tx, next)
+    return { made, layout: next, policies: [], tx }
+  }
+  const changed = { ...existing, grants }
+  const after = zones.map((zone) => (zone === existing ? changed : zone))
+  await tx.update(ZoneType, existing.id, (record): ZoneRecord => ({ ...record, grants }))
+  const policies = applyPolicies(context, tx, { before: zones, after, pattern })
+  context.setLayout(tx, { ...layout, zones: after })
+  return { made: undefined, layout: { ...layout, zones: after }, policies, tx }
+}
+
+/** The zone as the transaction sees it, guarded. */
+export async function reload(tx: Transaction, { id }: Zone): Promise<Zone> {
+  return { id, ...(await tx.load(ZoneType, id)).value }
+}
+
+/** New policies for the zones that a pattern covers; those whose values follow. */
+function applyPolicies(
+  context: Context,
+  tx: Transaction,
+  {
+    before,
+    after,
+    pattern,
+  }: { readonly before: readonly Zone[]; readonly after: readonly Zone[]; readonly pattern: string },
+): Zone[] {
+  const follow: Zone[] = []
+  for (const zone of after.filter((one) => covers(pattern, one.pattern))) {
+    const [was, is] = [everAt(context, before, zone.pattern), context.accessAt(after, zone.pattern)]
+    if (setPolicies(tx, zone, was, is)) follow.push(zone)
+  }
+  return follow
+}
+
+/** True if the policies of values change too. */
+export function setPolicies(tx: Transaction, zone: Zone, was: Access, is: Access): boolean {
+  const next = policiesOf(is)
+  const [listed, granted] = [!sameRoles(was.list, is.list), !sameRoles(was.grant, is.grant)]
+  const written = !sameRoles(was.write, is.write)
+  const read = !sameRoles(was.read, is.read)
+  const destroyed = !sameRoles(was.destroy, is.destroy)
+  const { read: list, write, manage } = next.zone
+  if (listed || granted) tx.setPolicy(zone.id, { ...(listed ? { read: list } : {}), write, manage })
+  if (written) tx.setPolicy(zone.names, next.names)
+  if (written || read || destroyed) {
+    const { read: readers, ...others } = next.values
+    tx.setPolicy(zone.values, { ...(read ? { read: readers } : {}), ...others })
+  }
+  return written || destroyed
+}
+
+/** What is stored below a new pattern moves there; values get the policies that say who may destroy them. */
+export async function follow(
+  context: Context,
+  { made, layout, policies, tx }: Changed,
+  options: WriteOptions,
+): Promise<void> {
+  const steps = options.tx ? { tx } : {}
+  const signal = options.signal ? { signal: options.signal } : {}
+  if (made) await moveIntoZone(context, layout, made, { ...steps, ...signal })
+  for (const zone of policies) await setValuePolicies(context, layout, zone, { ...steps, ...signal })
+}
+
+/** The access that the stored policies give: what has ended counted, because nobody took it out yet. */
+export function everAt(context: Context, zones: readonly Zone[], pattern: string): Access {
+  const lasting = zones.map((zone) => ({ ...zone, grants: zone.grants.map(({ until: _, ...grant }) => grant) }))
+  return context.accessAt(lasting, pattern)
+}

@@ -1,0 +1,91 @@
+/**
+ * What follows a change of zones, in steps that each fit into a transaction: secrets move into a narrower zone, sealed anew
+ * under its keys; values get a policy that says who may destroy them. Interrupted, the same change finishes it.
+ */
+import { role as roleName, type Transaction } from '@ate/core'
+import type { Context, Layout, WriteOptions } from './context.ts'
+import { IN, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
+import { covers, needsOwnPolicy, type Zone, zonesOf } from './vault-rules.ts'
+import { openVersion, sealInto } from './versions.ts'
+
+/** Values of one step: with 20 kB each, a step is half of what a transaction takes. */
+const STEP_VALUES = 24
+const STEP_POLICIES = 512
+
+/** Moves what wider zones hold of the zone's pattern. Needs `read` and `destroy` there, which owners have. */
+export async function moveIntoZone(context: Context, layout: Layout, zone: Zone, options: WriteOptions): Promise<void> {
+  const { chain } = context
+  for (const wider of layout.zones) {
+    if (wider.id === zone.id || !covers(wider.pattern, zone.pattern)) continue
+    let step: SecretRecord[] = []
+    let values = 0
+    for await (const { value } of chain.children(SecretType, wider.names, IN.secrets)) {
+      if (zonesOf(layout.zones, value.path)[0]?.id !== zone.id) continue
+      step.push(value)
+      values += Math.max(1, value.versions.filter((version) => chain.has(version.value)).length)
+      if (values < STEP_VALUES) continue
+      await moveStep(context, layout, { from: wider, to: zone, paths: step.map(({ path }) => path) }, options)
+      step = []
+      values = 0
+    }
+    if (step.length > 0)
+      await moveStep(context, layout, { from: wider, to: zone, paths: step.map(({ path }) => path) }, options)
+  }
+}
+
+interface Step {
+  readonly from: Zone
+  readonly to: Zone
+  readonly paths: readonly string[]
+}
+
+async function moveStep(
+  context: Context,
+  layout: Layout,
+  { from, to, paths }: Step,
+  options: WriteOptions,
+): Promise<void> {
+  await context.write({ ...options, changing: true }, async (tx) => {
+    for (const path of paths) {
+      const old = await tx.named(SecretType, path, { parent: from.names, in: IN.secrets })
+      if (!old) continue
+      const versions = await Promise.all(
+        old.value.versions.map((one) => moveVersion(context, tx, { layout, to, path }, one)),
+      )
+      tx.put(SecretType, path, { ...old.value, versions }, { parent: to.names, in: IN.secrets })
+      tx.delete(old)
+    }
+  })
+}
+
+async function moveVersion(
+  context: Context,
+  tx: Transaction,
+  { layout, to, path }: { readonly layout: Layout; readonly to: Zone; readonly path: string },
+  version: VersionRecord,
+): Promise<VersionRecord> {
+  if (!context.chain.has(version.value)) return version
+  const plain = await openVersion(context, { path, layout }, version, tx)
+  const value = await sealInto(context, tx, { zone: to, layout }, { path, n: version.n, plain })
+  tx.shred(version.value)
+  return { ...version, value }
+}
+
+/** Values that stand already follow the zone's rights: one who may destroy there may destroy them. */
+export async function setValuePolicies(
+  context: Context,
+  layout: Layout,
+  zone: Zone,
+  options: WriteOptions,
+): Promise<void> {
+  const access = context.accessAt(layout.zones, zone.pattern)
+  const write = (needsOwnPolicy(access) ? access.destroy : [...new Set([...access.write, ...access.destroy])]).map(
+    roleName,
+  )
+  const ids = context.chain.children(ValueType, zone.values, IN.values).ids()
+  for (let at = 0; at < ids.length; at += STEP_POLICIES) {
+    await context.write({ ...options, changing: true }, async (tx) => {
+      for (const id of ids.slice(at, at + STEP_POLICIES)) if (context.chain.has(id)) tx.setPolicy(id, { write })
+    })
+  }
+}
