@@ -14,23 +14,38 @@ const STEP_POLICIES = 512
 
 /** Moves what wider zones hold of the zone's pattern. Needs `read` and `destroy` there, which owners have. */
 export async function moveIntoZone(context: Context, layout: Layout, zone: Zone, options: WriteOptions): Promise<void> {
-  const { chain } = context
   for (const wider of layout.zones) {
     if (wider.id === zone.id || !covers(wider.pattern, zone.pattern)) continue
-    let step: SecretRecord[] = []
-    let values = 0
-    for await (const { value } of chain.children(SecretType, wider.names, IN.secrets)) {
-      if (zonesOf(layout.zones, value.path)[0]?.id !== zone.id) continue
-      step.push(value)
-      values += Math.max(1, value.versions.filter((version) => chain.has(version.value)).length)
-      if (values < STEP_VALUES) continue
-      await moveStep(context, layout, { from: wider, to: zone, paths: step.map(({ path }) => path) }, options)
-      step = []
-      values = 0
-    }
-    if (step.length > 0)
-      await moveStep(context, layout, { from: wider, to: zone, paths: step.map(({ path }) => path) }, options)
+    const records = await recordsIn(context, wider, options)
+    const moving = records.filter(({ path }) => zonesOf(layout.zones, path)[0]?.id === zone.id)
+    for (const paths of stepsOf(context, moving))
+      await moveStep(context, layout, { from: wider, to: zone, paths }, options)
   }
+}
+
+/** In a caller's transaction also what it has staged itself. */
+async function recordsIn(context: Context, { names }: Zone, { tx }: WriteOptions): Promise<SecretRecord[]> {
+  const records: SecretRecord[] = []
+  const children = tx
+    ? tx.children(SecretType, names, IN.secrets)
+    : context.chain.children(SecretType, names, IN.secrets)
+  for await (const { value } of children) records.push(value)
+  return records
+}
+
+function stepsOf({ chain }: Context, records: readonly SecretRecord[]): string[][] {
+  const steps: string[][] = []
+  let left = 0
+  for (const { path, versions } of records) {
+    const values = Math.max(1, versions.filter(({ value }) => chain.has(value)).length)
+    if (left < values) {
+      steps.push([])
+      left = STEP_VALUES
+    }
+    steps.at(-1)!.push(path)
+    left -= values
+  }
+  return steps
 }
 
 interface Step {
@@ -64,7 +79,7 @@ async function moveVersion(
   { layout, to, path }: { readonly layout: Layout; readonly to: Zone; readonly path: string },
   version: VersionRecord,
 ): Promise<VersionRecord> {
-  if (!context.chain.has(version.value)) return version
+  if (!context.chain.has(version.value) && !context.isMaking(version.value, tx)) return version
   const plain = await openVersion(context, { path, layout }, version, tx)
   const value = await sealInto(context, tx, { zone: to, layout }, { path, n: version.n, plain })
   tx.shred(version.value)
@@ -82,6 +97,8 @@ export async function setValuePolicies(
   const write = (needsOwnPolicy(access) ? access.destroy : [...new Set([...access.write, ...access.destroy])]).map(
     roleName,
   )
+  // What the caller's transaction makes itself has the policy already.
+  if (!context.chain.has(zone.values)) return
   const ids = context.chain.children(ValueType, zone.values, IN.values).ids()
   for (let at = 0; at < ids.length; at += STEP_POLICIES) {
     await context.write({ ...options, changing: true }, async (tx) => {

@@ -1,12 +1,21 @@
 /** Secrets of a chain: what a program holds to work with them. */
-import { AteError, type Chain, isChain, type StandardSchema } from '@ate/core'
-import { type CallOptions, Context, type Makers } from './context.ts'
+
+import { AteError, type Chain, type Duration, isChain, type StandardSchema } from '@ate/core'
+import { type AgentOptions, type AgentReport, agentRound, agentRounds } from './agent.ts'
+import { type AuditEvent, type AuditOptions, auditOf } from './audit.ts'
+import { type CallOptions, Context, type Makers, type WriteOptions } from './context.ts'
+import { type EnvOptions, envOf } from './env.ts'
+import { type Issuer, type Lease, type LeaseOptions, lease, reap } from './leases.ts'
 import { listSecrets } from './listing.ts'
 import { webMakers } from './makers.ts'
 import { Role } from './roles.ts'
 import { Secret } from './secret.ts'
 import type { SecretInfo } from './secret-info.ts'
 import { tidy } from './tidy.ts'
+import { Transit } from './transit.ts'
+import type { SecretValue } from './value-bytes.ts'
+import { type WhoMay, whoMay } from './who.ts'
+import { unwrap, wrap } from './wrapping.ts'
 
 export interface VaultOptions {
   /** For several vaults on one chain; `vault` if left out. */
@@ -56,6 +65,56 @@ export class Vault {
   /** @throws AteError BAD_ARGUMENT */
   role(name: string): Role {
     return new Role(this.#context, name)
+  }
+
+  /** The live secrets at and below a path as variables: `prod/db` with `{ url }` below `prod` is DB_URL. @throws AteError BAD_ARGUMENT */
+  env(prefix: string, options: EnvOptions = {}): Promise<Readonly<Record<string, string>>> {
+    return envOf(this.#context, prefix, options)
+  }
+
+  /** Roles that may do something at a path, and who is in them. @throws AteError NOT_FOUND | BAD_PATH */
+  who(path: string, options: CallOptions = {}): Promise<WhoMay[]> {
+    return whoMay(this.#context, path, options)
+  }
+
+  /** A key that encrypts and signs: the secret `transit/NAME`. @throws AteError BAD_PATH */
+  transit(name: string): Transit {
+    return new Transit(this.#context, name)
+  }
+
+  /** A token that opens the value once, within `ttl`, for whoever brings it and can open this chain. */
+  wrap(value: SecretValue, options: WriteOptions & { readonly ttl: Duration }): Promise<string> {
+    return wrap(this.#context, value, options)
+  }
+
+  /** Opens a token, and with it spends it. @throws AteError BAD_TOKEN | TOKEN_SPENT | BAD_VALUE | KEY_MISSING */
+  unwrap<T = SecretValue>(token: string, schema?: StandardSchema<unknown, T>, options: CallOptions = {}): Promise<T> {
+    return unwrap(this.#context, token, schema, options)
+  }
+
+  /** Has a credential made for a while; it is taken back when the lease is disposed of. Needs `write` at `leases/NAME`. */
+  lease<T extends SecretValue>(issuer: Issuer<T>, options: LeaseOptions): Promise<Lease<T>> {
+    return lease(this.#context, issuer, options)
+  }
+
+  /** Takes back what has expired, also of processes that are gone; the number of them. */
+  reap<T extends SecretValue>(issuer: Issuer<T>, options: CallOptions = {}): Promise<number> {
+    return reap(this.#context, issuer, options)
+  }
+
+  /** One round of the rotation agent. */
+  rotate(options: AgentOptions): Promise<AgentReport> {
+    return agentRound(this.#context, options)
+  }
+
+  /** Rounds of the rotation agent until the signal aborts: iterate to keep it going. */
+  agent(options: AgentOptions & { readonly signal: AbortSignal }): AsyncGenerator<AgentReport, void, void> {
+    return agentRounds(this.#context, options)
+  }
+
+  /** Who wrote, destroyed, granted and took what, oldest first, up to now. */
+  audit(options: AuditOptions = {}): AsyncGenerator<AuditEvent, void, void> {
+    return auditOf(this.#context, options)
   }
 
   /** Takes out grants and memberships whose time has passed, with new keys; the number of them. Needs manage of the vault. */

@@ -1,0 +1,146 @@
+/**
+ * The rotation agent: runs where the keys are, and does what is due: new versions of secrets, leases that have expired, grants
+ * that have ended. Several agents may run; one of them rotates a secret, because it claims it first.
+ */
+import { AteError, type Duration, durationMs } from '@ate/core'
+import type { CallOptions, Context } from './context.ts'
+import { type Issuer, reap } from './leases.ts'
+import { Secret } from './secret.ts'
+import { tidy } from './tidy.ts'
+import type { SecretValue } from './value-bytes.ts'
+import { versionOf } from './vault-rules.ts'
+import { placeIn } from './versions.ts'
+
+/** How long others leave a secret alone that somebody is rotating, in ms. */
+const CLAIM_MS = 120_000
+
+export interface Rotation {
+  readonly path: string
+  readonly every: Duration
+  /** Changes it at its source, and gives what is to be stored. */
+  next(before: SecretValue | undefined, options: CallOptions): Promise<SecretValue>
+  /** Older versions than this many are destroyed after a rotation; all are kept if left out. */
+  readonly keep?: number
+}
+
+export interface AgentOptions extends CallOptions {
+  readonly rotate?: readonly Rotation[]
+  /** Their expired leases are taken back. */
+  readonly issuers?: readonly Issuer[]
+  /** Take out grants and memberships that have ended: for an agent that manages the vault. */
+  readonly tidy?: 'yes' | 'no'
+  /** Between two rounds; a minute if left out. */
+  readonly every?: Duration
+}
+
+export interface AgentReport {
+  readonly rotated: readonly string[]
+  readonly reaped: number
+  readonly tidied: number
+  /** What failed; the rest was done, and this is tried again in the next round. */
+  readonly failures: readonly { readonly what: string; readonly error: unknown }[]
+}
+
+/** One round. */
+export async function agentRound(context: Context, options: AgentOptions): Promise<AgentReport> {
+  const call = options.signal ? { signal: options.signal } : {}
+  const rotated: string[] = []
+  const failures: { what: string; error: unknown }[] = []
+  let reaped = 0
+  let tidied = 0
+  const attempt = async (what: string, run: () => Promise<void>): Promise<void> => {
+    options.signal?.throwIfAborted()
+    try {
+      await run()
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      failures.push({ what, error })
+    }
+  }
+  for (const rotation of options.rotate ?? [])
+    await attempt(`rotate ${rotation.path}`, async () => {
+      if (await rotate(context, rotation, call)) rotated.push(rotation.path)
+    })
+  for (const issuer of options.issuers ?? [])
+    await attempt(`reap ${issuer.name}`, async () => {
+      reaped += await reap(context, issuer, call)
+    })
+  if (options.tidy === 'yes')
+    await attempt('tidy', async () => {
+      tidied = await tidy(context, call)
+    })
+  return { rotated, reaped, tidied, failures }
+}
+
+/** Rounds until the signal aborts or the chain closes; what each did. */
+export async function* agentRounds(
+  context: Context,
+  options: AgentOptions & { readonly signal: AbortSignal },
+): AsyncGenerator<AgentReport, void, void> {
+  const pause = durationMs(options.every ?? '1m', context.now)
+  if (pause === 0) throw new AteError('BAD_ARGUMENT', { option: 'every', what: 'longer than nothing' })
+  while (!options.signal.aborted) {
+    try {
+      yield await agentRound(context, options)
+    } catch (error) {
+      if (options.signal.aborted) return
+      throw error
+    }
+    await context.makers.sleep(pause, options.signal)
+  }
+}
+
+/** True if it was due, and this agent did it. */
+async function rotate(context: Context, { path, every, next, keep }: Rotation, call: CallOptions): Promise<boolean> {
+  const secret = new Secret<SecretValue>(context, path, undefined)
+  const claimed = await claim(context, path, durationMs(every, context.now), call)
+  if (!claimed) return false
+  try {
+    let before: SecretValue | undefined
+    if (claimed.state === 'there') {
+      before = (await secret.get({ version: claimed.latest, ...call })).value
+    }
+    await secret.put(await next(before, call), { cas: claimed.latest, ...call })
+  } finally {
+    await release(context, path, call)
+  }
+  if (keep !== undefined) await prune(secret, keep)
+  return true
+}
+
+interface Claimed {
+  readonly latest: number
+  readonly state: 'there' | 'none'
+}
+
+/** Undefined if it is not due, or somebody else does it. */
+async function claim(context: Context, path: string, everyMs: number, call: CallOptions): Promise<Claimed | undefined> {
+  return context.write(call, async (tx) => {
+    const { zone, record } = await placeIn(context, tx, path)
+    const { now } = context
+    if (!record) return { latest: 0, state: 'none' } as const
+    const newest = versionOf(record, undefined)
+    const isLive = context.chain.has(newest.value) && newest.deleted === undefined
+    if (isLive && newest.at + everyMs > now) return undefined
+    if (record.claim !== undefined && record.claim > now) return undefined
+    zone.save({ ...record, claim: now + CLAIM_MS })
+    const isReadable = isLive && (newest.expires === undefined || newest.expires > now)
+    return { latest: record.latest, state: isReadable ? 'there' : 'none' } as const
+  })
+}
+
+async function release(context: Context, path: string, call: CallOptions): Promise<void> {
+  await context.write(call, async (tx) => {
+    const { zone, record } = await placeIn(context, tx, path)
+    if (record?.claim === undefined) return
+    const { claim: _, ...rest } = record
+    zone.save(rest)
+  })
+}
+
+async function prune(secret: Secret<SecretValue>, keep: number): Promise<void> {
+  const there: number[] = []
+  for await (const { n, state } of secret.versions()) if (state !== 'destroyed') there.push(n)
+  const old = there.slice(0, Math.max(0, there.length - Math.max(1, keep)))
+  if (old.length > 0) await secret.destroy(old)
+}
