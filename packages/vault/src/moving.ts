@@ -4,7 +4,7 @@
  */
 import { role as roleName, type Transaction } from '@ate/core'
 import type { Context, Layout, WriteOptions } from './context.ts'
-import { IN, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
+import { IN, OpenType, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
 import { covers, needsOwnPolicy, type Zone, zonesOf } from './vault-rules.ts'
 import { openVersion, sealInto } from './versions.ts'
 
@@ -83,7 +83,15 @@ async function moveVersion(
   const plain = await openVersion(context, { path, layout }, version, tx)
   const value = await sealInto(context, tx, { zone: to, layout }, { path, n: version.n, plain })
   tx.shred(version.value)
-  return { ...version, value }
+  const open = version.open === undefined ? {} : { open: await moveOpenHalf(tx, to, version.open) }
+  return { ...version, value, ...open }
+}
+
+/** The public half of a transit key is read by who lists the zone. */
+async function moveOpenHalf(tx: Transaction, to: Zone, id: string): Promise<string> {
+  const { value } = await tx.load(OpenType, id)
+  tx.delete(id)
+  return tx.create(OpenType, value, { parent: to.names, in: IN.open }).id
 }
 
 /** Values that stand already follow the zone's rights: one who may destroy there may destroy them. */

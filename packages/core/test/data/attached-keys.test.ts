@@ -1,0 +1,157 @@
+/** Keys beside the log: there whenever their entity is, destroyed behind the record that deletes it, and kept by nobody else. */
+import { describe, expect, it } from 'vitest'
+import { role } from '../../src/data/policy-input.ts'
+import { codeOf, memoryChain, Note, person, reopen } from './kit.ts'
+
+const key = (first: number): Uint8Array => new Uint8Array([first, 2, 3])
+
+describe('attached keys', () => {
+  it('are there when the transaction is acknowledged, and gone when it failed', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const given = key(1)
+    const note = await chain.transact((tx) => {
+      const made = tx.create(Note, { text: 'a' })
+      tx.attachKey(made, given)
+      given.fill(0)
+      return made
+    })
+    expect(await chain.attachedKey(note)).toEqual(key(1))
+    let failed = ''
+    await chain
+      .transact((tx) => {
+        const made = tx.create(Note, { text: 'b' })
+        tx.attachKey(made, key(2))
+        failed = made.id
+        throw new Error('no')
+      })
+      .catch(() => undefined)
+    expect(await chain.attachedKey(failed)).toBeUndefined()
+    expect(chain.has(note)).toBe(true)
+    expect(chain.has(failed)).toBe(false)
+  })
+
+  it('leave nothing behind of a run that conflicted', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const counter = await chain.transact((tx) => tx.create(Note, { text: '0' }))
+    const made: string[] = []
+    const run = (): Promise<string> =>
+      chain.transact(async (tx) => {
+        await tx.load(Note, counter)
+        await Promise.resolve()
+        const note = tx.create(Note, { text: 'x' })
+        tx.attachKey(note, key(3))
+        await tx.update(Note, counter, ({ text }) => ({ text: `${text}+` }))
+        made.push(note.id)
+        return note.id
+      })
+    const kept = await Promise.all([run(), run(), run()])
+    expect(made.length).toBeGreaterThan(3)
+    for (const id of made) expect((await chain.attachedKey(id)) !== undefined).toBe(kept.includes(id))
+  })
+
+  it('are destroyed by shred, when its transaction commits, and not by one that is refused', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const [note, kept] = await chain.transact((tx) => {
+      const both = [tx.create(Note, { text: 'a' }), tx.create(Note, { text: 'b' }, { retain: 4e12 })] as const
+      for (const one of both) tx.attachKey(one, key(1))
+      return both
+    })
+    await chain
+      .transact((tx) => {
+        tx.shred(note)
+        throw new Error('no')
+      })
+      .catch(() => undefined)
+    expect(await chain.attachedKey(note)).toBeDefined()
+    expect(await codeOf(chain.transact((tx) => tx.shred(kept)))).toBe('RETAINED')
+    expect(await chain.attachedKey(kept)).toBeDefined()
+    await chain.transact((tx) => tx.shred(note), { durability: 'memory' })
+    expect(await chain.attachedKey(note)).toBeUndefined()
+    expect(chain.has(note)).toBe(false)
+  })
+
+  it('belong to what the transaction creates, and to nothing else', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const note = await chain.transact((tx) => tx.create(Note, { text: 'a' }))
+    expect(await codeOf(chain.transact((tx) => tx.attachKey(note, key(1))))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(chain.transact((tx) => tx.attachKey('0'.repeat(25) + '4', key(1))))).toBe('BAD_ARGUMENT')
+    for (const bad of [new Uint8Array(256 * 1024 + 1), 'text', undefined])
+      expect(
+        await codeOf(chain.transact((tx) => tx.attachKey(tx.create(Note, { text: 'b' }), bad as Uint8Array))),
+      ).toBe('BAD_ARGUMENT')
+    expect(chain.attachedKeys).toBe('open')
+  })
+})
+
+describe('access', () => {
+  it('is what the policies say', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const [node, below] = await chain.transact((tx) => {
+      tx.role('crew').add(person('bob').publicId)
+      const made = tx.create(
+        Note,
+        { text: 'a' },
+        { read: [role('crew')], write: [person('alice'), person('carol')], manage: [role('crew')] },
+      )
+      return [made, tx.create(Note, { text: 'b' }, { parent: made })] as const
+    })
+    const root = { fingerprint: chain.identity }
+    const access = chain.access(below)
+    const [entry] = access.read as readonly { readonly at?: string }[]
+    const crew = { role: 'crew', at: entry?.at }
+    expect(access).toEqual({
+      read: [crew],
+      write: ['alice', 'carol'].map((name) => ({ fingerprint: person(name).fingerprint })),
+      manage: [crew, root],
+    })
+    expect(chain.access(node)).toEqual(access)
+    const info = chain.role('crew')!
+    expect(info.isMember).toBe(true)
+    expect(info.members.map(({ publicId }) => publicId)).toContain(person('bob').publicId)
+    expect(chain.role('none')).toBeUndefined()
+    expect(chain.fingerprintOf(person('bob').publicId)).toBe(person('bob').fingerprint)
+    expect(await codeOf((async () => chain.access('0'.repeat(25) + '4'))())).toBe('NOT_FOUND')
+    await using bob = await reopen(kit, { as: person('bob') })
+    expect(bob.chain.publicId).toBe(person('bob').publicId)
+  })
+
+  it('of a node that is made here may name roles of its own', async () => {
+    await using kit = await memoryChain()
+    const node = await kit.chain.transact((tx) => {
+      const made = tx.create(Note, { text: 'a' })
+      tx.role('own', made).add(person('bob').publicId)
+      tx.setPolicy(made, { write: [role('own')] })
+      return made
+    })
+    const read = kit.chain.transact((tx) => tx.setPolicy(tx.create(Note, { text: 'b' }), { read: 'everyone' }))
+    expect(await codeOf(read)).toBe('BAD_ARGUMENT')
+    await using bob = await reopen(kit, { as: person('bob') })
+    expect(bob.chain.access(node).write).toEqual([{ role: 'own', at: node.id }])
+  })
+
+  it('one transaction may give a node new readers, and what is below it writers who do not read', async () => {
+    await using kit = await memoryChain()
+    const [node, below] = await kit.chain.transact((tx) => {
+      const made = tx.create(Note, { text: 'a' }, { read: [person('alice')], write: [person('alice')] })
+      return [made, tx.create(Note, { text: 'b' }, { parent: made, write: [person('alice')] })] as const
+    })
+    for (const order of ['readers first', 'writers first']) {
+      await kit.chain.transact((tx) => {
+        const readers = (): void =>
+          tx.setPolicy(node, { read: [person('alice'), person(order)], write: [person('alice')] })
+        if (order === 'readers first') readers()
+        tx.setPolicy(below, { write: [person('alice'), person('bob')] })
+        if (order !== 'readers first') readers()
+      })
+    }
+    await using bob = await reopen(kit, { as: person('bob') })
+    const made = await bob.chain.transact((tx) => tx.create(Note, { text: 'from bob' }, { parent: below.id }))
+    await using alice = await reopen(bob)
+    expect((await alice.chain.load(Note, made.id)).value.text).toBe('from bob')
+  })
+})
