@@ -16,6 +16,7 @@ import { recoverCommand } from './recover.ts'
 import { ownVersion, runProgram, wholeNumber } from './run-program.ts'
 import { addServe } from './serve-arguments.ts'
 import { stats } from './stats.ts'
+import { vaultCommand } from './vault/commands.ts'
 import { verify } from './verify.ts'
 import { verifyProofFile } from './verify-proof.ts'
 
@@ -150,6 +151,7 @@ function program(): Command {
   addServe(ate, 'serve')
   addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
   addQueue(ate, () => ate.opts())
+  ate.addCommand(vaultCommand(() => ate.opts()))
   return ate
 }
 

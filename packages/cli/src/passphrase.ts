@@ -16,7 +16,7 @@ export interface PassphraseOptions {
 export function passphraseFor(file: string, options: PassphraseOptions): (() => Promise<string>) | undefined {
   if (options.passphraseFile !== undefined) return async () => readPassphrase(options.passphraseFile!)
   if (inEnvironment() || !process.stdin.isTTY) return undefined
-  return () => ask(`Passphrase of ${file}: `)
+  return () => askHidden(`Passphrase of ${file}: `)
 }
 
 /** What seals a new identity; undefined leaves it open. On a terminal it is asked for twice. */
@@ -24,9 +24,9 @@ export async function newPassphrase(options: PassphraseOptions): Promise<string 
   if (options.passphraseFile !== undefined) return readPassphrase(options.passphraseFile)
   if (inEnvironment()) return process.env['ATE_PASSPHRASE'] || readPassphrase(process.env['ATE_PASSPHRASE_FILE']!)
   if (!process.stdin.isTTY) return undefined
-  const passphrase = await ask('Passphrase (empty for none): ')
+  const passphrase = await askHidden('Passphrase (empty for none): ')
   if (passphrase === '') return undefined
-  if ((await ask('Again: ')) !== passphrase) {
+  if ((await askHidden('Again: ')) !== passphrase) {
     throw new AteError('BAD_ARGUMENT', {}, { hint: 'the two passphrases differ; nothing was written' })
   }
   return passphrase
@@ -51,7 +51,7 @@ function readPassphrase(file: string): string {
 }
 
 /** Asks on stderr, so that stdout stays clean; what is typed is not shown. */
-async function ask(question: string): Promise<string> {
+export async function askHidden(question: string): Promise<string> {
   process.stderr.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true })

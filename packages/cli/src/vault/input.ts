@@ -1,0 +1,84 @@
+/**
+ * Where secret values come from: a pipe, a file, or a terminal without echo. Never the command line: other users of the machine
+ * read it, and shells keep it in their history.
+ */
+import { readFileSync } from 'node:fs'
+import process from 'node:process'
+import { AteError } from '@ate/core'
+import type { SecretValue } from '@ate/vault'
+import { askHidden } from '../passphrase.ts'
+
+export interface InputOptions {
+  readonly file?: string
+  readonly json?: boolean
+  readonly binary?: boolean
+  readonly raw?: boolean
+}
+
+/** Bytes of one input; a vault takes less. */
+const INPUT_BYTES_MAX: number = 16 * 1024 * 1024
+
+/** The bytes of a file or of stdin. */
+export async function readInput(file: string | undefined): Promise<Buffer> {
+  if (file !== undefined && file !== '-') return readWhole(file)
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    bytes += (chunk as Buffer).length
+    if (bytes > INPUT_BYTES_MAX) throw new AteError('VALUE_TOO_LARGE', { bytes, max: INPUT_BYTES_MAX })
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** The value that `put` writes, and `wrap` wraps. */
+export async function readValue(what: string, { file, json, binary, raw }: InputOptions): Promise<SecretValue> {
+  if (file === undefined && process.stdin.isTTY && !binary) {
+    const typed = await askHidden(`Value of ${what} (not shown): `)
+    return json ? parseJson(typed) : typed
+  }
+  const bytes = await readInput(file)
+  if (binary) return new Uint8Array(bytes)
+  const text = textOf(bytes)
+  if (json) return parseJson(text)
+  // What `echo` and editors put at the end is not meant.
+  return raw ? text : text.replace(/\r?\n$/, '')
+}
+
+/** A token or a share: one line, or as many as there are. */
+export async function readLines(what: string): Promise<string[]> {
+  const text = process.stdin.isTTY ? await askHidden(`${what} (not shown): `) : textOf(await readInput(undefined))
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+}
+
+export function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new AteError('BAD_VALUE', { what: 'the input is no UTF-8 text' }, { hint: 'for bytes give --binary' })
+  }
+}
+
+/** The parser's own message quotes what it read. */
+export function parseJson(text: string): SecretValue {
+  try {
+    return JSON.parse(text) as SecretValue
+  } catch {
+    throw new AteError('BAD_VALUE', { what: 'the input is no JSON' })
+  }
+}
+
+function readWhole(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (cause) {
+    throw new AteError(
+      'IO_ERROR',
+      { file, reason: (cause as NodeJS.ErrnoException).code },
+      { hint: 'the file cannot be read' },
+    )
+  }
+}

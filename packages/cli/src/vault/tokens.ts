@@ -1,0 +1,89 @@
+/** `wrap`, `unwrap`, `transit`: tokens are secrets too, so they come from a pipe or a terminal. */
+import process from 'node:process'
+import { AteError, type Duration } from '@ate/core'
+import type { SecretValue } from '@ate/vault'
+import { print, toJson } from '../output.ts'
+import { type InputOptions, readInput, readLines, readValue } from './input.ts'
+import { usage, type VaultOptions, withVault } from './open.ts'
+import { contentOf, writeSecret } from './output.ts'
+
+export async function wrap(options: VaultOptions & InputOptions & { readonly ttl: string }): Promise<void> {
+  const value = await readValue('what is wrapped', options)
+  await withVault(options, 'write', async (vault) => {
+    await writeSecret(`${await vault.wrap(value, { ttl: options.ttl as Duration })}\n`, undefined)
+  })
+}
+
+export async function unwrap(options: VaultOptions & { readonly out?: string }): Promise<void> {
+  const [token] = await readLines('Token')
+  if (token === undefined) throw usage('the token comes from stdin')
+  await withVault(options, 'write', async (vault) => {
+    const value = await vault.unwrap<SecretValue>(token)
+    const content = contentOf(value)
+    await writeSecret(typeof content === 'string' && options.out === undefined ? `${content}\n` : content, options.out)
+  })
+}
+
+export interface TransitOptions extends VaultOptions {
+  readonly file?: string
+  readonly context?: string
+  readonly signature?: string
+  readonly minDecrypt?: number
+  readonly out?: string
+}
+
+type TransitVerb = (name: string, options: TransitOptions) => Promise<void>
+
+/** `transit VERB NAME`: data from `--file` or stdin, what is made to stdout. */
+export const TRANSIT: Readonly<Record<string, TransitVerb>> = {
+  rotate: (name, options) =>
+    withVault(options, 'write', async (vault) => {
+      const { minDecrypt } = options
+      const version = await vault.transit(name).rotate(minDecrypt === undefined ? {} : { minDecrypt })
+      await print(options.json ? toJson({ name, version }) : `transit/${name}  v${version}`)
+    }),
+  async encrypt(name, options) {
+    const data = await readInput(options.file)
+    await withVault(options, 'read', async (vault) =>
+      writeSecret(`${await vault.transit(name).encrypt(new Uint8Array(data), contextOf(options))}\n`, options.out),
+    )
+  },
+  async decrypt(name, options) {
+    const token = (await readInput(options.file)).toString('latin1').trim()
+    await withVault(options, 'read', async (vault) =>
+      writeSecret(await vault.transit(name).decrypt(token, contextOf(options)), options.out),
+    )
+  },
+  async rewrap(name, options) {
+    const token = (await readInput(options.file)).toString('latin1').trim()
+    await withVault(options, 'read', async (vault) =>
+      writeSecret(`${await vault.transit(name).rewrap(token, contextOf(options))}\n`, options.out),
+    )
+  },
+  async sign(name, options) {
+    const data = await readInput(options.file)
+    await withVault(options, 'read', async (vault) => print(await vault.transit(name).sign(new Uint8Array(data))))
+  },
+  /** A signature is no secret. Exit code 1 if it does not hold. */
+  async verify(name, options) {
+    if (options.signature === undefined) throw usage('give the file of the signature with --signature')
+    const signature = (await readInput(options.signature)).toString('latin1').trim()
+    const data = await readInput(options.file)
+    const holds = await withVault(options, 'read', (vault) =>
+      vault.transit(name).verify(new Uint8Array(data), signature),
+    )
+    await print(options.json ? toJson({ holds }) : holds ? 'the signature holds' : 'the signature does not hold')
+    if (!holds) process.exitCode = 1
+  },
+}
+
+function contextOf({ context }: TransitOptions): { readonly context?: string } {
+  return context === undefined ? {} : { context }
+}
+
+export async function transit(verb: string, name: string, options: TransitOptions): Promise<void> {
+  const run = Object.hasOwn(TRANSIT, verb) ? TRANSIT[verb] : undefined
+  if (!run) throw usage(`transit does ${Object.keys(TRANSIT).join(', ')}`)
+  if (name === '') throw new AteError('BAD_PATH', { path: name })
+  await run(name, options)
+}
