@@ -16,8 +16,13 @@ export interface Outcome {
 
 export interface Machine {
   readonly folder: string
-  /** `stdout`: a file that takes it, or `closed` for a reader that goes away at once; caught if left out. */
-  run(args: readonly string[], env?: Readonly<Record<string, string>>, stdout?: string): Promise<Outcome>
+  /** `stdout`: a file that takes it, or `closed` for a reader that goes away at once; caught if left out. `input`: its stdin. */
+  run(
+    args: readonly string[],
+    env?: Readonly<Record<string, string>>,
+    stdout?: string,
+    input?: string | Uint8Array,
+  ): Promise<Outcome>
   remove(): void
 }
 
@@ -26,12 +31,17 @@ export function newMachine(): Machine {
   const folder = mkdtempSync(join(tmpdir(), 'ate-cli-'))
   return {
     folder,
-    run(args, variables = {}, stdout) {
+    run(args, variables = {}, stdout, input) {
       const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
       const env = { ...rest, NODE_COMPILE_CACHE: COMPILED, ATE_HOME: join(folder, 'home'), ...variables }
       const sink = stdout === undefined || stdout === 'closed' ? 'pipe' : openSync(stdout, 'w')
       const command = ['-C', '@ate/source', ATE, ...args]
-      const child = spawn(process.execPath, command, { cwd: folder, env, stdio: ['ignore', sink, 'pipe'] })
+      const child = spawn(process.execPath, command, {
+        cwd: folder,
+        env,
+        stdio: [input === undefined ? 'ignore' : 'pipe', sink, 'pipe'],
+      })
+      child.stdin?.end(input)
       if (stdout === 'closed') child.stdout?.destroy()
       return outcomeOf(child).finally(() => typeof sink === 'number' && closeSync(sink))
     },

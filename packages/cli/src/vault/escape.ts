@@ -7,9 +7,7 @@
  *   json     one object
  */
 import { AteError } from '@ate/core'
-
-export type Dialect = 'shell' | 'docker' | 'node' | 'json'
-export const DIALECTS: readonly Dialect[] = ['shell', 'docker', 'node', 'json']
+import { DIALECTS, type Dialect } from './words.ts'
 
 export function dialectOf(text: string): Dialect {
   const found = DIALECTS.find((one) => one === text)

@@ -5,9 +5,7 @@ import { parse as parseDotenv } from 'dotenv'
 import { parseDocument } from 'yaml'
 import { parseJson } from './input.ts'
 import { decryptSops, isSops } from './sops.ts'
-
-export type Format = 'dotenv' | 'json' | 'yaml' | 'sops' | 'vault-kv'
-export const FORMATS: readonly (Format | 'auto')[] = ['auto', 'dotenv', 'json', 'yaml', 'sops', 'vault-kv']
+import type { Format } from './words.ts'
 
 /** Aliases of YAML that are followed: a small file must not unfold into a large one. */
 const ALIASES_MAX = 100

@@ -3,9 +3,10 @@ import { basename } from 'node:path'
 import { AteError } from '@ate/core'
 import type { SecretValue } from '@ate/vault'
 import { counted, print, printable, toJson } from '../output.ts'
-import { FORMATS, type Format, parseImport } from './formats.ts'
+import { parseImport } from './formats.ts'
 import { readInput, textOf } from './input.ts'
 import { usage, type VaultOptions, withVault } from './open.ts'
+import { FORMATS } from './words.ts'
 
 export interface ImportOptions extends VaultOptions {
   readonly format: string
@@ -20,7 +21,7 @@ const SECRETS_MAX = 200
 export async function importSecrets(file: string, options: ImportOptions): Promise<void> {
   const format = FORMATS.find((one) => one === options.format)
   if (!format) throw usage(`a format is ${FORMATS.join(', ')}`)
-  const found = await parseImport(textOf(await readInput(file)), format as Format | 'auto', basename(file))
+  const found = await parseImport(textOf(await readInput(file)), format, basename(file))
   const values = [...found].map(([path, value]) => [below(options.to, path), value] as const)
   if (values.length > SECRETS_MAX) throw new AteError('TX_TOO_LARGE', { secrets: values.length, max: SECRETS_MAX })
   const paths = values.map(([path]) => path)

@@ -46,8 +46,9 @@ export async function readValue(what: string, { file, json, binary, raw }: Input
 }
 
 /** A token or a share: one line, or as many as there are. */
-export async function readLines(what: string): Promise<string[]> {
-  const text = process.stdin.isTTY ? await askHidden(`${what} (not shown): `) : textOf(await readInput(undefined))
+export async function readLines(what: string, file: string | undefined): Promise<string[]> {
+  const text =
+    file === undefined && process.stdin.isTTY ? await askHidden(`${what} (not shown): `) : textOf(await readInput(file))
   return text
     .split(/\r?\n/)
     .map((line) => line.trim())

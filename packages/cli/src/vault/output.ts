@@ -1,6 +1,6 @@
 /** Where secrets go: to a pipe, a terminal, or a new file of mode 0600. A file that others can read is refused. */
 import { once } from 'node:events'
-import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import process from 'node:process'
 import { AteError } from '@ate/core'
 import type { SecretValue } from '@ate/vault'
@@ -18,8 +18,16 @@ export async function writeSecret(bytes: Uint8Array | string, out: string | unde
   if (!process.stdout.write(content)) await once(process.stdout, 'drain')
 }
 
+/** That `writeSecret` will take it: asked before something is done that cannot be done again. */
+export function assertOutlet(out: string | undefined): void {
+  if (out === undefined) refuseOpenFile()
+  else if (existsSync(out)) throw new AteError('IO_ERROR', { file: out, reason: 'EEXIST' }, { hint: EXISTS })
+}
+
+const EXISTS = 'a file is already there; choose another name'
+
 /** `ate vault export > .env` makes a file that everybody may read, unless the shell's umask says otherwise. */
-export function refuseOpenFile(): void {
+function refuseOpenFile(): void {
   if (process.platform === 'win32') return
   let stat: ReturnType<typeof fstatSync>
   try {
@@ -44,7 +52,7 @@ export function writeNewFile(file: string, content: Uint8Array): void {
     handle = openSync(file, 'wx', 0o600)
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code
-    const hint = reason === 'EEXIST' ? 'a file is already there; choose another name' : 'the file cannot be written'
+    const hint = reason === 'EEXIST' ? EXISTS : 'the file cannot be written'
     throw new AteError('IO_ERROR', { file, reason }, { hint })
   }
   try {

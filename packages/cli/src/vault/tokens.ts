@@ -5,18 +5,21 @@ import type { SecretValue } from '@ate/vault'
 import { print, toJson } from '../output.ts'
 import { type InputOptions, readInput, readLines, readValue } from './input.ts'
 import { usage, type VaultOptions, withVault } from './open.ts'
-import { contentOf, writeSecret } from './output.ts'
+import { assertOutlet, contentOf, writeSecret } from './output.ts'
+import { TRANSIT_VERBS, type TransitVerb } from './words.ts'
 
 export async function wrap(options: VaultOptions & InputOptions & { readonly ttl: string }): Promise<void> {
+  assertOutlet(undefined)
   const value = await readValue('what is wrapped', options)
   await withVault(options, 'write', async (vault) => {
     await writeSecret(`${await vault.wrap(value, { ttl: options.ttl as Duration })}\n`, undefined)
   })
 }
 
-export async function unwrap(options: VaultOptions & { readonly out?: string }): Promise<void> {
-  const [token] = await readLines('Token')
-  if (token === undefined) throw usage('the token comes from stdin')
+export async function unwrap(options: VaultOptions & { readonly file?: string; readonly out?: string }): Promise<void> {
+  assertOutlet(options.out)
+  const [token] = await readLines('Token', options.file)
+  if (token === undefined) throw usage('the token comes from stdin, or from --file')
   await withVault(options, 'write', async (vault) => {
     const value = await vault.unwrap<SecretValue>(token)
     const content = contentOf(value)
@@ -32,10 +35,10 @@ export interface TransitOptions extends VaultOptions {
   readonly out?: string
 }
 
-type TransitVerb = (name: string, options: TransitOptions) => Promise<void>
+type TransitCommand = (name: string, options: TransitOptions) => Promise<void>
 
 /** `transit VERB NAME`: data from `--file` or stdin, what is made to stdout. */
-export const TRANSIT: Readonly<Record<string, TransitVerb>> = {
+const TRANSIT: Readonly<Record<TransitVerb, TransitCommand>> = {
   rotate: (name, options) =>
     withVault(options, 'write', async (vault) => {
       const { minDecrypt } = options
@@ -82,8 +85,8 @@ function contextOf({ context }: TransitOptions): { readonly context?: string } {
 }
 
 export async function transit(verb: string, name: string, options: TransitOptions): Promise<void> {
-  const run = Object.hasOwn(TRANSIT, verb) ? TRANSIT[verb] : undefined
-  if (!run) throw usage(`transit does ${Object.keys(TRANSIT).join(', ')}`)
+  const known = TRANSIT_VERBS.find((one) => one === verb)
+  if (!known) throw usage(`transit does ${TRANSIT_VERBS.join(', ')}`)
   if (name === '') throw new AteError('BAD_PATH', { path: name })
-  await run(name, options)
+  await TRANSIT[known](name, options)
 }
