@@ -256,7 +256,7 @@ describe('any grants', () => {
         }
         await own.close()
       }),
-      { numRuns: Number(process.env['ATE_VAULT_RUNS'] ?? 12) },
+      { numRuns: Number(process.env['ATE_DRAWN'] ?? 6) },
     )
   })
 
