@@ -14,7 +14,7 @@ const JSON_TEXT = 2
 const BYTES = 3
 const HEADER_BYTES = 5
 /** Bytes of one value: what one entity takes, less what sealing adds. */
-export const VALUE_BYTES_MAX: number = 768 * 1024
+const VALUE_BYTES_MAX: number = 768 * 1024
 const DEPTH_MAX = 32
 const HALF_CHARACTER = /\p{Surrogate}/u
 

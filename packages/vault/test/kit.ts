@@ -1,6 +1,14 @@
 /** A vault with a clock that is moved by hand, several people, and a place that they all open. */
 import { randomFillSync } from 'node:crypto'
-import { type Chain, createIdentity, type Identity, memoryEngine, memoryStore, openChain } from '@ate/core'
+import {
+  type Chain,
+  createIdentity,
+  type Identity,
+  memoryEngine,
+  memoryStore,
+  openChain,
+  type StandardSchema,
+} from '@ate/core'
 import type { Makers } from '../src/context.ts'
 import { type Vault, type VaultOptions, vault } from '../src/vault.ts'
 
@@ -12,7 +20,25 @@ export interface Place {
   close(): Promise<void>
 }
 
-export function clockMakers(): Place['makers'] {
+/** A Standard Schema of `{ field: text }`; its messages quote what they refuse, as those of some libraries do. */
+export function fieldSchema<K extends string>(
+  field: K,
+  holds: (text: string) => boolean = () => true,
+): StandardSchema<unknown, Record<K, string>> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate(value) {
+        const text: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, field) : undefined
+        if (typeof text === 'string' && holds(text)) return { value: value as Record<K, string> }
+        return { issues: [{ message: `bad: ${JSON.stringify(value)}`, path: [field] }] }
+      },
+    },
+  }
+}
+
+function clockMakers(): Place['makers'] {
   let moved = 0
   return {
     now: () => Date.now() + moved,

@@ -58,7 +58,7 @@ describe('paths', () => {
     'x\ud800',
     'u\u0308',
     'a'.repeat(129),
-    'a/'.repeat(240) + 'aa',
+    `${'a/'.repeat(240)}aa`,
     null,
     undefined,
     7,

@@ -1,9 +1,8 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import type { SecretValue } from '../src/index.ts'
-import { all, codeOf, newPlace, type Place } from './kit.ts'
+import { all, codeOf, fieldSchema, newPlace, type Place } from './kit.ts'
 
 let place: Place
 beforeEach(async () => {
@@ -43,9 +42,7 @@ describe('values', () => {
 
   it('are checked by the schema on the way in and out, and no message quotes them', async () => {
     const vault = await place.open()
-    const schema = z.object({
-      password: z.string().refine((text) => text.length > 11, { error: (issue) => `bad: ${issue.input}` }),
-    })
+    const schema = fieldSchema('password', (text) => text.length > 11)
     const typed = vault.secret('prod/db', schema)
     await typed.put({ password: 'correct horse battery' })
     const error = await typed.put({ password: 'hunter2' }).catch((caught: Error) => caught)

@@ -2,7 +2,8 @@
  * The commands below `ate vault`: their arguments. Each does its work in a file of its subject, which is loaded when it is needed:
  * starting takes half as long.
  */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { wholeNumber } from '../run-program.ts'
 import { DIALECTS, FORMATS, TRANSIT_VERBS } from './words.ts'
 
 const REFERENCE = 'path of a secret, and a field of it: prod/db, prod/db#url, ate://prod/db#url'
@@ -78,13 +79,27 @@ function lifecycle(sub: Sub, all: All): void {
     .argument('<path>', PATH)
     .argument('[versions...]', 'their numbers; the newest if none is given')
     .action((path, versions, options) =>
-      import('./change.ts').then((it) => it.mark('delete', path, versions.map(wholeNumber), all(options))),
+      import('./change.ts').then((it) =>
+        it.mark(
+          'delete',
+          path,
+          versions.map((one: string) => wholeNumber(one)),
+          all(options),
+        ),
+      ),
     )
   sub('restore', 'Bring deleted versions back.')
     .argument('<path>', PATH)
     .argument('[versions...]', 'their numbers; the newest if none is given')
     .action((path, versions, options) =>
-      import('./change.ts').then((it) => it.mark('restore', path, versions.map(wholeNumber), all(options))),
+      import('./change.ts').then((it) =>
+        it.mark(
+          'restore',
+          path,
+          versions.map((one: string) => wholeNumber(one)),
+          all(options),
+        ),
+      ),
     )
   sub('destroy', 'Destroy the keys of versions: nobody reads them again.')
     .argument('<path>', PATH)
@@ -92,7 +107,13 @@ function lifecycle(sub: Sub, all: All): void {
     .option('--all', 'all versions')
     .option('--yes', 'there is no way back')
     .action((path, versions, options) =>
-      import('./change.ts').then((it) => it.destroy(path, versions.map(wholeNumber), all(options))),
+      import('./change.ts').then((it) =>
+        it.destroy(
+          path,
+          versions.map((one: string) => wholeNumber(one)),
+          all(options),
+        ),
+      ),
     )
   sub('history', 'List the versions of a secret.')
     .argument('<path>', PATH)
@@ -208,10 +229,4 @@ function shares(vault: Command, all: All): void {
 
 function names(text: string): string[] {
   return text.split(',').map((one) => one.trim())
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.')
-  return value
 }

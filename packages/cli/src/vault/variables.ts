@@ -1,6 +1,6 @@
 /** The variables that `run` and `export` give: chosen, prefixed, and none that would change what is run. */
 import { AteError } from '@ate/core'
-import { type SecretValue, type Vault, variablesOf } from '@ate/vault'
+import type { SecretValue, Vault } from '@ate/vault'
 import { parseReference } from './open.ts'
 import { contentOf, fieldOf } from './output.ts'
 
@@ -58,5 +58,3 @@ export async function resolvedEnvironment(
     if (value !== undefined && REFERENCE.test(value)) resolved[name] = await resolveReference(vault, value)
   return resolved
 }
-
-export { variablesOf }

@@ -78,7 +78,7 @@ describe('attached keys', () => {
     const { chain } = kit
     const note = await chain.transact((tx) => tx.create(Note, { text: 'a' }))
     expect(await codeOf(chain.transact((tx) => tx.attachKey(note, key(1))))).toBe('BAD_ARGUMENT')
-    expect(await codeOf(chain.transact((tx) => tx.attachKey('0'.repeat(25) + '4', key(1))))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(chain.transact((tx) => tx.attachKey(`${'0'.repeat(25)}4`, key(1))))).toBe('BAD_ARGUMENT')
     for (const bad of [new Uint8Array(256 * 1024 + 1), 'text', undefined])
       expect(
         await codeOf(chain.transact((tx) => tx.attachKey(tx.create(Note, { text: 'b' }), bad as Uint8Array))),
@@ -115,7 +115,7 @@ describe('access', () => {
     expect(info.members.map(({ publicId }) => publicId)).toContain(person('bob').publicId)
     expect(chain.role('none')).toBeUndefined()
     expect(chain.fingerprintOf(person('bob').publicId)).toBe(person('bob').fingerprint)
-    expect(await codeOf((async () => chain.access('0'.repeat(25) + '4'))())).toBe('NOT_FOUND')
+    expect(await codeOf((async () => chain.access(`${'0'.repeat(25)}4`))())).toBe('NOT_FOUND')
     await using bob = await reopen(kit, { as: person('bob') })
     expect(bob.chain.publicId).toBe(person('bob').publicId)
   })
