@@ -61,7 +61,7 @@ function nameBelow(prefix: string, path: string): string {
   return base === '' ? path : path.slice(base.length + 1)
 }
 
-export function variablesOf(name: string, value: SecretValue): readonly (readonly [string, string])[] {
+function variablesOf(name: string, value: SecretValue): readonly (readonly [string, string])[] {
   if (typeof value === 'string') return [[variableName(name), value]]
   if (value instanceof Uint8Array) return [[variableName(name), toBase64(value)]]
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
@@ -73,7 +73,7 @@ export function variablesOf(name: string, value: SecretValue): readonly (readonl
 }
 
 /** @throws AteError BAD_ARGUMENT */
-export function variableName(text: string): string {
+function variableName(text: string): string {
   const name = text
     .toUpperCase()
     .replace(/[^A-Z0-9]+/g, '_')

@@ -4,7 +4,7 @@ export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@
 export type { AgentOptions, AgentReport, Rotation } from './agent.ts'
 export type { Act, AuditEvent, AuditOptions } from './audit.ts'
 export type { CallOptions, WriteOptions } from './context.ts'
-export { type EnvOptions, variableName, variablesOf } from './env.ts'
+export type { EnvOptions } from './env.ts'
 export type { Issuer, Lease, LeaseOptions } from './leases.ts'
 export type { Revealed } from './revealed.ts'
 export type { Removed, Role, RoleMember } from './roles.ts'
