@@ -70,6 +70,19 @@ it('no value stands in the folder, in any form; after destroying, neither does i
   expect(bytesBelow(folder).includes(half)).toBe(false)
 })
 
+it('what moves under a narrower pattern leaves no key of the wider one behind', async () => {
+  const chain = await openChain(`file:${join(folder, 'chain')}`, { as: await createIdentity() })
+  const secrets = vault(chain)
+  await secrets.secret('prod/db').put('one')
+  const [id] = await valueIds(chain)
+  const half = Buffer.from(await halfOf(chain, id!))
+  expect(bytesBelow(folder).includes(half)).toBe(true)
+  await secrets.role('deploy').allow('prod/**', ['read'])
+  expect(bytesBelow(folder).includes(half)).toBe(false)
+  expect((await secrets.secret('prod/db').get()).value).toBe('one')
+  await chain.close()
+})
+
 it('the old log with the new ring opens nothing; a backup with keys does, as the receipt says', async () => {
   const place = join(folder, 'chain')
   const me = await createIdentity()

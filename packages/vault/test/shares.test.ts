@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { createIdentity, memoryEngine, memoryStore, openChain } from '@ate/core'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
@@ -42,6 +43,17 @@ it('a share that was copied wrong is named as such', async () => {
   for (const text of [wrong, '', 'ates-', share!.slice(0, -3), `${share}AAAA`, 'x'.repeat(9000), null])
     expect(await codeOf(joinIdentity([text as string, share!]))).toBe('BAD_SHARE')
   expect(shareInfo(`  ${share}\n`).threshold).toBe(2)
+})
+
+it('shares that name another identity than they make are none', async () => {
+  const shares = await splitIdentity(await createIdentity(), { shares: 2, threshold: 2 })
+  const forged = shares.map((share) => {
+    const body = Buffer.from(share.slice('ates-'.length), 'base64url').subarray(0, -4)
+    body[11]! ^= 1
+    const sum = createHash('sha256').update(body).digest().subarray(0, 4)
+    return `ates-${Buffer.concat([body, sum]).toString('base64url')}`
+  })
+  expect(await codeOf(joinIdentity(forged))).toBe('SHARES_MISMATCH')
 })
 
 it('a drill tries every share, and names the weak one', async () => {

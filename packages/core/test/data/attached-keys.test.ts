@@ -1,7 +1,9 @@
 /** Keys beside the log: there whenever their entity is, destroyed behind the record that deletes it, and kept by nobody else. */
 import { describe, expect, it } from 'vitest'
 import { role } from '../../src/data/policy-input.ts'
-import { codeOf, memoryChain, Note, person, reopen } from './kit.ts'
+import type { AppendOptions, LogRecord } from '../../src/log/engine.ts'
+import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
+import { codeOf, memoryChain, Note, open, person, reopen } from './kit.ts'
 
 const key = (first: number): Uint8Array => new Uint8Array([first, 2, 3])
 
@@ -71,6 +73,39 @@ describe('attached keys', () => {
     await chain.transact((tx) => tx.shred(note), { durability: 'memory' })
     expect(await chain.attachedKey(note)).toBeUndefined()
     expect(chain.has(note)).toBe(false)
+  })
+
+  it('are destroyed behind a deletion that is as durable as the engine can make it, whatever was asked for', async () => {
+    const engine = memoryEngine(memoryStore())
+    const log: string[] = []
+    const { ring } = engine
+    const watched = new Proxy(engine, {
+      get(target, name) {
+        // As a disk would: the level that it was asked for is what it reaches.
+        if (name === 'durability') return 'disk'
+        if (name === 'append')
+          return async (batch: readonly LogRecord[], options: AppendOptions) => {
+            await target.append(batch, { ...options, durability: 'memory' })
+            log.push(options.durability)
+            return { durability: options.durability }
+          }
+        if (name === 'ring')
+          return { ...ring, erase: (key: Uint8Array) => ring.erase(key).then(() => log.push('erased')) }
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    const chain = await open(watched, { as: person('alice') })
+    const note = await chain.transact((tx) => {
+      const made = tx.create(Note, { text: 'a' })
+      tx.attachKey(made, key(1))
+      return made
+    })
+    log.length = 0
+    await chain.transact((tx) => tx.create(Note, { text: 'b' }), { durability: 'memory' })
+    await chain.transact((tx) => tx.shred(note), { durability: 'memory' })
+    expect(log).toEqual(['memory', 'disk', 'erased'])
+    await chain.close()
   })
 
   it('belong to what the transaction creates, and to nothing else', async () => {
