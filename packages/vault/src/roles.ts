@@ -61,7 +61,8 @@ export class Role {
   async revoke(pattern: string, options: WriteOptions = {}): Promise<Removed> {
     const { record: _, ...before } = await this.#readable(options)
     await this.allow(pattern, [], options)
-    const after = await this.#context.layout(options.signal)
+    const { tx, signal } = options
+    const after = await (tx ? this.#context.layoutIn(tx) : this.#context.layout(signal))
     const lost = before.zones.filter((zone) => !reads(this.#context, after ?? before.layout, zone, this.name))
     return { couldRead: await secretsOf(this.#context, lost, options), waiting: [] }
   }

@@ -162,6 +162,20 @@ describe('after a removal', () => {
     expect(await codeOf(removed.secret('prod/db').get({ version: 2 }))).not.toBe('none')
   })
 
+  it('in a transaction too: what is staged counts', async () => {
+    const vault = await place.open()
+    await vault.secret('prod/db').put('one')
+    await vault.role('deploy').allow('prod/**', ['read'])
+    await vault.role('deploy').add(alice!.publicId)
+    const answers = await vault.chain.transact(async (tx) => [
+      await vault.role('deploy').revoke('prod/**', { tx }),
+      await vault.role('deploy').remove(alice!.publicId, { tx }),
+    ])
+    expect(answers[0]!.couldRead.map(({ path }) => path)).toEqual(['prod/db'])
+    expect(answers[1]!.couldRead.map(({ path }) => path)).toEqual(['prod/db'])
+    expect(await all(vault.role('deploy').members())).toHaveLength(1)
+  })
+
   it('of a grant the same', async () => {
     const vault = await place.open()
     await vault.secret('prod/db').put('one')
