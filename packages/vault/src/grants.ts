@@ -1,8 +1,8 @@
 /** Grants: what is said for a pattern becomes policies of the zones that it covers. */
 import type { Transaction } from '@ate/core'
-import { type Context, type Layout, makeZone, policiesOf, type WriteOptions } from './context.ts'
+import { type CallOptions, type Context, type Layout, makeZone, policiesOf, type WriteOptions } from './context.ts'
 import { moveIntoZone, setValuePolicies } from './moving.ts'
-import { type Grant, type ZoneRecord, ZoneType } from './vault-records.ts'
+import { type Grant, OWNERS, type ZoneRecord, ZoneType } from './vault-records.ts'
 import { type Access, covers, sameRoles, type Zone } from './vault-rules.ts'
 
 /** What has to follow a change of grants, in steps. */
@@ -12,6 +12,8 @@ export interface Changed {
   /** Zones whose values get another policy of their own. */
   readonly policies: readonly Zone[]
   readonly tx: Transaction
+  /** The role may list or read less than before: its key opens what was sealed until now. */
+  readonly lost: boolean
 }
 
 export async function setGrant(
@@ -28,18 +30,22 @@ export async function setGrant(
     ...(grant.can.length > 0 ? [grant] : []),
   ]
   if (!existing) {
-    if (grants.length === 0) return { made: undefined, layout, policies: [], tx }
+    if (grants.length === 0) return { made: undefined, layout, policies: [], tx, lost: false }
     const made = await makeZone(context, tx, { ...layout, zones }, { pattern, grants })
     const next = { ...layout, zones: [...zones, made] }
     context.setLayout(tx, next)
-    return { made, layout: next, policies: [], tx }
+    return { made, layout: next, policies: [], tx, lost: false }
   }
   const changed = { ...existing, grants }
   const after = zones.map((zone) => (zone === existing ? changed : zone))
   await tx.update(ZoneType, existing.id, (record): ZoneRecord => ({ ...record, grants }))
   const policies = applyPolicies(context, tx, { before: zones, after, pattern })
   context.setLayout(tx, { ...layout, zones: after })
-  return { made: undefined, layout: { ...layout, zones: after }, policies, tx }
+  const lost = zones.some(
+    ({ pattern: one }) =>
+      covers(pattern, one) && losesSight(everAt(context, zones, one), context.accessAt(after, one), grant.role),
+  )
+  return { made: undefined, layout: { ...layout, zones: after }, policies, tx, lost }
 }
 
 /** The zone as the transaction sees it, guarded. */
@@ -98,4 +104,17 @@ export async function follow(
 export function everAt(context: Context, zones: readonly Zone[], pattern: string): Access {
   const lasting = zones.map((zone) => ({ ...zone, grants: zone.grants.map(({ until: _, ...grant }) => grant) }))
   return context.accessAt(lasting, pattern)
+}
+
+export function losesSight(was: Access, is: Access, role: string): boolean {
+  return (['list', 'read'] as const).some((right) => was[right].includes(role) && !is[right].includes(role))
+}
+
+/** In a transaction behind the one that changed the policies: else the new key would be given for the old ones, too. */
+export async function renewRole(context: Context, role: string, options: CallOptions): Promise<void> {
+  const layout = await context.layout(options.signal)
+  if (!layout || !context.chain.role(OWNERS, layout.vault)?.isMember || !context.chain.role(role, layout.vault)) return
+  await context.write({ ...options, changing: true }, async (tx) => {
+    tx.role(role, layout.vault).renew()
+  })
 }

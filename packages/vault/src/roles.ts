@@ -1,7 +1,7 @@
 /** Roles: who is in them, and what they may do at which pattern. */
 import { AteError, type PublicId, role as roleName, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, type Layout, required, type WriteOptions } from './context.ts'
-import { follow, setGrant } from './grants.ts'
+import { follow, renewRole, setGrant } from './grants.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { CANS, type Can, type Grant, IN, OWNERS, SecretType, VaultType } from './vault-records.ts'
 import { checkPattern, union, type Zone } from './vault-rules.ts'
@@ -53,6 +53,7 @@ export class Role {
         return setGrant(context, tx, layout, pattern, grant)
       })
       await follow(context, changed, options)
+      if (!options.tx && changed.lost) await this.#renew(options)
     }
     await (options.tx ? set() : context.change(set))
   }
@@ -113,6 +114,21 @@ export class Role {
   async *members(options: CallOptions = {}): AsyncGenerator<RoleMember, void, void> {
     const layout = await this.#existing(options)
     yield* membersOf(this.#context, layout, this.name)
+  }
+
+  /**
+   * The next key of the role: who becomes a member later opens nothing that was taken from the role before. `allow`, `revoke` and
+   * `tidy` do it by themselves, but in a transaction of yours it comes after that: a new key beside the old policy would open it.
+   * By owners. @throws AteError NO_ROLE | NOT_AUTHORIZED
+   */
+  async renew(options: CallOptions = {}): Promise<void> {
+    await this.#existing(options)
+    await this.#context.change(() => this.#renew(options))
+  }
+
+  /** Who may grant here, and is no owner, cannot. */
+  async #renew(options: CallOptions): Promise<void> {
+    await renewRole(this.#context, this.name, options)
   }
 
   #grant(can: readonly Can[], until: Date | undefined): Grant {

@@ -1,7 +1,7 @@
 /** What has ended is taken out: grants and memberships with an `until` that has passed. */
 import type { Transaction } from '@ate/core'
 import type { CallOptions, Context, Layout } from './context.ts'
-import { everAt, reload, setPolicies } from './grants.ts'
+import { everAt, reload, renewRole, setPolicies } from './grants.ts'
 import { setValuePolicies } from './moving.ts'
 import { VaultType, type ZoneRecord, ZoneType } from './vault-records.ts'
 import { isLapsed, type Zone } from './vault-rules.ts'
@@ -49,6 +49,10 @@ export async function tidy(context: Context, options: CallOptions = {}): Promise
         }))
     })
     for (const zone of changed) await setValuePolicies(context, { ...layout, zones: next }, zone, options)
+    const roles = new Set(
+      stale.flatMap(({ grants }) => grants.filter(({ until }) => isLapsed(until, now))).map(({ role }) => role),
+    )
+    for (const role of roles) await renewRole(context, role, options)
     return ended
   })
 }

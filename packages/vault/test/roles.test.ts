@@ -290,3 +290,25 @@ describe('any grants', () => {
     expect(() => vault.role(name)).toThrow('BAD_ARGUMENT')
   })
 })
+
+it('who becomes a member later opens nothing that was taken from the role before', async () => {
+  const vault = await place.open()
+  await vault.secret('prod/db').put('canary')
+  await vault.role('deploy').allow('prod/**', ['read'])
+  await vault.role('deploy').revoke('prod/**')
+  await vault.role('deploy').add(alice!.publicId)
+  const hers = await place.open(alice)
+  expect(await paths(hers.list())).toEqual([])
+  const found: string[] = []
+  for await (const record of hers.chain.records())
+    for (const { events } of record.transactions)
+      for (const event of events)
+        if (event.type === 'vault.value' && event.op === 'create')
+          found.push(
+            await event.open(ValueType).then(
+              () => 'open',
+              () => 'closed',
+            ),
+          )
+  expect(found).toEqual(['closed', 'closed'])
+})

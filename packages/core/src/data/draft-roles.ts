@@ -108,6 +108,15 @@ export class DraftRoles {
     return this.#rekeyReaders(draft.stored)
   }
 
+  /** The next key, although nobody leaves. */
+  renew(name: string, node: EntityWords): Removal {
+    const draft = this.#roleDraft(name, node, 'find')
+    if (!draft) throw new AteError('NO_ROLE', { role: name })
+    if (!draft.stored) return { couldRead: [], rekeyed: [], stale: [] }
+    draft.rotate = true
+    return this.#rekeyReaders(draft.stored)
+  }
+
   /** The event stands in front of all whose wraps depend on it. */
   leads(event: TransactionEvent): void {
     this.#leading.push(event)

@@ -333,7 +333,10 @@ export class Transaction {
   }
 
   /** A role of this chain, or of the node that is given: made by its first `add`, with its maker the first member. */
-  role(name: string, at?: EntityRef): { add(member: Principal): void; remove(member: Principal): Removal } {
+  role(
+    name: string,
+    at?: EntityRef,
+  ): { add(member: Principal): void; remove(member: Principal): Removal; renew(): Removal } {
     this.#assertOpen()
     checkName(name, 'role')
     const node = parentWords(at, this.#chain)
@@ -345,6 +348,11 @@ export class Transaction {
       remove: (member) => {
         this.#assertOpen()
         return this.#trust.roles.removeMember(name, node, member)
+      },
+      // After the role was taken out of a policy: who comes later does not open what it read before.
+      renew: () => {
+        this.#assertOpen()
+        return this.#trust.roles.renew(name, node)
       },
     }
   }
