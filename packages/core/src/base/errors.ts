@@ -136,7 +136,6 @@ export const ADVICE = {
   RESERVED_NAME: 'names that begin with ate: belong to the chain itself; choose another',
   // the vault
   BAD_PATH: 'a path is segments between slashes, such as prod/db; the facts say what is wrong with this one',
-  BAD_PATTERN: 'a pattern is a path, or a path and /**, or ** for everything',
   CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
   NO_VERSION: 'the secret has no such version; the facts name the newest',
   VERSION_DELETED: 'this version was deleted; restore it, or read another',
@@ -196,7 +195,8 @@ export const ADVICE = {
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
   // queues and topics
   BAD_TOPIC: 'a topic is 1 to 16 tokens joined by dots, without spaces, * and >, of at most 255 characters in all',
-  BAD_PATTERN: 'a pattern is a topic in which * stands for one token, and > at the end for one or more',
+  BAD_PATTERN:
+    'this is no pattern: of secrets it is a path, a path and /**, or **; of events a topic in which * stands for one token, and > at the end for one or more',
   UNKNOWN_TOPIC: 'the bus was opened without this topic; add it to its topics',
   BAD_CURSOR: 'this is no point of this chain to read from; give start, end, last, a cursor of it, a Date or { ago }',
   NOT_STORED: 'the topic is ephemeral: its events are only heard by who listens now; use on',
