@@ -122,7 +122,9 @@ export class Host implements Hosting {
     const open = this.#open.get(name)
     this.#open.delete(name)
     open?.idle?.cancel()
-    await engine.close()
+    const closing = engine.close()
+    this.#whileClosing(name, closing)
+    await closing
   }
 
   /** Resolves when all that was submitted is answered. */
