@@ -180,6 +180,19 @@ export const ADVICE = {
   TIMEOUT:
     'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
   TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them first',
+  // money
+  BAD_AMOUNT: 'an amount is decimal text or bigint units, above 0 and exact in its currency; never a number',
+  INSUFFICIENT: 'the account would fall below its floor; nothing was posted',
+  OVER_CEILING: 'the account would rise above its ceiling; nothing was posted',
+  CURRENCY_MISMATCH:
+    'the amount and both accounts have one currency; exchange by two transfers through accounts of your own',
+  ACCOUNT_CLOSED: 'the account is closed; nothing is posted to it any more',
+  ACCOUNT_NOT_EMPTY: 'an account is closed when its balance is 0 and no hold is open',
+  HOLD_EXPIRED: 'the hold has run out, and what it kept is free again; make a new one',
+  HOLD_RESOLVED: 'the hold was captured or voided before; it is resolved once',
+  ALREADY_REVERSED: 'the transfer was reversed before; it is reversed once',
+  RULE_BROKEN:
+    'a record breaks a rule of the kit that only key holders can check; its author is in the facts. Nothing behind it is believed',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',

@@ -4,9 +4,10 @@
  */
 import { COUNTER_BITS_MAX } from '../base/limits.ts'
 import { textOfWords, wordsOf } from '../event/entity-words.ts'
-import type { PolicyListFields } from '../event/rare-fields.ts'
+import { TIME_AND_DEBT_LEVEL } from '../event/format.ts'
+import type { CounterFields, PolicyListFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
-import { mayWrite, names, type PolicyList } from '../trust/policy.ts'
+import { mayManage, mayWrite, names, type PolicyList } from '../trust/policy.ts'
 import type { Journal } from '../view/journal.ts'
 import type { Counter, View } from '../view/view.ts'
 import type { FoldTarget } from './fold.ts'
@@ -28,6 +29,7 @@ export function createCounters(
   target: FoldTarget,
   journal: Journal,
   event: TransactionEvent,
+  judge: Judge,
   changes: CounterChanges,
   countMax: number,
 ): Refusal | undefined {
@@ -40,6 +42,8 @@ export function createCounters(
       return refuse('COUNTER_BOUNDS', { counter: field.name, what: 'named twice' })
     const unit = field.unit ? liveRow(view, field.unit) : undefined
     if (unit === -1) return refuse('NOT_FOUND', { entity: textOfWords(wordsOf(field.unit!)), what: 'unit' })
+    const debt = unit === undefined ? undefined : mayOwe(target, field, unit, judge)
+    if (debt) return debt
     const up = resolveOptional(target, field.up)
     const down = resolveOptional(target, field.down)
     if (up === null || down === null) return refuse('NO_ROLE', { counter: field.name })
@@ -50,6 +54,16 @@ export function createCounters(
   view.setExtra(event.row, { ...view.extraOf(event.row), counters })
   changes.touched.add(event.row)
   return undefined
+}
+
+/** A counter below 0 is the other half of money from nothing: who does not govern the unit makes none that can go there. */
+function mayOwe({ view, trust }: FoldTarget, field: CounterFields, unit: number, judge: Judge): Refusal | undefined {
+  if (trust.level < TIME_AND_DEBT_LEVEL || (field.floor !== undefined && field.floor >= 0n)) return undefined
+  if (mayWrite(view, unit, judge.identity) || mayManage(view, unit, judge.identity)) return undefined
+  return refuse('NOT_AUTHORIZED', {
+    counter: field.name,
+    needs: 'write or manage of the unit, or a floor of 0 or more',
+  })
 }
 
 function resolveOptional(target: FoldTarget, fields: PolicyListFields | undefined): PolicyList | undefined | null {
@@ -104,7 +118,8 @@ export function checkCounters(target: FoldTarget, judge: Judge, changes: Counter
     for (const { name, value, floor, ceiling } of view.extraOf(row).counters) {
       const low = floor ?? -MAGNITUDE_MAX
       const high = ceiling ?? MAGNITUDE_MAX
-      if (value < low || value > high) return refuse('COUNTER_BOUNDS', { counter: name, floor, ceiling })
+      if (value < low || value > high)
+        return refuse('COUNTER_BOUNDS', { entity: view.idText(row), counter: name, value, floor, ceiling })
     }
   }
   for (const [unit, sum] of changes.units) {

@@ -63,7 +63,7 @@ export function applyTransaction(
   if (target.trust.actorOf(judge.key) !== judge.identity) return refuse('KEY_REMOVED')
   const { guards } = transaction
   for (let i = 0; i < guards.length; i++) {
-    const refusal = checkGuard(target.view, guards[i]!, judge)
+    const refusal = checkGuard(target, guards[i]!, judge)
     if (refusal) return refusal
   }
   const run = new TransactionRun(target, judge, journal, blocks)
@@ -258,7 +258,9 @@ class TransactionRun {
     const refusal =
       (rare.policy || rare.epoch ? applyOwnPolicy(this.#target, this.#journal, event, this.#judge) : undefined) ??
       (rare.role ? createRole(this.#target, this.#journal, event, this.#judge) : undefined) ??
-      (rare.counters ? createCounters(this.#target, this.#journal, event, this.#changes, COUNTERS_MAX) : undefined)
+      (rare.counters
+        ? createCounters(this.#target, this.#journal, event, this.#judge, this.#changes, COUNTERS_MAX)
+        : undefined)
     if (refusal) return refusal
     if (rare.policy || rare.role) this.#forgetLookups()
     const expiry = rare.expires !== undefined || rare.ttl !== undefined ? this.#setExpiry(event) : undefined

@@ -32,6 +32,7 @@ import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { mayManage, nodeWith } from '../trust/policy.ts'
 import { type AccessInfo, accessOf, type RoleInfo, roleOf } from './access.ts'
+import { ROW } from '../view/entity-table.ts'
 import type { RecoverOptions, RecoverReceipt } from './append-recovery.ts'
 import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
@@ -285,6 +286,16 @@ export class Chain {
     const { a, b, c, d } = wordsOfRef(ref, this.id)
     const row = this.#core.replica.view.table.find(a, b, c, d)
     return row >= 0 && this.#core.replica.view.isVisible(row) && !this.#isExpired(row)
+  }
+
+  /** Seq of the record that wrote the value which an entity has now, as acknowledged. @throws AteError NOT_FOUND */
+  seqOf(ref: EntityRef): number {
+    this.#core.assertOpen()
+    const { view } = this.#core.replica
+    const words = wordsOfRef(ref, this.id)
+    const row = view.table.find(words.a, words.b, words.c, words.d)
+    if (row < 0 || !view.isVisible(row)) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    return view.acknowledged(row, ROW.record)
   }
 
   /** The value of a clear counter as it was acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */

@@ -7,7 +7,7 @@ import type { ChainId } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { isInList } from '../chain/fold-tree.ts'
 import { type EntityWords, sameEntity, textOfWords } from '../event/entity-words.ts'
-import { GUARD } from '../event/format.ts'
+import { GUARD, OP } from '../event/format.ts'
 import { ROW } from '../view/entity-table.ts'
 import type { Draft, LocalState } from './draft.ts'
 import { assertType, type Entity, EntityHandle } from './entity.ts'
@@ -79,6 +79,23 @@ export class DraftReads {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     return row < 0 ? 0 : view.versionOf(row)
+  }
+
+  /** @throws AteError NOT_FOUND | NO_COUNTER */
+  counter(words: EntityWords, name: string): bigint {
+    const { view } = this.#core.replica
+    const row = view.findLive(words.a, words.b, words.c, words.d)
+    const stored = row < 0 ? undefined : view.extraOf(row).counters.find((counter) => counter.name === name)?.value
+    let value = stored
+    for (const event of this.#draft.events) {
+      if (!event.rare || !sameEntity(event, words)) continue
+      const { counters, counter, amount } = event.rare
+      if (counters) value = counters.find((made) => made.name === name)?.value
+      else if (event.op === OP.add && counter === name && value !== undefined) value += amount!
+    }
+    if (value !== undefined) return value
+    if (row < 0 && !this.exists(words)) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    throw new AteError('NO_COUNTER', { counter: name })
   }
 
   storedCollection(words: EntityWords): string {

@@ -10,7 +10,7 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
-import { FOLD_LEVEL, GUARD, OP } from '../event/format.ts'
+import { FOLD_LEVEL, GUARD, type GuardKind, OP } from '../event/format.ts'
 import type { CounterFields, RootFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { Draft } from './draft.ts'
@@ -271,6 +271,12 @@ export class Transaction {
     })
   }
 
+  /** The value of a counter with all that is staged and what this transaction adds. Not guarded: others may add meanwhile. */
+  counter(ref: EntityRef, name: string): bigint {
+    this.#assertOpen()
+    return this.#reads.counter(wordsOfRef(ref, this.#chain), name)
+  }
+
   /** Settings of the chain itself. Needs manage of the root. */
   settings(settings: ChainSettings): void {
     this.#assertOpen()
@@ -385,9 +391,13 @@ export class Transaction {
     members(parent: EntityRef | undefined, collection: string, count: number): void
     subtree(ref: EntityRef | undefined, count: number): void
     expired(ref: EntityRef): void
+    /** Chain time of the record is below `time`, Unix ms; else the function runs again. */
+    before(time: number): void
+    /** Chain time of the record is `time` or later. */
+    notBefore(time: number): void
   } {
     this.#assertOpen()
-    const add = (kind: 1 | 2 | 3 | 4, entity: EntityWords, collection: string, count: number): void => {
+    const add = (kind: GuardKind, entity: EntityWords, collection: string, count: number): void => {
       if (!Number.isSafeInteger(count) || count < 0) throw new AteError('BAD_ARGUMENT', { what: 'a guard counts' })
       this.#draft.guard({ kind, entity, collection, count })
     }
@@ -396,6 +406,8 @@ export class Transaction {
       members: (parent, collection, count) => add(GUARD.members, parentWords(parent, this.#chain), collection, count),
       subtree: (ref, count) => add(GUARD.subtree, parentWords(ref, this.#chain), '', count),
       expired: (ref) => add(GUARD.expired, wordsOfRef(ref, this.#chain), '', 0),
+      before: (time) => add(GUARD.before, ROOT_ENTITY, '', time),
+      notBefore: (time) => add(GUARD.notBefore, ROOT_ENTITY, '', time),
     }
   }
 

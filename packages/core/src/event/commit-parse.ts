@@ -324,7 +324,7 @@ export function readGuards(input: ByteReader, dictionary: Dictionary): Guard[] {
   const guards: Guard[] = []
   for (let n = bounded(input, TX_GUARDS_MAX, 'guards'); n > 0; n--) {
     const kind = input.u8()
-    if (kind < GUARD.version || kind > GUARD.expired) throw new AteError('BAD_RECORD', { what: 'guard kind', kind })
+    if (kind < GUARD.version || kind > GUARD.notBefore) throw new AteError('BAD_RECORD', { what: 'guard kind', kind })
     guards.push({
       kind: kind as GuardKind,
       entity: readWords(input),

@@ -11,11 +11,14 @@ export const FORMAT = 1
 export const SUITE = 1
 /**
  * The rules this software knows; a chain of a higher level is not opened. New chains begin with it, older ones stay at
- * theirs until the root raises it. Level 2 knows persons with several keys, and records of kind recover.
+ * theirs until the root raises it. Level 2 knows persons with several keys, and records of kind recover. Level 3 knows
+ * guards on chain time, and lets only who may write a unit make counters of it that may go below 0.
  */
-export const FOLD_LEVEL = 2
+export const FOLD_LEVEL = 3
 /** The first level whose rules know persons with several keys. */
 export const PERSONS_LEVEL = 2
+/** The first level that judges guards on time, and who owes in a unit. */
+export const TIME_AND_DEBT_LEVEL = 3
 
 export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5, recover: 6 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]
@@ -60,7 +63,7 @@ export const OP_MAX = 14
 /** Bits of an event header's second byte. */
 export const FLAG = { body: 1, named: 2, rare: 4 } as const
 
-export const GUARD = { version: 1, members: 2, subtree: 3, expired: 4 } as const
+export const GUARD = { version: 1, members: 2, subtree: 3, expired: 4, before: 5, notBefore: 6 } as const
 export type GuardKind = (typeof GUARD)[keyof typeof GUARD]
 
 /** Event headers are hashed in runs of this many: one leaf of the transaction's tree. See docs/decisions/0002. */

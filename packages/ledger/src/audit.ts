@@ -1,0 +1,205 @@
+/**
+ * Reads the journal of a ledger from the log and applies it to books, so that whoever holds the keys repeats every check of
+ * every author. What it yields has been checked; at the first record that breaks a rule it throws RULE_BROKEN and ends.
+ */
+import { type AteError, type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
+import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
+import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode } from './ledger-records.ts'
+import { noSums, valueOf } from './ledger-rules.ts'
+import type { LedgerStore, Node } from './ledger-store.ts'
+
+/** An entry as it stands in the journal. */
+export interface JournalEntry {
+  readonly id: string
+  readonly value: EntryValue
+}
+
+/** A committed transaction that posted something. */
+export interface Journaled {
+  readonly seq: number
+  /** Chain time, Unix ms. */
+  readonly at: number
+  readonly txId: string
+  readonly author: string | undefined
+  readonly entries: readonly JournalEntry[]
+}
+
+/** How far an author's clock may be ahead of the record, in ms: the chain judges by no later time. */
+const AHEAD_MS = 60_000
+
+export class Audit {
+  readonly books: Books
+  readonly #store: LedgerStore
+  readonly #node: Node
+  /** The next record to read. */
+  #next = 0
+  #time = 0
+  #busy: Promise<void> = Promise.resolve()
+  #broken: AteError | undefined
+
+  constructor(store: LedgerStore, node: Node) {
+    this.#store = store
+    this.#node = node
+    this.books = new Books(node.value.amounts)
+  }
+
+  /** Seq of the last record that was read; -1 before the first. */
+  get seq(): number {
+    return this.#next - 1
+  }
+
+  /** Chain time of the newest record that was read, Unix ms. */
+  get time(): number {
+    return this.#time
+  }
+
+  /** Reads up to the newest record, one caller after the other. @throws AteError RULE_BROKEN | NO_READ_KEY */
+  catchUp(signal?: AbortSignal): Promise<void> {
+    const turn = this.#busy.then(async () => {
+      if (this.#broken) throw this.#broken
+      try {
+        for await (const journaled of this.read(signal ? { signal } : {})) void journaled
+      } catch (error) {
+        if (isAteError(error) && error.code === 'RULE_BROKEN') this.#broken = error
+        throw error
+      }
+    })
+    this.#busy = turn.catch(() => {})
+    return turn
+  }
+
+  /** What came since it was read last, up to `until` (the newest record): transactions with entries, checked. */
+  async *read(
+    options: { readonly until?: (record: { seq: number; at: number }) => boolean; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<Journaled, void, void> {
+    const { signal, until } = options
+    const { chain } = this.#store
+    for await (const record of chain.records({ from: this.#next, ...(signal ? { signal } : {}) })) {
+      const at = this.#timeOf(record)
+      if (until?.({ seq: record.seq, at })) return
+      if (record.transactions.some(({ refusal }) => !refusal)) this.#time = at
+      for (const transaction of record.transactions) {
+        if (transaction.refusal) continue
+        const events = await this.#eventsOf(transaction.events)
+        if (events.length === 0) continue
+        const { seq, author } = record
+        const decoded = { seq, at, txId: transaction.txId, author, events }
+        this.books.apply(decoded, await this.#originals(decoded))
+        const entries = entriesOf(events)
+        if (entries.length > 0) yield { seq, at, txId: transaction.txId, author, entries }
+      }
+      this.#next = record.seq + 1
+    }
+  }
+
+  #timeOf(record: ChainRecord): number {
+    const { at } = record.clear
+    const own = typeof at === 'number' ? Math.min(record.admittedAt, at + AHEAD_MS) : 0
+    return Math.max(this.#time, own)
+  }
+
+  async #eventsOf(events: readonly RecordEvent[]): Promise<LedgerEvent[]> {
+    const found: LedgerEvent[] = []
+    for (const event of events) {
+      const made = event.type.startsWith('ledger') || event.op === 'add' ? await this.#eventOf(event) : undefined
+      if (made) found.push(made)
+    }
+    return found
+  }
+
+  async #eventOf(event: RecordEvent): Promise<LedgerEvent | undefined> {
+    const { op, type, entity } = event
+    if (entity === undefined) return undefined
+    if (op === 'create') return this.#created(event, entity)
+    if (op === 'add') {
+      const { counter, amount } = event.clear
+      if (!this.books.isAccount(entity) || typeof counter !== 'string' || typeof amount !== 'bigint') return undefined
+      return { kind: 'add', entity, counter, amount }
+    }
+    if (type === Account.name && op === 'put')
+      return this.books.isAccount(entity)
+        ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
+        : undefined
+    if (type === Account.name && (op === 'delete' || op === 'expire'))
+      return this.books.isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
+    if (type === Entry.name || (type === LedgerNode.name && entity === this.#node.id)) {
+      if (op === 'put' || op === 'delete' || op === 'expire' || op === 'move')
+        return { kind: 'tamper', what: `${op} of ${type}` }
+    }
+    return undefined
+  }
+
+  async #created(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
+    const { type, parent = '' } = event
+    if (parent === this.#node.id && event.collection === type) {
+      if (type === Account.name) {
+        const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
+        return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
+      }
+      if (type === Entry.name) {
+        const read = await opened(event, Entry)
+        return { kind: 'entry', name: read?.name, value: read?.value }
+      }
+    }
+    if (type === Hold.name && this.books.isAccount(parent)) {
+      const counters = countersOf(event)
+      return {
+        kind: 'hold',
+        parent,
+        counters,
+        name: counters.length > 0 ? (await opened(event, Hold))?.name : undefined,
+      }
+    }
+    return undefined
+  }
+
+  /** Compaction has dropped what an account began with: its terms stand, and it began empty. */
+  async #asItBegan(
+    entity: string,
+  ): Promise<{ readonly value: AccountValue; readonly name: string | undefined } | undefined> {
+    const account = await this.#store.chain.get(Account, entity)
+    if (!account) return undefined
+    const { closed: _, sums, ...terms } = account.value
+    return { name: account.name, value: { ...terms, ...(sums ? { sums: valueOf(noSums()) } : {}) } }
+  }
+
+  /** The entries that reversals name: of this transaction, or as they stand in the chain. */
+  async #originals({ events, seq }: LedgerTransaction): Promise<(id: string) => EntryValue | undefined> {
+    const found = new Map<string, EntryValue>()
+    for (const { id, value } of entriesOf(events)) {
+      found.set(id, value)
+      if (value.kind !== 'reverse' || value.of === undefined || found.has(value.of)) continue
+      const entry = await this.#store.chain.named(Entry, value.of, { parent: this.#node })
+      if (entry && this.#store.chain.seqOf(entry) <= seq) found.set(value.of, entry.value)
+    }
+    return (id) => found.get(id)
+  }
+}
+
+function entriesOf(events: readonly LedgerEvent[]): JournalEntry[] {
+  const entries: JournalEntry[] = []
+  for (const event of events) {
+    if (event.kind === 'entry' && event.name !== undefined)
+      entries.push({ id: event.name, value: event.value as EntryValue })
+  }
+  return entries
+}
+
+/** What an event wrote; undefined where compaction has dropped it, or where it is no value of its type. */
+async function opened<T>(
+  event: RecordEvent,
+  type: EntityType<T>,
+): Promise<{ value: unknown; name: string | undefined } | undefined> {
+  try {
+    return await event.open(type)
+  } catch (error) {
+    if (isAteError(error) && (error.code === 'BODY_DROPPED' || error.code === 'BAD_VALUE' || error.code === 'BAD_CBOR'))
+      return undefined
+    throw error
+  }
+}
+
+function countersOf(event: RecordEvent): ClearCounter[] {
+  const { counters } = event.clear
+  return Array.isArray(counters) ? (counters as unknown as ClearCounter[]) : []
+}

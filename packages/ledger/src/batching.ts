@@ -1,0 +1,183 @@
+/**
+ * Group commit: calls of one turn of the event loop share a transaction, in which each still succeeds or fails alone. If the
+ * chain refuses the transaction as a whole, because of one of them, each gets a transaction of its own.
+ */
+import { AteError, type Durability, isAteError, type Receipt, type Transaction } from '@ate/core'
+import type { LedgerStore } from './ledger-store.ts'
+import { type Posted, Poster } from './poster.ts'
+import { isPost, type Request } from './requests.ts'
+
+/** Requests that share a transaction, and the characters of text in them: it must fit into a record of 960 KiB. */
+export const BATCH_MAX = 4096
+const BATCH_CHARACTERS_MAX = 400_000
+
+export interface Call {
+  /** One group: all or none. */
+  readonly requests: readonly Request[]
+  readonly durability: Durability | undefined
+}
+
+export type Settled =
+  | { readonly posted: readonly Posted[]; readonly receipt: Receipt; readonly error?: undefined }
+  | { readonly error: unknown }
+
+interface Waiting extends Call {
+  readonly settle: (settled: Settled) => void
+  /** Set once it was aborted before it was staged. */
+  aborted: boolean
+  staged: boolean
+}
+
+/** Refusals of one request, judged by the ledger itself: the others of its batch go on. */
+const JUDGED: ReadonlySet<string> = new Set([
+  'BAD_AMOUNT',
+  'BAD_ARGUMENT',
+  'INSUFFICIENT',
+  'OVER_CEILING',
+  'CURRENCY_MISMATCH',
+  'ACCOUNT_CLOSED',
+  'HOLD_EXPIRED',
+  'HOLD_RESOLVED',
+  'ALREADY_REVERSED',
+  'ID_REUSED',
+  'NOT_FOUND',
+])
+/** Refusals of a whole transaction that one of its requests may have caused. */
+const BLAMED: ReadonlySet<string> = new Set([
+  'NOT_AUTHORIZED',
+  'COUNTER_BOUNDS',
+  'NAME_TAKEN',
+  'TX_TOO_LARGE',
+  'TX_RETRIES',
+  'NOT_CONSERVED',
+])
+
+export class Batching {
+  readonly #store: LedgerStore
+  #waiting: Waiting[] = []
+
+  constructor(store: LedgerStore) {
+    this.#store = store
+  }
+
+  /** Settles when the call is acknowledged. @throws the refusal | INDETERMINATE if the signal aborts it once it is staged */
+  submit(call: Call, signal?: AbortSignal): Promise<Exclude<Settled, { error: unknown }>> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const waiting: Waiting = {
+        ...call,
+        aborted: false,
+        staged: false,
+        settle: (settled) => {
+          signal?.removeEventListener('abort', onAbort)
+          if ('error' in settled && settled.error !== undefined) reject(settled.error)
+          else resolve(settled as Exclude<Settled, { error: unknown }>)
+        },
+      }
+      const onAbort = (): void => {
+        waiting.aborted = true
+        const { id } = call.requests[0]!
+        const hint = 'the outcome is not known yet; the same call with the same id has one effect'
+        reject(waiting.staged ? new AteError('INDETERMINATE', { id }, { cause: signal?.reason, hint }) : signal?.reason)
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      if (this.#waiting.length === 0) queueMicrotask(() => this.#flush())
+      this.#waiting.push(waiting)
+    })
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting.filter(({ aborted }) => !aborted)
+    this.#waiting = []
+    for (const level of new Set(waiting.map(({ durability }) => durability))) {
+      for (const batch of batchesOf(waiting.filter(({ durability }) => durability === level))) {
+        for (const call of batch) call.staged = true
+        void this.#settle(batch)
+      }
+    }
+  }
+
+  async #settle(batch: readonly Waiting[]): Promise<void> {
+    const settled = await this.run(batch)
+    for (let i = 0; i < batch.length; i++) batch[i]!.settle(settled[i]!)
+  }
+
+  /** Runs calls in one transaction, or, if it is refused for one of them, each in its own. */
+  async run(calls: readonly Call[]): Promise<Settled[]> {
+    try {
+      return await this.#transact(calls)
+    } catch (error) {
+      if (calls.length > 1 && isAteError(error) && BLAMED.has(error.code)) {
+        const half = error.code === 'TX_TOO_LARGE' ? Math.ceil(calls.length / 2) : 1
+        const settled: Promise<Settled[]>[] = []
+        for (let i = 0; i < calls.length; i += half) settled.push(this.run(calls.slice(i, i + half)))
+        return (await Promise.all(settled)).flat()
+      }
+      const own = await this.#ownError(error, calls)
+      return calls.map(() => ({ error: own }))
+    }
+  }
+
+  async #transact(calls: readonly Call[]): Promise<Settled[]> {
+    const store = this.#store
+    const durability = calls[0]?.durability
+    let last: Transaction | undefined
+    const outcomes = await store.chain.transact(
+      async (tx) => {
+        last = tx
+        const poster = new Poster(store, tx, await store.obtain(tx))
+        const found: (readonly Posted[] | AteError)[] = []
+        for (const { requests } of calls) found.push(await postedOrRefused(poster, requests))
+        await poster.flush()
+        return found
+      },
+      durability === undefined ? {} : { durability },
+    )
+    const receipt = last!.receipt!
+    return outcomes.map((outcome) => (isAteError(outcome) ? { error: outcome } : { posted: outcome, receipt }))
+  }
+
+  /** A bound of the fold that another client's transfer brought near: in the words of the ledger. */
+  async #ownError(error: unknown, calls: readonly Call[]): Promise<unknown> {
+    return isAteError(error) && calls.length === 1 ? this.#store.boundsError(error) : error
+  }
+}
+
+async function postedOrRefused(poster: Poster, requests: readonly Request[]): Promise<readonly Posted[] | AteError> {
+  try {
+    return await poster.run(requests)
+  } catch (error) {
+    if (isAteError(error) && JUDGED.has(error.code)) return error
+    throw error
+  }
+}
+
+function batchesOf<C extends Call>(calls: readonly C[]): C[][] {
+  const batches: C[][] = []
+  let batch: C[] = []
+  let requests = 0
+  let characters = 0
+  for (const call of calls) {
+    const size = call.requests.reduce((sum, request) => sum + charactersOf(request), 0)
+    if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || characters + size > BATCH_CHARACTERS_MAX)) {
+      batches.push(batch)
+      batch = []
+      requests = characters = 0
+    }
+    batch.push(call)
+    requests += call.requests.length
+    characters += size
+  }
+  if (batch.length > 0) batches.push(batch)
+  return batches
+}
+
+function charactersOf(request: Request): number {
+  if (!isPost(request)) return request.id.length + 100
+  const { from, to, code = '', ref = '', meta } = request.value
+  const size = request.id.length + from.length + to.length + code.length + ref.length
+  return size + (meta === undefined ? 0 : JSON.stringify(meta).length)
+}

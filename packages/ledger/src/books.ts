@@ -1,0 +1,365 @@
+/**
+ * The books as the journal makes them: every entry is applied again, by the same rules, and what authors wrote of balances is
+ * compared with it. The first transaction that does not fit is RULE_BROKEN. Pure: events come in decoded.
+ */
+import { AteError, type ErrorFacts } from '@ate/core'
+import type { Currency } from './currencies.ts'
+import {
+  type AccountValue,
+  type Amounts,
+  COUNTER,
+  type EntryValue,
+  GATE,
+  HELD,
+  type HoldValue,
+  RESOLVE,
+  REVERSE,
+} from './ledger-records.ts'
+import {
+  applyCredit,
+  applyDebit,
+  boundsOf,
+  effectOf,
+  noSums,
+  type Position,
+  positionOf,
+  refusedCredit,
+  refusedDebit,
+  type Sums,
+  sameSums,
+  sumsOf,
+  type Terms,
+} from './ledger-rules.ts'
+import { isAccountValue, isEntryValue } from './stored-shapes.ts'
+
+export interface ClearCounter {
+  readonly name: string
+  readonly value: bigint
+  readonly floor?: bigint
+  readonly ceiling?: bigint
+  readonly unit?: string
+}
+
+/** Events of a ledger, in the order of their transaction. */
+export type LedgerEvent =
+  | {
+      readonly kind: 'open'
+      readonly entity: string
+      readonly name: string | undefined
+      readonly value: unknown
+      readonly counters: readonly ClearCounter[]
+    }
+  /** `value` is undefined where compaction has dropped it. */
+  | { readonly kind: 'account'; readonly entity: string; readonly value: unknown }
+  | { readonly kind: 'entry'; readonly name: string | undefined; readonly value: unknown }
+  | {
+      readonly kind: 'hold'
+      readonly name: string | undefined
+      readonly parent: string
+      readonly counters: readonly ClearCounter[]
+    }
+  | { readonly kind: 'add'; readonly entity: string; readonly counter: string; readonly amount: bigint }
+  /** A change of what is never changed, or a deletion. */
+  | { readonly kind: 'tamper'; readonly what: string }
+
+export interface LedgerTransaction {
+  readonly seq: number
+  /** Chain time, Unix ms. */
+  readonly at: number
+  readonly txId: string
+  readonly author: string | undefined
+  readonly events: readonly LedgerEvent[]
+}
+
+export interface BookAccount {
+  readonly id: string
+  readonly name: string
+  readonly currency: Currency
+  value: AccountValue
+  readonly terms: Terms
+  readonly sums: Sums
+  /** False while what was written last of it was dropped by compaction: then the next value is compared. */
+  sure: boolean
+}
+
+interface OpenHold extends HoldValue {
+  readonly fromName: string
+  readonly toName: string
+}
+
+/** What a transaction did, for the comparison at its end. */
+interface Doing {
+  readonly touched: Set<BookAccount>
+  readonly debits: Map<BookAccount, bigint>
+  /** What the counters of an account should have been told, and were told, by `ACCOUNT counter`. */
+  readonly due: Map<string, bigint>
+  readonly told: Map<string, bigint>
+  readonly put: Map<BookAccount, AccountValue | undefined>
+  readonly heldCounters: Map<string, bigint>
+  readonly resolved: Set<string>
+}
+
+export class Books {
+  readonly amounts: Amounts
+  readonly accounts: Map<string, BookAccount> = new Map()
+  readonly holds: Map<string, OpenHold> = new Map()
+  entries = 0
+  readonly #byId = new Map<string, BookAccount>()
+  #transaction: LedgerTransaction | undefined
+
+  constructor(amounts: Amounts) {
+    this.amounts = amounts
+  }
+
+  isAccount(entity: string): boolean {
+    return this.#byId.has(entity)
+  }
+
+  /** `original` is the entry that a reversal names, as it stands in the journal. @throws AteError RULE_BROKEN */
+  apply(transaction: LedgerTransaction, original: (id: string) => EntryValue | undefined): void {
+    this.#transaction = transaction
+    const doing: Doing = {
+      touched: new Set(),
+      debits: new Map(),
+      due: new Map(),
+      told: new Map(),
+      put: new Map(),
+      heldCounters: new Map(),
+      resolved: new Set(),
+    }
+    for (const event of transaction.events) {
+      if (event.kind === 'open') this.#openAccount(event)
+      else if (event.kind === 'account') this.#putAccount(event, doing)
+      else if (event.kind === 'entry') this.#entry(event, doing, original)
+      else if (event.kind === 'hold') noteHold(event, doing)
+      else if (event.kind === 'add') this.#add(event, doing)
+      else this.#broken('what is posted stands', { what: event.what })
+    }
+    this.#compare(doing)
+  }
+
+  #openAccount({ entity, name, value, counters }: Extract<LedgerEvent, { kind: 'open' }>): void {
+    if (name === undefined || !isAccountValue(value)) this.#broken('an account is well formed', { account: name })
+    if (this.accounts.has(name)) this.#broken('an account is opened once', { account: name })
+    if (value.closed || (value.sums && !sameSums(sumsOf(value.sums), noSums())))
+      this.#broken('an account begins open and empty', { account: name })
+    const [code, scale] = value.currency
+    const account = {
+      id: entity,
+      name,
+      currency: { code, scale },
+      value,
+      terms: { normal: value.normal, bounds: boundsOf(value) },
+      sums: noSums(),
+      sure: true,
+    }
+    if (this.amounts === 'sealed' ? value.sums === undefined : !this.#boundedAs(account, counters))
+      this.#broken('counters of an account are as its value says', { account: name })
+    this.accounts.set(name, account)
+    this.#byId.set(entity, account)
+  }
+
+  #boundedAs({ value, terms: { bounds } }: BookAccount, counters: readonly ClearCounter[]): boolean {
+    const find = (name: string): ClearCounter | undefined => counters.find((counter) => counter.name === name)
+    const free = find(COUNTER.free)
+    const same = free?.floor === bounds.low && free?.ceiling === bounds.high && free?.unit === value.unit
+    const empty = counters.every(({ value: begin }) => begin === 0n)
+    return (
+      same &&
+      empty &&
+      value.unit !== undefined &&
+      value.sums === undefined &&
+      find(COUNTER.top)?.ceiling === bounds.high
+    )
+  }
+
+  #putAccount({ entity, value }: Extract<LedgerEvent, { kind: 'account' }>, doing: Doing): void {
+    const account = this.#byId.get(entity)!
+    if (value !== undefined && !isAccountValue(value))
+      this.#broken('an account is well formed', { account: account.name })
+    doing.put.set(account, value as AccountValue | undefined)
+  }
+
+  #entry(
+    event: Extract<LedgerEvent, { kind: 'entry' }>,
+    doing: Doing,
+    original: (id: string) => EntryValue | undefined,
+  ): void {
+    const { name, value } = event
+    if (name === undefined || !isEntryValue(value)) this.#broken('an entry is well formed', { entry: name })
+    const from = this.accounts.get(value.from)
+    const to = this.accounts.get(value.to)
+    if (!from || !to || from === to) this.#broken('an entry has two accounts', { entry: name })
+    if (from.currency.code !== to.currency.code || from.currency.scale !== to.currency.scale)
+      this.#broken('both accounts have one currency', { entry: name })
+    if (from.value.closed || to.value.closed) this.#broken('nothing is posted to a closed account', { entry: name })
+    const reserved = this.#checkKind(name, value, doing, original)
+    const effect = effectOf(value.kind, value.units, reserved)
+    applyDebit(from.sums, effect)
+    applyCredit(to.sums, effect)
+    this.entries++
+    this.#note(from, to, value, effect, doing)
+    if (this.amounts === 'sealed' && reserved === 0n) this.#checkBounds(from, to, name)
+  }
+
+  /** The names and amounts of its kind; what the hold that it resolves kept. */
+  #checkKind(name: string, value: EntryValue, doing: Doing, original: (id: string) => EntryValue | undefined): bigint {
+    const { kind, of = '', units } = value
+    if (kind === 'post' || kind === 'hold') {
+      if (name.startsWith(RESOLVE) || name.startsWith(REVERSE))
+        this.#broken('ids of the ledger are its own', { entry: name })
+      if (kind === 'hold') this.#makeHold(name, value)
+      return 0n
+    }
+    if (kind === 'reverse') {
+      const before = original(of)
+      const fits =
+        name === REVERSE + of &&
+        (before?.kind === 'post' || before?.kind === 'capture') &&
+        before.units === units &&
+        before.from === value.to &&
+        before.to === value.from
+      if (!fits) this.#broken('a reversal is the opposite of one transfer', { entry: name })
+      return 0n
+    }
+    const hold = this.holds.get(of)
+    if (!hold || name !== RESOLVE + of) this.#broken('a hold is resolved once', { entry: name })
+    const fits = hold.fromName === value.from && hold.toName === value.to
+    if (!fits || units > hold.units || (kind !== 'capture' && units !== hold.units))
+      this.#broken('what is captured was held', { entry: name, units, held: hold.units })
+    const { at } = this.#transaction!
+    if (kind === 'expire' ? at < hold.until : at >= hold.until)
+      this.#broken('a hold ends at its time', { entry: name, until: hold.until, at })
+    this.holds.delete(of)
+    doing.resolved.add(of)
+    return hold.units
+  }
+
+  #makeHold(name: string, { from, to, units, until }: EntryValue): void {
+    if (until === undefined) this.#broken('a hold has a time', { entry: name })
+    const [debited, credited] = [this.accounts.get(from)!, this.accounts.get(to)!]
+    this.holds.set(name, { from: debited.id, to: credited.id, fromName: from, toName: to, units, until })
+  }
+
+  #note(
+    from: BookAccount,
+    to: BookAccount,
+    value: EntryValue,
+    { posted, held }: { posted: bigint; held: bigint },
+    doing: Doing,
+  ): void {
+    doing.touched.add(from).add(to)
+    if (value.kind !== 'expire') doing.debits.set(from, (doing.debits.get(from) ?? 0n) + 1n)
+    if (this.amounts === 'sealed') return
+    due(doing, from, COUNTER.free, -posted - held)
+    due(doing, to, COUNTER.free, posted)
+    due(doing, from, COUNTER.out, held)
+    due(doing, to, COUNTER.in, held)
+    if (from.terms.bounds.high !== undefined) due(doing, from, COUNTER.top, -posted)
+    if (to.terms.bounds.high !== undefined) due(doing, to, COUNTER.top, posted + held)
+  }
+
+  #add({ entity, counter, amount }: Extract<LedgerEvent, { kind: 'add' }>, doing: Doing): void {
+    const account = this.#byId.get(entity)
+    if (!account) return
+    const key = `${account.id} ${counter}`
+    doing.told.set(key, (doing.told.get(key) ?? 0n) + amount)
+  }
+
+  #checkBounds(from: BookAccount, to: BookAccount, entry?: string): void {
+    const debit = refusedDebit(from.sums, from.terms)
+    const credit = debit ?? refusedCredit(to.sums, to.terms)
+    if (!credit) return
+    const rule = credit === 'INSUFFICIENT' ? 'an account stays above its floor' : 'an account stays below its ceiling'
+    this.#broken(rule, { entry, account: debit ? from.name : to.name })
+  }
+
+  #compare(doing: Doing): void {
+    for (const [account, value] of doing.put) {
+      account.sure = value !== undefined
+      if (value) this.#compareValue(account, value)
+    }
+    if (this.amounts === 'clear') {
+      this.#compareCounters(doing)
+      return
+    }
+    for (const account of doing.touched) {
+      const debits = doing.debits.get(account) ?? 0n
+      if (account.value.guarded && (doing.told.get(`${account.id} ${GATE}`) ?? 0n) !== debits)
+        this.#broken('only those named for it debit an account', { account: account.name })
+      // Entries of one transaction may cancel out, so that nothing is written.
+      if (account.sure && !sameSums(account.sums, sumsOf(account.value.sums!)))
+        this.#broken('every entry is in the balance of its accounts', { account: account.name })
+    }
+  }
+
+  #compareValue(account: BookAccount, value: AccountValue): void {
+    const { value: before, name } = account
+    const sameTerms =
+      value.currency[0] === before.currency[0] &&
+      value.currency[1] === before.currency[1] &&
+      value.normal === before.normal &&
+      value.floor === before.floor &&
+      value.ceiling === before.ceiling &&
+      value.guarded === before.guarded &&
+      value.unit === before.unit &&
+      (value.closed || !before.closed)
+    if (!sameTerms) this.#broken('the terms of an account stand', { account: name })
+    if (this.amounts === 'sealed') {
+      if (!value.sums || !sameSums(account.sums, sumsOf(value.sums)))
+        this.#broken('a balance is the sum of its entries', { account: name })
+      const { posted, pending, available } = positionOf(account.sums, value.normal)
+      if (value.closed && (posted !== 0n || pending !== 0n || available !== 0n))
+        this.#broken('an account is closed when it is empty', { account: name })
+    } else if (value.sums !== undefined) this.#broken('the terms of an account stand', { account: name })
+    account.value = value
+  }
+
+  #compareCounters({ due, told, touched, heldCounters, resolved }: Doing): void {
+    for (const key of new Set([...due.keys(), ...told.keys()])) {
+      if ((due.get(key) ?? 0n) === (told.get(key) ?? 0n)) continue
+      this.#broken('counters change by what is posted', { account: this.#byId.get(key.split(' ')[0]!)?.name })
+    }
+    for (const account of touched) this.#checkBounds(account, account)
+    for (const [id, value] of heldCounters) {
+      if (!resolved.has(id) && this.holds.get(id)?.units !== value)
+        this.#broken('a hold keeps what it says', { entry: id })
+    }
+  }
+
+  /** Chain time decides whether what a hold keeps is free again, whether or not somebody has said so. */
+  position(account: BookAccount, time: number): Position {
+    const sums = { ...account.sums }
+    for (const { fromName, toName, units, until } of this.holds.values()) {
+      if (until > time) continue
+      if (fromName === account.name) sums.heldDebits -= units
+      if (toName === account.name) sums.heldCredits -= units
+    }
+    return positionOf(sums, account.value.normal)
+  }
+
+  /** Posted debits and credits by currency; they are equal, or this throws. */
+  trial(): Map<string, { debits: bigint; credits: bigint }> {
+    const sums = new Map<string, { debits: bigint; credits: bigint }>()
+    for (const { currency, sums: own } of this.accounts.values()) {
+      const sum = sums.get(currency.code) ?? { debits: 0n, credits: 0n }
+      sums.set(currency.code, { debits: sum.debits + own.debits, credits: sum.credits + own.credits })
+    }
+    return sums
+  }
+
+  #broken(rule: string, facts: ErrorFacts): never {
+    const { seq, txId, author } = this.#transaction!
+    throw new AteError('RULE_BROKEN', { rule, seq, txId, author, ...facts })
+  }
+}
+
+function due(doing: Doing, { id }: BookAccount, counter: string, amount: bigint): void {
+  const key = `${id} ${counter}`
+  doing.due.set(key, (doing.due.get(key) ?? 0n) + amount)
+}
+
+function noteHold({ name, counters }: Extract<LedgerEvent, { kind: 'hold' }>, doing: Doing): void {
+  const held = counters.find((counter) => counter.name === HELD)
+  if (name !== undefined && held) doing.heldCounters.set(name, held.value)
+}

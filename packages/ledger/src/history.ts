@@ -1,0 +1,327 @@
+/** What was posted: balances, entries, statements, trial balance. What is read from the journal is checked on the way. */
+import { AteError, type Chain, type Entity } from '@ate/core'
+import { Audit, type JournalEntry, type Journaled } from './audit.ts'
+import type { BookAccount } from './books.ts'
+import type { Currency } from './currencies.ts'
+import { Account, type AccountValue, COUNTER, type EntryKind, type Json, type NormalSide } from './ledger-records.ts'
+import { noSums, type Position, positionOf, type Sums, sumsOf } from './ledger-rules.ts'
+import type { LedgerStore, Node } from './ledger-store.ts'
+import type { Money } from './money.ts'
+
+export interface Balance<C extends string = string> extends Position {
+  readonly currency: Currency<C>
+  /** The record up to which it counts. */
+  readonly seq: number
+}
+
+export interface AccountInfo extends Balance {
+  readonly name: string
+  readonly normal: NormalSide
+  readonly floor: bigint | 'none'
+  readonly ceiling: bigint | undefined
+  /** Only those named for it debit it. */
+  readonly guarded: boolean
+  readonly closed: boolean
+}
+
+export interface Entry {
+  readonly id: string
+  readonly kind: EntryKind
+  readonly seq: number
+  /** Chain time of its record. */
+  readonly at: Date
+  /** Fingerprint of the key that wrote it. */
+  readonly author: string | undefined
+  readonly from: string
+  readonly to: string
+  readonly amount: Money
+  readonly code?: string
+  readonly ref?: string
+  readonly effective?: Date
+  readonly meta?: Json
+  /** The first id of its atomic group. */
+  readonly group?: string
+  /** The hold that it resolves, or the entry that it reverses. */
+  readonly of?: string
+  /** Of a hold. */
+  readonly until?: Date
+}
+
+export interface EntryQuery {
+  readonly account?: string
+  readonly kind?: EntryKind
+  readonly code?: string
+  readonly ref?: string
+  /** Chain time: from this on, and before that. */
+  readonly since?: Date
+  readonly until?: Date
+  /** Newest first if `desc`. */
+  readonly order?: 'asc' | 'desc'
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+export interface Statement {
+  readonly account: string
+  readonly currency: Currency
+  readonly normal: NormalSide
+  readonly opening: bigint
+  readonly closing: bigint
+  /** What was posted, oldest first, each with the balance behind it. */
+  readonly lines: readonly (Entry & { readonly change: bigint; readonly balance: bigint })[]
+}
+
+export interface TrialRow {
+  readonly debits: bigint
+  readonly credits: bigint
+}
+
+export interface Verified {
+  /** The last record that was read. */
+  readonly through: number
+  readonly entries: number
+  readonly accounts: number
+  /** SHA-256 of all sums of all accounts: equal for all readers of the same records. */
+  readonly root: string
+}
+
+/** Entries that `desc` keeps in memory at most. */
+const DESCENDING_MAX = 100_000
+
+export class History {
+  readonly #store: LedgerStore
+  /** The books up to the last look; the journal goes on from there. */
+  #present: Audit | undefined
+
+  constructor(store: LedgerStore) {
+    this.#store = store
+  }
+
+  get #chain(): Chain {
+    return this.#store.chain
+  }
+
+  async balance(name: string): Promise<Balance> {
+    const node = await this.#store.known()
+    const account = node && (await this.#store.knownAccount(node, name))
+    if (!account) throw noAccount(name)
+    return this.#balanceOf(account)
+  }
+
+  async *accounts(): AsyncGenerator<AccountInfo, void, void> {
+    const node = await this.#store.known()
+    if (!node) return
+    for await (const account of this.#chain.children(Account, node)) {
+      const { normal, floor = 'none', ceiling, guarded = false, closed = false } = account.value
+      yield { name: account.name!, normal, floor, ceiling, guarded, closed, ...(await this.#balanceOf(account)) }
+    }
+  }
+
+  async #balanceOf(account: Entity<AccountValue>): Promise<Balance> {
+    const { currency, normal, sums: stored } = account.value
+    const sums = stored ? sumsOf(stored) : this.#counted(account)
+    if (sums.heldDebits !== 0n || sums.heldCredits !== 0n) await this.#setFree(account, sums)
+    return {
+      currency: { code: currency[0], scale: currency[1] },
+      ...positionOf(sums, normal),
+      seq: this.#chain.head.seq,
+    }
+  }
+
+  #counted(account: Entity<AccountValue>): Sums {
+    const read = (name: string): bigint => this.#chain.counter(account, name)
+    const heldDebits = read(COUNTER.out)
+    return { ...noSums(), credits: read(COUNTER.free) + heldDebits, heldDebits, heldCredits: read(COUNTER.in) }
+  }
+
+  /** What holds keep is free from their time on, whether or not somebody has posted that. */
+  async #setFree(account: Entity<AccountValue>, sums: Sums): Promise<void> {
+    for (const { value } of await this.#store.openHolds(account.id)) {
+      if (value.until > this.#chain.now) continue
+      if (value.from === account.id) sums.heldDebits -= value.units
+      if (value.to === account.id) sums.heldCredits -= value.units
+    }
+  }
+
+  async balanceAt(name: string, at: Date | number, signal?: AbortSignal): Promise<Balance> {
+    const audit = await this.#booksAt(at, signal)
+    const account = audit?.books.accounts.get(name)
+    if (!audit || !account) throw noAccount(name)
+    const time = at instanceof Date ? at.getTime() : audit.time
+    return { currency: account.currency, ...audit.books.position(account, time), seq: audit.seq }
+  }
+
+  /** The books with all records up to a seq, or of a time and before. */
+  async #booksAt(at: Date | number, signal?: AbortSignal): Promise<Audit | undefined> {
+    const isPast = pastOf(at)
+    const node = await this.#store.known()
+    if (!node) return undefined
+    const audit = new Audit(this.#store, node)
+    for await (const journaled of audit.read({ until: isPast, ...(signal ? { signal } : {}) })) void journaled
+    return audit
+  }
+
+  async *entries(query: EntryQuery): AsyncGenerator<Entry, void, void> {
+    const { order = 'asc', limit = Number.POSITIVE_INFINITY } = checkedQuery(query)
+    const node = await this.#store.known()
+    if (!node || limit === 0) return
+    const audit = new Audit(this.#store, node)
+    const kept: Entry[] = []
+    let count = 0
+    for await (const entry of this.#read(audit, query)) {
+      if (order === 'desc') {
+        kept.push(entry)
+        if (kept.length > Math.min(limit, DESCENDING_MAX)) kept.shift()
+        continue
+      }
+      yield entry
+      if (++count >= limit) return
+    }
+    yield* kept.reverse()
+  }
+
+  async *watch(query: EntryQuery & { readonly from?: number }): AsyncGenerator<Entry, void, void> {
+    checkedQuery(query)
+    const { signal, from = this.#chain.head.seq + 1 } = query
+    let node: Node | undefined
+    let audit: Audit | undefined
+    // Woken by whatever is committed; what is told is read from the journal.
+    for await (const _ of this.#wakes(signal)) {
+      node ??= await this.#store.known()
+      if (!node) continue
+      audit ??= new Audit(this.#store, node)
+      for await (const entry of this.#read(audit, query)) if (entry.seq >= from) yield entry
+    }
+  }
+
+  /** Once at once, then after each committed event that nobody has taken yet. */
+  async *#wakes(signal: AbortSignal | undefined): AsyncGenerator<void, void, void> {
+    const changes = this.#chain.watch(signal ? { signal } : {})
+    yield
+    for await (const _ of changes) yield
+  }
+
+  async *#read(audit: Audit, query: EntryQuery): AsyncGenerator<Entry, void, void> {
+    const { until, signal } = query
+    const isPast = until && ((record: { seq: number; at: number }) => record.at >= until.getTime())
+    for await (const journaled of audit.read({ ...(isPast ? { until: isPast } : {}), ...(signal ? { signal } : {}) })) {
+      for (const entry of journaled.entries) {
+        if (matches(query, journaled, entry)) yield entryOf(audit, journaled, entry)
+      }
+    }
+  }
+
+  async statement(name: string, query: Pick<EntryQuery, 'since' | 'until' | 'signal'>): Promise<Statement> {
+    checkedQuery(query)
+    const node = await this.#store.known()
+    if (!node) throw noAccount(name)
+    const audit = new Audit(this.#store, node)
+    const lines: (Entry & { change: bigint; balance: bigint })[] = []
+    let account: BookAccount | undefined
+    let balance = 0n
+    let opening = 0n
+    const { since, ...rest } = query
+    for await (const entry of this.#read(audit, { ...rest, account: name })) {
+      account ??= audit.books.accounts.get(name)
+      if (entry.kind === 'hold' || entry.kind === 'void' || entry.kind === 'expire') continue
+      const credited = entry.to === name
+      const change = credited === (account!.value.normal === 'credit') ? entry.amount.units : -entry.amount.units
+      balance += change
+      if (since && entry.at < since) opening = balance
+      else lines.push({ ...entry, change, balance })
+    }
+    account ??= audit.books.accounts.get(name)
+    if (!account) throw noAccount(name)
+    return { account: name, currency: account.currency, normal: account.value.normal, opening, closing: balance, lines }
+  }
+
+  async trial({
+    at,
+    signal,
+  }: {
+    readonly at?: Date | number
+    readonly signal?: AbortSignal
+  }): Promise<ReadonlyMap<string, TrialRow>> {
+    const audit = at === undefined ? await this.#upToDate(signal) : await this.#booksAt(at, signal)
+    return audit ? audit.books.trial() : new Map()
+  }
+
+  async verify(signal?: AbortSignal): Promise<Verified> {
+    const node = await this.#store.known()
+    if (!node) return { through: this.#chain.head.seq, entries: 0, accounts: 0, root: await digest([]) }
+    const audit = new Audit(this.#store, node)
+    await audit.catchUp(signal)
+    const { accounts, entries } = audit.books
+    const lines = [...accounts.values()]
+      .map(({ name, currency, sums }) => JSON.stringify([name, currency.code, ...Object.values(sums).map(String)]))
+      .sort()
+    return { through: audit.seq, entries, accounts: accounts.size, root: await digest(lines) }
+  }
+
+  async #upToDate(signal: AbortSignal | undefined): Promise<Audit | undefined> {
+    const node = await this.#store.known()
+    if (!node) return undefined
+    this.#present ??= new Audit(this.#store, node)
+    await this.#present.catchUp(signal)
+    return this.#present
+  }
+}
+
+function pastOf(at: Date | number): (record: { seq: number; at: number }) => boolean {
+  if (at instanceof Date && !Number.isNaN(at.getTime())) return (record) => record.at > at.getTime()
+  if (typeof at === 'number' && Number.isSafeInteger(at) && at >= 0) return ({ seq }) => seq > at
+  throw new AteError('BAD_ARGUMENT', { what: 'at is a Date, or the seq of a record' })
+}
+
+function checkedQuery(query: EntryQuery): EntryQuery {
+  const { limit, since, until } = query
+  if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 0))
+    throw new AteError('BAD_ARGUMENT', { what: 'limit' })
+  for (const date of [since, until]) {
+    if (date !== undefined && !(date instanceof Date && !Number.isNaN(date.getTime())))
+      throw new AteError('BAD_ARGUMENT', { what: 'since and until are Dates' })
+  }
+  return query
+}
+
+function matches({ account, kind, code, ref, since }: EntryQuery, { at }: Journaled, { value }: JournalEntry): boolean {
+  return (
+    (account === undefined || value.from === account || value.to === account) &&
+    (kind === undefined || value.kind === kind) &&
+    (code === undefined || value.code === code) &&
+    (ref === undefined || value.ref === ref) &&
+    (since === undefined || at >= since.getTime())
+  )
+}
+
+function entryOf({ books }: Audit, { seq, at, author }: Journaled, { id, value }: JournalEntry): Entry {
+  const { kind, from, to, units, effective, until, code, ref, meta, group, of } = value
+  const { currency } = books.accounts.get(from)!
+  return {
+    id,
+    kind,
+    seq,
+    at: new Date(at),
+    author,
+    from,
+    to,
+    amount: { currency, units },
+    ...(code === undefined ? {} : { code }),
+    ...(ref === undefined ? {} : { ref }),
+    ...(effective === undefined ? {} : { effective: new Date(effective) }),
+    ...(meta === undefined ? {} : { meta }),
+    ...(group === undefined ? {} : { group }),
+    ...(of === undefined ? {} : { of }),
+    ...(until === undefined ? {} : { until: new Date(until) }),
+  }
+}
+
+async function digest(lines: readonly string[]): Promise<string> {
+  const bytes = new TextEncoder().encode(lines.join('\n'))
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function noAccount(account: string): AteError {
+  return new AteError('NOT_FOUND', { account }, { hint: 'there is no such account' })
+}

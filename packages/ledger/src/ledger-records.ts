@@ -1,0 +1,104 @@
+/**
+ * What a ledger stores. Below the ledger's node stand accounts and entries, each under its own name, and currencies. An
+ * entry is never changed or deleted: the journal is what the balances are checked against. Below an account stand the holds
+ * that are open on it.
+ */
+import { defineType, type EntityType } from '@ate/core'
+
+/** Whether amounts are sealed, or clear counters of the chain that every replica bounds. */
+export type Amounts = 'sealed' | 'clear'
+
+export interface LedgerValue {
+  readonly amounts: Amounts
+}
+
+export type NormalSide = 'credit' | 'debit'
+
+/** Posted and held sums, in units: debits, credits, held debits, held credits. None of them falls below 0. */
+export type SumsValue = readonly [bigint, bigint, bigint, bigint]
+
+export interface AccountValue {
+  /** Code and scale of the currency. */
+  readonly currency: readonly [string, number]
+  readonly normal: NormalSide
+  /** Left out: none. */
+  readonly floor?: bigint
+  readonly ceiling?: bigint
+  /** Only those named when it was opened may debit it; who they are stands in clear. */
+  readonly guarded?: true
+  readonly closed?: true
+  /** Of a ledger with clear amounts: the unit of its counters. */
+  readonly unit?: string
+  /** Of a ledger with sealed amounts. */
+  readonly sums?: SumsValue
+}
+
+export type EntryKind = 'post' | 'hold' | 'capture' | 'void' | 'expire' | 'reverse'
+
+/** What a value of CBOR and JSON alike may hold. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/** Its name is its id: the client's, `resolve:HOLD` or `reverse:ID`. */
+export interface EntryValue {
+  readonly kind: EntryKind
+  readonly from: string
+  readonly to: string
+  /** Above 0; of void and expire what becomes free, of a capture what is posted. */
+  readonly units: bigint
+  readonly code?: string
+  readonly ref?: string
+  /** Unix ms: when it counts for its writers; the chain's time is the record's. */
+  readonly effective?: number
+  readonly meta?: Json
+  /** Entries of one atomic group: the id of its first. */
+  readonly group?: string
+  /** The hold that it resolves, or the entry that it reverses. */
+  readonly of?: string
+  /** Of a hold: chain time in Unix ms from which it is free again. */
+  readonly until?: number
+}
+
+/** An open hold, below the account that it debits; named by its id. Gone once it is resolved. */
+export interface HoldValue {
+  /** Ids of the entities of its two accounts. */
+  readonly from: string
+  readonly to: string
+  readonly units: bigint
+  readonly until: number
+}
+
+/** Of a ledger with clear amounts: the unit that its counters name. */
+export interface CurrencyValue {
+  readonly scale: number
+  readonly unit: string
+}
+
+export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger')
+export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account')
+export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry')
+export const Hold: EntityType<HoldValue> = defineType<HoldValue>('ledger-hold', {
+  indexes: { from: ({ from }) => from, to: ({ to }) => to },
+})
+export const CurrencyNode: EntityType<CurrencyValue> = defineType<CurrencyValue>('ledger-currency')
+export const Unit: EntityType<{ readonly code: string }> = defineType<{ readonly code: string }>('ledger-unit')
+
+/**
+ * Counters of an account with clear amounts, all in credits less debits: `free` is what is posted less held debits, bounded
+ * below and above; `out` and `in` are held debits and credits; `top` is what is posted and held credits, where there is an
+ * upper bound.
+ */
+export const COUNTER = { free: 'free', out: 'out', in: 'in', top: 'top' } as const
+/** The counter of a hold with clear amounts. */
+export const HELD = 'held'
+/** Counts debits of a guarded account with sealed amounts: only those who may debit add to it. */
+export const GATE = 'debits'
+
+/** Characters. */
+export const NAME_MAX = 128
+export const CODE_MAX = 64
+export const REF_MAX = 256
+/** Characters of meta as JSON. */
+export const META_MAX = 4096
+/** Ids that the ledger makes itself. */
+export const RESOLVE = 'resolve:'
+export const REVERSE = 'reverse:'

@@ -1,0 +1,199 @@
+/** Where a ledger stands on its chain: its node, its accounts, and the units of its currencies. */
+import { AteError, type Chain, type Entity, type PolicyInput, type Principal, type Transaction } from '@ate/core'
+import type { Currency } from './currencies.ts'
+import {
+  Account,
+  type AccountValue,
+  type Amounts,
+  COUNTER,
+  CurrencyNode,
+  GATE,
+  Hold,
+  type HoldValue,
+  LedgerNode,
+  type LedgerValue,
+  Unit,
+} from './ledger-records.ts'
+import { boundsOf, noSums, valueOf } from './ledger-rules.ts'
+
+export interface LedgerOptions {
+  /** Several ledgers stand on one chain under different names; `main` if left out. */
+  readonly name?: string
+  /** How amounts are stored, when the ledger is made: `sealed` if left out. A ledger keeps what it was made with. */
+  readonly amounts?: Amounts
+  /** Policies of the ledger when it is made; inherited from the chain's root if left out. */
+  readonly read?: PolicyInput['read']
+  readonly write?: PolicyInput['write']
+  readonly manage?: PolicyInput['manage']
+}
+
+/** Expired holds of one call. */
+const EXPIRED_MAX = 4096
+/** Accounts whose ids are remembered. */
+const HANDLES_MAX = 65_536
+
+export type Node = Entity<LedgerValue>
+
+export class LedgerStore {
+  readonly chain: Chain
+  readonly name: string
+  readonly #options: LedgerOptions
+  #node: Node | undefined
+  /** Accounts as they were seen last, for their ids. */
+  readonly #accounts = new Map<string, Entity<AccountValue>>()
+
+  constructor(chain: Chain, options: LedgerOptions) {
+    this.chain = chain
+    this.name = options.name ?? 'main'
+    this.#options = options
+  }
+
+  /** The node as it was acknowledged; undefined before anything was written. */
+  async known(): Promise<Node | undefined> {
+    if (this.#node) return this.#node
+    const found = await this.chain.named(LedgerNode, this.name)
+    if (found) this.#keep(found)
+    return found
+  }
+
+  /** The node, made in this transaction if it is not there. */
+  async obtain(tx: Transaction): Promise<Node> {
+    const known = this.#node ?? (await this.known()) ?? (await tx.named(LedgerNode, this.name))
+    if (known) return known
+    const { amounts = 'sealed', read, write, manage } = this.#options
+    return tx.create(
+      LedgerNode,
+      { amounts },
+      {
+        name: this.name,
+        ...(read === undefined ? {} : { read }),
+        ...(write === undefined ? {} : { write }),
+        ...(manage === undefined ? {} : { manage }),
+      },
+    )
+  }
+
+  #keep(node: Node): void {
+    const { amounts } = this.#options
+    if (amounts !== undefined && amounts !== node.value.amounts)
+      throw new AteError('BAD_ARGUMENT', {
+        what: 'the ledger was made with other amounts',
+        ledger: this.name,
+        amounts: node.value.amounts,
+      })
+    this.#node = node
+  }
+
+  /** The account as the transaction sees it, guarded. */
+  async account(tx: Transaction, node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
+    const handle = this.#accounts.get(name)
+    const found = handle ? await tx.get(Account, handle) : await tx.named(Account, name, { parent: node })
+    if (found && !handle) this.#remember(name, found)
+    return found
+  }
+
+  /** The account as it was acknowledged. */
+  async knownAccount(node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
+    const handle = this.#accounts.get(name)
+    const found = handle
+      ? await this.chain.get(Account, handle)
+      : await this.chain.named(Account, name, { parent: node })
+    if (found && !handle) this.#remember(name, found)
+    return found
+  }
+
+  #remember(name: string, account: Entity<AccountValue>): void {
+    if (this.#accounts.size >= HANDLES_MAX) this.#accounts.clear()
+    this.#accounts.set(name, account)
+  }
+
+  async create(
+    tx: Transaction,
+    node: Node,
+    {
+      name,
+      value,
+      debitors,
+      currency,
+    }: { name: string; value: AccountValue; debitors: readonly Principal[] | undefined; currency: Currency },
+  ): Promise<Entity<AccountValue>> {
+    const place = { parent: node, name }
+    if (node.value.amounts === 'sealed') {
+      const stored = { ...value, sums: valueOf(noSums()) }
+      if (!debitors) return tx.create(Account, stored, place)
+      // An empty list of its own lets the gate name identities that the chain does not know yet.
+      const counters = { [GATE]: { floor: 0n, up: debitors, down: 'nobody' as const } }
+      return tx.create(Account, stored, { ...place, counters, allow: [] })
+    }
+    const { unit } = await this.#currency(tx, node, currency)
+    const { low, high } = boundsOf(value)
+    const bounds = { ...(low === undefined ? {} : { floor: low }), ...(high === undefined ? {} : { ceiling: high }) }
+    // Whoever pays in, or resolves a hold in the account's favour, is not one of those who may debit it.
+    const free = debitors ? { up: 'everyone' as const } : {}
+    const open = debitors ? { up: 'everyone' as const, down: 'everyone' as const } : {}
+    const counters = {
+      [COUNTER.free]: { unit: { id: unit }, ...bounds, ...free },
+      [COUNTER.out]: { floor: 0n },
+      [COUNTER.in]: { floor: 0n, ...open },
+      ...(high === undefined ? {} : { [COUNTER.top]: { ceiling: high, ...open } }),
+    }
+    return tx.create(Account, { ...value, unit }, { ...place, counters, ...(debitors ? { write: debitors } : {}) })
+  }
+
+  /** A bound that the chain found broken, in the words of the ledger; other errors as they are. */
+  async boundsError(error: AteError): Promise<AteError> {
+    const { entity, value, floor, ceiling } = error.facts
+    if (error.code !== 'COUNTER_BOUNDS' || typeof entity !== 'string') return error
+    const account = await this.chain.get(Account, entity).catch(() => undefined)
+    if (!account || typeof value !== 'bigint') return error
+    const isLow = typeof floor === 'bigint' && value < floor
+    const code = isLow === (account.value.normal === 'credit') ? 'INSUFFICIENT' : 'OVER_CEILING'
+    const facts = { account: account.name, floor: account.value.floor, ceiling: account.value.ceiling }
+    if (floor === undefined && ceiling === undefined) return error
+    return new AteError(code, facts, { cause: error })
+  }
+
+  /** Names of holds that touch the account, are open as far as is acknowledged, and have run out. */
+  async expiredHolds(accountId: string, max: number): Promise<string[]> {
+    return (await this.openHolds(accountId))
+      .filter(({ value }) => value.until <= this.chain.now)
+      .slice(0, max)
+      .map(({ name }) => name!)
+  }
+
+  async openHolds(accountId: string): Promise<Entity<HoldValue>[]> {
+    const debiting = await this.chain.find(Hold, 'from', accountId)
+    return [...debiting, ...(await this.chain.find(Hold, 'to', accountId))]
+  }
+
+  /** Names of all holds of this ledger that have run out, as far as is acknowledged. */
+  async allExpired(): Promise<string[]> {
+    const node = await this.known()
+    const names: string[] = []
+    if (!node) return names
+    for await (const account of this.chain.children(Account, node)) {
+      for await (const hold of this.chain.children(Hold, account))
+        if (hold.value.until <= this.chain.now && names.length < EXPIRED_MAX) names.push(hold.name!)
+    }
+    return names
+  }
+
+  /** Whether nothing is posted or held, with what this transaction has done. */
+  isEmpty(tx: Transaction, account: Entity<AccountValue>): boolean {
+    const { sums } = account.value
+    if (sums) return sums[0] === sums[1] && sums[2] === 0n && sums[3] === 0n
+    return [COUNTER.free, COUNTER.out, COUNTER.in].every((counter) => tx.counter(account, counter) === 0n)
+  }
+
+  /** The unit of a currency, made with the first account of it. Nobody may write it: nothing is minted, not even by its managers. */
+  async #currency(tx: Transaction, node: Node, { code, scale }: Currency): Promise<{ unit: string }> {
+    const found = await tx.named(CurrencyNode, code, { parent: node })
+    if (found && found.value.scale !== scale)
+      throw new AteError('CURRENCY_MISMATCH', { currency: code, scale, present: found.value.scale })
+    if (found) return found.value
+    const manage = this.#options.manage ?? [this.chain.publicId]
+    const unit = tx.create(Unit, { code }, { parent: node, closed: true, manage, write: 'nobody' })
+    tx.create(CurrencyNode, { scale, unit: unit.id }, { parent: node, name: code })
+    return { unit: unit.id }
+  }
+}

@@ -1,0 +1,410 @@
+/**
+ * A ledger over an open chain. Verbs parse what they are given, hand requests to the group commit or to the transaction that
+ * the caller has, and make receipts. What was posted is in history.ts; the rules are in ledger-rules.ts.
+ */
+import {
+  AteError,
+  type Chain,
+  type Durability,
+  type Duration,
+  isAteError,
+  isChain,
+  type Principal,
+  type Transaction,
+} from '@ate/core'
+import { BATCH_MAX, Batching, type Call, type Settled } from './batching.ts'
+import { type Currency, checkCurrency } from './currencies.ts'
+import {
+  type AccountInfo,
+  type Balance,
+  type Entry,
+  type EntryQuery,
+  History,
+  type Statement,
+  type TrialRow,
+  type Verified,
+} from './history.ts'
+import { LedgerHold } from './hold.ts'
+import { Account, type AccountValue, Entry as EntryType, type NormalSide } from './ledger-records.ts'
+import { type LedgerOptions, LedgerStore } from './ledger-store.ts'
+import { checkMoney, type Money } from './money.ts'
+import { type Posted, Poster } from './poster.ts'
+import {
+  checkAccountName,
+  postRequest,
+  type Request,
+  resolveRequest,
+  reverseRequest,
+  type Transfer,
+} from './requests.ts'
+import { serially } from './serially.ts'
+
+export type { AccountInfo, Balance, Entry, EntryQuery, Statement, TrialRow, Verified } from './history.ts'
+export { LedgerHold } from './hold.ts'
+
+export interface WriteOptions {
+  /** The level that the acknowledgement waits for; what the engine reaches if left out. */
+  readonly durability?: Durability
+  /** After the call was staged an abort is INDETERMINATE: call again with the same id. */
+  readonly signal?: AbortSignal
+  readonly tx?: undefined
+}
+
+/** Within a transaction of the caller's: resolves when staged, and commits with it or not at all. */
+export interface InTransaction {
+  readonly tx: Transaction
+}
+
+export interface AccountSpec<C extends string = string> {
+  readonly currency: Currency<C>
+  /** The side on which its balance grows: `credit` (what is owed to its owner; if left out) or `debit` (what one has). */
+  readonly normal?: NormalSide
+  /** The lowest balance, in units or `none`; 0 if left out. */
+  readonly floor?: bigint | 'none'
+  /** The highest balance; none if left out. */
+  readonly ceiling?: bigint
+  /** Who may debit it; whoever writes in the ledger if left out. Needs manage of the ledger. */
+  readonly debitors?: readonly Principal[]
+}
+
+export interface Receipt extends Posted {
+  /** Seq of the record that holds it. */
+  readonly seq: number
+  /** Chain time of that record. */
+  readonly at: Date
+}
+
+/** What became of one transfer of a bulk load. */
+export type Outcome =
+  | (Receipt & { readonly ok: true })
+  | { readonly ok: false; readonly id: string; readonly error: AteError; readonly transfer: Transfer }
+
+export interface LoadOptions extends WriteOptions {
+  /** Transfers of one transaction, at most and if left out 4,096. */
+  readonly batch?: number
+}
+
+/** The ledger of a chain. It is made when the first account is opened. */
+export function ledger(chain: Chain, options: LedgerOptions = {}): Ledger {
+  if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'ledger takes an open chain' })
+  return new Ledger(chain, options)
+}
+
+export class Ledger {
+  readonly #store: LedgerStore
+  readonly #batching: Batching
+  readonly #history: History
+  readonly #prefix = randomPrefix()
+  #made = 0
+
+  /** @internal Made by ledger(). */
+  constructor(chain: Chain, options: LedgerOptions) {
+    this.#store = new LedgerStore(chain, options)
+    this.#batching = new Batching(this.#store)
+    this.#history = new History(this.#store)
+  }
+
+  /**
+   * Opens an account. One that is there with the same terms is as good.
+   * @throws AteError ID_REUSED for other terms | CURRENCY_MISMATCH | NOT_AUTHORIZED | BAD_ARGUMENT
+   */
+  account<C extends string>(
+    name: string,
+    spec: AccountSpec<C>,
+    options: InTransaction,
+  ): Promise<{ readonly account: string }>
+  account<C extends string>(name: string, spec: AccountSpec<C>, options?: WriteOptions): Promise<Balance<C>>
+  async account(
+    name: string,
+    spec: AccountSpec,
+    options: WriteOptions | InTransaction = {},
+  ): Promise<Balance | { account: string }> {
+    checkAccountName(name)
+    const value = accountValue(spec)
+    const open = (tx: Transaction): Promise<void> => this.#open(tx, name, value, spec)
+    if (options.tx) {
+      await serially(options.tx, () => open(options.tx as Transaction))
+      return { account: name }
+    }
+    await this.#store.chain.transact((tx) => open(tx), transactOptions(options))
+    return this.balance(name)
+  }
+
+  async #open(tx: Transaction, name: string, value: AccountValue, { currency, debitors }: AccountSpec): Promise<void> {
+    const node = await this.#store.obtain(tx)
+    const found = await this.#store.account(tx, node, name)
+    if (!found) {
+      await this.#store.create(tx, node, { name, value, debitors, currency })
+      return
+    }
+    const same =
+      found.value.currency[0] === value.currency[0] &&
+      found.value.currency[1] === value.currency[1] &&
+      found.value.normal === value.normal &&
+      found.value.floor === value.floor &&
+      found.value.ceiling === value.ceiling &&
+      found.value.guarded === value.guarded
+    if (!same) throw new AteError('ID_REUSED', { account: name }, { hint: 'an account of this name has other terms' })
+  }
+
+  /** Closes an account for good. @throws AteError ACCOUNT_NOT_EMPTY | NOT_FOUND | NOT_AUTHORIZED */
+  async close(name: string, options: WriteOptions | InTransaction = {}): Promise<void> {
+    checkAccountName(name)
+    const close = async (tx: Transaction): Promise<void> => {
+      const node = await this.#store.obtain(tx)
+      const found = await this.#store.account(tx, node, name)
+      if (!found) throw new AteError('NOT_FOUND', { account: name })
+      if (found.value.closed) return
+      if (!this.#store.isEmpty(tx, found)) throw new AteError('ACCOUNT_NOT_EMPTY', { account: name })
+      await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
+    }
+    if (options.tx) await serially(options.tx, () => close(options.tx as Transaction))
+    else await this.#store.chain.transact(close, transactOptions(options))
+  }
+
+  /**
+   * Moves money: debits `from`, credits `to`. The same id twice has one effect.
+   * @throws AteError INSUFFICIENT | OVER_CEILING | CURRENCY_MISMATCH | NOT_FOUND | ACCOUNT_CLOSED | ID_REUSED (another body) |
+   * NOT_AUTHORIZED | BAD_AMOUNT | BAD_ARGUMENT | INDETERMINATE
+   */
+  transfer<C extends string>(transfer: Transfer<C>, options: InTransaction | { readonly dryRun: true }): Promise<Posted>
+  transfer<C extends string>(transfer: Transfer<C>, options?: WriteOptions): Promise<Receipt>
+  async transfer(
+    transfer: Transfer,
+    options: WriteOptions | InTransaction | { readonly dryRun: true } = {},
+  ): Promise<Posted> {
+    const request = postRequest(transfer, this.#makeId)
+    if ('dryRun' in options && options.dryRun) return (await this.#dryRun([request]))[0]!
+    return (await this.#write([request], options as WriteOptions | InTransaction))[0]!
+  }
+
+  /** Posts all of them or none; later ones see what earlier ones did. @throws as transfer */
+  atomic(transfers: readonly Transfer[], options: InTransaction | { readonly dryRun: true }): Promise<Posted[]>
+  atomic(transfers: readonly Transfer[], options?: WriteOptions): Promise<Receipt[]>
+  async atomic(
+    transfers: readonly Transfer[],
+    options: WriteOptions | InTransaction | { readonly dryRun: true } = {},
+  ): Promise<Posted[]> {
+    if (!Array.isArray(transfers) || transfers.length === 0 || transfers.length > BATCH_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: `a group has 1 to ${BATCH_MAX} transfers` })
+    const requests = transfers.map((transfer) => postRequest(transfer, this.#makeId))
+    if ('dryRun' in options && options.dryRun) return this.#dryRun(requests)
+    return this.#write(requests, options as WriteOptions | InTransaction)
+  }
+
+  /** Posts each of many on its own, in batches; what becomes of them comes in their order. */
+  async *load(
+    transfers: AsyncIterable<Transfer> | Iterable<Transfer>,
+    options: LoadOptions = {},
+  ): AsyncGenerator<Outcome, void, void> {
+    const { batch = BATCH_MAX, signal } = options
+    if (!Number.isSafeInteger(batch) || batch < 1 || batch > BATCH_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: 'batch', max: BATCH_MAX })
+    let waiting: Transfer[] = []
+    let running: Promise<Outcome[]> | undefined
+    for await (const transfer of transfers) {
+      if (signal?.aborted) throw signal.reason
+      if (waiting.push(transfer) < batch) continue
+      const next = this.#loadBatch(waiting, options)
+      waiting = []
+      // The next batch is judged while the one before is being written.
+      if (running) yield* await running
+      running = next
+    }
+    if (running) yield* await running
+    if (waiting.length > 0) yield* await this.#loadBatch(waiting, options)
+  }
+
+  /**
+   * Keeps an amount for a later capture, until it is voided or `expires` has passed in chain time. Leaving an `await using`
+   * voids it, unless it was captured.
+   * @throws as transfer
+   */
+  async hold<C extends string>(
+    transfer: Transfer<C>,
+    options: (WriteOptions | InTransaction) & { readonly expires: Duration },
+  ): Promise<LedgerHold<C>> {
+    const request = postRequest(transfer, this.#makeId, { expires: options.expires, now: this.#store.chain.now })
+    const [receipt] = await this.#write([request], options)
+    return new LedgerHold<C>(this, receipt!)
+  }
+
+  /** Posts what a hold keeps, or a part of it; the rest is free again. @throws AteError HOLD_RESOLVED | HOLD_EXPIRED | NOT_FOUND | BAD_AMOUNT */
+  capture(hold: string, amount: Money | undefined, options: InTransaction): Promise<Posted>
+  capture(hold: string, amount?: Money, options?: WriteOptions): Promise<Receipt>
+  async capture(hold: string, amount?: Money, options: WriteOptions | InTransaction = {}): Promise<Posted> {
+    return (await this.#write([resolveRequest('capture', hold, amount)], options))[0]!
+  }
+
+  /** Sets free what a hold keeps. @throws AteError HOLD_RESOLVED | HOLD_EXPIRED | NOT_FOUND */
+  void(hold: string, options: InTransaction): Promise<Posted>
+  void(hold: string, options?: WriteOptions): Promise<Receipt>
+  async void(hold: string, options: WriteOptions | InTransaction = {}): Promise<Posted> {
+    return (await this.#write([resolveRequest('void', hold)], options))[0]!
+  }
+
+  /**
+   * Posts that holds have expired. What they kept is free from their time on, whether or not this is called: a transfer that
+   * needs it posts that too. How many.
+   */
+  async expire(options: WriteOptions = {}): Promise<number> {
+    const names = await this.#store.allExpired()
+    const settled = await this.#batching.run(names.map((name) => callOf([resolveRequest('expire', name)], options)))
+    for (const { error } of settled) if (error && !(isAteError(error) && error.code === 'HOLD_RESOLVED')) throw error
+    return settled.filter(({ error }) => !error).length
+  }
+
+  /** Posts the opposite of a transfer or a capture, once. @throws AteError ALREADY_REVERSED | NOT_FOUND and as transfer */
+  reverse(of: string, options: InTransaction & { readonly reason?: string }): Promise<Posted>
+  reverse(of: string, options?: WriteOptions & { readonly reason?: string }): Promise<Receipt>
+  async reverse(
+    of: string,
+    options: (WriteOptions | InTransaction) & { readonly reason?: string } = {},
+  ): Promise<Posted> {
+    return (await this.#write([reverseRequest(of, options.reason)], options))[0]!
+  }
+
+  /** The balance now, or as it was at a time or a record (seq): that one is read from the journal. @throws AteError NOT_FOUND | RULE_BROKEN */
+  balance(
+    account: string,
+    options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
+  ): Promise<Balance> {
+    checkAccountName(account)
+    return options.at === undefined
+      ? this.#history.balance(account)
+      : this.#history.balanceAt(account, options.at, options.signal)
+  }
+
+  /** All accounts in the order in which they were opened, with their balances now. */
+  accounts(): AsyncGenerator<AccountInfo, void, void> {
+    return this.#history.accounts()
+  }
+
+  /** Entries of the journal, checked on the way. @throws AteError RULE_BROKEN at the first record that breaks a rule */
+  entries(query: EntryQuery = {}): AsyncGenerator<Entry, void, void> {
+    return this.#history.entries(query)
+  }
+
+  /** Entries from now on, or from record `from` on. Ends with the signal or the chain. @throws AteError RULE_BROKEN */
+  watch(query: EntryQuery & { readonly from?: number } = {}): AsyncGenerator<Entry, void, void> {
+    return this.#history.watch(query)
+  }
+
+  /** Opening balance, entries and closing balance of an account. @throws AteError NOT_FOUND | RULE_BROKEN */
+  statement(account: string, query: Pick<EntryQuery, 'since' | 'until' | 'signal'> = {}): Promise<Statement> {
+    checkAccountName(account)
+    return this.#history.statement(account, query)
+  }
+
+  /** Posted debits and credits of each currency; in the books of the journal they are equal. */
+  trial(
+    options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
+  ): Promise<ReadonlyMap<string, TrialRow>> {
+    return this.#history.trial(options)
+  }
+
+  /** Applies the whole journal again and compares every balance. @throws AteError RULE_BROKEN, naming the first record that breaks a rule */
+  verify(options: { readonly signal?: AbortSignal } = {}): Promise<Verified> {
+    return this.#history.verify(options.signal)
+  }
+
+  readonly #makeId = (): string => `${this.#prefix}${(this.#made++).toString(36)}`
+
+  async #write(requests: readonly Request[], options: WriteOptions | InTransaction): Promise<Posted[]> {
+    const { tx } = options
+    if (tx) return serially(tx, () => this.#stage(tx, requests))
+    const { posted, receipt } = await this.#batching.submit(callOf(requests, options), options.signal)
+    return Promise.all(posted.map((one) => this.#receiptOf(one, receipt)))
+  }
+
+  async #stage(tx: Transaction, requests: readonly Request[]): Promise<Posted[]> {
+    const poster = new Poster(this.#store, tx, await this.#store.obtain(tx))
+    const posted = await poster.run(requests)
+    await poster.flush()
+    return posted
+  }
+
+  async #dryRun(requests: readonly Request[]): Promise<Posted[]> {
+    await using tx = this.#store.chain.begin()
+    return await this.#stage(tx, requests)
+  }
+
+  async #loadBatch(transfers: readonly Transfer[], options: LoadOptions): Promise<Outcome[]> {
+    const parsed = transfers.map((transfer) => this.#parsed(transfer))
+    const calls: Call[] = []
+    for (const request of parsed) if (!isAteError(request)) calls.push(callOf([request], options))
+    const settled = calls.length > 0 ? await this.#batching.run(calls) : []
+    let next = 0
+    const outcomes: Outcome[] = []
+    for (let i = 0; i < parsed.length; i++) {
+      const request = parsed[i]!
+      const transfer = transfers[i]!
+      if (isAteError(request)) outcomes.push({ ok: false, id: String(transfer?.id ?? ''), error: request, transfer })
+      else outcomes.push(await this.#outcomeOf(request.id, settled[next++]!, transfer))
+    }
+    return outcomes
+  }
+
+  #parsed(transfer: Transfer): Request | AteError {
+    try {
+      return postRequest(transfer, this.#makeId)
+    } catch (error) {
+      if (isAteError(error)) return error
+      throw error
+    }
+  }
+
+  async #outcomeOf(id: string, settled: Settled, transfer: Transfer): Promise<Outcome> {
+    if (settled.error !== undefined) {
+      if (isAteError(settled.error)) return { ok: false, id, error: settled.error, transfer }
+      throw settled.error
+    }
+    const { posted, receipt } = settled as Extract<Settled, { posted: unknown }>
+    return { ...(await this.#receiptOf(posted[0]!, receipt)), ok: true }
+  }
+
+  async #receiptOf(posted: Posted, { seq, at }: { readonly seq: number; readonly at: number }): Promise<Receipt> {
+    if (!posted.existed) return { ...posted, seq, at: new Date(at) }
+    const { chain } = this.#store
+    const entry = await chain.named(EntryType, posted.id, { parent: (await this.#store.known())! })
+    const first = chain.seqOf(entry!)
+    for await (const record of chain.records({ from: first }))
+      return { ...posted, seq: first, at: new Date(record.admittedAt) }
+    return { ...posted, seq: first, at: new Date(at) }
+  }
+}
+
+function callOf(requests: readonly Request[], { durability }: WriteOptions): Call {
+  return { requests, durability }
+}
+
+function transactOptions({ durability, signal }: WriteOptions): { durability?: Durability; signal?: AbortSignal } {
+  return { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }
+}
+
+/** @throws AteError BAD_ARGUMENT */
+function accountValue({ currency, normal = 'credit', floor = 0n, ceiling, debitors }: AccountSpec): AccountValue {
+  checkCurrency(currency)
+  if (normal !== 'credit' && normal !== 'debit')
+    throw new AteError('BAD_ARGUMENT', { what: 'normal is credit or debit' })
+  for (const bound of [floor === 'none' ? 0n : floor, ceiling ?? 0n]) checkMoney({ currency, units: bound })
+  if (floor !== 'none' && ceiling !== undefined && ceiling < floor)
+    throw new AteError('BAD_ARGUMENT', { what: 'a ceiling below the floor', floor, ceiling })
+  if (floor !== 'none' && floor > 0n)
+    throw new AteError('BAD_ARGUMENT', { what: 'an account begins empty: its floor is 0 or below', floor })
+  if (ceiling !== undefined && ceiling < 0n)
+    throw new AteError('BAD_ARGUMENT', { what: 'an account begins empty: its ceiling is 0 or above', ceiling })
+  return {
+    currency: [currency.code, currency.scale],
+    normal,
+    ...(floor === 'none' ? {} : { floor }),
+    ...(ceiling === undefined ? {} : { ceiling }),
+    ...(debitors === undefined ? {} : { guarded: true as const }),
+  }
+}
+
+/** Ids that the ledger makes begin with 80 bits of this handle's own. */
+function randomPrefix(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(10))
+  return `${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}-`
+}

@@ -1,0 +1,350 @@
+/**
+ * Posts groups of requests within one transaction. Each group applies wholly or not at all; later ones see what earlier ones
+ * did. Accounts are read once and written once, however many requests touch them.
+ */
+import { AteError, type Entity, type ErrorFacts, type Transaction } from '@ate/core'
+import type { Currency } from './currencies.ts'
+import {
+  Account,
+  type AccountValue,
+  COUNTER,
+  Entry,
+  type EntryValue,
+  GATE,
+  HELD,
+  Hold,
+  type HoldValue,
+  RESOLVE,
+} from './ledger-records.ts'
+import {
+  applyCredit,
+  applyDebit,
+  boundsOf,
+  type Effect,
+  effectOf,
+  type Refused,
+  refusedCredit,
+  refusedDebit,
+  type Sums,
+  sameSums,
+  sumsOf,
+  type Terms,
+  valueOf,
+} from './ledger-rules.ts'
+import type { LedgerStore, Node } from './ledger-store.ts'
+import {
+  asksFor,
+  isPost,
+  type PostRequest,
+  type Request,
+  type ResolveRequest,
+  type ReverseRequest,
+} from './requests.ts'
+
+/** What became of one request. */
+export interface Posted {
+  readonly id: string
+  /** True if it was posted before, with the same body. */
+  readonly existed: boolean
+}
+
+/** Expired holds that one refusal sets free. */
+const RELEASE_MAX = 1000
+
+/** An account while a batch is being judged. */
+interface Open {
+  readonly name: string
+  readonly entity: Entity<AccountValue>
+  readonly terms: Terms
+  readonly sums: Sums
+  readonly before: Sums
+  readonly work: Work
+}
+
+/** What the transaction will write of an account. */
+interface Work {
+  debits: bigint
+  freeUp: bigint
+  freeDown: bigint
+  out: bigint
+  in: bigint
+  top: bigint
+}
+
+interface Step {
+  readonly from: Open
+  readonly to: Open
+  readonly effect: Effect
+  readonly entry: EntryValue
+  readonly id: string
+  /** The hold that it makes or resolves. */
+  readonly hold?: HoldValue | Entity<HoldValue>
+}
+
+export class Poster {
+  readonly #store: LedgerStore
+  readonly #tx: Transaction
+  readonly #node: Node
+  readonly #open = new Map<string, Open>()
+
+  constructor(store: LedgerStore, tx: Transaction, node: Node) {
+    this.#store = store
+    this.#tx = tx
+    this.#node = node
+  }
+
+  /** Judges and stages a group. @throws AteError: then the group has left no trace */
+  async run(requests: readonly Request[]): Promise<Posted[]> {
+    const steps: Step[] = []
+    const posted: Posted[] = []
+    const group = requests.length > 1 ? requests[0]!.id : undefined
+    try {
+      for (const request of requests) {
+        if (steps.some(({ id }) => id === request.id))
+          throw new AteError('ID_REUSED', { id: request.id }, { hint: 'an id stands twice in one group' })
+        posted.push(await this.#one(request, group, steps))
+      }
+      if (steps.length > 0 && posted.some(({ existed }) => existed))
+        throw new AteError(
+          'ID_REUSED',
+          { id: posted.find(({ existed }) => existed)!.id },
+          { hint: 'a part of the group was posted before' },
+        )
+    } catch (error) {
+      for (const step of steps.toReversed()) undo(step)
+      throw error
+    }
+    for (const step of steps) this.#write(step)
+    return posted
+  }
+
+  /** Writes what all groups did to their accounts; once, at the end. */
+  async flush(): Promise<void> {
+    const clear = this.#node.value.amounts === 'clear'
+    for (const { entity, sums, before, work } of this.#open.values()) {
+      if (clear) this.#addCounters(entity, work)
+      else {
+        if (!sameSums(sums, before))
+          await this.#tx.update(Account, entity, (value) => ({ ...value, sums: valueOf(sums) }))
+        if (work.debits > 0n && entity.value.guarded) this.#tx.add(entity, GATE, work.debits)
+      }
+    }
+  }
+
+  /** Debits and credits apart: a sum of both would hide a debit from those who say who may make one. */
+  #addCounters(entity: Entity<AccountValue>, work: Work): void {
+    const add = (counter: string, amount: bigint): void => {
+      if (amount !== 0n) this.#tx.add(entity, counter, amount)
+    }
+    add(COUNTER.free, work.freeUp)
+    add(COUNTER.free, work.freeDown)
+    add(COUNTER.out, work.out)
+    add(COUNTER.in, work.in)
+    if (boundsOf(entity.value).high !== undefined) add(COUNTER.top, work.top)
+  }
+
+  async #one(request: Request, group: string | undefined, steps: Step[]): Promise<Posted> {
+    const found = await this.#tx.named(Entry, request.id, { parent: this.#node })
+    if (found) return this.#again(found.value, request)
+    if (request.kind === 'reverse') await this.#reverse(request, steps)
+    else if (isPost(request)) await this.#post(request, group, steps)
+    else await this.#resolve(request, steps)
+    return { id: request.id, existed: false }
+  }
+
+  #again(value: EntryValue, request: Request): Posted {
+    if (isPost(request)) {
+      if (asksFor(value, request)) return { id: request.id, existed: true }
+      throw new AteError(
+        'ID_REUSED',
+        { id: request.id },
+        { hint: 'this id was used for another transfer; choose another' },
+      )
+    }
+    if (request.kind === 'reverse') {
+      if (value.ref === request.reason) return { id: request.id, existed: true }
+      throw new AteError('ALREADY_REVERSED', { id: request.of })
+    }
+    const same =
+      value.kind === request.kind &&
+      (request.kind !== 'capture' || (request.amount?.units ?? value.units) === value.units)
+    if (same) return { id: request.id, existed: true }
+    throw new AteError(value.kind === 'expire' ? 'HOLD_EXPIRED' : 'HOLD_RESOLVED', { id: request.hold, by: value.kind })
+  }
+
+  async #post(request: PostRequest, group: string | undefined, steps: Step[]): Promise<void> {
+    const from = await this.#account(request.value.from, request.currency)
+    const to = await this.#account(request.value.to, request.currency)
+    const entry: EntryValue = {
+      kind: request.kind,
+      ...request.value,
+      ...(group === undefined ? {} : { group }),
+      ...(request.expiresMs === undefined ? {} : { until: this.#store.chain.now + request.expiresMs }),
+    }
+    const hold =
+      request.kind === 'hold'
+        ? { hold: { from: from.entity.id, to: to.entity.id, units: entry.units, until: entry.until! } }
+        : {}
+    await this.#apply(
+      { from, to, effect: effectOf(request.kind, entry.units, 0n), entry, id: request.id, ...hold },
+      steps,
+    )
+  }
+
+  async #reverse(request: ReverseRequest, steps: Step[]): Promise<void> {
+    const found = await this.#tx.named(Entry, request.of, { parent: this.#node })
+    if (!found) throw new AteError('NOT_FOUND', { id: request.of }, { hint: 'there is no transfer of this id' })
+    const { kind, from, to, units } = found.value
+    if (kind !== 'post' && kind !== 'capture')
+      throw new AteError('BAD_ARGUMENT', {
+        what: 'only what was posted is reversed; void a hold',
+        id: request.of,
+        kind,
+      })
+    const entry: EntryValue = {
+      kind: 'reverse',
+      from: to,
+      to: from,
+      units,
+      of: request.of,
+      ...(request.reason === undefined ? {} : { ref: request.reason }),
+    }
+    const [debited, credited] = [await this.#account(to), await this.#account(from)]
+    await this.#apply(
+      { from: debited, to: credited, effect: effectOf('reverse', units, 0n), entry, id: request.id },
+      steps,
+    )
+  }
+
+  async #resolve({ kind, id, hold: holdId, amount }: ResolveRequest, steps: Step[]): Promise<void> {
+    const held = await this.#tx.named(Entry, holdId, { parent: this.#node })
+    if (held?.value.kind !== 'hold')
+      throw new AteError('NOT_FOUND', { id: holdId }, { hint: 'there is no hold of this id' })
+    const { from: fromName, to: toName, units: reserved, until = 0 } = held.value
+    const from = await this.#account(fromName)
+    const to = await this.#account(toName)
+    const hold = await this.#tx.named(Hold, holdId, { parent: from.entity })
+    if (!hold) throw new AteError('HOLD_RESOLVED', { id: holdId })
+    if (kind === 'expire') this.#tx.guard.notBefore(until)
+    else if (this.#store.chain.now >= until) throw new AteError('HOLD_EXPIRED', { id: holdId, until })
+    else this.#tx.guard.before(until)
+    const units = kind === 'capture' ? (amount?.units ?? reserved) : reserved
+    if (amount) assertCurrency(from, amount.currency)
+    if (units > reserved) throw new AteError('BAD_AMOUNT', { what: 'more than the hold keeps', units, reserved })
+    const entry: EntryValue = { kind, from: fromName, to: toName, units, of: holdId }
+    await this.#apply({ from, to, effect: effectOf(kind, units, reserved), entry, id, hold }, steps)
+  }
+
+  /** Applies to the sums; what is refused is tried once more when expired holds are set free. */
+  async #apply(step: Step, steps: Step[]): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      for (const account of [step.from, step.to]) {
+        if (account.entity.value.closed) throw new AteError('ACCOUNT_CLOSED', { account: account.name })
+      }
+      change(step, 1n)
+      // What a resolution gives back breaks no bound; and what is over at its time must not be kept by one.
+      const refused = step.entry.of !== undefined && step.entry.kind !== 'reverse' ? undefined : refusalOf(step)
+      if (!refused) {
+        steps.push(step)
+        return
+      }
+      undo(step)
+      if (tries > 0 || !(await this.#release(refused.account, steps))) throw new AteError(refused.code, refused.facts)
+    }
+  }
+
+  /** Sets expired holds of an account free, in the same transaction. False if there are none. */
+  async #release(account: Open, steps: Step[]): Promise<boolean> {
+    if (account.sums.heldDebits === 0n && account.sums.heldCredits === 0n) return false
+    const expired = await this.#store.expiredHolds(account.entity.id, RELEASE_MAX)
+    const before = steps.length
+    for (const name of expired) {
+      if (steps.some(({ id }) => id === RESOLVE + name)) continue
+      const gone = await this.#tx.named(Entry, RESOLVE + name, { parent: this.#node })
+      if (!gone) await this.#resolve({ kind: 'expire', id: RESOLVE + name, hold: name, amount: undefined }, steps)
+    }
+    return steps.length > before
+  }
+
+  async #account(name: string, currency?: Currency): Promise<Open> {
+    const known = this.#open.get(name)
+    const open = known ?? (await this.#load(name))
+    if (currency) assertCurrency(open, currency)
+    return open
+  }
+
+  async #load(name: string): Promise<Open> {
+    const entity = await this.#store.account(this.#tx, this.#node, name)
+    if (!entity) throw new AteError('NOT_FOUND', { account: name }, { hint: 'there is no such account; open it first' })
+    const { value } = entity
+    const sums = value.sums ? sumsOf(value.sums) : this.#counted(entity)
+    const open: Open = {
+      name,
+      entity,
+      terms: { normal: value.normal, bounds: boundsOf(value) },
+      sums,
+      before: { ...sums },
+      work: { debits: 0n, freeUp: 0n, freeDown: 0n, out: 0n, in: 0n, top: 0n },
+    }
+    this.#open.set(name, open)
+    return open
+  }
+
+  /** Sums of an account whose amounts are clear: of what is posted only the difference is kept there. */
+  #counted(entity: Entity<AccountValue>): Sums {
+    const heldDebits = this.#tx.counter(entity, COUNTER.out)
+    const heldCredits = this.#tx.counter(entity, COUNTER.in)
+    return { debits: 0n, credits: this.#tx.counter(entity, COUNTER.free) + heldDebits, heldDebits, heldCredits }
+  }
+
+  #write({ from, id, entry, hold, effect }: Step): void {
+    const tx = this.#tx
+    tx.create(Entry, entry, { parent: this.#node, name: id })
+    if (hold === undefined) return
+    if ('id' in hold) {
+      tx.delete(hold)
+      return
+    }
+    const { unit } = from.entity.value
+    const counters = unit && { counters: { [HELD]: { value: effect.held, floor: 0n, unit: { id: unit } } } }
+    tx.create(Hold, hold, { parent: from.entity, name: id, ...counters })
+  }
+}
+
+function assertCurrency({ name, entity }: Open, { code, scale }: Currency): void {
+  const [present, digits] = entity.value.currency
+  if (present !== code || digits !== scale)
+    throw new AteError('CURRENCY_MISMATCH', { account: name, currency: present, given: code })
+}
+
+function change({ from, to, effect, entry }: Step, sign: 1n | -1n): void {
+  const posted = effect.posted * sign
+  const held = effect.held * sign
+  applyDebit(from.sums, { posted, held })
+  applyCredit(to.sums, { posted, held })
+  if (entry.kind !== 'expire') from.work.debits += sign
+  note(from.work, -effect.posted - effect.held, sign)
+  note(to.work, effect.posted, sign)
+  from.work.out += held
+  to.work.in += held
+  from.work.top -= posted
+  to.work.top += posted + held
+}
+
+function note(work: Work, free: bigint, sign: 1n | -1n): void {
+  if (free > 0n) work.freeUp += free * sign
+  else work.freeDown += free * sign
+}
+
+function undo(step: Step): void {
+  change(step, -1n)
+}
+
+function refusalOf({ from, to, effect }: Step): { code: Refused; account: Open; facts: ErrorFacts } | undefined {
+  const debit = refusedDebit(from.sums, from.terms)
+  const code = debit ?? refusedCredit(to.sums, to.terms)
+  if (!code) return undefined
+  const account = debit ? from : to
+  const { floor, ceiling } = account.entity.value
+  return { code, account, facts: { account: account.name, asked: effect.posted + effect.held, floor, ceiling } }
+}

@@ -1,0 +1,51 @@
+/** Shapes of stored values, checked when they come from the journal: their author may be anybody who could write. */
+import type { AccountValue, EntryKind, EntryValue } from './ledger-records.ts'
+
+const KINDS: ReadonlySet<string> = new Set<EntryKind>(['post', 'hold', 'capture', 'void', 'expire', 'reverse'])
+
+export function isEntryValue(value: unknown): value is EntryValue {
+  if (!isRecord(value)) return false
+  const { kind, from, to, units, code, ref, effective, group, of, until } = value
+  return (
+    typeof kind === 'string' &&
+    KINDS.has(kind) &&
+    typeof from === 'string' &&
+    typeof to === 'string' &&
+    typeof units === 'bigint' &&
+    units > 0n &&
+    [code, ref, group, of].every(isOptionalText) &&
+    [effective, until].every(isOptionalTime)
+  )
+}
+
+export function isAccountValue(value: unknown): value is AccountValue {
+  if (!isRecord(value)) return false
+  const { currency, normal, floor, ceiling, guarded, closed, sums, unit } = value
+  return (
+    Array.isArray(currency) &&
+    currency.length === 2 &&
+    typeof currency[0] === 'string' &&
+    Number.isSafeInteger(currency[1]) &&
+    (normal === 'credit' || normal === 'debit') &&
+    [floor, ceiling].every((bound) => bound === undefined || typeof bound === 'bigint') &&
+    [guarded, closed].every((flag) => flag === undefined || flag === true) &&
+    isOptionalText(unit) &&
+    (sums === undefined || (Array.isArray(sums) && sums.length === 4 && sums.every(isSum)))
+  )
+}
+
+function isSum(value: unknown): boolean {
+  return typeof value === 'bigint' && value >= 0n
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isOptionalText(value: unknown): boolean {
+  return value === undefined || typeof value === 'string'
+}
+
+function isOptionalTime(value: unknown): boolean {
+  return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
+}
