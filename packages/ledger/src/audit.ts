@@ -5,7 +5,7 @@
 import { type AteError, type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
 import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode } from './ledger-records.ts'
-import { noSums, valueOf } from './ledger-rules.ts'
+import { noSums, storedSums } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 
 /** An entry as it stands in the journal. */
@@ -160,7 +160,7 @@ export class Audit {
     const account = await this.#store.chain.get(Account, entity)
     if (!account) return undefined
     const { closed: _, sums, ...terms } = account.value
-    return { name: account.name, value: { ...terms, ...(sums ? { sums: valueOf(noSums()) } : {}) } }
+    return { name: account.name, value: { ...terms, ...(sums ? { sums: storedSums(noSums()) } : {}) } }
   }
 
   /** The entries that reversals name: of this transaction, or as they stand in the chain. */

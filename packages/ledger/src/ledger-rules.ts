@@ -39,7 +39,7 @@ export function sumsOf([debits, credits, heldDebits, heldCredits]: SumsValue): S
   return { debits, credits, heldDebits, heldCredits }
 }
 
-export function valueOf({ debits, credits, heldDebits, heldCredits }: Sums): SumsValue {
+export function storedSums({ debits, credits, heldDebits, heldCredits }: Sums): SumsValue {
   return [debits, credits, heldDebits, heldCredits]
 }
 

@@ -14,7 +14,7 @@ import {
   type LedgerValue,
   Unit,
 } from './ledger-records.ts'
-import { boundsOf, noSums, valueOf } from './ledger-rules.ts'
+import { boundsOf, noSums, storedSums } from './ledger-rules.ts'
 
 export interface LedgerOptions {
   /** Several ledgers stand on one chain under different names; `main` if left out. */
@@ -119,7 +119,7 @@ export class LedgerStore {
   ): Promise<Entity<AccountValue>> {
     const place = { parent: node, name }
     if (node.value.amounts === 'sealed') {
-      const stored = { ...value, sums: valueOf(noSums()) }
+      const stored = { ...value, sums: storedSums(noSums()) }
       if (!debitors) return tx.create(Account, stored, place)
       // An empty list of its own lets the gate name identities that the chain does not know yet.
       const counters = { [GATE]: { floor: 0n, up: debitors, down: 'nobody' as const } }

@@ -27,9 +27,9 @@ import {
   refusedDebit,
   type Sums,
   sameSums,
+  storedSums,
   sumsOf,
   type Terms,
-  valueOf,
 } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 import {
@@ -125,7 +125,7 @@ export class Poster {
       if (clear) this.#addCounters(entity, work)
       else {
         if (!sameSums(sums, before))
-          await this.#tx.update(Account, entity, (value) => ({ ...value, sums: valueOf(sums) }))
+          await this.#tx.update(Account, entity, (value) => ({ ...value, sums: storedSums(sums) }))
         if (work.debits > 0n && entity.value.guarded) this.#tx.add(entity, GATE, work.debits)
       }
     }
