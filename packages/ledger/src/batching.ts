@@ -125,10 +125,11 @@ export class Batching {
     const store = this.#store
     const durability = calls[0]?.durability
     let last: Transaction | undefined
+    let runs = 0
     const outcomes = await store.chain.transact(
       async (tx) => {
         last = tx
-        const poster = new Poster(store, tx, await store.obtain(tx))
+        const poster = new Poster(store, tx, await store.obtain(tx), ++runs === 1 ? 'trusting' : 'looking')
         const found: (readonly Posted[] | AteError)[] = []
         for (const { requests } of calls) found.push(await postedOrRefused(poster, requests))
         await poster.flush()

@@ -318,7 +318,7 @@ export class Ledger {
   }
 
   async #stage(tx: Transaction, requests: readonly Request[]): Promise<Posted[]> {
-    const poster = new Poster(this.#store, tx, await this.#store.obtain(tx))
+    const poster = new Poster(this.#store, tx, await this.#store.obtain(tx), 'looking')
     const posted = await poster.run(requests)
     await poster.flush()
     return posted

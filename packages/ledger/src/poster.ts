@@ -2,7 +2,7 @@
  * Posts groups of requests within one transaction. Each group applies wholly or not at all; later ones see what earlier ones
  * did. Accounts are read once and written once, however many requests touch them.
  */
-import { AteError, type Entity, type ErrorFacts, type Transaction } from '@ate/core'
+import { AteError, type Entity, type ErrorFacts, isAteError, type Transaction } from '@ate/core'
 import type { Currency } from './currencies.ts'
 import {
   Account,
@@ -85,16 +85,31 @@ export class Poster {
   readonly #store: LedgerStore
   readonly #tx: Transaction
   readonly #node: Node
+  readonly #ids: 'trusting' | 'looking'
   readonly #open = new Map<string, Open>()
 
-  constructor(store: LedgerStore, tx: Transaction, node: Node) {
+  /**
+   * `trusting` takes ids for new without looking: the chain refuses the transaction if one is not, and whoever runs it again
+   * looks. A look costs as much as the posting.
+   */
+  constructor(store: LedgerStore, tx: Transaction, node: Node, ids: 'trusting' | 'looking') {
     this.#store = store
     this.#tx = tx
     this.#node = node
+    this.#ids = ids
   }
 
   /** Judges and stages a group. @throws AteError: then the group has left no trace */
   async run(requests: readonly Request[]): Promise<Posted[]> {
+    if (this.#ids === 'looking') return this.#run(requests, 'looking')
+    // What was posted before may well be refused now: only a look tells.
+    return this.#run(requests, 'trusting').catch((error) => {
+      if (!isAteError(error)) throw error
+      return this.#run(requests, 'looking')
+    })
+  }
+
+  async #run(requests: readonly Request[], ids: 'trusting' | 'looking'): Promise<Posted[]> {
     const steps: Step[] = []
     const posted: Posted[] = []
     const group = requests.length > 1 ? requests[0]!.id : undefined
@@ -102,7 +117,7 @@ export class Poster {
       for (const request of requests) {
         if (steps.some(({ id }) => id === request.id))
           throw new AteError('ID_REUSED', { id: request.id }, { hint: 'an id stands twice in one group' })
-        posted.push(await this.#one(request, group, steps))
+        posted.push(await this.#one(request, group, steps, ids))
       }
       if (steps.length > 0 && posted.some(({ existed }) => existed))
         throw new AteError(
@@ -143,8 +158,9 @@ export class Poster {
     if (boundsOf(entity.value).high !== undefined) add(COUNTER.top, work.top)
   }
 
-  async #one(request: Request, group: string | undefined, steps: Step[]): Promise<Posted> {
-    const found = await this.#tx.named(Entry, request.id, { parent: this.#node })
+  async #one(request: Request, group: string | undefined, steps: Step[], ids: 'trusting' | 'looking'): Promise<Posted> {
+    const look = ids === 'looking' || !isPost(request)
+    const found = look && (await this.#tx.named(Entry, request.id, { parent: this.#node }))
     if (found) return this.#again(found.value, request)
     if (request.kind === 'reverse') await this.#reverse(request, steps)
     else if (isPost(request)) await this.#post(request, group, steps)

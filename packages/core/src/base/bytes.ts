@@ -68,12 +68,27 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
+/** Texts up to here are encoded by a loop, in UTF-16 units. */
+const LOOP_TEXT_LENGTH = 48
 const encoder = new TextEncoder()
 // A byte order mark is a character like others: dropped, two texts would have one reading.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function utf8(text: string): Uint8Array {
-  return encoder.encode(text)
+  return shortAscii(text) ?? encoder.encode(text)
+}
+
+/** Names are short and mostly ASCII: a loop costs less than the call of an encoder. */
+function shortAscii(text: string): Uint8Array | undefined {
+  const { length } = text
+  if (length > LOOP_TEXT_LENGTH) return undefined
+  const bytes = new Uint8Array(length)
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit > 127) return undefined
+    bytes[i] = unit
+  }
+  return bytes
 }
 
 /** Text of UTF-8 bytes; throws a TypeError on malformed input, so callers check first. */

@@ -3,9 +3,10 @@
  * the transaction's nonce; a named one's from its place and its key.
  */
 import { utf8 } from '../base/bytes.ts'
+import { ByteWriter } from '../codec/writer.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { bytesOfWords, EntityWords, wordAt } from './entity-words.ts'
+import { EntityWords, wordAt, writeWords } from './entity-words.ts'
 import { OP } from './format.ts'
 import type { TransactionEvent } from './transaction-event.ts'
 
@@ -49,17 +50,19 @@ export function namedEntity(
   collection: string,
   key: Uint8Array,
 ): EntityWords {
-  const context = contextBytes('namedEntity')
-  const name = utf8(collection)
-  const bytes = new Uint8Array(context.length + 32 + 16 + 16 + name.length)
-  bytes.set(context, 0)
-  bytes.set(chainId, context.length)
-  bytes.set(bytesOfWords(parent), context.length + 32)
-  bytes.set(key, context.length + 48)
-  bytes.set(name, context.length + 64)
-  const hash = crypto.sha256(bytes)
-  return new EntityWords(wordAt(hash, 0), wordAt(hash, 4), wordAt(hash, 8), wordAt(hash, 12))
+  place.reset()
+  place.raw(contextBytes('namedEntity'))
+  place.raw(chainId)
+  writeWords(place, parent)
+  place.raw(key)
+  place.raw(utf8(collection))
+  crypto.sha256Into(place.bytes(), placeHash, 0)
+  return new EntityWords(wordAt(placeHash, 0), wordAt(placeHash, 4), wordAt(placeHash, 8), wordAt(placeHash, 12))
 }
+
+/** Ids of names are many; nothing of another call runs between filling these and reading them. */
+const place = new ByteWriter(256)
+const placeHash = new Uint8Array(32)
 
 /**
  * Gives the created entities of a parsed transaction their ids, as the fold does. `prefixes`, of the same author, saves

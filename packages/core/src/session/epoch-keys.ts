@@ -303,12 +303,15 @@ export class SessionKeys {
 
 /** The 16 bytes that stand for a name in a collection whose names are blinded: equality is all that they show. */
 export function blindName(crypto: CryptoProvider, indexKey: Uint8Array, collection: string, name: string): Uint8Array {
-  const out = new ByteWriter(128)
-  out.raw(contextBytes('blindKey'))
-  out.sized(utf8(collection))
-  out.raw(utf8(name))
-  return crypto.hmacSha256(indexKey, out.bytes()).slice(0, 16)
+  blinded.reset()
+  blinded.raw(contextBytes('blindKey'))
+  blinded.sized(utf8(collection))
+  blinded.raw(utf8(name))
+  return crypto.hmacSha256(indexKey, blinded.bytes()).slice(0, 16)
 }
+
+/** What is blinded, between two resets: nothing of another call runs in between. */
+const blinded = new ByteWriter(256)
 
 /** The 16 bytes that stand for a clear name: of roles, which everybody must find. */
 export function clearName(crypto: CryptoProvider, name: string): Uint8Array {
