@@ -52,6 +52,7 @@ export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'
 export { type Effect, type Effects, effectsInto, isEffects, stageIn, type TxTarget } from './data/effects.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
+export type { CounterInfo, PolicyInfo, PolicyNames } from './data/entity-info.ts'
 export { defineType, type EntityType, type IndexKey, type TypeOptions } from './data/entity-type.ts'
 export type { ChainEvent, EntityChange, EventsOptions, OpName, WatchOptions } from './data/events.ts'
 export {

@@ -40,6 +40,7 @@ import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
 import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
+import { type CounterInfo, counterInfo, type PolicyInfo, policyInfo, visibleRow } from './entity-info.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
 import { type Comparison, compareHead, headStatement } from './head-statement.ts'
@@ -292,22 +293,24 @@ export class Chain {
   seqOf(ref: EntityRef): number {
     this.#core.assertOpen()
     const { view } = this.#core.replica
-    const words = wordsOfRef(ref, this.id)
-    const row = view.table.find(words.a, words.b, words.c, words.d)
-    if (row < 0 || !view.isVisible(row)) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
-    return view.acknowledged(row, ROW.record)
+    return view.acknowledged(visibleRow(view, wordsOfRef(ref, this.id)), ROW.record)
+  }
+
+  /** The policies that an entity has itself, as acknowledged. @throws AteError NOT_FOUND */
+  policy(ref: EntityRef): PolicyInfo {
+    this.#core.assertOpen()
+    return policyInfo(this.#core.replica.view, wordsOfRef(ref, this.id))
+  }
+
+  /** A clear counter with its bounds and its unit, as acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */
+  counterInfo(ref: EntityRef, name: string): CounterInfo {
+    this.#core.assertOpen()
+    return counterInfo(this.#core.replica.view, wordsOfRef(ref, this.id), name)
   }
 
   /** The value of a clear counter as it was acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */
   counter(ref: EntityRef, name: string): bigint {
-    this.#core.assertOpen()
-    const { view } = this.#core.replica
-    const words = wordsOfRef(ref, this.id)
-    const row = view.table.find(words.a, words.b, words.c, words.d)
-    if (row < 0 || !view.isVisible(row)) throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
-    const found = view.acknowledgedExtra(row).counters.find((counter) => counter.name === name)
-    if (!found) throw new AteError('NO_COUNTER', { counter: name })
-    return found.value
+    return this.counterInfo(ref, name).value
   }
 
   /**
