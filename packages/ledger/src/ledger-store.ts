@@ -154,9 +154,9 @@ export class LedgerStore {
   }
 
   /** Names of holds that touch the account, are open as far as is acknowledged, and have run out. */
-  async expiredHolds(accountId: string, max: number): Promise<string[]> {
+  async expiredHolds(accountId: string, now: number, max: number): Promise<string[]> {
     return (await this.openHolds(accountId))
-      .filter(({ value }) => value.until <= this.chain.now)
+      .filter(({ value }) => value.until <= now)
       .slice(0, max)
       .map(({ name }) => name!)
   }

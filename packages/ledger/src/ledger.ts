@@ -26,7 +26,7 @@ import {
 } from './history.ts'
 import { LedgerHold } from './hold.ts'
 import { Account, type AccountValue, Entry as EntryType, type NormalSide } from './ledger-records.ts'
-import { type LedgerOptions, LedgerStore } from './ledger-store.ts'
+import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
 import { checkMoney, type Money } from './money.ts'
 import { type Posted, Poster } from './poster.ts'
 import {
@@ -155,11 +155,20 @@ export class Ledger {
       const found = await this.#store.account(tx, node, name)
       if (!found) throw new AteError('NOT_FOUND', { account: name })
       if (found.value.closed) return
-      if (!this.#store.isEmpty(tx, found)) throw new AteError('ACCOUNT_NOT_EMPTY', { account: name })
+      if (!this.#store.isEmpty(tx, found)) await this.#emptied(tx, node, name)
       await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
     }
     if (options.tx) await serially(options.tx, () => close(options.tx as Transaction))
     else await this.#store.chain.transact(close, transactOptions(options))
+  }
+
+  /** What keeps an account from being empty may be holds that have run out. */
+  async #emptied(tx: Transaction, node: Node, name: string): Promise<void> {
+    const poster = new Poster(this.#store, tx, node, 'looking')
+    await poster.release(name)
+    await poster.flush()
+    const found = await this.#store.account(tx, node, name)
+    if (!found || !this.#store.isEmpty(tx, found)) throw new AteError('ACCOUNT_NOT_EMPTY', { account: name })
   }
 
   /**

@@ -109,6 +109,14 @@ export class Poster {
     })
   }
 
+  /** Posts that holds of an account have expired. False if there are none. */
+  async release(name: string): Promise<boolean> {
+    const steps: Step[] = []
+    const released = await this.#release(await this.#account(name), steps)
+    for (const step of steps) this.#write(step)
+    return released
+  }
+
   async #run(requests: readonly Request[], ids: 'trusting' | 'looking'): Promise<Posted[]> {
     const steps: Step[] = []
     const posted: Posted[] = []
@@ -195,7 +203,7 @@ export class Poster {
       kind: request.kind,
       ...request.value,
       ...(group === undefined ? {} : { group }),
-      ...(request.expiresMs === undefined ? {} : { until: this.#store.chain.now + request.expiresMs }),
+      ...(request.expiresMs === undefined ? {} : { until: this.#tx.now + request.expiresMs }),
     }
     const hold =
       request.kind === 'hold'
@@ -242,7 +250,7 @@ export class Poster {
     const hold = await this.#tx.named(Hold, holdId, { parent: from.entity })
     if (!hold) throw new AteError('HOLD_RESOLVED', { id: holdId })
     if (kind === 'expire') this.#tx.guard.notBefore(until)
-    else if (this.#store.chain.now >= until) throw new AteError('HOLD_EXPIRED', { id: holdId, until })
+    else if (this.#tx.now >= until) throw new AteError('HOLD_EXPIRED', { id: holdId, until })
     else this.#tx.guard.before(until)
     const units = kind === 'capture' ? (amount?.units ?? reserved) : reserved
     if (amount) assertCurrency(from, amount.currency)
@@ -272,7 +280,7 @@ export class Poster {
   /** Sets expired holds of an account free, in the same transaction. False if there are none. */
   async #release(account: Open, steps: Step[]): Promise<boolean> {
     if (account.sums.heldDebits === 0n && account.sums.heldCredits === 0n) return false
-    const expired = await this.#store.expiredHolds(account.entity.id, RELEASE_MAX)
+    const expired = await this.#store.expiredHolds(account.entity.id, this.#tx.now, RELEASE_MAX)
     const before = steps.length
     for (const name of expired) {
       if (steps.some(({ id }) => id === RESOLVE + name)) continue

@@ -119,6 +119,11 @@ export class Staging {
     return Math.max(this.#plannedTime, this.#parts.replica.chainTime, this.#parts.now())
   }
 
+  /** The time by which what is staged now is judged: that of the batch which it joins, if there is one. */
+  get judgedAt(): number {
+    return this.#queue[this.#queue.length - 1]?.time ?? this.time
+  }
+
   /** The seq of the next record that is no batch. Only while no batch waits: they have their seqs already. */
   planRecord(): number {
     return ++this.#plannedSeq

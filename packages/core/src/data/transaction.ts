@@ -61,6 +61,11 @@ export class Transaction {
     this.#signal = signal
   }
 
+  /** Chain time by which it would be judged if it were staged now, Unix ms. It may be ahead of `chain.now`, where nobody wrote lately. */
+  get now(): number {
+    return this.#core.staging.judgedAt
+  }
+
   /** What the acknowledgement said; undefined before it came. */
   get receipt(): Receipt | undefined {
     return this.#receipt
