@@ -15,13 +15,14 @@ import {
   WORTH,
 } from './coin-records.ts'
 import { type Currency, checkCurrency } from './currencies.ts'
+import { findNode, findStagedNode } from './find-node.ts'
 import type { InTransaction, WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
 
 export interface Coin<C extends string = string> {
   readonly id: string
   readonly value: Money<C>
-  /** Fingerprint of its owner's identity; undefined of one that has just been made and whose owner was given as a public id. */
+  /** Fingerprint of its owner's identity; undefined in what a call within a transaction gives. */
   readonly owner: string | undefined
 }
 
@@ -59,7 +60,7 @@ export class Purse<C extends string = string> {
   /** Strikes a coin for somebody. @throws AteError NOT_AUTHORIZED for who is no issuer */
   async mint(value: Money<C>, to: Owner, options: WriteAny = {}): Promise<Coin<C>> {
     const units = this.#units(value)
-    return this.#write(options, async (tx) => {
+    return this.#whole(options, async (tx) => {
       const place = await this.#obtain(tx)
       tx.add(place.mint, ISSUED, -units)
       return this.#strike(tx, place.pool, place.unit, units, to)
@@ -69,7 +70,7 @@ export class Purse<C extends string = string> {
   /** Hands a coin on: from then on `to` alone decides over it. @throws AteError NOT_AUTHORIZED for who does not own it */
   async give(coin: Coin<C> | string, to: Owner, options: WriteAny = {}): Promise<Coin<C>> {
     const id = idOf(coin)
-    return this.#write(options, async (tx) => {
+    return this.#whole(options, async (tx) => {
       const { value } = await this.#look(tx, id)
       const owner = [principalOf(to)]
       tx.setPolicy(id, { write: owner, manage: owner })
@@ -148,7 +149,7 @@ export class Purse<C extends string = string> {
     worthsOf: (before: readonly bigint[]) => bigint[],
     options: WriteAny,
   ): Promise<Coin<C>[]> {
-    return this.#write(options, async (tx) => {
+    const made = await this.#write(options, async (tx) => {
       const { pool, unit } = await this.#obtain(tx)
       const before: bigint[] = []
       for (const id of ids) before.push((await this.#look(tx, id)).value.units)
@@ -162,6 +163,7 @@ export class Purse<C extends string = string> {
       for (const id of ids) tx.delete(id)
       return made
     })
+    return options.tx ? made : Promise.all(made.map(async (coin) => (await this.coin(coin.id)) ?? coin))
   }
 
   #strike(tx: Transaction, parent: string, unit: string, units: bigint, to: Owner): Coin<C> {
@@ -180,22 +182,20 @@ export class Purse<C extends string = string> {
 
   async #place(): Promise<CoinCurrencyValue | undefined> {
     if (this.#known) return this.#known
-    for await (const found of this.#chain.children(CoinCurrency)) {
-      if (found.value.code !== this.currency.code) continue
-      this.#known = this.#checked(found)
-      break
-    }
+    const found = await findNode(this.#chain, CoinCurrency, this.#isIt)
+    if (found) this.#known = this.#checked(found)
     return this.#known
   }
 
   async #obtain(tx: Transaction): Promise<CoinCurrencyValue> {
     const known = await this.#place()
     if (known) return known
-    // Guarded: of two who make it at once, one looks again.
-    for await (const staged of tx.children(CoinCurrency, undefined))
-      if (staged.value.code === this.currency.code) return this.#checked(staged)
+    const staged = await findStagedNode({ chain: this.#chain, tx }, CoinCurrency, this.#isIt)
+    if (staged) return this.#checked(staged)
     return this.#make(tx)
   }
+
+  readonly #isIt = ({ code }: CoinCurrencyValue): boolean => code === this.currency.code
 
   #checked({ value }: Entity<CoinCurrencyValue>): CoinCurrencyValue {
     const { code, scale } = this.currency
@@ -227,6 +227,12 @@ export class Purse<C extends string = string> {
 
   #money(units: bigint): Money<C> {
     return { currency: this.currency, units }
+  }
+
+  /** As it stands when it is acknowledged: with its owner. */
+  async #whole(options: WriteAny, run: (tx: Transaction) => Promise<Coin<C>>): Promise<Coin<C>> {
+    const made = await this.#write(options, run)
+    return options.tx ? made : ((await this.coin(made.id)) ?? made)
   }
 
   #write<R>(options: WriteAny, run: (tx: Transaction) => Promise<R>): Promise<R> {

@@ -1,5 +1,5 @@
 /**
- * What a ledger stores. Below the ledger's node stand accounts and entries, each under its own name, and currencies. An
+ * What a ledger stores. Its node stands below the root, the first of its name. Below it stand accounts and entries, each under its own name, and currencies. An
  * entry is never changed or deleted: the journal is what the balances are checked against. Below an account stand the holds
  * that are open on it.
  */
@@ -9,6 +9,7 @@ import { defineType, type EntityType } from '@ate/core'
 export type Amounts = 'sealed' | 'clear'
 
 export interface LedgerValue {
+  readonly name: string
   readonly amounts: Amounts
 }
 

@@ -1,6 +1,7 @@
 /** Where a ledger stands on its chain: its node, its accounts, and the units of its currencies. */
 import { AteError, type Chain, type Entity, type PolicyInput, type Principal, type Transaction } from '@ate/core'
 import type { Currency } from './currencies.ts'
+import { findNode, findStagedNode } from './find-node.ts'
 import {
   Account,
   type AccountValue,
@@ -51,27 +52,30 @@ export class LedgerStore {
   /** The node as it was acknowledged; undefined before anything was written. */
   async known(): Promise<Node | undefined> {
     if (this.#node) return this.#node
-    const found = await this.chain.named(LedgerNode, this.name)
+    const found = await findNode(this.chain, LedgerNode, this.#isIt)
     if (found) this.#keep(found)
     return found
   }
 
   /** The node, made in this transaction if it is not there. */
   async obtain(tx: Transaction): Promise<Node> {
-    const known = this.#node ?? (await this.known()) ?? (await tx.named(LedgerNode, this.name))
+    const known = this.#node ?? (await this.known())
     if (known) return known
+    const staged = await findStagedNode({ chain: this.chain, tx }, LedgerNode, this.#isIt)
+    if (staged) return staged
     const { amounts = 'sealed', read, write, manage } = this.#options
     return tx.create(
       LedgerNode,
-      { amounts },
+      { name: this.name, amounts },
       {
-        name: this.name,
         ...(read === undefined ? {} : { read }),
         ...(write === undefined ? {} : { write }),
         ...(manage === undefined ? {} : { manage }),
       },
     )
   }
+
+  readonly #isIt = ({ name }: LedgerValue): boolean => name === this.name
 
   #keep(node: Node): void {
     const { amounts } = this.#options
@@ -167,13 +171,13 @@ export class LedgerStore {
   }
 
   /** Names of all holds of this ledger that have run out, as far as is acknowledged. */
-  async allExpired(): Promise<string[]> {
+  async allExpired(now: number): Promise<string[]> {
     const node = await this.known()
     const names: string[] = []
     if (!node) return names
     for await (const account of this.chain.children(Account, node)) {
       for await (const hold of this.chain.children(Hold, account))
-        if (hold.value.until <= this.chain.now && names.length < EXPIRED_MAX) names.push(hold.name!)
+        if (hold.value.until <= now && names.length < EXPIRED_MAX) names.push(hold.name!)
     }
     return names
   }

@@ -257,7 +257,9 @@ export class Ledger {
    * needs it posts that too. How many.
    */
   async expire(options: WriteOptions = {}): Promise<number> {
-    const names = await this.#store.allExpired()
+    const tx = this.#store.chain.begin()
+    const names = await this.#store.allExpired(tx.now)
+    tx.rollback()
     const settled = await this.#batching.run(names.map((name) => callOf([resolveRequest('expire', name)], options)))
     for (const { error } of settled) if (error && !(isAteError(error) && error.code === 'HOLD_RESOLVED')) throw error
     return settled.filter(({ error }) => !error).length

@@ -6,7 +6,7 @@ import { type Amounts, type Currency, type Ledger, ledger, money, type Transfer 
 import { all, codeOf, GOLD, Shared, SILVER } from './kit.ts'
 import { type Body, Model, pick } from './model.ts'
 
-const SEEDS = Number(process.env['ATE_LEDGER_SEEDS'] ?? 12)
+const SEEDS = Number(process.env['ATE_LEDGER_SEEDS'] ?? 6)
 const STEPS = 60
 const NAMES = ['world', 'cash', 'a', 'b', 'c', 'silver', 'pot', 'ghost']
 const IDS = Array.from({ length: 25 }, (_, i) => `id-${i}`)
