@@ -100,11 +100,20 @@ export class Audit {
 
   async #eventsOf(events: readonly RecordEvent[]): Promise<LedgerEvent[]> {
     const found: LedgerEvent[] = []
+    this.#opening.clear()
     for (const event of events) {
       const made = event.type.startsWith('ledger') || event.op === 'add' ? await this.#eventOf(event) : undefined
       if (made) found.push(made)
+      if (made?.kind === 'open') this.#opening.add(made.entity)
     }
     return found
+  }
+
+  /** Accounts that the transaction at hand opens: the books do not know them yet. */
+  readonly #opening = new Set<string>()
+
+  #isAccount(entity: string): boolean {
+    return this.books.isAccount(entity) || this.#opening.has(entity)
   }
 
   async #eventOf(event: RecordEvent): Promise<LedgerEvent | undefined> {
@@ -113,15 +122,15 @@ export class Audit {
     if (op === 'create') return this.#created(event, entity)
     if (op === 'add') {
       const { counter, amount } = event.clear
-      if (!this.books.isAccount(entity) || typeof counter !== 'string' || typeof amount !== 'bigint') return undefined
+      if (!this.#isAccount(entity) || typeof counter !== 'string' || typeof amount !== 'bigint') return undefined
       return { kind: 'add', entity, counter, amount }
     }
     if (type === Account.name && op === 'put')
-      return this.books.isAccount(entity)
+      return this.#isAccount(entity)
         ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
         : undefined
     if (type === Account.name && (op === 'delete' || op === 'expire'))
-      return this.books.isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
+      return this.#isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
     if (type === Entry.name || (type === LedgerNode.name && entity === this.#node.id)) {
       if (op === 'put' || op === 'delete' || op === 'expire' || op === 'move')
         return { kind: 'tamper', what: `${op} of ${type}` }
@@ -141,7 +150,7 @@ export class Audit {
         return { kind: 'entry', name: read?.name, value: read?.value }
       }
     }
-    if (type === Hold.name && this.books.isAccount(parent)) {
+    if (type === Hold.name && this.#isAccount(parent)) {
       const counters = countersOf(event)
       return {
         kind: 'hold',

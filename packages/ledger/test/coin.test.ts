@@ -1,0 +1,168 @@
+/** Coins: what the chain refuses, whoever asks and whoever orders. */
+import { type Chain, defineType, type Entity } from '@ate/core'
+import { describe, expect, it } from 'vitest'
+import { type Coin, purse } from '../src/coin.ts'
+import { CoinCurrency, type CoinCurrencyValue } from '../src/coin-records.ts'
+import { type Money, money } from '../src/index.ts'
+import { all, codeOf, GOLD, person, Shared, SILVER } from './kit.ts'
+
+const gold = (text: string): Money<'GOLD'> => money(GOLD, text)
+type Golden = Coin<'GOLD'>
+
+async function minted(): Promise<{ shared: Shared; coin: Golden }> {
+  const shared = new Shared()
+  const alice = await person('alice')
+  const coin = await shared.as('mint', (chain) => purse(chain, GOLD).mint(gold('10'), alice))
+  return { shared, coin }
+}
+
+it('a coin goes from hand to hand, in parts and together', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  expect(coin).toMatchObject({ owner: alice.fingerprint, value: { units: 1000n } })
+  await shared.as('alice', async (chain) => {
+    const mine = purse(chain, GOLD)
+    const [big, small] = await mine.carve(coin, [gold('7.50'), gold('2.50')])
+    expect((await all(mine.coins())).map(({ value }) => value.units)).toEqual([750n, 250n])
+    expect(await mine.coin(coin.id)).toBeUndefined()
+    expect((await mine.give(small!, bob)).owner).toBe(bob.fingerprint)
+    expect((await all(mine.coins())).map(({ id }) => id)).toEqual([big!.id])
+    await mine.give(big!, bob.publicId)
+  })
+  await shared.as('bob', async (chain) => {
+    const mine = purse(chain, GOLD)
+    const joined = await mine.join(await all(mine.coins()))
+    expect(joined).toMatchObject({ owner: bob.fingerprint, value: { units: 1000n } })
+    await mine.burn((await mine.carve(joined, [gold('1'), gold('9')]))[0]!)
+    expect(await mine.supply()).toEqual(gold('9'))
+    expect((await chain.verify()).ok).toBe(true)
+  })
+})
+
+describe('the chain refuses', () => {
+  it('a second spending, in both orders', async () => {
+    for (const order of [0, 1]) {
+      const { shared, coin } = await minted()
+      const [bob, carol] = [await person('bob'), await person('carol')]
+      await shared.as('alice', async (chain) => {
+        const mine = purse(chain, GOLD)
+        // Both are made on the same state, and reach the log in one order or the other.
+        const spendings = [chain.begin(), chain.begin()]
+        await mine.give(coin, bob, { tx: spendings[0]! })
+        await mine.give(coin, carol, { tx: spendings[1]! })
+        await spendings[order]!.commit()
+        expect(await codeOf(spendings[1 - order]!.commit())).not.toBe('none')
+        expect((await mine.coin(coin.id))?.owner).toBe((order === 0 ? bob : carol).fingerprint)
+        expect(await codeOf(mine.carve(coin, [gold('5'), gold('5')]))).toBe('NOT_AUTHORIZED')
+        expect(await codeOf(mine.give(coin, bob))).toBe('NOT_AUTHORIZED')
+      })
+    }
+  })
+  it('spending what was melted, and what belongs to others', async () => {
+    const { shared, coin } = await minted()
+    await shared.as('alice', async (chain) => {
+      const mine = purse(chain, GOLD)
+      const racing = chain.begin()
+      await mine.give(coin, await person('bob'), { tx: racing })
+      await mine.carve(coin, [gold('10')])
+      expect(await codeOf(racing.commit())).not.toBe('none')
+      expect(await codeOf(mine.join([coin]))).toBe('NOT_FOUND')
+    })
+    await shared.as('mint', async (chain) => {
+      const all_ = await all(purse(chain, GOLD).coins({ owner: 'everyone' }))
+      expect(all_.length).toBe(1)
+      for (const run of [
+        purse(chain, GOLD).give(all_[0]!, await person('mint')),
+        purse(chain, GOLD).burn(all_[0]!),
+        chain.transact((tx) => tx.delete(all_[0]!.id)),
+      ])
+        expect(await codeOf(run)).toBe('NOT_AUTHORIZED')
+    })
+  })
+  it('value from nothing, by carving, joining, minting and debts', async () => {
+    const { shared, coin } = await minted()
+    await shared.as('alice', async (chain) => {
+      const mine = purse(chain, GOLD)
+      const place = await currencyOf(chain)
+      expect(await codeOf(mine.carve(coin, [gold('10'), gold('0.01')]))).toBe('NOT_CONSERVED')
+      expect(await codeOf(mine.mint(gold('1'), await person('alice')))).toBe('NOT_AUTHORIZED')
+      const alice = await person('alice')
+      const own = { write: [alice], manage: [alice], closed: true }
+      const made = (value: bigint, floor?: bigint) => ({
+        counters: { worth: { value, ...(floor === undefined ? {} : { floor }), unit: { id: place.unit } } },
+      })
+      const Any = defineType<null>('coin')
+      const attempts: [string, (tx: Parameters<Parameters<Chain['transact']>[0]>[0]) => void][] = [
+        ['NOT_CONSERVED', (tx) => void tx.create(Any, null, { parent: coin.id, ...own, ...made(500n, 0n) })],
+        ['NOT_CONSERVED', (tx) => tx.add(coin.id, 'worth', 1n)],
+        ['NOT_CONSERVED', (tx) => tx.delete(coin.id)],
+        ['NOT_AUTHORIZED', (tx) => tx.add(place.mint, 'issued', -1n)],
+        ['NOT_AUTHORIZED', (tx) => tx.delete(place.unit)],
+        ['NOT_AUTHORIZED', (tx) => tx.delete(place.mint)],
+        // A coin, and what it is owed by: they add up, and the debt is refused.
+        [
+          'NOT_AUTHORIZED',
+          (tx) => {
+            tx.create(Any, null, { parent: coin.id, ...own, ...made(500n, 0n) })
+            tx.create(Any, null, { parent: coin.id, ...own, ...made(-500n) })
+          },
+        ],
+        ['NOT_AUTHORIZED', (tx) => void tx.create(Any, null, { parent: coin.id, ...own, ...made(0n, -500n) })],
+      ]
+      for (const [code, run] of attempts) expect(await codeOf(chain.transact(run))).toBe(code)
+      expect((await mine.coin(coin.id))?.value.units).toBe(1000n)
+    })
+    // Not even who issues makes a coin that the supply does not tell.
+    await shared.as('mint', async (chain) => {
+      const place = await currencyOf(chain)
+      const Any = defineType<null>('coin')
+      const counters = { worth: { value: 5n, floor: 0n, unit: { id: place.unit } } }
+      expect(await codeOf(chain.transact((tx) => tx.create(Any, null, { parent: place.pool, counters })))).toBe(
+        'NOT_CONSERVED',
+      )
+      expect(await purse(chain, GOLD).supply()).toEqual(gold('10'))
+    })
+  })
+})
+
+it('what only looks like a coin is none', async () => {
+  const { shared } = await minted()
+  await shared.as('alice', async (chain) => {
+    const { pool } = await currencyOf(chain)
+    const alice = await person('alice')
+    const Own = defineType<null>('unit')
+    const Coin = defineType<null>('coin')
+    const [coin] = await all(purse(chain, GOLD).coins())
+    const fakes = await chain.transact((tx) => {
+      // A unit of her own, of which she makes what she likes.
+      const unit = tx.create(Own, null, { parent: coin!.id, write: [alice], manage: [alice], closed: true })
+      const counters = { worth: { value: 1_000_000n, floor: 0n, unit } }
+      const own = { write: [alice], manage: [alice], closed: true }
+      const fake = tx.create(Coin, null, { parent: coin!.id, ...own, counters })
+      tx.move(fake, { parent: pool, in: 'coin' })
+      return [fake.id, tx.create(Coin, null, { parent: pool }).id]
+    })
+    for (const id of fakes) expect(await purse(chain, GOLD).coin(id)).toBeUndefined()
+    expect((await all(purse(chain, GOLD).coins({ owner: 'everyone' }))).length).toBe(1)
+  })
+})
+
+it('mistakes', async () => {
+  const { shared, coin } = await minted()
+  await shared.as('alice', async (chain) => {
+    const mine = purse(chain, GOLD)
+    expect(await codeOf(mine.carve(coin, []))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(mine.carve(coin, [gold('0'), gold('10')]))).toBe('BAD_AMOUNT')
+    expect(await codeOf(mine.carve(coin, [money(SILVER, 10n) as never]))).toBe('CURRENCY_MISMATCH')
+    expect(await codeOf(mine.join([coin, coin]))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(mine.give({} as never, await person('bob')))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(purse(chain, { code: 'GOLD', scale: 5 }).supply())).toBe('CURRENCY_MISMATCH')
+    expect(await codeOf(async () => purse({} as never, GOLD))).toBe('BAD_ARGUMENT')
+    expect(await purse(chain, SILVER).supply()).toEqual(money(SILVER, 0n))
+  })
+})
+
+async function currencyOf(chain: Chain): Promise<CoinCurrencyValue> {
+  const [found] = (await chain.children(CoinCurrency).page()) as [Entity<CoinCurrencyValue>]
+  return found.value
+}
