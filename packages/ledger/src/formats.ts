@@ -1,1 +1,11 @@
-export const placeholder: number = 1
+/** @ate/ledger/formats: statements of banks and plain-text books, in and out. */
+export { readBeancount, writeBeancount } from './formats/beancount.ts'
+export { type BooksText, booksText } from './formats/books-text.ts'
+export { type CamtOptions, readCamt053, writeCamt053 } from './formats/camt053.ts'
+export { type CsvRules, readCsv, writeCsv } from './formats/csv.ts'
+export { readHledger, writeHledger } from './formats/hledger.ts'
+export type { ImportedAccount, ImportedJournal, JournalOptions } from './formats/journal.ts'
+export { readJsonLine, readJsonl, writeJsonl } from './formats/jsonl.ts'
+export { readMt940 } from './formats/mt940.ts'
+export { readOfx } from './formats/ofx.ts'
+export { type ImportRules, type StatementLine, transfersOf } from './formats/statement-lines.ts'

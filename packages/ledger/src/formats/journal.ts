@@ -1,0 +1,139 @@
+/** What the plain-text formats share: transactions of several postings, and transfers made of them, two accounts each. */
+import { AteError } from '@ate/core'
+import { type Currency, currency, isoCurrency } from '../currencies.ts'
+import type { NormalSide } from '../ledger-records.ts'
+import { money } from '../money.ts'
+import type { Transfer } from '../requests.ts'
+import { ContentIds } from './statement-lines.ts'
+
+export interface PostingText {
+  readonly account: string
+  /** Decimal text and commodity; undefined where it is what the others leave. */
+  readonly amount: { readonly decimal: string; readonly commodity: string } | undefined
+}
+
+export interface TransactionText {
+  readonly line: number
+  readonly date: Date
+  readonly text: string
+  readonly ref?: string
+  readonly id?: string
+  readonly postings: readonly PostingText[]
+}
+
+export interface ImportedAccount {
+  readonly name: string
+  readonly currency: Currency
+  readonly normal: NormalSide
+}
+
+/** What a file holds: each group is one transaction, and is posted as a whole. */
+export interface ImportedJournal {
+  readonly accounts: readonly ImportedAccount[]
+  readonly groups: readonly (readonly Transfer[])[]
+}
+
+export interface JournalOptions {
+  /** Digits behind the point of commodities that are not in ISO 4217; what the file shows, if left out. */
+  readonly scales?: Readonly<Record<string, number>>
+}
+
+/** Accounts of what one has and what one spends grow on the debit side. */
+const DEBIT = /^(assets?|expenses?)(:|$)/i
+
+/**
+ * Turns transactions into transfers. An account has one currency: of one that is used with several, each but the first stands
+ * under its own name, `ACCOUNT:CODE`.
+ * @throws AteError BAD_VALUE with the line, for what does not balance
+ */
+export function journalOf(transactions: readonly TransactionText[], options: JournalOptions): ImportedJournal {
+  const currencies = currenciesOf(transactions, options)
+  const accounts = new Map<string, ImportedAccount>()
+  const ids = new ContentIds()
+  const nameOf = (account: string, unit: Currency): string => {
+    const known = accounts.get(account)
+    const name = known === undefined || known.currency.code === unit.code ? account : `${account}:${unit.code}`
+    if (!accounts.has(name))
+      accounts.set(name, { name, currency: unit, normal: DEBIT.test(account) ? 'debit' : 'credit' })
+    return name
+  }
+  const groups = transactions.map((transaction) => transfersOf(transaction, { currencies, nameOf, ids }))
+  return { accounts: [...accounts.values()], groups: groups.filter((group) => group.length > 0) }
+}
+
+function currenciesOf(
+  transactions: readonly TransactionText[],
+  { scales = {} }: JournalOptions,
+): Map<string, Currency> {
+  const digits = new Map<string, number>()
+  for (const { postings } of transactions) {
+    for (const { amount } of postings) {
+      if (!amount) continue
+      const shown = amount.decimal.split('.')[1]?.length ?? 0
+      digits.set(amount.commodity, Math.max(digits.get(amount.commodity) ?? 0, shown))
+    }
+  }
+  return new Map([...digits].map(([code, shown]) => [code, isoCurrency(code) ?? currency(code, scales[code] ?? shown)]))
+}
+
+interface Making {
+  readonly currencies: ReadonlyMap<string, Currency>
+  readonly nameOf: (account: string, unit: Currency) => string
+  readonly ids: ContentIds
+}
+
+/** Debits are matched with credits of the same currency, in order; so n postings make fewer than n transfers. */
+function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: Making): Transfer[] {
+  const { line, date, text, ref } = transaction
+  const base = transaction.id ?? `import:${ids.idOf(date, text, ref, transaction.postings)}`
+  const transfers: Transfer[] = []
+  for (const [code, parts] of partsOf(transaction, currencies)) {
+    const unit = currencies.get(code)!
+    const debits = parts.filter(({ units }) => units > 0n)
+    const credits = parts.filter(({ units }) => units < 0n).map((part) => ({ ...part, units: -part.units }))
+    for (const debit of debits) {
+      for (const credit of credits) {
+        const units = debit.units < credit.units ? debit.units : credit.units
+        if (units === 0n || debit.account === credit.account) continue
+        debit.units -= units
+        credit.units -= units
+        const id = transfers.length === 0 ? base : `${base}/${transfers.length}`
+        transfers.push({
+          id,
+          from: nameOf(debit.account, unit),
+          to: nameOf(credit.account, unit),
+          amount: { currency: unit, units },
+          effective: date,
+          ...(ref === undefined ? {} : { ref }),
+          ...(text === '' ? {} : { meta: { text: text.slice(0, 1000) } }),
+        })
+      }
+    }
+    if ([...debits, ...credits].some(({ units }) => units !== 0n))
+      throw new AteError('BAD_VALUE', { what: 'a transaction debits and credits one account', line })
+  }
+  return transfers
+}
+
+/** Postings by commodity, in units, with the one that was left out filled in; each commodity adds up to 0. */
+function partsOf(
+  { postings, line }: TransactionText,
+  currencies: ReadonlyMap<string, Currency>,
+): Map<string, { account: string; units: bigint }[]> {
+  const parts = new Map<string, { account: string; units: bigint }[]>()
+  const open = postings.filter(({ amount }) => !amount)
+  if (open.length > 1) throw new AteError('BAD_VALUE', { what: 'two postings without an amount', line })
+  for (const { account, amount } of postings) {
+    if (!amount) continue
+    const { units } = money(currencies.get(amount.commodity)!, amount.decimal)
+    parts.set(amount.commodity, [...(parts.get(amount.commodity) ?? []), { account, units }])
+  }
+  for (const [code, list] of parts) {
+    const sum = list.reduce((total, { units }) => total + units, 0n)
+    if (sum === 0n) continue
+    if (!open[0])
+      throw new AteError('BAD_VALUE', { what: 'a transaction does not balance', line, commodity: code, sum })
+    list.push({ account: open[0].account, units: -sum })
+  }
+  return parts
+}

@@ -1,0 +1,123 @@
+/** Lines of a bank's statement, whatever format they came in, and the rules that make transfers of them. */
+import { AteError } from '@ate/core'
+import type { Currency } from '../currencies.ts'
+import type { Transfer } from '../requests.ts'
+
+/** One booked line. */
+export interface StatementLine {
+  /** The bank's own reference, or one made of the line's content. */
+  readonly id: string
+  readonly date: Date
+  /** In units: above 0 what came in, below 0 what went out. */
+  readonly units: bigint
+  readonly currency: Currency
+  readonly text: string
+  readonly ref?: string
+}
+
+export interface ImportRules {
+  /** The account of the ledger that the statement is of. */
+  readonly account: string
+  /** Where lines go to, and come from, that no rule matches. */
+  readonly other: string
+  /** The first whose pattern (a regular expression, without regard to case) is in the text of a line. */
+  readonly rules?: readonly { readonly match: string; readonly account: string; readonly code?: string }[]
+  /** The account grows on its debit side, as what one has; `credit` for a loan or a card. */
+  readonly normal?: 'debit' | 'credit'
+}
+
+/** Lines of 0 are left out: nothing moves. @throws AteError BAD_ARGUMENT */
+export function transfersOf(lines: readonly StatementLine[], rules: ImportRules): Transfer[] {
+  checkRules(rules)
+  const compiled = (rules.rules ?? []).map(({ match, account, code }) => ({ pattern: patternOf(match), account, code }))
+  return lines
+    .filter(({ units }) => units !== 0n)
+    .map(({ id, date, units, currency, text, ref }) => {
+      const rule = compiled.find(({ pattern }) => pattern.test(text))
+      const other = rule?.account ?? rules.other
+      const comesIn = units > 0n
+      // What comes in is debited to an account of what one has.
+      const debited = comesIn === ((rules.normal ?? 'debit') === 'debit')
+      return {
+        id,
+        from: debited ? rules.account : other,
+        to: debited ? other : rules.account,
+        amount: { currency, units: comesIn ? units : -units },
+        effective: date,
+        ...(rule?.code === undefined ? {} : { code: rule.code }),
+        ...(ref === undefined || ref === '' ? {} : { ref: ref.slice(0, 256) }),
+        ...(text === '' ? {} : { meta: { text: text.slice(0, 1000) } }),
+      }
+    })
+}
+
+function checkRules(rules: ImportRules): void {
+  if (
+    typeof rules !== 'object' ||
+    rules === null ||
+    typeof rules.account !== 'string' ||
+    typeof rules.other !== 'string'
+  )
+    throw new AteError('BAD_ARGUMENT', { what: 'rules name the account, and the other one' })
+}
+
+function patternOf(match: string): RegExp {
+  try {
+    return new RegExp(match, 'iu')
+  } catch (cause) {
+    throw new AteError(
+      'BAD_ARGUMENT',
+      { what: 'a rule is no regular expression', match: String(match).slice(0, 100) },
+      { cause },
+    )
+  }
+}
+
+/** Ids of lines that carry none: the same content gives the same id, and the second of two equal lines another. */
+export class ContentIds {
+  readonly #seen = new Map<string, number>()
+
+  idOf(...parts: readonly unknown[]): string {
+    const text = JSON.stringify(parts, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+    const count = (this.#seen.get(text) ?? 0) + 1
+    this.#seen.set(text, count)
+    return `${hash(text, 1)}${hash(text, 2)}${count === 1 ? '' : `-${count}`}`
+  }
+}
+
+/** Not a cryptographic hash: two contents of one id would be refused as ID_REUSED, not mixed up. */
+function hash(text: string, seed: number): string {
+  let a = 0xdeadbeef ^ seed
+  let b = 0x41c6ce57 ^ seed
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    a = Math.imul(a ^ unit, 0x9e3779b1)
+    b = Math.imul(b ^ unit, 0x5f356495)
+  }
+  a = Math.imul(a ^ (a >>> 16), 0x85ebca6b) ^ Math.imul(b ^ (b >>> 13), 0xc2b2ae35)
+  b = Math.imul(b ^ (b >>> 16), 0x85ebca6b) ^ Math.imul(a ^ (a >>> 13), 0xc2b2ae35)
+  return `${(a >>> 0).toString(16).padStart(8, '0')}${(b >>> 0).toString(16).padStart(8, '0')}`
+}
+
+/** A date without a time, at midnight UTC. @throws AteError BAD_VALUE */
+export function dayOf(year: number, month: number, day: number): Date {
+  const date = new Date(Date.UTC(year, month - 1, day))
+  if (date.getUTCFullYear() !== year || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day)
+    throw new AteError('BAD_VALUE', { what: 'no such day', year, month, day })
+  return date
+}
+
+/** `YYYY-MM-DD` of a time, in UTC. */
+export function dayText(date: Date): string {
+  return date.toISOString().slice(0, 10)
+}
+
+/** Decimal text with the decimal mark of its format, without marks between thousands, as money() reads it. */
+export function plainDecimal(text: string, decimal: '.' | ','): string {
+  const thousands = decimal === '.' ? ',' : '.'
+  const bare = text
+    .trim()
+    .replace(/[\s'\u00a0\u202f]/g, '')
+    .replaceAll(thousands, '')
+  return decimal === ',' ? bare.replace(',', '.') : bare
+}
