@@ -21,7 +21,7 @@ const ROWS: readonly (readonly string[])[] = [
 /** May import every row; who imports them is the entry points and, through `#platform`, PLATFORM_USERS. */
 const PLATFORMS: readonly string[] = ['node', 'browser']
 /** Rows that may reach the platform's face, to offer its defaults: who acts, what opens a chain, what opens sockets. */
-const PLATFORM_USERS: readonly string[] = ['session', 'data', 'mesh']
+const PLATFORM_USERS: readonly string[] = ['testing', 'session', 'data', 'mesh']
 const TESTING = 'testing'
 
 const DOM_GLOBALS: ReadonlySet<string> = new Set(

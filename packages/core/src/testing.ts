@@ -3,6 +3,7 @@
 export { type ManualClock, manualClock } from './testing/clock.ts'
 export { type CryptoSuiteOptions, cryptoSuite, type TestApi, type VectorLoader } from './testing/crypto-suite.ts'
 export { type LogHarness, logSuite, type SuiteRunner } from './testing/log-suite.ts'
+export { quickPlatform } from './testing/quick-platform.ts'
 export { type SeededRandom, seededRandom } from './testing/random.ts'
 export { type SimFaults, SimFileSystem } from './testing/sim-file-system.ts'
 export { type SimLink, type SimNetwork, type SimNetworkOptions, simNetwork } from './testing/sim-network.ts'

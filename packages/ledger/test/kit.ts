@@ -9,8 +9,7 @@ import {
   memoryStore,
   openChain,
 } from '@ate/core'
-import { nodeProvider } from '../../core/src/node/crypto-node.ts'
-import { type TestPlatform, testPlatform } from '../../core/src/testing/test-platform.ts'
+import { quickPlatform, type TestPlatform } from '@ate/core/testing'
 import { type Currency, currency, type Money, money } from '../src/index.ts'
 
 export const GOLD: Currency<'GOLD'> = currency('GOLD', 2)
@@ -29,7 +28,7 @@ export function person(name: string): Promise<Identity> {
 }
 
 export function platformOf(seed = 1): TestPlatform {
-  return testPlatform(seed, { crypto: nodeProvider() })
+  return quickPlatform(seed)
 }
 
 /** One chain that is opened by several in turn, as each of them. */

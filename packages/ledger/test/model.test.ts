@@ -1,7 +1,7 @@
 /** Random programs against the model: balances, bounds, holds by the clock, ids, groups, reversals, and books that agree. */
 import { type Chain, defineType } from '@ate/core'
+import { type SeededRandom, seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
-import { type SeededRandom, seededRandom } from '../../core/src/testing/random.ts'
 import { type Amounts, type Currency, type Ledger, ledger, money, type Transfer } from '../src/index.ts'
 import { all, codeOf, GOLD, Shared, SILVER } from './kit.ts'
 import { type Body, Model, pick } from './model.ts'

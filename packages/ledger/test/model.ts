@@ -2,7 +2,7 @@
  * What a ledger should do, told a second time and apart from its sources: plain sums, and every reason for which something
  * may be refused. Slow and readable.
  */
-import type { SeededRandom } from '../../core/src/testing/random.ts'
+import type { SeededRandom } from '@ate/core/testing'
 
 export interface ModelAccount {
   readonly currency: 'GOLD' | 'SILVER'

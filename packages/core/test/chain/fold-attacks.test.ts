@@ -635,6 +635,42 @@ describe('money', () => {
     return sum
   }
 
+  it('is not made by owing it: a counter that may fall below 0 is for who writes or manages the unit', () => {
+    const mine = creates(chain, writer, account(0n))
+    const owing = (floor: bigint | undefined): ReturnType<typeof create> =>
+      create({
+        parent: box,
+        collection: 'accounts',
+        rare: {
+          counters: [{ name: 'n', value: -5n, unit: bytesOfWords(unit), ...(floor === undefined ? {} : { floor }) }],
+        },
+      })
+    for (const floor of [undefined, -5n]) {
+      refuses(chain, writer, [owing(floor), add(mine, 5n)], 'NOT_AUTHORIZED', { counter: 'n' })
+      const debt = creates(chain, boss, owing(floor))
+      commits(chain, boss, change(OP.delete, debt))
+    }
+    // Who manages the unit, and does not write it: it cannot mint, and may owe.
+    const own = creates(
+      chain,
+      boss,
+      create({ collection: 'units', rare: { policy: { write: 'nobody', manage: [ann.id] } } }),
+    )
+    const counter = { name: 'n', unit: bytesOfWords(own) }
+    const debt = creates(
+      chain,
+      writer,
+      create({ parent: box, collection: 'accounts', rare: { counters: [{ ...counter, value: 0n }] } }),
+    )
+    refuses(chain, writer, [add(debt, 1n)], 'NOT_CONSERVED')
+    commits(
+      chain,
+      writer,
+      add(debt, -7n),
+      create({ parent: box, collection: 'accounts', rare: { counters: [{ ...counter, value: 7n, floor: 0n }] } }),
+    )
+  })
+
   it('is not made by deleting an account and making it again', () => {
     const bank = creates(chain, boss, account(100n))
     const mine = creates(chain, writer, account(0n, key))

@@ -326,6 +326,29 @@ describe('guards', () => {
     refuses(chain, writer, [guard('expired', lease)], 'NOT_EXPIRED')
   })
 
+  it('time: before it, and from it on', () => {
+    const now = chain.time
+    commits(
+      chain,
+      writer,
+      guard('before', ROOT_ENTITY, now + 1),
+      guard('notBefore', ROOT_ENTITY, now),
+      change(OP.put, thing, { body: chain.body() }),
+    )
+    refuses(chain, writer, [guard('before', ROOT_ENTITY, now)], 'CONFLICT', { before: now, found: now })
+    refuses(chain, writer, [guard('notBefore', ROOT_ENTITY, now + 1)], 'CONFLICT', { notBefore: now + 1, found: now })
+    chain.time += 1
+    refuses(chain, writer, [guard('before', ROOT_ENTITY, now + 1)], 'CONFLICT')
+    commits(chain, writer, guard('notBefore', ROOT_ENTITY, now + 1), change(OP.put, thing, { body: chain.body() }))
+  })
+
+  it('LEVEL_TOO_LOW: rules of level 2 know no guards on time, and no debts', () => {
+    const old = forger({ parameters: { level: 2 } })
+    const session = old.session(root)
+    for (const kind of ['before', 'notBefore'] as const)
+      refuses(old, session, [guard(kind, ROOT_ENTITY, old.time)], 'LEVEL_TOO_LOW', { level: 2, needs: 3 })
+  })
+
   it('STALE_BASE: who guards or creates from before an id was forgotten', () => {
     const event = create({ parent: box, collection: 'floor', key: nameKey('f') })
     const named = creates(chain, writer, event)

@@ -250,6 +250,8 @@ export class Model {
 
   #guard({ kind, entity, collection, count }: ForgedTransaction['guards'][number], author: Author): string[] {
     const found = this.state.entities[hexOf(entity)]
+    if (kind === 5) return author.time < count ? [] : ['CONFLICT']
+    if (kind === 6) return author.time >= count ? [] : ['CONFLICT']
     if (kind === 4) return found?.expires !== undefined && found.expires <= author.time ? [] : ['NOT_EXPIRED']
     const list =
       kind === 2 ? this.#list(hexOf(entity), collection) : found && this.#list(found.parent, found.collection)
@@ -296,6 +298,9 @@ export class Model {
         entity.counters.some((counter) => counter.name === field.name),
       )
       bad('NOT_FOUND', unit !== undefined && !this.#live(unit))
+      // Who may make money in a unit, or decide who may, may also make a counter that owes it.
+      const owes = unit !== undefined && this.#live(unit) && (field.floor === undefined || field.floor < 0n)
+      bad('NOT_AUTHORIZED', owes && !this.#mayWrite(unit, author.id) && !this.#mayManage(unit, author.id))
       const [up, down] = [this.#resolve(field.up), this.#resolve(field.down)]
       bad('NO_ROLE', up === null || down === null)
       entity.counters.push({

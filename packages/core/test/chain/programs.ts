@@ -239,15 +239,19 @@ export class Program {
     const known = this.model.state.entities[hexOf(id)]
     const off = this.#oneIn(4) ? 1 : 0
     const collection = this.#one(COLLECTIONS)
-    switch (this.#pick(4)) {
+    switch (this.#pick(6)) {
       case 0:
         return guard('version', id, (known?.version ?? 0) + off)
       case 1:
         return guard('members', id, (this.model.listOf(hexOf(id), collection)?.version ?? 0) + off, collection)
       case 2:
         return guard('subtree', id, (known?.changes ?? 0) + off)
-      default:
+      case 3:
         return guard('expired', id)
+      case 4:
+        return guard('before', id, this.chain.time - 30 + this.#pick(100))
+      default:
+        return guard('notBefore', id, this.chain.time - 70 + this.#pick(100))
     }
   }
 

@@ -126,7 +126,7 @@ describe('commits', () => {
     const bad = (record: LogRecord, what: string): void =>
       alarms(chain, () => chain.feed(record), 'BAD_RECORD', { what })
     bad(chain.commit(boss, [chain.tx(change(OP.delete, box, { body: chain.body() }))]), 'flags of an event')
-    bad(chain.commit(boss, [chain.tx({ kind: 5 as never, entity: box, collection: '', count: 0 })]), 'guard kind')
+    bad(chain.commit(boss, [chain.tx({ kind: 7 as never, entity: box, collection: '', count: 0 })]), 'guard kind')
     bad(chain.commit(boss, [chain.tx(change(15 as never, box))]), 'operation')
     // A block of `held` bytes of which an event claims `claimed`.
     const withBlock = (held: number, claimed: number, mode = 0): LogRecord => {

@@ -4,7 +4,7 @@ import { AteError } from '../../src/base/errors.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { FINDINGS, type FindingCode, type Severity } from '../../src/data/findings.ts'
 import { role } from '../../src/data/policy-input.ts'
-import { KIND } from '../../src/event/format.ts'
+import { FOLD_LEVEL, KIND } from '../../src/event/format.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import type { NewEpoch } from '../../src/session/epoch-keys.ts'
 import { actorOf, Forger } from '../../src/testing/chain-kit.ts'
@@ -365,8 +365,8 @@ describe('entities and records', () => {
     await engine.append(forger.records, { after: undefined, durability: 'memory', load: 'alone' })
     await engine.close()
     const chain = await open(memoryEngine(store), { as: root.identity })
-    expect(await factsOf(chain, 'LEVEL_OLD')).toEqual({ level: 1, known: 2 })
-    await chain.transact((tx) => tx.settings({ level: 2 }))
+    expect(await factsOf(chain, 'LEVEL_OLD')).toEqual({ level: 1, known: FOLD_LEVEL })
+    await chain.transact((tx) => tx.settings({ level: FOLD_LEVEL }))
     expect(await factsOf(chain, 'LEVEL_OLD')).toBeUndefined()
     await chain.close()
   })

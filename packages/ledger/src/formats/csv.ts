@@ -53,9 +53,8 @@ export function readCsv(text: string, rules: CsvRules): StatementLine[] {
     const sign = columns.amount === undefined && cell(columns.in) === '' ? -1n : 1n
     const units = money(unit, plainDecimal(amount, decimal)).units * sign
     const date = dateOf(cell(columns.date), rules.date ?? 'Y-M-D', index + 1)
-    const texts = (
-      Array.isArray(columns.text) ? (columns.text as readonly (string | number)[]) : [columns.text as string]
-    ).map(cell)
+    const wanted = columns.text
+    const texts = (typeof wanted === 'object' ? wanted : [wanted]).map((column) => cell(column))
     const description = texts.filter((one) => one !== '').join(' ')
     const ref = cell(columns.ref)
     const id = cell(columns.id) || ids.idOf(date, units, unit.code, description, ref)
@@ -97,8 +96,8 @@ function rowsOf(
 }
 
 function dateOf(text: string, format: string, row: number): Date {
-  const letters = format.match(/[YMD]/g) ?? []
-  const numbers = text.match(/\d+/g) ?? []
+  const letters: readonly string[] = format.match(/[YMD]/g) ?? []
+  const numbers: readonly string[] = text.match(/\d+/g) ?? []
   const part = (letter: string): number => Number(numbers[letters.indexOf(letter)])
   if (letters.length !== 3 || numbers.length < 3)
     throw new AteError('BAD_VALUE', { what: 'no date', given: text.slice(0, 40), format, row })
