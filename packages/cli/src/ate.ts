@@ -2,12 +2,14 @@
 /** The command `ate`: its arguments. Each command has a file of its own. */
 import { Command } from 'commander'
 import { addBus } from './bus.ts'
+import { addCoin } from './coin-arguments.ts'
 import { compact } from './compact.ts'
 import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
 import { destroyCommand } from './destroy.ts'
 import { doctor } from './doctor.ts'
 import { dump } from './dump.ts'
 import { id } from './id.ts'
+import { addLedger } from './ledger-arguments.ts'
 import { ls } from './ls.ts'
 import { consent, person } from './person.ts'
 import { prove } from './prove.ts'
@@ -152,6 +154,8 @@ function program(): Command {
   addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
   addQueue(ate, () => ate.opts())
   ate.addCommand(vaultCommand(() => ate.opts()))
+  addLedger(ate)
+  addCoin(ate)
   return ate
 }
 

@@ -120,7 +120,7 @@ describe('books as text', () => {
     // What they would not accept: one unit more in one balance.
     const wrong = join(folder, `${seed}-wrong`)
     const off = (line: string): string =>
-      line.replace(/(\d)( \S+)$/, (_, digit, rest) => `${(Number(digit) + 1) % 10}${rest}`)
+      line.replace(/(\d)((?: ~ 0)? \S+)$/, (_, digit, rest) => `${(Number(digit) + 1) % 10}${rest}`)
     writeFileSync(`${wrong}.beancount`, beanText.replace(/^.* balance .*-?\d.*$/m, off))
     writeFileSync(`${wrong}.journal`, hlText.replace(/^.* = .*$/m, off))
     for (const [program, args] of [

@@ -1,6 +1,6 @@
 /**
  * Beancount text: in, transactions with plain amounts; out, the posted entries with an assertion of every balance, which
- * `bean-check` compares to the unit. Debits are positive there.
+ * `bean-check` compares to the unit (`~ 0`: by itself it forgives one). Debits are positive there.
  */
 import { AteError } from '@ate/core'
 import { decimalText } from '../money.ts'
@@ -112,7 +112,7 @@ export async function* writeBeancount(books: BooksText): AsyncGenerator<string, 
   // An assertion holds for the beginning of its day.
   const after = dayText(new Date(books.last.getTime() + 86_400_000))
   for (const { name, currency, net } of books.accounts)
-    yield `${after} balance ${names.get(name)!}  ${decimalText({ currency, units: -net })} ${currency.code}\n`
+    yield `${after} balance ${names.get(name)!}  ${decimalText({ currency, units: -net })} ~ 0 ${currency.code}\n`
 }
 
 /** Names as beancount has them: one of five roots, and capitals. */
