@@ -1,0 +1,102 @@
+/** `ate ledger` and `ate coin` as users run them. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, expect, it } from 'vitest'
+import { newMachine } from './run-ate.ts'
+
+const machine = newMachine()
+afterAll(() => machine.remove())
+
+async function ate(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await machine.run(args)
+  expect([args.join(' '), code, stderr]).toEqual([args.join(' '), 0, ''])
+  return stdout.trim()
+}
+
+async function fails(...args: string[]): Promise<string> {
+  const { code, stderr } = await machine.run(args)
+  expect([args.join(' '), code]).toEqual([args.join(' '), 1])
+  return stderr
+}
+
+it('books from the command line', async () => {
+  const books = ['books']
+  await ate(
+    'ledger',
+    'repl',
+    ...books,
+    '--command',
+    [
+      'account world --currency USD --floor none',
+      'account alice --currency USD',
+      'account shop --currency USD --ceiling 1000',
+      'transfer world alice 100 --transfer-id dep-1',
+      'transfer world alice 100.00 --transfer-id dep-1',
+      "transfer alice shop '25.50 USD' --ref 'INV 7' --code sale",
+      'hold alice shop 40 --expires 7d --transfer-id h1',
+      'capture h1 38.5',
+      'reverse h1',
+    ]
+      .slice(0, 8)
+      .join(' ; '),
+  )
+  expect(await ate('ledger', 'balance', ...books, 'alice')).toBe('alice  36.00 USD')
+  expect(JSON.parse(await ate('ledger', 'balance', ...books, 'shop', '--json'))).toMatchObject({
+    posted: '64.00',
+    currency: 'USD',
+  })
+  expect(await fails('ledger', 'transfer', ...books, 'alice', 'shop', '99')).toContain('INSUFFICIENT')
+  expect(await fails('ledger', 'transfer', ...books, 'alice', 'shop', '1.234')).toContain('BAD_AMOUNT')
+  expect(await ate('ledger', 'transfer', ...books, 'alice', 'shop', '1', '--dry-run')).toBe('would be posted')
+  expect(await ate('ledger', 'trial', ...books)).toContain('difference 0')
+  expect(await ate('ledger', 'statement', ...books, 'alice')).toContain('closing 36.00')
+  expect(await ate('ledger', 'statement', ...books, 'alice', '--format', 'camt053')).toContain('<Ccy>USD</Ccy>')
+  expect((await ate('ledger', 'entries', ...books, '--account', 'shop')).split('\n').length).toBe(3)
+  expect(await ate('ledger', 'verify', ...books)).toContain('4 entries of 3 accounts agree with every balance')
+  expect(await ate('ledger', 'export', ...books, '--format', 'hledger')).toContain('= 64.00 USD'.replace('64', '-64'))
+})
+
+it('loads statements, and again without effect', async () => {
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(machine.folder, name), text)
+    return name
+  }
+  file('s.csv', 'Date,Amount,Text\n2026-01-02,-12.50,Bakery\n2026-01-03,1000,Wages\n')
+  file(
+    'rules.json',
+    JSON.stringify({
+      account: 'Assets:Bank',
+      other: 'Income:Other',
+      currency: 'EUR',
+      columns: { date: 'Date', amount: 'Amount', text: 'Text' },
+      rules: [{ match: 'bakery', account: 'Expenses:Food' }],
+    }),
+  )
+  file(
+    'b.beancount',
+    '2026-01-01 * "begin"\n  Assets:Bank  10.00 EUR\n  Equity:Begin\n2026-01-01 * "one of each"\n  Expenses:Food  1.00 EUR\n  Income:Other  -1.00 EUR\n',
+  )
+  expect(await ate('ledger', 'load', 'bank', 'b.beancount', '--open')).toBe('2 posted, 0 were posted before, 0 refused')
+  expect(await ate('ledger', 'load', 'bank', 's.csv', '--rules', 'rules.json')).toBe(
+    '2 posted, 0 were posted before, 0 refused',
+  )
+  expect(await ate('ledger', 'load', 'bank', 's.csv', '--rules', 'rules.json')).toBe(
+    '0 posted, 2 were posted before, 0 refused',
+  )
+  expect(await ate('ledger', 'balance', 'bank', 'Assets:Bank')).toBe('Assets:Bank  997.50 EUR')
+  file('t.jsonl', '{"from":"Assets:Bank","to":"Nobody","amount":"1","currency":"EUR","id":"x"}\n')
+  expect(await fails('ledger', 'load', 'bank', 't.jsonl')).toContain('NOT_FOUND')
+})
+
+it('coins', async () => {
+  const me = (await ate('id', '--json')) && JSON.parse(await ate('id', '--json')).publicId
+  const coin = JSON.parse(await ate('coin', 'mint', 'gold', '10', me, '--currency', 'GOLD', '--scale', '3', '--json'))
+  expect(coin).toMatchObject({ worth: '10.000' })
+  const parts = (
+    await ate('coin', 'carve', 'gold', coin.coin, '7.5', '2.5', '--currency', 'GOLD', '--scale', '3')
+  ).split('\n')
+  expect(parts.length).toBe(2)
+  await ate('coin', 'join', 'gold', ...parts.map((line) => line.split(' ')[0]!), '--currency', 'GOLD', '--scale', '3')
+  expect(await ate('coin', 'supply', 'gold', '--currency', 'GOLD', '--scale', '3')).toBe('10.000 GOLD')
+  expect((await ate('coin', 'list', 'gold', '--currency', 'GOLD', '--scale', '3')).split('\n').length).toBe(1)
+})
