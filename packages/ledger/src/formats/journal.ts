@@ -85,7 +85,7 @@ interface Making {
 /** Debits are matched with credits of the same currency, in order; so n postings make fewer than n transfers. */
 function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: Making): Transfer[] {
   const { line, date, text, ref } = transaction
-  const base = transaction.id ?? `import:${ids.idOf(date, text, ref, transaction.postings)}`
+  const base = foreignId(transaction.id) ?? `import:${ids.idOf(date, text, ref, transaction.postings)}`
   const transfers: Transfer[] = []
   for (const [code, parts] of partsOf(transaction, currencies)) {
     const unit = currencies.get(code)!
@@ -113,6 +113,11 @@ function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: 
       throw new AteError('BAD_VALUE', { what: 'a transaction debits and credits one account', line })
   }
   return transfers
+}
+
+/** Ids that a ledger made itself are foreign ones in another. */
+function foreignId(id: string | undefined): string | undefined {
+  return id !== undefined && /^(resolve|reverse|ate):/.test(id) ? `import:${id}` : id
 }
 
 /** Postings by commodity, in units, with the one that was left out filled in; each commodity adds up to 0. */
