@@ -131,7 +131,8 @@ export class Batching {
         last = tx
         const poster = new Poster(store, tx, await store.obtain(tx), ++runs === 1 ? 'trusting' : 'looking')
         const found: (readonly Posted[] | AteError)[] = []
-        for (const { requests } of calls) found.push(await postedOrRefused(poster, requests))
+        for (const { requests } of calls)
+          found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
         await poster.flush()
         return found
       },

@@ -2,18 +2,9 @@
  * A ledger over an open chain. Verbs parse what they are given, hand requests to the group commit or to the transaction that
  * the caller has, and make receipts. What was posted is in history.ts; the rules are in ledger-rules.ts.
  */
-import {
-  AteError,
-  type Chain,
-  type Durability,
-  type Duration,
-  isAteError,
-  isChain,
-  type Principal,
-  type Transaction,
-} from '@ate/core'
+import { AteError, type Chain, type Durability, type Duration, isAteError, isChain, type Transaction } from '@ate/core'
+import { type AccountSpec, accountValue } from './account-spec.ts'
 import { BATCH_MAX, Batching, type Call, type Settled } from './batching.ts'
-import { type Currency, checkCurrency } from './currencies.ts'
 import {
   type AccountInfo,
   type Balance,
@@ -25,9 +16,9 @@ import {
   type Verified,
 } from './history.ts'
 import { LedgerHold } from './hold.ts'
-import { Account, type AccountValue, Entry as EntryType, type NormalSide } from './ledger-records.ts'
+import { Account, type AccountValue, Entry as EntryType } from './ledger-records.ts'
 import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
-import { checkMoney, type Money } from './money.ts'
+import type { Money } from './money.ts'
 import { type Posted, Poster } from './poster.ts'
 import {
   checkAccountName,
@@ -39,6 +30,7 @@ import {
 } from './requests.ts'
 import { serially } from './serially.ts'
 
+export type { AccountSpec } from './account-spec.ts'
 export type { AccountInfo, Balance, Entry, EntryQuery, Statement, TrialRow, Verified } from './history.ts'
 export { LedgerHold } from './hold.ts'
 
@@ -53,18 +45,6 @@ export interface WriteOptions {
 /** Within a transaction of the caller's: resolves when staged, and commits with it or not at all. */
 export interface InTransaction {
   readonly tx: Transaction
-}
-
-export interface AccountSpec<C extends string = string> {
-  readonly currency: Currency<C>
-  /** The side on which its balance grows: `credit` (what is owed to its owner; if left out) or `debit` (what one has). */
-  readonly normal?: NormalSide
-  /** The lowest balance, in units or `none`; 0 if left out. */
-  readonly floor?: bigint | 'none'
-  /** The highest balance; none if left out. */
-  readonly ceiling?: bigint
-  /** Who may debit it; whoever writes in the ledger if left out. Needs manage of the ledger. */
-  readonly debitors?: readonly Principal[]
 }
 
 export interface Receipt extends Posted {
@@ -351,7 +331,10 @@ export class Ledger {
       const request = parsed[i]!
       const transfer = transfers[i]!
       if (isAteError(request)) outcomes.push({ ok: false, id: String(transfer?.id ?? ''), error: request, transfer })
-      else outcomes.push(await this.#outcomeOf(request.id, settled[next++]!, transfer))
+      else {
+        const outcome = this.#outcomeOf(request.id, settled[next++]!, transfer)
+        outcomes.push(outcome instanceof Promise ? await outcome : outcome)
+      }
     }
     return outcomes
   }
@@ -365,13 +348,15 @@ export class Ledger {
     }
   }
 
-  async #outcomeOf(id: string, settled: Settled, transfer: Transfer): Promise<Outcome> {
+  #outcomeOf(id: string, settled: Settled, transfer: Transfer): Outcome | Promise<Outcome> {
     if (settled.error !== undefined) {
       if (isAteError(settled.error)) return { ok: false, id, error: settled.error, transfer }
       throw settled.error
     }
     const { posted, receipt } = settled as Extract<Settled, { posted: unknown }>
-    return { ...(await this.#receiptOf(posted[0]!, receipt)), ok: true }
+    const [one] = posted
+    if (one!.existed) return this.#receiptOf(one!, receipt).then((found) => ({ ...found, ok: true }))
+    return { id, existed: false, seq: receipt.seq, at: new Date(receipt.at), ok: true }
   }
 
   async #receiptOf(posted: Posted, { seq, at }: { readonly seq: number; readonly at: number }): Promise<Receipt> {
@@ -391,27 +376,6 @@ function callOf(requests: readonly Request[], { durability }: WriteOptions): Cal
 
 function transactOptions({ durability, signal }: WriteOptions): { durability?: Durability; signal?: AbortSignal } {
   return { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }
-}
-
-/** @throws AteError BAD_ARGUMENT */
-function accountValue({ currency, normal = 'credit', floor = 0n, ceiling, debitors }: AccountSpec): AccountValue {
-  checkCurrency(currency)
-  if (normal !== 'credit' && normal !== 'debit')
-    throw new AteError('BAD_ARGUMENT', { what: 'normal is credit or debit' })
-  for (const bound of [floor === 'none' ? 0n : floor, ceiling ?? 0n]) checkMoney({ currency, units: bound })
-  if (floor !== 'none' && ceiling !== undefined && ceiling < floor)
-    throw new AteError('BAD_ARGUMENT', { what: 'a ceiling below the floor', floor, ceiling })
-  if (floor !== 'none' && floor > 0n)
-    throw new AteError('BAD_ARGUMENT', { what: 'an account begins empty: its floor is 0 or below', floor })
-  if (ceiling !== undefined && ceiling < 0n)
-    throw new AteError('BAD_ARGUMENT', { what: 'an account begins empty: its ceiling is 0 or above', ceiling })
-  return {
-    currency: [currency.code, currency.scale],
-    normal,
-    ...(floor === 'none' ? {} : { floor }),
-    ...(ceiling === undefined ? {} : { ceiling }),
-    ...(debitors === undefined ? {} : { guarded: true as const }),
-  }
 }
 
 /** Ids that the ledger makes begin with 80 bits of this handle's own. */
