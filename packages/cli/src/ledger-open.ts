@@ -41,7 +41,7 @@ export function withLedger(
   return withChain(place, options, how, (chain) => use(contextOf(chain, options)))
 }
 
-export function contextOf(chain: Chain, { ledger: name, amounts, json = false }: LedgerOptions): LedgerContext {
+function contextOf(chain: Chain, { ledger: name, amounts, json = false }: LedgerOptions): LedgerContext {
   const bank = ledger(chain, { ...(name === undefined ? {} : { name }), ...(amounts === undefined ? {} : { amounts }) })
   return { chain, bank, json }
 }

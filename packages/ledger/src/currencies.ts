@@ -8,7 +8,7 @@ export interface Currency<C extends string = string> {
 }
 
 /** Digits behind the point. A scale cannot be changed later: 18 is what ether has, 38 digits fit into an amount. */
-export const SCALE_MAX = 30
+const SCALE_MAX = 30
 
 const CODE = /^[A-Z][A-Z0-9_.-]{0,23}$/
 

@@ -105,12 +105,12 @@ export function refusedCredit(sums: Sums, { normal, bounds }: Terms): Refused | 
 }
 
 /** Credits less debits, as if all held debits had been posted. */
-export function lowOf({ debits, credits, heldDebits }: Sums): bigint {
+function lowOf({ debits, credits, heldDebits }: Sums): bigint {
   return credits - debits - heldDebits
 }
 
 /** Credits less debits, as if all held credits had been posted. */
-export function highOf({ debits, credits, heldCredits }: Sums): bigint {
+function highOf({ debits, credits, heldCredits }: Sums): bigint {
   return credits - debits + heldCredits
 }
 

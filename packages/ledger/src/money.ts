@@ -11,7 +11,7 @@ export interface Money<C extends string = string> {
 }
 
 /** Bits of an amount: sums of them stay within the 127 bits of a counter. */
-export const AMOUNT_BITS_MAX = 100
+const AMOUNT_BITS_MAX = 100
 /** Characters of an amount as text. */
 const TEXT_MAX = 80
 const DECIMAL = /^([+-]?)(\d{1,40})(?:\.(\d{1,30}))?$/
