@@ -45,6 +45,10 @@ function serveArguments(): readonly Option[] {
       '--no-wire-encryption',
       'the same as --wire-encryption off; only where all addresses are of this machine',
     ),
+    new Option('--durability <level>', 'answer a writer once his record is on the disk, or once the system has it (os)')
+      .choices(['disk', 'os'])
+      .env('ATE_SERVE_DURABILITY')
+      .default('disk'),
     new Option('--compact <mode>', 'drop values that were replaced or deleted, now and then')
       .choices(['on', 'off'])
       .env('ATE_SERVE_COMPACT')

@@ -16,6 +16,7 @@ export interface ServeArguments {
   readonly connect?: readonly string[]
   readonly create?: readonly string[]
   readonly wireEncryption: 'on' | 'off' | false
+  readonly durability: 'disk' | 'os'
   readonly compact: 'on' | 'off' | false
   readonly compactGrowth?: number
   readonly compactBytes?: number
@@ -120,6 +121,7 @@ export async function serveOptions(path: string, given: ServeArguments): Promise
     listen: listen === undefined ? [url] : listen.map((address) => listenUrl(address, url)),
     metrics,
     wireEncryption: given.wireEncryption === 'on' ? 'on' : 'off',
+    durability: given.durability,
     compact: compactOf(given),
     admit: {
       ...(connect === undefined ? {} : { connect: whoOf('--connect', connect) }),

@@ -38,6 +38,7 @@ const USUAL: ServeOptions = {
   data: 'served',
   listen: ['ws://localhost:5000/db'],
   metrics: 'loopback',
+  durability: 'disk',
   wireEncryption: 'on',
   compact: { growth: 2 },
   admit: {},
@@ -69,6 +70,8 @@ describe('arguments', () => {
     [['--no-wire-encryption'], {}, { wireEncryption: 'off' }],
     [[], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'off' }],
     [['--wire-encryption', 'on'], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'on' }],
+    [['--durability', 'os'], {}, { durability: 'os' }],
+    [[], {}, { durability: 'disk' }],
     [['--no-compact'], {}, { compact: 'never' }],
     [[], { ATE_SERVE_COMPACT: 'off' }, { compact: 'never' }],
     [

@@ -9,7 +9,7 @@
  */
 import type { EdwardsPoint, EdwardsPointCons } from '@noble/curves/abstract/edwards.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { ED25519_PUBLIC_BYTES, ED25519_SIGNATURE_BYTES } from './sizes.ts'
 
 const Point: EdwardsPointCons = ed25519.Point
@@ -20,12 +20,27 @@ const L: bigint = Point.Fn.ORDER
 /** L in big-endian order of bytes as 32 numbers, to compare without a bigint a signature. */
 const L_BYTES: readonly number[] = Array.from({ length: 32 }, (_, i) => Number((L >> BigInt(8 * (31 - i))) & 255n))
 
+/** Keys that were found good, newest last: servers and identities come back, and a good key stays one. */
+const GOOD_KEYS_MAX = 1024
+const good = new Map<string, EdwardsPoint>()
+
 /**
  * The point of a public key, or undefined if the key breaks the rule: y >= p, x = 0 with the sign bit set, not on the
- * curve, of small order, or with a torsion part. About 1 ms: done once a handle.
+ * curve, of small order, or with a torsion part. About 1 ms the first time.
  */
 export function ed25519Key(publicKey: Uint8Array): EdwardsPoint | undefined {
   if (publicKey.length !== ED25519_PUBLIC_BYTES) return undefined
+  const name = toBinaryText(publicKey)
+  const known = good.get(name)
+  if (known) return known
+  const point = checkedPoint(publicKey)
+  if (!point) return undefined
+  if (good.size >= GOOD_KEYS_MAX) good.delete(good.keys().next().value!)
+  good.set(name, point)
+  return point
+}
+
+function checkedPoint(publicKey: Uint8Array): EdwardsPoint | undefined {
   try {
     // Strict parsing is quick; the 26 other spellings that name a point all name one that the next line refuses too.
     const point = Point.fromBytes(publicKey, false)

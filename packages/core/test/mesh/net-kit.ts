@@ -2,7 +2,7 @@
 import { AteError } from '../../src/base/errors.ts'
 import type { Signer } from '../../src/crypto/provider.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
-import type { LogEngine } from '../../src/log/engine.ts'
+import type { Durability, LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { type ChainStore, Host } from '../../src/mesh/host.ts'
 import { HostConnection } from '../../src/mesh/host-connection.ts'
@@ -42,6 +42,8 @@ export async function startServer(
     readonly listen?: Listen
     readonly store?: ChainStore
     readonly openMax?: number
+    /** What it answers at; what its engines reach, if left out. */
+    readonly durability?: Durability
     /** Takes clients that seal nothing. */
     readonly plain?: 'allow'
   } = {},
@@ -79,6 +81,7 @@ export async function startServer(
     delegation: () => delegation,
     idleMs: 60_000,
     ...(options.openMax === undefined ? {} : { openMax: options.openMax }),
+    durability: options.durability,
   })
   const connections = new Set<HostConnection>()
   const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {

@@ -26,6 +26,7 @@ it('the least that is needed', () => {
     limits: DEFAULT_LIMITS,
     tls: undefined,
     wireEncryption: 'on',
+    durability: 'disk',
     compact: { growth: 2 },
     idleMs: 60_000,
     ring: undefined,
@@ -42,6 +43,7 @@ it('all of it', () => {
     admit: { connect: 'anyone', create: [] },
     limits: { pending: 5, handshakes: { perSecond: 1, burst: 2 } },
     tls: TLS,
+    durability: 'os',
     compact: 'never',
     idle: '5m',
     nodes: ['wss://ate.example/db', 'wss://other.example/db'],
@@ -53,6 +55,7 @@ it('all of it', () => {
     url: 'wss://ate.example/db',
     limits: { ...DEFAULT_LIMITS, pending: 5, handshakes: { perSecond: 1, burst: 2 } },
     tls: TLS,
+    durability: 'os',
     compact: undefined,
     idleMs: 300_000,
     ring: { nodes: given.nodes, self: 'wss://ate.example/db' },
@@ -93,6 +96,7 @@ describe('mistakes', () => {
     ['a server of no ring', { node: 'ws://c' }, 'node'],
     ['a server twice in a ring', { nodes: ['ws://a/', 'ws://a'] }, 'nodes'],
     ['strange metrics', { metrics: 'public' }, 'metrics'],
+    ['a level that files do not have', { durability: 'quorum' as never }, 'durability'],
     ['a compaction that never ends', { compact: { growth: 1 } }, 'compact.growth'],
   ])('%s', (_, options, option) => {
     expect(refusal(options)).toEqual(['BAD_ARGUMENT', option])
