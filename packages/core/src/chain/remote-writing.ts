@@ -13,7 +13,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
-import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
+import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
@@ -363,6 +363,7 @@ class RemoteWriting implements Writing, LinkEvents {
       certificate: last === undefined ? fresh?.bytes : undefined,
     })
     observing.sealed(started, batch, commit.bytes)
+    replica.signatures.made(commit.commitHash, commit.bytes.slice(COMMIT.sig, COMMIT.sig + 64))
     const payload = commit.bytes.slice(RECORD_HEAD_BYTES)
     const sent: Sent = { number, batch, payload, hash: commit.commitHash, isKept: false }
     this.#sent.push(sent)

@@ -1,12 +1,15 @@
 /**
- * Answers about signatures that were asked for before the fold came to them.
+ * Answers about signatures that were asked for before the fold came to them, and those that this process has made itself.
  *
  * Invariant: an answer counts only for the verifier (one object, so one session key), the message and the signature that
  * were asked about, byte by byte. What does not match, or has no answer yet, is worked out in place: a wrong guess costs
  * time, and never changes a decision.
  */
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import type { Verifier } from '../crypto/provider.ts'
+
+/** Commits of this process that are on their way: a refused one never comes back. */
+const OWN_MAX = 4096
 
 interface Answer {
   readonly verifier: Verifier
@@ -19,6 +22,14 @@ interface Answer {
 export class SignatureAnswers {
   /** By seq of the record. */
   readonly #answers = new Map<number, Answer>()
+  /** Signatures that were made here, by what they sign: the hash of a commit, which names the certificate of its key. */
+  readonly #own = new Map<string, Uint8Array>()
+
+  /** The signature was made here, under the certificate that the commit names. */
+  made(message: Uint8Array, signature: Uint8Array): void {
+    if (this.#own.size >= OWN_MAX) this.#own.delete(this.#own.keys().next().value!)
+    this.#own.set(toBinaryText(message), signature)
+  }
 
   /** Settles when the answer for a record is there; undefined if nobody asked. Never rejects. */
   done(seq: number): Promise<void> | undefined {
@@ -27,6 +38,7 @@ export class SignatureAnswers {
 
   /** Asks, if the verifier can answer beside this thread. The bytes must stay as they are. */
   ask(seq: number, verifier: Verifier, message: Uint8Array, signature: Uint8Array): void {
+    if (this.#isOwn(message, signature)) return
     const asked = verifier.verifyLater?.(message, signature)
     if (!asked) return
     const done = asked.then(
@@ -45,7 +57,17 @@ export class SignatureAnswers {
     const answer = this.#answers.get(seq)
     this.#answers.delete(seq)
     if (answer?.isValid !== undefined && fits(answer, verifier, message, signature)) return answer.isValid
+    if (this.#isOwn(message, signature)) {
+      this.#own.delete(toBinaryText(message))
+      return true
+    }
     return verifier.verify(message, signature)
+  }
+
+  #isOwn(message: Uint8Array, signature: Uint8Array): boolean {
+    if (this.#own.size === 0) return false
+    const own = this.#own.get(toBinaryText(message))
+    return own !== undefined && equalBytes(own, signature)
   }
 
   clear(): void {

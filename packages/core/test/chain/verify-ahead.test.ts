@@ -205,6 +205,19 @@ describe('answers', () => {
     expect(answers.verify(2, broken, bytes(1, 32), bytes(2, 64))).toBe(true)
   })
 
+  it('of signatures that were made here are there: once, for that message and that signature', () => {
+    const never: Verifier = { verify: () => false, verifyLater: () => Promise.reject(new Error('nothing is asked')) }
+    const answers = new SignatureAnswers()
+    answers.made(bytes(1, 32), bytes(2, 64))
+    answers.ask(1, never, bytes(1, 32), bytes(2, 64))
+    expect(answers.done(1)).toBeUndefined()
+    expect(answers.verify(1, never, bytes(1, 32), bytes(3, 64))).toBe(false)
+    expect(answers.verify(1, never, bytes(3, 32), bytes(2, 64))).toBe(false)
+    answers.clear()
+    expect(answers.verify(1, never, bytes(1, 32), bytes(2, 64))).toBe(true)
+    expect(answers.verify(1, never, bytes(1, 32), bytes(2, 64))).toBe(false)
+  })
+
   it('are not asked of a verifier that has no other thread', () => {
     const answers = new SignatureAnswers()
     answers.ask(1, { verify: () => true }, bytes(1, 32), bytes(2, 64))
