@@ -18,6 +18,7 @@ export interface Bare {
 }
 
 const DEAF: ChannelEvents = {
+  body() {},
   record() {},
   own() {},
   ack() {},
@@ -41,7 +42,8 @@ export async function openBare(platform: Platform, { url, key }: Address): Promi
     checkpointKeys: [server.delegation.checkpointKey],
   }
   async function open(name: string, genesis: Uint8Array | undefined): Promise<void> {
-    await connection.openChannel({ identity, name, chain: undefined, head: undefined, genesis }, () => DEAF)
+    const request = { identity, name, chain: undefined, head: undefined, genesis, bodies: 'all' } as const
+    await connection.openChannel(request, () => DEAF)
   }
   return {
     // Proved before anything is opened, and there is nothing of this name.
