@@ -7,6 +7,7 @@ import type { Address, Connecting, NetworkClient, NetworkService } from './servi
 
 const STREAM = 'bench'
 const SUBJECT = 'bench.v'
+const INBOX_SID = 1
 
 export const service: NetworkService = {
   name: 'jetstream',
@@ -94,8 +95,9 @@ async function openNats(address: Address): Promise<Nats> {
     out += text
   }
   takeMessages(socket, {
-    message(subject, text) {
-      const listener = listeners.get(subject)
+    message({ subject, sid, text }) {
+      // What a consumer delivers keeps the subject under which it was published.
+      const listener = listeners.get(sid)
       if (listener) {
         listener(text)
         return
@@ -108,7 +110,7 @@ async function openNats(address: Address): Promise<Nats> {
     ping: () => write('PONG\r\n'),
     pong: () => pings.shift()?.(),
   })
-  write(`CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1"}\r\nSUB ${inbox}.* 1\r\n`)
+  write(`CONNECT {"verbose":false,"pedantic":false,"lang":"bench","version":"1"}\r\nSUB ${inbox}.* ${INBOX_SID}\r\n`)
   return {
     ask(subject, text) {
       const reply = `${inbox}.${++count}`
@@ -116,8 +118,10 @@ async function openNats(address: Address): Promise<Nats> {
       return new Promise((resolve, reject) => waiting.set(reply, { resolve, reject }))
     },
     listen(take) {
-      const subject = `${inbox}.${++count}`
-      listeners.set(subject, take)
+      const sid = `${++count + INBOX_SID}`
+      const subject = `${inbox}.for.${sid}`
+      listeners.set(sid, take)
+      write(`SUB ${subject} ${sid}\r\n`)
       return subject
     },
     ping() {
@@ -129,7 +133,7 @@ async function openNats(address: Address): Promise<Nats> {
 }
 
 interface Taking {
-  message(subject: string, text: string): void
+  message(message: { readonly subject: string; readonly sid: string; readonly text: string }): void
   ping(): void
   pong(): void
 }
@@ -148,7 +152,8 @@ function takeMessages(socket: Socket, taking: Taking): void {
         const words = line.split(' ')
         const size = Number(words[words.length - 1])
         if (text.length < lineEnd + 2 + size + 2) break
-        taking.message(words[1]!, text.slice(lineEnd + 2, lineEnd + 2 + size))
+        const body = text.slice(lineEnd + 2, lineEnd + 2 + size)
+        taking.message({ subject: words[1]!, sid: words[2]!, text: body })
         at = lineEnd + 2 + size + 2
         continue
       }
