@@ -21,7 +21,7 @@ interface Bench extends NetworkOptions {
 
 type Workload = (bench: Bench) => Promise<Figures | undefined>
 
-export const ENTITIES = 100_000
+const ENTITIES = 100_000
 const CONNECTIONS = 1_000
 const CHAINS = 10_000
 const CHAINS_A_CONNECTION = 2_000
@@ -32,7 +32,7 @@ const UNREAD_VALUES = 200_000
 /** Until what a server has given up is gone from its memory. */
 const SETTLE_MS = 500
 
-export const NETWORK_WORKLOADS: Record<string, Workload> = {
+const NETWORK_WORKLOADS: Record<string, Workload> = {
   'flight-1': (bench) => flying(bench, 1, 1),
   'flight-16': (bench) => flying(bench, 1, 16),
   'flight-256': (bench) => flying(bench, 1, 256),
