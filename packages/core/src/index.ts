@@ -10,6 +10,7 @@ export type {
   AlarmObservation,
   AppendObservation,
   AttestObservation,
+  ConnectionObservation,
   FoldObservation,
   Observation,
   ObservationKind,

@@ -52,6 +52,10 @@ export const platform: Platform = {
     throw noFiles(path)
   },
   dial,
+  whenOnline(run: () => void): { cancel(): void } {
+    globalThis.addEventListener('online', run, { once: true })
+    return { cancel: () => globalThis.removeEventListener('online', run) }
+  },
   get databases(): LogDatabases | undefined {
     return globalThis.indexedDB === undefined ? undefined : databases
   },

@@ -73,11 +73,14 @@ class BrowserSocket implements Socket {
   #messageBytesMax = SOCKET_MESSAGE_BYTES_MAX
   #draining: ReturnType<typeof setInterval> | undefined
   #closing: ReturnType<typeof setTimeout> | undefined
+  readonly #cut = (): void => this.terminate()
 
   constructor(ws: WebSocket) {
     this.#ws = ws
     ws.onmessage = ({ data }: MessageEvent<unknown>) => this.#received(data)
     ws.onclose = ({ code, reason }) => this.#gone(reasonOf(code, reason))
+    // Browsers keep a connection that leads nowhere until TCP gives up, which takes minutes.
+    globalThis.addEventListener?.('offline', this.#cut)
   }
 
   start(events: SocketEvents): void {
@@ -177,6 +180,7 @@ class BrowserSocket implements Socket {
     this.#reason ??= reason
     clearInterval(this.#draining)
     clearTimeout(this.#closing)
+    globalThis.removeEventListener?.('offline', this.#cut)
     this.#ws.onmessage = this.#ws.onclose = null
     // As of a broken connection: not while somebody is in a call of ours.
     queueMicrotask(() => this.#flush())

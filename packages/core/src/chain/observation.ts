@@ -92,6 +92,16 @@ export interface RefusalObservation extends Common {
   readonly code: ErrorCode
 }
 
+/**
+ * The way to the server that orders the records came up, broke (it is tried again), or is closed for good: `code` says why.
+ * The first `online` follows `open`.
+ */
+export interface ConnectionObservation extends Common {
+  readonly kind: 'connection'
+  readonly state: 'online' | 'offline' | 'ended'
+  readonly code?: ErrorCode
+}
+
 /** Something is wrong that is no mistake of the caller: damage, forgery, another history, a disk that fails. */
 export interface AlarmObservation extends Common {
   readonly kind: 'alarm'
@@ -112,6 +122,7 @@ export type Observation =
   | ReadObservation
   | RerunObservation
   | RefusalObservation
+  | ConnectionObservation
   | AlarmObservation
 
 export type ObservationKind = Observation['kind']
@@ -133,5 +144,6 @@ export const OBSERVATION_KINDS: readonly ObservationKind[] = [
   'read',
   'rerun',
   'refusal',
+  'connection',
   'alarm',
 ]

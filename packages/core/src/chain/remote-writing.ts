@@ -211,6 +211,7 @@ class RemoteWriting implements Writing, LinkEvents {
 
   online(): void {
     this.#online = true
+    this.#core.observing.tell({ kind: 'connection', state: 'online' })
     this.#submissions.clear()
     this.#attesting = false
     for (const other of this.#others.splice(0)) other.fail(indeterminate('the connection broke'))
@@ -218,8 +219,9 @@ class RemoteWriting implements Writing, LinkEvents {
     this.schedule()
   }
 
-  offline(): void {
+  offline(error: AteError): void {
     this.#online = false
+    this.#core.observing.tell({ kind: 'connection', state: 'offline', code: error.code })
     if (this.#core.isClosing) this.#dropAll()
   }
 
@@ -228,6 +230,7 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   ended(error: AteError): void {
+    this.#core.observing.tell({ kind: 'connection', state: 'ended', code: error.code })
     this.#fail(error)
   }
 

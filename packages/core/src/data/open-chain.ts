@@ -83,7 +83,7 @@ export interface RemoteOptions {
   readonly serverKey?: string | Pick<PublicIdentity, 'fingerprintBytes'>
   /** `dns`: the TXT record of `_ate.HOST` says which server is meant. */
   readonly serverPin?: 'dns'
-  /** Where the copy that this process works on is kept: `memory:` (left out), or `file:PATH`. */
+  /** Where the copy that this process works on is kept: `memory:` (left out), `file:PATH`, or in a browser `indexeddb:NAME`. One at a time has it. */
   readonly replica?: string
   /**
    * `centralized`: signatures of commits are not verified again, since the server has; all other rules are. Left out,

@@ -427,7 +427,7 @@ export class Transaction {
     return this.#draft
   }
 
-  /** @internal Its id as text, for errors. */
+  /** Its id, as receipts and `chain.conflicts()` name it, and as `chain.outcome` takes it. */
   get id(): string {
     return toBase32(this.#draft.nonce)
   }

@@ -27,7 +27,6 @@ import {
 import { openEngine, parsePlace } from '../data/place.ts'
 import { SyncMeter } from '../data/sync-progress.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
-import { destroyFileLog } from '../log/file-destroy.ts'
 import { memoryEngine } from '../log/memory.ts'
 import { chainOfName } from '../session/dns-pin.ts'
 import { type Identity, isKept, type PublicIdentity } from '../session/identity.ts'
@@ -155,7 +154,7 @@ async function openObserved(
   }
 }
 
-/** Undefined for what is not kept: a copy in a file, which another process may want. */
+/** Undefined for what is not parked: a copy that is kept, which another process or tab may want. */
 function parkingKey(name: string, { identity, options }: Wanted): string | undefined {
   const { replica = 'memory:', trust, wire, serverKey, rollback, bodies } = options
   if (replica !== 'memory:' || rollback === 'accept') return undefined
@@ -236,7 +235,7 @@ async function openCopy({ identity, options, platform }: Wanted): Promise<Copy> 
     return { engine, replica: await replay(engine, platform, options.signal, { from: kept }) }
   } catch (error) {
     await engine?.close()
-    if (place.kind !== 'file' || !isAteError(error) || !DAMAGE.has(error.code)) throw error
+    if (!place.destroy || !isAteError(error) || !DAMAGE.has(error.code)) throw error
     return { engine: memoryEngine(), replica: undefined, damage: error }
   }
 }
@@ -258,10 +257,9 @@ const DAMAGE: ReadonlySet<string> = new Set([
 
 /** Puts what was fetched and verified in the place of the damaged copy. A crash in between leaves an empty one. */
 async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Platform): Promise<LogEngine> {
-  const at = options.replica!
-  const fs = await platform.openFolder(platform.pathOf(at))
-  await destroyFileLog({ fs, crc: platform.crc32 })
-  const engine = await openEngine(parsePlace(at, {}, platform), { create: true, label: undefined, known: undefined })
+  const place = parsePlace(options.replica!, {}, platform)
+  await place.destroy!({})
+  const engine = await openEngine(place, { create: true, label: undefined, known: undefined })
   engine.setLabel(fetched.label!)
   for await (const chunk of fetched.read(0))
     await engine.append(chunk, { after: engine.head(), durability: engine.durability, load: 'group' })

@@ -1,7 +1,7 @@
 /**
  * Chains of servers whose last handle was closed a short while ago: the copy and the connection are kept, so that who opens
- * and closes a chain in turn does not fetch it each time. They hold no process. Copies in memory alone: a file is for the
- * next process.
+ * and closes a chain in turn does not fetch it each time. They hold no process. Copies in memory alone: one that is
+ * kept is for the next process.
  */
 import type { Replica } from '../chain/replica.ts'
 import type { LogEngine } from '../log/engine.ts'

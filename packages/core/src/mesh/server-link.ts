@@ -448,13 +448,25 @@ export class ServerLink implements Link {
 
   #retryLater(): void {
     // Half of it by chance, so that not all clients of a server that comes back come in the same moment.
-    const { environment } = this.#parts.platform
+    const { platform } = this.#parts
+    const { environment } = platform
     const chance = new Uint8Array(1)
     environment.random.fill(chance)
     const delay = this.#retryMs * (0.5 + chance[0]! / 512)
     this.#retryMs = Math.min(this.#retryMs * 2, LINK_RETRY_MAX_MS)
+    const again = (): void => {
+      this.#retry?.cancel()
+      void this.#reconnect()
+    }
     // As a connection does: who waits for a change to be acknowledged has nothing else that holds his process.
-    this.#retry = environment.timers.start(delay, () => void this.#reconnect(), { holds: 'process' })
+    const timer = environment.timers.start(delay, again, { holds: 'process' })
+    const waking = platform.whenOnline?.(again)
+    this.#retry = {
+      cancel() {
+        timer.cancel()
+        waking?.cancel()
+      },
+    }
   }
 
   async #reconnect(): Promise<void> {

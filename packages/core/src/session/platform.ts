@@ -36,6 +36,11 @@ export interface Platform {
   readonly dial: Dial
   /** Joins those on this machine who share a chain; undefined where nobody can. */
   readonly share?: Share
+  /**
+   * Calls `run`, once, when the network of the machine comes back, if the platform hears of that: who waits to connect again
+   * need not wait longer.
+   */
+  whenOnline?(run: () => void): { cancel(): void }
   /** A place where those who diagnose the process listen, by its name; undefined where there is none. */
   channel(name: string): Channel | undefined
   /** Tells whoever runs the process of an error that nobody else hears of. */

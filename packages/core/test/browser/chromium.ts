@@ -90,7 +90,8 @@ export function call<G extends keyof Calls, N extends keyof Calls[G] & string>(
   ] as const)
 }
 
-function launch(profile: string): Promise<BrowserContext> {
+/** A browser on a profile of its own, that keeps what its pages store. */
+export function launch(profile: string): Promise<BrowserContext> {
   return chromium.launchPersistentContext(profile, { executablePath: findChromium()!, args: FLAGS.split(' ') })
 }
 

@@ -1,0 +1,143 @@
+// The page of examples/todo in a real browser, with its Node program as a process. Skipped where there is no Chromium.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BrowserContext, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findChromium, launch } from './chromium.ts'
+import { TodoProgram } from './todo-program.ts'
+
+/** Two programs begin, on a machine that may be busy. */
+const START_MS = 60_000
+const WAIT = { timeout: 30_000, interval: 20 } as const
+
+describe.runIf(findChromium())('the list of two tabs and a program', () => {
+  let folder: string
+  let program: TodoProgram
+  let context: BrowserContext
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'ate-todo-'))
+    ;[program, context] = await Promise.all([TodoProgram.start(folder), launch(join(folder, 'profile'))])
+  }, START_MS)
+  afterAll(async () => {
+    await context.close()
+    expect(await program.stop()).toBe(0)
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }, START_MS)
+
+  const open = async (address: string): Promise<Page> => {
+    const page = await context.newPage()
+    await page.goto(address)
+    return page
+  }
+  const openList = async (address = program.origin): Promise<Page> => {
+    const page = await open(address)
+    await expect.poll(() => stateOf(page), WAIT).toBe('online')
+    await expect.poll(() => page.locator('#text').isEnabled(), WAIT).toBe(true)
+    return page
+  }
+  /** The network of one tab; gives what brings it back. */
+  const cutOff = async (page: Page): Promise<() => Promise<void>> => {
+    const session = await context.newCDPSession(page)
+    const set = async (offline: boolean): Promise<void> => {
+      const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 }
+      await session.send('Network.emulateNetworkConditions', { offline, ...none })
+      await expect.poll(() => stateOf(page), WAIT).toBe(offline ? 'offline' : 'online')
+    }
+    await session.send('Network.enable')
+    await set(true)
+    return () => set(false)
+  }
+  const crash = async (page: Page): Promise<void> => {
+    const crashed = new Promise((resolve) => page.once('crash', resolve))
+    const session = await context.newCDPSession(page)
+    session.send('Page.crash').catch(() => undefined)
+    await crashed
+  }
+
+  it('lets in who has the invitation, and nobody else', async () => {
+    const stranger = await open(program.origin)
+    await expect.poll(() => stranger.locator('#note').textContent(), WAIT).toMatch(/not let in/)
+    await stranger.goto(`${program.origin}/#invitation=wrong`)
+    await expect.poll(() => stranger.locator('#note').textContent(), WAIT).toMatch(/not valid/)
+    await stranger.close()
+    const guest = await openList(program.link)
+    expect(guest.url()).toBe(`${program.origin}/`)
+    await guest.close()
+  })
+
+  it('shows everybody what the others do', async () => {
+    const [a, b] = [await openList(), await openList()]
+    await add(a, 'milk')
+    await add(b, 'bread')
+    program.type('tea')
+    for (const page of [a, b]) await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'milk', 'tea'])
+    await a.getByLabel('bread', { exact: true }).check()
+    await expect.poll(() => b.getByLabel('bread', { exact: true }).isChecked(), WAIT).toBe(true)
+    await b.getByRole('button', { name: 'Remove milk' }).click()
+    for (const page of [a, b]) await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'tea'])
+    await expect.poll(() => program.printed, WAIT).toEqual(
+      expect.arrayContaining(['created: [ ] milk', 'created: [ ] bread', 'created: [ ] tea', 'changed: [x] bread']),
+    )
+    expect(await a.locator('#count').textContent()).toBe('1 of 2 items to do')
+    await a.close()
+    await b.close()
+  })
+
+  it('works without a connection, and sends what was kept', async () => {
+    const page = await openList()
+    const reconnect = await cutOff(page)
+    await add(page, 'kept')
+    await page.getByLabel('kept', { exact: true }).check()
+    await page.getByRole('button', { name: 'Remove tea' }).click()
+    expect(await textsOf(page)).toEqual(['bread', 'kept'])
+    await expect.poll(() => page.locator('#connection').textContent(), WAIT).toBe('Offline: 3 changes to send')
+    await reconnect()
+    await expect.poll(() => program.printed, WAIT).toContain('changed: [x] kept')
+    expect(await textsOf(page)).toEqual(['bread', 'kept'])
+    expect(await page.locator('#note').isHidden()).toBe(true)
+    await page.close()
+  })
+
+  it('tells of a change that came too late', async () => {
+    const [a, b] = [await openList(), await openList()]
+    const reconnect = await cutOff(a)
+    await a.getByLabel('bread', { exact: true }).uncheck()
+    await b.getByRole('button', { name: 'Remove bread' }).click()
+    await expect.poll(() => textsOf(b), WAIT).toEqual(['kept'])
+    expect(await textsOf(a)).toEqual(['bread', 'kept'])
+    await reconnect()
+    await expect.poll(() => a.locator('#note').textContent(), WAIT).toMatch(/^Your change of “bread” was not made/)
+    await expect.poll(() => textsOf(a), WAIT).toEqual(['kept'])
+    await a.close()
+    await b.close()
+  })
+
+  it('sends what a tab has kept that was killed without a connection', async () => {
+    const page = await openList()
+    await cutOff(page)
+    await add(page, 'survivor')
+    await expect.poll(() => page.locator('#connection').textContent(), WAIT).toBe('Offline: 1 change to send')
+    await crash(page)
+    await page.close()
+    const next = await openList()
+    await expect.poll(() => program.printed, WAIT).toContain('created: [ ] survivor')
+    await expect.poll(() => textsOf(next), WAIT).toEqual(['kept', 'survivor'])
+    await next.close()
+  })
+})
+
+async function add(page: Page, text: string): Promise<void> {
+  await page.locator('#text').fill(text)
+  await page.locator('#text').press('Enter')
+  await expect.poll(() => textsOf(page), WAIT).toContain(text)
+}
+
+function textsOf(page: Page): Promise<string[]> {
+  return page.locator('#items li span').allTextContents()
+}
+
+function stateOf(page: Page): Promise<string | null> {
+  return page.locator('#connection').getAttribute('data-state')
+}
