@@ -17,10 +17,11 @@ const packages = publishedPackages()
 const start = performance.now()
 const counts = { passed: 0, failed: 0 }
 /**
- * Kilobytes (of 1000 bytes) of the browser's bundle that load before anything is called, gzipped as one file.
- * With the code of the network, which loads with the first server, 150 is the most that @ate/core may be.
+ * Kilobytes (of 1000 bytes) of the browser's bundle, gzipped as one file: what loads before anything is called, with every
+ * name that is exported, and that with the code of the network, which loads with the first server.
  */
 const FIRST_LOAD_KB_MAX = 135
+const WITH_NETWORK_KB_MAX = 150
 
 /**
  * A check answers with what is wrong; an empty text means that nothing is. What it notes is printed beside its name.
@@ -189,34 +190,42 @@ async function browserBundle() {
     logLevel: 'silent',
   })
   const texts = new Map(outputFiles.map(({ path, contents }) => [relative(root, path).replaceAll(sep, '/'), contents]))
-  const first = firstLoad(metafile)
+  const first = staticImports(metafile, /dist\/index\.js$/)
+  const network = staticImports(metafile, /dist\/open-remote-\w+\.js$/)
   const left = Object.values(metafile.outputs).flatMap((output) =>
     output.imports.filter((item) => !texts.has(item.path)).map((item) => item.path),
   )
   const users = Object.entries(metafile.inputs).flatMap(([file, input]) =>
     input.imports.filter((item) => left.includes(item.path)).map((item) => `${file} imports ${item.path}`),
   )
-  const loaded = gzippedKb([...texts].filter(([name]) => first.has(name)).map(([, text]) => text))
-  const later = gzippedKb([...texts].filter(([name]) => !first.has(name)).map(([, text]) => text))
+  /** @param {(name: string) => boolean} isMeant */
+  const kbOf = (isMeant) => gzippedKb([...texts].filter(([name]) => isMeant(name)).map(([, text]) => text))
+  const loaded = kbOf((name) => first.has(name))
+  const connected = kbOf((name) => first.has(name) || network.has(name))
+  const later = kbOf((name) => !first.has(name) && !network.has(name))
   const usesBuffer = [...texts.values()].some((text) => /\bBuffer\.(from|alloc)/.test(Buffer.from(text).toString()))
   const problems = [
     ...users,
     ...(usesBuffer ? ['the bundle uses Buffer'] : []),
     ...(loaded > FIRST_LOAD_KB_MAX ? [`${loaded.toFixed(1)} kB load first, over ${FIRST_LOAD_KB_MAX}`] : []),
+    ...(network.size === 0 ? ['the network is not a part of its own'] : []),
+    ...(connected > WITH_NETWORK_KB_MAX
+      ? [`${connected.toFixed(1)} kB with the network, over ${WITH_NETWORK_KB_MAX}`]
+      : []),
   ]
   return {
     problem: problems.join('\n'),
-    note: `${loaded.toFixed(1)} kB gzipped, ${later.toFixed(1)} kB more when asked for`,
+    note: `${loaded.toFixed(1)} kB gzipped, ${connected.toFixed(1)} with the network, ${later.toFixed(1)} kB more when asked for`,
   }
 }
 
 /**
- * The files that a page has loaded when the entry point is: those that it imports, and they import, statically.
+ * The files that a page has loaded when `entry` is: those that it imports, and they import, statically.
  * @param {import('esbuild').Metafile} metafile
+ * @param {RegExp} entry
  */
-function firstLoad({ outputs }) {
-  const entry = Object.keys(outputs).find((name) => outputs[name]?.entryPoint?.endsWith('dist/index.js')) ?? ''
-  const loaded = new Set([entry])
+function staticImports({ outputs }, entry) {
+  const loaded = new Set(Object.keys(outputs).filter((name) => entry.test(outputs[name]?.entryPoint ?? '')))
   for (const name of loaded)
     for (const item of outputs[name]?.imports ?? [])
       if (item.kind === 'import-statement' && outputs[item.path]) loaded.add(item.path)
