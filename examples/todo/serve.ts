@@ -118,7 +118,9 @@ async function readJoin(request: IncomingMessage): Promise<JoinRequest | undefin
     const { invitation, publicId }: Partial<Record<keyof JoinRequest, unknown>> = JSON.parse(
       String(Buffer.concat(chunks)),
     )
-    return typeof invitation === 'string' && typeof publicId === 'string' ? { invitation, publicId: publicId as PublicId } : undefined
+    return typeof invitation === 'string' && typeof publicId === 'string'
+      ? { invitation, publicId: publicId as PublicId }
+      : undefined
   } catch {
     return undefined
   }

@@ -72,14 +72,18 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await add(a, 'milk')
     await add(b, 'bread')
     program.type('tea')
-    for (const page of [a, b]) await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'milk', 'tea'])
+    for (const page of [a, b])
+      await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'milk', 'tea'])
     await a.getByLabel('bread', { exact: true }).check()
     await expect.poll(() => b.getByLabel('bread', { exact: true }).isChecked(), WAIT).toBe(true)
     await b.getByRole('button', { name: 'Remove milk' }).click()
-    for (const page of [a, b]) await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'tea'])
-    await expect.poll(() => program.printed, WAIT).toEqual(
-      expect.arrayContaining(['created: [ ] milk', 'created: [ ] bread', 'created: [ ] tea', 'changed: [x] bread']),
-    )
+    for (const page of [a, b])
+      await expect.poll(async () => (await textsOf(page)).sort(), WAIT).toEqual(['bread', 'tea'])
+    await expect
+      .poll(() => program.printed, WAIT)
+      .toEqual(
+        expect.arrayContaining(['created: [ ] milk', 'created: [ ] bread', 'created: [ ] tea', 'changed: [x] bread']),
+      )
     expect(await a.locator('#count').textContent()).toBe('1 of 2 items to do')
     await a.close()
     await b.close()
@@ -126,7 +130,68 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await expect.poll(() => textsOf(next), WAIT).toEqual(['kept', 'survivor'])
     await next.close()
   })
+
+  it('goes on from the copy in the database, and heals it when it is damaged', async () => {
+    const page = await openList()
+    const texts = await textsOf(page)
+    await page.goto('about:blank')
+    await page.goto(`${program.origin}/style.css`)
+    const before = await page.evaluate(recordsOfCopy)
+    expect(before.length).toBeGreaterThan(10)
+    await page.evaluate(damageCopy)
+    expect(await page.evaluate(recordsOfCopy)).not.toEqual(before)
+    await page.goto(program.origin)
+    await expect.poll(() => textsOf(page), WAIT).toEqual(texts)
+    await page.goto(`${program.origin}/style.css`)
+    const healed = await page.evaluate(recordsOfCopy)
+    expect(healed.slice(0, before.length)).toEqual(before)
+    await page.close()
+  })
 })
+
+// These run in the page.
+
+/** Of each record that the copy has, its bytes in short. */
+async function recordsOfCopy(): Promise<string[]> {
+  const db = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open('ate:log:todo')
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+  const records = await new Promise<Uint8Array<ArrayBuffer>[]>((resolve, reject) => {
+    const request = db.transaction('records').objectStore('records').getAll()
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+  db.close()
+  const hashes = records.map(async (record) => new Uint8Array(await crypto.subtle.digest('SHA-256', record)))
+  return (await Promise.all(hashes)).map((hash) => hash.join())
+}
+
+/** Turns a bit of each of its records; what was verified before is forgotten, so that they are read. */
+async function damageCopy(): Promise<void> {
+  const db = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open('ate:log:todo')
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+  const tx = db.transaction(['records', 'log'], 'readwrite')
+  tx.objectStore('log').delete('snapshot')
+  const request = tx.objectStore('records').openCursor()
+  request.onsuccess = () => {
+    const cursor = request.result
+    if (!cursor) return
+    const record: Uint8Array = cursor.value
+    record[record.length - 1]! ^= 1
+    cursor.update(record)
+    cursor.continue()
+  }
+  await new Promise((resolve, reject) => {
+    tx.oncomplete = resolve
+    tx.onabort = reject
+  })
+  db.close()
+}
 
 async function add(page: Page, text: string): Promise<void> {
   await page.locator('#text').fill(text)
