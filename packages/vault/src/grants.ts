@@ -106,7 +106,7 @@ export function everAt(context: Context, zones: readonly Zone[], pattern: string
   return context.accessAt(lasting, pattern)
 }
 
-export function losesSight(was: Access, is: Access, role: string): boolean {
+function losesSight(was: Access, is: Access, role: string): boolean {
   return (['list', 'read'] as const).some((right) => was[right].includes(role) && !is[right].includes(role))
 }
 
