@@ -82,7 +82,7 @@ export class ServerLink implements Link {
   #retry: { cancel(): void } | undefined
   #ended: AteError | undefined
   /** What the server signed last of this chain: evidence, should it ever say otherwise. */
-  #acknowledgement: AcknowledgementPart | undefined
+  #acknowledgement: Said | undefined
 
   private constructor(parts: ServerLinkParts) {
     this.#parts = parts
@@ -113,7 +113,7 @@ export class ServerLink implements Link {
   }
 
   get acknowledgement(): AcknowledgementPart | undefined {
-    return this.#acknowledgement
+    return partOf(this.#acknowledgement)
   }
 
   get durability(): Durability {
@@ -261,7 +261,7 @@ export class ServerLink implements Link {
           (now) => this.#begin(lease, now),
           signal,
         )
-        this.#checkSame(opened, from, known)
+        this.#checkSame(opened, from, partOf(known))
         if (durabilityRank(opened.level) < durabilityRank(reached))
           throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
         return
@@ -296,7 +296,7 @@ export class ServerLink implements Link {
     if (!head) return
     const kind = shown.seq < head.seq ? 'rollback' : resume && equalBytes(resume, head.hash) ? undefined : 'fork'
     if (!kind) return
-    const alarm = this.#events?.alarm({ kind, shown, known, against: this.#acknowledgement })
+    const alarm = this.#events?.alarm({ kind, shown, known, against: this.acknowledgement })
     const facts = { chain: chainIdOf(chain), seq: shown.seq, verified: head.seq }
     throw alarm ?? new AteError(kind === 'rollback' ? 'ROLLBACK' : 'FORK', facts)
   }
@@ -355,11 +355,7 @@ export class ServerLink implements Link {
   #takeAcknowledgement(bytes: Uint8Array, { server }: ClientConnection): void {
     const { chain } = verifyAcknowledgement(this.#parts.platform.crypto, bytes, server.delegation)
     if (!equalBytes(chain, this.chainId)) throw new AteError('BAD_ACKNOWLEDGEMENT', { what: 'of another chain' })
-    this.#acknowledgement = {
-      acknowledgement: toBase64(bytes),
-      delegation: toBase64(server.delegationBytes),
-      keys: toBase64(server.identity.keys),
-    }
+    this.#acknowledgement = { bytes, delegation: server.delegationBytes, keys: server.identity.keys }
   }
 
   #push(item: Item): void {
@@ -509,4 +505,17 @@ export class ServerLink implements Link {
 /** What another try will not mend. */
 function isFinal({ code }: AteError): boolean {
   return !PASSING.has(code)
+}
+
+/** An acknowledgement as it came, and whose it is: made text of only where somebody wants it. */
+interface Said {
+  readonly bytes: Uint8Array
+  readonly delegation: Uint8Array
+  readonly keys: Uint8Array
+}
+
+function partOf(said: Said | undefined): AcknowledgementPart | undefined {
+  if (!said) return undefined
+  const { bytes, delegation, keys } = said
+  return { acknowledgement: toBase64(bytes), delegation: toBase64(delegation), keys: toBase64(keys) }
 }
