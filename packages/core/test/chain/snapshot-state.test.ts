@@ -192,7 +192,7 @@ describe('private fields of what a snapshot holds', () => {
     'trust/policy.ts': [],
     'chain/record-hashes.ts': ['#chunks', '#size'],
     'crypto/merkle.ts': ['#crypto', '#peaks', '#size'],
-    'chain/replica.ts': ['#parser', '#isTrusting'],
+    'chain/replica.ts': ['#isTrusting', '#parser'],
   }
   for (const [file, wanted] of Object.entries(FIELDS)) {
     it(`${file}: a new one goes into chain/snapshot-state.ts, then into this list`, () => {
