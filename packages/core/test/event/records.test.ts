@@ -27,7 +27,7 @@ import {
 } from '../../src/testing/chain-kit.ts'
 import { ann, boxChain, commits, crypto, errorOf, outcomesOf, root } from '../chain/kit.ts'
 
-const RUNS = Number(process.env['ATE_RUNS'] ?? 150)
+const RUNS = Number(process.env['ATE_RUNS'] ?? 100)
 const SEED = Number(process.env['ATE_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 console.log(`ATE_SEED=${SEED}`)
 // Shrinking can take many minutes: a failure is reported as it is, with its seed; ATE_SHRINK=yes makes it small.

@@ -1,10 +1,14 @@
-/** Power cuts at every operation of short workloads, and at every operation of the recovery after them. */
+/**
+ * Power cuts at every operation of short workloads, and at every operation of the recovery after them.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
+ */
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/testing/random.ts'
 import { Trial, type TrialOptions, untilFault } from './trial.ts'
 
 /** Workloads that are drawn, beside those that are written here. */
-const DRAWN = Number(process.env['ATE_DRAWN'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 3 : 20))
+const DRAWN = Number(process.env['ATE_DRAWN'] ?? 20)
 
 type Workload = readonly [name: string, run: (trial: Trial) => Promise<void>, options?: TrialOptions]
 
