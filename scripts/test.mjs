@@ -29,6 +29,8 @@ const LONG = {
   ATE_DRAWN: '300',
   ATE_FLIP_KIB: '256',
   ATE_FLIP_BITS: '8',
+  ATE_SEEDS_NET: '40',
+  ATE_CANARIES: '1000',
 }
 const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
 
