@@ -33,8 +33,10 @@ export async function setGrant(
     if (grants.length === 0) return { made: undefined, layout, policies: [], tx, lost: false }
     const made = await makeZone(context, tx, { ...layout, zones }, { pattern, grants })
     const next = { ...layout, zones: [...zones, made] }
+    // Narrower patterns that were there before are covered by this one too.
+    const policies = applyPolicies(context, tx, { before: zones, after: next.zones, pattern, except: made })
     context.setLayout(tx, next)
-    return { made, layout: next, policies: [], tx, lost: false }
+    return { made, layout: next, policies, tx, lost: false }
   }
   const changed = { ...existing, grants }
   const after = zones.map((zone) => (zone === existing ? changed : zone))
@@ -61,10 +63,17 @@ function applyPolicies(
     before,
     after,
     pattern,
-  }: { readonly before: readonly Zone[]; readonly after: readonly Zone[]; readonly pattern: string },
+    except,
+  }: {
+    readonly before: readonly Zone[]
+    readonly after: readonly Zone[]
+    readonly pattern: string
+    /** Made with its policies. */
+    readonly except?: Zone
+  },
 ): Zone[] {
   const follow: Zone[] = []
-  for (const zone of after.filter((one) => covers(pattern, one.pattern))) {
+  for (const zone of after.filter((one) => one !== except && covers(pattern, one.pattern))) {
     const [was, is] = [everAt(context, before, zone.pattern), context.accessAt(after, zone.pattern)]
     if (setPolicies(tx, zone, was, is)) follow.push(zone)
   }

@@ -227,6 +227,19 @@ describe('after a removal', () => {
 })
 
 describe('any grants', () => {
+  it('of a wider pattern hold for narrower ones that were there before', async () => {
+    const own = await newPlace()
+    const vault = await own.open()
+    await vault.secret('a/x').put('one')
+    await vault.role('r2').allow('a/x', ['list'])
+    await vault.role('r1').allow('a/**', ['list', 'read'])
+    await vault.role('r1').add(alice!.publicId)
+    const hers = await own.open(alice)
+    expect(await paths(hers.list())).toEqual(['a/x'])
+    expect(await codeOf(hers.secret('a/x').get())).toBe('none')
+    await own.close()
+  })
+
   it('let each member read, write and see what the rules say, and no more', async () => {
     const where = ['a/x', 'a/b/y', 'c']
     const pattern = fc.constantFrom('**', 'a/**', 'a/b/**', 'a/x', 'c')
