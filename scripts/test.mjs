@@ -1,8 +1,8 @@
 /**
  * `npm test`: all tests on the newest Node, those of SECOND_RUN again on the system's Node, then the examples from the
  * sources and from the packed package. With arguments (parts of file names) it runs only the tests that they match.
- * `npm run test:long` adds --long: the full counts, for the files that honour them; `-- --write` keeps what came out in
- * docs/test-long.json.
+ * `npm run test:long` adds --long: the full counts, for the files that honour them, one after the other; `-- --write` keeps
+ * what came out in docs/test-long.json.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, platform, tmpdir } from 'node:os'
@@ -139,17 +139,35 @@ async function runLong(newest) {
   }
   const counts = Object.fromEntries(Object.entries(LONG).map(([name, value]) => [name, process.env[name] ?? value]))
   const extra = { ...counts, ATE_TEST_TIMEOUT_MS: String(LONG_TEST_TIMEOUT_MS) }
-  const begin = performance.now()
-  const results = await runVitest('long run', newest, files, extra)
-  if (!writeSummary) return
-  const summary = {
-    date: new Date().toISOString().slice(0, 10),
-    node: newest.version,
-    machine: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}, ${platform()}`,
-    counts,
-    files,
-    ...results,
-    seconds: Math.round((performance.now() - begin) / 1000),
+  for (const file of files) {
+    const begin = performance.now()
+    const { passed, failed, skipped } = await runVitest(`long run of ${file}`, newest, [file], extra)
+    const honoured = Object.entries(counts).filter(([name]) => textOf(file).includes(name))
+    if (writeSummary) {
+      keepLong(file, {
+        date: new Date().toISOString().slice(0, 10),
+        node: newest.version,
+        counts: Object.fromEntries(honoured),
+        passed,
+        failed,
+        skipped,
+        seconds: Math.round((performance.now() - begin) / 1000),
+      })
+    }
   }
-  writeFileSync(join(root, 'docs', 'test-long.json'), `${JSON.stringify(summary, undefined, 2)}\n`)
+}
+
+/**
+ * A file's last result beside those of the others: a run of hours is kept as far as it came, and may be made in parts.
+ * @param {string} file
+ * @param {object} result
+ */
+function keepLong(file, result) {
+  const path = join(root, 'docs', 'test-long.json')
+  const { files } = JSON.parse(readFileSync(path, 'utf8'))
+  const summary = {
+    machine: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}, ${platform()}`,
+    files: Object.fromEntries(Object.entries({ ...files, [file]: result }).sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
+  writeFileSync(path, `${JSON.stringify(summary, undefined, 2)}\n`)
 }
