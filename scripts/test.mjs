@@ -1,8 +1,8 @@
 /**
  * `npm test`: all tests on the newest Node, those of SECOND_RUN again on the system's Node, then the examples from the
  * sources and from the packed package. With arguments (parts of file names) it runs only the tests that they match.
- * `npm run test:long` adds --long: the full counts, for the files that honour them, one after the other; `-- --write` keeps
- * what came out in docs/test-long.json.
+ * `npm run test:long` adds --long: the full counts, for the files that honour them, one after the other; `-- --write`
+ * keeps what came out in docs/test-long.json.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, platform, tmpdir } from 'node:os'
