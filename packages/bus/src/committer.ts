@@ -79,20 +79,27 @@ export class Committer {
   }
 
   soon(): void {
-    this.#running ??= this.#commitAll().finally(() => {
-      this.#running = undefined
-    })
+    if (this.#running === undefined && this.#hasWork) this.#running = this.#commitAll()
+  }
+
+  get #hasWork(): boolean {
+    return !this.#parts.isOver() && (this.#parts.window.hasReturned || this.#triesChanged)
   }
 
   async #commitAll(): Promise<void> {
     const { context, window, isOver, committed } = this.#parts
-    while (!isOver() && (window.hasReturned || this.#triesChanged)) {
-      // What is ready to run does, and goes along.
-      await context.environment.turn()
-      if (isOver()) return
-      this.#triesChanged = false
-      await this.#commit(window.committable(COMMIT_EVENTS))
-      committed()
+    try {
+      while (this.#hasWork) {
+        // What is ready to run does, and goes along.
+        await context.environment.turn()
+        if (isOver()) return
+        this.#triesChanged = false
+        await this.#commit(window.committable(COMMIT_EVENTS))
+        committed()
+      }
+    } finally {
+      // Not a turn after the last look at the window: what returns between the two would wait for the next event.
+      this.#running = undefined
     }
   }
 
