@@ -126,8 +126,9 @@ export class Sequencer {
   }
 
   /**
-   * `by` is any object of the caller's: records that are stored are told with it. Orders `entries` one behind the other; one answer for each, once all that is stored of them is durable. One that is
-   * refused leaves no trace, and those behind it are judged nevertheless.
+   * Orders `entries` one behind the other; one answer for each, once all that is stored of them is durable. One that is
+   * refused leaves no trace, and those behind it are judged nevertheless. `by` is any object of the caller's: records
+   * that are stored are told with it.
    * @throws AteError BUSY, and what has ended the sequencer
    */
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
@@ -174,15 +175,19 @@ export class Sequencer {
 
   async #run(): Promise<void> {
     let storing = Promise.resolve()
-    while ((this.#queue.length > 0 || this.#syncDue) && !this.#failed) {
+    // Nothing is awaited between the last look at the queue and the end: what comes between would wait for the next one.
+    while (this.#hasWork) {
       const group = this.#judgeAll()
       await storing
       storing = this.#store(group)
-      if (this.#queue.length === 0) await storing
+      if (!this.#hasWork) await storing
     }
-    await storing
     this.#running = false
     for (const resume of this.#idle.splice(0)) resume()
+  }
+
+  get #hasWork(): boolean {
+    return (this.#queue.length > 0 || this.#syncDue) && !this.#failed
   }
 
   #judgeAll(): Group {
