@@ -15,7 +15,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { machine } from './net-kit.ts'
 import { type Child, start } from './process-kit.ts'
 
-const KILLS = Math.min(500, Number(process.env['ATE_KILLS'] ?? 2))
+const KILLS = Math.min(200, Number(process.env['ATE_KILLS'] ?? 2))
 const CLIENTS = 2
 /** Processes start slowly where many others run. */
 const TIMEOUT_MS: number = 300_000 + KILLS * 30_000

@@ -20,7 +20,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { codeOf } from '../data/kit.ts'
 import { machine, someone } from './net-kit.ts'
 
-const KILLS = Number(process.env['ATE_KILLS'] ?? 3)
+const KILLS = Math.min(200, Number(process.env['ATE_KILLS'] ?? 3))
 const Mark = defineType<{ by: string; n: number }>('mark')
 let root = ''
 let script = ''
