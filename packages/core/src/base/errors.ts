@@ -273,7 +273,9 @@ export const ADVICE = {
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
   KEYS_UNAVAILABLE:
-    'keys beside the log cannot be kept or destroyed from here; write on the machine that keeps the log',
+    'keys beside the log cannot be kept, copied or destroyed in this way; the facts say what to do instead, or work on the machine that keeps the log',
+  KEY_NOT_RECORDED:
+    'the server gives an attached key only to who has a durable record of asking for it: commit one that guards the entity, and give its seq at once',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
   // ours
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',

@@ -63,6 +63,15 @@ export const SERVER_KEY_MS: number = 24 * 3_600_000
 export const CHECKPOINT_DELAY_MS = 60_000
 /** Bodies that one chain asks its server for at a time. */
 export const BODIES_ASKED_MAX = 4096
+/** Attached keys that one chain asks its server for at a time, and those that wait for one of these to be answered. */
+export const KEYS_ASKED_MAX = 64
+export const KEYS_WAITING_MAX = 16_384
+/** How long a record of asking for an attached key is good for, in ms by the server's clock: a slow line, not another day. */
+export const KEY_RECORD_MS: number = 5 * 60_000
+/** Bytes of the entries of a key ring that servers of one ring give each other at once, one entry at least. */
+export const RING_PAGE_BYTES: number = 256 * 1024
+/** What an attached key takes beside its bytes where transactions and submissions are bounded. */
+export const KEY_COST_BYTES = 64
 /** How long a server that answers before it syncs leaves records to the system alone, in ms: as Redis's `everysec`. */
 export const SYNC_DELAY_MS = 1000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */

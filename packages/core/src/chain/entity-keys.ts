@@ -7,6 +7,7 @@ import { concatBytes, equalBytes, utf8 } from '../base/bytes.ts'
 import { bytesOfWords, type EntityWords, wordsOf } from '../event/entity-words.ts'
 import type { KeyRing } from '../log/engine.ts'
 import type { View } from '../view/view.ts'
+import type { AttachedKey } from './link.ts'
 import type { Batch } from './staged.ts'
 
 /** What a transaction does to the ring: in front of its record, and behind it. */
@@ -24,6 +25,13 @@ export function ringName(entity: EntityWords): Uint8Array {
 
 export function hasKeys({ transactions }: Batch): boolean {
   return transactions.some(({ draft }) => draft.keys !== undefined)
+}
+
+/** Those that its transactions attach. */
+export function keysOf({ transactions }: Batch): AttachedKey[] {
+  return transactions.flatMap(({ draft }) =>
+    (draft.keys?.put ?? []).map(({ name, bytes }) => ({ entity: name.subarray(0, ID_BYTES), bytes })),
+  )
 }
 
 /** True if a transaction of the batches destroys a key: its record must be durable before that. */

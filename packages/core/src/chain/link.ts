@@ -20,7 +20,18 @@ export interface LinkEntry {
   readonly kind: Kind
   /** The record without its head. */
   readonly payload: Uint8Array
+  /** Keys of entities that it creates, kept beside the log of who orders the records. */
+  readonly keys?: readonly AttachedKey[]
 }
+
+export interface AttachedKey {
+  /** 16 bytes. */
+  readonly entity: Uint8Array
+  readonly bytes: Uint8Array
+}
+
+/** Whether who orders the records keeps attached keys, and to whom he gives them: see KeyRing.access. */
+export type KeyAccess = 'none' | 'open' | 'recorded'
 
 export interface LinkAlarm {
   readonly kind: 'rollback' | 'fork'
@@ -53,11 +64,20 @@ export interface Link {
   readonly acknowledgement: AcknowledgementPart | undefined
   /** Brings events from here on. */
   start(events: LinkEvents): void
+  /** What the server says of itself, signed in its handshake: of the connection now, or the last one. */
+  readonly keyAccess: KeyAccess
   /** Lost if the connection breaks before it is answered. */
   submit(id: number, entries: readonly LinkEntry[]): void
   /** Resolves when every record that the server had at this moment was told. @throws AteError OFFLINE */
   sync(): Promise<void>
   /** The ciphertext of a body that did not come with its record. Not verified yet. @throws AteError OFFLINE | BODY_DROPPED */
   body(place: BodyPlace): Promise<Uint8Array>
+  /**
+   * The key of an entity (16 bytes); `record` is the seq of the durable record of asking for it, where one is wanted.
+   * @throws AteError OFFLINE | BUSY | NOT_AUTHORIZED | KEY_NOT_RECORDED | KEY_NOT_ERASED | KEYS_UNAVAILABLE
+   */
+  attachedKey(entity: Uint8Array, record: number | undefined): Promise<Uint8Array | undefined>
+  /** Entries of the key ring there. @throws AteError OFFLINE */
+  countKeys(): Promise<number>
   close(): Promise<void>
 }

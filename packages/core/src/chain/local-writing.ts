@@ -5,12 +5,14 @@
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
 import { AteError, isAteError } from '../base/errors.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
 import { type Durability, durabilityRank, type LogRecord } from '../log/engine.ts'
 import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
-import { eraseKeys, eraseLeftKeys, erasesKeys, hasKeys, putKeys } from './entity-keys.ts'
+import { eraseKeys, eraseLeftKeys, erasesKeys, hasKeys, putKeys, ringName } from './entity-keys.ts'
+import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
 import { WriterSession } from './writer-session.ts'
@@ -34,7 +36,7 @@ export async function beginLocalWriting(core: ChainCore, parts: CoreParts): Prom
 }
 
 class LocalWriting implements Writing {
-  readonly takesKeys = true
+  readonly hasRing = true
   readonly #core: ChainCore
   /** None for readers. */
   readonly #writer: WriterSession | undefined
@@ -54,6 +56,18 @@ class LocalWriting implements Writing {
 
   get durability(): Durability {
     return this.#core.engine.durability
+  }
+
+  get keyAccess(): KeyAccess {
+    return this.#core.engine.ring.access ?? 'open'
+  }
+
+  attachedKey(entity: EntityWords): Promise<Uint8Array | undefined> {
+    return this.#core.engine.ring.get(ringName(entity))
+  }
+
+  async countKeysElsewhere(): Promise<number> {
+    return 0
   }
 
   get isAlone(): boolean {

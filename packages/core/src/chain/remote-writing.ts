@@ -13,12 +13,14 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
+import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
+import { hasKeys, keysOf } from './entity-keys.ts'
 import type { HeldTail } from './held-tail.ts'
-import type { Link, LinkAlarm, LinkEvents } from './link.ts'
+import type { KeyAccess, Link, LinkAlarm, LinkEntry, LinkEvents } from './link.ts'
 import { Outbox } from './outbox.ts'
 import type { Accepted, Replica } from './replica.ts'
 import { restoreCommits } from './restored-commits.ts'
@@ -29,7 +31,7 @@ import type { Batch } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { verifyAhead } from './verify-ahead.ts'
 import { WriterSession } from './writer-session.ts'
-import type { Writing } from './writing.ts'
+import type { AskOptions, Writing } from './writing.ts'
 
 /** Submissions that are on their way: one is being stored while the next is being signed. */
 const SUBMISSIONS_MAX = 2
@@ -68,7 +70,7 @@ export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remo
 }
 
 class RemoteWriting implements Writing, LinkEvents {
-  readonly takesKeys = false
+  readonly hasRing = false
   readonly #core: ChainCore
   readonly #writer: WriterSession | undefined
   readonly #link: Link
@@ -90,6 +92,8 @@ class RemoteWriting implements Writing, LinkEvents {
   #failed: AteError | undefined
   #released = false
   #retry: { cancel(): void } | undefined
+  /** Into the outbox, one after the other. */
+  #keeping: Promise<unknown> = Promise.resolve()
   /** Numbers of the outbox that were taken. */
   readonly #done: number[] = []
   /** Attestations are on their way. */
@@ -114,6 +118,18 @@ class RemoteWriting implements Writing, LinkEvents {
 
   get durability(): Durability {
     return this.#link.durability
+  }
+
+  get keyAccess(): KeyAccess {
+    return this.#link.keyAccess
+  }
+
+  attachedKey(entity: EntityWords, { recorded }: AskOptions): Promise<Uint8Array | undefined> {
+    return this.#link.attachedKey(bytesOfWords(entity), recorded)
+  }
+
+  async countKeysElsewhere(): Promise<number> {
+    return this.keyAccess === 'none' ? 0 : this.#link.countKeys()
   }
 
   get isAlone(): boolean {
@@ -321,20 +337,40 @@ class RemoteWriting implements Writing, LinkEvents {
     return batches.map((batch) => this.#build(batch))
   }
 
+  /**
+   * The outbox has no gaps: what is open in front goes with it. What attaches keys is never kept there, since a key that is
+   * destroyed later must not have been on this machine's disk; who writes behind it waits for the log.
+   */
+  #keepUpTo(sent: Sent): void {
+    if (!this.#outbox) {
+      this.#tellKept(sent)
+      return
+    }
+    if (this.#sent.some(({ batch }) => hasKeys(batch) && keysOf(batch).length > 0)) return
+    for (const one of this.#sent) {
+      if (one.isKept) continue
+      one.isKept = true
+      this.#keeping = this.#keeping.then(() => this.#keep(one))
+    }
+  }
+
   /** Into the outbox; then those are told who wait for no more. */
   async #keep(sent: Sent): Promise<void> {
-    const settlers = sent.batch.transactions.flatMap((staged) => staged.settlers.filter((settler) => settler.kept))
     try {
-      if (this.#outbox) {
-        sent.isKept = true
+      // It may have come back meanwhile.
+      if (this.#sent.includes(sent)) {
         await this.#writer!.keepEarly()
-        await this.#outbox.put(sent)
+        await this.#outbox!.put(sent)
       }
-      for (const settler of settlers) settler.kept!()
+      this.#tellKept(sent)
     } catch (error) {
       // They hear of it when it is decided, as those who wait for the log.
       this.#core.observing.alarm(error)
     }
+  }
+
+  #tellKept({ batch }: Sent): void {
+    for (const { settlers } of batch.transactions) for (const settler of settlers) settler.kept?.()
   }
 
   /** What an earlier process has signed and this one can send. */
@@ -370,7 +406,7 @@ class RemoteWriting implements Writing, LinkEvents {
     const payload = commit.bytes.slice(RECORD_HEAD_BYTES)
     const sent: Sent = { number, batch, payload, hash: commit.commitHash, isKept: false }
     this.#sent.push(sent)
-    if (batch.transactions.some((staged) => staged.settlers.some((settler) => settler.kept))) void this.#keep(sent)
+    if (batch.transactions.some((staged) => staged.settlers.some((settler) => settler.kept))) this.#keepUpTo(sent)
     return sent
   }
 
@@ -380,9 +416,7 @@ class RemoteWriting implements Writing, LinkEvents {
     for (const one of submitted) if ('entry' in one && !this.#others.includes(one)) this.#others.push(one)
     this.#link.submit(
       id,
-      submitted.map((one) =>
-        'entry' in one ? one.entry : { kind: KIND.commit, payload: one.refused?.payload ?? one.payload },
-      ),
+      submitted.map((one) => ('entry' in one ? one.entry : entryOf(one))),
     )
   }
 
@@ -648,6 +682,13 @@ class RemoteWriting implements Writing, LinkEvents {
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())
   }
+}
+
+/** What stands for one that was refused has no keys. */
+function entryOf({ batch, payload, refused }: Sent): LinkEntry {
+  if (refused) return { kind: KIND.commit, payload: refused.payload }
+  const keys = hasKeys(batch) ? keysOf(batch) : []
+  return { kind: KIND.commit, payload, ...(keys.length > 0 ? { keys } : {}) }
 }
 
 async function* only<T>(value: T): AsyncGenerator<T, void, void> {

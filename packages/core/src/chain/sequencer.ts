@@ -5,25 +5,33 @@
  *
  * Invariants:
  * - the replica is ahead of the log by the groups that are being stored, and nobody is told of those yet;
+ * - attached keys are in the ring before the records of their entities, and destroyed behind those that delete them, before
+ *   anybody is told;
  * - a record is told of once it is as durable as `durability`, and what only the system has is synced a moment later;
  * - when the log fails, nothing is ordered any more: the state is read from the log again, by another sequencer.
  */
 import type { Clock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { ENTRY_COST_BYTES, SUBMITTED_BYTES_MAX } from '../base/limits.ts'
+import { ENTRY_COST_BYTES, KEY_COST_BYTES, SUBMITTED_BYTES_MAX } from '../base/limits.ts'
 import type { Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { KeyChanges } from './entity-keys.ts'
+import type { KeptKeys, KeyEntry } from './kept-keys.ts'
 import type { Replica } from './replica.ts'
 import { type Refusal, refuse } from './verdict.ts'
 
 /** Bytes of one append: bounds what one sync and one failure are about. */
 const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
 
+const NO_KEYS: readonly KeyEntry[] = []
+
 /** A record to be, without its head. A function makes it for the place that it gets. */
 export interface Entry {
   readonly kind: Kind
   readonly payload: Uint8Array | (() => Uint8Array)
+  /** Of entities that it creates. */
+  readonly keys?: readonly KeyEntry[]
 }
 
 /** `refused` has one reason for all of it, or one for each transaction. */
@@ -49,8 +57,13 @@ export function forgeryIn(answers: readonly EntryAnswer[]): Refusal | undefined 
   return answers.find(isForged)?.refused[0]
 }
 
-function bytesOf({ payload }: Entry): number {
-  return ENTRY_COST_BYTES + (typeof payload === 'function' ? 0 : payload.length)
+function bytesOf({ payload, keys }: Entry): number {
+  return ENTRY_COST_BYTES + (typeof payload === 'function' ? 0 : payload.length) + (keys ? keyBytesOf(keys) : 0)
+}
+
+/** What keys count for where bytes are bounded. */
+export function keyBytesOf(keys: readonly { readonly bytes: Uint8Array }[]): number {
+  return keys.reduce((sum, { bytes }) => sum + bytes.length + KEY_COST_BYTES, 0)
 }
 
 /** Who submitted a record that was stored, as it was given to `submit`, and which of the entries it was. */
@@ -71,6 +84,7 @@ interface Submission {
 interface Group {
   readonly records: LogRecord[]
   readonly origins: Origin[]
+  readonly keys: KeyChanges
   readonly answered: { readonly submission: Submission; readonly answers: readonly EntryAnswer[] }[]
 }
 
@@ -78,6 +92,8 @@ export interface SequencerParts {
   readonly engine: LogEngine
   /** Of all that the engine holds; from here on nobody else changes it. */
   readonly replica: Replica
+  /** Of the engine's ring, and the replica. */
+  readonly keys: KeptKeys
   readonly clock: Clock
   /** 32 bytes: the fingerprint under which records are ordered. */
   readonly fingerprint: Uint8Array
@@ -95,6 +111,7 @@ export class Sequencer {
   readonly durability: Durability
   readonly #clock: Clock
   readonly #fingerprint: Uint8Array
+  readonly #keys: KeptKeys
   readonly #queue: Submission[] = []
   readonly #idle: (() => void)[] = []
   /** Who waits for the next group to be stored. */
@@ -107,10 +124,11 @@ export class Sequencer {
   /** The newest record that is stored. */
   #stored: { readonly seq: number; readonly hash: Uint8Array }
 
-  constructor({ engine, replica, clock, fingerprint, durability }: SequencerParts) {
+  constructor({ engine, replica, keys, clock, fingerprint, durability }: SequencerParts) {
     this.engine = engine
     this.durability = durability ?? engine.durability
     this.replica = replica
+    this.#keys = keys
     this.#clock = clock
     this.#fingerprint = fingerprint
     this.#stored = replica.head
@@ -191,7 +209,7 @@ export class Sequencer {
   }
 
   #judgeAll(): Group {
-    const group: Group = { records: [], origins: [], answered: [] }
+    const group: Group = { records: [], origins: [], keys: { put: [], erase: [] }, answered: [] }
     let bytes = 0
     while (this.#queue.length > 0 && bytes < APPEND_BYTES_MAX) {
       const submission = this.#queue.shift()!
@@ -199,7 +217,7 @@ export class Sequencer {
       let forged: EntryAnswer | undefined
       submission.entries.forEach((entry, index) => {
         // Behind a forgery nothing is looked at: a signature costs more to verify than to make up.
-        const answer = forged ?? this.#judge(entry, group.records)
+        const answer = forged ?? this.#judge(entry, group)
         if (isForged(answer)) forged = answer
         answers.push(answer)
         if ('seq' in answer) group.origins.push({ by: submission.by, index })
@@ -210,7 +228,7 @@ export class Sequencer {
     return group
   }
 
-  #judge({ kind, payload }: Entry, records: LogRecord[]): EntryAnswer {
+  #judge({ kind, payload, keys }: Entry, group: Group): EntryAnswer {
     const { replica } = this
     const seq = replica.head.seq + 1
     try {
@@ -220,7 +238,8 @@ export class Sequencer {
       const record = encodeRecord(replica.crypto, replica.chainId, head, bytes)
       const offered = replica.offer(record)
       if ('refused' in offered) return offered
-      records.push(record)
+      group.records.push(record)
+      this.#keys.note(offered, keys ?? NO_KEYS, group.keys)
       return { seq }
     } catch (error) {
       if (!isAteError(error) || error.code === 'INTERNAL') throw error
@@ -228,15 +247,18 @@ export class Sequencer {
     }
   }
 
-  async #store({ records, origins, answered }: Group): Promise<void> {
+  async #store({ records, origins, keys, answered }: Group): Promise<void> {
     const { engine } = this
-    const level = this.#syncDue ? engine.durability : this.durability
+    // A key must not be gone before what says so is there for good.
+    const level = this.#syncDue || keys.erase.length > 0 ? engine.durability : this.durability
     try {
+      if (keys.put.length > 0) await this.#keys.put(keys)
       if (records.length > 0 || this.#syncDue) {
         this.#syncDue = false
         const load = records.length === 1 && this.#queue.length === 0 ? 'alone' : 'group'
         await engine.append(records, { after: this.#stored, durability: level, load })
       }
+      if (keys.erase.length > 0) await this.#keys.erase(keys)
       if (records.length > 0) {
         const { durability } = this
         const { seq, hash } = records[records.length - 1]!

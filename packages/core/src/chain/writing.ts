@@ -3,15 +3,25 @@
  * (remote-writing.ts). ChainCore stages what is to be written; a Writing makes records of it and tells what became of them.
  */
 import type { AteError } from '../base/errors.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import type { Kind } from '../event/format.ts'
 import type { Durability, LogRecord } from '../log/engine.ts'
+import type { KeyAccess } from './link.ts'
 import type { AcknowledgementPart } from './signed-parts.ts'
+
+/** How an attached key is asked for. */
+export interface AskOptions {
+  /** Seq of the record of asking for it. */
+  readonly recorded?: number | undefined
+}
 
 export interface Writing {
   /** The strongest level that its acknowledgements reach. */
   readonly durability: Durability
-  /** Attached keys reach the ring of the log that is written, before the record that they belong to. */
-  readonly takesKeys: boolean
+  /** `none`: attached keys cannot be kept. Else they are in the ring of the log before the record that they belong to. */
+  readonly keyAccess: KeyAccess
+  /** The log and its ring are this process's own. */
+  readonly hasRing: boolean
   /** Nothing is ever written through this handle. */
   readonly readOnly: boolean
   /** What the server that orders the records has said last of the newest of them. */
@@ -20,6 +30,10 @@ export interface Writing {
   readonly isAlone: boolean
   /** Why nothing is written any more. */
   readonly failure: AteError | undefined
+  /** @throws as Link, and as KeyRing */
+  attachedKey(entity: EntityWords, options: AskOptions): Promise<Uint8Array | undefined>
+  /** Entries of a ring that is not this process's own: what a copy of the log here does not have. @throws AteError OFFLINE */
+  countKeysElsewhere(): Promise<number>
   /** Something was staged, or an attestation is due. */
   schedule(): void
   /** A commit of this author, or a record that is no commit, would be taken now. @throws AteError READ_ONLY | NOT_AUTHORIZED */

@@ -4,6 +4,7 @@
  */
 
 import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import {
   type ChainId,
@@ -17,7 +18,6 @@ import {
 import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
 import type { ChainCore, Conflict } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
-import { ringName } from '../chain/entity-keys.ts'
 import type { Receipt } from '../chain/staged.ts'
 import type { VerifyOptions, VerifyReport } from '../chain/verify-log.ts'
 import type { Witnessed } from '../chain/witnessing.ts'
@@ -75,6 +75,14 @@ export interface WaitOptions {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal
+}
+
+export interface AttachedKeyOptions extends ReadOptions {
+  /**
+   * Where `attachedKeys` is `recorded`: the seq of a record of this session whose transaction guards the version of the entity,
+   * or changes it. It is good for five minutes.
+   */
+  readonly recorded?: number
 }
 
 export interface WriterInfo {
@@ -314,25 +322,29 @@ export class Chain {
   }
 
   /**
-   * What `tx.attachKey` kept beside the log for an entity; undefined if there is nothing, or it was destroyed.
-   * @throws AteError BAD_ID | DAMAGED | IO_ERROR | CHAIN_CLOSED
+   * What `tx.attachKey` kept beside the log for an entity; undefined if there is nothing, or it was destroyed. A server gives it
+   * to who may read the entity.
+   * @throws AteError BAD_ID | DAMAGED | IO_ERROR | CHAIN_CLOSED; over a network also OFFLINE | BUSY | NOT_AUTHORIZED |
+   * KEYS_UNAVAILABLE (the server keeps none) | KEY_NOT_RECORDED | KEY_NOT_ERASED (the entity is deleted, and its key is there)
    */
-  attachedKey(ref: EntityRef, options?: ReadOptions): Promise<Uint8Array | undefined> {
+  attachedKey(ref: EntityRef, options: AttachedKeyOptions = {}): Promise<Uint8Array | undefined> {
     try {
       this.#core.assertOpen()
-      throwIfAborted(options?.signal)
-      return this.#core.engine.ring.get(ringName(wordsOfRef(ref, this.id)))
+      throwIfAborted(options.signal)
+      const asked = this.#core.writing.attachedKey(wordsOfRef(ref, this.id), options)
+      return options.signal ? unlessAborted(asked, options.signal) : asked
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   /**
-   * `recorded`: who keeps the log gives an attached key only to who has a durable record of asking for it. `open`: whoever has
-   * the folder has the keys, so reads leave no record that counts.
+   * `recorded`: who keeps the log gives an attached key only to who has a durable record of asking for it; over a network it is
+   * what the server has signed when this connection was made. `open`: whoever may read an entity, or has the folder, has the
+   * key, so reads leave no record that counts. `none`: the server keeps no keys.
    */
-  get attachedKeys(): 'open' | 'recorded' {
-    return this.#core.engine.ring.access ?? 'open'
+  get attachedKeys(): 'none' | 'open' | 'recorded' {
+    return this.#core.writing.keyAccess
   }
 
   /** The members of a role of this chain, or of the node that is given; undefined if there is none. */
@@ -539,7 +551,15 @@ export class Chain {
     const { engine, replica } = this.#core
     const until = Math.min(engine.durableSeq(), replica.head.seq)
     const { backupLog } = await import('./backup.ts')
+    if (options.keys !== 'omit') await this.#assertHasKeys()
     return backupLog(engine, { to, until, wanted: this.id }, options, this.#platform)
+  }
+
+  async #assertHasKeys(): Promise<void> {
+    const keys = await this.#core.writing.countKeysElsewhere()
+    if (keys === 0) return
+    const hint = "this process does not have the keys: back up the folder where the log is kept, or give keys: 'omit'"
+    throw new AteError('KEYS_UNAVAILABLE', { chain: this.id, keys }, { hint })
   }
 
   /**

@@ -2,6 +2,7 @@
  * A transaction while it is made: its events, its guards, and what it has changed itself, so that its own reads see it.
  * The view is not touched before the transaction is staged.
  */
+import { KEY_COST_BYTES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type KeyChanges, ringName } from '../chain/entity-keys.ts'
 import type { TransactionDraft } from '../chain/staged.ts'
@@ -29,6 +30,8 @@ export interface LocalState {
   /** If this transaction made or moved it. */
   parent: EntityWords | undefined
   collection: string | undefined
+  /** This transaction made it, without a name. */
+  isMade: boolean
 }
 
 export class Draft implements TransactionDraft {
@@ -112,6 +115,7 @@ export class Draft implements TransactionDraft {
   putKey(entity: EntityWords, bytes: Uint8Array): void {
     this.keys ??= { put: [], erase: [] }
     this.keys.put.push({ name: ringName(entity), bytes: bytes.slice() })
+    this.sizeBytes += bytes.length + KEY_COST_BYTES
   }
 
   eraseKey(entity: EntityWords): void {
@@ -190,7 +194,10 @@ export class Draft implements TransactionDraft {
       states.push(state)
     }
     if (op === OP.put || op === OP.create) state.body = event.body ? event : undefined
-    if (op === OP.create) state.type = event.type
+    if (op === OP.create) {
+      state.type = event.type
+      state.isMade = !event.key
+    }
     state.gone = op === OP.delete
     state.version++
     if (op === OP.create || op === OP.move) {
@@ -212,6 +219,7 @@ export class Draft implements TransactionDraft {
       version,
       parent: undefined,
       collection: undefined,
+      isMade: false,
     }
   }
 }

@@ -4,7 +4,7 @@
  *
  *   1. the records and keys are copied, verified on the way; the target is `incomplete`
  *   2. the target is whole: `copy`
- *   3. the source is `moved`: from here on it is read only
+ *   3. the source is `moved`: from here on it is read only, and its keys are destroyed
  *   4. the target is `live`
  */
 import { platform as ownPlatform } from '#platform'
@@ -12,6 +12,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { type CopyOptions, copyLog, copyRing, isAt, steps } from '../chain/copy-log.ts'
+import { emptyRing } from '../chain/kept-keys.ts'
 import type { Head, LogEngine } from '../log/engine.ts'
 import { checkStanding, LIVE } from '../log/standing.ts'
 import { addKnownChain, lookUpChain } from '../session/known-chains.ts'
@@ -84,6 +85,8 @@ async function move({ source, head, to, toPlace }: Move, options: PushOptions, p
     }
     // A copy of another state of the chain is not where it went on.
     if (!isAt(target, head)) throw new AteError('CHAIN_MOVED', { to: source.standing.note })
+    // What is destroyed over there must not be left here.
+    await emptyRing(source.ring)
     await target.setStanding(LIVE)
     return keys
   } finally {

@@ -5,7 +5,7 @@
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { fromBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
-import type { Receipt, Settler } from '../chain/staged.ts'
+import type { Receipt, Settler, TransactionDraft } from '../chain/staged.ts'
 import { type Refusal, refuse } from '../chain/verdict.ts'
 import type { Durability } from '../log/engine.ts'
 import type { Transaction } from './transaction.ts'
@@ -251,12 +251,13 @@ class Outcome<R> implements Settler {
 function stage(
   core: ChainCore,
   tx: Transaction,
-  { signal, durability }: RunOptions,
+  { signal, durability, wait }: RunOptions,
   outcome: Settler & EventListenerObject,
 ): Refusal | undefined {
   let draft: ReturnType<Transaction['finish']> | undefined
   try {
     draft = tx.finish()
+    if (wait === 'local') assertKeepsNoKeys(core, draft)
     const refusal = core.stage(draft, durability ?? core.durability, outcome)
     if (refusal) core.staging.giveBuffer(draft.bodies)
     else signal?.addEventListener('abort', outcome, { once: true })
@@ -269,6 +270,13 @@ function stage(
   } finally {
     tx.abandon()
   }
+}
+
+/** A key that is destroyed later must not have been on the disk of who wrote it. @throws AteError KEYS_UNAVAILABLE */
+function assertKeepsNoKeys({ writing, chainId }: ChainCore, { keys }: TransactionDraft): void {
+  if (writing.hasRing || !keys || keys.put.length === 0) return
+  const hint = 'a transaction that attaches keys waits for the server: leave wait: local out'
+  throw new AteError('KEYS_UNAVAILABLE', { chain: chainId }, { hint })
 }
 
 function errorOf(refusal: Refusal): AteError {

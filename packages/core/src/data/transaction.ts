@@ -228,8 +228,9 @@ export class Transaction {
 
   /**
    * Keeps `bytes` beside the log, not in it, for an entity that this transaction creates: there whenever the entity is, and
-   * destroyed by `shred`. Whoever has the folder can read them: give a key that is wrapped, or half of one. At most 256 KiB.
-   * @throws AteError BAD_ARGUMENT (the entity is not one that this transaction creates) | KEYS_UNAVAILABLE
+   * destroyed by `shred`. Whoever has the folder can read them: give a key that is wrapped, or half of one. At most 256 KiB,
+   * and 960 KiB with all else that the transaction writes. The entity has no name: its id never comes again.
+   * @throws AteError BAD_ARGUMENT (the entity is not one that this transaction creates, or has a name) | KEYS_UNAVAILABLE
    */
   attachKey(ref: EntityRef, bytes: Uint8Array): void {
     this.#assertOpen()
@@ -238,8 +239,8 @@ export class Transaction {
       throw new AteError('BAD_ARGUMENT', { what: 'a key is bytes', max: RING_KEY_BYTES_MAX })
     this.#assertTakesKeys()
     // The key of one that stands already would change although the transaction may fail.
-    if (this.#draft.localOf(words)?.parent === undefined || this.#isStored(words))
-      throw new AteError('BAD_ARGUMENT', { what: 'a key is attached in the transaction that creates its entity' })
+    if (this.#draft.localOf(words)?.isMade !== true || this.#isStored(words))
+      throw new AteError('BAD_ARGUMENT', { what: 'a key is attached in the transaction that creates its entity, without a name' })
     this.#draft.putKey(words, bytes)
   }
 
@@ -506,7 +507,7 @@ export class Transaction {
   }
 
   #assertTakesKeys(): void {
-    if (!this.#core.writing.takesKeys) throw new AteError('KEYS_UNAVAILABLE', { chain: this.#chain })
+    if (this.#core.writing.keyAccess === 'none') throw new AteError('KEYS_UNAVAILABLE', { chain: this.#chain })
   }
 
   #isStored({ a, b, c, d }: EntityWords): boolean {

@@ -2,15 +2,18 @@
  * One connection to a server, shared by all chains of that server that this process has open: the handshake, the identities
  * that speak on it, and the channels of the chains. It never comes back: who needs another one opens it (server-link.ts).
  */
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { REKEY_MS, SOCKET_DIAL_MS } from '../base/limits.ts'
 import { CLOSE, type Dial, type DialOptions, type Socket } from '../base/socket.ts'
+import type { KeyAccess } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability, Head } from '../log/engine.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { FrameSender } from './frames.ts'
 import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
+import { type KeyAnswer, keyAccessOf, type RingPage } from './key-messages.ts'
 import {
   type Bodies,
   type ClientMessage,
@@ -30,6 +33,8 @@ export interface ChannelEvents {
   answers(id: number, answers: readonly EntryAnswer[]): void
   synced(id: number): void
   body(id: number, bytes: Uint8Array): void
+  key(id: number, answer: KeyAnswer): void
+  ring(id: number, page: RingPage): void
   /** The server has closed this channel. */
   closed(error: AteError): void
   /** The connection is gone. */
@@ -126,6 +131,11 @@ export class ClientConnection {
   /** The strongest level that the server's engine reaches. */
   get level(): Durability {
     return this.#welcome!.level
+  }
+
+  /** What the server's handshake, which it has signed, says of attached keys. */
+  get keyAccess(): KeyAccess {
+    return keyAccessOf(this.server.limits)
   }
 
   /** The path of the service on its host, which chain names follow. */
@@ -304,6 +314,12 @@ export class ClientConnection {
       case 'body':
         this.#channels.get(message.channel)?.body(message.id, message.bytes)
         return
+      case 'key':
+        this.#channels.get(message.channel)?.key(message.id, message.answer)
+        return
+      case 'ring':
+        this.#channels.get(message.channel)?.ring(message.id, message.page)
+        return
       case 'synced':
         this.#offering.get(message.channel)?.resolve()
         this.#offering.delete(message.channel)
@@ -370,24 +386,6 @@ function shake(
       drained() {},
     })
     socket.send(handshake.hello())
-  })
-}
-
-/** The promise, or the signal's reason if that comes first; then `giveUp` is called. */
-function unlessAborted<T>(
-  promise: Promise<T>,
-  signal: AbortSignal | undefined,
-  giveUp: () => void = () => undefined,
-): Promise<T> {
-  if (!signal) return promise
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => {
-      giveUp()
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-    if (signal.aborted) onAbort()
   })
 }
 

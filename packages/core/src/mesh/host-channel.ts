@@ -9,17 +9,23 @@ import { AteError, isAteError } from '../base/errors.ts'
 import {
   BODIES_ASKED_MAX,
   ENTRY_COST_BYTES,
+  KEYS_ASKED_MAX,
   READ_WINDOW_BYTES,
+  RECORD_BYTES_MAX,
   SUBMISSION_BYTES_MAX,
   SUBMISSION_ENTRIES_MAX,
 } from '../base/limits.ts'
-import type { BodyPlace } from '../chain/link.ts'
-import { type Entry, type EntryAnswer, forgeryIn } from '../chain/sequencer.ts'
+import type { KeyEntry } from '../chain/kept-keys.ts'
+import type { BodyPlace, KeyAccess } from '../chain/link.ts'
+import { type Entry, type EntryAnswer, forgeryIn, keyBytesOf } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
-import type { Kind } from '../event/format.ts'
-import { RECORD_HEAD_BYTES } from '../event/format.ts'
+import { wordsOf } from '../event/entity-words.ts'
+import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
+import type { PublicIdentity } from '../session/identity.ts'
 import type { Follower, HostedChain } from './hosted-chain.ts'
+import { KeyDesk } from './key-desk.ts'
+import type { KeyClientMessage } from './key-messages.ts'
 import type { Bodies, ServerMessage } from './messages.ts'
 
 /** Bytes of records that are read from the log at once. */
@@ -29,6 +35,15 @@ const BUFFERED_BYTES_MAX = 1024 * 1024
 /** Answers that wait for their records. */
 const ANSWERS_MAX = 4096
 const NO_BYTES = new Uint8Array(0)
+
+/** A submission that is not whole yet. */
+interface Collecting {
+  readonly id: number
+  readonly entries: Entry[]
+  bytes: number
+  /** Those that go with its next entry. */
+  keys: KeyEntry[]
+}
 
 const NOTHING: { readonly bytes: number; readonly entries: readonly Entry[] } = { bytes: 0, entries: [] }
 
@@ -51,8 +66,11 @@ export interface HostChannelParts {
   /** The first record that the client lacks. */
   readonly from: number
   readonly bodies: Bodies
+  /** Who is at the other end. */
+  readonly identity: PublicIdentity
   /** A server of the same ring. */
   readonly isSibling: boolean
+  readonly keyAccess: KeyAccess
   /** Told before anything is ordered, and when it is answered. */
   readonly submitting: (entries: number) => void
   readonly answered: (answers: readonly EntryAnswer[], tookMs: number) => void
@@ -75,8 +93,9 @@ export class HostChannel implements Follower {
   #asked = 0
   #left = false
   #acknowledgement: Uint8Array | undefined
+  readonly #desk: KeyDesk
   readonly #waiting: { readonly after: number; readonly message: ServerMessage }[] = []
-  #collecting: { readonly id: number; readonly entries: Entry[]; bytes: number } | undefined
+  #collecting: Collecting | undefined
 
   constructor(parts: HostChannelParts) {
     const { number, chain, out, from, closed } = parts
@@ -87,6 +106,15 @@ export class HostChannel implements Follower {
     this.#closed = closed
     this.#next = from
     this.#acknowledgement = chain.acknowledgement()
+    this.#desk = new KeyDesk({
+      channel: number,
+      chain,
+      asker: parts.identity,
+      access: parts.keyAccess,
+      isSibling: parts.isSibling,
+      hasRoom: () => out.bufferedBytes < BUFFERED_BYTES_MAX,
+      send: (message) => out.send(message),
+    })
     chain.followers.add(this)
     // What it has, signed: whoever has seen more can show that.
     out.send({ type: 'ack', channel: number, bytes: this.#acknowledgement })
@@ -99,6 +127,7 @@ export class HostChannel implements Follower {
 
   leave(): void {
     this.#left = true
+    this.#desk.close()
     this.chain.followers.delete(this)
     this.chain.stay(this)
   }
@@ -164,6 +193,8 @@ export class HostChannel implements Follower {
       )
         throw new AteError('BAD_MESSAGE', { what: 'taken' })
       await this.chain.engine.setStanding({ state: 'moved', note: to })
+      // What is destroyed over there must not be left here.
+      await this.chain.keys.destroyAll()
       if (!this.#left) this.sync(id)
     } catch (error) {
       if (!isAteError(error)) throw error
@@ -171,23 +202,48 @@ export class HostChannel implements Follower {
     }
   }
 
+  /** What somebody asks of attached keys. */
+  ask(question: Extract<KeyClientMessage, { type: 'ask' | 'ring' }>): void {
+    if (!this.#desk.ask(question)) this.failed(new AteError('BUSY', { keys: KEYS_ASKED_MAX }))
+  }
+
+  /** A key that goes with the next entry of a submission. False if it breaks what clients keep to. */
+  key({ id, entity, bytes }: Extract<KeyClientMessage, { type: 'key' }>): boolean {
+    const collecting = this.#collect(id)
+    const key = { entity: wordsOf(entity), bytes: bytes.slice() }
+    collecting.keys.push(key)
+    collecting.bytes += keyBytesOf([key])
+    return this.#isGood(id) && keyBytesOf(collecting.keys) <= RECORD_BYTES_MAX
+  }
+
   /** One entry of a submission. False if it breaks what clients keep to. */
   submit(id: number, entry: { readonly kind: Kind; readonly payload: Uint8Array }, isLast: boolean): boolean {
-    this.#collecting ??= { id, entries: [], bytes: 0 }
-    const collecting = this.#collecting
+    const collecting = this.#collect(id)
+    const { entries, keys } = collecting
     // A copy: the frame is not ours to keep.
-    collecting.entries.push({ kind: entry.kind, payload: entry.payload.slice() })
+    entries.push({ kind: entry.kind, payload: entry.payload.slice(), ...(keys.length > 0 ? { keys } : {}) })
     collecting.bytes += entry.payload.length
-    const { entries, bytes } = collecting
-    if (collecting.id !== id || entries.length > SUBMISSION_ENTRIES_MAX || bytes > SUBMISSION_BYTES_MAX) return false
+    collecting.keys = []
+    if (!this.#isGood(id) || (keys.length > 0 && entry.kind !== KIND.commit)) return false
     if (!isLast) return true
     this.#collecting = undefined
     void this.#order(id, entries)
     return true
   }
 
+  #collect(id: number): Collecting {
+    this.#collecting ??= { id, entries: [], bytes: 0, keys: [] }
+    return this.#collecting
+  }
+
+  #isGood(wanted: number): boolean {
+    const { id, entries, bytes } = this.#collecting!
+    return id === wanted && entries.length <= SUBMISSION_ENTRIES_MAX && bytes <= SUBMISSION_BYTES_MAX
+  }
+
   /** Sends what there is, as far as there is room. */
   pump(): void {
+    this.#desk.pump()
     if (this.#reading || this.#left) return
     while (this.#hasRoom && this.#next <= this.chain.sequencer.head.seq) {
       const recent = this.chain.recent(this.#next)

@@ -13,6 +13,7 @@ import {
   SUBMISSION_BYTES_MAX,
 } from '../base/limits.ts'
 import { CLOSE, type Socket } from '../base/socket.ts'
+import type { KeyAccess } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Durability } from '../log/engine.ts'
 import type { PublicIdentity } from '../session/identity.ts'
@@ -20,6 +21,7 @@ import { FrameSender } from './frames.ts'
 import { refusalOf, ServerHandshake, type ServerHandshakeOptions } from './handshake-server.ts'
 import type { Hosting } from './host.ts'
 import { HostChannel } from './host-channel.ts'
+import { keyLimits } from './key-messages.ts'
 import { type ClientMessage, clientMessagesIn, type ServerMessage, writeServerMessage } from './messages.ts'
 import { type CutReason, Outbox, TOO_SLOW_TEXT } from './outbox-bound.ts'
 import { checkSessionProof } from './session-proof.ts'
@@ -60,6 +62,8 @@ export interface HostConnectionParts {
   /** What the engine behind the chains reaches. */
   readonly level: Durability
   readonly rules: ConnectionRules
+  /** Whom attached keys are given to; `open` if left out. The handshake says it, signed. */
+  readonly keyAccess?: Exclude<KeyAccess, 'none'>
 }
 
 type Opening = Extract<ClientMessage, { type: 'open' }>
@@ -86,11 +90,12 @@ export class HostConnection {
 
   constructor(parts: HostConnectionParts) {
     this.#parts = parts
-    const { host, socket, rules } = parts
+    const { host, socket, rules, keyAccess = 'open' } = parts
     const { platform, identity, delegation } = host.parts
     const { crypto, environment } = platform
     this.#handshake = new ServerHandshake({
       ...rules.handshake,
+      limits: { ...rules.handshake.limits, ...keyLimits(keyAccess) },
       crypto,
       random: environment.random,
       identity,
@@ -187,6 +192,13 @@ export class HostConnection {
         return
       case 'sync':
         this.#channels.get(message.channel)?.sync(message.id)
+        return
+      case 'key':
+        this.#collect(message.channel, (channel) => channel.key(message))
+        return
+      case 'ask':
+      case 'ring':
+        this.#channels.get(message.channel)?.ask(message)
         return
       case 'body':
         void this.#channels.get(message.channel)?.body(message)
@@ -301,7 +313,9 @@ export class HostConnection {
         out: this.#out,
         from: head && isStored ? head.seq + 1 : 0,
         bodies,
+        identity,
         isSibling,
+        keyAccess: this.#parts.keyAccess ?? 'open',
         submitting: (entries) => this.#rest(rules.admitSubmission?.(entries) ?? 0),
         answered: (answers, tookMs) => rules.answered?.(answers, tookMs),
         forged: (error) => {
@@ -375,11 +389,15 @@ export class HostConnection {
   }
 
   #takeSubmission({ channel, id, kind, payload, isLast }: Extract<ClientMessage, { type: 'submit' }>): void {
+    this.#collect(channel, (open) => open.submit(id, { kind, payload }, isLast))
+  }
+
+  #collect(channel: number, add: (open: HostChannel) => boolean): void {
     const open = this.#channels.get(channel)
     // Sent before the client heard that the channel was closed.
     if (!open) return
     const before = open.collectingBytes
-    const isGood = open.submit(id, { kind, payload }, isLast)
+    const isGood = add(open)
     this.#collectingBytes += open.collectingBytes - before
     if (!isGood || this.#collectingBytes > SUBMISSION_BYTES_MAX)
       throw new AteError('BAD_MESSAGE', { what: 'submission', channel })

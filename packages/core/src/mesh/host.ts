@@ -7,6 +7,7 @@ import { forwardClock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { OPEN_CHAINS_MAX } from '../base/limits.ts'
+import { KeptKeys } from '../chain/kept-keys.ts'
 import { Replica } from '../chain/replica.ts'
 import type { Signer } from '../crypto/provider.ts'
 import type { CompactPolicy } from '../data/compacting.ts'
@@ -221,6 +222,7 @@ export class Host implements Hosting {
         name,
         engine,
         replica,
+        keys: await KeptKeys.open(engine.ring, replica.view),
         environment,
         now: this.now,
         fingerprint,

@@ -8,6 +8,7 @@ import type { Environment } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX, SYNC_DELAY_MS } from '../base/limits.ts'
+import type { KeptKeys } from '../chain/kept-keys.ts'
 import type { BodyPlace } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
 import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
@@ -16,7 +17,7 @@ import { Compacting, type CompactionState, type CompactPolicy } from '../data/co
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import { CommitCompactor } from '../event/commit-compact.ts'
-import { CommitParser, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
+import { CommitParser, type ParsedCommit, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
@@ -39,6 +40,8 @@ export interface HostedParts {
   readonly name: string
   readonly engine: LogEngine
   readonly replica: Replica
+  /** Of the engine's ring. */
+  readonly keys: KeptKeys
   readonly environment: Environment
   /** 32 bytes: under whose name records are ordered. */
   readonly fingerprint: Uint8Array
@@ -58,6 +61,7 @@ export class HostedChain {
   readonly environment: Environment
   readonly engine: LogEngine
   readonly replica: Replica
+  readonly keys: KeptKeys
   readonly sequencer: Sequencer
   readonly followers: Set<Follower> = new Set()
   readonly listeners: { add(listener: () => void): unknown }
@@ -74,9 +78,11 @@ export class HostedChain {
   #syncing: { cancel(): void } | undefined
   #leaving: { readonly by: Follower; readonly to: string } | undefined
   #closed = false
+  /** What holds a whole record in memory for somebody who asks is done for one at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(parts: HostedParts) {
-    const { name, engine, replica, environment, fingerprint, compact, durability } = parts
+    const { name, engine, replica, keys, environment, fingerprint, compact, durability } = parts
     this.#parts = parts
     this.name = name
     this.crypto = replica.crypto
@@ -84,7 +90,8 @@ export class HostedChain {
     this.environment = environment
     this.engine = engine
     this.replica = replica
-    this.sequencer = new Sequencer({ engine, replica, clock: environment.clock, fingerprint, durability })
+    this.keys = keys
+    this.sequencer = new Sequencer({ engine, replica, keys, clock: environment.clock, fingerprint, durability })
     this.listeners = this.sequencer.listeners
     this.sequencer.listeners.add((group) => this.#stored(group))
     this.sequencer.failures.add((error) => {
@@ -146,6 +153,26 @@ export class HostedChain {
     const at = found && sliceAt(found, offset, size)
     if (at === undefined || offset + size > found!.size) throw new AteError('BODY_DROPPED', { seq: record })
     return (await this.engine.readPart(record, at, size)).slice()
+  }
+
+  /** The stored record `seq`, if it is a commit. @throws AteError DAMAGED | IO_ERROR */
+  async commitAt(seq: number): Promise<ParsedCommit | undefined> {
+    let bytes = this.recent(seq)?.record.bytes
+    if (!bytes) {
+      for await (const [record] of this.engine.read(seq, { chunkBytes: 1 })) {
+        bytes = record!.bytes.slice()
+        break
+      }
+    }
+    if (!bytes || bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) return undefined
+    return this.#parser.parse(this.replica.chainId, bytes)
+  }
+
+  /** Runs behind what was asked for before. */
+  inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(run)
+    this.#turn = turn.catch(() => undefined)
+    return turn
   }
 
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {

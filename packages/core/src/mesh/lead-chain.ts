@@ -8,6 +8,7 @@ import { AteError, isAteError } from '../base/errors.ts'
 import { DELEGATION_MS_MAX, SERVER_KEY_MS } from '../base/limits.ts'
 import type { Leadership } from '../base/sharing.ts'
 import type { Socket } from '../base/socket.ts'
+import { KeptKeys } from '../chain/kept-keys.ts'
 import type { Replica } from '../chain/replica.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { Signer } from '../crypto/provider.ts'
@@ -112,6 +113,7 @@ class Leader implements Leadership, Hosting {
       name: '',
       engine,
       replica,
+      keys: await KeptKeys.open(engine.ring, replica.view),
       environment: platform.environment,
       now: this.#now,
       fingerprint,

@@ -20,26 +20,34 @@
  *    9 take      channel | id                        44 redirect channel | moved u8 | URL of a server, sized
  *   10 taken     channel | id | next | head 32
  *   11 offer     channel | session | name sized
+ *   12 to 14, 45 and 46: attached keys (key-messages.ts)
  *
  * 9 to 11 are for servers of one ring among themselves. `next` is the seq of the record that follows the head, 0 for an empty log. Everything is bounded before it is believed.
  */
 import { fromUtf8, utf8 } from '../base/bytes.ts'
-import { ADVICE, AteError, type ErrorCode, type ErrorFacts } from '../base/errors.ts'
+import { AteError } from '../base/errors.ts'
 import {
   BODY_BYTES_MAX,
   CHAIN_NAME_BYTES_MAX,
   COMMIT_TXS_MAX,
-  ERROR_FACTS_BYTES_MAX,
   RECORD_BYTES_MAX,
   SUBMISSION_ENTRIES_MAX,
 } from '../base/limits.ts'
 import type { BodyPlace } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { Refusal } from '../chain/verdict.ts'
-import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, Head } from '../log/engine.ts'
+import {
+  type KeyClientMessage,
+  type KeyServerMessage,
+  readKeyClientMessage,
+  readKeyServerMessage,
+  writeKeyClientMessage,
+  writeKeyServerMessage,
+} from './key-messages.ts'
+import { type Refused, readRefused, writeRefused } from './refused.ts'
 
 const LEVELS: readonly Durability[] = ['memory', 'os', 'disk', 'quorum']
 const PROOF_BYTES_MAX = 8192
@@ -47,15 +55,9 @@ const REKEY_BYTES_MAX = 4096
 /** A genesis is a record like others. */
 const GENESIS_BYTES_MAX: number = RECORD_BYTES_MAX
 const ACK_BYTES_MAX = 256
-const CODE_BYTES_MAX = 64
 const PATH_BYTES_MAX = 2048
 const NO_HASH = new Uint8Array(32)
 const NOTHING = new Uint8Array(0)
-
-export interface Refused {
-  readonly code: ErrorCode
-  readonly facts: ErrorFacts
-}
 
 /** `on-demand`: records come without their sealed bodies, which are asked for when somebody reads them. */
 export type Bodies = 'all' | 'on-demand'
@@ -91,6 +93,7 @@ export type ClientMessage =
   | { readonly type: 'offer'; readonly channel: number; readonly session: number; readonly name: string }
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
   | ({ readonly type: 'body'; readonly channel: number; readonly id: number } & BodyPlace)
+  | KeyClientMessage
 
 export type ServerMessage =
   | { readonly type: 'welcome'; readonly level: Durability; readonly path: string }
@@ -127,6 +130,7 @@ export type ServerMessage =
   | { readonly type: 'redirect'; readonly channel: number; readonly why: 'ring' | 'moved'; readonly url: string }
   | { readonly type: 'rekey'; readonly bytes: Uint8Array }
   | { readonly type: 'body'; readonly channel: number; readonly id: number; readonly bytes: Uint8Array }
+  | KeyServerMessage
 
 export function writeClientMessage(out: ByteWriter, message: ClientMessage): void {
   switch (message.type) {
@@ -195,6 +199,8 @@ export function writeClientMessage(out: ByteWriter, message: ClientMessage): voi
       for (const part of [message.channel, message.id, message.record, message.block, message.offset, message.size])
         out.varint(part)
       return
+    default:
+      writeKeyClientMessage(out, message)
   }
 }
 
@@ -275,6 +281,8 @@ export function writeServerMessage(out: ByteWriter, message: ServerMessage): voi
       out.varint(message.ref)
       writeRefused(out, message)
       return
+    default:
+      writeKeyServerMessage(out, message)
   }
 }
 
@@ -338,7 +346,7 @@ function readClientMessage(input: ByteReader): ClientMessage {
       return { type: 'body', channel, id, ...place }
     }
     default:
-      throw new AteError('BAD_MESSAGE', { type })
+      return readKeyClientMessage(type, input)
   }
 }
 
@@ -408,7 +416,7 @@ function readServerMessage(input: ByteReader): ServerMessage {
     case 42:
       return { type: 'refused', ref: input.varint(), ...readRefused(input) }
     default:
-      throw new AteError('BAD_MESSAGE', { type })
+      return readKeyServerMessage(type, input)
   }
 }
 
@@ -450,30 +458,6 @@ function readAnswers(input: ByteReader): readonly EntryAnswer[] {
     answers.push({ refused })
   }
   return answers
-}
-
-/** Facts are cut where they are too long: they explain, and nothing depends on them. */
-function writeRefused(out: ByteWriter, { code, facts }: Refused): void {
-  out.sized(utf8(code))
-  const bytes = encodeCanonical(facts)
-  out.sized(bytes.length <= ERROR_FACTS_BYTES_MAX ? bytes : encodeCanonical({}))
-}
-
-/** A code that is not known here, and facts of another form, are a newer server's: what it means is that it refuses. */
-function readRefused(input: ByteReader): Refused {
-  const code = fromUtf8(input.sized(CODE_BYTES_MAX))
-  const facts = factsOf(input.sized(ERROR_FACTS_BYTES_MAX))
-  if (!Object.hasOwn(ADVICE, code)) return { code: 'SERVER_REFUSED', facts: { ...facts, code: code.slice(0, 40) } }
-  return { code: code as ErrorCode, facts }
-}
-
-function factsOf(bytes: Uint8Array): ErrorFacts {
-  const value = decodeCanonical(bytes)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
-  const plain = ['string', 'number', 'boolean', 'bigint']
-  const isPlain = (fact: unknown): boolean =>
-    plain.includes(typeof fact) || (Array.isArray(fact) && fact.every((item) => typeof item === 'string'))
-  return Object.fromEntries(Object.entries(value).filter(([, fact]) => isPlain(fact))) as ErrorFacts
 }
 
 function optional(bytes: Uint8Array): Uint8Array | undefined {

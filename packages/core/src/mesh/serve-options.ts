@@ -37,6 +37,11 @@ export interface ServeOptions {
    * within a second: it survives the end of the server's process, and a power cut takes the last second with it.
    */
   readonly durability?: 'disk' | 'os'
+  /**
+   * Whom the keys beside the logs (`tx.attachKey`) are given to. `open`, if left out: who may read the entity. `recorded`: who may
+   * read it, and has a durable record of asking for it.
+   */
+  readonly keyAccess?: 'open' | 'recorded'
   /** When chains are compacted; when they have doubled, if left out. */
   readonly compact?: CompactPolicy | 'never'
   /** How long a chain stays loaded that nobody uses; a minute if left out. */
@@ -65,6 +70,7 @@ export interface ServeSettings {
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   readonly wireEncryption: 'on' | 'off'
   readonly durability: 'disk' | 'os'
+  readonly keyAccess: 'open' | 'recorded'
   readonly compact: CompactPolicy | undefined
   readonly idleMs: number
   readonly ring: RingSettings | undefined
@@ -108,6 +114,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'tls',
   'wireEncryption',
   'durability',
+  'keyAccess',
   'compact',
   'idle',
   'nodes',
@@ -133,6 +140,7 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
     tls: tlsOf(options.tls, listen),
     wireEncryption: encryptionOf(options.wireEncryption, listen),
     durability: oneOf('durability', options.durability ?? 'disk', ['disk', 'os'] as const),
+    keyAccess: oneOf('keyAccess', options.keyAccess ?? 'open', ['open', 'recorded'] as const),
     compact: options.compact === undefined ? COMPACT : checkCompactPolicy(options.compact),
     idleMs: options.idle === undefined ? IDLE_MS : durationMs(options.idle, 0),
     ring: ringOf(options, listen),

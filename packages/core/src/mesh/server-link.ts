@@ -14,7 +14,7 @@ import {
   REDIRECTS_MAX,
   SERVER_SILENT_MS,
 } from '../base/limits.ts'
-import type { BodyPlace, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
+import type { BodyPlace, KeyAccess, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { AcknowledgementPart } from '../chain/signed-parts.ts'
 import { verifyAcknowledgement } from '../event/acknowledgement.ts'
@@ -23,6 +23,8 @@ import { type Durability, durabilityRank, type Head, type LogRecord } from '../l
 import type { Platform } from '../session/platform.ts'
 import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './client-connection.ts'
 import type { Lease } from './connection-pool.ts'
+import { KeyAsking } from './key-asking.ts'
+import type { RingPage } from './key-messages.ts'
 
 /** Refusals that another try may not meet: a server that is full, or about to go. */
 const PASSING: ReadonlySet<string> = new Set([
@@ -60,6 +62,10 @@ export type Asking = { readonly type: 'sync' | 'take' } | { readonly type: 'take
 export class ServerLink implements Link {
   readonly #parts: ServerLinkParts
   readonly #items: Item[] = []
+  readonly #keys = new KeyAsking((message) => {
+    this.#lease!.connection.send({ ...message, channel: this.#opened!.channel })
+  })
+  #keyAccess: KeyAccess = 'none'
   readonly #asking = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: AteError): void }>()
   #askCount = 0
   readonly #syncing = new Map<number, { resolve(): void; reject(error: AteError): void }>()
@@ -118,6 +124,10 @@ export class ServerLink implements Link {
 
   get durability(): Durability {
     return this.#level
+  }
+
+  get keyAccess(): KeyAccess {
+    return this.#keyAccess
   }
 
   /** The server that this chain is with. */
@@ -195,9 +205,17 @@ export class ServerLink implements Link {
   submit(id: number, entries: readonly LinkEntry[]): void {
     const connection = this.#lease?.connection
     if (!connection) return
+    // Of an older kind than the one that these were made for: it would order them, and lose their keys.
+    if (this.#keyAccess === 'none' && entries.some(({ keys }) => keys)) {
+      const error = new AteError('KEYS_UNAVAILABLE', { chain: chainIdOf(this.chainId) })
+      this.#end(error)
+      this.#events?.ended(error)
+      return
+    }
     this.#submitted.set(id, entries)
     const { channel } = this.#opened!
-    entries.forEach(({ kind, payload }, i) => {
+    entries.forEach(({ kind, payload, keys }, i) => {
+      for (const { entity, bytes } of keys ?? []) connection.send({ type: 'key', channel, id, entity, bytes })
       connection.send({ type: 'submit', channel, id, isLast: i === entries.length - 1, kind, payload })
     })
   }
@@ -234,6 +252,27 @@ export class ServerLink implements Link {
     const id = ++this.#askCount
     this.#lease.connection.send({ type: 'body', channel: this.#opened!.channel, id, ...place })
     return new Promise((resolve, reject) => this.#asking.set(id, { resolve, reject }))
+  }
+
+  async attachedKey(entity: Uint8Array, record: number | undefined): Promise<Uint8Array | undefined> {
+    this.#assertKeys()
+    return this.#keys.key(entity, record)
+  }
+
+  async countKeys(): Promise<number> {
+    return (await this.ringPage(undefined)).total
+  }
+
+  /** Entries of the ring behind that name: of those a server gives to servers of its own ring alone. */
+  async ringPage(after: Uint8Array | undefined): Promise<RingPage> {
+    this.#assertKeys()
+    return this.#keys.page(after)
+  }
+
+  #assertKeys(): void {
+    if (this.#ended) throw this.#ended
+    if (!this.#lease) throw new AteError('OFFLINE', { what: 'attached keys are with the server' })
+    if (this.#keyAccess === 'none') throw new AteError('KEYS_UNAVAILABLE', { chain: chainIdOf(this.chainId) })
   }
 
   async close(): Promise<void> {
@@ -282,6 +321,7 @@ export class ServerLink implements Link {
     this.#opened = opened
     this.#level = opened.level
     this.#lease = lease
+    this.#keyAccess = lease.connection.keyAccess
     return this.#eventsOf(lease.connection)
   }
 
@@ -331,6 +371,12 @@ export class ServerLink implements Link {
         this.#asking.delete(id)
         if (bytes.length > 0) asked?.resolve(bytes.slice())
         else asked?.reject(new AteError('BODY_DROPPED', { what: 'the server does not have it either' }))
+      },
+      key: (id, answer) => {
+        if (isOurs()) this.#keys.answered(id, 'ask', answer)
+      },
+      ring: (id, page) => {
+        if (isOurs()) this.#keys.answered(id, 'ring', page)
       },
       closed: (error) => {
         if (isOurs()) this.#lost(error)
@@ -429,6 +475,7 @@ export class ServerLink implements Link {
     this.#syncing.clear()
     for (const asked of this.#asking.values()) asked.reject(new AteError('OFFLINE', {}, { cause: error }))
     this.#asking.clear()
+    this.#keys.lost(new AteError('OFFLINE', {}, { cause: error }))
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
@@ -499,6 +546,7 @@ export class ServerLink implements Link {
     for (const waiting of [...this.#syncing.values(), ...this.#asking.values()]) waiting.reject(error)
     this.#syncing.clear()
     this.#asking.clear()
+    this.#keys.lost(error)
   }
 }
 

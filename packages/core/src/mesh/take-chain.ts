@@ -4,11 +4,13 @@
  *
  *   1. what the other server has is copied and verified; the copy is `incomplete`
  *   2. the other one lets nobody write it any more, and what came meanwhile is copied too
- *   3. the copy is whole and on the disk: `copy`
- *   4. the other one is `moved`, if its newest record is that of the copy
+ *   3. the copy is whole and on the disk, with the keys beside it: `copy`
+ *   4. the other one is `moved`, if its newest record is that of the copy, and its keys are destroyed
  *   5. the copy is `live`
  */
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError, isAteError } from '../base/errors.ts'
+import { emptyRing } from '../chain/kept-keys.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { feed, makersOf, replay } from '../data/open-chain.ts'
@@ -104,12 +106,29 @@ async function copy(
   if (!replica) engine.setLabel(link.chainId)
   replica = await take(link.catchUp((replica?.head.seq ?? -1) + 1, signal), { engine, platform, replica })
   replica = await take(link.more(signal, { type: 'take' }), { engine, platform, replica })
+  await copyKeys(link, engine, signal)
   const { seq, hash } = replica!.head
   await engine.append([], { after: { seq, hash }, durability: engine.durability, load: 'alone' })
   await engine.setStanding({ state: 'copy', note: '' })
   for await (const more of link.more(signal, { type: 'taken', head: { seq, hash } }))
     throw new AteError('BAD_MESSAGE', { what: 'records of a chain that was given away', records: more.length })
   await engine.setStanding(LIVE)
+}
+
+/** All that the other one keeps beside the log: nobody destroys any there by now. @throws AteError KEYS_UNAVAILABLE | DAMAGED */
+async function copyKeys(link: ServerLink, { ring }: LogEngine, signal: AbortSignal | undefined): Promise<void> {
+  // What an earlier try has left may have been destroyed over there.
+  await emptyRing(ring)
+  let after: Uint8Array | undefined
+  let count = 0
+  for (;;) {
+    const { total, entries } = await unlessAborted(link.ringPage(after), signal)
+    for (const { name, bytes } of entries) await ring.put(name, bytes)
+    count += entries.length
+    after = entries.at(-1)?.name
+    if (count >= total) return
+    if (!after) throw new AteError('DAMAGED', { what: 'keys are missing', keys: count, of: total })
+  }
 }
 
 async function take(

@@ -220,6 +220,7 @@ class Server implements Served {
       socket,
       path: arrival.path,
       level: this.#settings.durability,
+      keyAccess: this.#settings.keyAccess,
       rules,
     })
     this.#connections.set(connection, this.#now)

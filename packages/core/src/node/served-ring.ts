@@ -7,6 +7,7 @@
  */
 import { AteError, isAteError } from '../base/errors.ts'
 import { RING_OFFER_MAX_MS, RING_OFFER_MS } from '../base/limits.ts'
+import { emptyRing } from '../chain/kept-keys.ts'
 import { parsePlace } from '../data/place.ts'
 import { openTarget } from '../data/target-place.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -30,6 +31,8 @@ export class ServedRing {
   readonly #closing = new AbortController()
   /** One for each name: whoever asks meanwhile waits for the same. */
   readonly #adopting = new Map<string, Promise<void>>()
+  /** Chains that were moved from here, and whose keys are gone. */
+  readonly #emptied = new Set<ChainName>()
   #offering: Promise<void> | undefined
   #timer: { cancel(): void } | undefined
 
@@ -92,7 +95,10 @@ export class ServedRing {
     const byOwner = new Map<string, ChainName[]>()
     for (const name of folder.chains()) {
       const taker = this.takerOf(name)
-      if (taker === undefined || !folder.hasChain(name) || (await this.#standing(name)) !== 'live') continue
+      if (taker === undefined || !folder.hasChain(name)) continue
+      const standing = await this.#standing(name)
+      if (standing === 'moved') await this.#emptyRing(name)
+      if (standing !== 'live') continue
       byOwner.set(taker, [...(byOwner.get(taker) ?? []), name])
     }
     let left = 0
@@ -169,6 +175,19 @@ export class ServedRing {
     const engine = await place.open({ create: false, label: undefined })
     try {
       await engine.setStanding({ state: 'live', note: '' })
+    } finally {
+      await engine.close()
+    }
+  }
+
+  /** What was moved has its keys where it is now: an interruption may have left them here, too. */
+  async #emptyRing(name: ChainName): Promise<void> {
+    if (this.#emptied.has(name)) return
+    const place = parsePlace(this.#placeOf(name), { standings: ['moved'] }, this.#parts.platform)
+    const engine = await place.open({ create: false, label: undefined })
+    try {
+      await emptyRing(engine.ring)
+      this.#emptied.add(name)
     } finally {
       await engine.close()
     }
