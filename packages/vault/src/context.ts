@@ -62,16 +62,16 @@ const shared = new WeakMap<Chain, Map<string, Shared>>()
 export class Context {
   readonly chain: Chain
   readonly name: string
-  readonly audit: 'writes' | 'reads'
+  readonly #audit: 'writes' | 'reads' | undefined
   readonly makers: Makers
   readonly #shared: Shared
   readonly #staged = new WeakMap<Transaction, Staged>()
   readonly #own = new WeakSet<Transaction>()
 
-  constructor(chain: Chain, name: string, audit: 'writes' | 'reads', makers: Makers) {
+  constructor(chain: Chain, name: string, audit: 'writes' | 'reads' | undefined, makers: Makers) {
     this.chain = chain
     this.name = name
-    this.audit = audit
+    this.#audit = audit
     this.makers = makers
     let vaults = shared.get(chain)
     if (!vaults) {
@@ -100,9 +100,32 @@ export class Context {
   }
 
   /** The half of a key that stands in the ring, or will when its transaction commits. */
-  async halfOf(id: string, tx?: Transaction): Promise<Uint8Array | undefined> {
+  async halfOf(
+    id: string,
+    { tx, recorded }: { readonly tx?: Transaction | undefined; readonly recorded?: number | undefined },
+  ): Promise<Uint8Array | undefined> {
     const staged = (tx && this.#staged.get(tx)?.halves.get(id)) ?? this.#shared.halves.get(id)
-    return staged ?? this.chain.attachedKey(id)
+    return staged ?? this.chain.attachedKey(id, recorded === undefined ? {} : { recorded })
+  }
+
+  /**
+   * Each read is recorded before its key is asked for: where that was asked for, and where the server wants it. Looked at anew each
+   * time, since a connection may come back to a server that has changed. @throws AteError AUDIT_UNAVAILABLE
+   */
+  get recordsReads(): boolean {
+    const isRecorded = this.chain.attachedKeys === 'recorded'
+    if (this.#audit === 'reads' && !isRecorded) throw new AteError('AUDIT_UNAVAILABLE', { chain: this.chain.id })
+    return this.#audit === undefined ? isRecorded : this.#audit === 'reads'
+  }
+
+  /** A transaction of its own; the seq of its record, which is durable. */
+  async record(run: (tx: Transaction) => Promise<void>, { signal }: CallOptions = {}): Promise<number> {
+    let last: Transaction | undefined
+    await this.chain.transact((tx) => {
+      last = tx
+      return run(tx)
+    }, signal ? { signal } : {})
+    return last!.receipt!.seq
   }
 
   keepHalf(tx: Transaction, id: string, half: Uint8Array): void {

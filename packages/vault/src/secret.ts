@@ -1,5 +1,5 @@
 /** One secret: its versions, read and written. */
-import { AteError, type Duration, type StandardSchema, type Transaction } from '@ate/core'
+import { AteError, type Duration, isAteError, type StandardSchema, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, type Layout, required, type WriteOptions } from './context.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
@@ -23,6 +23,13 @@ export interface PutOptions extends WriteOptions {
   readonly expires?: Duration | Date
   /** Text about the secret, for who may list it; what is given replaces what was there. */
   readonly meta?: Readonly<Record<string, string>>
+}
+
+/** Which version: the newest if neither is given. */
+export interface PickOptions extends CallOptions {
+  readonly version?: number
+  /** The newest of that time. */
+  readonly at?: Date
 }
 
 export interface Destroyed {
@@ -57,9 +64,8 @@ export class Secret<T> {
    * @throws AteError NOT_FOUND | NO_VERSION | VERSION_DELETED | VERSION_DESTROYED | VERSION_EXPIRED | NO_READ_KEY |
    * NOT_AUTHORIZED (the grant has ended) | KEY_MISSING | BAD_VALUE (not what the schema says)
    */
-  async get(options: CallOptions & { readonly version?: number; readonly at?: Date } = {}): Promise<Revealed<T>> {
-    const { place, version } = await this.#pick(options)
-    const plain = await openVersion(this.#context, place, version)
+  async get(options: PickOptions = {}): Promise<Revealed<T>> {
+    const { version, plain } = await this.#open(options)
     try {
       return new Revealed(await this.#checked(decodeValue(plain)), version.n, this.path)
     } finally {
@@ -195,8 +201,21 @@ export class Secret<T> {
     return info && info.latest > last && info.state === 'live' ? this.get({ version: info.latest }) : undefined
   }
 
+  async #open(options: PickOptions): Promise<{ readonly version: VersionRecord; readonly plain: Uint8Array }> {
+    const { place, version } = await this.#pick(options)
+    try {
+      return { version, plain: await openVersion(this.#context, place, version) }
+    } catch (error) {
+      if (!isAteError(error) || error.code !== 'VERSION_DESTROYED') throw error
+      // Moved to another zone while its key was asked for, it is sealed anew.
+      const moved = await this.#pick(options)
+      if (moved.version.value === version.value) throw error
+      return { version: moved.version, plain: await openVersion(this.#context, moved.place, moved.version) }
+    }
+  }
+
   async #pick(
-    options: CallOptions & { readonly version?: number; readonly at?: Date },
+    options: PickOptions,
   ): Promise<{ readonly place: Place; readonly version: VersionRecord }> {
     const { place, record, layout } = await this.#found(options)
     const version = options.at ? versionAt(record, options.at.getTime()) : versionOf(record, options.version)

@@ -20,7 +20,10 @@ import { unwrap, wrap } from './wrapping.ts'
 export interface VaultOptions {
   /** For several vaults on one chain; `vault` if left out. */
   readonly name?: string
-  /** `reads`: each read leaves a record before the key is given out. Only where a server keeps the keys. */
+  /**
+   * `reads`: each read leaves a record before the key is given out, or it fails with AUDIT_UNAVAILABLE: only where a server keeps the
+   * keys and demands that (`keyAccess: 'recorded'`). Left out: where it demands it.
+   */
   readonly audit?: 'writes' | 'reads'
 }
 
@@ -30,14 +33,15 @@ export interface VaultOptions {
  */
 export function vault(chain: Chain, options: VaultOptions = {}, makers: Makers = webMakers): Vault {
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'vault takes an open chain' })
-  const { name = 'vault', audit = 'writes' } = options
+  const { name = 'vault', audit } = options
   if (typeof name !== 'string' || name === '' || name.length > 64)
     throw new AteError('BAD_ARGUMENT', { option: 'name' })
-  if (audit !== 'writes' && audit !== 'reads')
+  if (audit !== undefined && audit !== 'writes' && audit !== 'reads')
     throw new AteError('BAD_ARGUMENT', { option: 'audit', words: ['writes', 'reads'] })
-  if (audit === 'reads' && chain.attachedKeys !== 'recorded')
-    throw new AteError('AUDIT_UNAVAILABLE', { chain: chain.id })
-  return new Vault(new Context(chain, name, audit, makers))
+  const context = new Context(chain, name, audit, makers)
+  // Now, and not at the first read.
+  void context.recordsReads
+  return new Vault(context)
 }
 
 export class Vault {

@@ -109,11 +109,17 @@ export async function openVersion(
   { n, value }: Pick<VersionRecord, 'n' | 'value'>,
   tx?: Transaction,
 ): Promise<Uint8Array> {
-  if (context.audit === 'reads') await recordRead(context, layout, { path, n, value })
+  // What this process makes just now it has not read.
+  const isRead = !context.isMaking(value, tx) && context.recordsReads
+  const recorded = isRead ? await recordRead(context, layout, { path, n, value }) : undefined
   const found = await (tx ? tx.get(ValueType, value) : context.chain.get(ValueType, value))
   if (!found) throw new AteError('VERSION_DESTROYED', { path, version: n })
-  const half = await context.halfOf(value, tx)
-  if (!half) throw new AteError('KEY_MISSING', { path, version: n })
+  const half = await context.halfOf(value, { tx, recorded })
+  if (!half) {
+    // Where others order the records, it may have been destroyed meanwhile.
+    await context.chain.refresh()
+    throw new AteError(context.chain.has(value) ? 'KEY_MISSING' : 'VERSION_DESTROYED', { path, version: n })
+  }
   return openSealed(derive('value', found.value.half, half), purposeOf(path, n), found.value)
 }
 
@@ -122,8 +128,8 @@ async function recordRead(
   context: Context,
   { desk }: Layout,
   { path, n, value }: { readonly path: string; readonly n: number; readonly value: string },
-): Promise<void> {
-  await context.chain.transact(async (tx) => {
+): Promise<number> {
+  return context.record(async (tx) => {
     await tx.get(ValueType, value)
     context.note(tx, desk, { act: 'read', path, version: n })
   })

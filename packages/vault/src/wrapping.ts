@@ -50,9 +50,15 @@ export async function unwrap<T>(
   const { id, half } = parseToken(token)
   const { chain } = context
   const found = await taken(() => chain.get(WrapType, id))
-  const other = found && (await chain.attachedKey(id))
   if (!found || found.value.expires <= context.now) return spent(context, id, options)
-  if (!other) throw new AteError('KEY_MISSING', { token: id })
+  const recorded = context.recordsReads ? await recordTaking(context, id, found.value.expires, options) : undefined
+  const other = await context.halfOf(id, { recorded })
+  if (!other) {
+    // Somebody may have taken it meanwhile, where others order the records.
+    await chain.refresh()
+    if (!chain.has(id)) return spent(context, id, options)
+    throw new AteError('KEY_MISSING', { token: id })
+  }
   const plain = openSealed(derive('wrap', half, other), 'wrap', found.value)
   try {
     const isOurs = await chain.transact(async (tx) => {
@@ -69,6 +75,13 @@ export async function unwrap<T>(
   } finally {
     plain.fill(0)
   }
+}
+
+/** Durable before the key is asked for: who takes it says so, by a change that changes nothing. */
+function recordTaking(context: Context, id: string, expires: number, options: CallOptions): Promise<number> {
+  return context.record(async (tx) => {
+    if (await tx.get(WrapType, id)) tx.expire(id, { expires: new Date(expires) })
+  }, options)
 }
 
 /** A second try is worth knowing: it is recorded, if this session may write here. */

@@ -1,5 +1,6 @@
 /** A vault with a clock that is moved by hand, several people, and a place that they all open. */
 import { randomFillSync } from 'node:crypto'
+import process from 'node:process'
 import {
   type Chain,
   createIdentity,
@@ -11,6 +12,7 @@ import {
 } from '@ate/core'
 import type { Makers } from '../src/context.ts'
 import { type Vault, type VaultOptions, vault } from '../src/vault.ts'
+import { servedPlace } from './kit-served.ts'
 
 export interface Place {
   readonly root: Identity
@@ -50,9 +52,16 @@ function clockMakers(): Place['makers'] {
   }
 }
 
+/**
+ * Where ATE_VAULT_SERVED is set, and no place is asked for, a server keeps the chain: the whole suite runs over it. Its value is
+ * the server's `keyAccess`.
+ */
 export async function newPlace(at?: string): Promise<Place> {
   const root = await createIdentity()
   const store = memoryStore()
+  const access = process.env['ATE_VAULT_SERVED']
+  const served =
+    at === undefined && access ? await servedPlace({ keyAccess: access as 'open' | 'recorded' }) : undefined
   const makers = clockMakers()
   let chain: Chain | undefined
   let id: string | undefined
@@ -65,11 +74,16 @@ export async function newPlace(at?: string): Promise<Place> {
     makers,
     async open(as = root, options = {}) {
       await close()
-      chain = await openChain(at ?? memoryEngine(store), { as, ...(id === undefined ? {} : { id }) })
+      chain = served
+        ? await served.open(as)
+        : await openChain(at ?? memoryEngine(store), { as, ...(id === undefined ? {} : { id }) })
       id = chain.id
       return vault(chain, options, makers)
     },
-    close,
+    async close() {
+      await close()
+      await served?.close()
+    },
   }
 }
 

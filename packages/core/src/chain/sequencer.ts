@@ -185,6 +185,15 @@ export class Sequencer {
     }
   }
 
+  /** Resolves when all that is judged now may be told of. @throws what has ended the sequencer */
+  async stored(): Promise<void> {
+    const { seq } = this.replica.head
+    while (this.#stored.seq < seq) {
+      if (this.#failed) throw this.#failed
+      await new Promise<void>((resolve) => this.#storing.push(resolve))
+    }
+  }
+
   /** Resolves when all that was submitted is answered. */
   settled(): Promise<void> {
     if (!this.#running) return Promise.resolve()

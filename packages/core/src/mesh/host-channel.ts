@@ -213,7 +213,7 @@ export class HostChannel implements Follower {
     const key = { entity: wordsOf(entity), bytes: bytes.slice() }
     collecting.keys.push(key)
     collecting.bytes += keyBytesOf([key])
-    return this.#isGood(id) && keyBytesOf(collecting.keys) <= RECORD_BYTES_MAX
+    return this.#parts.keyAccess !== 'none' && this.#isGood(id) && keyBytesOf(collecting.keys) <= RECORD_BYTES_MAX
   }
 
   /** One entry of a submission. False if it breaks what clients keep to. */

@@ -62,8 +62,8 @@ export interface HostConnectionParts {
   /** What the engine behind the chains reaches. */
   readonly level: Durability
   readonly rules: ConnectionRules
-  /** Whom attached keys are given to; `open` if left out. The handshake says it, signed. */
-  readonly keyAccess?: Exclude<KeyAccess, 'none'>
+  /** Whether attached keys are kept, and whom they are given to; `open` if left out. The handshake says it, signed. */
+  readonly keyAccess?: KeyAccess
 }
 
 type Opening = Extract<ClientMessage, { type: 'open' }>

@@ -97,8 +97,11 @@ export class KeyDesk {
     return chain.keys.get(entity)
   }
 
+  /** The deletion is judged already: once it is stored, its key is destroyed. */
   async #gone(entity: EntityWords): Promise<undefined> {
-    await this.#parts.chain.keys.assertGone(entity)
+    const { sequencer, keys } = this.#parts.chain
+    await sequencer.stored()
+    await keys.assertGone(entity)
     return undefined
   }
 

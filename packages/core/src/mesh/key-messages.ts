@@ -61,7 +61,7 @@ export function keyAccessOf(limits: Readonly<Record<string, number>>): KeyAccess
   return ACCESS[limits['keys'] ?? 0] ?? 'none'
 }
 
-export function keyLimits(access: Exclude<KeyAccess, 'none'>): { readonly keys: number } {
+export function keyLimits(access: KeyAccess): { readonly keys: number } {
   return { keys: ACCESS.indexOf(access) }
 }
 

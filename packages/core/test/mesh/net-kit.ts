@@ -1,5 +1,6 @@
 /** A server in this process, over real sockets of this machine, and clients of it. */
 import { AteError } from '../../src/base/errors.ts'
+import type { KeyAccess } from '../../src/chain/link.ts'
 import type { Signer } from '../../src/crypto/provider.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { Durability, LogEngine } from '../../src/log/engine.ts'
@@ -46,6 +47,8 @@ export async function startServer(
     readonly durability?: Durability
     /** Takes clients that seal nothing. */
     readonly plain?: 'allow'
+    /** `none`: as a server that does not know attached keys. */
+    readonly keyAccess?: KeyAccess
   } = {},
 ): Promise<TestServer> {
   const platform = options.platform ?? ownPlatform
@@ -91,6 +94,7 @@ export async function startServer(
         socket,
         path,
         level: 'memory',
+        ...(options.keyAccess ? { keyAccess: options.keyAccess } : {}),
         rules: {
           handshake: { limits: {}, ...(options.plain ? { plain: options.plain } : {}) },
           closed: () => void connections.delete(connection),
