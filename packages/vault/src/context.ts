@@ -121,10 +121,13 @@ export class Context {
   /** A transaction of its own; the seq of its record, which is durable. */
   async record(run: (tx: Transaction) => Promise<void>, { signal }: CallOptions = {}): Promise<number> {
     let last: Transaction | undefined
-    await this.chain.transact((tx) => {
-      last = tx
-      return run(tx)
-    }, signal ? { signal } : {})
+    await this.chain.transact(
+      (tx) => {
+        last = tx
+        return run(tx)
+      },
+      signal ? { signal } : {},
+    )
     return last!.receipt!.seq
   }
 

@@ -214,9 +214,7 @@ export class Secret<T> {
     }
   }
 
-  async #pick(
-    options: PickOptions,
-  ): Promise<{ readonly place: Place; readonly version: VersionRecord }> {
+  async #pick(options: PickOptions): Promise<{ readonly place: Place; readonly version: VersionRecord }> {
     const { place, record, layout } = await this.#found(options)
     const version = options.at ? versionAt(record, options.at.getTime()) : versionOf(record, options.version)
     if (!version)

@@ -240,7 +240,9 @@ export class Transaction {
     this.#assertTakesKeys()
     // The key of one that stands already would change although the transaction may fail.
     if (this.#draft.localOf(words)?.isMade !== true || this.#isStored(words))
-      throw new AteError('BAD_ARGUMENT', { what: 'a key is attached in the transaction that creates its entity, without a name' })
+      throw new AteError('BAD_ARGUMENT', {
+        what: 'a key is attached in the transaction that creates its entity, without a name',
+      })
     this.#draft.putKey(words, bytes)
   }
 

@@ -25,6 +25,8 @@ describe('a push', () => {
     expect(receipt).toMatchObject({ chain: id, records: records.length, keys: 1 })
     expect(progress.at(-1)).toBe(records.length)
     expect(await recordsAt('/target', platform)).toEqual(records)
+    // What is destroyed over there is not left here.
+    expect([keysAt('/target', platform), keysAt('/chain', platform)]).toEqual([1, 0])
     const error = await errorOf(open(FROM, { as: person('alice') }, platform))
     expect([error.code, error.facts['to']]).toEqual(['CHAIN_MOVED', 'file:/target'])
     expect(await readingAt(FROM, platform)).toBe('read')
@@ -195,6 +197,12 @@ async function judge(platform: TestPlatform, records: readonly string[], at: num
   await push(FROM, TO, {}, platform)
   expect([at, await standing(FROM, platform), await standing(TO, platform)]).toEqual([at, 'CHAIN_MOVED', 'live'])
   expect((await recordsAt('/target', platform)).slice(0, records.length)).toEqual(records)
+  expect([at, keysAt('/target', platform), keysAt('/chain', platform)]).toEqual([at, 1, 0])
+}
+
+/** Entries of the key ring, whole or not. */
+function keysAt(path: string, platform: TestPlatform): number {
+  return [...filesOf(path, platform).keys()].filter((name) => name.startsWith('ring/')).length
 }
 
 /** Whether it opens for writing, without writing. */

@@ -275,8 +275,7 @@ describe('attached keys of a served chain', () => {
     await using older = await again(server, { keyAccess: 'none' })
     await until(() => older.connections.size > 0, 'the connection')
     await chain.refresh().catch(() => undefined)
-    for (let code = ''; code !== 'KEYS_UNAVAILABLE'; )
-      code = await codeOf(chain.transact((tx) => keyed(tx, 2)))
+    for (let code = ''; code !== 'KEYS_UNAVAILABLE'; ) code = await codeOf(chain.transact((tx) => keyed(tx, 2)))
     expect(ringOf(older)).toEqual([key(1)])
     await chain.close()
   })
@@ -312,9 +311,11 @@ describe('without a connection', () => {
     await chain.transact((tx) => tx.create(Note, { text: 'kept' }), local)
     const waiting = chain.transact((tx) => keyed(tx, 2))
     let told = ''
-    const behind = chain.transact((tx) => tx.create(Note, { text: 'behind' }), local).then(() => {
-      told = 'behind'
-    })
+    const behind = chain
+      .transact((tx) => tx.create(Note, { text: 'behind' }), local)
+      .then(() => {
+        told = 'behind'
+      })
     await new Promise((resume) => setTimeout(resume, 50))
     expect(told).toBe('')
     expect(await here.state.list('outbox/')).toHaveLength(1)
@@ -381,7 +382,9 @@ describe('where reads are recorded', () => {
     expect(await at()).toBe('KEY_NOT_RECORDED')
     for (const odd of [0, 1, 1e9]) expect(await at(odd), `${odd}`).toBe('KEY_NOT_RECORDED')
     // His own record of something else.
-    expect(await at(await write(reader, (tx) => tx.create(Note, { text: 'x' }, { parent: id })))).toBe('KEY_NOT_RECORDED')
+    expect(await at(await write(reader, (tx) => tx.create(Note, { text: 'x' }, { parent: id })))).toBe(
+      'KEY_NOT_RECORDED',
+    )
     // A record of somebody else, and the creation by its author.
     const theirs = await write(chain, async (tx) => {
       await tx.get(Note, id)
@@ -468,7 +471,11 @@ describe('where reads are recorded', () => {
     let movedMs = 0
     const platform = machine()
     const { environment } = platform
-    const clock = { ...environment.clock, now: () => Date.now() + movedMs, monotonic: () => environment.clock.monotonic() }
+    const clock = {
+      ...environment.clock,
+      now: () => Date.now() + movedMs,
+      monotonic: () => environment.clock.monotonic(),
+    }
     const later = Object.create(platform, { environment: { value: { ...environment, clock } } }) as Platform
     await using server = await startServer({ keyAccess: 'recorded', platform: later })
     const chain = await opener(server, someone())()

@@ -255,6 +255,62 @@ describe('a ring', () => {
     expect(await texts(again)).toEqual(['after', 'before', 'between', 'still'])
   })
 
+  it('takes the keys beside a log along, and leaves none of them behind', async () => {
+    await using ring = new Ring(await freePorts(2))
+    const name = ring.nameOf(1, 2)
+    const ringAt = (i: number): string[] => {
+      const at = join(ring.folder(i), 'chains', name, 'ring')
+      return existsSync(at) ? readdirSync(at).sort() : []
+    }
+    const alone = await ring.start(0, 1)
+    const me = someone()
+    const open = { as: me, serverKey: alone.publicKey }
+    const chain = await openChain(`${ring.urls[0]}/${name}`, { ...open, create: true }, machine())
+    // More than one page of them.
+    const ids = await chain.transact((tx) =>
+      Array.from({ length: 3 }, (_, i) => {
+        const { id } = tx.create(Row, { text: `${i}` })
+        tx.attachKey(id, new Uint8Array(200_000).fill(i))
+        return id
+      }),
+    )
+    await chain.transact((tx) => tx.shred(ids[0]!))
+    const before = ringAt(0)
+    expect(before).toHaveLength(2)
+    // As an interruption leaves it: a part of a copy, with a key that was destroyed since.
+    await ring.stop(0)
+    await ring.start(0, 2)
+    const place = `file:${join(ring.folder(1), 'chains', name)}`
+    const part = await openTarget(place, { resume: 'copy', leftovers: [] }, machine())
+    await part.ring.put(new Uint8Array(32).fill(9), new Uint8Array([1]))
+    await part.close()
+    await ring.start(1, 2)
+    const fresh = await openChain(`${ring.urls[1]}/${name}`, { ...open, id: chain.id }, machine())
+    for (const i of [1, 2]) expect(await fresh.attachedKey(ids[i]!)).toEqual(new Uint8Array(200_000).fill(i))
+    // Once it has found the way.
+    await chain.transact((tx) => tx.create(Row, { text: 'still' }))
+    expect(await chain.attachedKey(ids[0]!)).toBeUndefined()
+    expect(await chain.attachedKey(ids[1]!)).toBeDefined()
+    expect(ringAt(1)).toEqual(before)
+    expect(ringAt(0)).toEqual([])
+    await fresh.transact((tx) => tx.shred(ids[1]!))
+    expect(ringAt(1)).toHaveLength(1)
+    // And what an interruption has left at the old place goes when that starts again.
+    await ring.stop(0)
+    mkdirSync(join(ring.folder(0), 'chains', name, 'ring'), { recursive: true })
+    for (const file of ringAt(1))
+      copyFileSync(
+        join(ring.folder(1), 'chains', name, 'ring', file),
+        join(ring.folder(0), 'chains', name, 'ring', file),
+      )
+    expect(ringAt(0)).toHaveLength(1)
+    await ring.start(0, 2)
+    while (ringAt(0).length > 0) await setTimeout(20)
+    expect(await fresh.attachedKey(ids[2]!)).toEqual(new Uint8Array(200_000).fill(2))
+    await fresh.close()
+    await chain.close()
+  })
+
   it('makes no chain that one of its servers may have: while that one is silent, nothing is begun anew', async () => {
     await using ring = new Ring(await freePorts(3))
     await ring.startAll(3)

@@ -1,6 +1,6 @@
 /** Several processes on one folder: one leads, another takes over, and nothing that was acknowledged is lost. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -168,6 +168,38 @@ describe('those who share', () => {
     await c.close()
     await using alone = await openChain(at, { as, id: a.id }, machine())
     expect((await countMarks(alone)).size).toBe(151)
+  })
+
+  it('keep keys in the ring of the folder, whoever leads', async () => {
+    const folder = newFolder()
+    const at = `file:${folder}`
+    const as = someone()
+    const ring = (): string[] => readdirSync(join(folder, 'ring'))
+    const a = await openChain(at, { as, share: true }, machine())
+    const b = await openChain(at, { as, share: true, id: a.id }, machine())
+    const key = new Uint8Array(32).fill(5)
+    const [one, two] = await b.transact((tx) =>
+      [1, 2].map((n) => {
+        const { id } = tx.create(Mark, { by: 'b', n })
+        tx.attachKey(id, key)
+        return id
+      }),
+    )
+    expect([a.attachedKeys, ring().length]).toEqual(['open', 2])
+    expect(await a.attachedKey(one!)).toEqual(key)
+    await a.transact((tx) => tx.shred(one!))
+    expect([await b.attachedKey(one!), ring().length]).toEqual([undefined, 1])
+    await a.close()
+    await b.transact((tx) => tx.create(Mark, { by: 'b', n: 3 }))
+    expect(await b.attachedKey(two!)).toEqual(key)
+    // Who reads beside has the folder, and with it the ring.
+    await using reader = await openChain(at, { as, id: a.id, readOnly: true, share: true }, machine())
+    expect(await reader.attachedKey(two!)).toEqual(key)
+    expect(await codeOf(b.backup(`file:${newFolder()}`))).toBe('KEYS_UNAVAILABLE')
+    expect(await reader.backup(`file:${newFolder()}`)).toMatchObject({ keys: 1 })
+    await b.transact((tx) => tx.delete(two!))
+    expect(ring()).toEqual([])
+    await b.close()
   })
 
   it('are read and verified beside', async () => {
