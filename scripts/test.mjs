@@ -31,6 +31,7 @@ const LONG = {
   ATE_FLIP_BITS: '8',
   ATE_SEEDS_NET: '40',
   ATE_CANARIES: '1000',
+  ATE_VAULT_SERVED: 'open',
 }
 const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
 

@@ -49,6 +49,13 @@ function serveArguments(): readonly Option[] {
       .choices(['disk', 'os'])
       .env('ATE_SERVE_DURABILITY')
       .default('disk'),
+    new Option(
+      '--key-access <who>',
+      'whom keys beside a log are given to: who may read (open), or of these only who has recorded that he asks (recorded)',
+    )
+      .choices(['open', 'recorded'])
+      .env('ATE_SERVE_KEY_ACCESS')
+      .default('open'),
     new Option('--compact <mode>', 'drop values that were replaced or deleted, now and then')
       .choices(['on', 'off'])
       .env('ATE_SERVE_COMPACT')

@@ -17,6 +17,7 @@ export interface ServeArguments {
   readonly create?: readonly string[]
   readonly wireEncryption: 'on' | 'off' | false
   readonly durability: 'disk' | 'os'
+  readonly keyAccess: 'open' | 'recorded'
   readonly compact: 'on' | 'off' | false
   readonly compactGrowth?: number
   readonly compactBytes?: number
@@ -122,6 +123,7 @@ export async function serveOptions(path: string, given: ServeArguments): Promise
     metrics,
     wireEncryption: given.wireEncryption === 'on' ? 'on' : 'off',
     durability: given.durability,
+    keyAccess: given.keyAccess,
     compact: compactOf(given),
     admit: {
       ...(connect === undefined ? {} : { connect: whoOf('--connect', connect) }),

@@ -39,6 +39,7 @@ const USUAL: ServeOptions = {
   listen: ['ws://localhost:5000/db'],
   metrics: 'loopback',
   durability: 'disk',
+  keyAccess: 'open',
   wireEncryption: 'on',
   compact: { growth: 2 },
   admit: {},
@@ -72,6 +73,9 @@ describe('arguments', () => {
     [['--wire-encryption', 'on'], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'on' }],
     [['--durability', 'os'], {}, { durability: 'os' }],
     [[], {}, { durability: 'disk' }],
+    [['--key-access', 'recorded'], {}, { keyAccess: 'recorded' }],
+    [[], { ATE_SERVE_KEY_ACCESS: 'recorded' }, { keyAccess: 'recorded' }],
+    [[], {}, { keyAccess: 'open' }],
     [['--no-compact'], {}, { compact: 'never' }],
     [[], { ATE_SERVE_COMPACT: 'off' }, { compact: 'never' }],
     [

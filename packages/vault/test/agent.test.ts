@@ -1,3 +1,4 @@
+/** Leases, and the rotation agent. With ATE_VAULT_SERVED over a server. */
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Issuer, SecretValue } from '../src/index.ts'

@@ -1,3 +1,4 @@
+/** Who may do what, by pattern, and what he keeps who may no more. With ATE_VAULT_SERVED over a server. */
 import { createIdentity, type Identity } from '@ate/core'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

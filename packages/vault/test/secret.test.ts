@@ -1,3 +1,4 @@
+/** Secrets and their versions. With ATE_VAULT_SERVED over a server. */
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

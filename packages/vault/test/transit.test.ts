@@ -1,3 +1,4 @@
+/** Keys that encrypt and sign. With ATE_VAULT_SERVED over a server. */
 import { createIdentity } from '@ate/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { all, codeOf, newPlace, type Place } from './kit.ts'

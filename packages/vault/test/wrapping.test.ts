@@ -1,3 +1,4 @@
+/** Values that open once. With ATE_VAULT_SERVED over a server. */
 import { createIdentity } from '@ate/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { all, codeOf, fieldSchema, newPlace, type Place } from './kit.ts'
