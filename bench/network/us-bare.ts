@@ -24,6 +24,8 @@ const DEAF: ChannelEvents = {
   ack() {},
   answers() {},
   synced() {},
+  key() {},
+  ring() {},
   closed() {},
   lost() {},
 }

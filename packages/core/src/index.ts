@@ -37,6 +37,7 @@ export type {
   RestoreOptions,
 } from './data/backup.ts'
 export {
+  type AttachedKeyOptions,
   type Chain,
   isChain,
   type OpenTransaction,

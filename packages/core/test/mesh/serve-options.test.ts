@@ -27,6 +27,7 @@ it('the least that is needed', () => {
     tls: undefined,
     wireEncryption: 'on',
     durability: 'disk',
+    keyAccess: 'open',
     compact: { growth: 2 },
     idleMs: 60_000,
     ring: undefined,
@@ -97,6 +98,7 @@ describe('mistakes', () => {
     ['a server twice in a ring', { nodes: ['ws://a/', 'ws://a'] }, 'nodes'],
     ['strange metrics', { metrics: 'public' }, 'metrics'],
     ['a level that files do not have', { durability: 'quorum' as never }, 'durability'],
+    ['keys that are given to nobody', { keyAccess: 'none' as never }, 'keyAccess'],
     ['a compaction that never ends', { compact: { growth: 1 } }, 'compact.growth'],
   ])('%s', (_, options, option) => {
     expect(refusal(options)).toEqual(['BAD_ARGUMENT', option])
