@@ -151,6 +151,11 @@ it('reads are recorded where the server demands it, and nobody gets a key withou
   expect(await vault(hers).unwrap(token)).toBe('once')
   expect(await codeOf(vault(hers).unwrap(token))).toBe('TOKEN_SPENT')
 
+  // Of some that come at once one has it, and the others hear that they came too late.
+  const second = await secrets.wrap('once more', { ttl: '1h' })
+  const codes = await Promise.all([1, 2, 3].map(() => codeOf(secrets.unwrap(second))))
+  expect(codes.sort()).toEqual(['TOKEN_SPENT', 'TOKEN_SPENT', 'none'])
+
   // The server says no more that it demands it: who relies on that reads no more.
   const relying = vault(hers, { audit: 'reads' }).secret('prod/db')
   await place.restart({ keyAccess: 'open' })

@@ -153,6 +153,39 @@ describe('a hostile client', () => {
   })
 })
 
+describe('a hostile client of a name', () => {
+  test('puts no key under one: it would come back with another entity', async () => {
+    const sim = evil.world
+    const make = (): Promise<string> =>
+      sim.wait(garden.transact((tx) => tx.create(Note, { text: 'named' }, { name: 'x' }).id))
+    const named = await make()
+    await sim.wait(garden.transact((tx) => tx.delete(named)))
+    const chain = await sim.wait(
+      evil.open('garden', { as: owner.identity, id: garden.id }, evil.world.machine('server')),
+    )
+    evil.evil.tamper = {
+      toServer: (message) =>
+        message.type === 'submit'
+          ? [
+              {
+                type: 'key',
+                channel: message.channel,
+                id: message.id,
+                entity: bytesOf(named),
+                bytes: new Uint8Array(3),
+              },
+              message,
+            ]
+          : [message],
+    }
+    const again = await sim.wait(chain.transact((tx) => tx.create(Note, { text: 'named' }, { name: 'x' }).id))
+    evil.evil.tamper = {}
+    expect(again).toBe(named)
+    await sim.wait(chain.close())
+    await isUntouched()
+  })
+})
+
 describe('a lying server', () => {
   const answer = (more: object): ServerMessage =>
     ({ type: 'key', channel: 1, id: 1, answer: undefined, ...more }) as never
