@@ -74,6 +74,7 @@ it('where somebody stands between, the record is durable before the key is asked
         return {
           access: 'recorded',
           put: kept.put.bind(kept),
+          putAll: kept.putAll.bind(kept),
           erase: kept.erase.bind(kept),
           names: kept.names.bind(kept),
           get: (key: Uint8Array) => {

@@ -4,7 +4,7 @@
  */
 import { fromHex, toHex } from '../base/bytes.ts'
 import { checkKey } from '../log/batch.ts'
-import type { KeyRing } from '../log/engine.ts'
+import type { KeyRing, RingEntry } from '../log/engine.ts'
 import { answerOf } from './indexeddb.ts'
 import { RING } from './indexeddb-schema.ts'
 import type { DatabaseStore } from './indexeddb-store.ts'
@@ -18,12 +18,16 @@ export function databaseRing(store: DatabaseStore): KeyRing {
       await body(tx.objectStore(RING))
       return meta
     })
+  const putAll = async (entries: readonly RingEntry[]): Promise<void> => {
+    store.check('write')
+    for (const { name, wrapped } of entries) checkKey(name, wrapped)
+    await change((ring) => {
+      for (const { name, wrapped } of entries) ring.put(wrapped.slice(), toHex(name))
+    })
+  }
   return {
-    async put(name, wrapped) {
-      store.check('write')
-      checkKey(name, wrapped)
-      await change((ring) => void ring.put(wrapped.slice(), toHex(name)))
-    },
+    put: (name, wrapped) => putAll([{ name, wrapped }]),
+    putAll,
     async get(name) {
       const value: unknown = await store.read([RING], (tx) => answerOf(tx.objectStore(RING).get(toHex(name))))
       return value instanceof Uint8Array ? value : undefined

@@ -5,14 +5,14 @@
  */
 import { concatBytes, equalBytes, utf8 } from '../base/bytes.ts'
 import { bytesOfWords, type EntityWords, wordsOf } from '../event/entity-words.ts'
-import type { KeyRing } from '../log/engine.ts'
+import type { KeyRing, RingEntry } from '../log/engine.ts'
 import type { View } from '../view/view.ts'
 import type { AttachedKey } from './link.ts'
 import type { Batch } from './staged.ts'
 
 /** What a transaction does to the ring: in front of its record, and behind it. */
 export interface KeyChanges {
-  readonly put: { readonly name: Uint8Array; readonly bytes: Uint8Array }[]
+  readonly put: RingEntry[]
   readonly erase: Uint8Array[]
 }
 
@@ -30,7 +30,7 @@ export function hasKeys({ transactions }: Batch): boolean {
 /** Those that its transactions attach. */
 export function keysOf({ transactions }: Batch): AttachedKey[] {
   return transactions.flatMap(({ draft }) =>
-    (draft.keys?.put ?? []).map(({ name, bytes }) => ({ entity: name.subarray(0, ID_BYTES), bytes })),
+    (draft.keys?.put ?? []).map(({ name, wrapped: bytes }) => ({ entity: name.subarray(0, ID_BYTES), bytes })),
   )
 }
 
@@ -41,11 +41,8 @@ export function erasesKeys(batches: readonly Batch[]): boolean {
 
 /** Before the append. If it fails, entries that open nothing may be left: their records do not exist. */
 export async function putKeys(ring: KeyRing, batches: readonly Batch[]): Promise<void> {
-  for (const { transactions } of batches) {
-    for (const { draft } of transactions) {
-      if (draft.keys) for (const { name, bytes } of draft.keys.put) await ring.put(name, bytes)
-    }
-  }
+  const entries = batches.flatMap(({ transactions }) => transactions.flatMap(({ draft }) => draft.keys?.put ?? []))
+  if (entries.length > 0) await ring.putAll(entries)
 }
 
 /** After the append, before anybody is told. */

@@ -8,9 +8,9 @@
 import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { RING_PAGE_BYTES } from '../base/limits.ts'
-import { type EntityWords, sameEntity } from '../event/entity-words.ts'
+import { type EntityWords, entityKey } from '../event/entity-words.ts'
 import { OP } from '../event/format.ts'
-import type { KeyRing } from '../log/engine.ts'
+import type { KeyRing, RingEntry } from '../log/engine.ts'
 import type { View } from '../view/view.ts'
 import { eraseLeftKeys, type KeyChanges, ringName } from './entity-keys.ts'
 import type { Accepted } from './replica.ts'
@@ -18,12 +18,6 @@ import type { Accepted } from './replica.ts'
 /** What comes with a commit for an entity that it creates. */
 export interface KeyEntry {
   readonly entity: EntityWords
-  readonly bytes: Uint8Array
-}
-
-export interface RingEntry {
-  /** 32 bytes. */
-  readonly name: Uint8Array
   readonly bytes: Uint8Array
 }
 
@@ -60,21 +54,22 @@ export class KeptKeys {
   note({ commit, outcomes, swept }: Accepted, given: readonly KeyEntry[], changes: KeyChanges): void {
     if (swept) for (const row of swept) this.#drop(this.#view.wordsOf(row), changes)
     if (!commit || !outcomes || (given.length === 0 && this.#held.size === 0)) return
+    const keys = new Map(given.map(({ entity, bytes }) => [entityKey(entity), bytes]))
     commit.transactions.forEach(({ events }, i) => {
       if (outcomes[i]) return
       for (const event of events) {
-        if (event.op === OP.create && given.length > 0 && !event.key) this.#add(event, given, changes)
+        if (event.op === OP.create && keys.size > 0 && !event.key) this.#add(event, keys, changes)
         else if (event.op === OP.delete) this.#drop(event, changes)
       }
     })
   }
 
-  #add(entity: EntityWords, given: readonly KeyEntry[], changes: KeyChanges): void {
-    const entry = given.find((one) => sameEntity(one.entity, entity))
-    if (!entry) return
+  #add(entity: EntityWords, given: ReadonlyMap<string, Uint8Array>, changes: KeyChanges): void {
+    const wrapped = given.get(entityKey(entity))
+    if (!wrapped) return
     const name = ringName(entity)
     this.#held.add(toBinaryText(name))
-    changes.put.push({ name, bytes: entry.bytes })
+    changes.put.push({ name, wrapped })
   }
 
   #drop(entity: EntityWords, changes: KeyChanges): void {
@@ -85,7 +80,7 @@ export class KeptKeys {
 
   /** Before the append. @throws AteError, as the ring: nothing may be appended then */
   async put({ put }: KeyChanges): Promise<void> {
-    for (const { name, bytes } of put) await this.#ring.put(name, bytes)
+    await this.#ring.putAll(put)
   }
 
   /** Behind the append, which is durable. A failure undoes nothing: it is an alarm, and `assertGone` tells of it. */
@@ -128,11 +123,11 @@ export class KeptKeys {
     for (const text of names) {
       if (room <= 0) break
       const name = fromBinaryText(text)
-      const bytes = await this.#ring.get(name)
-      if (!bytes) continue
-      if (entries.length > 0 && bytes.length > room) break
-      entries.push({ name, bytes })
-      room -= bytes.length + name.length
+      const wrapped = await this.#ring.get(name)
+      if (!wrapped) continue
+      if (entries.length > 0 && wrapped.length > room) break
+      entries.push({ name, wrapped })
+      room -= wrapped.length + name.length
     }
     return entries
   }

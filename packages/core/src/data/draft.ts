@@ -114,7 +114,7 @@ export class Draft implements TransactionDraft {
   /** Copied: what the caller does to it later changes nothing. */
   putKey(entity: EntityWords, bytes: Uint8Array): void {
     this.keys ??= { put: [], erase: [] }
-    this.keys.put.push({ name: ringName(entity), bytes: bytes.slice() })
+    this.keys.put.push({ name: ringName(entity), wrapped: bytes.slice() })
     this.sizeBytes += bytes.length + KEY_COST_BYTES
   }
 

@@ -48,6 +48,12 @@ export interface AppendOptions {
   readonly load: 'alone' | 'group'
 }
 
+export interface RingEntry {
+  /** 32 bytes. */
+  readonly name: Uint8Array
+  readonly wrapped: Uint8Array
+}
+
 /** Wrapped data keys that can really be destroyed, kept beside the log. Names are 32-byte ids. */
 export interface KeyRing {
   /**
@@ -56,6 +62,8 @@ export interface KeyRing {
    */
   readonly access?: 'recorded'
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void>
+  /** Several at once, for the price of less. When it fails, some of them may be there. */
+  putAll(entries: readonly RingEntry[]): Promise<void>
   get(name: Uint8Array): Promise<Uint8Array | undefined>
   /** Idempotent. When it resolves, the bytes were overwritten and the entry is gone, on disk too. */
   erase(name: Uint8Array): Promise<void>

@@ -3,8 +3,9 @@
  *
  *     0  u32 magic "ATEK"   4  u32 size   8  [32] name   40  wrapped bytes   then u32 CRC of all before
  *
- * put:   NAME.tmp written and synced, renamed to NAME.next, folder synced: from here on it counts; an older NAME.key is
- *        overwritten, then NAME.next takes its name.
+ * put:   NAME.tmp written and synced, renamed to NAME.key, folder synced: from here on it counts. Where NAME.key is there already it is
+ *        renamed to NAME.next, which counts before it; the older NAME.key is overwritten, then NAME.next takes its name. Several
+ *        share the sync of the folder.
  * erase: NAME.key is renamed to NAME.gone, folder synced: from here on it is gone; its bytes are overwritten and
  *        synced, then the file is removed and the folder synced.
  * A writer finishes at open what a crash interrupted, so no wrapped bytes are left in a file without a purpose.
@@ -14,7 +15,7 @@ import type { AteError } from '../base/errors.ts'
 import { RING_KEY_BYTES_MAX } from '../base/limits.ts'
 import { checkKey } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
-import type { KeyRing, LogProblem } from './engine.ts'
+import type { KeyRing, LogProblem, RingEntry } from './engine.ts'
 import { damaged, diskError, errnoOf } from './file-errors.ts'
 import { getU32, putU32 } from './file-frame.ts'
 import { writeWhole } from './file-manifest.ts'
@@ -56,26 +57,29 @@ export function fileRing(host: RingHost): KeyRing {
   let isMade = false
   const run = <T>(purpose: 'read' | 'write', name: Uint8Array, work: (base: string) => T): T => {
     host.check(purpose)
-    const base = `${RING}/${toHex(name)}`
+    const base = pathOf(name)
     try {
       return work(base)
     } catch (error) {
       throw diskError(error, { file: base })
     }
   }
+  const putAll = (entries: readonly RingEntry[]): void => {
+    for (const { name, wrapped } of entries) checkKey(name, wrapped)
+    const [first] = entries
+    if (!first) return
+    run('write', first.name, () => {
+      if (!isMade) makeSyncedFolder(fs, RING)
+      isMade = true
+      putKeys(host, new Map(entries.map(({ name, wrapped }) => [pathOf(name), encodeKey(name, wrapped, crc)])))
+    })
+  }
   return {
     async put(name, wrapped) {
-      checkKey(name, wrapped)
-      run('write', name, (base) => {
-        if (!isMade) makeSyncedFolder(fs, RING)
-        isMade = true
-        finishPut(host, base)
-        destroy(host, `${base}.tmp`)
-        writeTemporary(host, `${base}.tmp`, encodeKey(name, wrapped, crc))
-        fs.rename(`${base}.tmp`, `${base}.next`)
-        synced(host, () => fs.syncFolder(RING))
-        finishPut(host, base)
-      })
+      putAll([{ name, wrapped }])
+    },
+    async putAll(entries) {
+      putAll(entries)
     },
     async get(name) {
       return run('read', name, (base) => readKey(host, base, name))
@@ -97,6 +101,31 @@ export function fileRing(host: RingHost): KeyRing {
       for (const text of seen) yield fromHex(text)!
     },
   }
+}
+
+function pathOf(name: Uint8Array): string {
+  return `${RING}/${toHex(name)}`
+}
+
+/** Whole files, by the path without its end. All of them count, or after a crash some. */
+function putKeys(host: RingHost, files: ReadonlyMap<string, Uint8Array>): void {
+  const { fs } = host
+  const bases = [...files.keys()]
+  try {
+    for (const [base, bytes] of files) {
+      finishPut(host, base)
+      destroy(host, `${base}.tmp`)
+      writeTemporary(host, `${base}.tmp`, bytes)
+    }
+  } catch (error) {
+    // Those that fitted on the disk, too.
+    for (const base of bases) destroy(host, `${base}.tmp`)
+    throw error
+  }
+  const replaced = new Set(bases.filter((base) => exists(fs, `${base}.key`)))
+  for (const base of bases) fs.rename(`${base}.tmp`, replaced.has(base) ? `${base}.next` : `${base}.key`)
+  synced(host, () => fs.syncFolder(RING))
+  for (const base of replaced) finishPut(host, base)
 }
 
 /** Ends what a crash interrupted. Only a writer does this, under the lock. */

@@ -214,6 +214,9 @@ function memoryRing(store: MemoryStore, open: (purpose: 'read' | 'write') => voi
       checkKey(name, wrapped)
       store.keys.set(toHex(name), { name: name.slice(), wrapped: wrapped.slice() })
     },
+    async putAll(entries) {
+      for (const { name, wrapped } of entries) await this.put(name, wrapped)
+    },
     async get(name) {
       open('read')
       return store.keys.get(toHex(name))?.wrapped.slice()

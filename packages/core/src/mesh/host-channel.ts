@@ -41,8 +41,9 @@ interface Collecting {
   readonly id: number
   readonly entries: Entry[]
   bytes: number
-  /** Those that go with its next entry. */
+  /** Those that go with its next entry, and their bytes. */
   keys: KeyEntry[]
+  keyBytes: number
 }
 
 const NOTHING: { readonly bytes: number; readonly entries: readonly Entry[] } = { bytes: 0, entries: [] }
@@ -211,9 +212,11 @@ export class HostChannel implements Follower {
   key({ id, entity, bytes }: Extract<KeyClientMessage, { type: 'key' }>): boolean {
     const collecting = this.#collect(id)
     const key = { entity: wordsOf(entity), bytes: bytes.slice() }
+    const size = keyBytesOf([key])
     collecting.keys.push(key)
-    collecting.bytes += keyBytesOf([key])
-    return this.#parts.keyAccess !== 'none' && this.#isGood(id) && keyBytesOf(collecting.keys) <= RECORD_BYTES_MAX
+    collecting.keyBytes += size
+    collecting.bytes += size
+    return this.#parts.keyAccess !== 'none' && this.#isGood(id) && collecting.keyBytes <= RECORD_BYTES_MAX
   }
 
   /** One entry of a submission. False if it breaks what clients keep to. */
@@ -224,6 +227,7 @@ export class HostChannel implements Follower {
     entries.push({ kind: entry.kind, payload: entry.payload.slice(), ...(keys.length > 0 ? { keys } : {}) })
     collecting.bytes += entry.payload.length
     collecting.keys = []
+    collecting.keyBytes = 0
     if (!this.#isGood(id) || (keys.length > 0 && entry.kind !== KIND.commit)) return false
     if (!isLast) return true
     this.#collecting = undefined
@@ -232,7 +236,7 @@ export class HostChannel implements Follower {
   }
 
   #collect(id: number): Collecting {
-    this.#collecting ??= { id, entries: [], bytes: 0, keys: [] }
+    this.#collecting ??= { id, entries: [], bytes: 0, keys: [], keyBytes: 0 }
     return this.#collecting
   }
 

@@ -13,9 +13,9 @@
  */
 import { AteError } from '../base/errors.ts'
 import { RING_KEY_BYTES_MAX } from '../base/limits.ts'
-import type { RingEntry } from '../chain/kept-keys.ts'
 import type { KeyAccess } from '../chain/link.ts'
 import type { ByteReader, ByteWriter } from '../codec/writer.ts'
+import type { RingEntry } from '../log/engine.ts'
 import { type Refused, readRefused, writeRefused } from './refused.ts'
 
 const ENTITY_BYTES = 16
@@ -134,9 +134,9 @@ function readAnswer(input: ByteReader): KeyAnswer {
 function writePage(out: ByteWriter, { total, entries }: RingPage): void {
   out.varint(total)
   out.varint(entries.length)
-  for (const { name, bytes } of entries) {
+  for (const { name, wrapped } of entries) {
     out.raw(name)
-    out.sized(bytes)
+    out.sized(wrapped)
   }
 }
 
@@ -146,6 +146,6 @@ function readPage(input: ByteReader): RingPage {
   if (count > PAGE_ENTRIES_MAX) throw new AteError('BAD_MESSAGE', { what: 'keys', count })
   const entries: RingEntry[] = []
   for (let i = 0; i < count; i++)
-    entries.push({ name: input.raw(NAME_BYTES).slice(), bytes: input.sized(RING_KEY_BYTES_MAX).slice() })
+    entries.push({ name: input.raw(NAME_BYTES).slice(), wrapped: input.sized(RING_KEY_BYTES_MAX).slice() })
   return { total, entries }
 }

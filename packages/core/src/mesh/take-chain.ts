@@ -123,7 +123,7 @@ async function copyKeys(link: ServerLink, { ring }: LogEngine, signal: AbortSign
   let count = 0
   for (;;) {
     const { total, entries } = await unlessAborted(link.ringPage(after), signal)
-    for (const { name, bytes } of entries) await ring.put(name, bytes)
+    await ring.putAll(entries)
     count += entries.length
     after = entries.at(-1)?.name
     if (count >= total) return

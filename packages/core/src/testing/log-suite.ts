@@ -445,6 +445,12 @@ export function logSuite(runner: SuiteRunner, makeHarness: () => Promise<LogHarn
     })
 
     test('refuses names and keys out of shape', async (_, log) => {
+      const both = [NAME_A, NAME_B].map((name, i) => ({ name, wrapped: new Uint8Array([i]) }))
+      await log.ring.putAll(both)
+      await log.ring.putAll([])
+      for (const { name, wrapped } of both) expect(await log.ring.get(name)).toEqual(wrapped)
+      const bad = [...both, { name: new Uint8Array(31), wrapped: NAME_A }]
+      expect(await codeOf(() => log.ring.putAll(bad))).toBe('BAD_ARGUMENT')
       expect(await codeOf(() => log.ring.put(new Uint8Array(31), NAME_A))).toBe('BAD_ARGUMENT')
       expect(await codeOf(() => log.ring.put(NAME_A, new Uint8Array(300_000)))).toBe('BAD_ARGUMENT')
     })

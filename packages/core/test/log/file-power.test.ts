@@ -117,6 +117,18 @@ const WORKLOADS: readonly Workload[] = [
     },
   ],
   [
+    'keys that are put at once, new ones and some that are there',
+    async (t) => {
+      await t.open()
+      await t.put(1)
+      await t.putAll([1, 2, 3])
+      await t.append([100])
+      await t.erase(2)
+      await t.putAll([2, 4])
+      await t.erase(1)
+    },
+  ],
+  [
     'snapshots that are written, replaced, and stopped by a full disk',
     async (t) => {
       await t.open()

@@ -50,6 +50,38 @@ describe('an erasure that was interrupted after it counted', () => {
   })
 })
 
+describe('several that are put at once', () => {
+  const names = [1, 2, 3].map((first) => new Uint8Array(32).fill(first))
+  const entries = names.map((name, i) => ({ name, wrapped: new Uint8Array(32).fill(0xa0 + i) }))
+
+  it('leave nothing of any if there is no space for one', async () => {
+    const trial = await ringWith(OLD)
+    const log = await trial.open()
+    trial.fs.faults.spaceBytes = trial.fs.files().reduce((bytes, name) => bytes + trial.fs.peek(name).length, 180)
+    expect(await codeOf(() => log.ring.putAll(entries))).toBe('DISK_FULL')
+    expect(trial.fs.files().filter((file) => file.startsWith('ring/'))).toEqual([`${BASE}.key`])
+    for (const { wrapped } of entries)
+      expect(trial.fs.durableBytes().some(([, bytes]) => Buffer.from(bytes).includes(Buffer.from(wrapped)))).toBe(false)
+    expect(await log.ring.get(NAME)).toEqual(OLD)
+    trial.fs.faults = {}
+    await log.ring.putAll(entries)
+    for (const { name, wrapped } of entries) expect(await log.ring.get(name)).toEqual(wrapped)
+    await log.close()
+  })
+
+  it('cost one sync each and one together, where nothing is replaced', async () => {
+    const trial = new Trial(1)
+    const log = await trial.open()
+    await log.ring.put(new Uint8Array(32).fill(9), OLD)
+    const before = trial.fs.counts.syncs
+    await log.ring.putAll(entries)
+    expect(trial.fs.counts.syncs - before).toBe(4)
+    await log.ring.putAll([entries[0]!, { ...entries[0]!, wrapped: OLD }])
+    expect(await log.ring.get(names[0]!)).toEqual(OLD)
+    await log.close()
+  })
+})
+
 describe('a put for which there is no space', () => {
   it('leaves nothing of the key, keeps the old one, and may be tried again', async () => {
     const trial = await ringWith(OLD)

@@ -112,6 +112,18 @@ export class Trial {
     this.#keys.set(String(name), new Set([toHex(wrapped)]))
   }
 
+  async putAll(names: readonly number[]): Promise<void> {
+    const old = names.map((name) => [...this.#allowed(name)])
+    const entries = names.map((first) => ({
+      name: new Uint8Array(32).fill(first),
+      wrapped: randomBytes(this.#secrets, 40),
+    }))
+    for (const [i, { wrapped }] of entries.entries()) this.#allowed(names[i]!).add(toHex(wrapped))
+    await this.log!.ring.putAll(entries)
+    for (const values of old) this.#destroy(values)
+    for (const [i, { wrapped }] of entries.entries()) this.#keys.set(String(names[i]), new Set([toHex(wrapped)]))
+  }
+
   async erase(name: number): Promise<void> {
     const allowed = this.#allowed(name)
     const old = [...allowed]

@@ -12,6 +12,7 @@ import { ForwardingEngine } from '../../src/log/forwarding-engine.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { type Identity, markKept } from '../../src/session/identity.ts'
 import type { Platform } from '../../src/session/platform.ts'
+import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import { codeOf } from '../data/kit.ts'
 import { until } from './kit.ts'
 import { machine, someone, startServer, type TestServer } from './net-kit.ts'
@@ -77,9 +78,10 @@ class Watched extends ForwardingEngine {
     return {
       get: (name) => ring.get(name),
       names: () => ring.names(),
-      put: async (name, bytes) => {
-        await ring.put(name, bytes)
-        this.log.push('put')
+      put: (name, bytes) => ring.put(name, bytes),
+      putAll: async (entries) => {
+        await ring.putAll(entries)
+        if (entries.length > 0) this.log.push('put')
       },
       erase: async (name) => {
         if (this.failErase) throw new Error('the disk is broken')
@@ -166,15 +168,60 @@ describe('attached keys of a served chain', () => {
     await chain.close()
   })
 
+  it('are not kept of a transaction that is void, though another one of its commit is not', async () => {
+    await using server = await startServer()
+    const open = opener(server, someone())
+    const [chain, other] = [await open(), await open()]
+    const note = await chain.transact((tx) => tx.create(Note, { text: 'a' }))
+    await other.refresh()
+    const late = other.begin()
+    keyed(late, 1)
+    late.delete(note)
+    const good = other.begin()
+    keyed(good, 2)
+    await chain.transact((tx) => tx.delete(note))
+    const codes = await Promise.all([codeOf(late.commit()), codeOf(good.commit())])
+    expect(codes).toEqual(['NOT_FOUND', 'nothing was thrown'])
+    expect(ringOf(server)).toEqual([key(2)])
+    for (const one of [chain, other]) await one.close()
+  })
+
+  it('are called gone once they are', async () => {
+    let engine: GatedEngine | undefined
+    const engineOf = (inner: LogEngine): LogEngine => {
+      engine = new GatedEngine(inner)
+      return engine
+    }
+    await using server = await startServer({ engineOf })
+    const open = opener(server, someone())
+    const [chain, other] = [await open(), await open()]
+    const made = await chain.transact((tx) => keyed(tx, 1))
+    await other.refresh()
+    engine!.hold()
+    const shredding = chain.transact((tx) => tx.shred(made))
+    await until(() => server.host.size > 0 && engine!.appends.length > 1, 'the deletion')
+    let answer = 'none yet'
+    const asking = other.attachedKey(made).then((found) => {
+      answer = String(found)
+    })
+    await new Promise((resume) => setTimeout(resume, 50))
+    expect([answer, ringOf(server).length]).toEqual(['none yet', 1])
+    engine!.release()
+    await Promise.all([shredding, asking])
+    expect([answer, ringOf(server).length]).toEqual(['undefined', 0])
+    for (const one of [chain, other]) await one.close()
+  })
+
   it('go with what a sweep drops', async () => {
     await using server = await startServer()
     const chain = await opener(server, someone())()
+    const expires = chain.now + 1
     await chain.transact((tx) => {
-      const made = tx.create(Note, { text: 'short' }, { expires: new Date(chain.now + 1) })
+      const made = tx.create(Note, { text: 'short' }, { expires: new Date(expires) })
       tx.attachKey(made, key(1))
     })
     await chain.transact((tx) => keyed(tx, 2))
-    await until(() => Date.now() > chain.now + 5, 'time')
+    await until(() => chain.now > expires, 'time')
     await chain.transact((tx) => tx.create(Note, { text: 'later' }))
     await chain.sweep()
     expect(ringOf(server)).toEqual([key(2)])
@@ -352,7 +399,14 @@ describe('without a connection', () => {
 })
 
 describe('where reads are recorded', () => {
-  async function recorded(): Promise<{ server: TestServer; chain: Chain; id: string; reader: Chain; me: Identity }> {
+  async function recorded(): Promise<{
+    server: TestServer
+    chain: Chain
+    id: string
+    /** The seq of the record that has made it. */
+    made: number
+    reader: Chain
+  }> {
     const server = await startServer({ keyAccess: 'recorded' })
     const [me, other] = [someone(), someone()]
     const chain = await opener(server, me)()
@@ -362,8 +416,9 @@ describe('where reads are recorded', () => {
       tx.attachKey(made, key(1))
       return made.id
     })
+    const made = chain.head.seq
     const reader = await opener(server, other)({ id: chain.id })
-    return { server, chain, id, reader, me }
+    return { server, chain, id, made, reader }
   }
 
   /** The seq of a record of this session. */
@@ -374,12 +429,14 @@ describe('where reads are recorded', () => {
   }
 
   test('a key is given against a record of who asks, of this entity, that counts, and is fresh', async () => {
-    const { server, chain, id, reader } = await recorded()
+    const { server, chain, id, made, reader } = await recorded()
     await using _ = server
     expect(chain.attachedKeys).toBe('recorded')
     const at = (recorded?: number, by = reader): Promise<string> =>
       codeOf(by.attachedKey(id, recorded === undefined ? {} : { recorded }))
     expect(await at()).toBe('KEY_NOT_RECORDED')
+    // Who made it has not said that he reads it.
+    expect(await at(made, chain)).toBe('KEY_NOT_RECORDED')
     for (const odd of [0, 1, 1e9]) expect(await at(odd), `${odd}`).toBe('KEY_NOT_RECORDED')
     // His own record of something else.
     expect(await at(await write(reader, (tx) => tx.create(Note, { text: 'x' }, { parent: id })))).toBe(

@@ -230,7 +230,7 @@ describe('what is said of keys', () => {
     { type: 'key', channel: 3, id: 300, answer: new Uint8Array(0) },
     { type: 'key', channel: 3, id: 300, answer: new Uint8Array(32).fill(1) },
     { type: 'key', channel: 3, id: 300, answer: { code: 'NOT_AUTHORIZED', facts: { needs: 'read' } } },
-    { type: 'ring', channel: 3, id: 1, page: { total: 300, entries: [{ name, bytes: new Uint8Array(7) }] } },
+    { type: 'ring', channel: 3, id: 1, page: { total: 300, entries: [{ name, wrapped: new Uint8Array(7) }] } },
   ]
 
   test.each([
