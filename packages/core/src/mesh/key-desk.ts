@@ -7,7 +7,7 @@ import { AteError, isAteError } from '../base/errors.ts'
 import { KEY_RECORD_MS, KEYS_ASKED_MAX } from '../base/limits.ts'
 import type { KeyAccess } from '../chain/link.ts'
 import { type EntityWords, sameEntity, textOfWords, wordsOf } from '../event/entity-words.ts'
-import { GUARD, OP } from '../event/format.ts'
+import { GUARD } from '../event/format.ts'
 import type { ParsedTransaction } from '../event/transaction-event.ts'
 import type { PublicIdentity } from '../session/identity.ts'
 import { mayRead } from '../trust/policy.ts'
@@ -143,10 +143,10 @@ export class KeyDesk {
   }
 }
 
-/** It guards the entity's version, or changes it: that stands in clear. */
+/** It guards the entity's version, or changes it: that stands in clear. Ids of what it creates do not. */
 function namesEntity({ guards, events }: ParsedTransaction, entity: EntityWords): boolean {
   return (
     guards.some((guard) => guard.kind === GUARD.version && sameEntity(guard.entity, entity)) ||
-    events.some((event) => event.op !== OP.create && sameEntity(event, entity))
+    events.some((event) => sameEntity(event, entity))
   )
 }
