@@ -158,8 +158,10 @@ export class FileReader {
       })
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         indexFrame(segment, this.#state.index, { ...frame, window: walk.window })
-        if (segment.walked.nextSeq > seq) return
+        // All that was read is taken in: the next record asked for is mostly the next in the log.
+        if (segment.walked.nextSeq > seq && !walk.holdsNext()) return
       }
+      if (segment.walked.nextSeq > seq) return
       const { next } = this.#problem(file, segment, walk.position, segment)
       if (!next) throw this.#damage(file, segment, walk.position)
       segment.walked = next
