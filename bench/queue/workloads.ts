@@ -113,14 +113,13 @@ const starting: Workload = async (store, { scale }) => {
   return latencies(samples.slice(100))
 }
 
-/** A million that wait: how long adding them takes, what they cost, how long the next ones take to start. */
-const million: Workload = async (store, { scale }) => {
-  const count = Math.round(1_000_000 * scale)
+/** Many that wait: how long adding them takes, what they cost, how long the next ones take to start. */
+async function restarted(store: QueueStore, count: number, addAll: () => Promise<unknown>): Promise<Figures> {
   const gc = (globalThis as { gc?: () => void }).gc
   gc?.()
   const empty = process.memoryUsage().rss
   const begun = performance.now()
-  for (let at = 0; at < count; at += 1000) await store.addMany(list(1000, at))
+  await addAll()
   const addMs = performance.now() - begun
   await store.reopen?.()
   const opened = performance.now()
@@ -151,6 +150,23 @@ const million: Workload = async (store, { scale }) => {
   }
 }
 
+const million: Workload = (store, { scale }) => {
+  const count = Math.round(1_000_000 * scale)
+  return restarted(store, count, async () => {
+    for (let at = 0; at < count; at += 1000) await store.addMany(list(1000, at))
+  })
+}
+
+/** As they come from requests, a few at a time: each record of the log holds a few jobs. */
+const millionAlone: Workload = (store, { scale }) => {
+  const count = Math.round(300_000 * scale)
+  let n = 0
+  const add = async (): Promise<void> => {
+    while (n < count) await store.add(dataOf(n++))
+  }
+  return restarted(store, count, () => Promise.all(Array.from({ length: 8 }, add)))
+}
+
 export const WORKLOADS: Readonly<Record<string, Workload>> = {
   'Q1 add, 1 in flight': adding(1),
   'Q2 add, 500 in flight': adding(500),
@@ -162,4 +178,5 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
   'Q6 drain with an effect, c=100': draining({ concurrency: 100, effect: 'atomic' }),
   'Q7 drain of 1,000 groups, c=100': draining({ concurrency: 100, effect: 'none' }, 'grouped'),
   'Q8 a million waiting': million,
+  'Q8 300,000 added 8 in flight': millionAlone,
 }

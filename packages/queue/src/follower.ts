@@ -111,16 +111,16 @@ export class Follower {
 
   async #load(): Promise<void> {
     this.#watch()
-    const place = { parent: this.#node }
     this.lane = (await this.#chain.child(LaneRecord, this.#node, IN.lane))?.value
     for (const id of this.lane?.sessions ?? []) await this.#takeSession(id)
     for await (const repeat of this.#chain.children(RepeatRecord, this.#node, IN.repeats))
       this.repeats.set(repeat.id, repeat.value)
-    let count = 0
-    for await (const job of this.#chain.children(JobRecord, place.parent, IN.jobs)) {
-      if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value.after)
-      this.table.put(job.id, job.value, this.now)
-      if (++count % TURN === 0) await this.#environment.pause()
+    for await (const jobs of this.#chain.children(JobRecord, this.#node, IN.jobs).batches({ size: TURN })) {
+      for (const { id, value } of jobs) {
+        if (value.after && value.end === undefined) await this.#lookAtParents(value.after)
+        this.table.put(id, value, this.now)
+      }
+      await this.#environment.pause()
     }
     this.#loaded = true
     this.#events.news()

@@ -256,7 +256,7 @@ export class JobTable {
       this.parents.unblock(id)
       return STATE[value.end]
     }
-    const lease = this.#leases.get(id)
+    const lease = this.#leases.size === 0 ? undefined : this.#leases.get(id)
     if (lease && lease.turn === this.rows.turn[row]) return STATE.active
     if (value.after && this.parents.isBlocked(id, value, (parent) => this.#parentState(parent))) return STATE.blocked
     return value.at !== undefined && value.at > now ? STATE.scheduled : STATE.waiting

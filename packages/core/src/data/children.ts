@@ -9,6 +9,8 @@ import type { EntityType } from './entity-type.ts'
 import type { Values } from './values.ts'
 
 const PAGE_MAX = 10_000
+/** Children that `batches` reads before it gives them. */
+const BATCH = 1000
 
 export interface PageOptions {
   /** The last child of the page before; the first page if left out. */
@@ -51,6 +53,31 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
       const entity = this.#values.open(this.#type, row, 'acknowledged')
       yield entity instanceof Promise ? await entity : entity
     }
+  }
+
+  /**
+   * The same in arrays of up to `size` (1 to 10,000; 1,000 if left out), for who reads a large collection once: it costs
+   * less, and what is read does not push out of the cache what others read again and again.
+   * @throws AteError BAD_ARGUMENT
+   */
+  async *batches(options: { readonly size?: number } = {}): AsyncGenerator<Entity<T>[], void, void> {
+    const size = options.size ?? BATCH
+    if (!Number.isSafeInteger(size) || size < 1 || size > PAGE_MAX)
+      throw new AteError('BAD_ARGUMENT', { size, max: PAGE_MAX })
+    let batch: Entity<T>[] = []
+    for (const row of this.#rows()) {
+      if (batch.length === 0) {
+        throwIfAborted(this.#signal)
+        this.#core.assertOpen()
+      }
+      if (!this.#isThere(row) || !this.#isBelow(row)) continue
+      const entity = this.#values.open(this.#type, row, 'acknowledged', 'once')
+      batch.push(entity instanceof Promise ? await entity : entity)
+      if (batch.length < size) continue
+      yield batch
+      batch = []
+    }
+    if (batch.length > 0) yield batch
   }
 
   /** How many there are, whether or not this session can read them. */

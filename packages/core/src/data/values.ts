@@ -53,10 +53,15 @@ export class Values {
   }
 
   /**
-   * The entity of a row: as acknowledged, or as the newest staged transaction left it.
+   * The entity of a row: as acknowledged, or as the newest staged transaction left it. What is read `once` is not kept.
    * @throws AteError WRONG_TYPE | NO_READ_KEY | BAD_BODY | BAD_VALUE | NEEDS_UPGRADE
    */
-  open<T>(type: EntityType<T>, row: number, state: 'acknowledged' | 'staged'): Entity<T> | Promise<Entity<T>> {
+  open<T>(
+    type: EntityType<T>,
+    row: number,
+    state: 'acknowledged' | 'staged',
+    use: 'again' | 'once' = 'again',
+  ): Entity<T> | Promise<Entity<T>> {
     const source = this.#source(row, state)
     const stored = this.#view.names.text(source.words[source.at + ROW.type]!)
     if (stored !== type.name)
@@ -64,10 +69,10 @@ export class Values {
     const cached = this.#find(row)
     if (cached && cached.type === type && isSame(cached, source.words, source.at)) return cached.entity as Entity<T>
     const body = this.#bodyOf(source, row)
-    if (!(body instanceof Promise)) return this.#decode(type, row, source, body)
+    if (!(body instanceof Promise)) return this.#decode(type, row, source, body, use)
     // The row may change while its body is read.
     const words = source.words.slice(source.at, source.at + ROW.subtree + 1)
-    return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes))
+    return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes, use))
   }
 
   #find(row: number): Cached | undefined {
@@ -110,12 +115,18 @@ export class Values {
     })
   }
 
-  #decode<T>(type: EntityType<T>, row: number, { words, at }: Source, body: Uint8Array): Entity<T> {
+  #decode<T>(
+    type: EntityType<T>,
+    row: number,
+    { words, at }: Source,
+    body: Uint8Array,
+    use: 'again' | 'once',
+  ): Entity<T> {
     const { value, name } = decodeBody(body, type)
     const id = { a: words[at]!, b: words[at + 1]!, c: words[at + 2]!, d: words[at + 3]! }
     const entity: Entity<T> = new EntityHandle(id, this.#chain, type, value, name)
     const record = words[at + ROW.record]!
-    if (record !== PENDING) {
+    if (record !== PENDING && use === 'again') {
       const block = words[at + ROW.blockAndFlags]! & 0xff
       this.#keep(row, {
         record,

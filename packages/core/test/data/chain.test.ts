@@ -67,6 +67,46 @@ describe('children', () => {
     expect(seen).toEqual(['a'])
   })
 
+  it('come in batches, for who reads them once', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const made = await chain.transact((tx) => Array.from({ length: 25 }, (_, n) => tx.create(Count, { n })))
+    const batches: number[][] = []
+    for await (const batch of chain.children(Count).batches({ size: 10 })) {
+      batches.push(batch.map(({ value }) => value.n))
+      // One that is not read yet, and one that comes meanwhile.
+      if (batches.length === 1)
+        await chain.transact((tx) => {
+          tx.delete(made[24]!)
+          tx.create(Count, { n: 99 })
+        })
+    }
+    expect(batches).toEqual(
+      [0, 10, 20].map((from) => made.slice(from, Math.min(from + 10, 24)).map((_, i) => from + i)),
+    )
+    for (const size of [0, 1.5, 10_001]) {
+      const batch = chain.children(Count).batches({ size }).next()
+      expect(await codeOf(batch)).toBe('BAD_ARGUMENT')
+    }
+    const stopped = chain.children(Count, undefined, undefined, { signal: AbortSignal.abort() })
+    await expect(stopped.batches().next()).rejects.toThrow('aborted')
+    const rest = chain.children(Count).batches({ size: 5 })
+    await rest.next()
+    await chain.close()
+    expect(await codeOf(rest.next())).toBe('CHAIN_CLOSED')
+  })
+
+  it('that are read in batches are not kept in the cache, and are taken from it', async () => {
+    const before = await memoryChain()
+    const [a, b] = await before.chain.transact((tx) => [tx.create(Count, { n: 1 }), tx.create(Count, { n: 2 })])
+    await using kit = await reopen(before)
+    const kept = await kit.chain.get(Count, a!.id)
+    const { value } = await kit.chain.children(Count).batches().next()
+    expect(value?.map((entity) => entity.value.n)).toEqual([1, 2])
+    expect(value?.[0]).toBe(kept)
+    expect(await kit.chain.get(Count, b!.id)).not.toBe(value?.[1])
+  })
+
   it('stay in order over thousands of deletions, which pack the list', async () => {
     await using kit = await memoryChain()
     const made = await kit.chain.transact((tx) => Array.from({ length: 400 }, (_, n) => tx.create(Count, { n })))
