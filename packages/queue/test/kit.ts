@@ -35,21 +35,24 @@ export async function turns(count = 12): Promise<void> {
 export interface World {
   readonly chain: Chain
   readonly platform: TestPlatform
-  readonly store: MemoryStore
   /** Moves time on in steps, and lets everything run after each. */
   pass(ms: number, step?: number): Promise<void>
   process(name?: string): Process
   close(): Promise<void>
 }
 
-export async function openWorld(seed = 1, store: MemoryStore = memoryStore()): Promise<World> {
-  const platform = testPlatform(seed)
-  const chain = await openChain(memoryEngine(store), { as: await person() }, platform)
+/** `at` is a store in memory, or `file:PATH` on a simulated disk of the platform. */
+export async function openWorld(
+  seed = 1,
+  at: MemoryStore | string = memoryStore(),
+  platform: TestPlatform = testPlatform(seed),
+): Promise<World> {
+  const place = typeof at === 'string' ? at : memoryEngine(at)
+  const chain = await openChain(place, { as: await person() }, platform)
   const processes: Process[] = []
   return {
     chain,
     platform,
-    store,
     async pass(ms, step = 50) {
       for (let left = ms; left > 0; left -= step) {
         platform.advance(Math.min(step, left))
@@ -77,6 +80,9 @@ export class Process {
   /** Transactions that reached the chain. */
   committed = 0
   #state: 'runs' | 'stopped' | 'dead' = 'runs'
+  /** Cut off from the chain: it runs, and what it asks the chain waits. */
+  #cut: Promise<void> | undefined
+  #heal = (): void => undefined
   /** Dies at this many transactions from now: before the chain has it, or after it has. */
   #dies: { count: number; readonly when: 'before' | 'after' } | undefined
   #freezes = -1
@@ -111,6 +117,18 @@ export class Process {
     for (const go of [...this.#thawing]) go()
   }
 
+  /** A partition between it and the chain. Its clock, its timers and its handlers go on. */
+  partition(): void {
+    this.#cut ??= new Promise((resolve) => {
+      this.#heal = resolve
+    })
+  }
+
+  heal(): void {
+    this.#cut = undefined
+    this.#heal()
+  }
+
   /** As SIGKILL: what it had sent to the chain lands, and it never hears of it. */
   kill(): void {
     this.#state = 'dead'
@@ -138,9 +156,15 @@ export class Process {
     if (this.#state === 'dead') await new Promise<never>(() => undefined)
   }
 
+  async #reach(): Promise<void> {
+    await this.#gate()
+    while (this.#cut) await this.#cut
+    await this.#gate()
+  }
+
   async #transact(run: () => Promise<unknown>): Promise<unknown> {
     if (this.#freezes >= 0 && this.#freezes-- === 0) this.freeze()
-    await this.#gate()
+    await this.#reach()
     const dies = this.#dies
     if (dies && --dies.count < 0) {
       if (dies.when === 'before') {
@@ -155,7 +179,15 @@ export class Process {
       return await run()
     } finally {
       this.committed++
-      await this.#gate()
+      await this.#reach()
+    }
+  }
+
+  /** News comes when the partition is over. */
+  async *#heard(news: AsyncGenerator<unknown, void, void>): AsyncGenerator<unknown, void, void> {
+    for await (const one of news) {
+      while (this.#cut) await this.#cut
+      yield one
     }
   }
 
@@ -167,11 +199,13 @@ export class Process {
         const call = value.bind(target) as (...args: unknown[]) => unknown
         if (property === 'transact')
           return (...args: unknown[]) => this.#transact(() => call(...args) as Promise<unknown>)
+        if (property === 'watch')
+          return (...args: unknown[]) => this.#heard(call(...args) as AsyncGenerator<unknown, void, void>)
         if (property === 'get' || property === 'named' || property === 'child')
           return async (...args: unknown[]) => {
-            await this.#gate()
+            await this.#reach()
             const result = await call(...args)
-            await this.#gate()
+            await this.#reach()
             return result
           }
         return call
