@@ -72,6 +72,8 @@ export interface Settler {
   kept?(): void
   resolve(receipt: Receipt): void
   reject(error: unknown): void
+  /** In the place of `reject`, of one that has only read what the refused transaction wrote: the refusal is not its own. */
+  undone?(): void
 }
 
 /** One record to be. Time, seq and base are fixed when it is opened, so that the fold judges at staging what it will judge for ever. */

@@ -180,7 +180,8 @@ export class Staging {
     else {
       this.#newest.settlers.push({
         resolve: (last) => settler.resolve(new TransactionReceipt(draft.nonce, last.seq, last.durability, last.at)),
-        reject: settler.reject,
+        reject: (error) => settler.reject(error),
+        undone: () => settler.reject(new AteError('CONFLICT', { what: 'what it has read did not commit' })),
       })
     }
     return undefined
@@ -298,7 +299,7 @@ export class Staging {
       const receipt = new TransactionReceipt(staged.draft.nonce, at.seq, at.durability, at.at)
       this.giveBuffer(staged.draft.bodies)
       for (const settler of staged.settlers) {
-        if (refusal) settler.reject(new AteError(refusal.code, refusal.facts))
+        if (refusal) refused(settler, refusal)
         else settler.resolve(receipt)
       }
     })
@@ -518,6 +519,11 @@ export class Staging {
     lost.add(staged.draft)
     batch.transactions.splice(batch.transactions.indexOf(staged), 1)
     this.#forget(staged)
-    for (const settler of staged.settlers) settler.reject(new AteError(refusal.code, refusal.facts))
+    for (const settler of staged.settlers) refused(settler, refusal)
   }
+}
+
+function refused(settler: Settler, { code, facts }: Refusal): void {
+  if (settler.undone) settler.undone()
+  else settler.reject(new AteError(code, facts))
 }

@@ -1,5 +1,6 @@
 /** The verbs of a transaction, with right and wrong arguments; what it reads of what it wrote; conflicts and guards. */
 import { describe, expect, it } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import type { Entity } from '../../src/data/entity.ts'
 import { foreignRef, parseForeignRef } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
@@ -531,6 +532,16 @@ describe('the life of a transaction', () => {
     expect(await codeOf(tx.commit())).toBe('CONFLICT')
     expect(kit.chain.head.seq).toBe(seq)
   })
+})
+
+it('what only reads hears of it when what it has read is not written', async () => {
+  await using kit = await memoryChain()
+  const made = await kit.chain.transact((tx) => tx.create(Count, { n: 1 }))
+  kit.engine.failNext = new AteError('DISK_FULL', {})
+  const writing = kit.chain.transact((tx) => tx.create(Count, { n: 2 }))
+  const reading = kit.chain.transact(async (tx) => (await tx.load(Count, made)).value.n)
+  expect(await Promise.all([codeOf(writing), codeOf(reading)])).toEqual(['DISK_FULL', 'DISK_FULL'])
+  expect(await kit.chain.transact(async (tx) => (await tx.load(Count, made)).value.n)).toBe(1)
 })
 
 describe('conflicts', () => {

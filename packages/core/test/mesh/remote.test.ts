@@ -24,6 +24,29 @@ test('two clients of one server', async () => {
   await b.close()
 })
 
+test('what has read what another client overtakes runs again, and both go on', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity }
+  await using a = await openChain(`${server.url}/notes`, { ...options, create: true }, machine())
+  const note = await a.transact((tx) => tx.create(Note, { text: '' }))
+  await using b = await openChain(`${server.url}/notes`, options, machine())
+  const add = (chain: typeof a, text: string): Promise<unknown> =>
+    chain.transact((tx) => tx.update(Note, note.id, (value) => ({ text: value.text + text })))
+  const read = (chain: typeof a): Promise<string> =>
+    chain.transact(async (tx) => (await tx.load(Note, note.id)).value.text)
+  for (let round = 1; round <= 10; round++) {
+    const adds = [a, b].map((chain, i) => add(chain, 'ab'[i]!))
+    const texts = await Promise.all([a, b].map(read))
+    await Promise.all(adds)
+    // Nobody is told what did not come to be.
+    await Promise.all([a.refresh(), b.refresh()])
+    const { text } = (await a.load(Note, note.id)).value
+    expect(text.length).toBe(2 * round)
+    for (const seen of texts) expect(text.startsWith(seen)).toBe(true)
+    expect((await b.load(Note, note.id)).value.text).toBe(text)
+  }
+})
+
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {
   await using server = await startServer()
   const me = someone()
