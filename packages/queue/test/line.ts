@@ -10,25 +10,33 @@ interface Pair {
 
 export class Line {
   readonly url: string
+  /** Port of the server behind it, for connections from now on; without one they are refused. */
+  target: number | undefined
+  /** While this holds, what comes from the server is lost. */
+  isDeaf: () => boolean = () => false
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
   readonly #dropped = new Set<Way>()
   #isHeld = false
 
-  private constructor(server: Server, url: string) {
+  private constructor(server: Server, url: string, target: number) {
     this.#server = server
     this.url = url
+    this.target = target
   }
 
-  /** `url` is the server's, without what stands behind its port. */
+  /** `url` is the server's. */
   static async to(url: string): Promise<Line> {
-    const { hostname, port, pathname } = new URL(url)
-    const accept = (client: Socket): void => line.#join(client, connect(Number(port), hostname))
+    const { port, pathname } = new URL(url)
+    const accept = (client: Socket): void => {
+      if (line.target === undefined) client.destroy()
+      else line.#join(client, connect(line.target, '127.0.0.1'))
+    }
     const server = createServer(accept)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
     const own = typeof address === 'object' && address ? address.port : 0
-    const line: Line = new Line(server, `ws://127.0.0.1:${own}${pathname}`)
+    const line: Line = new Line(server, `ws://127.0.0.1:${own}${pathname}`, Number(port))
     return line
   }
 
@@ -76,7 +84,7 @@ export class Line {
       if (this.#isHeld) socket.pause()
     }
     client.on('data', (bytes) => void (this.#dropped.has('to the server') || server.write(bytes)))
-    server.on('data', (bytes) => void (this.#dropped.has('from the server') || client.write(bytes)))
+    server.on('data', (bytes) => void (this.#dropped.has('from the server') || this.isDeaf() || client.write(bytes)))
     if (this.#isHeld) this.hold()
   }
 }

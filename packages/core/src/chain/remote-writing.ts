@@ -583,11 +583,11 @@ class RemoteWriting implements Writing, LinkEvents {
     )
     const good = records.slice(0, taken)
     this.#tail.drop(records.slice(taken))
-    this.#core.noteHead(durability)
-    for (const tell of settled) tell()
-    this.schedule()
-    queueMicrotask(() => this.#core.admit())
     try {
+      this.#core.noteHead(durability)
+      for (const tell of settled) tell()
+      this.schedule()
+      queueMicrotask(() => this.#core.admit())
       if (good.length > 0) await this.#tail.keep(good, this.#tail.durability === 'memory' ? 'memory' : 'os')
       if (problem !== undefined) throw problem
       await this.#noteDown()

@@ -1,6 +1,8 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { codeOf } from '../data/kit.ts'
 import { machine, someone, startServer } from './net-kit.ts'
 
 const Note = defineType<{ text: string }>('note')
@@ -45,6 +47,19 @@ test('what has read what another client overtakes runs again, and both go on', a
     for (const seen of texts) expect(text.startsWith(seen)).toBe(true)
     expect((await b.load(Note, note.id)).value.text).toBe(text)
   }
+})
+
+test('a mistake of ours while records are taken in ends the chain with an error, and holds nobody', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  await using a = await openChain(`${server.url}/notes`, options, machine())
+  vi.spyOn(Staging.prototype, 'settle').mockImplementationOnce(() => {
+    throw new TypeError('a mistake')
+  })
+  // Nobody can tell this one what became of it; the chain says at once that it has failed.
+  a.transact((tx) => tx.create(Note, { text: 'lost' })).catch(() => undefined)
+  for await (const _ of a.watch({ type: Note })) break
+  expect(await codeOf(a.transact((tx) => tx.create(Note, { text: 'more' })))).toBe('INTERNAL')
 })
 
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {

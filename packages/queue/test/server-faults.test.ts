@@ -1,0 +1,203 @@
+/**
+ * F7, F9 and F10 at a server: answers that are lost on the line and requests that are sent again, a server whose power
+ * fails, a worker that cannot reach it past its lease. The line is a port in this process that can be cut.
+ * @newest-node-only: a server needs native post-quantum code to be quick
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Chain } from '@ate/core'
+import { type Served, serve } from '@ate/core/server'
+import { quickPlatform, type SimFileSystem, type SimTime } from '@ate/core/testing'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type Job, openChain, type Queue, queue } from '../src/index.ts'
+import { type Client, findingsOf } from './history.ts'
+import { codeOf, EffectOf, person } from './kit.ts'
+import { Line } from './line.ts'
+
+const OPTIONS = { lease: '600ms', retry: { max: 10, backoff: 0 } } as const
+/** How often the power of the server fails. */
+const CUTS = Math.min(Number(process.env['ATE_QUEUE_CUTS'] ?? 1), 5)
+const CLEAN = { lost: [], duplicated: [], recovered: [], unexpected: [], open: 0 }
+
+let folder: string
+let server: Served
+let line: Line
+const chains: Chain[] = []
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'ate-queue-faults-'))
+  server = await serve({ listen: 'ws://127.0.0.1:0/db', data: folder })
+  line = await Line.to(server.url)
+})
+afterEach(async () => {
+  for (const chain of chains.splice(0)) await chain.close().catch(() => undefined)
+  await line.close()
+  await server.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** A connection of its own, by the line that can be cut or beside it. */
+async function open(url: string, id?: string): Promise<Chain> {
+  const as = await person()
+  const wanted = id === undefined ? { create: true } : { id }
+  const chain = await openChain(`${url}/jobs`, { as, serverKey: server.fingerprint, share: false, ...wanted })
+  chains.push(chain)
+  return chain
+}
+
+const effect = (job: Job<number>): void => job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
+const client = (): Client => ({ acknowledged: new Set(), attempted: new Set() })
+
+async function add(jobs: Queue<number, number, unknown>, seen: Client, n: number): Promise<void> {
+  const id = `j${n}`
+  seen.attempted.add(id)
+  await jobs.add(n, { id })
+  seen.acknowledged.add(id)
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 20_000
+  while (!holds()) {
+    if (performance.now() > end) throw new Error('this did not happen')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** What a client that was not there sees. */
+async function findings(id: string, seen: Client): Promise<Awaited<ReturnType<typeof findingsOf>>> {
+  return findingsOf(await open(server.url, id), seen)
+}
+
+it('F7: answers are lost and requests come again after it: each job is added and done once', async () => {
+  const far = await open(line.url)
+  const near = await open(server.url, far.id)
+  const seen = client()
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  await add(jobs, seen, 0)
+  line.drop('from the server')
+  const adds = Promise.all([1, 2, 3, 4, 5].map((n) => add(jobs, seen, n)))
+  const there = queue<number>(near, 'jobs', OPTIONS)
+  await until(() => near.head.seq >= 2)
+  for (let waiting = 0; waiting < 6; waiting = (await there.counts()).waiting)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(seen.acknowledged.size).toBe(1)
+  line.sever()
+  await adds
+  const attempts: number[] = []
+  let cut = false
+  jobs.work(
+    (job) => {
+      attempts.push(job.data)
+      effect(job)
+      if (cut) return
+      cut = true
+      // The answer to this one's "done" is lost, and the line with it a little later.
+      line.drop('from the server')
+      setTimeout(() => line.sever(), 150)
+    },
+    { concurrency: 1, prefetch: 0 },
+  )
+  await jobs.idle()
+  expect(attempts.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5])
+  expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 6 })
+})
+
+it.each(['in its handler', 'with its commit under way'] as const)(
+  'F10: a worker that does not reach the server past its lease, %s: LEASE_LOST, and none of its effects',
+  async (where) => {
+    const far = await open(line.url)
+    const near = await open(server.url, far.id)
+    const seen = client()
+    const said: string[] = []
+    let goOn = (): void => undefined
+    let begun = false
+    const there = queue<number>(near, 'jobs', OPTIONS)
+    await add(there, seen, 0)
+    const observe = (one: { readonly kind: string; readonly outcome?: string }): void => {
+      if (one.kind === 'processed') said.push(`a: ${one.outcome}`)
+    }
+    queue<number>(far, 'jobs', { ...OPTIONS, observe }).work(async (job) => {
+      effect(job)
+      if (job.data > 0) return
+      job.signal.addEventListener('abort', () => said.push(`a: ${codeOf(job.signal.reason)}`))
+      begun = true
+      await new Promise<void>((resolve) => {
+        goOn = resolve
+      })
+    })
+    await until(() => begun)
+    line.hold()
+    if (where === 'with its commit under way') goOn()
+    there.work((job) => {
+      said.push(`b: attempt ${job.attempt}`)
+      effect(job)
+    })
+    await there.idle()
+    if (where === 'in its handler') expect(said).toEqual(['a: LEASE_LOST', 'a: lost', 'b: attempt 2'])
+    line.heal()
+    goOn()
+    await until(() => said.includes('a: lost'))
+    // Both work on.
+    await Promise.all([1, 2, 3].map((n) => add(there, seen, n)))
+    await there.idle()
+    expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 4 })
+  },
+)
+
+it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
+  const disks = new Map<string, SimFileSystem>()
+  const platform = quickPlatform(9, { disks, time: realTime() })
+  const data = join(folder, 'other')
+  const start = (listen: string): Promise<Served> => serve({ listen, data }, platform)
+  await server.close()
+  server = await start('ws://127.0.0.1:0/db')
+  line.target = Number(new URL(server.url).port)
+  const far = await open(line.url)
+  const seen = client()
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  await add(jobs, seen, 0)
+  const [[path, disk]] = [...disks] as [[string, SimFileSystem]]
+  // Whoever loses his power says nothing more.
+  line.isDeaf = () => disk.isCut
+  jobs.work(effect, { concurrency: 2 })
+  for (let cut = 1; cut <= CUTS; cut++) {
+    const from = 20 * cut
+    disk.faults.cutAfter = disk.counts.operations + 7 * cut
+    const adds = Array.from({ length: 12 }, (_, n) => add(jobs, seen, from + n))
+    await until(() => disk.isCut)
+    console.log('cut', cut)
+    await server.close().catch(() => undefined)
+    console.log('closed')
+    line.sever()
+    disk.crash()
+    // The server looks for the folders of its chains on the disk of the system.
+    mkdirSync(path, { recursive: true })
+    writeFileSync(join(path, 'MANIFEST'), '')
+    server = await start('ws://127.0.0.1:0/db')
+    line.target = Number(new URL(server.url).port)
+    console.log('started')
+    const iv = setInterval(() => console.log(seen.acknowledged.size, far.head), 2000)
+    await Promise.all(adds)
+    clearInterval(iv)
+  }
+  await jobs.idle()
+  expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 1 + 12 * CUTS })
+})
+
+function realTime(): SimTime {
+  return {
+    clock: { now: () => Date.now(), monotonic: () => performance.now() },
+    timers: {
+      start(delayMs, run) {
+        const timer = setTimeout(run, delayMs)
+        timer.unref()
+        return { cancel: () => clearTimeout(timer) }
+      },
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    },
+    advance: () => undefined,
+    run: async () => undefined,
+    runUntil: async () => true,
+  }
+}
