@@ -5,6 +5,7 @@ import { Dispatcher } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
 import { Follower } from './follower.ts'
 import { Lane } from './lane.ts'
+import { messagingOf } from './observed.ts'
 import { addsOptions, mergedOptions, type Rules, rulesOf } from './queue-options.ts'
 import { IN, type JobValue, OptionsRecord, QueueRecord, type StoredOptions } from './queue-records.ts'
 import type { AddOptions, QueueObservation, QueueOptions } from './queue-types.ts'
@@ -51,15 +52,17 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
     },
     news: () => dispatcher.news(),
   })
-  const here = { 'messaging.destination.name': name }
+  const tell = (kind: 'lease.lost' | 'taken over', leases: number): void => {
+    observe({ kind, ...messagingOf(name, kind), leases })
+  }
   const lane = new Lane({
     chain,
     node,
     follower,
     environment,
     rules,
-    onLost: (leases) => observe({ kind: 'lease.lost', ...here, leases }),
-    onTakenOver: (leases) => observe({ kind: 'taken over', ...here, leases }),
+    onLost: (leases) => tell('lease.lost', leases),
+    onTakenOver: (leases) => tell('taken over', leases),
   })
   const adder = new Adder(chain, node)
   const repeats = new Repeats({ chain, node, adder, prepare: parts.prepare })

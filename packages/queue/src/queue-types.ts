@@ -205,23 +205,29 @@ export interface Queue<I, D, R> extends AsyncDisposable {
   close(): Promise<void>
 }
 
-export type QueueObservation =
-  | {
-      readonly kind: 'sent'
-      readonly 'messaging.destination.name': string
-      readonly 'messaging.batch.message_count': number
-    }
-  | {
-      readonly kind: 'processed'
-      readonly 'messaging.destination.name': string
-      readonly 'messaging.message.id': string
-      readonly outcome: 'done' | 'retry' | 'dead' | 'snoozed' | 'lost' | 'released'
-      readonly 'error.type'?: string
-      readonly waitMs: number
-      readonly processMs: number
-    }
-  | { readonly kind: 'lease.lost'; readonly 'messaging.destination.name': string; readonly leases: number }
-  | { readonly kind: 'taken over'; readonly 'messaging.destination.name': string; readonly leases: number }
+/** Under the names that OpenTelemetry has for messaging: they go on a span or a metric as they are. */
+export interface Messaging {
+  readonly 'messaging.system': 'ate'
+  readonly 'messaging.destination.name': string
+  readonly 'messaging.operation.name': string
+  /** Left out of what has none there. */
+  readonly 'messaging.operation.type'?: 'send' | 'process'
+}
+
+export type QueueObservation = Messaging &
+  (
+    | { readonly kind: 'sent'; readonly 'messaging.batch.message_count': number }
+    | {
+        readonly kind: 'processed'
+        readonly 'messaging.message.id': string
+        readonly outcome: 'done' | 'retry' | 'dead' | 'snoozed' | 'lost' | 'released'
+        readonly 'error.type'?: string
+        readonly waitMs: number
+        readonly processMs: number
+      }
+    | { readonly kind: 'lease.lost'; readonly leases: number }
+    | { readonly kind: 'taken over'; readonly leases: number }
+  )
 
 export type QueueObserver = (observation: QueueObservation) => void
 

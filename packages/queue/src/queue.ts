@@ -17,6 +17,7 @@ import type { QueueEnvironment } from './environment.ts'
 import type { Attempt } from './handling.ts'
 import { STATE } from './job-rows.ts'
 import { jobInfo, listJobs, queueEvents } from './looking.ts'
+import { errorType, messagingOf } from './observed.ts'
 import { type OpenQueue, openQueue, type QueueSchemas } from './open-queue.ts'
 import { storedOptions, wholeNumber } from './queue-options.ts'
 import { IN, OptionsRecord, type StoredOptions } from './queue-records.ts'
@@ -355,7 +356,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   #sent(count: number): void {
     this.#observe({
       kind: 'sent',
-      'messaging.destination.name': this.name,
+      ...messagingOf(this.name, 'add', 'send'),
       'messaging.batch.message_count': count,
     })
   }
@@ -364,7 +365,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     if (!this.#options.observe) return
     this.#observe({
       kind: 'processed',
-      'messaging.destination.name': this.name,
+      ...messagingOf(this.name, 'process', 'process'),
       'messaging.message.id': id,
       outcome,
       waitMs,
@@ -381,11 +382,6 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
       // Nobody to tell.
     }
   }
-}
-
-function errorType(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown'
-  return (error as Partial<AteError>).code ?? error.name
 }
 
 /** An attempt has all that a lease has; handlers of workers do not see the ends of it. */

@@ -1,6 +1,6 @@
 /** What a queue does, verb by verb. */
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Job, Queue } from '../src/index.ts'
+import type { Job, Queue, QueueObservation } from '../src/index.ts'
 import { codeOf, EffectOf, expectCode, openWorld, turns, type World } from './kit.ts'
 
 let world: World
@@ -567,4 +567,40 @@ describe('looking', () => {
       'two dead',
     ])
   })
+})
+
+it('tells an observer what happens, under the names of OpenTelemetry, and goes on if it throws', async () => {
+  world = await openWorld(1)
+  const told: QueueObservation[] = []
+  const jobs = world.process().queue<number>({
+    retry: { max: 1 },
+    observe: (one) => {
+      told.push(one)
+      throw new Error('not your affair')
+    },
+  })
+  await jobs.addMany([1, 2])
+  jobs.work((job) => {
+    if (job.data === 2) throw new RangeError('two')
+  })
+  await world.pass(300)
+  const named = { 'messaging.system': 'ate', 'messaging.destination.name': 'jobs' }
+  const processed = {
+    ...named,
+    kind: 'processed',
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+  }
+  expect(told).toMatchObject([
+    {
+      ...named,
+      kind: 'sent',
+      'messaging.operation.name': 'add',
+      'messaging.operation.type': 'send',
+      'messaging.batch.message_count': 2,
+    },
+    { ...processed, outcome: 'done' },
+    { ...processed, outcome: 'dead', 'error.type': 'RangeError' },
+  ])
+  expect((await jobs.counts()).done).toBe(1)
 })
