@@ -15,7 +15,7 @@ import { type Ledger, ledger, money, openChain } from '../src/index.ts'
 import { all, codeOf, GOLD, gold, person } from './kit.ts'
 import { Program } from './program.ts'
 
-const SEEDS = Math.min(Number(process.env['ATE_LEDGER_SEEDS'] ?? 1), 20)
+const SEEDS = Math.min(Number(process.env['ATE_SEEDS'] ?? 1), 20)
 const STEPS = 40
 const CLIENTS = 4
 

@@ -9,7 +9,7 @@ import type { Job, Queue } from '../src/index.ts'
 import { type Client, findingsOf } from './history.ts'
 import { codeOf, EffectOf, openWorld, person, turns, type World } from './kit.ts'
 
-const CUTS = Math.min(Number(process.env['ATE_QUEUE_CUTS'] ?? 6), 400)
+const CUTS = Math.min(Number(process.env['ATE_SEEDS'] ?? 6), 400)
 const LEASE = { lease: '2s', retry: { max: 10, backoff: '100ms' } } as const
 const effect = (job: Job<number>): void => job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
 

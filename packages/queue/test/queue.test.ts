@@ -463,6 +463,21 @@ describe('limits', () => {
     expect((await jobs.counts()).done).toBe(0)
   })
 
+  it('knows an id as long as it keeps the job, and takes it for a new one after that', async () => {
+    const { pass, process } = await open()
+    const jobs = process().queue<number>({ keep: { done: '5s' } })
+    const { ran } = recorder(jobs)
+    await jobs.add(1, { id: 'same' })
+    await pass(3000, 250)
+    await jobs.add(2, { id: 'same' })
+    await pass(500)
+    expect(ran).toEqual([1])
+    await pass(5000, 500)
+    await jobs.add(3, { id: 'same' })
+    await pass(500)
+    expect(ran).toEqual([1, 3])
+  })
+
   it('has options that are the same for all, and changes them on purpose', async () => {
     const { process } = await open()
     await process()

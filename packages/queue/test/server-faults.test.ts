@@ -17,7 +17,7 @@ import { Line } from './line.ts'
 
 const OPTIONS = { lease: '600ms', retry: { max: 10, backoff: 0 } } as const
 /** How often the power of the server fails. */
-const CUTS = Math.min(Number(process.env['ATE_QUEUE_CUTS'] ?? 1), 5)
+const CUTS = Math.min(Number(process.env['ATE_SEEDS'] ?? 1), 5)
 const CLEAN = { lost: [], duplicated: [], recovered: [], unexpected: [], open: 0 }
 
 let folder: string
