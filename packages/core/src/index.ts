@@ -105,7 +105,7 @@ export {
   ServiceError,
   type ServiceType,
 } from './data/service-type.ts'
-export type { StandardSchema } from './data/standard-schema.ts'
+export { type StandardSchema, validated } from './data/standard-schema.ts'
 export type { ChainStats } from './data/stats.ts'
 export type { SyncProgress } from './data/sync-progress.ts'
 export type { Transaction } from './data/transaction.ts'

@@ -1,5 +1,5 @@
 /** Opens a queue: finds its place in the chain, or makes it, and puts together what works on it. */
-import { AteError, type Chain, type Duration, type EntityId, type StandardSchema } from '@ate/core'
+import { AteError, type Chain, type Duration, type EntityId, type StandardSchema, validated } from '@ate/core'
 import { Adder, type Prepared } from './adding.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
@@ -10,7 +10,6 @@ import { addsOptions, mergedOptions, type Rules, rulesOf } from './queue-options
 import { IN, type JobValue, OptionsRecord, QueueRecord, type StoredOptions } from './queue-records.ts'
 import type { AddOptions, QueueObservation, QueueOptions } from './queue-types.ts'
 import { Repeats } from './repeats.ts'
-import { validated } from './schemas.ts'
 import { upkeep } from './upkeep.ts'
 
 export interface QueueSchemas<D> extends QueueOptions<D> {

@@ -9,6 +9,7 @@ import {
   stageIn,
   type Transaction,
   type TxTarget,
+  validated,
 } from '@ate/core'
 import { type Prepared, prepare, rememberHandle, type Staged } from './adding.ts'
 import { addAll, cancelJob, itemsOf, retryDead, retryJob, setPaused } from './changing.ts'
@@ -41,7 +42,6 @@ import type {
 } from './queue-types.ts'
 import { repeatValue } from './repeats.ts'
 import { nextChange, resultOf } from './results.ts'
-import { validated } from './schemas.ts'
 import { Taking } from './taking.ts'
 import { type Ended, type Run, Runner, type RunnerOptions, runMany, runOne } from './working.ts'
 

@@ -267,6 +267,11 @@ export const ADVICE = {
   JOB_FAILED: 'the job is dead: its attempts are used up, or a handler said so; the facts have the last error',
   JOB_CANCELLED: 'the job was cancelled',
   JOB_TIMEOUT: 'the attempt took longer than the timeout of the queue',
+  // the cache
+  CACHE_MISMATCH:
+    'the cache is stored with other bounds than these; give the same ones everywhere, or change them with configure()',
+  LOAD_TIMEOUT: 'the loader of a value took longer than it may; raise the timeout, or make it faster',
+  LOCK_HELD: 'somebody else holds this lock; wait longer, or try again later',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   IO_ERROR: 'the disk refused an operation',

@@ -304,6 +304,18 @@ export class Chain {
     return view.acknowledged(visibleRow(view, wordsOfRef(ref, this.id)), ROW.record)
   }
 
+  /**
+   * Counts how often an entity was written, moved, deleted and made again, as acknowledged: what `tx.guard.version` takes.
+   * 0 of one that never was. It goes on counting where a name is used again. @throws AteError BAD_ID | CHAIN_CLOSED
+   */
+  versionOf(ref: EntityRef): number {
+    this.#core.assertOpen()
+    const { view } = this.#core.replica
+    const { a, b, c, d } = wordsOfRef(ref, this.id)
+    const row = view.table.find(a, b, c, d)
+    return row < 0 ? 0 : view.acknowledged(row, ROW.version)
+  }
+
   /** The policies that an entity has itself, as acknowledged. @throws AteError NOT_FOUND */
   policy(ref: EntityRef): PolicyInfo {
     this.#core.assertOpen()

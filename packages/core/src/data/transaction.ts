@@ -118,6 +118,12 @@ export class Transaction {
     return this.#call(() => this.#reads.read(type, wordsOfRef(ref, this.#chain), 'free'))
   }
 
+  /** As `chain.versionOf`, with what is staged and what this transaction has written. Not guarded. */
+  versionOf(ref: EntityRef): number {
+    this.#assertOpen()
+    return this.#reads.versionOf(wordsOfRef(ref, this.#chain))
+  }
+
   /** The entity of a name, or undefined. Its absence is guarded too. */
   named<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): Promise<Entity<T> | undefined> {
     return this.#call(() => this.#reads.read(type, this.#wordsOfNamed(type, name, options), 'guarded'))

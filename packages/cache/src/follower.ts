@@ -1,0 +1,187 @@
+/**
+ * Brings what changes in the chain into the view. It is told which entities have changed and reads what they are now, so a
+ * change that somebody else has overtaken is read once, and nothing older follows what is newer.
+ */
+import { AteError, type Chain, type EntityId, isAteError } from '@ate/core'
+import { EntryRecord, IN, keyOfName, PrefixRecord, SlotRecord, type StoredEntry, TagRecord } from './cache-records.ts'
+import type { CacheEnvironment } from './environment.ts'
+import { bytesOf } from './plain-values.ts'
+import type { View } from './view.ts'
+
+/** Changes that are taken in before others get their turn. */
+const TURN = 256
+/** Readings of an entity that changes while it is read: the next change is told in any case. */
+const TRIES = 3
+
+export interface FollowerParts {
+  readonly chain: Chain
+  readonly node: EntityId
+  readonly environment: CacheEnvironment
+  readonly view: View
+  /** A value as readers get it. @throws AteError BAD_VALUE */
+  readonly parse: (value: unknown) => unknown
+  readonly badValue: (key: string | undefined, error: unknown) => void
+  /** Leases, locks or entries have changed: whoever waits looks again. */
+  readonly changed: () => void
+}
+
+export class Follower {
+  readonly #parts: FollowerParts
+  readonly #stop = new AbortController()
+  readonly #prefixes = new Map<string, string>()
+  readonly #running: Promise<void>
+  #busy = false
+  #loaded = false
+  /** Why it follows no more. */
+  failure: unknown
+  /** The chain is closed, or this follower is. */
+  isEnded = false
+  readonly loading: Promise<void>
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts
+    const changes = parts.chain.watch({ parent: parts.node, signal: this.#stop.signal })
+    this.loading = this.#load()
+    // Told by who waits for `loading`.
+    this.loading.catch(() => undefined)
+    this.#running = this.#follow(changes)
+  }
+
+  /** Resolves when all that is acknowledged in this copy of the chain has been taken in. */
+  async caughtUp(): Promise<void> {
+    await this.loading
+    do await this.#parts.environment.pause()
+    while (this.#busy && !this.isEnded)
+    if (this.failure !== undefined) throw this.failure
+    if (this.isEnded) throw new AteError('CHAIN_CLOSED', { chain: this.#parts.chain.id })
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #load(): Promise<void> {
+    const { chain, node, environment } = this.#parts
+    for await (const { id, name, value } of chain.children(TagRecord, node, IN.tags)) this.#takeTag(id, name, value.n)
+    for await (const { id, name, value } of chain.children(PrefixRecord, node, IN.prefixes))
+      this.#takePrefix(id, name, value.n)
+    let count = 0
+    for (const id of chain.children(EntryRecord, node, IN.entries).ids()) {
+      await this.takeEntry(id)
+      if (++count % TURN === 0) await environment.pause()
+    }
+    this.#loaded = true
+  }
+
+  async #follow(changes: ReturnType<Chain['watch']>): Promise<void> {
+    const { environment, changed } = this.#parts
+    try {
+      let count = 0
+      for (;;) {
+        const { value: change } = await changes.next()
+        if (!change) break
+        this.#busy = true
+        if (!this.#loaded) await this.loading
+        await this.#take(change)
+        changed()
+        if (++count % TURN === 0) await environment.pause()
+        this.#busy = false
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted && !isClosed(error)) this.failure = error
+    } finally {
+      this.#busy = false
+      this.isEnded = true
+      changed()
+    }
+  }
+
+  async #take({
+    kind,
+    type,
+    id,
+  }: {
+    readonly kind: string
+    readonly type: string
+    readonly id: string
+  }): Promise<void> {
+    const { chain, view } = this.#parts
+    if (type === EntryRecord.name) return this.takeEntry(id)
+    if (type === TagRecord.name) {
+      const mark = await chain.get(TagRecord, id)
+      if (mark) this.#takeTag(id, mark.name, mark.value.n)
+    } else if (type === PrefixRecord.name) {
+      const mark = await chain.get(PrefixRecord, id)
+      if (mark) this.#takePrefix(id, mark.name, mark.value.n)
+      else if (kind === 'deleted') {
+        const prefix = this.#prefixes.get(id)
+        this.#prefixes.delete(id)
+        if (prefix !== undefined) view.marks.dropPrefix(prefix)
+      }
+    } else if (type === SlotRecord.name) this.#parts.changed()
+  }
+
+  #takeTag(_id: string, name: string | undefined, generation: number): void {
+    this.#parts.view.mark('tag', keyOfName(name), generation)
+  }
+
+  #takePrefix(id: string, name: string | undefined, generation: number): void {
+    const prefix = keyOfName(name)
+    this.#prefixes.set(id, prefix)
+    this.#parts.view.mark('prefix', prefix, generation)
+  }
+
+  /** Reads what an entry is now. What is asked of the chain here is asked in one turn of the event loop, so it fits together. */
+  async takeEntry(id: string): Promise<void> {
+    const { chain, view } = this.#parts
+    for (let tries = 0; tries < TRIES; tries++) {
+      const version = chain.versionOf(id)
+      const known = view.byId(id)
+      if (!chain.has(id)) {
+        view.voided.delete(id)
+        if (known && known.version < version) view.remove(known.key)
+        return
+      }
+      if ((known && known.version >= version) || (view.voided.get(id) ?? -1) >= version) return
+      const seq = chain.seqOf(id)
+      const entity = await this.#read(id)
+      if (chain.versionOf(id) !== version) continue
+      if (entity) this.#put(id, { version, seq, ...entity })
+      else if (known) view.remove(known.key)
+      return
+    }
+  }
+
+  async #read(id: string): Promise<{ readonly key: string; readonly stored: StoredEntry } | undefined> {
+    const { chain, badValue } = this.#parts
+    try {
+      const entity = await chain.get(EntryRecord, id)
+      return entity && { key: keyOfName(entity.name), stored: entity.value }
+    } catch (error) {
+      if (isClosed(error)) throw error
+      // One that cannot be opened is one that is not there: a cache can do without.
+      badValue(undefined, error)
+      return undefined
+    }
+  }
+
+  #put(
+    id: string,
+    read: { readonly key: string; readonly version: number; readonly seq: number; readonly stored: StoredEntry },
+  ): void {
+    const { view, parse, badValue } = this.#parts
+    const { key, stored } = read
+    const { v } = stored
+    try {
+      view.put({ ...read, id, value: v === undefined ? undefined : parse(v), bytes: bytesOf(v) })
+    } catch (error) {
+      view.remove(key)
+      badValue(key, error)
+    }
+  }
+}
+
+function isClosed(error: unknown): boolean {
+  return isAteError(error) && error.code === 'CHAIN_CLOSED'
+}

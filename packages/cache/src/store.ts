@@ -1,0 +1,329 @@
+/**
+ * What the handles of one cache on one chain share: its place in the chain, the view, and what keeps it up. So calls of one
+ * process meet here, whichever handle they come by.
+ */
+import {
+  AteError,
+  type Chain,
+  type EntityId,
+  isAteError,
+  type Receipt,
+  type StandardSchema,
+  type Transaction,
+  validated,
+} from '@ate/core'
+import { CacheRecord, EntryRecord, IN, nameOf, type StoredCache } from './cache-records.ts'
+import { agreedBounds, type BoundsOptions, checkBounds, DEFAULT_BOUNDS, isFreshAt } from './cache-rules.ts'
+import type { CacheObservation, CacheOptions } from './cache-types.ts'
+import type { CacheEnvironment } from './environment.ts'
+import { Follower } from './follower.ts'
+import { Loading } from './loading.ts'
+import { Slots } from './slots.ts'
+import { Counts } from './stats.ts'
+import { Upkeep } from './upkeep.ts'
+import { View, type WrittenEntry } from './view.ts'
+
+/** Staged writes of others' transactions that are looked at when something is read: they are few, and gone in a moment. */
+const PENDING_MAX = 1000
+const PENDING_MS = 60_000
+/** Reads that share a look at the clock, which costs as much as the read: within a millisecond, and however long it blocks. */
+const READS_A_LOOK = 64
+
+interface Pending {
+  readonly tx: Transaction
+  readonly since: number
+  readonly settle: (receipt: Receipt) => void
+}
+
+export interface StoreParts {
+  readonly chain: Chain
+  readonly name: string
+  readonly schema: StandardSchema | undefined
+  readonly options: CacheOptions
+  readonly environment: CacheEnvironment
+}
+
+export class Store {
+  readonly chain: Chain
+  readonly name: string
+  readonly environment: CacheEnvironment
+  readonly view: View = new View()
+  readonly counts: Counts = new Counts()
+  readonly loading: Loading
+  readonly slots: { readonly leases: Slots; readonly locks: Slots }
+  readonly upkeep: Upkeep
+  readonly opening: Promise<void>
+  readonly closing: AbortController = new AbortController()
+  readonly #parts: StoreParts
+  readonly #changed = new Set<() => void>()
+  readonly #placed: Promise<EntityId>
+  #pending: Pending[] = []
+  #follower: Follower | undefined
+  #node: EntityId | undefined
+  #bounds: StoredCache = DEFAULT_BOUNDS
+  #handles = 0
+  #readTime = 0
+  /** Reads that go by it yet, until the timer ends it. */
+  #timeReads = 0
+  #timeOver: { cancel(): void } | undefined
+  #isReady = false
+
+  constructor(parts: StoreParts) {
+    const { chain, name, environment, options } = parts
+    this.chain = chain
+    this.name = name
+    this.environment = environment
+    this.#parts = parts
+    const memory = checkBounds(options.memory ?? {})
+    this.view.memory = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY, ...memory }
+    this.loading = new Loading(this)
+    this.slots = { leases: new Slots(this, IN.leases), locks: new Slots(this, IN.locks) }
+    this.upkeep = new Upkeep(this)
+    this.#placed = this.#open(checkBounds(options))
+    this.#placed.catch(() => undefined)
+    this.opening = this.#placed.then(() => this.#begin())
+    // Told by `ready`, and by every call that needs it.
+    this.opening.catch(() => undefined)
+  }
+
+  get now(): number {
+    return this.environment.now(this.chain)
+  }
+
+  /** Chain time for reads: where they come close together, some of them share one look at the clock. */
+  get readTime(): number {
+    if (this.#timeReads > 0) {
+      this.#timeReads--
+      return this.#readTime
+    }
+    return this.#lookAtClock()
+  }
+
+  #lookAtClock(): number {
+    const { now } = this
+    if (now - this.#readTime < 1 && !this.isClosed) {
+      this.#timeReads = READS_A_LOOK
+      this.#timeOver ??= this.environment.start(1, this.#endTime, 'lets go')
+    }
+    this.#readTime = now
+    return now
+  }
+
+  readonly #endTime = (): void => {
+    this.#timeOver = undefined
+    this.#timeReads = 0
+  }
+
+  get bounds(): StoredCache {
+    return this.#bounds
+  }
+
+  /** The newest record that this copy of the chain has; see `sync`. */
+  get seq(): number {
+    return this.chain.head.seq
+  }
+
+  get isClosed(): boolean {
+    return this.closing.signal.aborted || this.#follower?.isEnded === true
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.length > 0
+  }
+
+  /** Resolves when all that was there is here. @throws AteError CHAIN_CLOSED and what opening threw */
+  async open(): Promise<EntityId> {
+    this.assertOpen()
+    if (!this.#isReady) await this.opening
+    this.assertOpen()
+    return this.#node!
+  }
+
+  /** Once it is open, at once. */
+  get node(): EntityId | undefined {
+    return this.#node
+  }
+
+  assertOpen(): void {
+    if (this.isClosed)
+      throw new AteError('CHAIN_CLOSED', { cache: this.name }, { hint: 'the cache or its chain is closed' })
+  }
+
+  /** A value as readers get it, of a frozen copy. @throws AteError BAD_VALUE */
+  readonly parse = (value: unknown): unknown => {
+    const { schema, name } = this.#parts
+    return schema === undefined ? value : validated(schema, value, `cache ${name}`)
+  }
+
+  /** Of this process's own write, once it is acknowledged: if it is still the newest. The follower brings all others. */
+  applyWritten(written: WrittenEntry): void {
+    if (this.chain.versionOf(written.id) !== written.version || !this.chain.has(written.id)) return
+    this.view.put(written)
+    this.upkeep.written()
+  }
+
+  /** What `tx` stages is seen here as soon as it is acknowledged, before anybody can read behind it. */
+  pend(tx: Transaction, settle: (receipt: Receipt) => void): void {
+    const since = this.environment.monotonic()
+    if (this.#pending.length >= PENDING_MAX) this.#pending.shift()
+    this.#pending.push({ tx, since, settle })
+  }
+
+  settlePending(): void {
+    const oldest = this.environment.monotonic() - PENDING_MS
+    this.#pending = this.#pending.filter(({ tx, since, settle }) => {
+      const { receipt } = tx
+      if (receipt) settle(receipt)
+      return !receipt && since > oldest
+    })
+  }
+
+  /** Resolves with the next change of anything, or when the store closes. */
+  change(): { readonly happened: Promise<void>; readonly leave: () => void } {
+    let tell: () => void = () => undefined
+    const happened = new Promise<void>((resolve) => {
+      tell = resolve
+    })
+    if (this.isClosed) tell()
+    this.#changed.add(tell)
+    return { happened, leave: () => void this.#changed.delete(tell) }
+  }
+
+  changed(): void {
+    const waiting = [...this.#changed]
+    this.#changed.clear()
+    for (const tell of waiting) tell()
+  }
+
+  async caughtUp(): Promise<void> {
+    await this.open()
+    await this.#follower!.caughtUp()
+    this.settlePending()
+  }
+
+  /** The fresh value of a key as this copy of the chain has it; its room in memory is taken again. */
+  async fetchValue(key: string, signal?: AbortSignal): Promise<{ readonly value: unknown } | undefined> {
+    this.assertOpen()
+    const { chain, view } = this
+    const parent = this.#node ?? (await this.#placed)
+    const known = view.entries.get(key)
+    // In one turn of the event loop: what is read is of this version.
+    const version = known && chain.versionOf(known.id)
+    const options = signal ? { signal } : {}
+    const entity = await (known
+      ? chain.get(EntryRecord, known.id, options)
+      : chain.named(EntryRecord, nameOf(key), { parent, in: IN.entries, ...options }))
+    if (!entity) return undefined
+    const { value: stored } = entity
+    if (!isFreshAt(stored, this.now) || view.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)) return undefined
+    const value = stored.v === undefined ? undefined : this.parse(stored.v)
+    if (version !== undefined) view.restore(key, version, value)
+    return { value }
+  }
+
+  observe(observation: Omit<CacheObservation, 'cache'>): void {
+    const { observe } = this.#parts.options
+    // A later turn: what an observer throws reaches nobody who reads or writes.
+    if (observe) queueMicrotask(() => observe({ ...observation, cache: this.name }))
+  }
+
+  async configure(bounds: BoundsOptions): Promise<void> {
+    const changes = checkBounds(bounds)
+    const node = await this.open()
+    this.#bounds = await this.chain.transact(async (tx) => {
+      const { value } = await tx.update(CacheRecord, node, (stored) => ({ ...stored, ...changes }))
+      return value
+    })
+    this.upkeep.written()
+  }
+
+  /** One more handle. */
+  retain(): void {
+    this.#handles++
+  }
+
+  /** The last handle closes it. */
+  async release(): Promise<void> {
+    if (--this.#handles > 0) return
+    forget(this)
+    this.closing.abort(new AteError('CHAIN_CLOSED', { cache: this.name }, { hint: 'the cache is closed' }))
+    await this.opening.catch(() => undefined)
+    await this.upkeep.close()
+    this.#timeOver?.cancel()
+    await this.#follower?.close()
+    this.changed()
+    this.view.clear()
+  }
+
+  async #open(given: BoundsOptions): Promise<EntityId> {
+    const { chain, environment, view } = this
+    const { id, bounds } = await this.#place(given)
+    this.#bounds = bounds
+    if (this.closing.signal.aborted) return id
+    this.#follower = new Follower({
+      chain,
+      node: id,
+      environment,
+      view,
+      parse: this.parse,
+      badValue: (key, error) => {
+        this.counts.badValues++
+        this.observe({ kind: 'bad value', ...(key === undefined ? {} : { key }), error })
+      },
+      changed: () => this.changed(),
+    })
+    this.#node = id
+    return id
+  }
+
+  async #begin(): Promise<void> {
+    await this.#follower?.loading
+    this.#isReady = true
+    this.upkeep.start()
+  }
+
+  /** @throws AteError CACHE_MISMATCH */
+  async #place(given: BoundsOptions): Promise<{ readonly id: EntityId; readonly bounds: StoredCache }> {
+    const { chain, name } = this
+    const { access = {} } = this.#parts.options
+    const there = await chain.named(CacheRecord, name, { in: IN.caches })
+    if (there) return { id: there.id, bounds: agreedBounds(name, there.value, given) }
+    return chain.transact(async (tx) => {
+      const other = await tx.named(CacheRecord, name, { in: IN.caches })
+      if (other) return { id: other.id, bounds: agreedBounds(name, other.value, given) }
+      const bounds = { ...DEFAULT_BOUNDS, ...given }
+      return { id: tx.create(CacheRecord, bounds, { ...access, in: IN.caches, name }).id, bounds }
+    })
+  }
+}
+
+/** By chain, then by name: a schema decides what readers get, so each has its own. */
+const stores = new WeakMap<Chain, Map<string, Store[]>>()
+
+export function storeOf(parts: StoreParts): Store {
+  const ofChain = stores.get(parts.chain) ?? new Map<string, Store[]>()
+  stores.set(parts.chain, ofChain)
+  const named = ofChain.get(parts.name) ?? []
+  ofChain.set(parts.name, named)
+  let store = named.find((one) => schemaOf.get(one) === parts.schema && !one.isClosed)
+  if (!store) {
+    store = new Store(parts)
+    schemaOf.set(store, parts.schema)
+    named.push(store)
+  }
+  store.retain()
+  return store
+}
+
+const schemaOf = new WeakMap<Store, StandardSchema | undefined>()
+
+function forget(store: Store): void {
+  const ofChain = stores.get(store.chain)
+  const left = ofChain?.get(store.name)?.filter((one) => one !== store) ?? []
+  if (left.length > 0) ofChain?.set(store.name, left)
+  else ofChain?.delete(store.name)
+}
+
+export function codeOf(error: unknown): string {
+  return isAteError(error) ? error.code : ''
+}

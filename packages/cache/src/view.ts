@@ -1,0 +1,241 @@
+/**
+ * The decoded entries of one cache, as this process knows them.
+ *
+ * - An entry is replaced by a higher version only: what was seen is never followed by something older.
+ * - `until` answers most reads in one comparison: chain time up to which the value may be given without a second look.
+ * - Values that `memory` has no room for are dropped, what is known of the entry stays.
+ */
+
+import type { StoredCache, StoredEntry } from './cache-records.ts'
+import { endOf, Marks } from './cache-rules.ts'
+import type { CacheChange } from './cache-types.ts'
+import { type Linked, Recency } from './recency.ts'
+
+/** What stands in an entry whose value is not in memory. */
+export const DROPPED: unique symbol = Symbol('dropped')
+/** What an entry takes in the chain beside its key and its value. */
+const ENTRY_BYTES = 16
+const NEVER = -1
+
+export class ViewEntry implements Linked<ViewEntry> {
+  readonly key: string
+  readonly id: string
+  value: unknown
+  version: number
+  seq: number
+  bytes: number
+  stored: StoredEntry
+  until: number
+  newer: ViewEntry | undefined = undefined
+  older: ViewEntry | undefined = undefined
+
+  constructor(written: WrittenEntry) {
+    this.key = written.key
+    this.id = written.id
+    this.value = written.value
+    this.version = written.version
+    this.seq = written.seq
+    this.bytes = sizeOf(written)
+    this.stored = timesOf(written.stored)
+    this.until = untilOf(this)
+  }
+
+  get isNegative(): boolean {
+    return this.value === undefined
+  }
+}
+
+export interface WrittenEntry {
+  readonly key: string
+  readonly id: string
+  readonly version: number
+  readonly seq: number
+  readonly stored: StoredEntry
+  /** As readers get it; undefined if there is none. */
+  readonly value: unknown
+  /** Of the value. */
+  readonly bytes: number
+}
+
+export type ViewListener = (change: CacheChange<unknown>) => void
+
+export class View {
+  readonly entries: Map<string, ViewEntry> = new Map()
+  readonly marks: Marks = new Marks()
+  readonly listeners: Set<ViewListener> = new Set()
+  generation = 0
+  /** Those with a value in memory, and those without. */
+  readonly hot: Recency<ViewEntry> = new Recency()
+  readonly cold: Recency<ViewEntry> = new Recency()
+  bytes = 0
+  hotBytes = 0
+  /** Entries that were invalidated, and still stand in the chain: version by id. */
+  readonly voided: Map<string, number> = new Map()
+  memory: StoredCache = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+  readonly #byId = new Map<string, ViewEntry>()
+  readonly #byTag = new Map<string, Set<ViewEntry>>()
+
+  byId(id: string): ViewEntry | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** False if what is here is as new, or newer; or if it is void. */
+  put(written: WrittenEntry): boolean {
+    const { key, id, stored } = written
+    const known = this.entries.get(key)
+    if (known && known.version >= written.version) return false
+    if (this.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)) {
+      this.remove(key)
+      this.voided.set(id, written.version)
+      return false
+    }
+    this.voided.delete(id)
+    if (known) this.#replace(known, written)
+    else this.#add(new ViewEntry(written))
+    this.#makeRoom()
+    if (this.listeners.size > 0) this.#tell({ kind: 'set', key, value: written.value })
+    return true
+  }
+
+  remove(key: string): boolean {
+    const entry = this.entries.get(key)
+    if (!entry) return false
+    this.entries.delete(key)
+    this.#byId.delete(entry.id)
+    this.#leaveTags(entry)
+    this.#leaveList(entry)
+    this.bytes -= entry.bytes
+    // Whoever still holds it must not take it for one that counts.
+    entry.until = NEVER
+    if (this.listeners.size > 0) this.#tell({ kind: 'delete', key, value: undefined })
+    return true
+  }
+
+  /** Gives a value back that was dropped, if it is still the one of the entry. */
+  restore(key: string, version: number, value: unknown): void {
+    const entry = this.entries.get(key)
+    if (!entry || entry.version !== version || entry.value !== DROPPED) return
+    this.#leaveList(entry)
+    entry.value = value
+    entry.until = untilOf(entry)
+    this.#enterHot(entry)
+    this.#makeRoom()
+  }
+
+  /** A tag or a prefix was invalidated. */
+  mark(kind: 'tag' | 'prefix', of: string, generation: number): void {
+    this.generation = Math.max(this.generation, generation)
+    const doomed: ViewEntry[] = []
+    if (kind === 'tag') {
+      if ((this.marks.tags.get(of) ?? 0) >= generation) return
+      this.marks.tags.set(of, generation)
+      for (const entry of this.#byTag.get(of) ?? []) if ((entry.stored.g ?? 0) < generation) doomed.push(entry)
+    } else {
+      this.marks.setPrefix(of, generation)
+      for (const entry of this.entries.values())
+        if (entry.key.startsWith(of) && (entry.stored.g ?? 0) < generation) doomed.push(entry)
+    }
+    for (const { key, id, version } of doomed) {
+      this.remove(key)
+      this.voided.set(id, version)
+    }
+  }
+
+  clear(): void {
+    this.entries.clear()
+    this.#byId.clear()
+    this.#byTag.clear()
+    this.voided.clear()
+  }
+
+  #add(entry: ViewEntry): void {
+    this.entries.set(entry.key, entry)
+    this.#byId.set(entry.id, entry)
+    this.#enterTags(entry)
+    this.#enterHot(entry)
+    this.bytes += entry.bytes
+  }
+
+  #replace(entry: ViewEntry, written: WrittenEntry): void {
+    this.#leaveList(entry)
+    this.#leaveTags(entry)
+    this.bytes -= entry.bytes
+    entry.value = written.value
+    entry.version = written.version
+    entry.seq = written.seq
+    entry.bytes = sizeOf(written)
+    entry.stored = timesOf(written.stored)
+    entry.until = untilOf(entry)
+    this.bytes += entry.bytes
+    this.#enterTags(entry)
+    this.#enterHot(entry)
+  }
+
+  #enterHot(entry: ViewEntry): void {
+    this.hot.addNewest(entry)
+    this.hotBytes += entry.bytes
+  }
+
+  #leaveList(entry: ViewEntry): void {
+    if (entry.value === DROPPED) {
+      this.cold.remove(entry)
+      return
+    }
+    this.hot.remove(entry)
+    this.hotBytes -= entry.bytes
+  }
+
+  #makeRoom(): void {
+    const { max, maxBytes } = this.memory
+    while (this.hot.size > max || this.hotBytes > maxBytes) {
+      const entry = this.hot.oldest
+      if (!entry) return
+      this.#leaveList(entry)
+      entry.value = DROPPED
+      entry.until = NEVER
+      this.cold.addNewest(entry)
+    }
+  }
+
+  #enterTags(entry: ViewEntry): void {
+    for (const tag of entry.stored.t ?? []) {
+      let tagged = this.#byTag.get(tag)
+      if (!tagged) {
+        tagged = new Set()
+        this.#byTag.set(tag, tagged)
+      }
+      tagged.add(entry)
+    }
+  }
+
+  #leaveTags(entry: ViewEntry): void {
+    for (const tag of entry.stored.t ?? []) {
+      const tagged = this.#byTag.get(tag)
+      if (tagged?.delete(entry) && tagged.size === 0) this.#byTag.delete(tag)
+    }
+  }
+
+  #tell(change: CacheChange<unknown>): void {
+    for (const listener of this.listeners) listener(change)
+  }
+}
+
+/** Everything but the value. */
+function timesOf({ v: _, ...times }: StoredEntry): StoredEntry {
+  return times
+}
+
+function sizeOf({ key, bytes }: WrittenEntry): number {
+  return key.length + bytes + ENTRY_BYTES
+}
+
+/** What needs a second look (nothing found, a sliding end) is never answered at once. */
+function untilOf({ value, stored }: ViewEntry): number {
+  if (value === undefined || value === DROPPED || stored.s !== undefined) return NEVER
+  return stored.x ?? Number.POSITIVE_INFINITY
+}
+
+/** True if nobody may be given it in any way. */
+export function isOver(entry: ViewEntry, now: number): boolean {
+  return now >= endOf(entry.stored)
+}

@@ -1,0 +1,321 @@
+/** What a cache writes, as steps of a transaction, and how the view learns of it once it is acknowledged. */
+import { AteError, type Receipt, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import {
+  EntryRecord,
+  GenerationRecord,
+  IN,
+  nameOf,
+  PrefixRecord,
+  type StoredEntry,
+  TagRecord,
+} from './cache-records.ts'
+import { checkKey, checkTags, endOf, type Lifetime, lifetimeOf, storedEntry } from './cache-rules.ts'
+import type { InvalidateOptions, SetOptions, Written } from './cache-types.ts'
+import { bytesOf, frozenCopy } from './plain-values.ts'
+import { codeOf, type Store } from './store.ts'
+
+/** Entries of one transaction of setMany and deleteMany, and their bytes; halved while they do not fit. */
+const CHUNK = 1000
+const CHUNK_BYTES = 400_000
+
+export interface Prepared {
+  readonly key: string
+  readonly value: unknown
+  /** As readers get it. */
+  readonly shown: unknown
+  readonly bytes: number
+  readonly lifetime: Lifetime
+  readonly tags: readonly string[]
+  readonly expected: 'absent' | number | undefined
+}
+
+export interface StagedEntry {
+  readonly id: string
+  readonly version: number
+  readonly stored: StoredEntry
+}
+
+/** Generations that a transaction has begun: what it sets behind that is of the newest. */
+const begun = new WeakMap<Transaction, number>()
+
+/** @throws AteError BAD_ARGUMENT | BAD_VALUE */
+export function prepare(store: Store, key: string, value: unknown, options: SetOptions, defaults: Lifetime): Prepared {
+  checkKey(key)
+  if (value === undefined) throw new AteError('BAD_ARGUMENT', { what: 'undefined is not kept; delete the key instead' })
+  const lifetime = lifetimeOf(options, defaults)
+  const copy = frozenCopy(value)
+  const { if: expected } = options
+  if (expected !== undefined && expected !== 'absent' && !Number.isSafeInteger(expected))
+    throw new AteError('BAD_ARGUMENT', { what: 'if is a version, or absent' })
+  return {
+    key,
+    value: copy.value,
+    shown: store.parse(copy.value),
+    bytes: copy.bytes,
+    lifetime,
+    tags: checkTags(options.tags),
+    expected,
+  }
+}
+
+/** Puts the entry. `generation`: what was known when its value was read, if that was before now. */
+export function stagePut(store: Store, tx: Transaction, prepared: Prepared, generation?: number): StagedEntry {
+  const { key, value, tags, lifetime } = prepared
+  const of = generation ?? begun.get(tx) ?? store.view.generation
+  return putStored(store, tx, key, storedEntry({ value, tags, generation: of }, lifetime, tx.now))
+}
+
+function putStored(store: Store, tx: Transaction, key: string, stored: StoredEntry): StagedEntry {
+  const entity = tx.put(EntryRecord, nameOf(key), stored, { parent: store.node!, in: IN.entries })
+  return { id: entity.id, version: tx.versionOf(entity), stored }
+}
+
+/** @throws AteError CAS_MISMATCH, before anything is written */
+async function requireExpected(store: Store, tx: Transaction, { key, expected }: Prepared): Promise<void> {
+  const { id, version } = (await findLive(store, tx, key)) ?? { id: undefined, version: undefined }
+  if (expected === 'absent' ? id === undefined : version === expected) return
+  throw new AteError('CAS_MISMATCH', { cache: store.name, expected, found: version ?? 'absent' })
+}
+
+interface Found {
+  readonly id: string
+  readonly version: number
+  readonly stored: StoredEntry
+}
+
+/** The entry as the transaction sees it, under guard; undefined if there is none that counts. */
+export async function findLive(store: Store, tx: Transaction, key: string): Promise<Found | undefined> {
+  const entity = await tx.named(EntryRecord, nameOf(key), { parent: store.node!, in: IN.entries })
+  if (!entity) return undefined
+  const { id, value: stored } = entity
+  const isVoid = store.view.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)
+  return isVoid || tx.now >= endOf(stored) ? undefined : { id, version: tx.versionOf(id), stored }
+}
+
+/** What the view is told when the transaction is acknowledged. */
+export function seenPut(
+  store: Store,
+  prepared: Pick<Prepared, 'key' | 'shown' | 'bytes'>,
+  staged: StagedEntry,
+  seq: number,
+): void {
+  const { key, shown, bytes } = prepared
+  store.applyWritten({ key, value: shown, bytes, seq, ...staged })
+}
+
+export async function set(store: Store, prepared: Prepared, target: TxTarget | undefined): Promise<Written> {
+  await store.open()
+  await store.upkeep.room()
+  store.counts.sets++
+  const stage = (tx: Transaction): StagedEntry | Promise<StagedEntry> => {
+    store.loading.overtaken(prepared.key)
+    if (prepared.expected === undefined) return stagePut(store, tx, prepared)
+    return requireExpected(store, tx, prepared).then(() => stagePut(store, tx, prepared))
+  }
+  return inTransaction(store, target, stage, (staged, seq) => seenPut(store, prepared, staged, seq))
+}
+
+interface Versioned {
+  readonly version?: number
+}
+
+/** In the caller's transaction, or in one of its own; what it did is seen here before anybody can look. */
+async function inTransaction<R extends Versioned | undefined>(
+  store: Store,
+  target: TxTarget | undefined,
+  stage: (tx: Transaction) => R | Promise<R>,
+  seen: (result: R, seq: number) => void,
+): Promise<Written> {
+  if (target !== undefined) {
+    const result = await stageIn(target, (tx) => pended(store, tx, stage(tx), seen))
+    return { seq: undefined, version: result?.version }
+  }
+  const { tx, result } = await ownTransaction(store, stage)
+  const { seq } = tx.receipt!
+  seen(result, seq)
+  return { seq, version: result?.version }
+}
+
+function ownTransaction<R>(
+  store: Store,
+  stage: (tx: Transaction) => R | Promise<R>,
+): Promise<{ readonly tx: Transaction; readonly result: R }> {
+  return store.chain.transact((tx) => {
+    const result = stage(tx)
+    return result instanceof Promise ? result.then((late) => ({ tx, result: late })) : { tx, result }
+  })
+}
+
+function pended<R>(
+  store: Store,
+  tx: Transaction,
+  result: R | Promise<R>,
+  seen: (result: R, seq: number) => void,
+): R | Promise<R> {
+  const pend = (known: R): R => {
+    store.pend(tx, ({ seq }: Receipt) => seen(known, seq))
+    return known
+  }
+  return result instanceof Promise ? result.then(pend) : pend(result)
+}
+
+export async function setMany(store: Store, all: readonly Prepared[], target: TxTarget | undefined): Promise<Written> {
+  await store.open()
+  await store.upkeep.room()
+  store.counts.sets += all.length
+  if (target !== undefined) return setChunk(store, all, target)
+  let seq: number | undefined
+  const chunks: Prepared[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const prepared of all) {
+    if (bytes + prepared.bytes > CHUNK_BYTES || chunks.at(-1)!.length === CHUNK) {
+      chunks.push([])
+      bytes = 0
+    }
+    chunks.at(-1)!.push(prepared)
+    bytes += prepared.bytes + prepared.key.length
+  }
+  for (const written of await Promise.all(chunks.map((chunk) => setChunk(store, chunk, undefined))))
+    seq = Math.max(seq ?? -1, written.seq!)
+  return { seq, version: undefined }
+}
+
+async function setChunk(store: Store, chunk: readonly Prepared[], target: TxTarget | undefined): Promise<Written> {
+  const stage = async (tx: Transaction): Promise<readonly StagedEntry[] & Versioned> => {
+    const staged: StagedEntry[] = []
+    for (const prepared of chunk) {
+      store.loading.overtaken(prepared.key)
+      if (prepared.expected !== undefined) await requireExpected(store, tx, prepared)
+      staged.push(stagePut(store, tx, prepared))
+    }
+    return staged
+  }
+  try {
+    return await inTransaction(store, target, stage, (staged, seq) => {
+      // Of a key that is there twice the last one counts: its version is the newest.
+      for (const [i, one] of staged.entries()) seenPut(store, chunk[i]!, one, seq)
+    })
+  } catch (error) {
+    if (target !== undefined || codeOf(error) !== 'TX_TOO_LARGE' || chunk.length === 1) throw error
+    const half = Math.ceil(chunk.length / 2)
+    await setChunk(store, chunk.slice(0, half), undefined)
+    return setChunk(store, chunk.slice(half), undefined)
+  }
+}
+
+export async function deleteMany(
+  store: Store,
+  keys: readonly string[],
+  target: TxTarget | undefined,
+): Promise<boolean[]> {
+  for (const key of keys) checkKey(key)
+  await store.open()
+  if (target !== undefined) return deleteChunk(store, keys, target)
+  const found: boolean[] = []
+  for (let at = 0; at < keys.length; at += CHUNK)
+    found.push(...(await deleteChunk(store, keys.slice(at, at + CHUNK), undefined)))
+  return found
+}
+
+async function deleteChunk(store: Store, keys: readonly string[], target: TxTarget | undefined): Promise<boolean[]> {
+  const ids: string[] = []
+  const existed: boolean[] = []
+  const stage = async (tx: Transaction): Promise<undefined> => {
+    ids.length = 0
+    existed.length = 0
+    for (const key of keys) existed.push(await stageDelete(store, tx, key, ids))
+  }
+  await inTransaction(store, target, stage, () => {
+    // Made again by somebody else meanwhile: then the follower brings that.
+    keys.forEach((key) => {
+      const entry = store.view.entries.get(key)
+      if (entry && !store.chain.has(entry.id)) store.view.remove(key)
+    })
+    store.counts.deletes += ids.length
+  })
+  return existed.length === keys.length ? existed : keys.map(() => false)
+}
+
+async function stageDelete(store: Store, tx: Transaction, key: string, ids: string[]): Promise<boolean> {
+  store.loading.overtaken(key)
+  // Nobody else can be loading on a chain that only this process writes.
+  if (!store.chain.isAlone) await store.slots.leases.end(tx, key)
+  const live = await findLive(store, tx, key)
+  const entity = await tx.named(EntryRecord, nameOf(key), { parent: store.node!, in: IN.entries })
+  if (!entity) return false
+  ids.push(entity.id)
+  tx.delete(entity)
+  return live !== undefined && live.stored.v !== undefined
+}
+
+/** False if there is no entry. @throws AteError BAD_ARGUMENT */
+export async function touch(
+  store: Store,
+  key: string,
+  ttlMs: number | undefined,
+  target: TxTarget | undefined,
+): Promise<boolean> {
+  checkKey(key)
+  await store.open()
+  let isThere = false
+  const stage = async (tx: Transaction): Promise<StagedEntry | undefined> => {
+    const live = await findLive(store, tx, key)
+    isThere = live !== undefined
+    if (!live) return undefined
+    const length = ttlMs ?? live.stored.s
+    if (length === undefined) throw new AteError('BAD_ARGUMENT', { what: 'neither the entry nor the cache has a ttl' })
+    return putStored(store, tx, key, {
+      ...live.stored,
+      x: tx.now + length,
+      ...(live.stored.s === undefined ? {} : { s: length }),
+    })
+  }
+  await inTransaction(store, target, stage, (staged, seq) => {
+    if (staged) seenPut(store, shownOf(store, key, staged.stored), staged, seq)
+  })
+  return isThere
+}
+
+function shownOf(store: Store, key: string, { v }: StoredEntry): Pick<Prepared, 'key' | 'shown' | 'bytes'> {
+  return { key, shown: v === undefined ? undefined : store.parse(v), bytes: bytesOf(v) }
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export async function invalidate(store: Store, what: InvalidateOptions): Promise<Written> {
+  const { prefix, tx: target } = what
+  const tags = checkTags(what.tags)
+  if (prefix !== undefined) checkKey(prefix)
+  else if (tags.length === 0) throw new AteError('BAD_ARGUMENT', { what: 'invalidate takes tags or a prefix' })
+  await store.open()
+  const stage = async (tx: Transaction): Promise<{ readonly generation: number } & Versioned> => {
+    store.loading.invalidated(tags, prefix)
+    return { generation: await stageInvalidation(store, tx, tags, prefix) }
+  }
+  return inTransaction(store, target, stage, ({ generation }) => {
+    for (const tag of tags) store.view.mark('tag', tag, generation)
+    if (prefix !== undefined) store.view.mark('prefix', prefix, generation)
+    store.upkeep.voided()
+  })
+}
+
+async function stageInvalidation(
+  store: Store,
+  tx: Transaction,
+  tags: readonly string[],
+  prefix: string | undefined,
+): Promise<number> {
+  const parent = store.node!
+  const generation = ((await tx.child(GenerationRecord, parent, IN.generation))?.value ?? 0) + 1
+  tx.putChild(GenerationRecord, generation, { parent, in: IN.generation })
+  begun.set(tx, generation)
+  for (const tag of tags) tx.put(TagRecord, nameOf(tag), { n: generation }, { parent, in: IN.tags })
+  if (prefix === undefined) return generation
+  const place = { parent, in: IN.prefixes }
+  tx.put(PrefixRecord, nameOf(prefix), { n: generation }, place)
+  // The shorter one says all that the longer ones did.
+  for (const longer of store.view.marks.longerThan(prefix)) {
+    const mark = await tx.named(PrefixRecord, nameOf(longer), place)
+    if (mark && mark.value.n < generation) tx.delete(mark)
+  }
+  return generation
+}
