@@ -140,8 +140,9 @@ export class CacheHandle<V, I> implements Cache<V, I> {
     signal?.throwIfAborted()
     const known = this.#entry(key)
     if (known && known.value !== DROPPED) return this.get(key)
-    checkKey(this.#prefix + key)
-    const found = await this.#store.fetchValue(this.#prefix + key, signal)
+    const whole = this.#whole(key)
+    checkKey(whole)
+    const found = await this.#store.fetchValue(whole, signal)
     this.#store.counts[found ? 'hits' : 'misses']++
     return found?.value as V | undefined
   }
@@ -165,7 +166,7 @@ export class CacheHandle<V, I> implements Cache<V, I> {
 
   #plan(key: string, load: Loader<V, I | undefined>, options: LoadOptions): LoadPlan {
     if (typeof load !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'getOrSet takes a function that loads' })
-    const whole = this.#prefix + key
+    const whole = this.#whole(key)
     checkKey(whole)
     const { negativeTtl = this.#parts.negativeTtl, timeout, flight = 'fleet', fresh = false } = options
     if (flight !== 'fleet' && flight !== 'process')
@@ -197,7 +198,7 @@ export class CacheHandle<V, I> implements Cache<V, I> {
   }
 
   #prepare(key: string, value: I, options: SetOptions): Prepared {
-    return prepare(this.#store, this.#prefix + key, value, options, this.#parts.lifetime)
+    return prepare(this.#store, this.#whole(key), value, options, this.#parts.lifetime)
   }
 
   async delete(key: string, options: WriteOptions = NO_OPTIONS): Promise<boolean> {
@@ -206,7 +207,7 @@ export class CacheHandle<V, I> implements Cache<V, I> {
 
   async deleteMany(keys: Iterable<string>, { tx }: WriteOptions = NO_OPTIONS): Promise<boolean[]> {
     this.#assertOpen()
-    const whole = Array.from(keys, (key) => this.#prefix + key)
+    const whole = Array.from(keys, (key) => this.#whole(key))
     return deleteMany(this.#store, whole, tx)
   }
 
@@ -214,7 +215,7 @@ export class CacheHandle<V, I> implements Cache<V, I> {
     this.#assertOpen()
     const { lifetime } = this.#parts
     const ttlMs = ttl === undefined ? lifetime.ttlMs : durationMs(ttl, 0)
-    return touch(this.#store, this.#prefix + key, ttlMs, tx)
+    return touch(this.#store, this.#whole(key), ttlMs, tx)
   }
 
   async invalidate({ prefix, ...what }: InvalidateOptions): Promise<Written> {
@@ -228,12 +229,12 @@ export class CacheHandle<V, I> implements Cache<V, I> {
 
   async incr(key: string, by = 1, { ttl }: { readonly ttl?: Duration } = NO_OPTIONS): Promise<number> {
     this.#assertOpen()
-    return this.#parts.counting.add(this.#prefix + key, by, ttl)
+    return this.#parts.counting.add(this.#whole(key), by, ttl)
   }
 
   async lock(key: string, options: LockOptions = NO_OPTIONS): Promise<Lock> {
     this.#assertOpen()
-    return takeLock(this.#store, this.#prefix + key, options)
+    return takeLock(this.#store, this.#whole(key), options)
   }
 
   watch({
@@ -326,6 +327,11 @@ export class CacheHandle<V, I> implements Cache<V, I> {
   async #close(): Promise<void> {
     this.#closing.abort(closedError(this.name))
     await this.#store.release()
+  }
+
+  /** What is no text is left as it is, for the check that follows. */
+  #whole(key: string): string {
+    return typeof key === 'string' ? this.#prefix + key : key
   }
 
   #assertOpen(): void {

@@ -41,6 +41,7 @@ interface Flight {
   /** Callers that wait. */
   waiting: number
   isOvertaken: boolean
+  isDone: boolean
   result: Promise<Loaded>
 }
 
@@ -120,8 +121,11 @@ export class Loading {
       this.#store.observe({ kind: 'refresh failed', key: plan.key, error })
       return stale.value
     } finally {
-      // Nobody is left: nobody needs it. What has come is kept all the same.
-      if (--flight.waiting === 0) flight.stop.abort(signal?.reason ?? new AteError('LEASE_LOST', { key: plan.key }))
+      // Nobody is left who needs it, and nobody joins what ends.
+      if (--flight.waiting === 0 && !flight.isDone) {
+        this.#leave(flight)
+        flight.stop.abort(signal?.reason)
+      }
     }
   }
 
@@ -131,15 +135,21 @@ export class Loading {
       stop: new AbortController(),
       waiting: 0,
       isOvertaken: false,
+      isDone: false,
       result: Promise.resolve(NOTHING),
     }
     flight.result = this.#fly(flight).finally(() => {
-      if (this.#flights.get(plan.key) === flight) this.#flights.delete(plan.key)
+      flight.isDone = true
+      this.#leave(flight)
     })
     // Callers may have left before it fails.
     flight.result.catch(() => undefined)
     this.#flights.set(plan.key, flight)
     return flight
+  }
+
+  #leave(flight: Flight): void {
+    if (this.#flights.get(flight.plan.key) === flight) this.#flights.delete(flight.plan.key)
   }
 
   /** What may be served if loading failed. */

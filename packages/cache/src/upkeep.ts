@@ -53,7 +53,7 @@ export class Upkeep {
     await this.#running
   }
 
-  /** This process has put something. */
+  /** There may be more than there may be. */
   written(): void {
     if (this.#excess().length > 0) this.#run()
   }
@@ -158,6 +158,8 @@ export class Upkeep {
 
   async #look(): Promise<void> {
     const { view, counts, now } = this.#store
+    // What others have brought over the bound, if they are gone.
+    this.written()
     for (;;) {
       const over: ViewEntry[] = []
       let looked = 0
