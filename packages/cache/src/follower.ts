@@ -1,6 +1,6 @@
 /**
  * Brings what changes in the chain into the view. It is told which entities have changed and reads what they are now, so a
- * change that somebody else has overtaken is read once, and nothing older follows what is newer.
+ * change that somebody else has overtaken is read once. The view sees to it that nothing older follows what is newer.
  */
 import { AteError, type Chain, type EntityId, isAteError } from '@ate/core'
 import { EntryRecord, IN, keyOfName, PrefixRecord, SlotRecord, type StoredEntry, TagRecord } from './cache-records.ts'
@@ -10,8 +10,6 @@ import type { View } from './view.ts'
 
 /** Changes that are taken in before others get their turn. */
 const TURN = 256
-/** Readings of an entity that changes while it is read: the next change is told in any case. */
-const TRIES = 3
 
 export interface FollowerParts {
   readonly chain: Chain
@@ -135,22 +133,18 @@ export class Follower {
   /** Reads what an entry is now. What is asked of the chain here is asked in one turn of the event loop, so it fits together. */
   async takeEntry(id: string): Promise<void> {
     const { chain, view } = this.#parts
-    for (let tries = 0; tries < TRIES; tries++) {
-      const version = chain.versionOf(id)
-      const known = view.byId(id)
-      if (!chain.has(id)) {
-        view.voided.delete(id)
-        if (known && known.version < version) view.remove(known.key)
-        return
-      }
-      if ((known && known.version >= version) || (view.voided.get(id) ?? -1) >= version) return
-      const seq = chain.seqOf(id)
-      const entity = await this.#read(id)
-      if (chain.versionOf(id) !== version) continue
-      if (entity) this.#put(id, { version, seq, ...entity })
-      else if (known) view.remove(known.key)
+    const version = chain.versionOf(id)
+    if (!chain.has(id)) {
+      view.voided.delete(id)
+      view.remove(id, version)
       return
     }
+    if ((view.byId(id)?.version ?? -1) >= version || (view.voided.get(id) ?? -1) >= version) return
+    const seq = chain.seqOf(id)
+    const entity = await this.#read(id)
+    // Written again meanwhile: that is told, and comes behind this.
+    if (entity) this.#put(id, { version, seq, ...entity })
+    else view.remove(id, version)
   }
 
   async #read(id: string): Promise<{ readonly key: string; readonly stored: StoredEntry } | undefined> {
@@ -171,12 +165,12 @@ export class Follower {
     read: { readonly key: string; readonly version: number; readonly seq: number; readonly stored: StoredEntry },
   ): void {
     const { view, parse, badValue } = this.#parts
-    const { key, stored } = read
+    const { key, version, stored } = read
     const { v } = stored
     try {
       view.put({ ...read, id, value: v === undefined ? undefined : parse(v), bytes: bytesOf(v) })
     } catch (error) {
-      view.remove(key)
+      view.remove(id, version)
       badValue(key, error)
     }
   }

@@ -7,6 +7,7 @@ import {
   type Chain,
   type EntityId,
   isAteError,
+  type ReadOptions,
   type Receipt,
   type StandardSchema,
   type Transaction,
@@ -21,7 +22,7 @@ import { Loading } from './loading.ts'
 import { Slots } from './slots.ts'
 import { Counts } from './stats.ts'
 import { Upkeep } from './upkeep.ts'
-import { View, type WrittenEntry } from './view.ts'
+import { DROPPED, View, type ViewEntry, type WrittenEntry } from './view.ts'
 
 /** Staged writes of others' transactions that are looked at when something is read: they are few, and gone in a moment. */
 const PENDING_MAX = 1000
@@ -155,9 +156,8 @@ export class Store {
     return schema === undefined ? value : validated(schema, value, `cache ${name}`)
   }
 
-  /** Of this process's own write, once it is acknowledged: if it is still the newest. The follower brings all others. */
+  /** Of this process's own write, once it is acknowledged. The follower brings all others. */
   applyWritten(written: WrittenEntry): void {
-    if (this.chain.versionOf(written.id) !== written.version || !this.chain.has(written.id)) return
     this.view.put(written)
     this.upkeep.written()
   }
@@ -201,23 +201,31 @@ export class Store {
     this.settlePending()
   }
 
-  /** The fresh value of a key as this copy of the chain has it; its room in memory is taken again. */
+  /**
+   * The fresh value of a key as this copy of the chain has it. It takes its room in memory again, so that nobody who reads behind
+   * this reads anything older.
+   */
   async fetchValue(key: string, signal?: AbortSignal): Promise<{ readonly value: unknown } | undefined> {
     this.assertOpen()
-    const { chain, view } = this
     const parent = this.#node ?? (await this.#placed)
-    const known = view.entries.get(key)
-    // In one turn of the event loop: what is read is of this version.
-    const version = known && chain.versionOf(known.id)
+    const { chain, view } = this
     const options = signal ? { signal } : {}
-    const entity = await (known
-      ? chain.get(EntryRecord, known.id, options)
-      : chain.named(EntryRecord, nameOf(key), { parent, in: IN.entries, ...options }))
-    if (!entity) return undefined
-    const { value: stored } = entity
-    if (!isFreshAt(stored, this.now) || view.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)) return undefined
-    const value = stored.v === undefined ? undefined : this.parse(stored.v)
-    if (version !== undefined) view.restore(key, version, value)
+    const known = view.entries.get(key)
+    const id = known?.id ?? (await chain.named(EntryRecord, nameOf(key), { parent, in: IN.entries, ...options }))?.id
+    if (id === undefined) return undefined
+    await this.#follower!.takeEntry(id)
+    const entry = view.entries.get(key)
+    if (!entry || !isFreshAt(entry.stored, this.now)) return undefined
+    return entry.value === DROPPED ? this.#readDropped(entry, options) : { value: entry.value }
+  }
+
+  async #readDropped(entry: ViewEntry, options: ReadOptions): Promise<{ readonly value: unknown } | undefined> {
+    // In one turn of the event loop: what is read is of this version.
+    const version = this.chain.versionOf(entry.id)
+    const entity = await this.chain.get(EntryRecord, entry.id, options)
+    if (!entity || entity.value.v === undefined) return undefined
+    const value = this.parse(entity.value.v)
+    this.view.restore(entry.key, version, value)
     return { value }
   }
 

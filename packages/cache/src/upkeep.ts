@@ -143,7 +143,7 @@ export class Upkeep {
   async #drop(doomed: readonly Doomed[]): Promise<number> {
     const { chain, view } = this.#store
     const dropped = await chain.transact((tx) => stageDrop(tx, doomed))
-    for (const { key, id } of dropped) if (key !== undefined && !chain.has(id)) view.remove(key)
+    for (const { id, version } of dropped) view.remove(id, version + 1)
     // Those that somebody else was faster with are gone here with the next change; they must not be chosen again.
     if (dropped.length < doomed.length) await this.#store.caughtUp()
     return dropped.length

@@ -1,7 +1,8 @@
 /**
  * The decoded entries of one cache, as this process knows them.
  *
- * - An entry is replaced by a higher version only: what was seen is never followed by something older.
+ * - An entry is replaced by a higher version only, and what was removed lately comes back under a higher one only: what was
+ *   seen is never followed by something older, in whatever order this process hears of changes.
  * - `until` answers most reads in one comparison: chain time up to which the value may be given without a second look.
  * - Values that `memory` has no room for are dropped, what is known of the entry stays.
  */
@@ -13,6 +14,8 @@ import { type Linked, Recency } from './recency.ts'
 
 /** What stands in an entry whose value is not in memory. */
 export const DROPPED: unique symbol = Symbol('dropped')
+/** Removals that are remembered: what is still on its way from before one of them comes within moments. */
+const REMOVED_MAX = 10_000
 /** What an entry takes in the chain beside its key and its value. */
 const ENTRY_BYTES = 16
 const NEVER = -1
@@ -73,6 +76,7 @@ export class View {
   readonly voided: Map<string, number> = new Map()
   memory: StoredCache = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
   readonly #byId = new Map<string, ViewEntry>()
+  readonly #removed = new Map<string, number>()
   readonly #byTag = new Map<string, Set<ViewEntry>>()
 
   byId(id: string): ViewEntry | undefined {
@@ -83,9 +87,9 @@ export class View {
   put(written: WrittenEntry): boolean {
     const { key, id, stored } = written
     const known = this.entries.get(key)
-    if (known && known.version >= written.version) return false
+    if (known ? known.version >= written.version : (this.#removed.get(id) ?? 0) >= written.version) return false
     if (this.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)) {
-      this.remove(key)
+      this.remove(id, written.version)
       this.voided.set(id, written.version)
       return false
     }
@@ -97,11 +101,15 @@ export class View {
     return true
   }
 
-  remove(key: string): boolean {
-    const entry = this.entries.get(key)
+  /** There is nothing any more, as of this version. False if there was nothing before, or what is here is newer. */
+  remove(id: string, version: number): boolean {
+    const entry = this.#byId.get(id)
+    if (entry && entry.version > version) return false
+    this.#remember(id, version)
     if (!entry) return false
+    const { key } = entry
     this.entries.delete(key)
-    this.#byId.delete(entry.id)
+    this.#byId.delete(id)
     this.#leaveTags(entry)
     this.#leaveList(entry)
     this.bytes -= entry.bytes
@@ -135,8 +143,8 @@ export class View {
       for (const entry of this.entries.values())
         if (entry.key.startsWith(of) && (entry.stored.g ?? 0) < generation) doomed.push(entry)
     }
-    for (const { key, id, version } of doomed) {
-      this.remove(key)
+    for (const { id, version } of doomed) {
+      this.remove(id, version)
       this.voided.set(id, version)
     }
   }
@@ -145,6 +153,7 @@ export class View {
     this.entries.clear()
     this.#byId.clear()
     this.#byTag.clear()
+    this.#removed.clear()
     this.voided.clear()
   }
 
@@ -169,6 +178,18 @@ export class View {
     this.bytes += entry.bytes
     this.#enterTags(entry)
     this.#enterHot(entry)
+  }
+
+  #remember(id: string, version: number): void {
+    const known = this.#removed.get(id)
+    if (known !== undefined && known >= version) return
+    this.#removed.delete(id)
+    this.#removed.set(id, version)
+    if (this.#removed.size <= REMOVED_MAX) return
+    for (const oldest of this.#removed.keys()) {
+      this.#removed.delete(oldest)
+      return
+    }
   }
 
   #enterHot(entry: ViewEntry): void {

@@ -218,34 +218,38 @@ export async function deleteMany(
 }
 
 async function deleteChunk(store: Store, keys: readonly string[], target: TxTarget | undefined): Promise<boolean[]> {
-  const ids: string[] = []
-  const existed: boolean[] = []
+  let deleted: Deleted[] = []
   const stage = async (tx: Transaction): Promise<undefined> => {
-    ids.length = 0
-    existed.length = 0
-    for (const key of keys) existed.push(await stageDelete(store, tx, key, ids))
+    deleted = []
+    for (const key of keys) deleted.push(await stageDelete(store, tx, key))
   }
   await inTransaction(store, target, stage, () => {
-    // Made again by somebody else meanwhile: then the follower brings that.
-    keys.forEach((key) => {
-      const entry = store.view.entries.get(key)
-      if (entry && !store.chain.has(entry.id)) store.view.remove(key)
-    })
-    store.counts.deletes += ids.length
+    for (const { id, version } of deleted) {
+      if (id === undefined) continue
+      store.view.remove(id, version)
+      store.counts.deletes++
+    }
   })
-  return existed.length === keys.length ? existed : keys.map(() => false)
+  return deleted.length === keys.length ? deleted.map(({ existed }) => existed) : keys.map(() => false)
 }
 
-async function stageDelete(store: Store, tx: Transaction, key: string, ids: string[]): Promise<boolean> {
+interface Deleted {
+  readonly existed: boolean
+  /** Undefined if there was nothing to delete. */
+  readonly id: string | undefined
+  readonly version: number
+}
+
+async function stageDelete(store: Store, tx: Transaction, key: string): Promise<Deleted> {
   store.loading.overtaken(key)
   // Nobody else can be loading on a chain that only this process writes.
   if (!store.chain.isAlone) await store.slots.leases.end(tx, key)
   const live = await findLive(store, tx, key)
   const entity = await tx.named(EntryRecord, nameOf(key), { parent: store.node!, in: IN.entries })
-  if (!entity) return false
-  ids.push(entity.id)
+  if (!entity) return { existed: false, id: undefined, version: 0 }
   tx.delete(entity)
-  return live !== undefined && live.stored.v !== undefined
+  const existed = live !== undefined && live.stored.v !== undefined
+  return { existed, id: entity.id, version: tx.versionOf(entity) }
 }
 
 /** False if there is no entry. @throws AteError BAD_ARGUMENT */

@@ -19,8 +19,8 @@ const HELD_FROM = 3
 /** What another transaction's commit can cause, and what running again can mend. */
 const RETRIED: ReadonlySet<string> = new Set(['CONFLICT', 'STALE_BASE', 'STALE_EPOCH', 'NAME_TAKEN'])
 
-/** And what the commit of another can cause between staging and the record. */
-const LATE: ReadonlySet<string> = new Set([...RETRIED, 'EPOCH_ORDER'])
+/** And what the commit of another can cause between staging and the record: what was there may have been deleted. */
+const LATE: ReadonlySet<string> = new Set([...RETRIED, 'EPOCH_ORDER', 'NOT_FOUND'])
 
 export interface RunOptions {
   readonly durability?: Durability
