@@ -31,6 +31,7 @@ const scripts = {
   network: ['network/main.ts', ...rest],
   bus: ['bus/main.ts', ...rest],
   queue: ['queue/main.ts', ...rest],
+  cache: ['cache/main.ts', ...rest],
   ledger: ['ledger.ts', ...rest],
 }
 const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]

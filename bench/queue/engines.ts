@@ -1,7 +1,7 @@
 /** All engines of the queue bench by name, with the server that each needs. Loaded only in the process that runs it. */
 import type { QueueEngine } from './engine.ts'
 
-export type Server = 'redis everysec' | 'redis always' | 'postgres' | 'none'
+export type Server = 'redis everysec' | 'redis memory' | 'redis always' | 'postgres' | 'none'
 
 interface Loader {
   readonly server: Server

@@ -31,7 +31,19 @@ export async function startServer(server: Server, folder: string): Promise<Runni
 
 function startRedis(folder: string, port: number, server: Server): ChildProcess {
   const sync = server === 'redis always' ? 'always' : 'everysec'
-  const options = ['--port', String(port), '--dir', folder, '--appendonly', 'yes', '--appendfsync', sync, '--save', '']
+  const appends = server === 'redis memory' ? 'no' : 'yes'
+  const options = [
+    '--port',
+    String(port),
+    '--dir',
+    folder,
+    '--appendonly',
+    appends,
+    '--appendfsync',
+    sync,
+    '--save',
+    '',
+  ]
   return spawn('redis-server', options, { stdio: 'ignore' })
 }
 

@@ -70,4 +70,5 @@ export type {
   WriteOptions,
   Written,
 } from './cache-types.ts'
+export { cacheNames } from './caches.ts'
 export type { CacheEnvironment } from './environment.ts'

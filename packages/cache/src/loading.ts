@@ -268,7 +268,7 @@ export class Loading {
     const { lease } = of
     const copy = frozenCopy(value)
     const shown = value === undefined ? undefined : store.parse(copy.value)
-    if (flight.isOvertaken || (value === undefined && negativeTtlMs === undefined)) {
+    if (value === undefined && negativeTtlMs === undefined) {
       if (lease) await this.#giveBack(lease)
       return { value: shown }
     }

@@ -45,6 +45,17 @@ it('by bytes, of entries in other processes too', async () => {
   expect(await storedCount(c as never)).toBe(9)
 })
 
+it('what a writer leaves that is gone is dropped by others', async () => {
+  const gone = world.process()
+  const [c, d] = [world.process().cache<number>({ max: 5 }), gone.cache<number>()]
+  await Promise.all([c.ready, d.ready])
+  await Promise.all(Array.from({ length: 9 }, (_, i) => d.set(`k${i}`, i)))
+  gone.kill()
+  await world.pass(5000, 500)
+  expect(c.stats.entries).toBe(5)
+  expect(await storedCount(c)).toBe(5)
+})
+
 it('an entry larger than the bound does not stay', async () => {
   const c = world.cache<string>({ maxBytes: 1000 })
   await c.set('a', 'x'.repeat(2000))

@@ -1,5 +1,5 @@
 /** The verbs of one handle, and of two in one process: what is read after what was written. */
-import { memoryEngine, memoryStore, openChain } from '@ate/core'
+import { AteError, memoryEngine, memoryStore, openChain } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { cache } from '../src/index.ts'
@@ -275,6 +275,37 @@ describe('typed values', () => {
     expect(seen).toEqual([['bad value', 'bad']])
     expect(strict.stats.badValues).toBe(1)
   })
+})
+
+it('what cannot be opened is not there, and what was before it neither', async () => {
+  const seen: unknown[] = []
+  const writer = world.process().cache<number>()
+  let isLocked = false
+  const chain = new Proxy(world.process().chain, {
+    get: (target, property) =>
+      property === 'get' && isLocked
+        ? () => Promise.reject(new AteError('NO_READ_KEY', {}))
+        : Reflect.get(target, property, target),
+  })
+  const reader = cache<number>(
+    chain,
+    'c',
+    { observe: ({ kind, error }) => seen.push([kind, String(error)]) },
+    world.environment,
+  )
+  await writer.set('a', 1)
+  await reader.sync()
+  expect(reader.get('a')).toBe(1)
+  isLocked = true
+  await writer.set('a', 2)
+  await reader.sync()
+  expect(reader.get('a')).toBeUndefined()
+  await turns()
+  expect(seen).toEqual([['bad value', expect.stringContaining('NO_READ_KEY')]])
+  isLocked = false
+  await writer.set('a', 3)
+  await reader.sync()
+  expect(reader.get('a')).toBe(3)
 })
 
 describe('namespaces', () => {

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { Marks, slotNameOf } from '../src/cache-rules.ts'
 import { bytesOf, frozenCopy } from '../src/plain-values.ts'
 import { type Linked, Recency } from '../src/recency.ts'
+import { View, type WrittenEntry } from '../src/view.ts'
 
 it('an entry is void if a tag or a prefix of it is of a later generation: as by looking at all of them', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 4 })
@@ -102,4 +103,28 @@ it('a copy is equal, frozen, nobody else’s, and as large as what it came from'
 it('keys are spread over the slots', () => {
   const slots = new Set(Array.from({ length: 5000 }, (_, i) => slotNameOf(`user:${i}`)))
   expect(slots.size).toBe(256)
+})
+
+it('the view only goes forward: whatever it hears of first, it ends with the newest, and never shows an older one behind it', () => {
+  const written = (version: number): WrittenEntry => ({
+    ...{ key: 'a', id: 'id', version, seq: version, value: version, bytes: 1 },
+    stored: { v: version },
+  })
+  const step = fc.record({ version: fc.integer({ min: 1, max: 9 }), isRemoval: fc.boolean() })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      const view = new View()
+      let newest = 0
+      for (const { version, isRemoval } of steps) {
+        // A version is either a value or an end; odd ones are ends here.
+        const isEnd = version % 2 === 1
+        if (isEnd !== isRemoval) continue
+        if (isEnd) view.remove('id', version)
+        else view.put(written(version))
+        newest = Math.max(newest, version)
+        expect(view.entries.get('a')?.value).toBe(newest % 2 === 1 || newest === 0 ? undefined : newest)
+      }
+      expect(view.entries.size).toBe(view.byId('id') ? 1 : 0)
+    }),
+  )
 })

@@ -1,6 +1,6 @@
 /**
  * Clients of one cache at a server, each with a connection and delays of its own: what they read, against the log; and one
- * loader for all of them. A seed that fails is printed. ATE_RUNS sets how many runs there are in the long run.
+ * loader for all of them. A seed that fails is printed. ATE_RUNS sets how many runs there are: one a hundred.
  * @newest-node-only: a server needs native post-quantum code to be quick
  */
 import { mkdtempSync, rmSync } from 'node:fs'

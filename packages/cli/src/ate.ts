@@ -2,6 +2,7 @@
 /** The command `ate`: its arguments. Each command has a file of its own. */
 import { Command } from 'commander'
 import { addBus } from './bus.ts'
+import { addCache } from './cache.ts'
 import { addCoin } from './coin-arguments.ts'
 import { compact } from './compact.ts'
 import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
@@ -152,6 +153,7 @@ function program(): Command {
   addCopies(ate)
   addServe(ate, 'serve')
   addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
+  addCache(ate, () => ate.opts())
   addQueue(ate, () => ate.opts())
   ate.addCommand(vaultCommand(() => ate.opts()))
   addLedger(ate)
