@@ -164,7 +164,7 @@ export class Marks {
 }
 
 /** Entities that hold the leases or locks of a cache: those of many keys share one. */
-export const SLOTS = 256
+const SLOTS = 256
 
 /** The slot of a key: FNV-1a over its name. */
 export function slotNameOf(key: string): string {

@@ -41,7 +41,7 @@ interface HandleParts {
   readonly counting: Counting
 }
 
-export class CacheHandle<V, I> implements Cache<V, I> {
+class CacheHandle<V, I> implements Cache<V, I> {
   readonly name: string
   readonly chain: Chain
   readonly #store: Store
@@ -255,7 +255,7 @@ export class CacheHandle<V, I> implements Cache<V, I> {
       throw new AteError('BAD_ARGUMENT', { what: 'a namespace has a name' })
     const prefix = `${this.#prefix}${name}${BETWEEN}`
     checkKey(prefix)
-    this.#store.retain()
+    this.#store.retain(NO_OPTIONS)
     const made = new CacheHandle<V, I>({ ...this.#parts, prefix })
     this.#closing.signal.addEventListener('abort', () => void made.close(), { once: true })
     return made

@@ -91,6 +91,8 @@ export class Follower {
     } finally {
       this.#busy = false
       this.isEnded = true
+      // What is followed no more is not shown any more.
+      this.#parts.view.clear()
       changed()
     }
   }

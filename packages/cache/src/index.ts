@@ -11,7 +11,7 @@ type OutputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['
 /**
  * The cache of a name on a chain, made when it is first used. Handles of one process share what they know. Bounds are
  * stored, and the same for all: others than those are CACHE_MISMATCH, which `ready` and every call tells.
- * @throws AteError BAD_ARGUMENT
+ * @throws AteError BAD_ARGUMENT | CACHE_MISMATCH, if another handle of this process has other bounds
  */
 export function cache<S extends StandardSchema>(
   chain: Chain,

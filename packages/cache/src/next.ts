@@ -42,17 +42,21 @@ export interface NextHandlerValue {
   cacheControl?: { revalidate: number | false; expire: number | undefined }
 }
 
+interface GetContext {
+  readonly kind?: string
+  readonly tags?: string[]
+  readonly softTags?: string[]
+}
+
 interface SetContext {
+  readonly fetchCache?: boolean
   readonly tags?: string[]
   readonly cacheControl?: { readonly revalidate: number | false; readonly expire?: number | undefined } | undefined
 }
 
 /** `CacheHandler` of Next.js, for `cacheHandler`. */
 export interface NextIncrementalHandler {
-  get(
-    cacheKey: string,
-    context: { readonly tags?: string[]; readonly softTags?: string[] },
-  ): Promise<NextHandlerValue | null>
+  get(cacheKey: string, context: GetContext): Promise<NextHandlerValue | null>
   set(cacheKey: string, data: object | null, context: SetContext): Promise<void>
   revalidateTag(tags: string | string[], durations?: { expire?: number }): Promise<void>
   resetRequestCache(): void
@@ -134,10 +138,7 @@ export function nextIncrementalHandler(
 ) => NextIncrementalHandler {
   const opening = openCaches(chain, options)
   return class implements NextIncrementalHandler {
-    async get(
-      cacheKey: string,
-      { tags = [], softTags = [] }: { readonly tags?: string[]; readonly softTags?: string[] } = {},
-    ): Promise<NextHandlerValue | null> {
+    async get(cacheKey: string, { tags = [], softTags = [] }: GetContext = {}): Promise<NextHandlerValue | null> {
       const caches = await opening
       const found = (await caches.pages.fetch(await shortKey('isr', cacheKey))) as StoredValue | undefined
       if (!found) return null

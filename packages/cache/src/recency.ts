@@ -19,6 +19,12 @@ export class Recency<T extends Linked<T>> {
     this.size++
   }
 
+  clear(): void {
+    this.newest = undefined
+    this.oldest = undefined
+    this.size = 0
+  }
+
   remove(item: T): void {
     const { newer, older } = item
     if (newer) newer.older = older

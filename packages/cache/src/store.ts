@@ -58,6 +58,7 @@ export class Store {
   readonly #parts: StoreParts
   readonly #changed = new Set<() => void>()
   readonly #placed: Promise<EntityId>
+  readonly #given: BoundsOptions
   #pending: Pending[] = []
   #follower: Follower | undefined
   #node: EntityId | undefined
@@ -80,7 +81,8 @@ export class Store {
     this.loading = new Loading(this)
     this.slots = { leases: new Slots(this, IN.leases), locks: new Slots(this, IN.locks) }
     this.upkeep = new Upkeep(this)
-    this.#placed = this.#open(checkBounds(options))
+    this.#given = checkBounds(options)
+    this.#placed = this.#open(this.#given)
     this.#placed.catch(() => undefined)
     this.opening = this.#placed.then(() => this.#begin())
     // Told by `ready`, and by every call that needs it.
@@ -245,8 +247,11 @@ export class Store {
     this.upkeep.written()
   }
 
-  /** One more handle. */
-  retain(): void {
+  /** One more handle. @throws AteError CACHE_MISMATCH if it wants other bounds than those that hold */
+  retain(wanted: BoundsOptions): void {
+    // Before it is open, those of the first handle are what is known.
+    const known = this.#node === undefined ? { ...this.#bounds, ...wanted, ...this.#given } : this.#bounds
+    agreedBounds(this.name, known, wanted)
     this.#handles++
   }
 
@@ -260,7 +265,6 @@ export class Store {
     this.#timeOver?.cancel()
     await this.#follower?.close()
     this.changed()
-    this.view.clear()
   }
 
   async #open(given: BoundsOptions): Promise<EntityId> {
@@ -319,7 +323,7 @@ export function storeOf(parts: StoreParts): Store {
     schemaOf.set(store, parts.schema)
     named.push(store)
   }
-  store.retain()
+  store.retain(checkBounds(parts.options))
   return store
 }
 

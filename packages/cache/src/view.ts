@@ -149,8 +149,14 @@ export class View {
     }
   }
 
+  /** Nobody reads it any more, also who still holds an entry of it. */
   clear(): void {
+    for (const entry of this.entries.values()) entry.until = NEVER
     this.entries.clear()
+    this.hot.clear()
+    this.cold.clear()
+    this.bytes = 0
+    this.hotBytes = 0
     this.#byId.clear()
     this.#byTag.clear()
     this.#removed.clear()

@@ -29,7 +29,8 @@ export type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['type
  */
 export function validated<T>(schema: StandardSchema<unknown, T>, value: unknown, where: string): T {
   const result = schema['~standard'].validate(value)
-  if (result instanceof Promise) throw new AteError('BAD_ARGUMENT', { what: 'a schema must be synchronous here', where })
+  if (result instanceof Promise)
+    throw new AteError('BAD_ARGUMENT', { what: 'a schema must be synchronous here', where })
   if (!result.issues) return result.value
   const issue = result.issues[0]
   const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')

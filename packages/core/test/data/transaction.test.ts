@@ -5,6 +5,7 @@ import type { Entity } from '../../src/data/entity.ts'
 import { foreignRef, parseForeignRef } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { role } from '../../src/data/policy-input.ts'
+import { type StandardSchema, validated } from '../../src/data/standard-schema.ts'
 import type { Transaction } from '../../src/data/transaction.ts'
 import {
   assertSameAsLog,
@@ -694,5 +695,49 @@ describe('conflicts', () => {
     expect(await codeOf(kit.chain.transact((tx) => tx.guard.version(made, 0)))).toBe(NOTHING)
     const alive = kit.chain.children(Note).ids()[0]!
     expect(await codeOf(kit.chain.transact((tx) => tx.forget(alive)))).toBe('NOT_FOUND')
+  })
+})
+
+describe('versionOf', () => {
+  it('counts, in the chain as acknowledged, in a transaction with what it wrote; and is what a guard takes', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    expect(chain.versionOf(UNKNOWN)).toBe(0)
+    const note = await chain.transact((tx) => {
+      const made = tx.put(Note, 'a', { text: '1' })
+      expect([tx.versionOf(made), chain.versionOf(made)]).toEqual([1, 0])
+      return made
+    })
+    expect(chain.versionOf(note)).toBe(1)
+    await chain.transact((tx) => {
+      tx.guard.version(note, chain.versionOf(note))
+      tx.delete(note)
+      expect(tx.versionOf(note)).toBe(2)
+    })
+    await chain.transact((tx) => {
+      tx.put(Note, 'a', { text: '3' })
+      expect(tx.versionOf(note)).toBe(3)
+    })
+    expect([chain.versionOf(note), chain.has(note)]).toEqual([3, true])
+  })
+})
+
+describe('validated', () => {
+  it('gives what the schema gives, and the first thing that is wrong', () => {
+    const schema = <T>(validate: (value: unknown) => T) =>
+      ({ '~standard': { version: 1, vendor: 'test', validate } }) as unknown as StandardSchema<unknown, number>
+    expect(
+      validated(
+        schema(() => ({ value: 7 })),
+        'x',
+        'here',
+      ),
+    ).toBe(7)
+    const bad = schema(() => ({ issues: [{ message: 'no', path: ['a', { key: 1 }] }, { message: 'nor' }] }))
+    expect(() => validated(bad, 'x', 'here')).toThrow(
+      expect.objectContaining({ code: 'BAD_VALUE', facts: { where: 'here', path: 'a.1', issue: 'no', issues: 2 } }),
+    )
+    const late = schema(() => Promise.resolve({ value: 7 }))
+    expect(() => validated(late, 'x', 'here')).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
   })
 })

@@ -85,6 +85,27 @@ test('a chain that was closed a moment ago is open again without being fetched, 
   await b.close()
 })
 
+test('what another client deletes while a transaction is on its way is a conflict: its function runs again', async () => {
+  await using server = await startServer()
+  const me = someone()
+  const serverKey = server.identity
+  await using a = await openChain(`${server.url}/notes`, { as: me, create: true, serverKey }, machine())
+  await using b = await openChain(`${server.url}/notes`, { as: me, serverKey, id: a.id }, machine())
+  for (let round = 0; round < 12; round++) {
+    await a.transact((tx) => tx.put(Note, 'k', { text: 'there' }))
+    await b.refresh()
+    await Promise.all([
+      b.transact(async (tx) => tx.delete((await tx.named(Note, 'k'))!)),
+      a.transact((tx) => tx.put(Note, 'k', { text: `${round}` })),
+    ])
+    await Promise.all([a.refresh(), b.refresh()])
+    // Either order is one: what was put stands, or it was deleted behind it.
+    const texts = await Promise.all([a, b].map(async (chain) => (await chain.named(Note, 'k'))?.value.text))
+    expect(texts[0]).toBe(texts[1])
+    expect([`${round}`, undefined]).toContain(texts[0])
+  }
+})
+
 test('chains of one server share a connection', async () => {
   await using server = await startServer()
   const me = someone()
