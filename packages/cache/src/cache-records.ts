@@ -27,10 +27,10 @@ export const IN = {
   locks: 'k',
 } as const
 
-/** The bounds, the same for all who use it. */
+/** The bounds that somebody gave, the same for all who use it. */
 export interface StoredCache {
-  readonly max: number
-  readonly maxBytes: number
+  readonly max?: number
+  readonly maxBytes?: number
 }
 
 /** One letter a field: there are many of them. Times are chain time in Unix ms, lengths ms. */

@@ -9,7 +9,7 @@ const TAGS_MAX = 64
 const TAG_LENGTH_MAX = 128
 const COUNT_MAX: number = 2 ** 32
 /** As many as fit well into memory, whatever they are. */
-export const DEFAULT_BOUNDS: StoredCache = { max: 100_000, maxBytes: 256 * 1024 * 1024 }
+const DEFAULT_BOUNDS: Bounds = { max: 100_000, maxBytes: 256 * 1024 * 1024 }
 const utf8 = new TextEncoder()
 
 export interface Lifetime {
@@ -113,14 +113,24 @@ export function checkBounds(options: BoundsOptions): BoundsOptions {
   return { ...(max === undefined ? {} : { max }), ...(maxBytes === undefined ? {} : { maxBytes }) }
 }
 
-/** What is given has to be what is stored. @throws AteError CACHE_MISMATCH */
-export function agreedBounds(name: string, stored: StoredCache, given: BoundsOptions): StoredCache {
+export interface Bounds {
+  readonly max: number
+  readonly maxBytes: number
+}
+
+/** With what is left to others filled up. */
+export function boundsOf(stored: StoredCache): Bounds {
+  return { ...DEFAULT_BOUNDS, ...stored }
+}
+
+/** What is stored with what is given: where both are, they have to be the same. @throws AteError CACHE_MISMATCH */
+export function mergedBounds(name: string, stored: StoredCache, given: BoundsOptions): StoredCache {
   for (const which of ['max', 'maxBytes'] as const) {
-    const wanted = given[which]
-    if (wanted !== undefined && wanted !== stored[which])
-      throw new AteError('CACHE_MISMATCH', { cache: name, option: which, stored: stored[which], given: wanted })
+    const [known, wanted] = [stored[which], given[which]]
+    if (known !== undefined && wanted !== undefined && wanted !== known)
+      throw new AteError('CACHE_MISMATCH', { cache: name, option: which, stored: known, given: wanted })
   }
-  return stored
+  return { ...stored, ...given }
 }
 
 /** Generations of tags and prefixes, as far as they are known here. */

@@ -14,7 +14,7 @@ import {
   validated,
 } from '@ate/core'
 import { CacheRecord, EntryRecord, IN, nameOf, type StoredCache } from './cache-records.ts'
-import { agreedBounds, type BoundsOptions, checkBounds, DEFAULT_BOUNDS, isFreshAt } from './cache-rules.ts'
+import { type Bounds, type BoundsOptions, boundsOf, checkBounds, isFreshAt, mergedBounds } from './cache-rules.ts'
 import type { CacheObservation, CacheOptions } from './cache-types.ts'
 import type { CacheEnvironment } from './environment.ts'
 import { Follower } from './follower.ts'
@@ -62,7 +62,8 @@ export class Store {
   #pending: Pending[] = []
   #follower: Follower | undefined
   #node: EntityId | undefined
-  #bounds: StoredCache = DEFAULT_BOUNDS
+  #stored: StoredCache = {}
+  #bounds: Bounds = boundsOf({})
   #handles = 0
   #readTime = 0
   /** Reads that go by it yet, until the timer ends it. */
@@ -117,7 +118,7 @@ export class Store {
     this.#timeReads = 0
   }
 
-  get bounds(): StoredCache {
+  get bounds(): Bounds {
     return this.#bounds
   }
 
@@ -240,18 +241,17 @@ export class Store {
   async configure(bounds: BoundsOptions): Promise<void> {
     const changes = checkBounds(bounds)
     const node = await this.open()
-    this.#bounds = await this.chain.transact(async (tx) => {
-      const { value } = await tx.update(CacheRecord, node, (stored) => ({ ...stored, ...changes }))
-      return value
-    })
+    const { value } = await this.chain.transact((tx) =>
+      tx.update(CacheRecord, node, (stored) => ({ ...stored, ...changes })),
+    )
+    this.#setBounds(value)
     this.upkeep.written()
   }
 
   /** One more handle. @throws AteError CACHE_MISMATCH if it wants other bounds than those that hold */
   retain(wanted: BoundsOptions): void {
     // Before it is open, those of the first handle are what is known.
-    const known = this.#node === undefined ? { ...this.#bounds, ...wanted, ...this.#given } : this.#bounds
-    agreedBounds(this.name, known, wanted)
+    mergedBounds(this.name, { ...this.#given, ...this.#stored }, wanted)
     this.#handles++
   }
 
@@ -269,8 +269,8 @@ export class Store {
 
   async #open(given: BoundsOptions): Promise<EntityId> {
     const { chain, environment, view } = this
-    const { id, bounds } = await this.#place(given)
-    this.#bounds = bounds
+    const { id, stored } = await this.#place(given)
+    this.#setBounds(stored)
     if (this.closing.signal.aborted) return id
     this.#follower = new Follower({
       chain,
@@ -294,20 +294,41 @@ export class Store {
     this.upkeep.start()
   }
 
+  #setBounds(stored: StoredCache): void {
+    this.#stored = stored
+    this.#bounds = boundsOf(stored)
+  }
+
   /** @throws AteError CACHE_MISMATCH */
-  async #place(given: BoundsOptions): Promise<{ readonly id: EntityId; readonly bounds: StoredCache }> {
+  async #place(given: BoundsOptions): Promise<{ readonly id: EntityId; readonly stored: StoredCache }> {
+    const { chain, name } = this
+    const there = await chain.named(CacheRecord, name, { in: IN.caches })
+    if (there) {
+      const stored = mergedBounds(name, there.value, given)
+      if (Object.keys(stored).length === Object.keys(there.value).length) return { id: there.id, stored }
+      // Who may only read goes by them himself.
+      return this.#storeBounds(given).catch((error) => {
+        if (!READS_ONLY.has(codeOf(error))) throw error
+        return { id: there.id, stored }
+      })
+    }
+    return this.#storeBounds(given)
+  }
+
+  #storeBounds(given: BoundsOptions): Promise<{ readonly id: EntityId; readonly stored: StoredCache }> {
     const { chain, name } = this
     const { access = {} } = this.#parts.options
-    const there = await chain.named(CacheRecord, name, { in: IN.caches })
-    if (there) return { id: there.id, bounds: agreedBounds(name, there.value, given) }
     return chain.transact(async (tx) => {
-      const other = await tx.named(CacheRecord, name, { in: IN.caches })
-      if (other) return { id: other.id, bounds: agreedBounds(name, other.value, given) }
-      const bounds = { ...DEFAULT_BOUNDS, ...given }
-      return { id: tx.create(CacheRecord, bounds, { ...access, in: IN.caches, name }).id, bounds }
+      const found = await tx.named(CacheRecord, name, { in: IN.caches })
+      if (!found) return { id: tx.create(CacheRecord, given, { ...access, in: IN.caches, name }).id, stored: given }
+      const stored = mergedBounds(name, found.value, given)
+      await tx.update(CacheRecord, found.id, () => stored)
+      return { id: found.id, stored }
     })
   }
 }
+
+const READS_ONLY: ReadonlySet<string> = new Set(['READ_ONLY', 'NOT_AUTHORIZED'])
 
 /** By chain, then by name: a schema decides what readers get, so each has its own. */
 const stores = new WeakMap<Chain, Map<string, Store[]>>()

@@ -7,8 +7,8 @@
  * - Values that `memory` has no room for are dropped, what is known of the entry stays.
  */
 
-import type { StoredCache, StoredEntry } from './cache-records.ts'
-import { endOf, Marks } from './cache-rules.ts'
+import type { StoredEntry } from './cache-records.ts'
+import { type Bounds, endOf, Marks } from './cache-rules.ts'
 import type { CacheChange } from './cache-types.ts'
 import { type Linked, Recency } from './recency.ts'
 
@@ -74,7 +74,7 @@ export class View {
   hotBytes = 0
   /** Entries that were invalidated, and still stand in the chain: version by id. */
   readonly voided: Map<string, number> = new Map()
-  memory: StoredCache = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+  memory: Bounds = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
   readonly #byId = new Map<string, ViewEntry>()
   readonly #removed = new Map<string, number>()
   readonly #byTag = new Map<string, Set<ViewEntry>>()

@@ -5,7 +5,7 @@
 import { memoryEngine, memoryStore, openChain } from '@ate/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { cache } from '../src/index.ts'
-import { openWorld, person, storedCount, type World } from './kit.ts'
+import { type Deferred, deferred, openWorld, person, storedCount, turns, type World } from './kit.ts'
 
 const KEYS = Number(process.env['ATE_CACHE_KEYS'] ?? 20_000)
 
@@ -43,6 +43,35 @@ it('by bytes, of entries in other processes too', async () => {
     expect(one.get('k39')?.length).toBe(1000)
   }
   expect(await storedCount(c as never)).toBe(9)
+})
+
+it('what is written between the choice and the commit of a drop stays', async () => {
+  const failed: unknown[] = []
+  const { chain, environment } = world.process()
+  let held: Deferred<void> | undefined
+  const gated = new Proxy(chain, {
+    get: (target, property) => {
+      const value: unknown = Reflect.get(target, property, target)
+      if (property !== 'transact') return value
+      return async (...args: unknown[]) => {
+        await held?.promise
+        return (value as (...given: unknown[]) => unknown)(...args)
+      }
+    },
+  })
+  const c = cache<number>(gated, 'c', { max: 2, observe: (what) => failed.push(what) }, environment)
+  const d = world.process().cache<number>()
+  await Promise.all([c.ready, d.ready])
+  for (const key of ['a', 'b', 'x']) await c.set(key, 1)
+  held = deferred()
+  await turns() // it has chosen the oldest, a
+  await d.set('a', 9)
+  held.resolve()
+  await world.pass(5000, 500)
+  await Promise.all([c.sync(), d.sync()])
+  expect([c.get('a'), d.get('a')]).toEqual([9, 9])
+  expect(await storedCount(c)).toBe(2)
+  expect(failed).toEqual([])
 })
 
 it('what a writer leaves that is gone is dropped by others', async () => {

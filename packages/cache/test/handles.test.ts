@@ -33,6 +33,11 @@ describe('handles and their end', () => {
     expect(() => world.cache({ max: 11 })).toThrow(expect.objectContaining({ code: 'CACHE_MISMATCH' }))
     world.cache({ max: 5 }, 'unopened')
     expect(() => world.cache({ max: 6 }, 'unopened')).toThrow(expect.objectContaining({ code: 'CACHE_MISMATCH' }))
+    // Who gives none leaves them to others, also if he is the first.
+    await world.cache({}, 'open').ready
+    await world.process().cache({ max: 7 }, 'open').ready
+    await expectCode(world.process().cache({ max: 8 }, 'open').ready, 'CACHE_MISMATCH')
+    await world.process().cache({ maxBytes: 8000 }, 'open').ready
     const c = world.process().cache<number>()
     await c.configure({ max: 11 })
     await world.process().cache({ max: 11 }).ready
@@ -110,7 +115,7 @@ it('reads beside a writer, and writes nothing', async () => {
   const c = cache<number>(writer, 'c', { max: 2 })
   await c.set('a', 1)
   const reader = await openChain(memoryEngine(store, { readOnly: true }), { as })
-  const d = cache<number>(reader, 'c')
+  const d = cache<number>(reader, 'c', { max: 2, maxBytes: 5000 })
   await d.sync()
   expect(d.get('a')).toBe(1)
   await expectCode(d.set('a', 2), 'READ_ONLY')
