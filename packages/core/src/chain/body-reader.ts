@@ -17,6 +17,7 @@ import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
 import type { BodyPlace } from './link.ts'
 import type { Observing } from './observing.ts'
+import { blockKeyOf, OwnBodies, type WholeBlock } from './own-bodies.ts'
 
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
@@ -48,11 +49,6 @@ interface KeyedBlock extends BlockBytes {
   readonly tag: Uint8Array
 }
 
-interface WholeBlock {
-  readonly ciphertext: Uint8Array
-  readonly plaintext: Uint8Array
-}
-
 export class BodyReader {
   readonly #crypto: CryptoProvider
   readonly #chainId: Uint8Array
@@ -69,6 +65,8 @@ export class BodyReader {
   readonly #blocks = new Map<number, KeyedBlock>()
   readonly #whole = new Map<number, WholeBlock>()
   #wholeBytes = 0
+  /** Of what this session wrote itself. */
+  readonly own: OwnBodies = new OwnBodies()
   /** The block that was read last, and how often in a row. */
   #last: KeyedBlock | undefined
   #run = 0
@@ -131,18 +129,23 @@ export class BodyReader {
     this.#generation = this.#engine.generation
     this.#places.clear()
     this.#blocks.clear()
+    // What a compaction has dropped is gone for whoever wrote it too.
+    this.own.clear()
     this.#last = undefined
   }
 
   #read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
-    const block = this.#blocks.get(body.record * 256 + body.block) ?? this.#openBlock(body)
+    const written = this.own.find(body.record, body.block)
+    if (written && this.#fits(written.ciphertext.subarray(body.offset, body.offset + body.size), body))
+      return written.plaintext.subarray(body.offset, body.offset + body.size)
+    const block = this.#blocks.get(blockKeyOf(body.record, body.block)) ?? this.#openBlock(body)
     if (!(block instanceof Promise)) return this.#readSlice(block, body)
     const own = withOwnHash(body)
     return block.then((opened) => this.#readSlice(opened, own))
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
-    const whole = this.#whole.get(body.record * 256 + body.block)
+    const whole = this.#whole.get(blockKeyOf(body.record, body.block))
     if (whole) return this.#fromWhole(whole, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
     this.#last = block
@@ -196,13 +199,15 @@ export class BodyReader {
   }
 
   #checkHash(slice: Uint8Array, body: StoredBody): void {
+    if (this.#fits(slice, body)) return
+    throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
+  }
+
+  #fits(slice: Uint8Array, body: StoredBody): boolean {
     const hash = this.#hash
     this.#crypto.sha256Into(slice, hash, 0)
-    for (let i = 0; i < 8; i++) {
-      if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) {
-        throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
-      }
-    }
+    for (let i = 0; i < 8; i++) if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) return false
+    return true
   }
 
   #openWhole(block: KeyedBlock, body: StoredBody, bytes: Uint8Array): WholeBlock {
@@ -212,7 +217,7 @@ export class BodyReader {
     if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
     const whole = { ciphertext, plaintext }
     this.#wholeBytes += 2 * ciphertext.length
-    this.#whole.set(body.record * 256 + body.block, whole)
+    this.#whole.set(blockKeyOf(body.record, body.block), whole)
     for (const [key, oldest] of this.#whole) {
       if (this.#wholeBytes <= WHOLE_BYTES_MAX || oldest === whole) break
       this.#whole.delete(key)
@@ -246,7 +251,7 @@ export class BodyReader {
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
     const { at, size, runs, tag } = header
     const block = { key, at, size, tag, ...(runs ? { runs } : {}) }
-    if (generation === this.#generation) keep(this.#blocks, body.record * 256 + body.block, block, KEYS_MAX)
+    if (generation === this.#generation) keep(this.#blocks, blockKeyOf(body.record, body.block), block, KEYS_MAX)
     return block
   }
 

@@ -390,6 +390,7 @@ export class ChainCore {
       this.attesting.stop()
       for (const close of this.closers) close()
       this.admit()
+      this.bodies.own.clear()
       await this.writing.release()
       await this.engine[how]()
     }

@@ -12,6 +12,7 @@ import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
+import type { WholeBlock } from './own-bodies.ts'
 import type { Batch, TransactionDraft } from './staged.ts'
 
 export interface WriterSession {
@@ -25,6 +26,8 @@ export interface BuiltCommit {
   readonly hash: Uint8Array
   readonly commitHash: Uint8Array
   readonly writerSeq: number
+  /** Its blocks as they were sealed; undefined where this session could not open it. */
+  readonly opened: readonly (WholeBlock | undefined)[]
 }
 
 /** Plaintext of one block while it is gathered. */
@@ -76,7 +79,12 @@ export class CommitBuilder {
   ): BuiltCommit {
     const { writer } = place.session
     const drafts = batch.transactions.map((staged) => staged.draft)
-    const blocks = this.#gather(drafts).map((block) => this.#seal(block, writer, place.writerSeq))
+    const open = this.#gather(drafts)
+    const blocks = open.map((block) => this.#seal(block, writer, place.writerSeq))
+    // A copy: the buffers are used again by the next commit.
+    const opened = blocks.map(({ mode, ciphertext }, i) =>
+      mode === BLOCK_MODE.epoch ? { ciphertext, plaintext: open[i]!.plaintext.copy() } : undefined,
+    )
     const unsigned = this.#encoder.encode(this.#chainId, {
       record: { seq: batch.seq, prev: place.prev, admittedAt: batch.time, sequencer: place.sequencer },
       writer,
@@ -88,7 +96,7 @@ export class CommitBuilder {
       blocks,
     })
     const { bytes, hash } = unsigned.finish(place.session.signer.sign(unsigned.commitHash))
-    return { bytes, hash, commitHash: unsigned.commitHash, writerSeq: place.writerSeq }
+    return { bytes, hash, commitHash: unsigned.commitHash, writerSeq: place.writerSeq, opened }
   }
 
   /** Copies bodies into their blocks, neighbours in one piece, and tells events where they stand. */

@@ -168,6 +168,7 @@ class TransactionRun {
   }
 
   #nameEntity(event: TransactionEvent, { nonce, prefix }: ParsedTransaction): void {
+    if (event.named) return
     if (event.key) {
       const words = namedEntity(this.#judge.crypto, this.#judge.chainId, event.parent, event.collection, event.key)
       event.a = words.a

@@ -11,6 +11,7 @@ import { encodeRecord } from '../event/record.ts'
 import { type Durability, durabilityRank, type LogRecord } from '../log/engine.ts'
 import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
+import type { BuiltCommit } from './commit-builder.ts'
 import { eraseKeys, eraseLeftKeys, erasesKeys, hasKeys, putKeys, ringName } from './entity-keys.ts'
 import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
@@ -23,6 +24,8 @@ interface Append {
   readonly batches: readonly Batch[]
   readonly records: LogRecord[]
   readonly commits: UnattestedCommit[]
+  /** Blocks of each of them. */
+  readonly opened: BuiltCommit['opened'][]
 }
 
 /** What writes the log of `core` in this process: a certificate is taken up, unless the log is only read. */
@@ -246,7 +249,7 @@ class LocalWriting implements Writing {
   }
 
   #build(batches: readonly Batch[]): Append {
-    const append: Append = { batches, records: [], commits: [] }
+    const append: Append = { batches, records: [], commits: [], opened: [] }
     // A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it.
     if (batches.length > 0) this.#writer!.renew(batches[0]!.time)
     let prev = this.#core.replica.head.hash
@@ -264,6 +267,7 @@ class LocalWriting implements Writing {
       this.#core.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })
       append.commits.push({ writerSeq, seq: batch.seq, hash: commit.commitHash })
+      append.opened.push(commit.opened)
       prev = commit.hash
     }
     if (this.#core.staging.isEmpty) this.#addAttestations(append, prev)
@@ -292,7 +296,7 @@ class LocalWriting implements Writing {
     return encodeRecord(crypto, replica.chainId, head, payload)
   }
 
-  async #acknowledge({ batches, records, commits }: Append, durability: Durability): Promise<void> {
+  async #acknowledge({ batches, records, commits, opened }: Append, durability: Durability): Promise<void> {
     const { replica } = this.#core
     const current = batches.length > 0 ? this.#writer!.current : undefined
     for (let i = 0; i < batches.length; i++) {
@@ -302,6 +306,7 @@ class LocalWriting implements Writing {
       certificate.unattested.push(commits[i]!)
       if (batches[i]!.transactions.length > 0) replica.chainTime = batches[i]!.time
       replica.advance(records[i]!)
+      this.#core.bodies.own.keep(batches[i]!.seq, opened[i]!)
       this.#core.publish(batches[i]!)
       this.#core.staging.acknowledge(batches[i]!, durability)
     }

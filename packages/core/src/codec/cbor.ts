@@ -36,6 +36,11 @@ export function encodeCanonical(value: unknown): Uint8Array {
   return encoded(value, 'sorted')
 }
 
+/** As encodeCanonical, at the end of `writer`: the number of bytes. After a throw nothing was written. */
+export function encodeCanonicalInto(writer: ByteWriter, value: unknown): number {
+  return writeValue(writer, value, 'sorted')
+}
+
 /**
  * Reads what encodeCanonical writes and refuses every other encoding of the same value.
  * @throws AteError BAD_CBOR { at, what }

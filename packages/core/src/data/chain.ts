@@ -71,6 +71,11 @@ export interface WaitOptions {
    * be in the log, `chain.conflicts()` tells. A transaction that builds on one that is not decided waits for that one.
    */
   readonly wait?: 'log' | 'local'
+  /**
+   * Called when it is staged, on each run that gets there: a transaction that begins from then on sees what it wrote. Who makes
+   * transactions of one entity one after the other need not wait for the acknowledgement of each.
+   */
+  readonly staged?: () => void
 }
 
 export interface ReadOptions {

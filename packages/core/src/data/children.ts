@@ -94,6 +94,7 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
     const limit = options.limit ?? 100
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > PAGE_MAX)
       throw new AteError('BAD_ARGUMENT', { limit, max: PAGE_MAX })
+    this.#core.assertOpen()
     const rows = this.#rows()
     const from = options.after === undefined ? 0 : this.#after(rows, options.after)
     const page: Entity<T>[] = []

@@ -87,9 +87,8 @@ export class DraftReads {
     const row = view.findLive(words.a, words.b, words.c, words.d)
     const stored = row < 0 ? undefined : view.extraOf(row).counters.find((counter) => counter.name === name)?.value
     let value = stored
-    for (const event of this.#draft.events) {
-      if (!event.rare || !sameEntity(event, words)) continue
-      const { counters, counter, amount } = event.rare
+    for (const event of this.#draft.countersOf(words)) {
+      const { counters, counter, amount } = event.rare!
       if (counters) value = counters.find((made) => made.name === name)?.value
       else if (event.op === OP.add && counter === name && value !== undefined) value += amount!
     }

@@ -192,7 +192,7 @@ export class DraftTrust {
 
   #indexKeyFor(parent: EntityWords): Uint8Array | undefined {
     for (let words = parent; ; ) {
-      const local = this.#indexKeys.get(entityKey(words))
+      const local = this.#indexKeys.size > 0 ? this.#indexKeys.get(entityKey(words)) : undefined
       if (local) return local
       const { view } = this.#core.replica
       const row = view.findLive(words.a, words.b, words.c, words.d)

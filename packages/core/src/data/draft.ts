@@ -49,9 +49,15 @@ export class Draft implements TransactionDraft {
   #created = 0
   #lastName = ''
   #otherName = ''
-  /** Built when the transaction first reads; by a hash of the id, since text would cost more than the look-up. */
-  #local: Map<number, LocalState[]> | undefined
+  /**
+   * Built when the transaction first reads; by a hash of the id, since text would cost more than the look-up. A creation stands
+   * for what it did until somebody asks: most are never asked for.
+   */
+  #local: Map<number, LocalState[] | TransactionEvent> | undefined
   #indexed = 0
+  /** Events that make or change counters, by a hash of the entity's id; built when the transaction first reads one. */
+  #counting: Map<number, TransactionEvent[]> | undefined
+  #counted = 0
 
   constructor(core: ChainCore) {
     this.#core = core
@@ -108,7 +114,8 @@ export class Draft implements TransactionDraft {
 
   setRare(event: TransactionEvent, rare: RareFields): void {
     event.rare = rare
-    this.sizeBytes += encodeRare(rare).length + FLAG.rare
+    event.rareBytes = encodeRare(rare)
+    this.sizeBytes += event.rareBytes.length + FLAG.rare
   }
 
   /** Copied: what the caller does to it later changes nothing. */
@@ -154,14 +161,29 @@ export class Draft implements TransactionDraft {
   /** What this transaction did to an entity; undefined if nothing. */
   localOf(words: EntityWords): LocalState | undefined {
     if (this.events.length === 0) return undefined
-    return this.#index()
-      .get(hashOf(words))
-      ?.find((local) => sameEntity(local.words, words))
+    const local = this.#index()
+    const hash = hashOf(words)
+    const states = local.get(hash)
+    if (states === undefined) return undefined
+    if (states instanceof TransactionEvent && !sameEntity(states, words)) return undefined
+    return this.#statesAt(local, hash).find((state) => sameEntity(state.words, words))
   }
 
   /** All that this transaction has touched. */
   localStates(): LocalState[] {
-    return this.events.length === 0 ? [] : [...this.#index().values()].flat()
+    if (this.events.length === 0) return []
+    const local = this.#index()
+    return [...local.keys()].flatMap((hash) => this.#statesAt(local, hash))
+  }
+
+  /** Events so far that make or change counters of an entity. */
+  countersOf(words: EntityWords): readonly TransactionEvent[] {
+    this.#counting ??= new Map()
+    for (; this.#counted < this.events.length; this.#counted++) {
+      const event = this.events[this.#counted]!
+      if (event.rare?.counters || event.op === OP.add) bucketOf(this.#counting, event).push(event)
+    }
+    return this.#counting.get(hashOf(words))?.filter((event) => sameEntity(event, words)) ?? []
   }
 
   /** Runs when the transaction is finished: `first` before what came earlier, `last` after it. */
@@ -177,17 +199,36 @@ export class Draft implements TransactionDraft {
     this.#deferred = undefined
   }
 
-  #index(): Map<number, LocalState[]> {
+  #index(): Map<number, LocalState[] | TransactionEvent> {
     this.#local ??= new Map()
     for (; this.#indexed < this.events.length; this.#indexed++)
       this.#indexEvent(this.#local, this.events[this.#indexed]!)
     return this.#local
   }
 
-  #indexEvent(local: Map<number, LocalState[]>, event: TransactionEvent): void {
+  #indexEvent(local: Map<number, LocalState[] | TransactionEvent>, event: TransactionEvent): void {
     const { op } = event
     if (op !== OP.create && op !== OP.put && op !== OP.delete && op !== OP.move) return
-    const states = bucketOf(local, event)
+    const hash = hashOf(event)
+    if (op === OP.create && !local.has(hash)) {
+      local.set(hash, event)
+      return
+    }
+    this.#noteEvent(this.#statesAt(local, hash), event)
+  }
+
+  /** The states of a hash, in the index from here on. */
+  #statesAt(local: Map<number, LocalState[] | TransactionEvent>, hash: number): LocalState[] {
+    const found = local.get(hash)
+    if (Array.isArray(found)) return found
+    const states: LocalState[] = []
+    local.set(hash, states)
+    if (found) this.#noteEvent(states, found)
+    return states
+  }
+
+  #noteEvent(states: LocalState[], event: TransactionEvent): void {
+    const { op } = event
     let state = states.find((one) => sameEntity(one.words, event))
     if (!state) {
       state = this.#stateOf(event)

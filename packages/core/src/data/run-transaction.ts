@@ -27,6 +27,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** `local`: no longer than until it is kept on this machine. */
   readonly wait?: 'log' | 'local'
+  readonly staged?: () => void
 }
 
 /** Runs once; a conflict is thrown. */
@@ -251,7 +252,7 @@ class Outcome<R> implements Settler {
 function stage(
   core: ChainCore,
   tx: Transaction,
-  { signal, durability, wait }: RunOptions,
+  { signal, durability, wait, staged }: RunOptions,
   outcome: Settler & EventListenerObject,
 ): Refusal | undefined {
   let draft: ReturnType<Transaction['finish']> | undefined
@@ -260,7 +261,10 @@ function stage(
     if (wait === 'local') assertKeepsNoKeys(core, draft)
     const refusal = core.stage(draft, durability ?? core.durability, outcome)
     if (refusal) core.staging.giveBuffer(draft.bodies)
-    else signal?.addEventListener('abort', outcome, { once: true })
+    else {
+      signal?.addEventListener('abort', outcome, { once: true })
+      if (staged) queueMicrotask(staged)
+    }
     return refusal
   } catch (error) {
     // What the transaction saw has changed before it was finished: as if a guard had said so.

@@ -204,7 +204,7 @@ export class CommitEncoder {
       }
     }
     out.varint(event.version)
-    if (rare) out.sized(encodeRare(rare))
+    if (rare) out.sized(event.rareBytes ?? encodeRare(rare))
     if (event.body) this.#writeSlice(out, event, blocks[event.block]!)
   }
 

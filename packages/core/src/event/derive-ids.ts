@@ -17,7 +17,13 @@ export function transactionPrefix(
   identity: Uint8Array,
   nonce: Uint8Array,
 ): EntityWords {
-  return new PrefixHasher(crypto, chainId, identity).prefixOf(nonce)
+  place.reset()
+  place.raw(contextBytes('entity'))
+  place.raw(chainId)
+  place.raw(identity)
+  place.raw(nonce)
+  crypto.sha256Into(place.bytes(), placeHash, 0)
+  return new EntityWords(wordAt(placeHash, 0), wordAt(placeHash, 4), wordAt(placeHash, 8), 0)
 }
 
 /** transactionPrefix for one author: writes only the nonce anew. */
@@ -60,7 +66,7 @@ export function namedEntity(
   return new EntityWords(wordAt(placeHash, 0), wordAt(placeHash, 4), wordAt(placeHash, 8), wordAt(placeHash, 12))
 }
 
-/** Ids of names are many; nothing of another call runs between filling these and reading them. */
+/** Ids are many; nothing of another call runs between filling these and reading them. */
 const place = new ByteWriter(256)
 const placeHash = new Uint8Array(32)
 

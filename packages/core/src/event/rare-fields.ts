@@ -15,7 +15,8 @@ import {
   POLICY_ENTRIES_MAX,
   ROLE_MEMBERS_MAX,
 } from '../base/limits.ts'
-import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
+import { decodeCanonical, encodeCanonicalInto } from '../codec/cbor.ts'
+import { ByteWriter } from '../codec/writer.ts'
 
 /** One entry of a policy list: a role's entity id (16 bytes) or an identity's fingerprint (32 bytes). */
 export type PolicyEntryBytes = Uint8Array
@@ -126,12 +127,14 @@ export interface RareFields {
 }
 
 export function encodeRare(fields: RareFields): Uint8Array {
-  const bytes = encodeCanonical(fields)
-  if (bytes.length > EVENT_RARE_BYTES_MAX) {
-    throw new AteError('TX_TOO_LARGE', { bytes: bytes.length, max: EVENT_RARE_BYTES_MAX })
-  }
-  return bytes
+  written.reset()
+  const size = encodeCanonicalInto(written, fields)
+  if (size > EVENT_RARE_BYTES_MAX) throw new AteError('TX_TOO_LARGE', { bytes: size, max: EVENT_RARE_BYTES_MAX })
+  return written.copy()
 }
+
+/** Fields are plain data, so nothing of another call runs between filling and copying it. */
+const written = new ByteWriter(256)
 
 type Fields = Readonly<Record<string, unknown>>
 type Check = (value: unknown) => boolean

@@ -19,9 +19,13 @@ export class TransactionEvent {
   type = ''
   /** Of a named create: the 16 bytes that its id is made of, clear or blinded. */
   key: Uint8Array | null = null
+  /** Whether its id was made of the key by who drafted it here. Never of a parsed event: there the fold makes it. */
+  named = false
   /** The version after the event; 0 asks for no version (a blind put). */
   version = 0
   rare: RareFields | null = null
+  /** Of a drafted event: `rare` as it was encoded when it was drafted. */
+  rareBytes: Uint8Array | null = null
   /** Whether a sealed body belongs to it. */
   body = false
   /** Index of the block, and the slice of its plaintext and ciphertext. */

@@ -33,6 +33,9 @@ export class Journal {
 
   /** Call before the first change of a row's words or rare fields by an event. */
   changing(row: number): void {
+    // Nothing else has changed since the image that was made last: it says what was here too.
+    const last = this.#entries?.[this.#entries.length - 1]
+    if (last instanceof RowImage && last.row === row) return
     const image = this.#view.imageOf(row)
     this.#note(image)
     if (!this.#staged) return

@@ -564,9 +564,57 @@ describe('conflicts', () => {
     expect([runs, (await kit.chain.load(Count, made)).value.n]).toEqual([2, 21])
   })
 
+  it('reads many in their order: what is there, what is not, and what it wrote itself', async () => {
+    await using kit = await memoryChain()
+    const [a, b] = await kit.chain.transact((tx) => [1, 2].map((n) => tx.create(Count, { n })))
+    await kit.chain.transact(async (tx) => {
+      const own = tx.create(Count, { n: 3 })
+      await tx.update(b!, ({ n }) => ({ n: n + 10 }))
+      const found = await tx.getMany(Count, [own, b!, UNKNOWN, a!, a!])
+      expect(found.map((one) => one?.value.n)).toEqual([3, 12, undefined, 1, 1])
+      expect(await tx.getMany(Count, [])).toEqual([])
+      expect(await codeOf(tx.getMany(Note, [a!]))).toBe('WRONG_TYPE')
+    })
+  })
+
+  it('says when it is staged: who begins then sees what it wrote, and does not run again', async () => {
+    await using kit = await memoryChain()
+    const made = await kit.chain.transact((tx) => tx.create(Count, { n: 0 }))
+    const order: string[] = []
+    let tell = (): void => undefined
+    const isStaged = new Promise<void>((resolve) => {
+      tell = resolve
+    })
+    const add = async (tx: Transaction): Promise<void> => {
+      order.push('run')
+      await turns()
+      await tx.update(Count, made, ({ n }) => ({ n: n + 1 }))
+    }
+    const first = kit.chain
+      .transact(add, { staged: () => order.push('staged') && tell() })
+      .then(() => order.push('acknowledged'))
+    await isStaged
+    const second = kit.chain.transact(add)
+    await Promise.all([first, second])
+    expect(order.filter((what) => what === 'run')).toHaveLength(2)
+    expect(order.indexOf('staged')).toBeLessThan(order.indexOf('acknowledged'))
+    expect((await kit.chain.get(Count, made))?.value.n).toBe(2)
+    const refused: string[] = []
+    const failing = kit.chain.transact(
+      () => {
+        throw new Error('no')
+      },
+      { staged: () => refused.push('staged') },
+    )
+    await failing.catch(() => undefined)
+    await turns()
+    expect(refused).toEqual([])
+  })
+
   it('every kind of read is guarded: absence, names, members, values of children; a peek is not', async () => {
     const kinds: Record<string, (tx: Transaction, id: string) => Promise<unknown>> = {
       get: (tx, id) => tx.get(Count, id),
+      getMany: (tx, id) => tx.getMany(Count, [id]),
       load: (tx, id) => tx.load(Count, id),
       named: (tx) => tx.named(Count, 'name'),
       members: async (tx) => {
