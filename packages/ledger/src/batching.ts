@@ -7,9 +7,16 @@ import type { LedgerStore } from './ledger-store.ts'
 import { type Posted, Poster } from './poster.ts'
 import { isPost, type Request } from './requests.ts'
 
-/** Requests that share a transaction, and the characters of text in them: it must fit into a record of 960 KiB. */
+/** Requests that share a transaction. */
 export const BATCH_MAX = 4096
-const BATCH_CHARACTERS_MAX = 400_000
+/**
+ * About what a transaction may hold, by the sums below: it must fit into a record of 960 KiB. One that is too large all the same
+ * is made again in halves, which costs as much as it took to find out.
+ */
+const BATCH_BYTES_MAX = 900_000
+/** Of an entry, and of what is written of an account that is debited or credited, texts apart. */
+const ENTRY_BYTES = 128
+const ACCOUNT_BYTES = 165
 
 export interface Call {
   /** One group: all or none. */
@@ -55,6 +62,8 @@ const BLAMED: ReadonlySet<string> = new Set([
 export class Batching {
   readonly #store: LedgerStore
   #waiting: Waiting[] = []
+  /** Resolves when the newest batch is staged: read before that, its accounts would be those of before, and all would run again. */
+  #staged: Promise<void> = Promise.resolve()
 
   constructor(store: LedgerStore) {
     this.#store = store
@@ -101,19 +110,24 @@ export class Batching {
   }
 
   async #settle(batch: readonly Waiting[]): Promise<void> {
-    const settled = await this.run(batch)
+    const settled = await this.#runBatch(batch)
     for (let i = 0; i < batch.length; i++) batch[i]!.settle(settled[i]!)
   }
 
-  /** Runs calls in one transaction, or, if it is refused for one of them, each in its own. */
+  /** Runs calls in as few transactions as hold them. */
   async run(calls: readonly Call[]): Promise<Settled[]> {
+    return (await Promise.all(batchesOf(calls).map((batch) => this.#runBatch(batch)))).flat()
+  }
+
+  /** Runs calls in one transaction, or, if it is refused for one of them, each in its own. */
+  async #runBatch(calls: readonly Call[]): Promise<Settled[]> {
     try {
       return await this.#transact(calls)
     } catch (error) {
       if (calls.length > 1 && isAteError(error) && BLAMED.has(error.code)) {
         const half = error.code === 'TX_TOO_LARGE' ? Math.ceil(calls.length / 2) : 1
         const settled: Promise<Settled[]>[] = []
-        for (let i = 0; i < calls.length; i += half) settled.push(this.run(calls.slice(i, i + half)))
+        for (let i = 0; i < calls.length; i += half) settled.push(this.#runBatch(calls.slice(i, i + half)))
         return (await Promise.all(settled)).flat()
       }
       const own = await this.#ownError(error, calls)
@@ -122,24 +136,41 @@ export class Batching {
   }
 
   async #transact(calls: readonly Call[]): Promise<Settled[]> {
-    const store = this.#store
+    const { chain } = this.#store
     const durability = calls[0]?.durability
+    const before = this.#staged
+    let staged = (): void => undefined
+    this.#staged = new Promise((resolve) => {
+      staged = resolve
+    })
+    await before
     let last: Transaction | undefined
     let runs = 0
-    const outcomes = await store.chain.transact(
-      async (tx) => {
-        last = tx
-        const poster = new Poster(store, tx, await store.obtain(tx), ++runs === 1 ? 'trusting' : 'looking')
-        const found: (readonly Posted[] | AteError)[] = []
-        for (const { requests } of calls)
-          found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
-        await poster.flush()
-        return found
-      },
-      durability === undefined ? {} : { durability },
-    )
-    const receipt = last!.receipt!
-    return outcomes.map((outcome) => (isAteError(outcome) ? { error: outcome } : { posted: outcome, receipt }))
+    const judge = (tx: Transaction): Promise<(readonly Posted[] | AteError)[]> => {
+      last = tx
+      return this.#judge(tx, calls, ++runs === 1 ? 'trusting' : 'looking')
+    }
+    try {
+      const outcomes = await chain.transact(judge, { staged, ...(durability === undefined ? {} : { durability }) })
+      const receipt = last!.receipt!
+      return outcomes.map((outcome) => (isAteError(outcome) ? { error: outcome } : { posted: outcome, receipt }))
+    } finally {
+      staged()
+    }
+  }
+
+  async #judge(
+    tx: Transaction,
+    calls: readonly Call[],
+    ids: 'trusting' | 'looking',
+  ): Promise<(readonly Posted[] | AteError)[]> {
+    const store = this.#store
+    const poster = new Poster(store, tx, await store.obtain(tx), ids)
+    if (ids === 'trusting') await poster.openAll(calls.flatMap(({ requests }) => requests))
+    const found: (readonly Posted[] | AteError)[] = []
+    for (const { requests } of calls) found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
+    await poster.flush()
+    return found
   }
 
   /** A bound of the fold that another client's transfer brought near: in the words of the ledger. */
@@ -161,25 +192,46 @@ function batchesOf<C extends Call>(calls: readonly C[]): C[][] {
   const batches: C[][] = []
   let batch: C[] = []
   let requests = 0
-  let characters = 0
+  let bytes = 0
+  let sides = noSides()
   for (const call of calls) {
-    const size = call.requests.reduce((sum, request) => sum + charactersOf(request), 0)
-    if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || characters + size > BATCH_CHARACTERS_MAX)) {
+    let size = call.requests.reduce((sum, request) => sum + bytesOf(request, sides), 0)
+    if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
       batches.push(batch)
       batch = []
-      requests = characters = 0
+      requests = bytes = 0
+      sides = noSides()
+      size = call.requests.reduce((sum, request) => sum + bytesOf(request, sides), 0)
     }
     batch.push(call)
     requests += call.requests.length
-    characters += size
+    bytes += size
   }
   if (batch.length > 0) batches.push(batch)
   return batches
 }
 
-function charactersOf(request: Request): number {
-  if (!isPost(request)) return request.id.length + 100
+/** Accounts that a transaction debits and credits: where amounts are clear, each of the two is an event. */
+interface Sides {
+  readonly debited: Set<string>
+  readonly credited: Set<string>
+}
+
+function noSides(): Sides {
+  return { debited: new Set(), credited: new Set() }
+}
+
+/** About what a request adds to a transaction that has these sides already. The accounts of a resolution are known only later. */
+function bytesOf(request: Request, { debited, credited }: Sides): number {
+  if (!isPost(request)) return 2 * (ENTRY_BYTES + ACCOUNT_BYTES + request.id.length)
   const { from, to, code = '', ref = '', meta } = request.value
-  const size = request.id.length + from.length + to.length + code.length + ref.length
-  return size + (meta === undefined ? 0 : JSON.stringify(meta).length)
+  const texts = request.id.length + from.length + to.length + code.length + ref.length
+  const size = ENTRY_BYTES + texts + (meta === undefined ? 0 : JSON.stringify(meta).length)
+  return size + firstTime(from, debited) + firstTime(to, credited)
+}
+
+function firstTime(account: string, accounts: Set<string>): number {
+  if (accounts.has(account)) return 0
+  accounts.add(account)
+  return ACCOUNT_BYTES + account.length
 }

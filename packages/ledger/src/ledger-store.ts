@@ -96,6 +96,28 @@ export class LedgerStore {
     return found
   }
 
+  /** Those of `names` that are there, as the transaction sees them, guarded: read together. */
+  async accountsOf(
+    tx: Transaction,
+    node: Node,
+    names: Iterable<string>,
+  ): Promise<Map<string, Entity<AccountValue> | undefined>> {
+    const handles: Entity<AccountValue>[] = []
+    const met: string[] = []
+    const found = new Map<string, Entity<AccountValue> | undefined>()
+    for (const name of names) {
+      const handle = this.#accounts.get(name)
+      if (!handle) found.set(name, await this.account(tx, node, name))
+      else {
+        handles.push(handle)
+        met.push(name)
+      }
+    }
+    const read = await tx.getMany(Account, handles)
+    for (let i = 0; i < met.length; i++) found.set(met[i]!, read[i])
+    return found
+  }
+
   /** The account as it was acknowledged. */
   async knownAccount(node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
     const handle = this.#accounts.get(name)

@@ -189,19 +189,15 @@ export class Ledger {
     const { batch = BATCH_MAX, signal } = options
     if (!Number.isSafeInteger(batch) || batch < 1 || batch > BATCH_MAX)
       throw new AteError('BAD_ARGUMENT', { what: 'batch', max: BATCH_MAX })
-    let waiting: Transfer[] = []
     let running: Promise<Outcome[]> | undefined
-    for await (const transfer of transfers) {
+    for await (const taken of inBatches(transfers, batch)) {
       if (signal?.aborted) throw signal.reason
-      if (waiting.push(transfer) < batch) continue
-      const next = this.#loadBatch(waiting, options)
-      waiting = []
+      const next = this.#loadBatch(taken, options)
       // The next batch is judged while the one before is being written.
-      if (running) yield* await running
+      if (running) for (const outcome of await running) yield outcome
       running = next
     }
-    if (running) yield* await running
-    if (waiting.length > 0) yield* await this.#loadBatch(waiting, options)
+    if (running) for (const outcome of await running) yield outcome
   }
 
   /**
@@ -368,6 +364,25 @@ export class Ledger {
       return { ...posted, seq: first, at: new Date(record.admittedAt) }
     return { ...posted, seq: first, at: new Date(at) }
   }
+}
+
+/** What comes at once is not awaited one by one. */
+async function* inBatches<T>(all: AsyncIterable<T> | Iterable<T>, size: number): AsyncGenerator<T[], void, void> {
+  let batch: T[] = []
+  if (Symbol.asyncIterator in all) {
+    for await (const one of all) {
+      if (batch.push(one) < size) continue
+      yield batch
+      batch = []
+    }
+  } else {
+    for (const one of all) {
+      if (batch.push(one) < size) continue
+      yield batch
+      batch = []
+    }
+  }
+  if (batch.length > 0) yield batch
 }
 
 function callOf(requests: readonly Request[], { durability }: WriteOptions): Call {

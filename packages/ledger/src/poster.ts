@@ -100,6 +100,20 @@ export class Poster {
   }
 
   /**
+   * Reads the accounts of a batch together, for `postNow`. What is not there, or cannot be read, is told to the request that
+   * names it, by `run`.
+   */
+  async openAll(requests: Iterable<Request>): Promise<void> {
+    const names = new Set<string>()
+    for (const request of requests) if (isPost(request)) names.add(request.value.from).add(request.value.to)
+    const found = await this.#store.accountsOf(this.#tx, this.#node, names).catch((error) => {
+      if (!isAteError(error)) throw error
+      return new Map<string, undefined>()
+    })
+    for (const [name, entity] of found) if (entity) this.#keep(name, entity)
+  }
+
+  /**
    * The same at once, for one transfer between accounts that are open here already, which most of a batch are. Undefined
    * where it is not so simple, or where it is refused: then `run` says what becomes of it.
    */
@@ -165,14 +179,16 @@ export class Poster {
   /** Writes what all groups did to their accounts; once, at the end. */
   async flush(): Promise<void> {
     const clear = this.#node.value.amounts === 'clear'
+    const updates: Promise<unknown>[] = []
     for (const { entity, sums, before, work } of this.#open.values()) {
       if (clear) this.#addCounters(entity, work)
       else {
         if (!sameSums(sums, before))
-          await this.#tx.update(Account, entity, (value) => ({ ...value, sums: storedSums(sums) }))
+          updates.push(this.#tx.update(Account, entity, (value) => ({ ...value, sums: storedSums(sums) })))
         if (work.debits > 0n && entity.value.guarded) this.#tx.add(entity, GATE, work.debits)
       }
     }
+    await Promise.all(updates)
   }
 
   /** Debits and credits apart: a sum of both would hide a debit from those who say who may make one. */
@@ -321,6 +337,10 @@ export class Poster {
   async #load(name: string): Promise<Open> {
     const entity = await this.#store.account(this.#tx, this.#node, name)
     if (!entity) throw new AteError('NOT_FOUND', { account: name }, { hint: 'there is no such account; open it first' })
+    return this.#keep(name, entity)
+  }
+
+  #keep(name: string, entity: Entity<AccountValue>): Open {
     const { value } = entity
     const sums = value.sums ? sumsOf(value.sums) : this.#counted(entity)
     const open: Open = {

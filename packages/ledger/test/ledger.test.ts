@@ -162,6 +162,42 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
+  it('what no record holds is parted before it is judged, and no part runs twice', async () => {
+    const { chain, bank } = await bankOf(amounts)
+    const accounts = 1500
+    await Promise.all(
+      Array.from({ length: accounts }, (_, i) => bank.account(`account ${i}`, { currency: GOLD, floor: 'none' })),
+    )
+    const transfers = Array.from({ length: 4096 }, (_, i) => ({
+      id: `t${i}`,
+      from: `account ${i % accounts}`,
+      to: `account ${(i * 7 + 1) % accounts}`,
+      amount: gold(1n),
+      ref: 'r'.repeat(100),
+    })).filter(({ from, to }) => from !== to)
+    let parts = 0
+    let runs = 0
+    let refused = 0
+    const transact = chain.transact.bind(chain)
+    chain.transact = (run, options) => {
+      parts++
+      return transact((tx) => {
+        runs++
+        return run(tx)
+      }, options).catch((error) => {
+        refused++
+        throw error
+      })
+    }
+    const outcomes = await all(bank.load(transfers))
+    expect(outcomes.every(({ ok }) => ok)).toBe(true)
+    expect(outcomes.map(({ id }) => id)).toEqual(transfers.map(({ id }) => id))
+    expect(parts).toBeGreaterThan(1)
+    expect([runs, refused]).toEqual([parts, 0])
+    await bank.verify()
+    await chain.close()
+  })
+
   it('a hold is void when it is left, unless it was captured', async () => {
     const { chain, bank, shared } = await bankOf(amounts)
     await bank.transfer({ from: 'world', to: 'a', amount: gold(100n) })
