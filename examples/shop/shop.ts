@@ -1,0 +1,148 @@
+/**
+ * The shop: kits that stand on one chain, and the two transactions that go across them. Whoever has the chain open, a web
+ * process or a worker, on a file or at a server, does the same with it.
+ */
+import { bus } from '@ate/bus'
+import { AteError, type Chain, defineType } from '@ate/core'
+import { type Ledger, ledger, money, USD } from '@ate/ledger'
+import { type Job, queue } from '@ate/queue'
+import { z } from 'zod'
+
+/** Dollars and cents apiece. */
+export const ITEMS = { tea: '4.50', coffee: '7.20', cup: '12.00', teapot: '999.00' } as const
+export const CUSTOMERS = ['alice', 'bob'] as const
+const PIECES_MAX = 100
+/** What each customer has to begin with. */
+const ALLOWANCE = '500.00'
+
+/** What a customer asks for. He draws the id: the same id again is the same order, however often it is sent. */
+export const OrderRequest = z.object({
+  id: z.uuid(),
+  customer: z.enum(CUSTOMERS),
+  item: z.enum(Object.keys(ITEMS) as (keyof typeof ITEMS)[]),
+  pieces: z.int().min(1).max(PIECES_MAX),
+})
+export type OrderRequest = z.output<typeof OrderRequest>
+
+export interface OrderValue extends Omit<OrderRequest, 'id'> {
+  readonly cents: number
+  readonly state: 'placed' | 'shipped'
+  /** What the carrier calls the parcel. */
+  readonly tracking?: string
+}
+
+export const Order = defineType<OrderValue>('order')
+/** Cents of all that was shipped, summed by a subscription of the bus. */
+export const Turnover = defineType<number>('turnover')
+
+const topics = {
+  'order.placed': z.object({ customer: z.string(), item: z.string(), pieces: z.int(), cents: z.int() }),
+  'order.shipped': z.object({ cents: z.int(), tracking: z.string() }),
+}
+
+/** A worker that is not heard of for this long has died: others take its jobs. */
+const LEASE = '2s'
+
+export type Shop = ReturnType<typeof openShop>
+export type ShippingJob = Job<{ readonly order: string }>
+
+export function openShop(chain: Chain) {
+  return {
+    chain,
+    bank: ledger(chain),
+    events: bus(chain, { topics }),
+    shipping: queue<{ readonly order: string }>(chain, 'shipping', { lease: LEASE, retry: { backoff: '100ms' } }),
+  }
+}
+
+/** Lets what runs come to its end, and closes the chain. */
+export async function closeShop({ chain, events, shipping }: Shop): Promise<void> {
+  await Promise.all([events.close(), shipping.close()])
+  await chain.close()
+}
+
+/** Accounts, and what customers have. To be called at each start: what is there is as good. */
+export async function setUp({ chain, bank }: Shop): Promise<void> {
+  await bank.account('world', { currency: USD, floor: 'none' })
+  await bank.account('shop', { currency: USD })
+  for (const customer of CUSTOMERS) {
+    await bank.account(customer, { currency: USD })
+    await bank.transfer({ id: `allowance:${customer}`, from: 'world', to: customer, amount: money(USD, ALLOWANCE) })
+  }
+  if (!(await chain.named(Turnover, 'turnover'))) await chain.transact((tx) => tx.put(Turnover, 'turnover', 0))
+}
+
+/**
+ * The order, the hold on the customer's money, the job and the event: all of them, or none.
+ * @throws AteError INSUFFICIENT | ID_REUSED if another order has this id
+ */
+export function placeOrder({ chain, bank, shipping, events }: Shop, { id, ...wanted }: OrderRequest) {
+  const price = money(USD, ITEMS[wanted.item])
+  const amount = { ...price, units: price.units * BigInt(wanted.pieces) }
+  const order: OrderValue = { ...wanted, cents: Number(amount.units), state: 'placed' }
+  return chain.transact(async (tx) => {
+    const before = await tx.named(Order, id)
+    if (before) return { existed: true, order: same(before.value, order, id) }
+    tx.create(Order, order, { name: id })
+    await bank.hold({ id: holdOf(id), from: wanted.customer, to: 'shop', amount }, { expires: '7d', tx })
+    await shipping.add({ order: id }, { id: `ship:${id}`, tx })
+    await events.publish('order.placed', { ...wanted, cents: order.cents }, { id, key: id, tx })
+    return { existed: false, order }
+  })
+}
+
+/**
+ * What a worker does with a job. The carrier is outside of the chain: it may be told twice, and knows by the key that it
+ * is the same parcel. All else is in the commit of "done", and so happens once, whoever is killed when.
+ */
+export async function ship({ chain, bank, events }: Shop, job: ShippingJob, send: Send): Promise<void> {
+  const { order: id } = job.data
+  const { value } = (await chain.named(Order, id))!
+  const tracking = await job.step('send', (key) => send(key, `${value.pieces} ${value.item} for ${value.customer}`))
+  job.effect(async (tx) => {
+    const order = (await tx.named(Order, id))!
+    await tx.update(order, (now) => ({ ...now, state: 'shipped' as const, tracking }))
+    await bank.capture(holdOf(id), undefined, { tx })
+    await events.publish('order.shipped', { cents: value.cents, tracking }, { id, key: id, tx })
+  })
+}
+
+/** Gives the number of the parcel; the same for the same key. */
+export type Send = (key: string, what: string) => Promise<string>
+
+export interface Books {
+  readonly accounts: readonly { readonly name: string; readonly posted: string; readonly available: string }[]
+  /** Whether debits equal credits in the journal. */
+  readonly balanced: boolean
+  readonly turnover: number
+  readonly waiting: number
+  readonly shipped: number
+}
+
+export async function books({ chain, bank, shipping }: Shop): Promise<Books> {
+  const { waiting, active, done } = await shipping.counts()
+  return {
+    accounts: await accountsOf(bank),
+    balanced: [...(await bank.trial()).values()].every(({ debits, credits }) => debits === credits),
+    turnover: (await chain.named(Turnover, 'turnover'))!.value,
+    waiting: waiting + active,
+    shipped: done,
+  }
+}
+
+async function accountsOf(bank: Ledger): Promise<Books['accounts']> {
+  const accounts = []
+  for await (const { name, posted, available } of bank.accounts())
+    accounts.push({ name, posted: String(posted), available: String(available) })
+  return accounts
+}
+
+export function holdOf(order: string): string {
+  return `order:${order}`
+}
+
+function same(before: OrderValue, now: OrderValue, id: string): OrderValue {
+  const { customer, item, pieces } = before
+  if (customer === now.customer && item === now.item && pieces === now.pieces) return before
+  throw new AteError('ID_REUSED', { order: id }, { hint: 'another order has this id; draw a new one' })
+}
