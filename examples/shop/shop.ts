@@ -13,7 +13,7 @@ export const ITEMS = { tea: '4.50', coffee: '7.20', cup: '12.00', teapot: '999.0
 export const CUSTOMERS = ['alice', 'bob'] as const
 const PIECES_MAX = 100
 /** What each customer has to begin with. */
-const ALLOWANCE = '500.00'
+const ALLOWANCE = '10000.00'
 
 /** What a customer asks for. He draws the id: the same id again is the same order, however often it is sent. */
 export const OrderRequest = z.object({
@@ -63,13 +63,16 @@ export async function closeShop({ chain, events, shipping }: Shop): Promise<void
 
 /** Accounts, and what customers have. To be called at each start: what is there is as good. */
 export async function setUp({ chain, bank }: Shop): Promise<void> {
-  await bank.account('world', { currency: USD, floor: 'none' })
-  await bank.account('shop', { currency: USD })
-  for (const customer of CUSTOMERS) {
-    await bank.account(customer, { currency: USD })
-    await bank.transfer({ id: `allowance:${customer}`, from: 'world', to: customer, amount: money(USD, ALLOWANCE) })
-  }
-  if (!(await chain.named(Turnover, 'turnover'))) await chain.transact((tx) => tx.put(Turnover, 'turnover', 0))
+  await chain.transact(async (tx) => {
+    await bank.account('world', { currency: USD, floor: 'none' }, { tx })
+    await bank.account('shop', { currency: USD }, { tx })
+    for (const customer of CUSTOMERS) {
+      await bank.account(customer, { currency: USD }, { tx })
+      const amount = money(USD, ALLOWANCE)
+      await bank.transfer({ id: `allowance:${customer}`, from: 'world', to: customer, amount }, { tx })
+    }
+    if (!(await tx.named(Turnover, 'turnover'))) tx.put(Turnover, 'turnover', 0)
+  })
 }
 
 /**

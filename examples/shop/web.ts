@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { isAteError } from '@ate/core'
+import { audit } from './audit.ts'
 import { listen, readText } from './carrier.ts'
 import { books, CUSTOMERS, ITEMS, OrderRequest, placeOrder, type Shop } from './shop.ts'
 
@@ -32,6 +33,7 @@ export async function startWeb(shop: Shop, port: number): Promise<Server> {
     else if (file) send(response, 200, file.type, file.bytes)
     else if (pathname === '/shop.json') sendJson(response, 200, { items: ITEMS, customers: CUSTOMERS })
     else if (pathname === '/books') sendJson(response, 200, await books(shop))
+    else if (pathname === '/audit') sendJson(response, 200, await audit(shop))
     else if (pathname !== '/events') send(response, 404, 'text/plain', 'not here')
     else if (streams >= STREAMS_MAX) send(response, 503, 'text/plain', 'too many look on')
     else {
