@@ -436,8 +436,10 @@ export class ServerLink implements Link {
       await Promise.resolve()
       while (this.#items.length > 0 && !this.#ended) await this.#tellNext(this.#events!)
     } catch (error) {
-      // The chain has told its own; nothing that follows can be taken.
-      this.#end(isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error }))
+      // Nothing that follows can be taken; and who waits for an answer has to hear that none will come.
+      const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error })
+      this.#end(failure)
+      this.#events?.ended(failure)
     } finally {
       this.#pumping = false
       this.#wake?.()
