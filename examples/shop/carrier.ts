@@ -46,7 +46,7 @@ export async function startCarrier(file: string, token: string): Promise<Carrier
 }
 
 /** Its books: what was sent. A line that was cut off, because the process was killed, was not answered. */
-export function readParcels(file: string): Parcel[] {
+function readParcels(file: string): Parcel[] {
   if (!existsSync(file)) return []
   const lines = readFileSync(file, 'utf8').split('\n')
   return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line))

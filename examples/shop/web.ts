@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isAteError } from '@ate/core'
 import { audit } from './audit.ts'
 import { listen, readText } from './carrier.ts'
-import { books, CUSTOMERS, ITEMS, OrderRequest, placeOrder, type Shop } from './shop.ts'
+import { books, CUSTOMERS, ITEMS, OrderRequest, placeOrder, type Shop, Turnover } from './shop.ts'
 
 const ORDER_BYTES_MAX = 4096
 const STREAMS_MAX = 100
@@ -68,23 +68,41 @@ async function takeOrder(shop: Shop, request: IncomingMessage, response: ServerR
 }
 
 /** All events of the shop, or those behind the one that the browser saw last; then what comes, until it goes. */
-async function stream({ chain, events }: Shop, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function stream(shop: Shop, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   response.writeHead(200, headersOf('text/event-stream'))
   response.write('retry: 300\n\n')
-  const options = { from: cursorOf(request, chain.id), live: true, signal: gone.signal }
   try {
-    for await (const { topic, key, time, data, cursor } of events.read('order.*', options)) {
-      const text = JSON.stringify({ topic, order: key, time, ...data })
-      const hasRoom = response.write(`id: ${cursor.seq}.${cursor.index}\ndata: ${text}\n\n`)
-      if (!hasRoom) await new Promise<void>((resolve) => response.once('drain', resolve).once('close', resolve))
-    }
+    await Promise.all([
+      streamEvents(shop, cursorOf(request, shop.chain.id), response, gone.signal),
+      streamNews(shop, response, gone.signal),
+    ])
     response.end()
   } catch (error) {
     if (!gone.signal.aborted) throw error
   }
 }
+
+async function streamEvents(
+  { events }: Shop,
+  from: From,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const { topic, key, time, data, cursor } of events.read('order.*', { from, live: true, signal })) {
+    const text = JSON.stringify({ topic, order: key, time, ...data })
+    const hasRoom = response.write(`id: ${cursor.seq}.${cursor.index}\ndata: ${text}\n\n`)
+    if (!hasRoom) await new Promise<void>((resolve) => response.once('drain', resolve).once('close', resolve))
+  }
+}
+
+/** The turnover comes a moment behind the events that it is made of: the page is told to look at the books again. */
+async function streamNews({ chain }: Shop, response: ServerResponse, signal: AbortSignal): Promise<void> {
+  for await (const _ of chain.watch({ type: Turnover, signal })) response.write('event: books\ndata: changed\n\n')
+}
+
+type From = ReturnType<typeof cursorOf>
 
 function cursorOf({ headers }: IncomingMessage, chain: string) {
   const [, seq, index] = /^(\d{1,15})\.(\d{1,5})$/.exec(String(headers['last-event-id'])) ?? []

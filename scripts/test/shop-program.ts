@@ -9,15 +9,34 @@ import { fileURLToPath } from 'node:url'
 const PROGRAM = fileURLToPath(new URL('../../examples/shop/main.ts', import.meta.url))
 const POLL_MS = 50
 const ANSWER_MS = 20_000
+/** Between two orders of a customer. */
+const THINK_MS = 50
 
 export interface ShopOptions {
+  /** What machines remember and what was compiled is here, and the shop's data in a folder of it. */
   readonly folder: string
+  readonly data: string
   readonly processes: 'one' | 'many'
   /** Where it served before; a free one if left out. */
   readonly port?: number
 }
 
+/**
+ * Half of what a process needs to begin is to take the types out of the sources and to compile them. Node keeps that for
+ * later ones, once a process has ended that was not killed.
+ */
+export async function compileAll(folder: string): Promise<void> {
+  const modules = ['core/src/server.ts', '../examples/shop/parts.ts'].map(
+    (name) => new URL(`../../packages/${name}`, import.meta.url),
+  )
+  const source = modules.map((url) => `import ${JSON.stringify(url.href)}`).join('\n')
+  const env = { ...process.env, NODE_COMPILE_CACHE: `${folder}/compiled` }
+  const args = ['-C', '@ate/source', '--input-type=module', '-e', source]
+  await once(spawn(process.execPath, args, { env, stdio: 'ignore' }), 'exit')
+}
+
 export class ShopProgram {
+  static readonly #running = new Set<ShopProgram>()
   readonly #child: ChildProcess
   /** The newest process of each name. */
   readonly processes = new Map<string, number>()
@@ -27,12 +46,14 @@ export class ShopProgram {
     this.#child = child
   }
 
-  static async start({ folder, processes, port = 0 }: ShopOptions): Promise<ShopProgram> {
-    const args = ['-C', '@ate/source', PROGRAM, '--port', String(port), '--data', `${folder}/data`]
+  static async start({ folder, data, processes, port = 0 }: ShopOptions): Promise<ShopProgram> {
+    const args = ['-C', '@ate/source', PROGRAM, '--port', String(port), '--data', `${folder}/${data}`]
     if (processes === 'many') args.push('--processes')
-    const env = { ...process.env, ATE_HOME: `${folder}/home` }
+    const env = { ...process.env, ATE_HOME: `${folder}/home`, NODE_COMPILE_CACHE: `${folder}/compiled` }
     const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] })
     const program = new ShopProgram(child)
+    ShopProgram.#running.add(program)
+    child.once('exit', () => ShopProgram.#running.delete(program))
     await Promise.race([
       program.#read(child),
       once(child, 'exit').then(([code]) => Promise.reject(new Error(`the program ended with ${code}`))),
@@ -69,6 +90,11 @@ export class ShopProgram {
     while (this.processes.get(name) === pid) await setTimeout(POLL_MS)
   }
 
+  /** What a test that failed has left. */
+  static async killAll(): Promise<void> {
+    await Promise.all([...ShopProgram.#running].map((program) => program.kill()))
+  }
+
   async kill(): Promise<void> {
     const ended = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
@@ -83,31 +109,56 @@ export class ShopProgram {
   }
 }
 
+/** What the tea costs that customers buy. */
+const TEA_CENTS = 450
+const CUSTOMERS = 4
+/** Every so many orders one that is more than anybody has. */
+const TOO_MUCH = 5
+
 export interface Asked {
   readonly id: string
+  /** 0 of what nobody can pay. */
   readonly cents: number
   readonly status: number
 }
 
-/** Orders one after the other until told to stop, each with an id of its own, and sent until it is answered. */
-export async function buy(origin: string, signal: AbortSignal, cents: number): Promise<Asked[]> {
-  const asked: Asked[] = []
-  while (!signal.aborted) {
-    // Every eighth is more than anybody has.
-    const isTooMuch = asked.length % 8 === 7
-    const what = isTooMuch ? { item: 'teapot', pieces: 100 } : { item: 'tea', pieces: 1 }
-    const order = { id: randomUUID(), customer: 'alice', ...what }
-    asked.push({ id: order.id, cents: isTooMuch ? 0 : cents, status: await place(origin, order) })
-  }
-  return asked
-}
+/** They order, each one thing after the other, with an id of its own that is sent until it is answered. */
+export class Customers {
+  readonly #origin: string
+  readonly #asked: Asked[] = []
+  readonly #customers: Promise<void>[]
+  #isLeaving = false
 
-/** Sent until it is answered, and then sometimes once more; the status of the first answer. */
-export async function place(origin: string, order: { readonly id: string; readonly [name: string]: unknown }) {
-  const send = (): Promise<number> => answer(() => post(origin, order))
-  const status = await send()
-  if (order.id.endsWith('0')) await send()
-  return status
+  constructor(origin: string) {
+    this.#origin = origin
+    this.#customers = Array.from({ length: CUSTOMERS }, (_, i) => this.#buy(i))
+  }
+
+  /** Resolves when `count` more orders were answered. */
+  async served(count: number): Promise<void> {
+    const until = this.#asked.length + count
+    while (this.#asked.length < until) await setTimeout(POLL_MS)
+  }
+
+  /** What they asked for; all of it was answered. */
+  async leave(): Promise<Asked[]> {
+    this.#isLeaving = true
+    await Promise.all(this.#customers)
+    return this.#asked
+  }
+
+  async #buy(customer: number): Promise<void> {
+    for (let i = customer; !this.#isLeaving; i++) {
+      const isTooMuch = i % TOO_MUCH === TOO_MUCH - 1
+      const what = isTooMuch ? { item: 'teapot', pieces: 100 } : { item: 'tea', pieces: 1 }
+      const order = { id: randomUUID(), customer: customer % 2 === 0 ? 'alice' : 'bob', ...what }
+      const status = await answer(() => post(this.#origin, order))
+      // Some send it again although they were answered.
+      if (i % 3 === 0) await answer(() => post(this.#origin, order))
+      this.#asked.push({ id: order.id, cents: isTooMuch ? 0 : TEA_CENTS, status })
+      await setTimeout(THINK_MS)
+    }
+  }
 }
 
 async function post(origin: string, order: object): Promise<number> {

@@ -15,20 +15,23 @@ fill(
 )
 fill(
   'item',
-  Object.entries(items).map(([name, price]) => [name, `${name}, ${price} USD`]),
+  Object.entries(items).map(([name, price]) => [name, `${name} ${price}`]),
 )
 follow()
 
 /** The browser connects again by itself, and says which event it saw last. */
 function follow() {
   const source = new EventSource('/events')
-  source.onopen = () => connection('online', 'Live')
+  source.onopen = () => {
+    connection('online', 'Live')
+    void lookAtBooks()
+  }
   source.onerror = () => connection('offline', 'Not connected; trying again…')
   source.onmessage = ({ data }) => {
     show(JSON.parse(data))
     void lookAtBooks()
   }
-  void lookAtBooks()
+  source.addEventListener('books', () => void lookAtBooks())
 }
 
 /** @param {ShopEvent} event */
