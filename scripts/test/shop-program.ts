@@ -50,7 +50,11 @@ export class ShopProgram {
     const args = ['-C', '@ate/source', PROGRAM, '--port', String(port), '--data', `${folder}/${data}`]
     if (processes === 'many') args.push('--processes')
     const env = { ...process.env, ATE_HOME: `${folder}/home`, NODE_COMPILE_CACHE: `${folder}/compiled` }
-    const child = spawn(process.execPath, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'ignore'] })
+    const child = spawn(process.execPath, args, {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
     const program = new ShopProgram(child)
     ShopProgram.#running.add(program)
     child.once('exit', () => ShopProgram.#running.delete(program))

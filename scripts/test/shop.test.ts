@@ -10,8 +10,10 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { ShopPage, type Shown } from './shop-page.ts'
 import { type Asked, Customers, compileAll, look, ShopProgram } from './shop-program.ts'
 
-const KILLS = Number(process.env['ATE_SHOP_KILLS'] ?? 6)
-const TEST_MS = Math.max(120_000, KILLS * 20_000)
+const KILLS = Number(process.env['ATE_SHOP_KILLS'] ?? 5)
+const TEST_MS = Math.max(400_000, KILLS * 20_000)
+/** For a machine that is busy. */
+const HOOK_MS = 60_000
 /** Orders that are answered between two kills, so that there is something to lose. */
 const ORDERS_BETWEEN = 4
 /** At most, in ms: so that a kill hits any moment of an order's way. */
@@ -32,8 +34,8 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ate-shop-'))
   await compileAll(folder)
-})
-afterEach(() => ShopProgram.killAll())
+}, HOOK_MS)
+afterEach(() => ShopProgram.killAll(), HOOK_MS)
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 it('is killed part by part, over a server with two workers', { timeout: TEST_MS }, async () => {
@@ -61,7 +63,7 @@ it('is killed as a whole, in one process on a file', { timeout: TEST_MS }, async
   let program = await ShopProgram.start({ folder, data: 'one', processes: 'one' })
   const { port, origin } = program
   const customers = new Customers(origin)
-  for (let i = 0; i < Math.ceil(KILLS / 3); i++) {
+  for (let i = 0; i < Math.ceil(KILLS / 5); i++) {
     await customers.served(ORDERS_BETWEEN)
     await setTimeout(Math.random() * PAUSE_MS)
     await program.kill()
