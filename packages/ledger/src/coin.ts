@@ -16,7 +16,7 @@ import {
 } from './coin-records.ts'
 import { type Currency, checkCurrency } from './currencies.ts'
 import { findNode, findStagedNode } from './find-node.ts'
-import type { InTransaction, WriteOptions } from './ledger.ts'
+import type { WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
 
 export interface Coin<C extends string = string> {
@@ -41,6 +41,10 @@ export function purse<C extends string>(chain: Chain, currency: Currency<C>, opt
   return new Purse(chain, currency, options)
 }
 
+/** Within a transaction of the caller's: resolves when staged, and commits with it or not at all. */
+interface InTransaction {
+  readonly tx: Transaction
+}
 type WriteAny = WriteOptions | InTransaction
 type Owner = PublicId | { readonly publicId: PublicId }
 

@@ -2,7 +2,17 @@
  * A ledger over an open chain. Verbs parse what they are given, hand requests to the group commit or to the transaction that
  * the caller has, and make receipts. What was posted is in history.ts; the rules are in ledger-rules.ts.
  */
-import { AteError, type Chain, type Durability, type Duration, isAteError, isChain, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Durability,
+  type Duration,
+  isAteError,
+  isChain,
+  stageIn,
+  type Transaction,
+  type TxTarget,
+} from '@ate/core'
 import { type AccountSpec, accountValue } from './account-spec.ts'
 import { BATCH_MAX, Batching, type Call, type Settled } from './batching.ts'
 import {
@@ -42,9 +52,12 @@ export interface WriteOptions {
   readonly tx?: undefined
 }
 
-/** Within a transaction of the caller's: resolves when staged, and commits with it or not at all. */
+/**
+ * Within a transaction of the caller's: resolves when staged, and commits with it or not at all. With the `tx` of a job or
+ * a delivery it is staged when that is done; what is wrong with it fails the job then.
+ */
 export interface InTransaction {
-  readonly tx: Transaction
+  readonly tx: TxTarget
 }
 
 export interface Receipt extends Posted {
@@ -103,7 +116,7 @@ export class Ledger {
     const value = accountValue(spec)
     const open = (tx: Transaction): Promise<void> => this.#open(tx, name, value, spec)
     if (options.tx) {
-      await serially(options.tx, () => open(options.tx as Transaction))
+      await stageIn(options.tx, (tx) => serially(tx, () => open(tx)))
       return { account: name }
     }
     await this.#store.chain.transact((tx) => open(tx), transactOptions(options))
@@ -138,7 +151,7 @@ export class Ledger {
       if (!this.#store.isEmpty(tx, found)) await this.#emptied(tx, node, name)
       await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
     }
-    if (options.tx) await serially(options.tx, () => close(options.tx as Transaction))
+    if (options.tx) await stageIn(options.tx, (tx) => serially(tx, () => close(tx)))
     else await this.#store.chain.transact(close, transactOptions(options))
   }
 
@@ -299,7 +312,10 @@ export class Ledger {
 
   async #write(requests: readonly Request[], options: WriteOptions | InTransaction): Promise<Posted[]> {
     const { tx } = options
-    if (tx) return serially(tx, () => this.#stage(tx, requests))
+    if (tx) {
+      const staged = await stageIn(tx, (real) => serially(real, () => this.#stage(real, requests)))
+      return staged ?? requests.map(({ id }) => ({ id, existed: false }))
+    }
     const { posted, receipt } = await this.#batching.submit(callOf(requests, options), options.signal)
     return Promise.all(posted.map((one) => this.#receiptOf(one, receipt)))
   }

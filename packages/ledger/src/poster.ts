@@ -44,7 +44,7 @@ import {
 /** What became of one request. */
 export interface Posted {
   readonly id: string
-  /** True if it was posted before, with the same body. */
+  /** True if it was posted before, with the same body; false of an effect of a job, which runs later. */
   readonly existed: boolean
 }
 

@@ -1,5 +1,5 @@
 /** What the API promises: one effect an id, one commit for many callers, transactions shared with others, and a crash. */
-import { type Chain, defineType, openChain } from '@ate/core'
+import { type Chain, defineType, type Effect, effectsInto, openChain, type Transaction } from '@ate/core'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Ledger, ledger, money, type Outcome, type Transfer, USD } from '../src/index.ts'
 import { all, codeOf, GOLD, gold, person, platformOf, Shared, SILVER } from './kit.ts'
@@ -116,6 +116,29 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     expect(await codeOf(failed)).toBe('INSUFFICIENT')
     expect(chain.children(Note).count()).toBe(1)
     expect((await bank.balance('a')).posted).toBe(3n)
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('effects of a job are staged when they run, in the order of the calls', async () => {
+    const { chain, bank } = await bankOf(amounts)
+    const registered: Effect[] = []
+    const tx = effectsInto((effect) => registered.push(effect))
+    expect(await bank.account('new', { currency: GOLD }, { tx })).toEqual({ account: 'new' })
+    expect(await bank.transfer({ id: 't1', from: 'world', to: 'new', amount: gold(9n) }, { tx })).toMatchObject({
+      id: 't1',
+    })
+    const hold = await bank.hold({ id: 'h1', from: 'new', to: 'b', amount: gold(4n) }, { expires: '1h', tx })
+    await hold.capture(gold(3n), { tx })
+    await bank.atomic([{ from: 'new', to: 'a', amount: gold(6n) }], { tx })
+    await bank.close('new', { tx })
+    expect(await codeOf(bank.balance('new'))).toBe('NOT_FOUND')
+    const run = (real: Transaction) =>
+      registered.reduce((before, effect) => before.then(() => effect(real)), Promise.resolve<unknown>(0))
+    await chain.transact(run)
+    expect((await bank.balance('a')).posted).toBe(6n)
+    expect((await bank.balance('b')).posted).toBe(3n)
+    expect(await codeOf(bank.transfer({ from: 'world', to: 'new', amount: gold(1n) }))).toBe('ACCOUNT_CLOSED')
     await bank.verify()
     await chain.close()
   })
