@@ -25,6 +25,7 @@ const OPT_OUT = /@newest-node-only: *(.+)/
 const LONG = {
   ATE_SEEDS: '50000',
   ATE_KILLS: '2000',
+  ATE_SHOP_KILLS: '200',
   ATE_RUNS: '10000',
   ATE_DRAWN: '300',
   ATE_FLIP_KIB: '256',
