@@ -9,7 +9,7 @@ import {
   type TxTarget,
   type Witnesses,
 } from '@ate/core'
-import { ArchiveType, IN, WRITERS } from './worm-records.ts'
+import { ArchiveType, IN, READERS, StoreType, WRITERS } from './worm-records.ts'
 import type { Keep } from './worm-rules.ts'
 
 /** Every call takes it. */
@@ -26,6 +26,15 @@ export interface WriteOptions extends CallOptions {
 export interface Makers {
   readonly random: (size: number) => Uint8Array
 }
+
+/** The archive's node with its roles, and the one below it under which all stands. */
+export interface Place {
+  readonly archive: string
+  readonly store: string
+}
+
+/** An archive that was found stays where it is. */
+const places = new WeakMap<Chain, Map<string, Place>>()
 
 export class Context {
   readonly chain: Chain
@@ -46,26 +55,36 @@ export class Context {
     this.makers = makers
   }
 
-  /** Id of the archive; undefined if nobody has made it yet. */
-  async archive(signal?: AbortSignal): Promise<string | undefined> {
-    const found = await this.chain.named(ArchiveType, this.name, { in: IN.archives, ...(signal ? { signal } : {}) })
-    return found?.id
+  /** Where the archive is; undefined if nobody has made it yet. */
+  async place(signal?: AbortSignal): Promise<Place | undefined> {
+    signal?.throwIfAborted()
+    const { chain, name } = this
+    const known = places.get(chain) ?? new Map<string, Place>()
+    places.set(chain, known)
+    const found = known.get(name) ?? (await findPlace(chain, name))
+    if (found) known.set(name, found)
+    return found
   }
 
-  /** The archive, made if there is none. Making it needs manage of the root. @throws AteError NOT_AUTHORIZED | BAD_ARGUMENT */
+  /** Id of the node below which all stands; undefined if nobody has made the archive yet. */
+  async archive(signal?: AbortSignal): Promise<string | undefined> {
+    return (await this.place(signal))?.store
+  }
+
+  /** As archive, made if there is none. Making it needs manage of the root. @throws AteError NOT_AUTHORIZED | BAD_ARGUMENT */
   async ensure(signal?: AbortSignal): Promise<string> {
-    const found = await this.archive(signal)
-    if (found === undefined) {
-      try {
-        await this.chain.transact((tx) => this.#make(tx), signal ? { signal } : {})
-      } catch (error) {
-        if (!isAteError(error) || error.code !== 'NAME_TAKEN') throw error
-      }
+    return (await this.ensurePlace(signal)).store
+  }
+
+  async ensurePlace(signal?: AbortSignal): Promise<Place> {
+    let place = await this.place(signal)
+    if (!place) {
+      await this.chain.transact((tx) => this.#make(tx), signal ? { signal } : {})
+      place = await this.place(signal)
     }
-    const archive = found ?? (await this.archive(signal))
-    if (archive === undefined) throw new AteError('INTERNAL', { what: 'an archive that was just made' })
-    this.#checkWitnesses(archive)
-    return archive
+    if (!place) throw new AteError('INTERNAL', { what: 'an archive that was just made' })
+    this.#checkWitnesses(place.store)
+    return place
   }
 
   /** Runs in the caller's transaction or effects, or in one of its own. Undefined from effects, which run later. */
@@ -82,14 +101,25 @@ export class Context {
     return Math.max(tx.now, this.chain.retention(archive).witnesses?.provenAt ?? 0)
   }
 
-  #make(tx: Transaction): void {
-    const made = tx.create(
-      ArchiveType,
-      { name: this.name },
-      { in: IN.archives, name: this.name, ...(this.witnesses ? { witnesses: this.witnesses } : {}) },
+  /** Of two who make it at the same time the second finds the first's. */
+  async #make(tx: Transaction): Promise<void> {
+    if (await findPlace(this.chain, this.name)) return
+    const others = this.chain.children(ArchiveType, undefined, IN.archives).count()
+    tx.guard.members(undefined, IN.archives, others)
+    const archive = tx.create(ArchiveType, { name: this.name }, { in: IN.archives, read: 'everyone' }).id
+    for (const name of [READERS, WRITERS]) tx.role(name, archive).add(this.chain.publicId)
+    tx.create(
+      StoreType,
+      {},
+      {
+        parent: archive,
+        in: IN.store,
+        read: [role(READERS)],
+        write: [role(WRITERS)],
+        allow: [role(WRITERS)],
+        ...(this.witnesses ? { witnesses: this.witnesses } : {}),
+      },
     )
-    tx.role(WRITERS, made.id).add(this.chain.publicId)
-    tx.setPolicy(made.id, { write: [role(WRITERS)], allow: [role(WRITERS)] })
   }
 
   /** Whoever says whose time counts must not find out later that it was another's. */
@@ -101,5 +131,24 @@ export class Context {
     const hint =
       'the archive relies on other witnesses than those given: leave them out, or name these for what comes with nameWitnesses'
     throw new AteError('BAD_ARGUMENT', { option: 'witnesses', inForce: inForce?.names ?? [] }, { hint })
+  }
+}
+
+async function findPlace(chain: Chain, name: string): Promise<Place | undefined> {
+  for (const id of chain.children(ArchiveType, undefined, IN.archives).ids()) {
+    const archive = await readable(chain.get(ArchiveType, id))
+    const [store] = chain.children(StoreType, id, IN.store).ids()
+    if (archive?.value.name === name && store !== undefined) return { archive: id, store }
+  }
+  return undefined
+}
+
+/** Undefined for what this session cannot read, and for what is none of ours. */
+async function readable<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isAteError(error) && ['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE', 'BAD_VALUE'].includes(error.code)) return undefined
+    throw error
   }
 }

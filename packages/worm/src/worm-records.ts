@@ -1,14 +1,15 @@
 /**
  * What an archive stores, as entities of its chain:
  *
- *   archive                       its name; its role of writers; the witnesses whose time counts
- *    |- name                      one for each name of an object, named by it
- *    |   `- object (a version)    first an upload, then the manifest; locked with it, and with it all below
- *    |       |- chunk             the bytes, by number
- *    |       |- key               half of the key of an object of a subject; the other half is in the ring
- *    |       `- hold              one for each matter, in the collection of holds that the chain's rules know
- *    |- claim                     what a put with a key has begun, or has made
- *    `- note                      what was done to an object, and why; locked for good
+ *   archive (everyone reads)          its name, and the roles of its readers and writers
+ *    `- store (readers read)          the witnesses whose time counts
+ *        |- name                      one for each name of an object, named by it
+ *        |   `- object (a version)    first an upload, then the manifest; locked with it, and with it all below
+ *        |       |- chunk             the bytes, by number
+ *        |       |- key               half of the key of an object of a subject; the other half is in the ring
+ *        |       `- hold              one for each matter, in the collection of holds that the chain's rules know
+ *        |- claim                     what a put with a key has begun, or has made
+ *        `- note                      what was done to an object, and why; locked for good
  *
  * Every record may have been written by another member: its shape is checked when it is read.
  */
@@ -17,6 +18,7 @@ import { bytes, flag, record, schemaOf, text, whole } from './shape.ts'
 
 export const IN = {
   archives: 'worm',
+  store: 'store',
   names: 'names',
   versions: 'versions',
   chunks: 'chunks',
@@ -25,6 +27,8 @@ export const IN = {
   notes: 'notes',
 } as const
 
+/** The role that reads; made with the archive, its maker the first member. */
+export const READERS = 'readers'
 /** The role that puts, extends, holds and disposes of what is over; made with the archive, its maker the first member. */
 export const WRITERS = 'writers'
 
@@ -92,6 +96,7 @@ export const ArchiveType: EntityType<ArchiveRecord> = defineType(
   'worm.archive',
   schemaOf(record<ArchiveRecord>({ name: text() })),
 )
+export const StoreType: EntityType<Record<string, never>> = defineType('worm.store')
 export const NameType: EntityType<NameRecord> = defineType('worm.name', schemaOf(record<NameRecord>({ name: text() })))
 export const ObjectType: EntityType<ObjectRecord> = defineType(
   'worm.object',

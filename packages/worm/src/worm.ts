@@ -1,5 +1,13 @@
 /** An archive of a chain: what a program holds to work with it. */
-import { AteError, type Chain, type CheckpointOptions, type Duration, isChain, type Witnesses } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type CheckpointOptions,
+  type Duration,
+  isChain,
+  type Principal,
+  type Witnesses,
+} from '@ate/core'
 import { type AuditEvent, type AuditQuery, audit } from './audit.ts'
 import type { Body } from './body.ts'
 import { type CallOptions, Context, type Makers, type WriteOptions } from './context.ts'
@@ -14,7 +22,7 @@ import { type PutOptions, put, type Staged } from './put.ts'
 import { type ExtendOptions, extend, type HoldOptions, hold, release } from './retention.ts'
 import { dropUploads, type Upload, uploads } from './uploads.ts'
 import { logKey, type Trust } from './verify-proof.ts'
-import { WRITERS } from './worm-records.ts'
+import { READERS, WRITERS } from './worm-records.ts'
 import { checkKeep, checkText, type Keep, quorumOf, tolerated } from './worm-rules.ts'
 
 export interface WormOptions {
@@ -194,15 +202,33 @@ export class Worm {
     return new Worm(new Context(chain, { name, defaults, witnesses }, makers))
   }
 
-  /** Who may put, extend, hold, release, and dispose of what is over. Changing it needs manage of the chain's root. */
-  async addWriter(member: string, { signal }: CallOptions = {}): Promise<void> {
-    const archive = await this.#context.ensure(signal)
-    await this.chain.transact((tx) => tx.role(WRITERS, archive).add(member as never), signal ? { signal } : {})
+  /** Who may read, put, extend, hold, release, and dispose of what is over. Changing it needs manage of the chain's root. */
+  async addWriter(member: Principal, { signal }: CallOptions = {}): Promise<void> {
+    const { archive } = await this.#context.ensurePlace(signal)
+    await this.chain.transact(
+      (tx) => {
+        // Names are blinded under the readers' key: who puts must be able to find them.
+        for (const name of [READERS, WRITERS]) tx.role(name, archive).add(member)
+      },
+      signal ? { signal } : {},
+    )
   }
 
-  async removeWriter(member: string, { signal }: CallOptions = {}): Promise<void> {
-    const archive = await this.#context.ensure(signal)
-    await this.chain.transact((tx) => void tx.role(WRITERS, archive).remove(member as never), signal ? { signal } : {})
+  /** He goes on reading. */
+  async removeWriter(member: Principal, { signal }: CallOptions = {}): Promise<void> {
+    const { archive } = await this.#context.ensurePlace(signal)
+    await this.chain.transact((tx) => void tx.role(WRITERS, archive).remove(member), signal ? { signal } : {})
+  }
+
+  async addReader(member: Principal, { signal }: CallOptions = {}): Promise<void> {
+    const { archive } = await this.#context.ensurePlace(signal)
+    await this.chain.transact((tx) => tx.role(READERS, archive).add(member), signal ? { signal } : {})
+  }
+
+  /** What was put until now he can still read, if he has kept the keys. Remove a writer as a writer first. */
+  async removeReader(member: Principal, { signal }: CallOptions = {}): Promise<void> {
+    const { archive } = await this.#context.ensurePlace(signal)
+    await this.chain.transact((tx) => void tx.role(READERS, archive).remove(member), signal ? { signal } : {})
   }
 
   async info({ signal }: CallOptions = {}): Promise<ArchiveInfo> {
