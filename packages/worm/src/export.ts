@@ -56,10 +56,10 @@ async function pack(context: Context, tar: TarPackController, query: ListQuery, 
   }
   await index.end()
   const jsonl = new Parts(tar, 'audit', 'jsonl')
-  for await (const event of audit(context, {}, options)) await jsonl.line(JSON.stringify(auditLine(event)))
+  for await (const event of audit(context, {}, options)) await jsonl.line(JSON.stringify(auditJson(event)))
   await jsonl.end()
-  const csv = new Parts(tar, 'audit', 'csv', CSV_COLUMNS.join(','))
-  for await (const event of audit(context, {}, options)) await csv.line(csvLine(event))
+  const csv = new Parts(tar, 'audit', 'csv', auditCsv())
+  for await (const event of audit(context, {}, options)) await csv.line(auditCsv(event))
   await csv.end()
 }
 
@@ -138,7 +138,7 @@ function indexLine(stored: Stored): object {
 }
 
 /** One object of plain values, as `audit-*.jsonl` has it. */
-export function auditLine(event: AuditEvent): Record<string, unknown> {
+export function auditJson(event: AuditEvent): Record<string, unknown> {
   const { seq, at, by, act, ref, reason, matter, until, mode, digest, size, bypass, code, asked } = event
   return {
     ...{ seq, at: at.toISOString(), by, act, name: ref.name, version: ref.version, reason, matter },
@@ -152,9 +152,10 @@ const CSV_COLUMNS = [
   ...['bypass', 'code', 'asked'],
 ] as const
 
-/** RFC 4180. A cell that a spreadsheet would run as a formula gets a quote in front, as spreadsheets themselves write it. */
-export function csvLine(event: AuditEvent): string {
-  const line = auditLine(event)
+/** A line of the trail for spreadsheets (RFC 4180), or the line of its columns. A cell that a spreadsheet would run as a formula gets a quote in front, as spreadsheets themselves write it. */
+export function auditCsv(event?: AuditEvent): string {
+  if (!event) return CSV_COLUMNS.join(',')
+  const line = auditJson(event)
   return CSV_COLUMNS.map((column) => {
     const value = line[column]
     const text = value === undefined ? '' : String(value)

@@ -14,7 +14,7 @@ import { type Identity, openChain, saveIdentity, verifyPlace } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Worm, worm } from '../src/index.ts'
 import { CHUNK_BYTES } from '../src/worm-records.ts'
-import { all, bytesOf, codeOf, noise, person } from './kit.ts'
+import { all, codeOf, noise, person } from './kit.ts'
 
 /** MiB of the body whose put is killed: 256 in the long run. */
 const BODY_MIB = Number(process.env['ATE_BODY_MIB'] ?? 12)
