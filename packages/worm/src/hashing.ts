@@ -43,7 +43,11 @@ export function toBase64(bytes: Uint8Array): string {
 
 /** Undefined unless the text is the one encoding of some bytes. */
 export function fromBase64(text: string): Uint8Array | undefined {
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) return undefined
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-  return toBase64(bytes) === text ? bytes : undefined
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
+  const binary = atob(text)
+  // Only the last group can have bits that no byte has.
+  if (btoa(binary.slice(binary.length - (binary.length % 3 || 3))) !== text.slice(-4)) return undefined
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
 }
