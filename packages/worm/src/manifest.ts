@@ -59,8 +59,10 @@ export function parseManifest(text: string): Manifest {
   const isFormed =
     given['format'] === 'ate-worm/1' &&
     isText('name') &&
-    /^(0|[1-9][0-9]{0,18})$/.test(String(given['size'])) &&
-    /^[0-9a-f]{64}$/.test(String(given['sha256'])) &&
+    isText('size') &&
+    /^(0|[1-9][0-9]{0,18})$/.test(given['size'] as string) &&
+    isText('sha256') &&
+    /^[0-9a-f]{64}$/.test(given['sha256'] as string) &&
     isCount('chunks') &&
     isCount('chunkBytes') &&
     (given['mode'] === 'governance' || given['mode'] === 'compliance') &&
