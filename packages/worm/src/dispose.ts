@@ -28,7 +28,10 @@ export interface Tombstone {
 /** Deletions of one transaction: its record has 960 KiB. */
 const DELETIONS_MAX = 20_000
 
-/** @throws RetentionError; AteError TIME_UNPROVEN | NOT_FOUND | NOT_AUTHORIZED | BAD_ARGUMENT | KEY_NOT_ERASED */
+/**
+ * @throws RetentionError; AteError TIME_UNPROVEN | NOT_FOUND | NOT_AUTHORIZED | BAD_ARGUMENT | KEY_NOT_ERASED | TX_TOO_LARGE (of
+ * more than 20,000 chunks within a transaction of the caller's)
+ */
 export async function dispose(context: Context, ref: Ref, options: DisposeOptions): Promise<Tombstone> {
   const reason = checkReason(options?.reason)
   const found = await find(context, ref, options.signal)
@@ -55,6 +58,8 @@ async function disposeOf(
       await tx.load(ObjectType, id)
       const chunks = chain.children(ChunkType, id, IN.chunks).ids()
       const how = bypass ? ({ bypass: 'governance' } as const) : {}
+      if (options.tx !== undefined && chunks.length > DELETIONS_MAX)
+        throw new AteError('TX_TOO_LARGE', { chunks: chunks.length, max: DELETIONS_MAX })
       for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk, how)
       for (const key of keys) tx.shred(key, how)
       // Of a very large object the note comes first; what is left of it goes in further steps.

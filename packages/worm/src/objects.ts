@@ -100,7 +100,7 @@ export async function mattersOf(chain: Chain, id: EntityRef): Promise<string[]> 
   for (const hold of chain.children(HoldType, id, HOLDS).ids()) {
     try {
       const found = await chain.get(HoldType, hold)
-      if (found) matters.push(found.value.matter)
+      matters.push(found?.value.matter ?? '?')
     } catch (error) {
       if (!isAteError(error) || !['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)) throw error
       matters.push('?')

@@ -122,6 +122,29 @@ describe('W1, W2: what is locked', () => {
         expect(await codeOf(archive.chain.transact((tx) => tx.delete(part, how)))).toBe('RETAINED')
   })
 
+  it('is not hidden by an expiry that came before the lock', async () => {
+    const archive = await place.open()
+    const { chain } = archive
+    const body = noise(CHUNK_BYTES + 1)
+    async function* slow(): AsyncGenerator<Uint8Array> {
+      yield body
+      const [upload] = await all(archive.uploads())
+      const ids = (): string[] => chain.children(ChunkType, upload!.version, IN.chunks).ids()
+      while (ids().length === 0) await new Promise((resolve) => setImmediate(resolve))
+      const chunks = ids()
+      await chain.transact((tx) => {
+        tx.expire(upload!.version, { ttl: 1000 })
+        for (const chunk of chunks) tx.expire(chunk, { ttl: 1000 })
+      })
+    }
+    const stored = await archive.put('a', slow(), { retain: '1y' })
+    place.platform.advance(5000)
+    await archive.put('later', 'x')
+    expect(await chain.sweep()).toBe(0)
+    expect(Buffer.compare(await bytesOf((await archive.get(stored)).body), body)).toBe(0)
+    expect((await all(archive.list())).length).toBe(2)
+  })
+
   it('what a later default says goes for later puts', async () => {
     const archive = await place.open({ defaults: { retain: 1000 } })
     const stored = await archive.put('a', 'x')

@@ -24,16 +24,8 @@ export function checkLocksLevel(level: number, rare: RareFields): Refusal | unde
   return refuse('LEVEL_TOO_LOW', { level, needs: LOCKS_LEVEL })
 }
 
-/** The nearest locked node at or above `row`, or -1. */
-export function lockedNode(view: View, row: number): number {
-  for (let node = row; ; node = view.parentOf(node)) {
-    if (view.extraOf(node).lock !== undefined) return node
-    if (node === 0) return -1
-  }
-}
-
 /** A hold is put and released, and nothing else. */
-export function isHold(view: View, row: number): boolean {
+function isHold(view: View, row: number): boolean {
   return (
     view.table.get(row, ROW.collection) === view.names.find(HOLDS) &&
     view.extraOf(view.parentOf(row)).lock !== undefined
@@ -43,7 +35,7 @@ export function isHold(view: View, row: number): boolean {
 /** Of a creation, or a move to there. */
 export function checkPlace(view: View, level: number, parent: number, collection: string): Refusal | undefined {
   if (level < LOCKS_LEVEL) return undefined
-  const node = lockedNode(view, parent)
+  const node = view.lockedNode(parent)
   if (collection === HOLDS)
     return node === parent ? undefined : refuse('RESERVED_NAME', { collection, what: 'a hold is of what is locked' })
   return node < 0 ? undefined : refuse('WRITE_ONCE', { entity: view.idText(node) })
@@ -51,7 +43,7 @@ export function checkPlace(view: View, level: number, parent: number, collection
 
 /** Of a put, a move, an expiry or a counter. */
 export function checkUnlocked(view: View, row: number): Refusal | undefined {
-  const node = lockedNode(view, row)
+  const node = view.lockedNode(row)
   return node < 0 ? undefined : refuse('WRITE_ONCE', { entity: view.idText(node) })
 }
 
@@ -67,7 +59,7 @@ export function checkDeletion(
     const refusal = retained(view.extraOf(row), judge)
     if (refusal) return refusal
   }
-  for (let node = lockedNode(view, row); node >= 0; node = lockedNode(view, view.parentOf(node))) {
+  for (let node = view.lockedNode(row); node >= 0; node = view.lockedNode(view.parentOf(node))) {
     const refusal = checkLock(view, node, judge, bypass)
     if (refusal) return refusal
     if (node === 0) return undefined

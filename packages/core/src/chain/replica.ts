@@ -36,7 +36,6 @@ import { View } from '../view/view.ts'
 import { acceptRecovery } from './accept-recovery.ts'
 import { applyTransaction } from './fold.ts'
 import { startState } from './fold-genesis.ts'
-import { lockedNode } from './fold-locks.ts'
 import { removeRow } from './fold-tree.ts'
 import type { Judge } from './judge.ts'
 import { RecordHashes } from './record-hashes.ts'
@@ -464,6 +463,6 @@ export function maySweep(view: View, row: number, time: number): boolean {
   const { expires, retain, holds, counters } = view.extraOf(row)
   if (expires === undefined || expires > time || retain > time || holds.length > 0) return false
   // What is written once goes by a deletion that somebody has signed.
-  if (lockedNode(view, row) >= 0) return false
+  if (view.lockedNode(row) >= 0) return false
   return !view.children.hasLive(row) && counters.every((counter) => counter.unit === undefined || counter.value === 0n)
 }

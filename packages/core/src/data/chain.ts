@@ -639,8 +639,7 @@ export class Chain {
   }
 
   #isExpired(row: number): boolean {
-    const { expires } = this.#core.replica.view.acknowledgedExtra(row)
-    return expires !== undefined && expires <= this.#core.now
+    return this.#core.replica.view.isExpired(row, this.#core.now, 'acknowledged')
   }
 
   #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {

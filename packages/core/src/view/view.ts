@@ -124,6 +124,21 @@ export class View implements Tree {
     this.setFlags(row, HAS_EXTRA)
   }
 
+  /** The nearest locked node at or above `row`, or -1; as the next transaction sees it, or as it was acknowledged. */
+  lockedNode(row: number, state: 'staged' | 'acknowledged' = 'staged'): number {
+    for (let node = row; ; node = this.parentOf(node)) {
+      const extra = state === 'staged' ? this.extraOf(node) : this.acknowledgedExtra(node)
+      if (extra.lock !== undefined) return node
+      if (node === 0) return -1
+    }
+  }
+
+  /** True if readers do not find it any more. What is locked is not hidden by an expiry that somebody set before. */
+  isExpired(row: number, now: number, state: 'staged' | 'acknowledged'): boolean {
+    const { expires } = state === 'staged' ? this.extraOf(row) : this.acknowledgedExtra(row)
+    return expires !== undefined && expires <= now && this.lockedNode(row, state) < 0
+  }
+
   isDead(row: number): boolean {
     return (this.table.get(row, ROW.blockAndFlags) & DEAD) !== 0
   }

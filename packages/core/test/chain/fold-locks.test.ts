@@ -58,7 +58,7 @@ function archive(lock: RareFields['lock'], retain: number, set?: RareFields['wit
   const counters = [{ name: 'n', value: 0n }]
   const kept = creates(chain, boss, create({ parent: shelf, collection: 'c', body: chain.body(), rare: { counters } }))
   const part = creates(chain, boss, create({ parent: kept, collection: 'p', body: chain.body(), rare: { ttl: 10 } }))
-  const crumb = creates(chain, boss, create({ parent: part, collection: 'p', body: chain.body() }))
+  const crumb = creates(chain, boss, create({ parent: part, collection: 'p', body: chain.body(), rare: { ttl: 10 } }))
   const rare = { lock, ...(retain === 0 ? {} : { retain: chain.time + retain }) } as RareFields
   commits(chain, boss, change(OP.retain, kept, { rare }))
   return { chain, boss, shelf, kept, part, crumb }
@@ -90,7 +90,7 @@ describe('what is locked', () => {
         refuses(chain, boss, [change(OP.move, outside, { parent: part, collection: 'x' })], 'WRITE_ONCE')
         chain.time += 5000
       }
-      const before = chain.replica.view.table.find(part.a, part.b, part.c, part.d)
+      const before = chain.replica.view.table.find(crumb.a, crumb.b, crumb.c, crumb.d)
       expect(maySweep(chain.replica.view, before, chain.time + 1e6)).toBe(false)
       chain.replica.accept(chain.sweep([crumb, part]))
       expect(chain.replica.view.isDead(before)).toBe(false)
@@ -108,6 +108,31 @@ describe('what is locked', () => {
     refuses(chain, boss, [change(OP.retain, kept, { rare: { retain: 0 } })], 'RETAIN_SHRINKS')
     commits(chain, boss, change(OP.policy, kept, { rare: { policy: { write: [root.id] } } }))
     refuses(chain, boss, [remove(crumb)], 'RETAINED', facts)
+  })
+
+  it('takes nothing more from the event on that locks it, within one transaction too', () => {
+    const { chain, boss, shelf } = archive('governance', 0)
+    const free = creates(chain, boss, create({ parent: shelf, collection: 'c' }))
+    const child = (): Part => create({ parent: free, collection: 'p' })
+    refuses(chain, boss, [child(), change(OP.retain, free, { rare: { lock: 'governance' } }), child()], 'WRITE_ONCE')
+    commits(chain, boss, child(), change(OP.retain, free, { rare: { lock: 'governance' } }))
+  })
+
+  it('is kept by each lock above it', () => {
+    const { chain, boss, part, crumb } = archive('compliance', 1000, witnesses())
+    commits(chain, boss, change(OP.retain, part, { rare: { lock: 'governance' } }))
+    refuses(chain, boss, [remove(crumb, 'governance')], 'RETAINED')
+  })
+
+  it('is not hidden by an expiry that came before', () => {
+    const { chain, part } = archive('governance', 0)
+    const { view } = chain.replica
+    const row = view.table.find(part.a, part.b, part.c, part.d)
+    const now = chain.time + 1000
+    for (const state of ['staged', 'acknowledged'] as const) expect(view.isExpired(row, now, state)).toBe(false)
+    const free = archive(undefined, 0).chain.replica.view
+    const other = free.table.find(part.a, part.b, part.c, part.d)
+    for (const state of ['staged', 'acknowledged'] as const) expect(free.isExpired(other, now, state)).toBe(true)
   })
 
   it('takes the root of the tree out', () => {
@@ -222,6 +247,8 @@ describe('time under compliance', () => {
     witnessed(chain, { w4: until }, 'forged')
     expect(goes(chain, late, found)).toBe('TIME_UNPROVEN')
     witnessed(chain, { w4: until })
+    // What a witness has signed once stays signed.
+    witnessed(chain, { w1: until - 9000, w2: until - 9000, w4: until - 9000 })
     expect(goes(chain, late, found)).toBe('committed')
     expect(boss).toBeDefined()
   })
