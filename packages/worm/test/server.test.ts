@@ -1,5 +1,5 @@
 /**
- * Over a server, which holds no key and refuses all the same. What needs keys beside the log is refused before anything is sent.
+ * Over a server, which holds no key that opens anything, and refuses all the same.
  * @newest-node-only: a server needs native post-quantum code to be quick
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -51,7 +51,13 @@ it('puts, reads, holds, refuses and proves; two see the same', async () => {
     )
   }
   await archive.release(stored, 'SEC-1', { reason: 'settled' })
-  expect(await codeOf(archive.put('b', 'x', { subject: 's' }))).toBe('KEYS_UNAVAILABLE')
+  // Half of a key goes to the server, which keeps it in its ring, and destroys it there.
+  await archive.put('b', 'mine', { subject: 's' })
+  await other.refresh()
+  const theirs = (await hers.get('b')).body
+  expect(new TextDecoder().decode(await bytesOf(theirs))).toBe('mine')
+  expect(await archive.erase('s')).toMatchObject({ shredded: 1, blocked: [] })
+  expect(await codeOf(archive.get('b'))).toBe('NOT_FOUND')
   expect((await verifyProof(await archive.prove(stored), body, archive.trust())).version).toBe(stored.version)
   expect((await all(archive.fsck({ deep: true }))).every(({ ok }) => ok)).toBe(true)
   expect((await all(archive.audit({ name: 'a' }))).map(({ act }) => act)).toEqual(['put', 'hold', 'release'])
