@@ -52,7 +52,7 @@ it('puts, reads, holds, refuses and proves; two see the same', async () => {
   }
   await archive.release(stored, 'SEC-1', { reason: 'settled' })
   // Half of a key goes to the server, which keeps it in its ring, and destroys it there.
-  await archive.put('b', 'mine', { subject: 's' })
+  await archive.put('b', 'mine', { subject: 's', mode: 'governance', retain: new Date(0) })
   await other.refresh()
   const theirs = (await hers.get('b')).body
   expect(new TextDecoder().decode(await bytesOf(theirs))).toBe('mine')
