@@ -33,6 +33,7 @@ const scripts = {
   queue: ['queue/main.ts', ...rest],
   cache: ['cache/main.ts', ...rest],
   ledger: ['ledger.ts', ...rest],
+  worm: ['worm/main.ts', ...rest],
 }
 const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]
 script[0] = join(dirname(fileURLToPath(import.meta.url)), script[0])

@@ -22,6 +22,7 @@ import { stats } from './stats.ts'
 import { vaultCommand } from './vault/commands.ts'
 import { verify } from './verify.ts'
 import { verifyProofFile } from './verify-proof.ts'
+import { wormCommand } from './worm/commands.ts'
 
 /** Before or after the command's name. */
 const AS = ['--as <file>', 'act as the identity in this file, not as this machine'] as const
@@ -156,6 +157,7 @@ function program(): Command {
   addCache(ate, () => ate.opts())
   addQueue(ate, () => ate.opts())
   ate.addCommand(vaultCommand(() => ate.opts()))
+  ate.addCommand(wormCommand(() => ate.opts()))
   addLedger(ate)
   addCoin(ate)
   return ate

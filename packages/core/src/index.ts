@@ -6,6 +6,7 @@ export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { Conflict } from './chain/chain-core.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'
 export type { CopyOptions } from './chain/copy-log.ts'
+export { HOLDS } from './chain/fold-locks.ts'
 export type {
   AlarmObservation,
   AppendObservation,
@@ -54,7 +55,7 @@ export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'
 export { type Effect, type Effects, effectsInto, isEffects, stageIn, type TxTarget } from './data/effects.ts'
 export { type Entity, type EntityRef, type ForeignRef, foreignRef, parseForeignRef } from './data/entity.ts'
-export type { CounterInfo, PolicyInfo, PolicyNames } from './data/entity-info.ts'
+export type { CounterInfo, PolicyInfo, PolicyNames, RetentionInfo } from './data/entity-info.ts'
 export { defineType, type EntityType, type IndexKey, type TypeOptions } from './data/entity-type.ts'
 export type { ChainEvent, EntityChange, EventsOptions, OpName, WatchOptions } from './data/events.ts'
 export {
@@ -112,6 +113,7 @@ export type { Transaction } from './data/transaction.ts'
 export type {
   ChainSettings,
   CreateOptions,
+  DeleteOptions,
   ExpiryOptions,
   PlaceOptions,
   RetentionOptions,

@@ -10,3 +10,4 @@ export { type SimLink, type SimNetwork, type SimNetworkOptions, simNetwork } fro
 export { type SimTime, simTime } from './testing/sim-time.ts'
 export { type SocketHarness, type SocketPair, socketSuite } from './testing/socket-suite.ts'
 export { type TestPlatform, type TestPlatformOptions, testPlatform } from './testing/test-platform.ts'
+export { type TestWitness, testWitness } from './testing/witness.ts'

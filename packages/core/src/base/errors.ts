@@ -162,6 +162,9 @@ export const ADVICE = {
   NOT_CONSERVED: 'the amounts of a unit do not add up to zero, and this identity may not mint it',
   RETAINED: 'the entity is retained; it cannot be changed or deleted before its time',
   RETAIN_SHRINKS: 'retention only grows',
+  WRITE_ONCE: 'it is locked, and kept as it was written; write a new one, or delete it when its time is over',
+  TIME_UNPROVEN:
+    'its time is over by chain time only, which whoever writes here can hurry on: have a checkpoint cosigned by the witnesses that were named when it was locked, and try again',
   NOT_EXPIRED: 'the entity has not expired yet',
   EPOCH_ORDER: 'an epoch is the last plus one',
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',

@@ -109,6 +109,8 @@ export const ATTEST_DELAY_MS = 1000
 export const RECOVER_LOST_MAX = 16
 /** Decoded values that a chain keeps for reading. */
 export const VALUE_CACHE_ENTRIES = 65_536
+/** And the bytes of their bodies: an archive reads values of 900 kB one after the other. */
+export const VALUE_CACHE_BYTES: number = 64 * 1024 * 1024
 /** Characters of an identity's text: four times what is written. */
 export const IDENTITY_TEXT_MAX = 4096
 /** Argon2id parameters that a file may ask for: four times the default memory; bounds what opening it costs. */

@@ -11,6 +11,7 @@ import { mayManage, mayWrite, names, type PolicyList } from '../trust/policy.ts'
 import type { Journal } from '../view/journal.ts'
 import type { Counter, View } from '../view/view.ts'
 import type { FoldTarget } from './fold.ts'
+import { retained } from './fold-locks.ts'
 import { resolvePolicyList } from './fold-trust.ts'
 import type { Judge } from './judge.ts'
 import { type Refusal, refuse } from './verdict.ts'
@@ -92,8 +93,8 @@ export function addToCounter(
   const list = amount < 0n ? counter.down : counter.up
   const may = list === undefined ? mayWrite(view, event.row, judge.identity) : names(list, judge.identity)
   if (!may) return refuse('NOT_AUTHORIZED', { counter: name, needs: amount < 0n ? 'down' : 'up' })
-  if (extra.retain > judge.time || extra.holds.length > 0)
-    return refuse('RETAINED', { until: extra.retain, holds: extra.holds })
+  const kept = retained(extra, judge)
+  if (kept) return kept
   journal.changing(event.row)
   const counters = extra.counters.with(index, { ...counter, value: counter.value + amount })
   view.setExtra(event.row, { ...extra, counters })

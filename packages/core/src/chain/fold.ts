@@ -12,7 +12,7 @@ import { AteError } from '../base/errors.ts'
 import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../base/limits.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
 import { type EntityWords, entityKey, textOfWords } from '../event/entity-words.ts'
-import { FOLD_LEVEL, OP } from '../event/format.ts'
+import { FOLD_LEVEL, LOCKS_LEVEL, OP } from '../event/format.ts'
 import type { ParsedTransaction, TransactionEvent } from '../event/transaction-event.ts'
 import { mayManage, mayOwn, mayWrite, nodeWith } from '../trust/policy.ts'
 import { isStale, type TrustState } from '../trust/trust-state.ts'
@@ -22,6 +22,7 @@ import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
 import { addToCounter, type CounterChanges, checkCounters, createCounters, dropCounters } from './fold-counters.ts'
 import { checkGuard } from './fold-guards.ts'
+import { checkDeletion, checkLocksLevel, checkPlace, checkUnlocked, growLock, retained } from './fold-locks.ts'
 import { applyPerson } from './fold-persons.ts'
 import { depthOf, heightOf, isBelow, moveRow, removeRow, wordsOfEvent } from './fold-tree.ts'
 import {
@@ -102,6 +103,7 @@ class TransactionRun {
   #listName: string | undefined
   #collection = 0
   #mayCreate = false
+  #closed: Refusal | undefined
 
   constructor(target: FoldTarget, judge: Judge, journal: Journal, blocks: readonly BlockKeyNames[] | undefined) {
     this.#target = target
@@ -116,6 +118,8 @@ class TransactionRun {
     const { events } = transaction
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
+      const tooLow = event.rare && checkLocksLevel(this.#trust.level, event.rare)
+      if (tooLow) return tooLow
       const refusal = event.op === OP.create ? this.#create(event, transaction) : this.#change(event)
       if (refusal) return refusal
       if (event.body) {
@@ -136,6 +140,7 @@ class TransactionRun {
     if (parent) return parent
     if (this.#parentDepth + 1 > TREE_DEPTH_MAX) return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
     if (event.collection !== this.#listName || this.#list === undefined) this.#enterList(event.collection)
+    if (this.#closed) return this.#closed
     if (this.#list!.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
     if (isRolesCollection(event.collection) !== (event.rare?.role !== undefined))
       return refuse('RESERVED_NAME', { collection: event.collection })
@@ -165,6 +170,7 @@ class TransactionRun {
     this.#list = this.#view.children.obtain(this.#parentRow, this.#collection)
     this.#listName = collection
     this.#mayCreate = mayWrite(this.#view, this.#parentRow, this.#judge.identity)
+    this.#closed = checkPlace(this.#view, this.#trust.level, this.#parentRow, collection)
   }
 
   #nameEntity(event: TransactionEvent, { nonce, prefix }: ParsedTransaction): void {
@@ -252,7 +258,8 @@ class TransactionRun {
   #createRare(event: TransactionEvent): Refusal | undefined {
     const rare = event.rare!
     const { row } = event
-    const needsOwn = rare.policy !== undefined || rare.retain !== undefined || rare.holds !== undefined
+    const keeps = rare.retain ?? rare.holds ?? rare.lock ?? rare.witnesses
+    const needsOwn = rare.policy !== undefined || keeps !== undefined
     if (needsOwn && !mayOwn(this.#view, this.#parentRow, this.#judge.identity)) {
       return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'manage' })
     }
@@ -266,8 +273,10 @@ class TransactionRun {
     if (rare.policy || rare.role) this.#forgetLookups()
     const expiry = rare.expires !== undefined || rare.ttl !== undefined ? this.#setExpiry(event) : undefined
     if (expiry) return expiry
-    if (rare.retain !== undefined || rare.holds !== undefined) return this.#growRetention(event)
-    event.readNode = nodeWith(this.#view, 'read', row)
+    const kept = keeps === undefined ? undefined : this.#growRetention(event)
+    if (kept) return kept
+    // Below level 4 what is kept is sealed for the readers of its parent, whatever its own policy says: found too late.
+    if (keeps === undefined || this.#trust.level >= LOCKS_LEVEL) event.readNode = nodeWith(this.#view, 'read', row)
     return undefined
   }
 
@@ -286,11 +295,11 @@ class TransactionRun {
       case OP.move:
         return this.#move(event)
       case OP.add:
-        return addToCounter(this.#target, this.#journal, event, this.#judge, this.#changes)
+        return checkUnlocked(view, row) ?? addToCounter(this.#target, this.#journal, event, this.#judge, this.#changes)
       case OP.expire:
         return (
           this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ??
-          this.#retained(row) ??
+          this.#kept(row) ??
           this.#setExpiry(event)
         )
       case OP.retain:
@@ -326,7 +335,7 @@ class TransactionRun {
     const refusal =
       this.#authorized(event, mayWrite(view, row, this.#judge.identity), 'write') ??
       this.#nextVersion(event) ??
-      this.#retained(row)
+      this.#kept(row)
     if (refusal) return refusal
     if (!event.body || row === 0) return refuse('NOT_AUTHORIZED', { what: 'a put needs a body' })
     this.#journal.changing(row)
@@ -346,7 +355,7 @@ class TransactionRun {
     const refusal =
       this.#authorized(event, may && row !== 0, role ? 'manage' : 'write') ??
       this.#nextVersion(event) ??
-      this.#retained(row)
+      checkDeletion(view, row, this.#judge, event.rare?.bypass)
     if (refusal) return refusal
     if (view.children.hasLive(row)) return refuse('NOT_EMPTY', { entity: textOfWords(wordsOfEvent(event)) })
     dropCounters(this.#target, row, this.#changes)
@@ -361,7 +370,7 @@ class TransactionRun {
     const refusal =
       this.#authorized(event, row !== 0 && mayManage(view, row, this.#judge.identity), 'manage') ??
       this.#nextVersion(event) ??
-      this.#retained(row)
+      this.#kept(row)
     if (refusal) return refusal
     if ((view.table.get(row, ROW.blockAndFlags) & NAMED) !== 0)
       return refuse('NAMED_MOVE', { entity: textOfWords(wordsOfEvent(event)) })
@@ -372,6 +381,8 @@ class TransactionRun {
     if (to < 0) return refuse('NOT_FOUND', { entity: textOfWords(event.parent), what: 'parent' })
     if (!mayWrite(view, to, this.#judge.identity))
       return refuse('NOT_AUTHORIZED', { entity: textOfWords(event.parent), needs: 'write' })
+    const closed = checkPlace(view, this.#trust.level, to, event.collection)
+    if (closed) return closed
     if (isBelow(view, to, row)) return refuse('TREE_CYCLE', { entity: textOfWords(wordsOfEvent(event)) })
     if (depthOf(view, to) + 1 + heightOf(view, row) > TREE_DEPTH_MAX)
       return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
@@ -420,10 +431,8 @@ class TransactionRun {
     return refuse('CONFLICT', { entity: textOfWords(wordsOfEvent(event)), expected: event.version - 1, found: version })
   }
 
-  #retained(row: number): Refusal | undefined {
-    const extra = this.#view.extraOf(row)
-    if (extra.retain <= this.#judge.time && extra.holds.length === 0) return undefined
-    return refuse('RETAINED', { until: extra.retain, holds: extra.holds })
+  #kept(row: number): Refusal | undefined {
+    return retained(this.#view.extraOf(row), this.#judge) ?? checkUnlocked(this.#view, row)
   }
 
   #setExpiry(event: TransactionEvent): Refusal | undefined {
@@ -441,11 +450,23 @@ class TransactionRun {
     const extra = this.#view.extraOf(event.row)
     const { retain = extra.retain, holds = [] } = event.rare ?? {}
     if (retain < extra.retain) return refuse('RETAIN_SHRINKS', { until: extra.retain })
+    const lock = event.rare?.lock === undefined ? extra.lock : growLock(this.#view, event.row, event.rare.lock)
+    if (lock && 'code' in lock) return lock
     this.#journal.changing(event.row)
     const all = [...extra.holds, ...holds.filter((hold) => !extra.holds.includes(hold))]
     if (all.length > COUNTERS_MAX) return refuse('RETAINED', { holds: all.length, max: COUNTERS_MAX })
-    this.#view.setExtra(event.row, { ...extra, retain, holds: all })
+    const witnesses = this.#nameWitnesses(event) ?? extra.witnesses
+    this.#view.setExtra(event.row, { ...extra, retain, holds: all, lock, witnesses })
+    // What may be created below has changed.
+    this.#forgetLookups()
     return undefined
+  }
+
+  #nameWitnesses({ rare }: TransactionEvent): number | undefined {
+    if (!rare?.witnesses) return undefined
+    const { set, undo } = this.#view.witnesses.add(rare.witnesses.keys, rare.witnesses.quorum)
+    this.#journal.undoWith(undo)
+    return set
   }
 
   /** A body counts only under the newest epoch of its read node, and only if no reader was removed since. */

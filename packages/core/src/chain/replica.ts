@@ -18,9 +18,11 @@ import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { checkpointOrigin, parseCheckpoint } from '../event/checkpoint.ts'
 import { checkBodies } from '../event/commit-bodies.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
+import { cosignedAt } from '../event/cosignature.ts'
 import { FOLD_LEVEL, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { type Genesis, parseGenesis } from '../event/genesis.ts'
 import { sliceAt } from '../event/kept-runs.ts'
+import { parseNote } from '../event/note.ts'
 import { hashRecord, NO_HASH, parseRecordHead, type RecordHead } from '../event/record.ts'
 import { parseSweep } from '../event/sweep.ts'
 import type { ParsedTransaction } from '../event/transaction-event.ts'
@@ -426,8 +428,20 @@ export class Replica {
     const checkpoint = parseCheckpoint(this.crypto, record.bytes, origin, this.trust.checkpointKeys)
     const fits = checkpoint.size === this.tree.size && equalBytes(checkpoint.root, this.tree.root())
     if (!fits) throw new AteError('BAD_CHECKPOINT', { what: 'root', size: checkpoint.size })
+    this.#noteTimes(record)
     this.checkpoints++
     this.newestCheckpoint = { seq: record.seq, note: record.bytes.slice(RECORD_HEAD_BYTES), tree: this.tree.save() }
+  }
+
+  /** Lines that do not verify say nothing: whoever stores a checkpoint could write them. */
+  #noteTimes(record: LogRecord): void {
+    const witnesses = this.view.witnesses.witnesses()
+    if (witnesses.length === 0) return
+    const note = parseNote(record.bytes.subarray(RECORD_HEAD_BYTES))
+    for (const witness of witnesses) {
+      const at = cosignedAt(this.crypto, note, witness)
+      if (at !== undefined) this.view.witnesses.note(witness, at)
+    }
   }
 
   /** Drops what has expired by chain time; what has children, is retained or holds units stays. */
@@ -448,5 +462,7 @@ export class Replica {
 export function maySweep(view: View, row: number, time: number): boolean {
   const { expires, retain, holds, counters } = view.extraOf(row)
   if (expires === undefined || expires > time || retain > time || holds.length > 0) return false
+  // What is written once goes by a deletion that somebody has signed.
+  if (view.lockedNode(row) >= 0) return false
   return !view.children.hasLive(row) && counters.every((counter) => counter.unit === undefined || counter.value === 0n)
 }

@@ -1,8 +1,10 @@
 /** What is known of entities besides their rows, as bytes of a snapshot. */
+import { fromBinaryText, fromUtf8, toBinaryText, utf8 } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ChildList } from '../view/child-lists.ts'
-import type { Counter, Extra, View } from '../view/view.ts'
+import type { Counter, Extra, Lock, View } from '../view/view.ts'
+import { NO_SET, type WitnessSet } from '../view/witness-times.ts'
 import {
   type Codec,
   count,
@@ -15,6 +17,7 @@ import {
   struct,
   table,
   text,
+  word,
 } from './snapshot-fields.ts'
 import { POLICY, POLICY_LIST } from './snapshot-trust.ts'
 
@@ -22,6 +25,17 @@ const AMOUNT: Codec<bigint> = {
   write: (out, value) => out.sized(encodeCanonical(value)),
   read: (input) => decodeCanonical(input.sized(input.left)) as bigint,
 }
+
+/** 32 bytes of the key, then the name. */
+const witnessId: Codec<string> = {
+  write(out, id) {
+    out.raw(fromBinaryText(id.slice(0, 32)))
+    out.sized(utf8(id.slice(32)))
+  },
+  read: (input) => toBinaryText(input.raw(32)) + fromUtf8(input.sized(input.left)),
+}
+
+const MODE: Codec<Lock['mode']> = word('governance', 'compliance')
 
 const COUNTER: Codec<Counter> = struct<Counter>({
   name: text,
@@ -33,12 +47,38 @@ const COUNTER: Codec<Counter> = struct<Counter>({
   down: optional(POLICY_LIST),
 })
 
+const LOCK: Codec<Lock> = {
+  write(out, { mode, witnesses }, links) {
+    MODE.write(out, mode, links)
+    out.varint(witnesses - NO_SET)
+  },
+  read: (input, links) => ({ mode: MODE.read(input, links), witnesses: input.varint() + NO_SET }),
+}
+
 const EXTRA: Codec<Extra> = struct<Extra>({
   counters: list(COUNTER),
   expires: optional(count),
   retain: count,
   holds: list(text),
+  lock: optional(LOCK),
+  witnesses: optional(count),
 })
+
+const SET: Codec<WitnessSet> = struct<WitnessSet>({ quorum: count, members: list(witnessId) })
+
+/** Sets by number, then what each witness has said last. */
+const WITNESSES: Section<View['witnesses']> = {
+  *write(out, { sets, times }, links) {
+    list(SET).write(out, sets, links)
+    yield* eachEntry(witnessId, count).write(out, times, links)
+  },
+  *read(input, links) {
+    const { witnesses } = links.view
+    witnesses.sets.push(...list(SET).read(input, links))
+    for (const [id, at] of yield* eachEntry(witnessId, count).read(input, links)) witnesses.times.set(id, at)
+    return witnesses
+  },
+}
 
 /** All of a child list but its items, which are written as they stand in memory. */
 const LIST_FIELDS: Codec<Omit<ChildList, 'items'>> = struct<Omit<ChildList, 'items'>>({
@@ -116,6 +156,7 @@ export const VIEW: Section<View> = into(
     names: NAMES,
     policies: each(optional(POLICY)),
     extras: eachEntry(count, EXTRA),
+    witnesses: WITNESSES,
     images: elsewhere((view) => {
       assert(view.images.size === 0, 'a snapshot is of what is acknowledged')
       return view.images

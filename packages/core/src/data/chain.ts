@@ -40,7 +40,15 @@ import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
 import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
-import { type CounterInfo, counterInfo, type PolicyInfo, policyInfo, visibleRow } from './entity-info.ts'
+import {
+  type CounterInfo,
+  counterInfo,
+  type PolicyInfo,
+  policyInfo,
+  type RetentionInfo,
+  retentionInfo,
+  visibleRow,
+} from './entity-info.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
 import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
 import { type Comparison, compareHead, headStatement } from './head-statement.ts'
@@ -325,6 +333,12 @@ export class Chain {
   policy(ref: EntityRef): PolicyInfo {
     this.#core.assertOpen()
     return policyInfo(this.#core.replica.view, wordsOfRef(ref, this.id))
+  }
+
+  /** How an entity is kept from change and deletion. @throws AteError NOT_FOUND */
+  retention(ref: EntityRef): RetentionInfo {
+    this.#core.assertOpen()
+    return retentionInfo(this.#core.replica.view, wordsOfRef(ref, this.id))
   }
 
   /** A clear counter with its bounds and its unit, as acknowledged. @throws AteError NOT_FOUND | NO_COUNTER */
@@ -625,8 +639,7 @@ export class Chain {
   }
 
   #isExpired(row: number): boolean {
-    const { expires } = this.#core.replica.view.acknowledgedExtra(row)
-    return expires !== undefined && expires <= this.#core.now
+    return this.#core.replica.view.isExpired(row, this.#core.now, 'acknowledged')
   }
 
   #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {

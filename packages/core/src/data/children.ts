@@ -150,7 +150,6 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
   #isThere(row: number): boolean {
     const { view } = this.#core.replica
     if (!view.isVisible(row)) return false
-    const { expires } = view.acknowledgedExtra(row)
-    return expires === undefined || expires > this.#core.now
+    return !view.isExpired(row, this.#core.now, 'acknowledged')
   }
 }

@@ -62,8 +62,7 @@ export class DraftReads {
   }
 
   isExpired(row: number): boolean {
-    const { expires } = this.#core.replica.view.extraOf(row)
-    return expires !== undefined && expires <= this.#core.now
+    return this.#core.replica.view.isExpired(row, this.#core.now, 'staged')
   }
 
   exists(words: EntityWords): boolean {

@@ -2,10 +2,12 @@
 import { fromBinaryText } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { type EntityId, fingerprintOf } from '../base/ids.ts'
+import { countHolds } from '../chain/fold-locks.ts'
 import { type EntityWords, textOfWords } from '../event/entity-words.ts'
 import type { PolicyList } from '../trust/policy.ts'
 import { ROW } from '../view/entity-table.ts'
 import type { View } from '../view/view.ts'
+import { NO_SET } from '../view/witness-times.ts'
 
 /** Whom a policy names: fingerprints of identities, and roles as `role:NAME`. */
 export type PolicyNames = 'everyone' | 'nobody' | readonly string[]
@@ -26,6 +28,42 @@ export interface CounterInfo {
   readonly ceiling: bigint | undefined
   /** The entity that is its unit. */
   readonly unit: EntityId | undefined
+}
+
+/** How an entity is kept, as all replicas enforce it; what is above it is left out. */
+export interface RetentionInfo {
+  /** Chain time in Unix ms until which it is kept; 0 for none. */
+  readonly until: number
+  /** Holds that never end, by name. */
+  readonly holds: readonly string[]
+  /** Holds of `tx.hold` that are there. */
+  readonly held: number
+  readonly lock: 'governance' | 'compliance' | undefined
+  /** Whose time a lock waits for: their names, and the newest time that a quorum of them has signed, Unix ms. */
+  readonly witnesses:
+    | { readonly names: readonly string[]; readonly quorum: number; readonly provenAt: number }
+    | undefined
+}
+
+/** As acknowledged, but for `held`, which counts what is staged. @throws AteError NOT_FOUND */
+export function retentionInfo(view: View, words: EntityWords): RetentionInfo {
+  const row = visibleRow(view, words)
+  const { retain, holds, lock, witnesses } = view.acknowledgedExtra(row)
+  const set = lock?.witnesses ?? witnesses ?? NO_SET
+  return {
+    until: retain,
+    holds,
+    held: countHolds(view, row),
+    lock: lock?.mode,
+    witnesses:
+      set === NO_SET
+        ? undefined
+        : {
+            names: view.witnesses.witnessesOf(set).map(({ name }) => name),
+            quorum: view.witnesses.sets[set]!.quorum,
+            provenAt: view.witnesses.provenAt(set),
+          },
+  }
 }
 
 /** As acknowledged. @throws AteError NOT_FOUND */

@@ -211,8 +211,13 @@ class RecordReader {
       }
     }
     if (counters) clear['counters'] = counters.map((counter) => this.#counterOf(counter))
-    for (const name of ['counter', 'amount', 'expires', 'ttl', 'retain', 'holds'] as const) {
+    for (const name of ['counter', 'amount', 'expires', 'ttl', 'retain', 'holds', 'lock', 'bypass'] as const) {
       if (rare[name] !== undefined) clear[name] = rare[name]
+    }
+    if (rare.digest) clear['digest'] = toHex(rare.digest)
+    if (rare.witnesses) {
+      const { keys, quorum } = rare.witnesses
+      clear['witnesses'] = { quorum, names: keys.map((witness) => witness.name) }
     }
     if (root?.level !== undefined) clear['level'] = root.level
     if (root?.sequencers !== undefined) {

@@ -1,7 +1,9 @@
 /** What transactions take besides values: places, expiry, retention, settings; and their fields in an event. */
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError } from '../base/errors.ts'
-import type { RareFields } from '../event/rare-fields.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
+import type { RareFields, WitnessFields } from '../event/rare-fields.ts'
 import type { EntityRef } from './entity.ts'
 import { checkName } from './entity-type.ts'
 import type { CounterInput, PolicyInput } from './policy-input.ts'
@@ -23,8 +25,23 @@ export interface ExpiryOptions {
 export interface RetentionOptions {
   /** Chain time in Unix ms until which nothing changes or deletes the entity; it only grows. */
   readonly retain?: number | Date
-  /** Names of holds: as long as it has one, nothing changes or deletes the entity. */
+  /** Names of holds: as long as it has one, nothing changes or deletes the entity. They never end: see `tx.hold`. */
   readonly holds?: readonly string[]
+  /**
+   * The entity and all below it are written once: nothing is changed, moved or added, and nothing is deleted before
+   * `retain` and while there is a hold. `governance`: who manages the parent may delete it earlier, if he says so.
+   * `compliance`: nobody may, and its time must be proven by the witnesses that are named above it when it is locked.
+   */
+  readonly lock?: 'governance' | 'compliance'
+  /** Whose clocks count for what is locked below this entity from now on. */
+  readonly witnesses?: Witnesses
+  /** 32 bytes that say in clear what was written, for proofs. */
+  readonly digest?: Uint8Array
+}
+
+export interface DeleteOptions {
+  /** Before the time of a lock of mode `governance`. Needs manage at the parent of what is locked. */
+  readonly bypass?: 'governance'
 }
 
 export interface CreateOptions extends PlaceOptions, PolicyInput, ExpiryOptions, RetentionOptions {
@@ -59,8 +76,12 @@ export function checkedName(name: string): string {
 }
 
 /** True if an option needs a rare field of the event. */
-export function hasRare({ expires, ttl, retain, holds, counters }: CreateOptions): boolean {
-  return (expires ?? ttl ?? retain ?? holds ?? counters) !== undefined
+export function hasRare(options: CreateOptions): boolean {
+  return (options.expires ?? options.ttl ?? options.counters) !== undefined || hasRetention(options)
+}
+
+export function hasRetention({ retain, holds, lock, witnesses, digest }: RetentionOptions): boolean {
+  return (retain ?? holds ?? lock ?? witnesses ?? digest) !== undefined
 }
 
 export function keyBytes(key: Uint8Array): Uint8Array {
@@ -75,11 +96,29 @@ function timeOf(time: number | Date): number {
   return ms
 }
 
-export function retentionFields({ retain, holds }: RetentionOptions): RareFields {
+/** @throws AteError BAD_ARGUMENT */
+export function retentionFields(crypto: CryptoProvider, options: RetentionOptions): RareFields {
+  const { retain, holds, lock, witnesses, digest } = options
+  if (lock !== undefined && lock !== 'governance' && lock !== 'compliance')
+    throw new AteError('BAD_ARGUMENT', { what: 'a lock is governance or compliance' })
   return {
     ...(retain === undefined ? {} : { retain: timeOf(retain) }),
     ...(holds === undefined ? {} : { holds: holds.map(checkedName) }),
+    ...(lock === undefined ? {} : { lock }),
+    ...(witnesses === undefined ? {} : { witnesses: witnessFields(crypto, witnesses) }),
+    ...(digest === undefined ? {} : { digest: keyBytes(digest).slice() }),
   }
+}
+
+function witnessFields(crypto: CryptoProvider, given: Witnesses): WitnessFields {
+  const { witnesses, quorum } = parseWitnesses(crypto, given)
+  return { keys: witnesses.map(({ name, key }) => ({ name, key })), quorum }
+}
+
+export function deletionFields({ bypass }: DeleteOptions): RareFields | undefined {
+  if (bypass === undefined) return undefined
+  if (bypass !== 'governance') throw new AteError('BAD_ARGUMENT', { what: 'bypass is governance' })
+  return { bypass }
 }
 
 /** `now` is chain time: years of a duration are counted from it. */

@@ -7,6 +7,7 @@ import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId, toBase32 } from '../base/ids.ts'
 import { COUNTERS_MAX, RING_KEY_BYTES_MAX } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { HOLDS } from '../chain/fold-locks.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
 import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
@@ -26,9 +27,12 @@ import {
   type ChainSettings,
   type CreateOptions,
   checkedName,
+  type DeleteOptions,
+  deletionFields,
   type ExpiryOptions,
   expiryFields,
   hasRare,
+  hasRetention,
   keyBytes,
   NO_OPTIONS,
   ONLY_CHILD,
@@ -78,10 +82,28 @@ export class Transaction {
   create<T>(type: EntityType<T>, value: T, options: CreateOptions = NO_OPTIONS): Entity<T> {
     this.#assertOpen()
     assertType(type)
+    return this.#create(type, value, this.#collection(type, options.in), options)
+  }
+
+  /**
+   * Holds a locked entity until the hold that this makes is deleted: nothing of the entity is deleted before. Needs write at
+   * the entity; who may write the hold may end it. `chain.children(type, ref, HOLDS)` has those that are there.
+   */
+  hold<T>(
+    ref: EntityRef,
+    type: EntityType<T>,
+    value: T,
+    options: Omit<CreateOptions, 'parent' | 'in'> = {},
+  ): Entity<T> {
+    this.#assertOpen()
+    assertType(type)
+    return this.#create(type, value, HOLDS, { ...options, parent: ref })
+  }
+
+  #create<T>(type: EntityType<T>, value: T, collection: string, options: CreateOptions): Entity<T> {
     const draft = this.#draft
     const valid = validate(type, value)
     const parent = parentWords(options.parent, this.#chain)
-    const collection = this.#collection(type, options.in)
     const key = options.name === undefined ? null : this.#trust.blind(parent, collection, checkedName(options.name))
     const words = key ? this.#wordsOfKey(parent, collection, key) : draft.nextId()
     const event = draft.add(OP.create, words)
@@ -236,10 +258,12 @@ export class Transaction {
   }
 
   /** Deletes an entity that has no children. */
-  delete(ref: EntityRef): void {
+  delete(ref: EntityRef, options: DeleteOptions = {}): void {
     this.#assertOpen()
     const words = wordsOfRef(ref, this.#chain)
-    this.#draft.add(OP.delete, words)
+    const rare = deletionFields(options)
+    const event = this.#draft.add(OP.delete, words)
+    if (rare) this.#draft.setRare(event, rare)
   }
 
   /**
@@ -266,10 +290,10 @@ export class Transaction {
    * Deletes an entity, and destroys the key that was attached to it once that is durable; after a crash, at the next opening.
    * `chain.attachedKey` says whether it is gone. @throws AteError KEYS_UNAVAILABLE
    */
-  shred(ref: EntityRef): void {
+  shred(ref: EntityRef, options: DeleteOptions = {}): void {
     this.#assertOpen()
     this.#assertTakesKeys()
-    this.delete(ref)
+    this.delete(ref, options)
     this.#draft.eraseKey(wordsOfRef(ref, this.#chain))
   }
 
@@ -350,10 +374,11 @@ export class Transaction {
     this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), expiryFields(expiry, this.#core.now))
   }
 
-  /** Keeps the entity from being changed or deleted; it only grows. */
+  /** Keeps the entity from being changed or deleted; it only grows. Needs manage at its parent. */
   retain(ref: EntityRef, retention: RetentionOptions): void {
     this.#assertOpen()
-    this.#draft.setRare(this.#draft.add(OP.retain, wordsOfRef(ref, this.#chain)), retentionFields(retention))
+    const fields = retentionFields(this.#core.crypto, retention)
+    this.#draft.setRare(this.#draft.add(OP.retain, wordsOfRef(ref, this.#chain)), fields)
   }
 
   /** Drops what is remembered of a deleted entity. Needs manage at its parent. */
@@ -552,7 +577,7 @@ export class Transaction {
       }
       this.#draft.setRare(event, {
         ...expiryFields(options, this.#core.now),
-        ...(options.retain !== undefined || options.holds !== undefined ? retentionFields(options) : {}),
+        ...(hasRetention(options) ? retentionFields(this.#core.crypto, options) : {}),
         ...(counters ? { counters } : {}),
         ...(identities.length > 0 ? { identities } : {}),
       })

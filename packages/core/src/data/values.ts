@@ -4,7 +4,7 @@
  */
 import { AteError } from '../base/errors.ts'
 import type { ChainId } from '../base/ids.ts'
-import { VALUE_CACHE_ENTRIES } from '../base/limits.ts'
+import { VALUE_CACHE_BYTES, VALUE_CACHE_ENTRIES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { RowImage, View } from '../view/view.ts'
@@ -17,6 +17,8 @@ interface Cached {
   readonly offset: number
   readonly type: EntityType<unknown>
   readonly entity: Entity<unknown>
+  /** Of its body. */
+  readonly bytes: number
   /** Made once, so that a hit allocates nothing. */
   readonly promise: Promise<Entity<unknown>>
 }
@@ -34,6 +36,7 @@ export class Values {
   // Two generations: the older is dropped when the newer is full, so that a hit costs one look-up and no bookkeeping.
   #young = new Map<number, Cached>()
   #old = new Map<number, Cached>()
+  #youngBytes = 0
 
   constructor(core: ChainCore, chain: ChainId) {
     this.#core = core
@@ -84,11 +87,13 @@ export class Values {
   }
 
   #keep(row: number, cached: Cached): void {
-    if (this.#young.size >= VALUE_CACHE_ENTRIES / 2) {
+    if (this.#young.size >= VALUE_CACHE_ENTRIES / 2 || this.#youngBytes >= VALUE_CACHE_BYTES / 2) {
       this.#old = this.#young
       this.#young = new Map()
+      this.#youngBytes = 0
     }
     this.#young.set(row, cached)
+    this.#youngBytes += cached.bytes
   }
 
   #source(row: number, state: 'acknowledged' | 'staged'): Source {
@@ -134,6 +139,7 @@ export class Values {
         offset: words[at + ROW.offset]!,
         type,
         entity,
+        bytes: body.length,
         promise: Promise.resolve(entity),
       } as Cached)
     }

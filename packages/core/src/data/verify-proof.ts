@@ -17,6 +17,7 @@ import { parseRuns } from '../event/commit-spans.ts'
 import { nameCreated } from '../event/derive-ids.ts'
 import { textOfWords } from '../event/entity-words.ts'
 import { KIND, OP, RECORD_HEAD_BYTES } from '../event/format.ts'
+import type { RareFields } from '../event/rare-fields.ts'
 import { hashRecordHead, parseRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { Platform } from '../session/platform.ts'
@@ -86,6 +87,14 @@ export interface ProvenEvent {
   readonly version: number
   /** Of the sealed value: its bytes, and SHA-256 of its ciphertext. */
   readonly value?: { readonly bytes: number; readonly hash: Uint8Array; readonly ciphertext?: Uint8Array }
+  /** What it asks for of retention, in clear. */
+  readonly retention?: {
+    /** Unix ms. */
+    readonly until?: number
+    readonly lock?: 'governance' | 'compliance'
+    readonly digest?: Uint8Array
+    readonly bypass?: 'governance'
+  }
 }
 
 export interface ProvenConsistency {
@@ -259,6 +268,16 @@ function provenEvent(event: TransactionEvent, whole: boolean): ProvenEvent {
     collection,
     version,
     ...(hash ? { value: { bytes: event.size, hash } } : {}),
+    ...(event.rare ? { retention: retentionOf(event.rare) } : {}),
+  }
+}
+
+function retentionOf({ retain, lock, digest, bypass }: RareFields): NonNullable<ProvenEvent['retention']> {
+  return {
+    ...(retain === undefined ? {} : { until: retain }),
+    ...(lock === undefined ? {} : { lock }),
+    ...(digest === undefined ? {} : { digest }),
+    ...(bypass === undefined ? {} : { bypass }),
   }
 }
 

@@ -54,6 +54,11 @@ export function parseWitnesses(crypto: CryptoProvider, given: Witnesses): Parsed
   return { witnesses, quorum }
 }
 
+/** As signed-note has it: no space, no plus, no control character. */
+export function isWitnessName(name: string): boolean {
+  return /^[^\p{Z}\p{C}+]{1,255}$/u.test(name)
+}
+
 function parseWitness(crypto: CryptoProvider, text: unknown): Witness {
   const match = typeof text === 'string' && /^([^\p{Z}\p{C}+]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/u.exec(text)
   const typed = match ? fromBase64(match[3]!) : undefined
@@ -89,21 +94,39 @@ export function cosignatureLine(
  */
 export function cosignersOf(crypto: CryptoProvider, note: Note, { witnesses }: ParsedWitnesses): readonly Cosigned[] {
   const found: Cosigned[] = []
-  for (const { name, keyId, key } of witnesses) {
-    const signatures = note.lines.map((line) => signatureIn(line, name, keyId)).filter((bytes) => bytes !== undefined)
-    if (signatures.length === 0) continue
-    const verifier = crypto.ed25519Verifier(key)
-    const times = signatures.map((bytes) => {
-      const seconds = bytes.length === 72 ? new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0) : undefined
-      // Over 2^43 s no number of ms is exact; that is 280,000 years.
-      if (seconds === undefined || seconds >= 1n << 43n) throw new AteError('BAD_COSIGNATURE', { witness: name })
-      if (!verifier.verify(cosignedMessage(note.text, seconds), bytes.subarray(8)))
-        throw new AteError('BAD_COSIGNATURE', { witness: name })
-      return Number(seconds) * 1000
+  for (const witness of witnesses) {
+    const { name } = witness
+    const times = lineTimes(crypto, note, witness).map((at) => {
+      if (at === undefined) throw new AteError('BAD_COSIGNATURE', { witness: name })
+      return at
     })
-    found.push({ name, at: Math.max(...times) })
+    if (times.length > 0) found.push({ name, at: Math.max(...times) })
   }
   return found
+}
+
+/** The newest time at which a witness has signed the note, Unix ms, by its lines that verify; undefined without one. */
+export function cosignedAt(
+  crypto: CryptoProvider,
+  note: Note,
+  { name, key }: { readonly name: string; readonly key: Uint8Array },
+): number | undefined {
+  const witness = { name, key, keyId: keyIdOf(crypto, name, KEY_TYPE.cosignature, key) }
+  const times = lineTimes(crypto, note, witness).filter((at) => at !== undefined)
+  return times.length === 0 ? undefined : Math.max(...times)
+}
+
+/** Of each line of a witness its time in Unix ms, or undefined if it does not verify. */
+function lineTimes(crypto: CryptoProvider, note: Note, { name, keyId, key }: Witness): (number | undefined)[] {
+  const signatures = note.lines.map((line) => signatureIn(line, name, keyId)).filter((bytes) => bytes !== undefined)
+  if (signatures.length === 0) return []
+  const verifier = crypto.ed25519Verifier(key)
+  return signatures.map((bytes) => {
+    const seconds = bytes.length === 72 ? new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0) : undefined
+    // Over 2^43 s no number of ms is exact; that is 280,000 years.
+    if (seconds === undefined || seconds >= 1n << 43n) return undefined
+    return verifier.verify(cosignedMessage(note.text, seconds), bytes.subarray(8)) ? Number(seconds) * 1000 : undefined
+  })
 }
 
 /** @throws AteError BAD_COSIGNATURE | NOT_WITNESSED */

@@ -12,13 +12,15 @@ export const SUITE = 1
 /**
  * The rules this software knows; a chain of a higher level is not opened. New chains begin with it, older ones stay at
  * theirs until the root raises it. Level 2 knows persons with several keys, and records of kind recover. Level 3 knows
- * guards on chain time, and lets only who may write a unit make counters of it that may go below 0.
+ * guards on chain time, and lets only who may write a unit make counters of it that may go below 0. Level 4 knows locks.
  */
-export const FOLD_LEVEL = 3
+export const FOLD_LEVEL = 4
 /** The first level whose rules know persons with several keys. */
 export const PERSONS_LEVEL = 2
 /** The first level that judges guards on time, and who owes in a unit. */
 export const TIME_AND_DEBT_LEVEL = 3
+/** The first level that knows what is written once, and witnesses whose time counts. */
+export const LOCKS_LEVEL = 4
 
 export const KIND = { genesis: 1, commit: 2, attestation: 3, checkpoint: 4, sweep: 5, recover: 6 } as const
 export type Kind = (typeof KIND)[keyof typeof KIND]

@@ -5,6 +5,7 @@
  * What is named by public keys is introduced in `identities`; everything else names identities by fingerprint
  * (32 bytes) and roles by entity id (16 bytes).
  */
+import { toHex } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import {
   COUNTER_BITS_MAX,
@@ -14,9 +15,11 @@ import {
   PERSON_KEYS_MAX,
   POLICY_ENTRIES_MAX,
   ROLE_MEMBERS_MAX,
+  WITNESSES_MAX,
 } from '../base/limits.ts'
 import { decodeCanonical, encodeCanonicalInto } from '../codec/cbor.ts'
 import { ByteWriter } from '../codec/writer.ts'
+import { isWitnessName } from './cosignature.ts'
 
 /** One entry of a policy list: a role's entity id (16 bytes) or an identity's fingerprint (32 bytes). */
 export type PolicyEntryBytes = Uint8Array
@@ -108,6 +111,12 @@ export interface RootFields {
   readonly checkpointKeys?: readonly Uint8Array[]
 }
 
+/** Whose clocks count for what is locked below. */
+export interface WitnessFields {
+  readonly keys: readonly { readonly name: string; readonly key: Uint8Array }[]
+  readonly quorum: number
+}
+
 export interface RareFields {
   readonly identities?: readonly Uint8Array[]
   readonly policy?: PolicyFields
@@ -122,6 +131,12 @@ export interface RareFields {
   readonly ttl?: number
   readonly retain?: number
   readonly holds?: readonly string[]
+  readonly lock?: 'governance' | 'compliance'
+  readonly witnesses?: WitnessFields
+  /** What the author says of the value in clear, for proofs; the fold does not look at it. */
+  readonly digest?: Uint8Array
+  /** Of a deletion: before the time of a lock that lets managers do so. */
+  readonly bypass?: 'governance'
   readonly root?: RootFields
   readonly certificate?: Uint8Array
 }
@@ -180,6 +195,19 @@ function shape(fields: Readonly<Record<string, Check>>, required: readonly strin
     isMap(value) &&
     Object.keys(value).every((name) => Object.hasOwn(fields, name) && fields[name]!(value[name])) &&
     required.every((name) => Object.hasOwn(value, name))
+}
+
+const hasWitnessShape = shape(
+  { keys: listOf(shape({ name: isText, key: bytesOf(32) }, ['name', 'key']), WITNESSES_MAX), quorum: isCount },
+  ['keys', 'quorum'],
+)
+
+/** Each key once: one witness twice would count twice. */
+const isWitnesses: Check = (value) => {
+  if (!hasWitnessShape(value)) return false
+  const { keys, quorum } = value as WitnessFields
+  const fits = quorum >= 1 && quorum <= keys.length && keys.every(({ name }) => isWitnessName(name))
+  return fits && new Set(keys.map(({ key }) => toHex(key))).size === keys.length
 }
 
 const isEntry = bytesOf(16, 32)
@@ -263,6 +291,10 @@ const isRare = shape({
   ttl: isCount,
   retain: isCount,
   holds: listOf(isText, COUNTERS_MAX),
+  lock: oneOf('governance', 'compliance'),
+  witnesses: isWitnesses,
+  digest: bytesOf(32),
+  bypass: oneOf('governance'),
   root: shape({
     level: isCount,
     sequencers: either(oneOf('writers'), listOf(bytesOf(32), POLICY_ENTRIES_MAX)),

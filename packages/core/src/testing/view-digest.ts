@@ -16,6 +16,7 @@ export function replicaDigest(replica: Replica): string {
   lines.push(
     `time ${replica.chainTime} attested ${replica.attestedSeq} checkpoints ${replica.checkpoints} newest ${JSON.stringify(replica.newestCheckpoint)}`,
   )
+  for (const [id, at] of view.witnesses.times) lines.push(`witness ${hexOf(id)} at ${at}`)
   lines.push(`head ${replica.head.seq} ${toHex(replica.head.hash)} tree ${toHex(replica.tree.root())}`)
   return lines.join('\n')
 }
@@ -147,7 +148,7 @@ function listText(list: PolicyList | undefined): unknown {
   return list.map((entry) => (entry.role ? textOfWords(entry.role.id) : hexOf(entry.identity)))
 }
 
-function extraText(view: View, { counters, expires, retain, holds }: Extra): string {
+function extraText(view: View, { counters, expires, retain, holds, lock, witnesses }: Extra): string {
   const numbers = counters.map(({ name, value, floor, ceiling, unit, up, down }) =>
     [
       name,
@@ -158,7 +159,13 @@ function extraText(view: View, { counters, expires, retain, holds }: Extra): str
       JSON.stringify([listText(up), listText(down)]),
     ].join(' '),
   )
-  return `[${numbers.join('; ')}] expires ${expires} retain ${retain} holds ${holds.join('+')}`
+  const locked = `${lock ? `${lock.mode} ${setText(view, lock.witnesses)}` : ''} witnesses ${setText(view, witnesses)}`
+  return `[${numbers.join('; ')}] expires ${expires} retain ${retain} holds ${holds.join('+')} ${locked}`
+}
+
+function setText({ witnesses }: View, set: number | undefined): string {
+  const found = set === undefined ? undefined : witnesses.sets[set]
+  return found ? `${found.quorum} of ${found.members.map(hexOf).join('+')}` : '-'
 }
 
 function hexOf(name: string): string {

@@ -11,6 +11,7 @@ import type { Policy, PolicyList, Tree } from '../trust/policy.ts'
 import { ChildLists } from './child-lists.ts'
 import { DEAD, DROPPED, EntityTable, HAS_EXTRA, PENDING, ROW } from './entity-table.ts'
 import { Names } from './names.ts'
+import { WitnessTimes } from './witness-times.ts'
 
 export interface Counter {
   readonly name: string
@@ -23,6 +24,14 @@ export interface Counter {
   readonly down: PolicyList | undefined
 }
 
+/** It is written once, and so is all that is below it. */
+export interface Lock {
+  /** `governance`: who manages above may delete it before its time. `compliance`: nobody may. */
+  readonly mode: 'governance' | 'compliance'
+  /** Number of the set of witnesses whose time counts; NO_SET if none was named. */
+  readonly witnesses: number
+}
+
 /** Fields that few entities have. Never changed in place: an image keeps the object that was. */
 export interface Extra {
   readonly counters: readonly Counter[]
@@ -31,9 +40,19 @@ export interface Extra {
   /** Chain time in ms until which it cannot be changed or deleted. */
   readonly retain: number
   readonly holds: readonly string[]
+  readonly lock: Lock | undefined
+  /** Number of the set of witnesses that counts for what is locked below it from now on. */
+  readonly witnesses: number | undefined
 }
 
-export const NO_EXTRA: Extra = { counters: [], expires: undefined, retain: 0, holds: [] }
+export const NO_EXTRA: Extra = {
+  counters: [],
+  expires: undefined,
+  retain: 0,
+  holds: [],
+  lock: undefined,
+  witnesses: undefined,
+}
 
 /** A row as it was before a change. */
 export class RowImage {
@@ -64,6 +83,7 @@ export class View implements Tree {
   readonly policies: (Policy | undefined)[] = [undefined]
   readonly extras: Map<number, Extra> = new Map()
   readonly images: Map<number, RowImage[]> = new Map()
+  readonly witnesses: WitnessTimes = new WitnessTimes()
 
   constructor(seed: number) {
     this.table = new EntityTable(seed)
@@ -102,6 +122,21 @@ export class View implements Tree {
   setExtra(row: number, extra: Extra): void {
     this.extras.set(row, extra)
     this.setFlags(row, HAS_EXTRA)
+  }
+
+  /** The nearest locked node at or above `row`, or -1; as the next transaction sees it, or as it was acknowledged. */
+  lockedNode(row: number, state: 'staged' | 'acknowledged' = 'staged'): number {
+    for (let node = row; ; node = this.parentOf(node)) {
+      const extra = state === 'staged' ? this.extraOf(node) : this.acknowledgedExtra(node)
+      if (extra.lock !== undefined) return node
+      if (node === 0) return -1
+    }
+  }
+
+  /** True if readers do not find it any more. What is locked is not hidden by an expiry that somebody set before. */
+  isExpired(row: number, now: number, state: 'staged' | 'acknowledged'): boolean {
+    const { expires } = state === 'staged' ? this.extraOf(row) : this.acknowledgedExtra(row)
+    return expires !== undefined && expires <= now && this.lockedNode(row, state) < 0
   }
 
   isDead(row: number): boolean {

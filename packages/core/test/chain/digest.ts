@@ -45,10 +45,17 @@ function placeText(view: View, row: number): string {
   return `${record}:${words.join('.')}`
 }
 
+function setText({ witnesses }: View, set = -1): string {
+  const found = witnesses.sets[set]
+  return found
+    ? `${found.quorum}/${found.members.map((id) => `${hexOf(id)}@${witnesses.times.get(id)}`).join(',')}`
+    : '-'
+}
+
 function rowText(view: View, row: number): string {
   const { table, names } = view
   const flags = table.get(row, ROW.blockAndFlags) & (DEAD | NAMED)
-  const { counters, expires, retain, holds } = view.extraOf(row)
+  const { counters, expires, retain, holds, lock, witnesses } = view.extraOf(row)
   const numbers = counters.map(({ name, value, floor, ceiling, unit, up, down }) =>
     [name, value, floor, ceiling, unit === undefined ? '' : idOf(view, unit), listText(up), listText(down)].join('/'),
   )
@@ -58,7 +65,7 @@ function rowText(view: View, row: number): string {
     `type ${names.text(table.get(row, ROW.type))} v${table.get(row, ROW.version)} s${table.get(row, ROW.subtree)} f${flags}`,
     placeText(view, row),
     policyText(view.policyOf(row)),
-    `counters ${numbers.join(' ')} expires ${expires} retain ${retain} holds ${holds.join(',')}`,
+    `counters ${numbers.join(' ')} expires ${expires} retain ${retain} holds ${holds.join(',')} lock ${lock?.mode} ${setText(view, lock?.witnesses)} ${setText(view, witnesses)}`,
   ].join(' | ')
 }
 

@@ -61,7 +61,7 @@ describe('the bytes of a snapshot', () => {
     const foot = new DataView(whole.buffer, whole.length - FOOT)
     const { head, chainId, view } = chain.replica
     expect(String.fromCharCode(...whole.subarray(whole.length - FOOT, whole.length - FOOT + 4))).toBe('ATEV')
-    expect(foot.getUint32(4)).toBe(1)
+    expect(foot.getUint32(4)).toBe(2)
     expect(foot.getBigUint64(8)).toBe(BigInt(FOLD_LEVEL))
     expect(whole.subarray(whole.length - FOOT + 16, whole.length - FOOT + 48)).toEqual(chainId)
     expect(foot.getBigUint64(48)).toBe(BigInt(head.seq))
@@ -98,7 +98,7 @@ describe('the bytes of a snapshot', () => {
     expect(await found(whole)).toBe('good')
     expect(await found(whole, { ...MAKERS, key: new Uint8Array(32).fill(8) })).toBe('tag')
     for (const at of [0, 4]) {
-      const other = changed(-FOOT + at, (foot) => foot.setUint32(0, 2))
+      const other = changed(-FOOT + at, (foot) => foot.setUint32(0, 1))
       expect(await found(resealed(other, other.length - FOOT - 64))).toBe('format')
     }
   })

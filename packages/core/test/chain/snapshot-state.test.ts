@@ -158,7 +158,12 @@ describe('a replica from a snapshot', () => {
     const gone = { id: box, name: 'gone', node: 0, row: 1, members: new Set<string>(), generations: [], rotatedAt: 4 }
     const up = [{ role: { ...gone, dropped: true, stale: true } }]
     const counter = { name: 'n', value: -1n, floor: undefined, ceiling: 9n, unit: 1, up, down: [{ identity: ann.key }] }
-    view.setExtra(1, { counters: [counter], expires: 5, retain: 6, holds: ['h'] })
+    const { set } = view.witnesses.add([{ name: 'w', key: new Uint8Array(32).fill(7) }], 1)
+    view.witnesses.times.set([...view.witnesses.times.keys()][0]!, 99)
+    const lock = { mode: 'compliance', witnesses: set } as const
+    view.setExtra(1, { counters: [counter], expires: 5, retain: 6, holds: ['h'], lock, witnesses: set })
+    const bare = { counters: [], expires: undefined, retain: 0, holds: [], witnesses: undefined }
+    view.setExtra(2, { ...bare, lock: { mode: 'governance', witnesses: -1 } })
     const found = await resumed(await snapshotOf(replica), chain.records[0]!)
     expect(deepText(found)).toBe(deepText(replica))
   })
@@ -188,6 +193,7 @@ describe('private fields of what a snapshot holds', () => {
     'view/child-lists.ts': ['#byParent', '#last'],
     'view/names.ts': ['#last', '#lastNumber', '#numbers', '#other', '#otherNumber', '#texts'],
     'view/view.ts': [],
+    'view/witness-times.ts': [],
     'trust/trust-state.ts': [],
     'trust/policy.ts': [],
     'chain/record-hashes.ts': ['#chunks', '#size'],
@@ -203,6 +209,14 @@ describe('private fields of what a snapshot holds', () => {
   }
 
   it('a view has no other fields than those that are written', () => {
-    expect(Object.keys(new View(1)).sort()).toEqual(['children', 'extras', 'images', 'names', 'policies', 'table'])
+    expect(Object.keys(new View(1)).sort()).toEqual([
+      'children',
+      'extras',
+      'images',
+      'names',
+      'policies',
+      'table',
+      'witnesses',
+    ])
   })
 })

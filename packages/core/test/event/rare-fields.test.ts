@@ -55,6 +55,26 @@ describe('what is refused', () => {
     ['a time beyond numbers', { ttl: 2 ** 53 }],
     ['a hold that is no text', { holds: [1] }],
     ['too many holds', { holds: Array.from({ length: 65 }, (_, i) => `${i}`) }],
+    ['a lock of another name', { lock: 'trial' }],
+    ['a bypass of compliance', { bypass: 'compliance' }],
+    ['a digest of another size', { digest: bytes(31) }],
+    ['witnesses without keys', { witnesses: { keys: [], quorum: 1 } }],
+    ['no quorum', { witnesses: { keys: [{ name: 'w', key: bytes(32) }], quorum: 0 } }],
+    ['a quorum of more than there are', { witnesses: { keys: [{ name: 'w', key: bytes(32) }], quorum: 2 } }],
+    ['a witness whose name could be two', { witnesses: { keys: [{ name: 'w+1', key: bytes(32) }], quorum: 1 } }],
+    ['a witness with a key of another size', { witnesses: { keys: [{ name: 'w', key: bytes(33) }], quorum: 1 } }],
+    [
+      'one witness twice',
+      {
+        witnesses: {
+          keys: [
+            { name: 'v', key: bytes(32) },
+            { name: 'w', key: bytes(32) },
+          ],
+          quorum: 1,
+        },
+      },
+    ],
     ['keys of an identity of another size', { identities: [bytes(3199)] }],
     ['a certificate of another size', { certificate: bytes(31) }],
     ['sequencers of another size', { root: { sequencers: [bytes(31)] } }],

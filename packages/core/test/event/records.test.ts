@@ -101,6 +101,17 @@ const rare: fc.Arbitrary<RareFields> = fc.record(
     ttl: count,
     retain: count,
     holds: fc.array(name, { maxLength: 3 }),
+    lock: fc.constantFrom('governance' as const, 'compliance' as const),
+    witnesses: fc.record({
+      keys: fc.uniqueArray(fc.record({ name: fc.constantFrom('w1', 'ü', 'a.example/w'), key: bytes(32) }), {
+        minLength: 1,
+        maxLength: 3,
+        selector: ({ key }) => key.join(),
+      }),
+      quorum: fc.constant(1),
+    }),
+    digest: bytes(32),
+    bypass: fc.constant('governance' as const),
     root: fc.record(
       {
         level: count,

@@ -1,0 +1,178 @@
+/**
+ * An archive as a tar stream, for people and for auditors:
+ *
+ *   README.txt                    what is in it, and how to check it without this software
+ *   trust.json                    origin and key of the log
+ *   objects/VERSION/body          as it was put
+ *   objects/VERSION/manifest.json what the proof shows the hash of, byte for byte
+ *   objects/VERSION/proof.tlog-proof
+ *   index-NNNNNN.jsonl            one line for each object: name, version, how it is kept
+ *   audit-NNNNNN.jsonl, .csv      one line for each act
+ *
+ * Nothing of a name becomes a path: names may be such as ../../etc/passwd. Lists come in parts, so that memory stays flat.
+ */
+import { AteError } from '@ate/core'
+import { createTarPacker, type TarPackController } from 'modern-tar'
+import { type AuditEvent, audit } from './audit.ts'
+import type { CallOptions, Context } from './context.ts'
+import { get } from './get.ts'
+import { find, type ListQuery, list, type Stored } from './objects.ts'
+import { prove } from './proofs.ts'
+import { logKey } from './verify-proof.ts'
+
+export interface ExportOptions extends CallOptions {
+  readonly format: 'tar'
+  /** Left out: they are there. Without a checkpoint, and the right to make one, there are none. */
+  readonly proofs?: 'omit'
+}
+
+/** Characters of one part of a list. */
+const PART_CHARACTERS: number = 4 * 1024 * 1024
+/** Bytes that a header of tar can say; above, the field `size` of pax does. */
+const OCTAL_MAX: number = 8 * 1024 ** 3 - 1
+
+/** @throws AteError BAD_ARGUMENT */
+export function exportTar(context: Context, query: ListQuery, options: ExportOptions): ReadableStream<Uint8Array> {
+  if (options?.format !== 'tar') throw new AteError('BAD_ARGUMENT', { option: 'format', words: ['tar'] })
+  const { readable, controller } = createTarPacker()
+  void pack(context, controller, query, options).then(
+    () => controller.finalize(),
+    (error: unknown) => controller.error(error),
+  )
+  return readable
+}
+
+async function pack(context: Context, tar: TarPackController, query: ListQuery, options: ExportOptions): Promise<void> {
+  const { chain } = context
+  const origin = `ate/${chain.id}`
+  await addText(tar, 'README.txt', README)
+  await addText(tar, 'trust.json', `${JSON.stringify({ origin, log: logKey(origin, chain.checkpointKey()) })}\n`)
+  const index = new Parts(tar, 'index', 'jsonl')
+  const versions = new Set<string>()
+  for await (const stored of list(context, query, options.signal)) {
+    versions.add(stored.version)
+    await addObject(context, tar, stored, options)
+    await index.line(JSON.stringify(indexLine(stored)))
+  }
+  await index.end()
+  const jsonl = new Parts(tar, 'audit', 'jsonl')
+  for await (const event of audit(context, {}, options)) await jsonl.line(JSON.stringify(auditJson(event)))
+  await jsonl.end()
+  const csv = new Parts(tar, 'audit', 'csv', auditCsv())
+  for await (const event of audit(context, {}, options)) await csv.line(auditCsv(event))
+  await csv.end()
+}
+
+async function addObject(
+  context: Context,
+  tar: TarPackController,
+  stored: Stored,
+  options: ExportOptions,
+): Promise<void> {
+  const folder = `objects/${stored.version}`
+  const { text } = await find(context, stored, options.signal)
+  const { body, size, at } = await get(context, stored, options)
+  const bytes = Number(size)
+  const entry = tar.add({
+    name: `${folder}/body`,
+    size: bytes,
+    mtime: at,
+    ...(bytes > OCTAL_MAX ? { pax: { size: String(bytes) } } : {}),
+  })
+  await body.pipeTo(entry, options.signal ? { signal: options.signal } : {})
+  await addText(tar, `${folder}/manifest.json`, text, at)
+  if (options.proofs === 'omit') return
+  await addText(tar, `${folder}/proof.tlog-proof`, await prove(context, stored, options), at)
+}
+
+async function addText(tar: TarPackController, name: string, text: string, mtime = new Date(0)): Promise<void> {
+  const bytes = new TextEncoder().encode(text)
+  const writer = tar.add({ name, size: bytes.length, mtime }).getWriter()
+  if (bytes.length > 0) await writer.write(bytes)
+  await writer.close()
+}
+
+/** Lines in files of some MiB: a header of tar says the size before the bytes. */
+class Parts {
+  readonly #tar: TarPackController
+  readonly #name: string
+  readonly #form: string
+  readonly #head: string
+  #lines: string[] = []
+  #characters = 0
+  #count = 0
+
+  constructor(tar: TarPackController, name: string, form: string, head = '') {
+    this.#tar = tar
+    this.#name = name
+    this.#form = form
+    this.#head = head === '' ? '' : `${head}\r\n`
+  }
+
+  async line(text: string): Promise<void> {
+    this.#lines.push(text)
+    this.#characters += text.length
+    if (this.#characters >= PART_CHARACTERS) await this.#flush()
+  }
+
+  async end(): Promise<void> {
+    if (this.#lines.length > 0 || this.#count === 0) await this.#flush()
+  }
+
+  async #flush(): Promise<void> {
+    const number = String(++this.#count).padStart(6, '0')
+    const close = this.#form === 'csv' ? '\r\n' : '\n'
+    const text = this.#head + this.#lines.map((line) => line + close).join('')
+    this.#lines = []
+    this.#characters = 0
+    await addText(this.#tar, `${this.#name}-${number}.${this.#form}`, text)
+  }
+}
+
+function indexLine(stored: Stored): object {
+  const { name, version, size, digest, type, meta, subject, mode, retainUntil, holds, at, seq } = stored
+  return {
+    ...{ name, version, size: String(size), sha256: digest, type, meta, subject, mode },
+    ...{ retainUntil: retainUntil?.toISOString(), holds, at: at.toISOString(), seq, path: `objects/${version}` },
+  }
+}
+
+/** One object of plain values, as `audit-*.jsonl` has it. */
+export function auditJson(event: AuditEvent): Record<string, unknown> {
+  const { seq, at, by, act, ref, reason, matter, until, mode, digest, size, bypass, code, asked } = event
+  return {
+    ...{ seq, at: at.toISOString(), by, act, name: ref.name, version: ref.version, reason, matter },
+    ...{ until: until?.toISOString(), mode, sha256: digest, size: size === undefined ? undefined : String(size) },
+    ...{ bypass, code, asked },
+  }
+}
+
+const CSV_COLUMNS = [
+  ...['seq', 'at', 'by', 'act', 'name', 'version', 'reason', 'matter', 'until', 'mode', 'sha256', 'size'],
+  ...['bypass', 'code', 'asked'],
+] as const
+
+/** A line of the trail for spreadsheets (RFC 4180), or the line of its columns. A cell that a spreadsheet would run as a formula gets a quote in front, as spreadsheets themselves write it. */
+export function auditCsv(event?: AuditEvent): string {
+  if (!event) return CSV_COLUMNS.join(',')
+  const line = auditJson(event)
+  return CSV_COLUMNS.map((column) => {
+    const value = line[column]
+    const text = value === undefined ? '' : String(value)
+    const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+  }).join(',')
+}
+
+const README = `Records of an archive, as they were put, with their manifests, proofs and the trail of what was done to them.
+
+objects/VERSION/body           the bytes
+objects/VERSION/manifest.json  what the proof shows the SHA-256 of, byte for byte; "sha256" in it is that of the body
+objects/VERSION/proof.tlog-proof
+                               c2sp.org/tlog-proof: the place of the record in the signed tree of the log
+index-*.jsonl                  one line for each object: its name, how long it is kept, by which matters it is held
+audit-*.jsonl, audit-*.csv     one line for each act: who signed it, when, what; also what was refused
+trust.json                     origin and key of the log. Have them from somebody whom you trust, not from here
+
+"ate worm verify PROOF BODY --origin ORIGIN --log KEY" checks a proof without this archive and without its keys.
+`

@@ -1,0 +1,114 @@
+/** Looks over an archive: each object, and in depth each byte of its body, and the whole log. */
+import { type Chain, isAteError, type VerifyProblem } from '@ate/core'
+import type { CallOptions, Context } from './context.ts'
+import { chunkAt } from './get.ts'
+import { newHasher } from './hashing.ts'
+import { keyOf } from './keys.ts'
+import { type Found, idsOf, type Ref, readObject } from './objects.ts'
+import { IN, NameType, ObjectType } from './worm-records.ts'
+
+export interface FsckOptions extends CallOptions {
+  /** Reads every body and the whole log. */
+  readonly deep?: boolean
+  readonly prefix?: string
+}
+
+/**
+ * `altered`: bytes are not those that were put. `missing`: a part is not there. `unlocked`: nothing keeps it as it was put.
+ * `log`: of the log itself, with the code and the place.
+ */
+export type Finding =
+  | { readonly ok: true; readonly ref: Exclude<Ref, string> }
+  | {
+      readonly ok: false
+      readonly ref: Exclude<Ref, string>
+      readonly problem: 'altered' | 'missing' | 'unlocked'
+      readonly code: string
+      readonly chunk?: number
+    }
+  | {
+      readonly ok: false
+      readonly ref: undefined
+      readonly problem: 'log'
+      readonly code: string
+      readonly at: VerifyProblem
+    }
+
+export async function* fsck(context: Context, options: FsckOptions): AsyncGenerator<Finding, void, void> {
+  const { chain } = context
+  const archive = await context.archive(options.signal)
+  if (archive === undefined) return
+  for (const node of chain.children(NameType, archive, IN.names).ids()) {
+    options.signal?.throwIfAborted()
+    const named = await readName(chain, node)
+    if (typeof named !== 'string') yield { ok: false, ref: { name: '?', version: node }, ...named }
+    else if (options.prefix === undefined || named.startsWith(options.prefix))
+      for (const id of await idsOf(chain, archive, named)) {
+        const finding = await look(chain, { name: named, version: id }, options)
+        if (finding) yield finding
+      }
+  }
+  if (!options.deep) return
+  const { problems } = await chain.verify(options.signal ? { signal: options.signal } : {})
+  for (const at of problems) yield { ok: false, ref: undefined, problem: 'log', code: at.code, at }
+}
+
+type Trouble = { readonly problem: 'altered' | 'missing'; readonly code: string }
+
+async function readName(chain: Chain, node: string): Promise<string | Trouble> {
+  try {
+    return (await chain.load(NameType, node)).value.name
+  } catch (error) {
+    return troubleOf(error)
+  }
+}
+
+/** Undefined for an upload: nobody was told that it is there. */
+async function look(
+  chain: Chain,
+  ref: Exclude<Ref, string>,
+  { deep, signal }: FsckOptions,
+): Promise<Finding | undefined> {
+  let chunk = 0
+  try {
+    const object = await chain.get(ObjectType, ref.version)
+    if (object?.value.manifest === undefined) return undefined
+    const found = (await readObject(chain, ref.version))!
+    if (chain.retention(ref.version).lock === undefined)
+      return { ok: false, ref, problem: 'unlocked', code: 'NOT_LOCKED' }
+    if (!deep) return { ok: true, ref }
+    const end = await readWhole(chain, found, signal, (index) => {
+      chunk = index
+    })
+    return end === found.manifest.sha256 ? { ok: true, ref } : { ok: false, ref, problem: 'altered', code: 'DAMAGED' }
+  } catch (error) {
+    signal?.throwIfAborted()
+    return { ok: false, ref, ...troubleOf(error), chunk }
+  }
+}
+
+async function readWhole(
+  chain: Chain,
+  found: Found,
+  signal: AbortSignal | undefined,
+  at: (index: number) => void,
+): Promise<string> {
+  const hasher = newHasher()
+  const key = await keyOf(chain, found.id)
+  for (let index = 0; index < found.manifest.chunks; index++) {
+    signal?.throwIfAborted()
+    at(index)
+    hasher.update(await chunkAt(chain, found, index, key))
+  }
+  return hasher.hex()
+}
+
+/** An error that says nothing of the bytes (a closed chain, a full disk) is one. */
+function troubleOf(error: unknown): Trouble {
+  if (!isAteError(error)) throw error
+  const { code } = error
+  if (['KEY_MISSING', 'BODY_DROPPED', 'NOT_FOUND'].includes(code)) return { problem: 'missing', code }
+  if (['BAD_BODY', 'DAMAGED', 'BAD_VALUE', 'WRONG_TYPE', 'BAD_ROOT', 'LINK_MISMATCH'].includes(code))
+    return { problem: 'altered', code }
+  throw error
+}

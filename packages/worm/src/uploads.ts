@@ -1,0 +1,52 @@
+/** What puts have begun and not ended: nobody sees it, and nothing keeps it. */
+import type { CallOptions, Context } from './context.ts'
+import { ChunkType, IN, KeyType, NameType, ObjectType } from './worm-records.ts'
+
+export interface Upload {
+  readonly name: string
+  readonly version: string
+  readonly chunks: number
+  /** Seq of the record that began it. */
+  readonly seq: number
+}
+
+export async function* uploads(context: Context, options: CallOptions): AsyncGenerator<Upload, void, void> {
+  const { chain } = context
+  const archive = await context.archive(options.signal)
+  if (archive === undefined) return
+  for (const node of chain.children(NameType, archive, IN.names).ids()) {
+    options.signal?.throwIfAborted()
+    const named = await chain.get(NameType, node)
+    for (const id of chain.children(ObjectType, node, IN.versions).ids()) {
+      const object = await chain.get(ObjectType, id)
+      if (!named || !object || object.value.manifest !== undefined) continue
+      const chunks = chain.children(ChunkType, id, IN.chunks).count()
+      yield { name: named.value.name, version: id, chunks, seq: chain.seqOf(id) }
+    }
+  }
+}
+
+const DELETIONS_MAX = 20_000
+
+/** Drops uploads that were begun before record `before`. The number of them. */
+export async function dropUploads(
+  context: Context,
+  options: CallOptions & { readonly before: number },
+): Promise<number> {
+  const { chain } = context
+  let dropped = 0
+  for await (const { version, seq } of uploads(context, options)) {
+    if (seq >= options.before) continue
+    await chain.transact(async (tx) => {
+      // One that is committed meanwhile is no upload any more: the lock refuses what follows, too.
+      const object = await tx.get(ObjectType, version)
+      if (!object || object.value.manifest !== undefined) return
+      const chunks = chain.children(ChunkType, version, IN.chunks).ids()
+      for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk)
+      for (const key of chain.children(KeyType, version, IN.key).ids()) tx.shred(key)
+      if (chunks.length <= DELETIONS_MAX) tx.delete(version)
+    })
+    dropped++
+  }
+  return dropped
+}
