@@ -1,8 +1,8 @@
 /**
- * Looks, from the log alone, whether everything that was ordered happened once: the hold, the capture, the job, the events
- * and the sum of each order. For a shop at rest: what changes meanwhile looks like a mistake.
+ * Looks, from the log alone, whether everything that was ordered happened once: the hold, the capture, the job, the events,
+ * the invoice and the sum of each order. For a shop at rest: what changes meanwhile looks like a mistake.
  */
-import { holdOf, Order, type Shop, Turnover } from './shop.ts'
+import { holdOf, invoiceOf, Order, type Shop, Turnover } from './shop.ts'
 
 export interface Audit {
   readonly orders: Readonly<Record<string, { readonly state: string; readonly tracking: string | undefined }>>
@@ -32,7 +32,7 @@ class Tally {
 }
 
 export async function audit(shop: Shop): Promise<Audit> {
-  const { chain, bank, events, shipping } = shop
+  const { chain, bank, events, shipping, archive } = shop
   const wanted = new Map<string, Record<string, number>>()
   const orders: Record<string, { state: string; tracking: string | undefined }> = {}
   let shippedCents = 0
@@ -48,6 +48,7 @@ export async function audit(shop: Shop): Promise<Audit> {
       'jobs done': shipped,
       'events of placing': 1,
       'events of shipping': shipped,
+      invoices: shipped,
     })
   }
 
@@ -60,6 +61,7 @@ export async function audit(shop: Shop): Promise<Audit> {
   for await (const { topic, key } of events.read('order.*'))
     found.add(key!, topic === 'order.placed' ? 'events of placing' : 'events of shipping')
   for (const order of wanted.keys()) {
+    for await (const _ of archive.versions(invoiceOf(order))) found.add(order, 'invoices')
     const job = await shipping.get(`ship:${order}`)
     if (job) found.add(order, `jobs ${job.state === 'active' ? 'waiting' : job.state}`)
   }
@@ -72,6 +74,7 @@ export async function audit(shop: Shop): Promise<Audit> {
   equal('the turnover', (await chain.named(Turnover, 'turnover'))!.value, shippedCents)
   for (const { debits, credits } of (await bank.trial()).values()) equal('the sum of debits', debits, credits)
   await bank.verify() // throws RULE_BROKEN if a balance is not what the journal makes of it
+  for await (const finding of archive.fsck()) if (!finding.ok) problems.push(`${finding.problem} in the archive`)
   if (!(await chain.verify()).ok) problems.push('the log does not verify')
   return { orders, problems }
 }

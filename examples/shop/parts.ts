@@ -39,7 +39,9 @@ export function vaultPlace(data: string): string {
 export async function connect({ data, place, serverKey, id }: Setting): Promise<Shop> {
   const as = await shopIdentity(data)
   const which = id === undefined ? { create: true } : { id }
-  return openShop(await openChain(place, { as, ...which, ...(serverKey === undefined ? {} : { serverKey }) }))
+  const shop = openShop(await openChain(place, { as, ...which, ...(serverKey === undefined ? {} : { serverKey }) }))
+  await shop.views.ready
+  return shop
 }
 
 export async function runWeb(shop: Shop, { port }: Setting): Promise<Running> {

@@ -3,9 +3,11 @@
  * process or a worker, on a file or at a server, does the same with it.
  */
 import { bus } from '@ate/bus'
+import { cache } from '@ate/cache'
 import { AteError, type Chain, defineType } from '@ate/core'
-import { type Ledger, ledger, money, USD } from '@ate/ledger'
+import { type Ledger, ledger, money, moneyText, USD } from '@ate/ledger'
 import { type Job, queue } from '@ate/queue'
+import { worm } from '@ate/worm'
 import { z } from 'zod'
 
 /** Dollars and cents apiece. */
@@ -40,6 +42,11 @@ const topics = {
   'order.shipped': z.object({ cents: z.int(), tracking: z.string() }),
 }
 
+/** Key of the books in the cache. */
+export const BOOKS = 'books'
+/** Invoices stay that long, whoever wants them gone. */
+const RETAIN = '10y'
+
 /** A worker that is not heard of for this long has died: others take its jobs. */
 const LEASE = '2s'
 
@@ -50,14 +57,16 @@ export function openShop(chain: Chain) {
   return {
     chain,
     bank: ledger(chain),
+    archive: worm(chain, { defaults: { retain: RETAIN } }),
+    views: cache<Books>(chain, 'views'),
     events: bus(chain, { topics }),
     shipping: queue<{ readonly order: string }>(chain, 'shipping', { lease: LEASE, retry: { backoff: '100ms' } }),
   }
 }
 
 /** Lets what runs come to its end, and closes the chain. */
-export async function closeShop({ chain, events, shipping }: Shop): Promise<void> {
-  await Promise.all([events.close(), shipping.close()])
+export async function closeShop({ chain, events, shipping, views }: Shop): Promise<void> {
+  await Promise.all([events.close(), shipping.close(), views.close()])
   await chain.close()
 }
 
@@ -79,7 +88,7 @@ export async function setUp({ chain, bank }: Shop): Promise<void> {
  * The order, the hold on the customer's money, the job and the event: all of them, or none.
  * @throws AteError INSUFFICIENT | ID_REUSED if another order has this id
  */
-export function placeOrder({ chain, bank, shipping, events }: Shop, { id, ...wanted }: OrderRequest) {
+export function placeOrder({ chain, bank, shipping, events, views }: Shop, { id, ...wanted }: OrderRequest) {
   const price = money(USD, ITEMS[wanted.item])
   const amount = { ...price, units: price.units * BigInt(wanted.pieces) }
   const order: OrderValue = { ...wanted, cents: Number(amount.units), state: 'placed' }
@@ -90,6 +99,7 @@ export function placeOrder({ chain, bank, shipping, events }: Shop, { id, ...wan
     await bank.hold({ id: holdOf(id), from: wanted.customer, to: 'shop', amount }, { expires: '7d', tx })
     await shipping.add({ order: id }, { id: `ship:${id}`, tx })
     await events.publish('order.placed', { ...wanted, cents: order.cents }, { id, key: id, tx })
+    await views.delete(BOOKS, { tx })
     return { existed: false, order }
   })
 }
@@ -98,10 +108,13 @@ export function placeOrder({ chain, bank, shipping, events }: Shop, { id, ...wan
  * What a worker does with a job. The carrier is outside of the chain: it may be told twice, and knows by the key that it
  * is the same parcel. All else is in the commit of "done", and so happens once, whoever is killed when.
  */
-export async function ship({ chain, bank, events }: Shop, job: ShippingJob, send: Send): Promise<void> {
+export async function ship(shop: Shop, job: ShippingJob, send: Send): Promise<void> {
+  const { chain, bank, events, archive, views } = shop
   const { order: id } = job.data
   const { value } = (await chain.named(Order, id))!
   const tracking = await job.step('send', (key) => send(key, `${value.pieces} ${value.item} for ${value.customer}`))
+  await archive.put(invoiceOf(id), invoiceText(id, value, tracking), { type: 'text/plain', tx: job.tx })
+  await views.delete(BOOKS, { tx: job.tx })
   job.effect(async (tx) => {
     const order = (await tx.named(Order, id))!
     await tx.update(order, (now) => ({ ...now, state: 'shipped' as const, tracking }))
@@ -122,13 +135,18 @@ export interface Books {
   readonly shipped: number
 }
 
-export async function books({ chain, bank, shipping }: Shop): Promise<Books> {
-  const { waiting, active, done } = await shipping.counts()
+/** From the cache, until the next commit that changes them. */
+export function books(shop: Shop): Promise<Books> {
+  return shop.views.getOrSet(BOOKS, () => addUp(shop), { ttl: '1h', flight: 'process' })
+}
+
+async function addUp({ chain, bank, shipping }: Shop): Promise<Books> {
+  const { done } = await shipping.counts()
   return {
     accounts: await accountsOf(bank),
     balanced: [...(await bank.trial()).values()].every(({ debits, credits }) => debits === credits),
     turnover: (await chain.named(Turnover, 'turnover'))!.value,
-    waiting: waiting + active,
+    waiting: chain.children(Order).count() - done,
     shipped: done,
   }
 }
@@ -138,6 +156,15 @@ async function accountsOf(bank: Ledger): Promise<Books['accounts']> {
   for await (const { name, posted, available } of bank.accounts())
     accounts.push({ name, posted: String(posted), available: String(available) })
   return accounts
+}
+
+export function invoiceOf(order: string): string {
+  return `invoices/${order}.txt`
+}
+
+function invoiceText(order: string, { customer, item, pieces, cents }: OrderValue, tracking: string): string {
+  const total = moneyText({ currency: USD, units: BigInt(cents) })
+  return `Invoice of order ${order}\n\nTo ${customer}: ${pieces} x ${item}, ${total}\nSent as ${tracking}\n`
 }
 
 export function holdOf(order: string): string {

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isAteError } from '@ate/core'
 import { audit } from './audit.ts'
 import { listen, readText } from './carrier.ts'
-import { books, CUSTOMERS, ITEMS, OrderRequest, placeOrder, type Shop, Turnover } from './shop.ts'
+import { books, CUSTOMERS, ITEMS, invoiceOf, OrderRequest, placeOrder, type Shop, Turnover } from './shop.ts'
 
 const ORDER_BYTES_MAX = 4096
 const STREAMS_MAX = 100
@@ -28,11 +28,13 @@ export async function startWeb(shop: Shop, port: number): Promise<Server> {
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { pathname } = new URL(request.url ?? '/', 'http://shop')
     const file = FILES.get(pathname)
+    const [, invoice] = /^\/invoices\/([0-9a-f-]{36})$/.exec(pathname) ?? []
     if (request.method === 'POST' && pathname === '/orders') await takeOrder(shop, request, response)
     else if (request.method !== 'GET') send(response, 405, 'text/plain', 'only GET')
     else if (file) send(response, 200, file.type, file.bytes)
     else if (pathname === '/shop.json') sendJson(response, 200, { items: ITEMS, customers: CUSTOMERS })
     else if (pathname === '/books') sendJson(response, 200, await books(shop))
+    else if (invoice) await sendInvoice(shop, invoice, response)
     else if (pathname === '/audit') sendJson(response, 200, await audit(shop))
     else if (pathname !== '/events') send(response, 404, 'text/plain', 'not here')
     else if (streams >= STREAMS_MAX) send(response, 503, 'text/plain', 'too many look on')
@@ -64,6 +66,16 @@ async function takeOrder(shop: Shop, request: IncomingMessage, response: ServerR
     if (error.code === 'INSUFFICIENT') send(response, 402, 'text/plain', `${wanted.data.customer} cannot pay that.`)
     else if (error.code === 'ID_REUSED') send(response, 409, 'text/plain', 'Another order has this id.')
     else throw error
+  }
+}
+
+async function sendInvoice({ archive }: Shop, order: string, response: ServerResponse): Promise<void> {
+  try {
+    const { body } = await archive.get(invoiceOf(order))
+    send(response, 200, 'text/plain', new Uint8Array(await new Response(body).arrayBuffer()))
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'NOT_FOUND') throw error
+    send(response, 404, 'text/plain', 'There is no invoice of it yet.')
   }
 }
 

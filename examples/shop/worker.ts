@@ -1,6 +1,6 @@
 /** What a worker does: it ships orders, and sums up the turnover. */
 import { carrierClient } from './carrier.ts'
-import { type Shop, ship, Turnover } from './shop.ts'
+import { BOOKS, type Shop, ship, Turnover } from './shop.ts'
 
 const CONCURRENCY = 8
 
@@ -15,9 +15,10 @@ export async function startWorker(
   shop.events.subscribe(
     'turnover',
     'order.shipped',
-    ({ data, effect }) => {
+    async ({ data, effect, tx }) => {
       // With the cursor of the subscription, or not at all: each order counts once.
       effect((tx) => tx.update(turnover, (sum) => sum + data.cents))
+      await shop.views.delete(BOOKS, { tx })
     },
     { lease: '2s' },
   )

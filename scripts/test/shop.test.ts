@@ -88,6 +88,8 @@ async function expectOnce(origin: string, asked: readonly Asked[], data: string)
   const { orders, problems } = await look<Audit>(origin, '/audit')
   expect(problems).toEqual([])
   expect(Object.keys(orders).sort()).toEqual(taken.map(({ id }) => id).sort())
+  const invoice = await fetch(`${origin}/invoices/${taken[0]!.id}`)
+  expect(await invoice.text()).toContain(`Invoice of order ${taken[0]!.id}`)
   const lines = readFileSync(join(folder, data, 'parcels'), 'utf8').split('\n')
   const parcels = lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as { tracking: string })
   const trackingOf = ({ tracking }: { readonly tracking?: string }) => tracking

@@ -67,7 +67,10 @@ function showShipped({ order, tracking }) {
   const row = shown.get(order)
   if (!row) return
   row.dataset['state'] = 'shipped'
-  row.lastElementChild?.replaceWith(part('state', `paid, shipped as ${tracking}`))
+  const state = part('state', `paid, shipped as ${tracking} `)
+  const invoice = Object.assign(document.createElement('a'), { href: `/invoices/${order}`, textContent: 'invoice' })
+  state.append(invoice)
+  row.lastElementChild?.replaceWith(state)
 }
 
 let isLooking = false
