@@ -113,14 +113,14 @@ export async function ship(shop: Shop, job: ShippingJob, send: Send): Promise<vo
   const { order: id } = job.data
   const { value } = (await chain.named(Order, id))!
   const tracking = await job.step('send', (key) => send(key, `${value.pieces} ${value.item} for ${value.customer}`))
-  await archive.put(invoiceOf(id), invoiceText(id, value, tracking), { type: 'text/plain', tx: job.tx })
-  await views.delete(BOOKS, { tx: job.tx })
-  job.effect(async (tx) => {
-    const order = (await tx.named(Order, id))!
-    await tx.update(order, (now) => ({ ...now, state: 'shipped' as const, tracking }))
-    await bank.capture(holdOf(id), undefined, { tx })
-    await events.publish('order.shipped', { cents: value.cents, tracking }, { id, key: id, tx })
-  })
+  const { tx } = job
+  job.effect(async (real) =>
+    real.update((await real.named(Order, id))!, (now) => ({ ...now, state: 'shipped' as const, tracking })),
+  )
+  await bank.capture(holdOf(id), undefined, { tx })
+  await archive.put(invoiceOf(id), invoiceText(id, value, tracking), { type: 'text/plain', tx })
+  await events.publish('order.shipped', { cents: value.cents, tracking }, { id, key: id, tx })
+  await views.delete(BOOKS, { tx })
 }
 
 /** Gives the number of the parcel; the same for the same key. */
