@@ -52,6 +52,8 @@ export const HANDSHAKE_MS = 5000
 export const SESSION_MS = 10_000
 /** Chains that a server has open: two files and some 100 kB each. */
 export const OPEN_CHAINS_MAX = 16_384
+/** Bytes that an identity may store beyond its quota of what holds no values: deletions, and what ends open writes. */
+export const QUOTA_SLACK_BYTES: number = 1024 * 1024
 /** An exchange of keys costs a server a fraction of a millisecond: a connection has one in so many ms. */
 export const REKEY_MS_MIN = 60_000
 /** What an entry of a submission takes beside its bytes, and a frame beside what it carries: bounds how many small ones come. */

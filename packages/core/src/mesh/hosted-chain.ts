@@ -21,6 +21,7 @@ import { CommitParser, type ParsedCommit, parseBlockPlaces, placesEnd } from '..
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { ChainQuota } from './holdings.ts'
 
 export interface RecentRecord {
   readonly record: LogRecord
@@ -53,6 +54,8 @@ export interface HostedParts {
   readonly compact: CompactPolicy | undefined
   /** How safe a record is when its writer is answered; what the engine reaches, if left out. */
   readonly durability?: Durability | undefined
+  /** What its owner may store; anything, if left out. */
+  readonly quota?: ChainQuota | undefined
 }
 
 export class HostedChain {
@@ -176,7 +179,9 @@ export class HostedChain {
   }
 
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
-    return this.sequencer.submit(entries, by)
+    const { quota } = this.#parts
+    if (!quota) return this.sequencer.submit(entries, by)
+    return quota.submit(entries, (fitting) => this.sequencer.submit(fitting, by))
   }
 
   /** The server that takes this chain, from when nobody else writes it here. */
@@ -204,11 +209,17 @@ export class HostedChain {
     if (this.isLeavingBy(follower)) this.#leaving = undefined
   }
 
+  /** A compaction has ended. */
+  compacted(): void {
+    this.#parts.quota?.measure()
+  }
+
   async close(): Promise<void> {
     if (this.#checkpointing && !this.sequencer.failure) await this.#checkpoint()
     this.sequencer.sync()
     await this.sequencer.settled()
     this.#end()
+    this.#parts.quota?.measure()
     await this.engine.close()
   }
 
