@@ -156,6 +156,18 @@ export class CommitParser {
   }
 }
 
+const parsers = new WeakMap<CryptoProvider, CommitParser>()
+
+/** One for all chains: it keeps nothing of a commit for the next, and its working memory is more than that of a small chain. */
+export function sharedParser(crypto: CryptoProvider): CommitParser {
+  let parser = parsers.get(crypto)
+  if (!parser) {
+    parser = new CommitParser(crypto)
+    parsers.set(crypto, parser)
+  }
+  return parser
+}
+
 /**
  * Bytes from the record's beginning that say where its blocks are, as far as `prefix`, at least its first 275, tells:
  * the clear part, and of a compacted record the table behind it, whose size stands there. So it is asked until

@@ -58,6 +58,8 @@ class Server implements Served {
   readonly #host: Host
   readonly #admission: Admission
   readonly #metrics: ServerMetrics
+  /** How it opens the folders of its chains. */
+  readonly #chainPlatform: Platform
   readonly #holdings: Holdings
   readonly #connections = new Map<HostConnection, number>()
   readonly #cookieKey: Uint8Array
@@ -87,6 +89,9 @@ class Server implements Served {
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
     this.#admission = new Admission(settings.limits, environment.clock.monotonic())
     this.#holdings = folder.holdings()
+    this.#chainPlatform = Object.create(platform, {
+      openFolder: { value: folder.chainFiles.openFolder },
+    }) as Platform
     this.closed = new Promise((resolve) => {
       this.#ended = resolve
     })
@@ -183,7 +188,7 @@ class Server implements Served {
   async #openLog(text: string, create: boolean): Promise<LogEngine> {
     const name = parseChainName(text)
     if (!create && !this.#folder.hasChain(name)) throw new AteError('CHAIN_NOT_FOUND', { name })
-    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#platform)
+    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#chainPlatform)
     return openEngine(place, { create, label: undefined, known: undefined })
   }
 

@@ -9,6 +9,7 @@ import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type Fingerprint, fingerprintOf } from '../base/ids.ts'
+import { CHAIN_FILES_MAX } from '../base/limits.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { firstRootIn } from '../event/genesis.ts'
 import { crc32 } from '../log/crc32.ts'
@@ -23,7 +24,9 @@ import { openIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import { nativeCrc32 } from './crc32.ts'
+import { FilePool, openFilesLimit } from './file-pool.ts'
 import { nodeFileSystem } from './file-system.ts'
+import { lockBelow } from './folder-lock.ts'
 import { codeOf } from './secret-files.ts'
 
 const IDENTITY = 'server-identity'
@@ -40,6 +43,8 @@ export interface ServerFolder {
   hasChain(name: ChainName): boolean
   /** Names of all chains that have a folder, sorted. Folders that the server did not make are left out. */
   chains(): readonly ChainName[]
+  /** Opens the folders of its chains: with locks and a number of open files that do not grow with their number. */
+  readonly chainFiles: Pick<Platform, 'openFolder'>
   /** Whose each chain is that is served here, and how long its log is. One that cannot be read is nobody's. */
   holdings(): Holdings
   /** Bytes that the disk has left for this user; undefined where it does not tell. */
@@ -103,6 +108,7 @@ function serverFolder(
     chainPath: (name) => join(chains, folderOfChain(name)),
     hasChain: (name) => isThere(join(chains, folderOfChain(name), MANIFEST)),
     chains: () => chainsIn(chains),
+    chainFiles: chainFilesOf(path),
     holdings: () => holdingsIn(chains, crypto),
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
@@ -117,6 +123,16 @@ function chainsIn(path: string): readonly ChainName[] {
       .sort()
   } catch (cause) {
     throw new AteError('IO_ERROR', { path, reason: codeOf(cause) }, { cause })
+  }
+}
+
+function chainFilesOf(holder: string): ServerFolder['chainFiles'] {
+  const pool = new FilePool(Math.min(CHAIN_FILES_MAX, Math.floor((openFilesLimit() ?? 4 * CHAIN_FILES_MAX) / 4)))
+  return {
+    async openFolder(path) {
+      const files = pool.folder(nodeFileSystem(path), path)
+      return { ...files, lock: () => lockBelow(path, holder) }
+    },
   }
 }
 
