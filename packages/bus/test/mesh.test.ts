@@ -3,14 +3,14 @@
  * them, an event that all listeners hear and one that exactly one takes. Not encrypted, sealed, and sealed inside TLS.
  * @newest-node-only: a server needs native post-quantum code to be quick
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Chain, createIdentity, defineType, type OpenOptions, openChain } from '@ate/core'
 import { type Served, type ServeOptions, serve } from '@ate/core/server'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { certificate } from '../../core/test/mesh/certificate.ts'
+import { afterAll, describe, expect, it } from 'vitest'
 import { bus } from '../src/index.ts'
 import { alice, codeOf, collect } from './kit.ts'
 
@@ -21,10 +21,7 @@ interface Topics {
 const Row = defineType<{ text: string }>('row')
 const Taken = defineType<{ by: string; text: string }>('taken')
 const SERVERS = 5
-let root = ''
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'ate-mesh-'))
-})
+const root = mkdtempSync(join(tmpdir(), 'ate-mesh-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 async function freePorts(count: number): Promise<number[]> {
@@ -48,6 +45,14 @@ async function startRing(scheme: 'ws' | 'wss', options: Partial<ServeOptions>): 
     servers.push(await serve({ listen, data, nodes, ...options }))
   }
   return servers
+}
+
+/** For localhost, of this run alone. */
+function certificate(): { readonly cert: string; readonly key: string } {
+  const [key, cert] = [join(root, 'key.pem'), join(root, 'cert.pem')]
+  const args = `req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout ${key} -out ${cert}`.split(' ')
+  execFileSync('openssl', [...args, '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'pipe' })
+  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
 }
 
 const tls = certificate()
