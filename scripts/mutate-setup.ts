@@ -15,17 +15,21 @@ type Suite = Test['file']
 interface Known {
   readonly test: Test
   readonly ms: number
+  /** What it costs on a machine that does nothing else, about: processor time, or a tenth of the clock's if that is more. */
+  readonly costMs: number
   readonly reached: ReadonlySet<number>
 }
 
 /** Slower than this many times, and by so many ms, is a mutant that hangs. */
 const SLOWER = 5
 const SLACK_MS = 8000
-/** A quick pass takes tests up to this many ms, and of those so many as fit into four times that. */
+/** A quick pass takes tests that cost up to this many ms, and of those so many as fit into four times that. */
 const quickMs = Number(process.env['ATE_MUTANTS_QUICK_MS'] ?? Number.POSITIVE_INFINITY)
 
 const out = process.env['ATE_MUTANTS_OUT']!
 const todo: readonly number[] = JSON.parse(readFileSync(process.env['ATE_MUTANTS_TODO']!, 'utf8'))
+/** Whether each test runs without the mutant before it runs with it, not only if it fails. */
+const careful = process.env['ATE_MUTANTS_CAREFUL'] !== undefined
 /** A mutant that is on from the beginning: the tests run as always. */
 const alone = process.env['ATE_MUTANTS_ALONE']
 const known: Known[] = []
@@ -34,6 +38,7 @@ let active = Number(alone ?? -1)
 const asked = new Uint8Array(65_536)
 let deadline = Number.POSITIVE_INFINITY
 let begun = 0
+let begunCpu = process.cpuUsage()
 
 Object.assign(globalThis, {
   __ateMutant(id: number): boolean {
@@ -56,13 +61,16 @@ say({ pid: process.pid })
 beforeEach(() => {
   asked.fill(0)
   begun = performance.now()
+  begunCpu = process.cpuUsage()
 })
 
 afterEach(({ task }) => {
   const ms = performance.now() - begun
+  const { user, system } = process.cpuUsage(begunCpu)
+  const costMs = Math.max((user + system) / 1000, ms / 10)
   const reached = new Set<number>()
   for (let id = asked.indexOf(1); id >= 0; id = asked.indexOf(1, id + 1)) reached.add(id)
-  known.push({ test: task, ms, reached })
+  known.push({ test: task, ms, costMs, reached })
 })
 
 afterAll(async () => {
@@ -72,7 +80,7 @@ afterAll(async () => {
   say({ reached: [...all] })
   for (const id of todo) {
     if (!all.has(id)) continue
-    const tests = within(known.filter((one) => one.reached.has(id)).sort((a, b) => a.ms - b.ms))
+    const tests = within(known.filter((one) => one.reached.has(id)).sort((a, b) => a.costMs - b.costMs))
     if (tests.length === 0) continue
     const limitMs = SLOWER * tests.reduce((sum, one) => sum + one.ms, 0) + SLACK_MS
     say({ begin: id, limitMs })
@@ -85,9 +93,9 @@ afterAll(async () => {
 
 function within(sorted: readonly Known[]): readonly Known[] {
   let sum = 0
-  return sorted.filter(({ ms }) => {
-    sum += ms
-    return ms <= quickMs && sum <= 4 * quickMs
+  return sorted.filter(({ costMs }) => {
+    sum += costMs
+    return costMs <= quickMs && sum <= 4 * quickMs
   })
 }
 
@@ -102,12 +110,15 @@ async function catching(
   for (const { test, ms } of tests) {
     const limitMs = SLOWER * ms + SLACK_MS
     if (spoiled.has(test)) continue
-    if ((await failure(test, -1, limitMs)) !== undefined) {
+    const passes = async (): Promise<boolean> => (await failure(test, -1, limitMs)) === undefined
+    if (careful && !(await passes())) {
       spoiled.add(test)
       continue
     }
     const says = await failure(test, id, limitMs)
-    if (says !== undefined) return { test, says }
+    if (says === undefined) continue
+    if (careful || (await passes())) return { test, says }
+    spoiled.add(test)
   }
   return tests.some(({ test }) => spoiled.has(test)) ? 'unsure' : undefined
 }

@@ -52,7 +52,27 @@ const AREAS: Readonly<Record<string, Area>> = {
   trust: { sources: /^trust\//, tests: ['trust/', ...CHAIN] },
   event: { sources: /^event\//, tests: ['event/genesis', 'event/ra', 'event/run', ...CHAIN, 'format/', 'event/'] },
   crypto: { sources: /^crypto\//, tests: ['crypto/', 'session/', 'event/', ...CHAIN] },
-  fold: { sources: /^chain\/(fold.*|replica|record-hashes)\.ts$/, tests: CHAIN },
+  fold: {
+    sources: /^chain\/(fold.*|replica|record-hashes|accept-recovery|settle|signature-answers|verify-ahead)\.ts$/,
+    tests: CHAIN,
+  },
+  proof: {
+    sources:
+      /^(data\/(verify-proof|proof-.*|prove|evidence|head-statement|check-head|persons|recover|append-recovery)|chain\/snapshot.*)\.ts$/,
+    tests: [
+      ...['forged-proofs', 'prove', 'evidence'].map((name) => `data/${name}`),
+      'chain/snapshot',
+      ...['snapshots', 'persons', 'recover', 'opening'].map((name) => `data/${name}`),
+    ],
+  },
+  mesh: {
+    sources:
+      /^mesh\/(admission|chain-name|cookie|counted-table|frames|handshake-.*|messages|outbox-bound|server-pins|session-proof|succession|token-bucket|wire)\.ts$/,
+    tests: [
+      ...['wire', 'chain-name', 'session-proof', 'server-pins', 'admission', 'outbox-bound', 'serve-options'],
+      ...['handshake', 'host-bounds', 'hostile', 'remote', 'evil', 'forks'],
+    ].map((name) => `mesh/${name}`),
+  },
 }
 /** Counts of random tests while mutants run: enough to catch, small enough to go on. */
 const COUNTS = {
@@ -217,6 +237,9 @@ async function tryAll(
 ): Promise<ReadonlySet<number>> {
   let left = todo
   for (let round = 1; ; round++) {
+    // Most mutants change nothing that a test sees: at first what fails is tried again without, then what might is tried before.
+    if (round > 1) process.env['ATE_MUTANTS_CAREFUL'] = '1'
+    else delete process.env['ATE_MUTANTS_CAREFUL']
     const said = await runOnce(vitest, spec, left)
     const reached = new Set(said.flatMap((message) => message.reached ?? []))
     const ended = said.filter((message) => message.end !== undefined)
@@ -230,7 +253,7 @@ async function tryAll(
       continue
     }
     if (unsure.length === 0) return reached
-    if (round < ROUNDS_MAX && ended.length > 0) {
+    if (round < ROUNDS_MAX && (ended.length > 0 || round === 1)) {
       left = unsure
       continue
     }
