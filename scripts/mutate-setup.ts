@@ -28,8 +28,6 @@ const quickMs = Number(process.env['ATE_MUTANTS_QUICK_MS'] ?? Number.POSITIVE_IN
 
 const out = process.env['ATE_MUTANTS_OUT']!
 const todo: readonly number[] = JSON.parse(readFileSync(process.env['ATE_MUTANTS_TODO']!, 'utf8'))
-/** Whether each test runs without the mutant before it runs with it, not only if it fails. */
-const careful = process.env['ATE_MUTANTS_CAREFUL'] !== undefined
 /** A mutant that is on from the beginning: the tests run as always. */
 const alone = process.env['ATE_MUTANTS_ALONE']
 const known: Known[] = []
@@ -101,6 +99,8 @@ function within(sorted: readonly Known[]): readonly Known[] {
 
 /** Tests that fail here without a mutant: they cannot be run twice, or a mutant left something behind. */
 const spoiled = new Set<Test>()
+/** Tests that a mutant failed and that passed without it after that: they need not be tried before each mutant. */
+const lasting = new Set<Test>()
 
 /** The first test that passes without the mutant and fails with it; 'unsure' if none does and some are spoiled. */
 async function catching(
@@ -111,14 +111,17 @@ async function catching(
     const limitMs = SLOWER * ms + SLACK_MS
     if (spoiled.has(test)) continue
     const passes = async (): Promise<boolean> => (await failure(test, -1, limitMs)) === undefined
-    if (careful && !(await passes())) {
+    const wasTried = !lasting.has(test)
+    if (wasTried && !(await passes())) {
       spoiled.add(test)
       continue
     }
     const says = await failure(test, id, limitMs)
     if (says === undefined) continue
-    if (careful || (await passes())) return { test, says }
-    spoiled.add(test)
+    const lasts = await passes()
+    if (lasts) lasting.add(test)
+    else spoiled.add(test)
+    if (lasts || wasTried) return { test, says }
   }
   return tests.some(({ test }) => spoiled.has(test)) ? 'unsure' : undefined
 }

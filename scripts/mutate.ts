@@ -87,7 +87,7 @@ const COUNTS = {
 /** What the tests of a quick pass take at most, each. */
 const QUICK_MS = 100
 /** How often a test file is begun anew because mutants spoiled its tests. */
-const ROUNDS_MAX = 3
+const ROUNDS_MAX = 30
 /** ms that a file may take with a mutant on from its beginning. */
 const ALONE_MS = 300_000
 const cache = join(root, 'node_modules/.cache/ate-mutants')
@@ -237,9 +237,6 @@ async function tryAll(
 ): Promise<ReadonlySet<number>> {
   let left = todo
   for (let round = 1; ; round++) {
-    // Most mutants change nothing that a test sees: at first what fails is tried again without, then what might is tried before.
-    if (round > 1) process.env['ATE_MUTANTS_CAREFUL'] = '1'
-    else delete process.env['ATE_MUTANTS_CAREFUL']
     const said = await runOnce(vitest, spec, left)
     const reached = new Set(said.flatMap((message) => message.reached ?? []))
     const ended = said.filter((message) => message.end !== undefined)
@@ -253,7 +250,7 @@ async function tryAll(
       continue
     }
     if (unsure.length === 0) return reached
-    if (round < ROUNDS_MAX && (ended.length > 0 || round === 1)) {
+    if (round < ROUNDS_MAX && ended.length > 0) {
       left = unsure
       continue
     }
