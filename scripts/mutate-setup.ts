@@ -99,7 +99,7 @@ function within(sorted: readonly Known[]): readonly Known[] {
 
 /** Tests that fail here without a mutant: they cannot be run twice, or a mutant left something behind. */
 const spoiled = new Set<Test>()
-/** Tests that a mutant failed and that passed without it after that: they need not be tried before each mutant. */
+/** Tests that have passed a second time: they are tried without the mutant only after one failed with it. */
 const lasting = new Set<Test>()
 
 /** The first test that passes without the mutant and fails with it; 'unsure' if none does and some are spoiled. */
@@ -111,17 +111,18 @@ async function catching(
     const limitMs = SLOWER * ms + SLACK_MS
     if (spoiled.has(test)) continue
     const passes = async (): Promise<boolean> => (await failure(test, -1, limitMs)) === undefined
-    const wasTried = !lasting.has(test)
-    if (wasTried && !(await passes())) {
+    const isFirst = !lasting.has(test)
+    if (isFirst && !(await passes())) {
       spoiled.add(test)
       continue
     }
+    lasting.add(test)
     const says = await failure(test, id, limitMs)
     if (says === undefined) continue
     const lasts = await passes()
-    if (lasts) lasting.add(test)
-    else spoiled.add(test)
-    if (lasts || wasTried) return { test, says }
+    if (!lasts) spoiled.add(test)
+    // Else a mutant before this one may have done it.
+    if (lasts || isFirst) return { test, says }
   }
   return tests.some(({ test }) => spoiled.has(test)) ? 'unsure' : undefined
 }
