@@ -4,7 +4,7 @@
  * reason why they may stay, are only counted. Not part of `npm test`: it takes minutes to an hour an area.
  *
  *     --file=NAME   only the sources whose path contains NAME
- *     --quick       quick tests only: what is left may still fall to a long one
+ *     --quick       quick tests only: what is left may still fall to a long one; --quick=300 takes those of 300 ms
  *     --kept        tries those too that may stay: is the reason still true?
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
  */
@@ -84,7 +84,7 @@ const COUNTS = {
   ATE_FLIP_KIB: '8',
 }
 
-/** What the tests of a quick pass take at most, each. */
+/** Processor time that the tests of a quick pass take at most, each. */
 const QUICK_MS = 60
 /** How often a test file is begun anew because mutants spoiled its tests. */
 const ROUNDS_MAX = 30
@@ -285,6 +285,7 @@ interface RunOptions {
   /** Whether those are tried that may stay. */
   readonly kept: boolean
   readonly passes: readonly ('quick' | 'all')[]
+  readonly quickMs: number
 }
 
 async function run(name: string, area: Area, options: RunOptions): Promise<number> {
@@ -306,7 +307,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
       filters.findIndex((part) => spec.moduleId.slice(copy.length + 1).startsWith(part))
     const specs = [...(await vitest.globTestSpecifications(filters))].sort((a, b) => rank(a) - rank(b))
     for (const pass of options.passes) {
-      if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(QUICK_MS)
+      if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(options.quickMs)
       else delete process.env['ATE_MUTANTS_QUICK_MS']
       for (const spec of specs) {
         const file = spec.moduleId.slice(tests.length)
@@ -355,7 +356,9 @@ const args = process.argv.slice(2)
 const names = args.filter((arg) => !arg.startsWith('--'))
 const part = args.find((arg) => arg.startsWith('--file='))?.slice('--file='.length) ?? ''
 // Most mutants fall to a test of some milliseconds; only the others are worth the long ones.
-const passes = args.includes('--quick') ? (['quick'] as const) : (['quick', 'all'] as const)
+const quick = args.find((arg) => arg === '--quick' || arg.startsWith('--quick='))
+const quickMs = Number(quick?.split('=')[1] ?? QUICK_MS)
+const passes = quick === undefined ? (['quick', 'all'] as const) : (['quick'] as const)
 mkdirSync(cache, { recursive: true })
 copyTree()
 setPriority(Math.max(getPriority(), 5))
@@ -365,7 +368,8 @@ try {
   for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
-    unknown += await run(name, area, { part, fresh: args.includes('--fresh'), kept: args.includes('--kept'), passes })
+    const [fresh, kept] = [args.includes('--fresh'), args.includes('--kept')]
+    unknown += await run(name, area, { part, fresh, kept, passes, quickMs })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })
