@@ -4,6 +4,7 @@
  * reason why they may stay, are only counted. Not part of `npm test`: it takes minutes to an hour an area.
  *
  *     --file=NAME   only the sources whose path contains NAME
+ *     --tests=NAME  only the test files whose path contains NAME
  *     --quick       quick tests only: what is left may still fall to a long one; --quick=300 takes those of 300 ms
  *     --kept        tries those too that may stay: is the reason still true?
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
@@ -36,7 +37,10 @@ interface Area {
 }
 
 /** Attacks and refusals first: what random programs find, they find slowly. */
-const CHAIN: readonly string[] = ['chain/fold-refusals', 'chain/fold-attacks', 'chain/replica', 'chain/']
+const CHAIN: readonly string[] = [
+  ...['fold-edges', 'signature-answers', 'fold-refusals', 'fold-attacks', 'replica'].map((name) => `chain/${name}`),
+  'chain/',
+]
 const AREAS: Readonly<Record<string, Area>> = {
   log: {
     sources: /^log\//,
@@ -281,6 +285,7 @@ function show({ file, line, kind, code, change }: Site): string {
 
 interface RunOptions {
   readonly part: string
+  readonly testPart: string
   readonly fresh: boolean
   /** Whether those are tried that may stay. */
   readonly kept: boolean
@@ -295,8 +300,8 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
   if (existsSync(memory)) {
     for (const line of readFileSync(memory, 'utf8').trim().split('\n').filter(Boolean)) caught.add(JSON.parse(line).key)
   }
-  const { sites: all, texts } = plant(area)
-  const sites = all.filter((site) => site.file.includes(options.part))
+  const { sites: every, texts } = plant(area)
+  const sites = every.filter((site) => site.file.includes(options.part))
   const tried = options.kept ? sites : sites.filter((site) => keptWhy(site) === undefined)
   const vitest = await startVitest(texts)
   const reached = new Set<number>()
@@ -305,7 +310,9 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
     const tests = join(copy, 'packages/core/test/')
     const rank = (spec: TestSpecification): number =>
       filters.findIndex((part) => spec.moduleId.slice(copy.length + 1).startsWith(part))
-    const specs = [...(await vitest.globTestSpecifications(filters))].sort((a, b) => rank(a) - rank(b))
+    const all = await vitest.globTestSpecifications(filters)
+    const wanted = all.filter(({ moduleId }) => moduleId.slice(tests.length).includes(options.testPart))
+    const specs = wanted.sort((a, b) => rank(a) - rank(b))
     for (const pass of options.passes) {
       if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(options.quickMs)
       else delete process.env['ATE_MUTANTS_QUICK_MS']
@@ -316,7 +323,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
         let count = 0
         const ids = await tryAll(vitest, spec, todo, pass === 'quick', (id, found) => {
           if (!found) return
-          const site = all[id]!
+          const site = every[id]!
           count++
           caught.add(site.key)
           appendFileSync(memory, `${JSON.stringify({ key: site.key, at: show(site), file, ...found })}\n`)
@@ -354,7 +361,8 @@ function report(
 
 const args = process.argv.slice(2)
 const names = args.filter((arg) => !arg.startsWith('--'))
-const part = args.find((arg) => arg.startsWith('--file='))?.slice('--file='.length) ?? ''
+const given = (name: string): string => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1] ?? ''
+const [part, testPart] = [given('file'), given('tests')]
 // Most mutants fall to a test of some milliseconds; only the others are worth the long ones.
 const quick = args.find((arg) => arg === '--quick' || arg.startsWith('--quick='))
 const quickMs = Number(quick?.split('=')[1] ?? QUICK_MS)
@@ -369,7 +377,7 @@ try {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
     const [fresh, kept] = [args.includes('--fresh'), args.includes('--kept')]
-    unknown += await run(name, area, { part, fresh, kept, passes, quickMs })
+    unknown += await run(name, area, { part, testPart, fresh, kept, passes, quickMs })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })
