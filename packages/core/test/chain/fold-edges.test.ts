@@ -1,17 +1,22 @@
 /** The edges of the fold's rules, each alone and quickly: what just holds commits, what just does not is refused. */
 import { describe, expect, it } from 'vitest'
-import { COUNTERS_MAX, TREE_DEPTH_MAX } from '../../src/base/limits.ts'
+import { COUNTERS_MAX, ROLE_MEMBERS_MAX, TREE_DEPTH_MAX } from '../../src/base/limits.ts'
+import { applyTransaction } from '../../src/chain/fold.ts'
 import { createCounters } from '../../src/chain/fold-counters.ts'
+import { isInList } from '../../src/chain/fold-tree.ts'
 import { settleLists } from '../../src/chain/settle.ts'
-import { bytesOfWords, type EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
-import { OP } from '../../src/event/format.ts'
+import { CommitParser } from '../../src/event/commit-parse.ts'
+import { bytesOfWords, EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
+import { FOLD_LEVEL, OP } from '../../src/event/format.ts'
 import type { CounterFields } from '../../src/event/rare-fields.ts'
 import { TransactionEvent } from '../../src/event/transaction-event.ts'
-import { change, create, type Forger, guard, nameKey } from '../../src/testing/chain-kit.ts'
+import { change, create, type ForgedSession, type Forger, guard, nameKey } from '../../src/testing/chain-kit.ts'
+import type { Role } from '../../src/trust/policy.ts'
 import type { ChildList } from '../../src/view/child-lists.ts'
 import { ROW } from '../../src/view/entity-table.ts'
 import { Journal } from '../../src/view/journal.ts'
-import { ann, bob, boxChain, commits, creates, eve, forger, type Part, refuses, root } from './kit.ts'
+import { stateText } from './digest.ts'
+import { ann, bob, boxChain, commits, creates, errorOf, eve, forger, type Part, refuses, root } from './kit.ts'
 
 const rowOf = ({ replica }: Forger, { a, b, c, d }: EntityWords): number => replica.view.table.find(a, b, c, d)
 
@@ -83,7 +88,111 @@ describe('a transaction makes', () => {
     const end = change(OP.endCertificate, ROOT_ENTITY, { rare: { certificate: writer.id } })
     refuses(chain, boss, [end, failing()], 'NOT_FOUND')
     commits(chain, writer)
+    // Nor begun again, if it had ended before.
+    commits(chain, boss, end)
+    refuses(chain, boss, [end, failing()], 'NOT_FOUND')
+    expect(chain.write(writer, [chain.tx()]).outcomes?.[0]?.code).toBe('CERT_ENDED')
   })
+
+  it('no policy and no epoch, if a later event is refused', () => {
+    const { chain, boss, box } = boxChain()
+    const { policies } = chain.replica.view
+    const { length } = policies
+    const rare = { policy: { read: [root.id] }, epoch: chain.epoch(0, [root.id]) }
+    refuses(chain, boss, [change(OP.policy, box, { rare }), failing()], 'NOT_FOUND')
+    const next = change(OP.epoch, ROOT_ENTITY, { rare: { epoch: chain.epoch(1, [root.id]) } })
+    refuses(chain, boss, [next, failing()], 'NOT_FOUND')
+    expect(policies.length).toBe(length)
+    commits(chain, boss, next, change(OP.policy, box, { rare }))
+  })
+
+  it('nothing of what is not there', () => {
+    const { chain, boss, box } = boxChain()
+    const nobody = new EntityWords(9, 9, 9, 9)
+    for (const op of [OP.forget, OP.put, OP.delete]) refuses(chain, boss, [change(op, nobody)], 'NOT_FOUND')
+    refuses(chain, boss, [change(OP.forget, ROOT_ENTITY)], 'NOT_FOUND')
+    refuses(chain, boss, [change(OP.forget, box)], 'NOT_FOUND')
+  })
+})
+
+describe('a role', () => {
+  const made = (name: string): { chain: Forger; boss: ForgedSession; role: EntityWords; stored: Role } => {
+    const { chain, boss } = boxChain()
+    const rare = { role: chain.role(0, [root], { name, add: [root.id] }) }
+    const role = creates(chain, boss, create({ collection: 'ate:roles', key: nameKey(name), rare }))
+    return { chain, boss, role, stored: [...chain.replica.trust.roles.values()][0]! }
+  }
+
+  it('gives its present key to whom it adds, or a next one to all; and nothing, if a later event is refused', () => {
+    const { chain, boss, role, stored } = made('crew')
+    expect(stored.rotatedAt).toBe(0)
+    const event = (generation: number, to: readonly (typeof root)[], add: readonly (typeof root)[]): Part =>
+      change(OP.role, role, { rare: { role: chain.role(generation, to, { add: add.map(({ id }) => id) }) } })
+    commits(chain, boss, event(0, [ann], [ann]))
+    expect([...stored.generations[0]!.wraps.keys()]).toEqual([root.key, ann.key])
+    refuses(chain, boss, [event(0, [ann], [ann]), failing()], 'NOT_FOUND')
+    refuses(chain, boss, [event(0, [bob], [bob]), failing()], 'NOT_FOUND')
+    expect([...stored.generations[0]!.wraps.keys()]).toEqual([root.key, ann.key])
+    refuses(chain, boss, [event(2, [root, ann, bob], [bob])], 'EPOCH_ORDER')
+    commits(chain, boss, event(1, [root, ann, bob], [bob]))
+    expect([stored.generations.length, stored.rotatedAt > 0]).toEqual([2, true])
+  })
+
+  it('has so many members, and not one more', () => {
+    const { chain, boss, role, stored } = made('crowd')
+    for (let i = 1; i < ROLE_MEMBERS_MAX - 1; i++) stored.members.add(`somebody ${i}`)
+    const add = ({ id }: typeof root, by: typeof root): Part =>
+      change(OP.role, role, { rare: { role: chain.role(0, [by], { add: [id] }) } })
+    commits(chain, boss, add(ann, ann))
+    expect(stored.members.size).toBe(ROLE_MEMBERS_MAX)
+    refuses(chain, boss, [add(bob, bob)], 'EPOCH_SHAPE', { members: ROLE_MEMBERS_MAX + 1 })
+  })
+})
+
+describe('a transaction alone', () => {
+  /** Applied to the replica without a record, as while staging. */
+  const applied = (chain: Forger, boss: ForgedSession, parts: readonly Part[], blocks?: []): unknown => {
+    const { replica } = chain
+    const record = chain.commit(boss, [chain.tx(...parts)])
+    const [transaction] = new CommitParser(replica.crypto).parse(chain.chainId, record.bytes).transactions
+    const [certificate] = replica.trust.certificates.values()
+    const judge = replica.judgeFor(certificate!, replica.chainTime, record.seq, replica.head.seq)
+    return applyTransaction(replica, transaction!, judge, new Journal(replica.view, false), blocks)
+  }
+
+  it('leaves nothing behind where it raises the level above what is known', () => {
+    const { chain, boss } = boxChain()
+    const before = stateText(chain.replica)
+    const raise = change(OP.root, ROOT_ENTITY, { rare: { root: { level: FOLD_LEVEL + 1 } } })
+    expect(errorOf(() => applied(chain, boss, [create({ collection: 'c' }), raise], []))).toMatchObject({
+      code: 'NEEDS_UPGRADE',
+    })
+    expect(stateText(chain.replica)).toBe(before)
+  })
+
+  it('is sealed under the newest epoch where no block says under which', () => {
+    const { chain, boss } = boxChain()
+    expect(applied(chain, boss, [create({ collection: 'c', body: chain.body() })])).toBeUndefined()
+  })
+})
+
+it('a child stands in one list: of its parent, of its collection, at its slot', () => {
+  const { chain, boss, box } = boxChain()
+  const child = creates(chain, boss, create({ parent: box, collection: 'c' }))
+  const row = rowOf(chain, child)
+  const { view } = chain.replica
+  const stands = (): boolean[] =>
+    [listOf(chain, box, 'c'), listOf(chain, box, 'd'), listOf(chain, ROOT_ENTITY, 'd')].map(
+      (list) => list !== undefined && list.length > 0 && isInList(view, list, 0, row),
+    )
+  expect(stands()).toEqual([true, false, false])
+  commits(chain, boss, change(OP.move, child, { parent: box, collection: 'd' }))
+  expect(stands()).toEqual([false, true, false])
+  commits(chain, boss, change(OP.move, child, { collection: 'd' }))
+  expect(stands()).toEqual([false, false, true])
+  expect(isInList(view, listOf(chain, ROOT_ENTITY, 'd')!, 1, row)).toBe(false)
+  commits(chain, boss, change(OP.delete, child))
+  expect(stands()).toEqual([false, false, false])
 })
 
 describe('versions', () => {
@@ -93,6 +202,12 @@ describe('versions', () => {
     commits(chain, boss, change(OP.put, thing, { version: 2, body: chain.body() }))
     refuses(chain, boss, [change(OP.put, thing, { version: 2, body: chain.body() })], 'CONFLICT')
     commits(chain, boss, change(OP.delete, thing, { version: 3 }))
+  })
+
+  it('and the expiry of the root, if it has one', () => {
+    const { chain, boss } = boxChain()
+    commits(chain, boss, change(OP.expire, ROOT_ENTITY, { rare: { ttl: 0 } }))
+    commits(chain, boss, guard('expired', ROOT_ENTITY))
   })
 
   it('of the root and of its lists are guarded like others', () => {
