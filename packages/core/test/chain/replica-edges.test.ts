@@ -105,15 +105,17 @@ describe('an offer', () => {
     const offer = (transactions: ReturnType<Forger['tx']>[], session = writer): unknown => {
       const record = chain.commit(session, transactions)
       const offered = chain.replica.offer(record)
-      if ('refused' in offered) return offered.refused.map(({ code }) => code)
+      if ('refused' in offered) return { refused: offered.refused.map(({ code }) => code) }
       chain.records.push(record)
       session.mark++
       return offered.outcomes?.map((outcome) => outcome?.code)
     }
     const before = stateText(chain.replica)
     const { head } = chain.replica
-    expect(offer([bad(), bad()])).toEqual(['NOT_AUTHORIZED', 'NOT_AUTHORIZED'])
-    expect(offer([chain.tx()], Object.assign(chain.session(ann), { fresh: false }))).toEqual(['CERT_UNKNOWN'])
+    expect(offer([bad(), bad()])).toEqual({ refused: ['NOT_AUTHORIZED', 'NOT_AUTHORIZED'] })
+    expect(offer([chain.tx()], Object.assign(chain.session(ann), { fresh: false }))).toEqual({
+      refused: ['CERT_UNKNOWN'],
+    })
     expect([stateText(chain.replica), chain.replica.head]).toEqual([before, head])
     expect(offer([bad(), chain.tx()])).toEqual(['NOT_AUTHORIZED', undefined])
     expect(offer([])).toEqual([])
