@@ -36,10 +36,10 @@ import { nameCreated, namedEntity } from '../../src/event/derive-ids.ts'
 import { EntityWords, ROOT_ENTITY, sameEntity } from '../../src/event/entity-words.ts'
 import { COMMIT, EVENTS_PER_LEAF, FLAG, GUARD, KIND, OP, OP_MAX, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { parseGenesis } from '../../src/event/genesis.ts'
-import { checkSlice, sliceAt } from '../../src/event/kept-runs.ts'
+import { checkSlice, readKeptRuns, sliceAt } from '../../src/event/kept-runs.ts'
 import { addLines, keyIdOf, noteLine, parseNote, signatureIn } from '../../src/event/note.ts'
 import { decodeRare } from '../../src/event/rare-fields.ts'
-import { commitHashOf, hashCommit, parseRecordHead, recordOf } from '../../src/event/record.ts'
+import { commitHashOf, encodeRecord, hashCommit, parseRecordHead, recordOf } from '../../src/event/record.ts'
 import { TransactionEvent } from '../../src/event/transaction-event.ts'
 import { actorOf, change, create, type ForgedEvent, Forger } from '../../src/testing/chain-kit.ts'
 import { crypto, errorOf, root } from '../chain/kit.ts'
@@ -265,7 +265,22 @@ describe('a commit', () => {
     expect(parser.parse(chain.chainId, some).blocks[0]!.runs?.length).toBe(1)
     const apart = compactor.compact(whole, (_, offset) => offset !== 300)!.slice()
     expect(parser.parse(chain.chainId, apart).blocks[0]!.runs?.map(({ size }) => size)).toEqual([300, 50])
-    // Where the table costs more than the bytes that it spares, nothing is gained.
+    // What was dropped stays dropped, and what stood on both sides of it is two runs.
+    const parsed = parser.parse(chain.chainId, apart)
+    const again = compactor.compact(parsed, (_, offset) => offset !== 340)!.slice()
+    expect(again).toEqual(compactor.compact(whole, (_, offset) => offset === 0)!.slice())
+    const four = parser.parse(chain.chainId, parts(body(40), body(30), body(20), body(50), body(0)))
+    const three = compactor.compact(four, (_, offset) => offset !== 40)!.slice()
+    const two = compactor.compact(parser.parse(chain.chainId, three), (_, offset) => offset < 90)!.slice()
+    expect(parser.parse(chain.chainId, two).blocks[0]!.runs?.map(({ size }) => size)).toEqual([40, 20])
+    // A slice without bytes is no run, also if it is the only one that is live.
+    const empty = compactor.compact(four, (_, offset) => offset === 140)!.slice()
+    expect(parser.parse(chain.chainId, empty).blocks[0]!.runs).toEqual([])
+    // Where the table costs as much as the bytes that it spares, or more, nothing is gained.
+    const even = parser.parse(chain.chainId, parts(body(7), body(9)))
+    expect(compactor.compact(even, (_, offset) => offset > 0)).toBeUndefined()
+    const odd = parser.parse(chain.chainId, parts(body(8), body(9)))
+    expect(compactor.compact(odd, (_, offset) => offset > 0)?.length).toBe(odd.bytes.length - 1)
     const tiny = parser.parse(chain.chainId, parts(body(1), body(1)))
     expect(compactor.compact(tiny, (_, offset) => offset > 0)).toBeUndefined()
   })
@@ -322,6 +337,22 @@ describe('slices of what was kept', () => {
     expect([check(0, 11), check(29, 2), check(0, 50), check(5, 30)]).toEqual(Array(4).fill('a slice is kept in part'))
     expect(about(() => checkSlice({ at: 0, size: 50 }, 5, 30))).toBe('taken')
   })
+
+  it('are fewer than there were: a table that drops nothing is refused, whatever empty blocks stand beside it', () => {
+    const read = (table: readonly number[], sizes: readonly number[]): unknown =>
+      about(() => readKeptRuns(Uint8Array.of(0, 0, 0, table.length, ...table, ...bytes(9)), 0, sizes))
+    const none = 'compacted, and nothing is dropped'
+    expect([read([1, 0, 5], [5]), read([1, 0, 5, 0], [5, 0]), read([0, 1, 0, 5], [0, 5])]).toEqual([none, none, none])
+    expect([read([1, 0, 4, 0], [5, 0]), read([1, 0, 5, 0], [5, 1])]).toEqual(['taken', 'taken'])
+    expect(read([9, 0, 4], [5])).toBe('kept runs')
+  })
+})
+
+it('a record that is written is read again', () => {
+  const head = { seq: 7, prev: bytes(32, 1), admittedAt: 9, sequencer: bytes(32, 2), kind: KIND.sweep }
+  const record = encodeRecord(crypto, bytes(32), head, bytes(5))
+  expect(parseRecordHead(record.bytes)).toEqual(head)
+  expect(recordOf(crypto, bytes(32), record.bytes)).toEqual(record)
 })
 
 describe('ids', () => {

@@ -118,6 +118,8 @@ describe('a record of recovery', () => {
       ...NO_MAPS,
       { ...body, other: 1 },
       { ...body, from: 0 },
+      { ...body, from: 3.5 },
+      { ...body, lost: heads(4.5) },
       ...wrongs(body, { chain: NO_HASHES, by: NO_HASHES, prev: NO_HASHES, hash: NO_HASHES, from: NO_COUNTS }),
       ...wrongs(body, { lost: [heads(3), heads(5, 4), heads(5, 5), [...most, ...heads(99)], 'x', {}, { length: 0 }] }),
       ...[...NO_MAPS, { seq: 4 }, { seq: 4, hash: bytes(32), other: 1 }].map((one) => ({ ...body, lost: [one] })),
@@ -167,7 +169,7 @@ describe('the parameters of a chain', () => {
       }),
     ]
     for (const wrong of refused) expect(read(wrong)).toEqual({ code: 'BAD_GENESIS', what: 'parameters' })
-    expect(read(null)).toEqual({ code: 'BAD_GENESIS' })
+    for (const wrong of [null, 5, 'text']) expect(read(wrong)).toEqual({ code: 'BAD_GENESIS' })
     for (const wrong of [{ format: FORMAT + 1 }, { suite: SUITE + 1 }])
       expect(read({ ...body, ...wrong })).toMatchObject({ code: 'UNSUPPORTED_FORMAT', ...wrong })
   })
