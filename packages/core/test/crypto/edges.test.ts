@@ -2,11 +2,22 @@
 import { describe, expect, it } from 'vitest'
 import { compositeSigner, compositeVerifier } from '../../src/crypto/composite.ts'
 import { ed25519Key, ed25519SignatureAllowed } from '../../src/crypto/ed25519-rule.ts'
-import { consistencyProof, inclusionProof, leafHash, TreeFrontier, treeRootOfHashes } from '../../src/crypto/merkle.ts'
+import {
+  consistencyProof,
+  inclusionProof,
+  leafHash,
+  peaksOf,
+  TreeFrontier,
+  treeRootOfHashes,
+} from '../../src/crypto/merkle.ts'
 import { RangeTree } from '../../src/crypto/merkle-range.ts'
 import { nobleProvider } from '../../src/crypto/noble.ts'
 import { counterBlock } from '../../src/crypto/noble-base.ts'
+import type { CryptoProvider } from '../../src/crypto/provider.ts'
 import { type SealPlace, sealInfo } from '../../src/crypto/seal.ts'
+import { testAlgorithm } from '../../src/crypto/self-test.ts'
+import { wrapSecret } from '../../src/crypto/wrap.ts'
+import { xWingSecret } from '../../src/crypto/x-wing.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { seeded } from './support.ts'
 
@@ -20,7 +31,13 @@ describe('numbers of a place', () => {
   it('are a byte, and whole numbers below 2^53', () => {
     for (const good of [{ suite: 0 }, { suite: 255 }, { epoch: 2 ** 53 - 1 }, { writerSeq: 2 ** 53 - 1 }])
       expect(sealInfo({ ...place, ...good }).length).toBe(97)
-    for (const wrong of [{ suite: -1 }, { suite: 256 }, { suite: 0.5 }, { chain: bytes(31) }, { node: [] as never }])
+    for (const wrong of [
+      { suite: -1 },
+      { suite: 256 },
+      { suite: 0.5 },
+      { chain: bytes(31) },
+      { node: Array(16).fill(0) as never },
+    ])
       refused(() => sealInfo({ ...place, ...wrong }))
     for (const value of [-1, 0.5, 2 ** 53]) {
       refused(() => sealInfo({ ...place, epoch: value }))
@@ -41,7 +58,7 @@ describe.each(providers)('on $name', (crypto) => {
     const out = new Uint8Array(40)
     crypto.sha256Into(bytes(1), out, 0)
     crypto.sha256Into(bytes(1), out, 8)
-    for (const at of [-1, 9]) expect(() => crypto.sha256Into(bytes(1), out, at)).toThrow()
+    for (const at of [-1, 9]) refused(() => crypto.sha256Into(bytes(1), out, at))
   })
 
   it('a tag of another length opens nothing, also where the bytes before it make up for it', () => {
@@ -89,6 +106,27 @@ it('noble overwrites the randomness of an encapsulation', () => {
   expect(nobleProvider.mlKem768Encapsulate(publicKey, random)).toBeDefined()
   expect(nobleProvider.mlKem768Encapsulate(bytes(1184, 255), random)).toBeUndefined()
   expect(drawn).toEqual([new Uint8Array(32), new Uint8Array(32)])
+})
+
+it('one secret that is wrapped twice is wrapped in two ways', () => {
+  const random = seeded(7)
+  const { publicKey } = xWingSecret(nobleProvider, bytes(32))
+  const wrap = (): Uint8Array => wrapSecret(nobleProvider, random, { publicKey, info: bytes(3), secret: bytes(32) })!
+  expect(wrap().subarray(0, 1120)).not.toEqual(wrap().subarray(0, 1120))
+})
+
+it('the self-test opens what it has sealed, and looks at what comes out', () => {
+  const flip = (given: Uint8Array | undefined): Uint8Array => given!.map((byte, i) => (i === 0 ? byte ^ 1 : byte))
+  const aesKey: CryptoProvider['aesKey'] = (secret) => {
+    const key = nobleProvider.aesKey(secret)
+    return { ...key, open: (...input) => (input[2].some((byte) => byte !== 0) ? flip(key.open(...input)) : undefined) }
+  }
+  expect(testAlgorithm({ ...nobleProvider, aesKey }, 'aes256Gcm')).toBe('wrong')
+  const mlKem768Encapsulate: CryptoProvider['mlKem768Encapsulate'] = (...input) => {
+    const made = nobleProvider.mlKem768Encapsulate(...input)
+    return made && { ...made, shared: flip(made.shared) }
+  }
+  expect(testAlgorithm({ ...nobleProvider, mlKem768Encapsulate }, 'mlKem768')).toBe('wrong')
 })
 
 describe('the rule of Ed25519', () => {
@@ -139,6 +177,10 @@ describe('trees', () => {
     for (const from of [0, 10, 1.5, -1]) refused(() => consistencyProof(crypto, hashes, from))
     refused(() => treeRootOfHashes(crypto, [bytes(31)]))
     refused(() => new TreeFrontier(crypto).append(bytes(33)))
+    for (const size of [0, 5, 7, 9]) {
+      expect(TreeFrontier.restore(crypto, new Uint8Array(size))).toBeUndefined()
+      expect(peaksOf(crypto, new Uint8Array(size))).toBeUndefined()
+    }
   })
 
   it('over a list hold to its size', () => {
