@@ -73,7 +73,17 @@ const AREAS: Readonly<Record<string, Area>> = {
     sources:
       /^mesh\/(admission|chain-name|cookie|counted-table|frames|handshake-.*|messages|outbox-bound|server-pins|session-proof|succession|token-bucket|wire)\.ts$/,
     tests: [
-      ...['edges', 'wire', 'chain-name', 'session-proof', 'server-pins', 'admission', 'outbox-bound', 'serve-options'],
+      ...[
+        'edges',
+        'messages',
+        'wire',
+        'chain-name',
+        'session-proof',
+        'server-pins',
+        'admission',
+        'outbox-bound',
+        'serve-options',
+      ],
       ...['handshake', 'host-bounds', 'hostile', 'remote', 'evil', 'forks'],
     ].map((name) => `mesh/${name}`),
   },
