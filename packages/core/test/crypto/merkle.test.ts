@@ -228,6 +228,16 @@ describe('a claim about a small tree', () => {
     expect(verifySubtree(crypto, { ...claim, path, from: 1 })).toBe(false)
   })
 
+  it('does not go back, though both sizes have one root; nor on, without a path', () => {
+    const [four, three, two] = [4, 3, 2].map((size) => ({ size, root: roots[4]! })) as [
+      { size: number; root: Uint8Array },
+      { size: number; root: Uint8Array },
+      { size: number; root: Uint8Array },
+    ]
+    expect(verifyConsistency(crypto, { from: four, to: two, path: [] })).toBe(false)
+    expect(verifyConsistency(crypto, { from: three, to: four, path: [] })).toBe(false)
+  })
+
   it('names two sizes, the older one first, and both their roots', () => {
     for (let size = 1; size <= SMALL; size++)
       for (let old = 0; old <= size; old++) {
