@@ -8,6 +8,7 @@ import {
   HELLO_OFFERS_MAX,
   SERVER_LIMITS_MAX,
   SUBMISSION_ENTRIES_MAX,
+  WIRE_CLOCK_MS,
 } from '../../src/base/limits.ts'
 import { encodeCanonical } from '../../src/codec/cbor.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
@@ -26,7 +27,8 @@ import {
   writeServerMessage,
 } from '../../src/mesh/messages.ts'
 import type { Wire } from '../../src/mesh/wire.ts'
-import { crypto, newClient, newServer, refusal, testServer } from './support.ts'
+import { seededRandom } from '../../src/testing/random.ts'
+import { crypto, NOW, newClient, newServer, refusal, testServer } from './support.ts'
 
 const bytes = (size: number, value = 7): Uint8Array => new Uint8Array(size).fill(value)
 
@@ -123,9 +125,15 @@ describe('messages', () => {
     expect(() => [...clientMessagesIn(Uint8Array.of(99))]).toThrow('99')
   })
 
-  it('of a server have levels, a head, and as many answers as there can be', () => {
+  it('of a server have a level and a head', () => {
+    expect(fromServer((out) => out.raw(Uint8Array.of(32, 3, 0)))).toBe('nothing')
     expect(fromServer((out) => out.raw(Uint8Array.of(32, 4, 0)))).toBe('BAD_MESSAGE')
+    expect(fromServer((out) => out.raw(Uint8Array.of(34, 1, ...bytes(32), 0, 1, ...bytes(64))))).toBe('nothing')
     expect(fromServer((out) => out.raw(Uint8Array.of(34, 1, ...bytes(32), 0, 0, ...bytes(64))))).toBe('BAD_MESSAGE')
+    for (const type of [1, 31, 45]) expect(fromServer((out) => out.u8(type))).toBe('BAD_MESSAGE')
+  })
+
+  it('of a server answer for as many records, and as many transactions, as there can be', () => {
     const answers = (count: number): string =>
       fromServer((out) => {
         out.raw(Uint8Array.of(38, 1, 1))
@@ -141,7 +149,6 @@ describe('messages', () => {
         for (let i = 0; i < count; i++) out.raw(Uint8Array.of(1, 88, facts.length, ...facts))
       })
     expect([refusals(COMMIT_TXS_MAX), refusals(COMMIT_TXS_MAX + 1)]).toEqual(['nothing', 'BAD_MESSAGE'])
-    for (const type of [1, 31, 45]) expect(fromServer((out) => out.u8(type))).toBe('BAD_MESSAGE')
   })
 
   it('carry reasons that a client knows, with facts that are plain and not too long', () => {
@@ -289,7 +296,7 @@ describe('messages of a handshake', () => {
       null,
     ])
       expect(readBody(wrong)).toBeUndefined()
-    expect(format.areLimits(many(SERVER_LIMITS_MAX))).toBe(true)
+    expect([format.areLimits(many(SERVER_LIMITS_MAX)), format.areLimits(null)]).toEqual([true, false])
   })
 
   it('a refusal says whether it is for the version', () => {
@@ -313,6 +320,8 @@ describe('messages of a handshake', () => {
       'failed',
     )
     expect(of(() => newClient().receive(bytes(5)))).toBe('failed')
+    const noKey = format.encodeHello({ ...hello, kemKey: bytes(1216, 255) })
+    expect(refusal(() => newServer(server).receive(noKey))).toBe('HANDSHAKE_FAILED')
   })
 })
 
@@ -398,5 +407,31 @@ describe('keys of a handshake', () => {
     const reply = newServer(server).receive(client.hello()).send!
     expect(() => client.receive(reply)).toThrow('not this one')
     expect(handles.map(({ wiped }) => wiped)).toEqual([1, 1, 1])
+  })
+})
+
+describe('a client', () => {
+  const server = testServer(6)
+
+  it('takes no reply before it has said hello, though it would fit', () => {
+    const [said, silent] = [1, 2].map(() => newClient({ random: seededRandom(99) })) as [
+      ReturnType<typeof newClient>,
+      ReturnType<typeof newClient>,
+    ]
+    const reply = newServer(server).receive(said.hello()).send!
+    expect(refusal(() => silent.receive(reply))).toBe('HANDSHAKE_FAILED')
+    expect(refusal(() => said.receive(reply))).toBe('nothing')
+  })
+
+  it.each([
+    ['from five minutes before', NOW - WIRE_CLOCK_MS, 'nothing'],
+    ['not before that', NOW - WIRE_CLOCK_MS - 1, 'HANDSHAKE_FAILED'],
+    ['for five minutes behind', NOW + 1000 + WIRE_CLOCK_MS - 1, 'nothing'],
+    ['not after that', NOW + 1000 + WIRE_CLOCK_MS, 'HANDSHAKE_FAILED'],
+  ])('bears with the clock of a server, as its own: %s', (_, at, code) => {
+    const short = testServer(7, { from: NOW, until: NOW + 1000 })
+    const client = newClient({ now: () => at })
+    const reply = newServer(short).receive(client.hello()).send!
+    expect(refusal(() => client.receive(reply))).toBe(code)
   })
 })
