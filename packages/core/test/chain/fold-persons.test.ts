@@ -345,6 +345,22 @@ describe('a removed key', () => {
     commits(chain, chain.session(tablet), write(chain, own))
   })
 
+  it('is not everyone: where everyone manages the root it recovers and vouches for nothing, nor does a stranger', () => {
+    const { chain, boss, owner } = company()
+    commits(chain, owner, person(withoutPhone(chain)))
+    commits(chain, boss, change(OP.policy, ROOT_ENTITY, { rare: { policy: { manage: 'everyone' } } }))
+    for (const key of [phone, eve]) {
+      alarms(chain, () => chain.feed(chain.recovery(key)), 'BAD_RECOVERY', {
+        what: 'who recovers must manage the root',
+      })
+      alarms(chain, () => chain.feed(chain.attestation(boss, { by: key.id }, key)), 'BAD_ATTESTATION', {
+        what: 'who adopts must manage the root',
+      })
+    }
+    chain.feed(chain.attestation(boss, { by: bob.id }, bob))
+    chain.feed(chain.recovery(bob))
+  })
+
   it('does not come back under the name of the person, which it gave', () => {
     const { chain, boss, own } = company()
     const fields = chain.person(ann, 1, [phone, tablet], {
