@@ -28,6 +28,7 @@ import {
 } from '../../src/mesh/messages.ts'
 import type { Wire } from '../../src/mesh/wire.ts'
 import { seededRandom } from '../../src/testing/random.ts'
+import { oracleServer } from './oracle.ts'
 import { crypto, NOW, newClient, newServer, refusal, testServer } from './support.ts'
 
 const bytes = (size: number, value = 7): Uint8Array => new Uint8Array(size).fill(value)
@@ -421,6 +422,19 @@ describe('a client', () => {
     const reply = newServer(server).receive(said.hello()).send!
     expect(refusal(() => silent.receive(reply))).toBe('HANDSHAKE_FAILED')
     expect(refusal(() => said.receive(reply))).toBe('nothing')
+  })
+
+  it('takes a mode that it has offered, and no number beside them', () => {
+    const met = (mode: number, plain?: 'allow'): string => {
+      const client = newClient(plain ? { plain } : {})
+      const { reply } = oracleServer(client.hello(), { ...server, seed: 8 }, { mode })
+      return refusal(() => client.receive(reply))
+    }
+    expect([1, 2, 0, 3].map((mode) => met(mode, 'allow'))).toEqual([
+      ...['nothing', 'nothing'],
+      ...['HANDSHAKE_FAILED', 'HANDSHAKE_FAILED'],
+    ])
+    expect([met(1), met(2)]).toEqual(['nothing', 'HANDSHAKE_FAILED'])
   })
 
   it.each([
