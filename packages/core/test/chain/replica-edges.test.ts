@@ -152,7 +152,8 @@ describe('attested', () => {
 describe('a record of recovery', () => {
   it('is by who manages the root, with his own signature, from level 2 on', () => {
     const chain = forger({ parameters: { level: 2 } })
-    commits(chain, chain.session(root), create({ rare: { identities: [ann.identity.keys] } }))
+    const rare = { identities: [ann.identity.keys], policy: { write: [ann.id] } }
+    commits(chain, chain.session(root), create({ rare }))
     const manager = { what: 'who recovers must manage the root' }
     alarms(chain, () => chain.feed(chain.recovery(eve)), 'BAD_RECOVERY', manager)
     alarms(chain, () => chain.feed(chain.recovery(ann)), 'BAD_RECOVERY', manager)

@@ -11,13 +11,14 @@ import {
   WIRE_CLOCK_MS,
 } from '../../src/base/limits.ts'
 import { encodeCanonical } from '../../src/codec/cbor.ts'
-import { ByteWriter } from '../../src/codec/writer.ts'
+import { ByteReader, ByteWriter } from '../../src/codec/writer.ts'
 import { KIND } from '../../src/event/format.ts'
 import { isCookie, makeCookie } from '../../src/mesh/cookie.ts'
 import { FrameSender } from '../../src/mesh/frames.ts'
 import * as format from '../../src/mesh/handshake-format.ts'
 import { exchangedKeys, handshakeKeys, wipeHandshakeKeys, wireKeys } from '../../src/mesh/handshake-keys.ts'
 import { refusalOf } from '../../src/mesh/handshake-server.ts'
+import { keyAccessOf, keyLimits, readKeyClientMessage, readKeyServerMessage } from '../../src/mesh/key-messages.ts'
 import {
   type ClientMessage,
   clientMessagesIn,
@@ -73,6 +74,11 @@ const clientMessages: readonly ClientMessage[] = [
   { type: 'offer', channel: 1, session: 2, name: 'a' },
   { type: 'rekey', bytes: bytes(4096) },
   { type: 'body', channel: 1, id: 2, record: 3, block: 4, offset: 5, size: BODY_BYTES_MAX },
+  { type: 'key', channel: 1, id: 2, entity: bytes(16), bytes: bytes(9) },
+  { type: 'ask', channel: 1, id: 2, entity: bytes(16), record: undefined },
+  { type: 'ask', channel: 1, id: 2, entity: bytes(16), record: 0 },
+  { type: 'ring', channel: 1, id: 2, after: undefined },
+  { type: 'ring', channel: 1, id: 2, after: bytes(32) },
 ]
 const refused = { code: 'NOT_FOUND', facts: { what: 'x', count: 1, big: 2n, is: true, list: ['a', 'b'] } } as const
 const serverMessages: readonly ServerMessage[] = [
@@ -91,6 +97,10 @@ const serverMessages: readonly ServerMessage[] = [
   { type: 'redirect', channel: 1, why: 'ring', url: 'ws://x' },
   { type: 'rekey', bytes: bytes(4) },
   { type: 'body', channel: 1, id: 2, bytes: bytes(5) },
+  { type: 'key', channel: 1, id: 2, answer: undefined },
+  { type: 'key', channel: 1, id: 2, answer: bytes(9) },
+  { type: 'key', channel: 1, id: 2, answer: refused },
+  { type: 'ring', channel: 1, id: 2, page: { total: 5, entries: [{ name: bytes(32), wrapped: bytes(3) }] } },
 ]
 
 describe('messages', () => {
@@ -121,9 +131,31 @@ describe('messages', () => {
     expect(fromClient((out) => writeClientMessage(out, body))).toBe('BAD_MESSAGE')
     const open = { ...clientMessages[2]!, chain: bytes(31) } as ClientMessage
     expect(fromClient((out) => writeClientMessage(out, open))).toBe('BAD_MESSAGE')
-    for (const type of [0, 12, 32]) expect(fromClient((out) => out.u8(type))).toBe('BAD_MESSAGE')
+    for (const type of [0, 15, 32]) expect(fromClient((out) => out.u8(type))).toBe('BAD_MESSAGE')
     expect(fromClient((out) => out.raw(Uint8Array.of(4, 1)))).toBe('BAD_MESSAGE')
     expect(() => [...clientMessagesIn(Uint8Array.of(99))]).toThrow('99')
+  })
+
+  it('about keys have names and answers that there are, and so many entries a page', () => {
+    for (const size of [1, 31, 33])
+      expect(fromClient((out) => out.raw(Uint8Array.of(14, 1, 1, size, ...bytes(size))))).toBe('BAD_MESSAGE')
+    expect(fromServer((out) => out.raw(Uint8Array.of(45, 1, 1, 3)))).toBe('BAD_MESSAGE')
+    const page = (count: number): string =>
+      fromServer((out) => {
+        out.raw(Uint8Array.of(46, 1, 1, 0))
+        out.varint(count)
+        out.raw(bytes(33 * count, 0))
+      })
+    expect([page(8192), page(8193)]).toEqual(['nothing', 'BAD_MESSAGE'])
+    for (const type of [11, 15])
+      expect(refusal(() => readKeyClientMessage(type, new ByteReader(bytes(99, 0))))).toBe('BAD_MESSAGE')
+    for (const type of [44, 47])
+      expect(refusal(() => readKeyServerMessage(type, new ByteReader(bytes(99, 0))))).toBe('BAD_MESSAGE')
+    expect([{}, { keys: 0 }, { keys: 1 }, { keys: 2 }, { keys: 3 }].map(keyAccessOf)).toEqual([
+      ...['none', 'none', 'open', 'recorded'],
+      'none',
+    ])
+    for (const access of ['none', 'open', 'recorded'] as const) expect(keyAccessOf(keyLimits(access))).toBe(access)
   })
 
   it('of a server have a level and a head', () => {
@@ -131,7 +163,7 @@ describe('messages', () => {
     expect(fromServer((out) => out.raw(Uint8Array.of(32, 4, 0)))).toBe('BAD_MESSAGE')
     expect(fromServer((out) => out.raw(Uint8Array.of(34, 1, ...bytes(32), 0, 1, ...bytes(64))))).toBe('nothing')
     expect(fromServer((out) => out.raw(Uint8Array.of(34, 1, ...bytes(32), 0, 0, ...bytes(64))))).toBe('BAD_MESSAGE')
-    for (const type of [1, 31, 45]) expect(fromServer((out) => out.u8(type))).toBe('BAD_MESSAGE')
+    for (const type of [1, 31, 47]) expect(fromServer((out) => out.u8(type))).toBe('BAD_MESSAGE')
   })
 
   it('of a server answer for as many records, and as many transactions, as there can be', () => {
