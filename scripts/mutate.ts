@@ -4,7 +4,8 @@
  * reason why they may stay, are only counted. Not part of `npm test`: it takes minutes to an hour an area.
  *
  *     --file=NAME   only the sources whose path contains NAME
- *     --quick       quick tests only: what is left may still fall to a long one
+ *     --tests=NAME  only the test files whose path contains NAME
+ *     --quick       quick tests only: what is left may still fall to a long one; --quick=300 takes those of 300 ms
  *     --kept        tries those too that may stay: is the reason still true?
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
  */
@@ -21,7 +22,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { setPriority, tmpdir } from 'node:os'
+import { getPriority, setPriority, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import process from 'node:process'
 import { createVitest, type TestSpecification, type Vitest } from 'vitest/node'
@@ -36,7 +37,10 @@ interface Area {
 }
 
 /** Attacks and refusals first: what random programs find, they find slowly. */
-const CHAIN: readonly string[] = ['chain/fold-refusals', 'chain/fold-attacks', 'chain/replica', 'chain/']
+const CHAIN: readonly string[] = [
+  ...['fold-edges', 'signature-answers', 'fold-refusals', 'fold-attacks', 'replica'].map((name) => `chain/${name}`),
+  'chain/',
+]
 const AREAS: Readonly<Record<string, Area>> = {
   log: {
     sources: /^log\//,
@@ -50,9 +54,39 @@ const AREAS: Readonly<Record<string, Area>> = {
     ],
   },
   trust: { sources: /^trust\//, tests: ['trust/', ...CHAIN] },
-  event: { sources: /^event\//, tests: ['event/genesis', 'event/ra', 'event/run', ...CHAIN, 'format/', 'event/'] },
+  event: { sources: /^event\//, tests: ['event/genesis', 'event/ra', 'event/run', 'event/', 'format/', ...CHAIN] },
   crypto: { sources: /^crypto\//, tests: ['crypto/', 'session/', 'event/', ...CHAIN] },
-  fold: { sources: /^chain\/(fold.*|replica|record-hashes)\.ts$/, tests: CHAIN },
+  fold: {
+    sources: /^chain\/(fold.*|replica|record-hashes|accept-recovery|settle|signature-answers|verify-ahead)\.ts$/,
+    tests: CHAIN,
+  },
+  proof: {
+    sources:
+      /^(data\/(verify-proof|proof-.*|prove|evidence|head-statement|check-head|persons|recover|append-recovery)|chain\/snapshot.*)\.ts$/,
+    tests: [
+      ...['forged-proofs', 'prove', 'evidence'].map((name) => `data/${name}`),
+      'chain/snapshot',
+      ...['snapshots', 'persons', 'recover', 'opening'].map((name) => `data/${name}`),
+    ],
+  },
+  mesh: {
+    sources:
+      /^mesh\/(admission|chain-name|cookie|counted-table|frames|handshake-.*|key-messages|messages|outbox-bound|refused|server-pins|session-proof|succession|token-bucket|wire)\.ts$/,
+    tests: [
+      ...[
+        'edges',
+        'messages',
+        'wire',
+        'chain-name',
+        'session-proof',
+        'server-pins',
+        'admission',
+        'outbox-bound',
+        'serve-options',
+      ],
+      ...['handshake', 'host-bounds', 'hostile', 'remote', 'evil', 'forks'],
+    ].map((name) => `mesh/${name}`),
+  },
 }
 /** Counts of random tests while mutants run: enough to catch, small enough to go on. */
 const COUNTS = {
@@ -64,10 +98,10 @@ const COUNTS = {
   ATE_FLIP_KIB: '8',
 }
 
-/** What the tests of a quick pass take at most, each. */
-const QUICK_MS = 100
+/** Processor time that the tests of a quick pass take at most, each. */
+const QUICK_MS = 60
 /** How often a test file is begun anew because mutants spoiled its tests. */
-const ROUNDS_MAX = 3
+const ROUNDS_MAX = 30
 /** ms that a file may take with a mutant on from its beginning. */
 const ALONE_MS = 300_000
 const cache = join(root, 'node_modules/.cache/ate-mutants')
@@ -261,10 +295,12 @@ function show({ file, line, kind, code, change }: Site): string {
 
 interface RunOptions {
   readonly part: string
+  readonly testPart: string
   readonly fresh: boolean
   /** Whether those are tried that may stay. */
   readonly kept: boolean
   readonly passes: readonly ('quick' | 'all')[]
+  readonly quickMs: number
 }
 
 async function run(name: string, area: Area, options: RunOptions): Promise<number> {
@@ -274,8 +310,8 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
   if (existsSync(memory)) {
     for (const line of readFileSync(memory, 'utf8').trim().split('\n').filter(Boolean)) caught.add(JSON.parse(line).key)
   }
-  const { sites: all, texts } = plant(area)
-  const sites = all.filter((site) => site.file.includes(options.part))
+  const { sites: every, texts } = plant(area)
+  const sites = every.filter((site) => site.file.includes(options.part))
   const tried = options.kept ? sites : sites.filter((site) => keptWhy(site) === undefined)
   const vitest = await startVitest(texts)
   const reached = new Set<number>()
@@ -284,9 +320,11 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
     const tests = join(copy, 'packages/core/test/')
     const rank = (spec: TestSpecification): number =>
       filters.findIndex((part) => spec.moduleId.slice(copy.length + 1).startsWith(part))
-    const specs = [...(await vitest.globTestSpecifications(filters))].sort((a, b) => rank(a) - rank(b))
+    const all = await vitest.globTestSpecifications(filters)
+    const wanted = all.filter(({ moduleId }) => moduleId.slice(tests.length).includes(options.testPart))
+    const specs = wanted.sort((a, b) => rank(a) - rank(b))
     for (const pass of options.passes) {
-      if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(QUICK_MS)
+      if (pass === 'quick') process.env['ATE_MUTANTS_QUICK_MS'] = String(options.quickMs)
       else delete process.env['ATE_MUTANTS_QUICK_MS']
       for (const spec of specs) {
         const file = spec.moduleId.slice(tests.length)
@@ -295,7 +333,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
         let count = 0
         const ids = await tryAll(vitest, spec, todo, pass === 'quick', (id, found) => {
           if (!found) return
-          const site = all[id]!
+          const site = every[id]!
           count++
           caught.add(site.key)
           appendFileSync(memory, `${JSON.stringify({ key: site.key, at: show(site), file, ...found })}\n`)
@@ -333,19 +371,23 @@ function report(
 
 const args = process.argv.slice(2)
 const names = args.filter((arg) => !arg.startsWith('--'))
-const part = args.find((arg) => arg.startsWith('--file='))?.slice('--file='.length) ?? ''
+const given = (name: string): string => args.find((arg) => arg.startsWith(`--${name}=`))?.split('=')[1] ?? ''
+const [part, testPart] = [given('file'), given('tests')]
 // Most mutants fall to a test of some milliseconds; only the others are worth the long ones.
-const passes = args.includes('--quick') ? (['quick'] as const) : (['quick', 'all'] as const)
+const quick = args.find((arg) => arg === '--quick' || arg.startsWith('--quick='))
+const quickMs = Number(quick?.split('=')[1] ?? QUICK_MS)
+const passes = quick === undefined ? (['quick', 'all'] as const) : (['quick'] as const)
 mkdirSync(cache, { recursive: true })
 copyTree()
-setPriority(10)
+setPriority(Math.max(getPriority(), 5))
 Object.assign(process.env, COUNTS, { ATE_MUTANTS_OUT: out, ATE_MUTANTS_TODO: list })
 let unknown = 0
 try {
   for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
-    unknown += await run(name, area, { part, fresh: args.includes('--fresh'), kept: args.includes('--kept'), passes })
+    const [fresh, kept] = [args.includes('--fresh'), args.includes('--kept')]
+    unknown += await run(name, area, { part, testPart, fresh, kept, passes, quickMs })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })

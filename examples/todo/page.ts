@@ -50,13 +50,13 @@ async function join(): Promise<void> {
 }
 
 /**
- * One tab at a time keeps its copy in the database, and needs only what is new when it is opened again; the others fetch
- * theirs. Each has a connection of its own.
+ * One tab at a time keeps its copy in the database, and needs only what is new when it is opened again, or nothing while the
+ * server does not answer; the others fetch theirs. Each has a connection of its own.
  */
 async function openList({ url, id, serverKey }: Where): Promise<Chain> {
   const options = { id, serverKey, observe }
   try {
-    return await openChain(url, { ...options, replica: 'indexeddb:todo' })
+    return await openChain(url, { ...options, replica: 'indexeddb:todo', offline: 'allow' })
   } catch (error) {
     if (!isAteError(error) || error.code !== 'CHAIN_LOCKED') throw error
     return openChain(url, options)

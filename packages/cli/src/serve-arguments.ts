@@ -74,6 +74,15 @@ function serveArguments(): readonly Option[] {
     new Option('--idle <duration>', 'close a chain that nobody uses after this time; 1m if left out').env(
       'ATE_SERVE_IDLE',
     ),
+    new Option('--quota-chains <count>', 'chains that one identity may have made here; 10000 if left out')
+      .env('ATE_SERVE_QUOTA_CHAINS')
+      .argParser(wholeNumber),
+    new Option(
+      '--quota-bytes <bytes>',
+      'bytes that the chains of one identity may hold together; 1099511627776 if left out',
+    )
+      .env('ATE_SERVE_QUOTA_BYTES')
+      .argParser(wholeNumber),
     list('--nodes-list <urls>', 'all servers among which chains are spread, this one included, with commas').env(
       'ATE_SERVE_NODES_LIST',
     ),

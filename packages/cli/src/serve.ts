@@ -23,6 +23,8 @@ export interface ServeArguments {
   readonly compactBytes?: number
   readonly compactEvery?: string
   readonly idle?: string
+  readonly quotaChains?: number
+  readonly quotaBytes?: number
   readonly nodesList?: readonly string[]
   readonly node?: string
   readonly metrics: 'never' | 'loopback' | 'anyone'
@@ -132,6 +134,7 @@ export async function serveOptions(path: string, given: ServeArguments): Promise
     ...(listen === undefined ? {} : { url }),
     ...(tls ? { tls } : {}),
     ...(idle === undefined ? {} : { idle: idle as NonNullable<ServeOptions['idle']> }),
+    ...limitsOf(given),
     ...(nodesList === undefined ? {} : { nodes: nodesList }),
     ...(node === undefined ? {} : { node }),
     ...(passphrase === undefined ? {} : { passphrase }),
@@ -181,6 +184,14 @@ function compactOf(given: ServeArguments): NonNullable<ServeOptions['compact']> 
       { hint: 'compaction is off and has rules: give one of both' },
     )
   return 'never'
+}
+
+function limitsOf({ quotaChains, quotaBytes }: ServeArguments): Pick<ServeOptions, 'limits'> {
+  const limits = {
+    ...(quotaChains === undefined ? {} : { chainsPerIdentity: quotaChains }),
+    ...(quotaBytes === undefined ? {} : { storedBytesPerIdentity: quotaBytes }),
+  }
+  return Object.keys(limits).length === 0 ? {} : { limits }
 }
 
 function tlsOf({ cert, key }: ServeArguments): { readonly cert: string; readonly key: string } | undefined {

@@ -72,6 +72,12 @@ describe('arguments', () => {
     [[], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'off' }],
     [['--wire-encryption', 'on'], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'on' }],
     [['--durability', 'os'], {}, { durability: 'os' }],
+    [['--quota-chains', '5'], {}, { limits: { chainsPerIdentity: 5 } }],
+    [
+      ['--quota-bytes', '1000'],
+      { ATE_SERVE_QUOTA_CHAINS: '7', ATE_SERVE_QUOTA_BYTES: '9' },
+      { limits: { chainsPerIdentity: 7, storedBytesPerIdentity: 1000 } },
+    ],
     [[], {}, { durability: 'disk' }],
     [['--key-access', 'recorded'], {}, { keyAccess: 'recorded' }],
     [[], { ATE_SERVE_KEY_ACCESS: 'recorded' }, { keyAccess: 'recorded' }],

@@ -1,5 +1,5 @@
 /**
- * An archive as a tar stream, for people and for auditors:
+ * An archive as a stream of files, for people and for auditors, in a tar or a zip:
  *
  *   README.txt                    what is in it, and how to check it without this software
  *   trust.json                    origin and key of the log
@@ -12,89 +12,74 @@
  * Nothing of a name becomes a path: names may be such as ../../etc/passwd. Lists come in parts, so that memory stays flat.
  */
 import { AteError } from '@ate/core'
-import { createTarPacker, type TarPackController } from 'modern-tar'
 import { type AuditEvent, audit } from './audit.ts'
 import type { CallOptions, Context } from './context.ts'
 import { get } from './get.ts'
 import { find, type ListQuery, list, type Stored } from './objects.ts'
+import { FORMATS, type PackedFile, type PackFormat } from './packing.ts'
 import { prove } from './proofs.ts'
 import { logKey } from './verify-proof.ts'
 
 export interface ExportOptions extends CallOptions {
-  readonly format: 'tar'
+  readonly format: PackFormat
   /** Left out: they are there. Without a checkpoint, and the right to make one, there are none. */
   readonly proofs?: 'omit'
 }
 
 /** Characters of one part of a list. */
 const PART_CHARACTERS: number = 4 * 1024 * 1024
-/** Bytes that a header of tar can say; above, the field `size` of pax does. */
-const OCTAL_MAX: number = 8 * 1024 ** 3 - 1
 
 /** @throws AteError BAD_ARGUMENT */
-export function exportTar(context: Context, query: ListQuery, options: ExportOptions): ReadableStream<Uint8Array> {
-  if (options?.format !== 'tar') throw new AteError('BAD_ARGUMENT', { option: 'format', words: ['tar'] })
-  const { readable, controller } = createTarPacker()
-  void pack(context, controller, query, options).then(
-    () => controller.finalize(),
-    (error: unknown) => controller.error(error),
-  )
-  return readable
+export function exportArchive(context: Context, query: ListQuery, options: ExportOptions): ReadableStream<Uint8Array> {
+  const pack = Object.hasOwn(FORMATS, options?.format) ? FORMATS[options.format] : undefined
+  if (!pack) throw new AteError('BAD_ARGUMENT', { option: 'format', words: Object.keys(FORMATS) })
+  return pack(filesOf(context, query, options), options.signal)
 }
 
-async function pack(context: Context, tar: TarPackController, query: ListQuery, options: ExportOptions): Promise<void> {
+async function* filesOf(
+  context: Context,
+  query: ListQuery,
+  options: ExportOptions,
+): AsyncGenerator<PackedFile, void, void> {
   const { chain } = context
   const origin = `ate/${chain.id}`
-  await addText(tar, 'README.txt', README)
-  await addText(tar, 'trust.json', `${JSON.stringify({ origin, log: logKey(origin, chain.checkpointKey()) })}\n`)
-  const index = new Parts(tar, 'index', 'jsonl')
-  const versions = new Set<string>()
+  yield fileOf('README.txt', README)
+  yield fileOf('trust.json', `${JSON.stringify({ origin, log: logKey(origin, chain.checkpointKey()) })}\n`)
+  const index = new Parts('index', 'jsonl')
   for await (const stored of list(context, query, options.signal)) {
-    versions.add(stored.version)
-    await addObject(context, tar, stored, options)
-    await index.line(JSON.stringify(indexLine(stored)))
+    yield* filesOfObject(context, stored, options)
+    yield* index.line(JSON.stringify(indexLine(stored)))
   }
-  await index.end()
-  const jsonl = new Parts(tar, 'audit', 'jsonl')
-  for await (const event of audit(context, {}, options)) await jsonl.line(JSON.stringify(auditJson(event)))
-  await jsonl.end()
-  const csv = new Parts(tar, 'audit', 'csv', auditCsv())
-  for await (const event of audit(context, {}, options)) await csv.line(auditCsv(event))
-  await csv.end()
+  yield* index.end()
+  const jsonl = new Parts('audit', 'jsonl')
+  for await (const event of audit(context, {}, options)) yield* jsonl.line(JSON.stringify(auditJson(event)))
+  yield* jsonl.end()
+  const csv = new Parts('audit', 'csv', auditCsv())
+  for await (const event of audit(context, {}, options)) yield* csv.line(auditCsv(event))
+  yield* csv.end()
 }
 
-async function addObject(
+async function* filesOfObject(
   context: Context,
-  tar: TarPackController,
   stored: Stored,
   options: ExportOptions,
-): Promise<void> {
+): AsyncGenerator<PackedFile, void, void> {
   const folder = `objects/${stored.version}`
   const { text } = await find(context, stored, options.signal)
   const { body, size, at } = await get(context, stored, options)
-  const bytes = Number(size)
-  const entry = tar.add({
-    name: `${folder}/body`,
-    size: bytes,
-    mtime: at,
-    ...(bytes > OCTAL_MAX ? { pax: { size: String(bytes) } } : {}),
-  })
-  await body.pipeTo(entry, options.signal ? { signal: options.signal } : {})
-  await addText(tar, `${folder}/manifest.json`, text, at)
+  yield { name: `${folder}/body`, size: Number(size), at, body }
+  yield fileOf(`${folder}/manifest.json`, text, at)
   if (options.proofs === 'omit') return
-  await addText(tar, `${folder}/proof.tlog-proof`, await prove(context, stored, options), at)
+  yield fileOf(`${folder}/proof.tlog-proof`, await prove(context, stored, options), at)
 }
 
-async function addText(tar: TarPackController, name: string, text: string, mtime = new Date(0)): Promise<void> {
-  const bytes = new TextEncoder().encode(text)
-  const writer = tar.add({ name, size: bytes.length, mtime }).getWriter()
-  if (bytes.length > 0) await writer.write(bytes)
-  await writer.close()
+function fileOf(name: string, text: string, at: Date = new Date(0)): PackedFile {
+  const body = new TextEncoder().encode(text)
+  return { name, size: body.length, at, body }
 }
 
-/** Lines in files of some MiB: a header of tar says the size before the bytes. */
+/** Lines in files of some MiB: a header says the size before the bytes. */
 class Parts {
-  readonly #tar: TarPackController
   readonly #name: string
   readonly #form: string
   readonly #head: string
@@ -102,30 +87,29 @@ class Parts {
   #characters = 0
   #count = 0
 
-  constructor(tar: TarPackController, name: string, form: string, head = '') {
-    this.#tar = tar
+  constructor(name: string, form: string, head = '') {
     this.#name = name
     this.#form = form
     this.#head = head === '' ? '' : `${head}\r\n`
   }
 
-  async line(text: string): Promise<void> {
+  *line(text: string): Generator<PackedFile, void, void> {
     this.#lines.push(text)
     this.#characters += text.length
-    if (this.#characters >= PART_CHARACTERS) await this.#flush()
+    if (this.#characters >= PART_CHARACTERS) yield this.#take()
   }
 
-  async end(): Promise<void> {
-    if (this.#lines.length > 0 || this.#count === 0) await this.#flush()
+  *end(): Generator<PackedFile, void, void> {
+    if (this.#lines.length > 0 || this.#count === 0) yield this.#take()
   }
 
-  async #flush(): Promise<void> {
+  #take(): PackedFile {
     const number = String(++this.#count).padStart(6, '0')
     const close = this.#form === 'csv' ? '\r\n' : '\n'
     const text = this.#head + this.#lines.map((line) => line + close).join('')
     this.#lines = []
     this.#characters = 0
-    await addText(this.#tar, `${this.#name}-${number}.${this.#form}`, text)
+    return fileOf(`${this.#name}-${number}.${this.#form}`, text)
   }
 }
 

@@ -12,7 +12,7 @@ import { type AuditEvent, type AuditQuery, audit } from './audit.ts'
 import type { Body } from './body.ts'
 import { type CallOptions, Context, type Makers, type WriteOptions } from './context.ts'
 import { type DisposeOptions, dispose, type Erased, erase, type Tombstone } from './dispose.ts'
-import { type ExportOptions, exportTar } from './export.ts'
+import { type ExportOptions, exportArchive } from './export.ts'
 import { type Finding, type FsckOptions, fsck } from './fsck.ts'
 import { type GetOptions, get, type Opened } from './get.ts'
 import { webMakers } from './makers.ts'
@@ -173,9 +173,9 @@ export class Worm {
     return audit(this.#context, query, options)
   }
 
-  /** A tar archive of bodies, manifests, proofs and the audit trail. @throws AteError BAD_ARGUMENT; the stream as get */
+  /** A tar or zip of bodies, manifests, proofs and the audit trail. @throws AteError BAD_ARGUMENT; the stream as get */
   export(query: ListQuery, options: ExportOptions): ReadableStream<Uint8Array> {
-    return exportTar(this.#context, query, options)
+    return exportArchive(this.#context, query, options)
   }
 
   /** Whether all of it is as it was put; with `deep` every byte is read. What is wrong is named. */

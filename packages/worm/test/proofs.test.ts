@@ -1,5 +1,9 @@
 /** Proofs that stand alone, the trail, the look-over, and what leaves as a tar. */
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createTarDecoder } from 'modern-tar'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Trust, verifyProof } from '../src/index.ts'
@@ -195,7 +199,42 @@ describe('an export', () => {
     expect(JSON.parse(first!)).toMatchObject({ name: '../../etc/passwd', holds: ['=1+1, "quoted"'], meta: { a: 1 } })
     const csvProofs = archive.export({ prefix: 'none' }, { format: 'tar', proofs: 'omit' })
     expect((await bytesOf(csvProofs)).length % 512).toBe(0)
-    expect(() => archive.export({}, { format: 'zip' as never })).toThrow(/BAD_ARGUMENT/)
+    expect(() => archive.export({}, { format: 'rar' as never })).toThrow(/BAD_ARGUMENT/)
+    expect(() => archive.export({}, { format: 'toString' as never })).toThrow(/BAD_ARGUMENT/)
     expect(await textOf((await archive.get('=cmd|"x"')).body)).toBe('two')
+  })
+
+  it('is the same as a zip, for those who have no tar', async () => {
+    const archive = await place.open()
+    const body = noise(CHUNK_BYTES + 5)
+    const { version, digest } = await archive.put('a', body)
+    const folder = mkdtempSync(join(tmpdir(), 'ate-worm-zip-'))
+    try {
+      writeFileSync(join(folder, 'a.zip'), await bytesOf(archive.export({}, { format: 'zip' })))
+      const script = `
+import sys, zipfile, hashlib
+z = zipfile.ZipFile(sys.argv[1])
+print(z.testzip(), sorted(z.namelist()), hashlib.sha256(z.read(sys.argv[2])).hexdigest())`
+      const args = ['-c', script, join(folder, 'a.zip'), `objects/${version}/body`]
+      const { stdout, error } = spawnSync('python3', args, { encoding: 'utf8' })
+      if (error) return console.warn('python3 is not on this machine: the zip is not looked into')
+      const names = ['README.txt', 'audit-000001.csv', 'audit-000001.jsonl', 'index-000001.jsonl']
+      const own = ['body', 'manifest.json', 'proof.tlog-proof'].map((name) => `objects/${version}/${name}`)
+      const shown = [...names, ...own, 'trust.json'].map((name) => `'${name}'`).join(', ')
+      expect(stdout.trim()).toBe(`None [${shown}] ${digest}`)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('fails as a stream when what it reads fails', async () => {
+    const archive = await place.open()
+    await archive.put('a', 'body')
+    for (const format of ['tar', 'zip'] as const) {
+      const stopping = new AbortController()
+      const stream = archive.export({}, { format, signal: stopping.signal })
+      stopping.abort(new Error('enough'))
+      await expect(bytesOf(stream)).rejects.toThrow('enough')
+    }
   })
 })

@@ -62,12 +62,13 @@ export async function exportCommand(
   prefix: string | undefined,
   options: WormOptions & { readonly format: string; readonly proofs?: boolean; readonly out?: string },
 ): Promise<void> {
-  if (options.format !== 'tar') throw usage('--format is tar')
+  const { format } = options
+  if (format !== 'tar' && format !== 'zip') throw usage('--format is tar or zip')
   // Proofs of what no checkpoint covers yet need one.
   const purpose = options.proofs === false ? 'read' : 'write'
   await withWorm(options, purpose, async (archive) => {
     const query = prefix === undefined ? {} : { prefix }
     const proofs = options.proofs === false ? ({ proofs: 'omit' } as const) : {}
-    await writeOut(archive.export(query, { format: 'tar', ...proofs }), options.out)
+    await writeOut(archive.export(query, { format, ...proofs }), options.out)
   })
 }

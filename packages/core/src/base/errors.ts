@@ -209,6 +209,8 @@ export const ADVICE = {
   OFFLINE: 'there is no connection to the server now; nothing of this was sent. Try again later',
   BUSY: 'the server has no room for this now; it is sent again a little later',
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
+  QUOTA_EXCEEDED:
+    'the identity that made the chain has as many chains, or as many bytes, on this server as it may; free some, or ask its operator',
   // queues and topics
   BAD_TOPIC: 'a topic is 1 to 16 tokens joined by dots, without spaces, * and >, of at most 255 characters in all',
   BAD_PATTERN:

@@ -43,6 +43,8 @@ export const SUBMISSION_BYTES_MAX: number = 16 * 1024 * 1024
 export const READ_WINDOW_BYTES: number = 4 * 1024 * 1024
 /** Bytes of the newest records that a server keeps in memory, of one chain: what readers who keep up are sent. */
 export const RECENT_BYTES_MAX: number = 4 * 1024 * 1024
+/** How long they stay there after the newest, in ms. */
+export const RECENT_IDLE_MS = 10_000
 /** Chains that one connection has open, and identities that speak on it. */
 export const CHANNELS_MAX = 4096
 export const SESSIONS_MAX = 256
@@ -50,8 +52,12 @@ export const SESSIONS_MAX = 256
 export const HANDSHAKE_MS = 5000
 /** And from there until an identity has proved itself: until then the connection holds a place among those that open. */
 export const SESSION_MS = 10_000
-/** Chains that a server has open: two files and some 100 kB each. */
+/** Chains that a server has open: some 60 kB each, and more with what stands in them. */
 export const OPEN_CHAINS_MAX = 16_384
+/** Files of its chains that a server keeps open with the system, unless the system allows it fewer. */
+export const CHAIN_FILES_MAX = 4096
+/** Bytes that an identity may store beyond its quota of what holds no values: deletions, and what ends open writes. */
+export const QUOTA_SLACK_BYTES: number = 1024 * 1024
 /** An exchange of keys costs a server a fraction of a millisecond: a connection has one in so many ms. */
 export const REKEY_MS_MIN = 60_000
 /** What an entry of a submission takes beside its bytes, and a frame beside what it carries: bounds how many small ones come. */

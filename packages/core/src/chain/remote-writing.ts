@@ -15,7 +15,7 @@ import { toBase32 } from '../base/ids.ts'
 import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
-import type { Durability, LogRecord } from '../log/engine.ts'
+import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import { OpenChanges } from './dependence.ts'
 import { hasKeys, keysOf } from './entity-keys.ts'
@@ -53,16 +53,22 @@ export interface RemoteParts {
   readonly readOnly: boolean
   /** The error of an alarm, with the evidence that there is. */
   readonly alarmOf: (replica: Replica, alarm: LinkAlarm) => AteError
+  /** Opened from a copy, without the server: with what this machine has verified beyond it. */
+  readonly away?: { readonly beyond: Head | undefined } | undefined
 }
 
 /** What writes the log of `core` through a server. */
 export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remote: RemoteParts): Promise<Writing> {
   const { crypto, environment, identity, replica, keepCertificate } = parts
   const state = keepCertificate ? parts.state : undefined
+  const kept = state && new Outbox(state, core.chainId, identity.fingerprint)
+  // Numbers of the kept certificate may be taken that this copy does not show. What waits in the outbox has its own, and
+  // nothing is signed behind it before it has come back.
+  const isNew = remote.away !== undefined && ((await kept?.load()) ?? []).length === 0
   const writer = remote.readOnly
     ? undefined
-    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS })
-  const outbox = writer?.isHeld && state ? new Outbox(state, core.chainId, identity.fingerprint) : undefined
+    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS, isNew })
+  const outbox = writer?.isHeld ? kept : undefined
   const writing = new RemoteWriting(core, writer, { ...remote, outbox })
   await writing.restore()
   remote.link.start(writing)
@@ -100,15 +106,18 @@ class RemoteWriting implements Writing, LinkEvents {
   #attesting = false
   /** They are due: what is on its way comes back first, and nothing more is sent before. */
   #attestDue = false
+  /** A record that this machine has verified, and that the copy did not have when it was opened without the server. */
+  #beyond: Head | undefined
   /** Records are taken one chunk after the other. */
   #taking: Promise<unknown> = Promise.resolve()
 
   constructor(
     core: ChainCore,
     writer: WriterSession | undefined,
-    { link, tail, alarmOf, outbox }: RemoteParts & { readonly outbox: Outbox | undefined },
+    { link, tail, alarmOf, away, outbox }: RemoteParts & { readonly outbox: Outbox | undefined },
   ) {
     this.#alarmOf = alarmOf
+    this.#beyond = away?.beyond
     this.#outbox = outbox
     this.#core = core
     this.#writer = writer
@@ -572,6 +581,7 @@ class RemoteWriting implements Writing, LinkEvents {
       (lost) => {
         try {
           for (const record of records) {
+            this.#checkBeyond(record)
             settled.push(this.#accept(record, replica.accept(record), { durability, lost }))
             taken++
           }
@@ -595,6 +605,19 @@ class RemoteWriting implements Writing, LinkEvents {
       this.#fail(error)
       throw error
     }
+  }
+
+  /** @throws AteError FORK */
+  #checkBeyond({ seq, hash }: LogRecord): void {
+    if (this.#beyond?.seq !== seq) return
+    if (!equalBytes(this.#beyond.hash, hash))
+      throw this.#alarmOf(this.#core.replica, {
+        kind: 'fork',
+        shown: { seq, hash },
+        known: undefined,
+        against: this.acknowledgement,
+      })
+    this.#beyond = undefined
   }
 
   async #noteDown(): Promise<void> {

@@ -17,7 +17,7 @@ import { parseAttestation } from '../event/attestation.ts'
 import { type CertificateBody, parseCertificate } from '../event/certificate.ts'
 import { checkpointOrigin, parseCheckpoint } from '../event/checkpoint.ts'
 import { checkBodies } from '../event/commit-bodies.ts'
-import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
+import { type CommitParser, type ParsedCommit, sharedParser } from '../event/commit-parse.ts'
 import { cosignedAt } from '../event/cosignature.ts'
 import { FOLD_LEVEL, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { type Genesis, parseGenesis } from '../event/genesis.ts'
@@ -100,7 +100,7 @@ export class Replica {
     this.#isTrusting = makers.trust === 'centralized'
     this.view = new View(makers.seed)
     this.tree = new TreeFrontier(makers.crypto)
-    this.#parser = new CommitParser(makers.crypto)
+    this.#parser = sharedParser(makers.crypto)
     this.chainTime = head.admittedAt
     this.head = { seq: -1, hash: NO_HASH }
     startState(this.view, this.trust, makers.crypto, genesis)

@@ -126,6 +126,7 @@ export function sealBlockTo(
   const { ciphertext: encapsulated, shared } = encapsulation
   const secret = publicBlockSecret(crypto, { shared, encapsulated, publicKey: input.publicKey, info: input.info })
   const block = sealBlock(crypto, random, { secret, info: input.info, plaintext: input.plaintext })
+  wipe(secret)
   return { ...block, encapsulated }
 }
 

@@ -126,7 +126,9 @@ function hedgedRandom(
       const salt = new Uint8Array(SALT_BYTES)
       random.fill(salt)
       const info = infoOf('wrapHedge', recipient, Uint8Array.of(count++), input.info)
-      bytes.set(crypto.hkdfSha256(input.secret, salt, info, bytes.length))
+      const drawn = crypto.hkdfSha256(input.secret, salt, info, bytes.length)
+      bytes.set(drawn)
+      wipe(drawn)
     },
   }
 }

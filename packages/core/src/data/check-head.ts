@@ -38,6 +38,16 @@ export interface ServerSide {
   readonly acknowledgement?: AcknowledgementPart | undefined
   /** Takes in what it has more by now. */
   readonly catchUp?: () => Promise<void>
+  /** It did not answer: what this machine remembers beyond the log is held against the server when it does. */
+  readonly isAway?: true
+}
+
+/** What this machine has verified beyond a copy that is all there is for now. */
+export async function headBeyond(replica: Replica, { state }: Platform): Promise<Head | undefined> {
+  const remembered = await rememberedHead(state, chainIdOf(replica.chainId))
+  if (!remembered || remembered.seq <= replica.head.seq || (await isRecovered(state, replica, remembered)))
+    return undefined
+  return { seq: remembered.seq, hash: remembered.hash }
 }
 
 /** Undefined if the log is as new as what is remembered, and the same. @throws AteError FORK if two histories are remembered */
@@ -51,6 +61,7 @@ export async function alarmOf(
   const chain = chainIdOf(replica.chainId)
   const remembered = await rememberedHead(state, chain)
   if (!remembered || (await isRecovered(state, replica, remembered))) return undefined
+  if (server.isAway && remembered.seq > replica.head.seq) return undefined
   // Beside a writer, that is no older copy but an opening that took a while.
   if (remembered.seq > replica.head.seq && log === 'whole') await (server.catchUp?.() ?? catchUp(engine, replica))
   const there = replica.hashes.at(remembered.seq)

@@ -35,6 +35,8 @@ export interface CompactingChain extends Compactable {
   readonly listeners: { add(listener: () => void): unknown }
   readonly closers: { add(close: () => void): unknown }
   readonly isClosed: boolean
+  /** Told when the log has been written anew, or a part of it. */
+  compacted?(): void
 }
 
 const GROWTH_FROM_BYTES: number = 16 * 1024 * 1024
@@ -88,6 +90,7 @@ export class Compacting {
       throw error
     } finally {
       this.#running--
+      this.#core.compacted?.()
     }
   }
 

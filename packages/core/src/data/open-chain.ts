@@ -86,6 +86,12 @@ export interface RemoteOptions {
   /** Where the copy that this process works on is kept: `memory:` (left out), `file:PATH`, or in a browser `indexeddb:NAME`. One at a time has it. */
   readonly replica?: string
   /**
+   * `allow`: where the server does not answer, the chain is opened from its copy, if `replica` is kept and holds it. What is read
+   * is as old as the copy, what is written waits in the outbox (`wait: 'local'`), and the connection is tried for until it is
+   * there; an observer is told. Left out, `refuse`: opening is `SERVER_UNREACHABLE`.
+   */
+  readonly offline?: 'refuse' | 'allow'
+  /**
    * `centralized`: signatures of commits are not verified again, since the server has; all other rules are. Left out,
    * `distributed`: everything is.
    */
@@ -215,6 +221,7 @@ export function checkOptions(options: OpenOptions): void {
   checkWord('trust', options.trust, ['distributed', 'centralized'])
   checkWord('wire', options.wire, ['sealed', 'plain'])
   checkWord('bodies', options.bodies, ['all', 'on-demand'])
+  checkWord('offline', options.offline, ['refuse', 'allow'])
   checkWord('serverPin', options.serverPin, ['dns'])
   if (options.pq === 'required' && !options.readOnly)
     throw new AteError('BAD_ARGUMENT', { what: 'pq: required goes with readOnly' })

@@ -4,7 +4,7 @@
  */
 
 import { fromUtf8 } from '../base/bytes.ts'
-import { AteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
 import {
   COMMIT_BLOCKS_MAX,
   COMMIT_EVENTS_MAX,
@@ -25,9 +25,11 @@ import {
   FORMAT,
   GUARD,
   type GuardKind,
+  KIND,
   OP,
   OP_MAX,
   type Op,
+  RECORD_HEAD_BYTES,
   SUITE,
 } from './format.ts'
 import { type BlockBytes, COMPACTED, checkSlice, readKeptRuns, tableEnd } from './kept-runs.ts'
@@ -154,6 +156,18 @@ export class CommitParser {
   }
 }
 
+const parsers = new WeakMap<CryptoProvider, CommitParser>()
+
+/** One for all chains: it keeps nothing of a commit for the next, and its working memory is more than that of a small chain. */
+export function sharedParser(crypto: CryptoProvider): CommitParser {
+  let parser = parsers.get(crypto)
+  if (!parser) {
+    parser = new CommitParser(crypto)
+    parsers.set(crypto, parser)
+  }
+  return parser
+}
+
 /**
  * Bytes from the record's beginning that say where its blocks are, as far as `prefix`, at least its first 275, tells:
  * the clear part, and of a compacted record the table behind it, whose size stands there. So it is asked until
@@ -183,6 +197,19 @@ export function parseBlockPlaces(bytes: Uint8Array): BlockPlaces {
     bytes,
   )
   return { writer: head.writer.slice(), writerSeq: head.writerSeq, blocks: blocks.map(copyOf) }
+}
+
+/** Whether a commit that comes from outside brings sealed values. Bytes that are none say no: who judges them refuses them. */
+export function commitHoldsValues(payload: Uint8Array): boolean {
+  const record = new Uint8Array(RECORD_HEAD_BYTES + payload.length)
+  record[RECORD_HEAD_BYTES - 1] = KIND.commit
+  record.set(payload, RECORD_HEAD_BYTES)
+  try {
+    return parseBlockPlaces(record).blocks.length > 0
+  } catch (error) {
+    if (!isAteError(error)) throw error
+    return false
+  }
 }
 
 /** Without views into the bytes that were read: they outlive them in a cache. */

@@ -105,6 +105,15 @@ export function parseGenesis(crypto: CryptoProvider, record: Uint8Array): Genesi
   }
 }
 
+/**
+ * The keys of the first root in a genesis that was verified when it was stored: whose the chain is.
+ * @throws AteError BAD_GENESIS | BAD_RECORD | BAD_CBOR | UNSUPPORTED_FORMAT
+ */
+export function firstRootIn(record: Uint8Array): Uint8Array {
+  const input = new ByteReader(record, RECORD_HEAD_BYTES)
+  return checkParameters(decodeCanonical(input.sized(PARAMETERS_BYTES_MAX))).roots[0]!
+}
+
 function checkParameters(value: unknown): GenesisParameters {
   const given = value as GenesisParameters
   const sized = (list: unknown, size: number, max: number): boolean =>

@@ -9,6 +9,7 @@ import { ADMISSION_ENTRIES_MAX, SOCKETS_MAX } from '../base/limits.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { parsePublicId } from '../session/identity.ts'
 import { CountedTable } from './counted-table.ts'
+import type { Owned } from './holdings.ts'
 import { type Bucket, fullBucket, type Rate, takeAll, takeOne } from './token-bucket.ts'
 
 /** Who: programs on the server's machine, anyone, or the identities listed, by public id or fingerprint. */
@@ -52,7 +53,9 @@ export interface AdmissionLimits {
   readonly commitsPerIdentity: Rate
   /** Chains that an identity makes. */
   readonly createPerIdentity: Rate
+  /** Chains that an identity has made and that are here. */
   readonly chainsPerIdentity: number
+  /** Bytes of the logs of these chains together, whoever writes in them. */
   readonly storedBytesPerIdentity: number
 }
 
@@ -74,7 +77,14 @@ export const DEFAULT_LIMITS: AdmissionLimits = {
 }
 
 /** What there was too much of; `not-admitted` is the rule's. */
-export type RefusedFor = 'connections' | 'handshakes' | 'commits' | 'chains' | 'stored-bytes' | 'not-admitted'
+export type RefusedFor =
+  | 'connections'
+  | 'handshakes'
+  | 'commits'
+  | 'creates'
+  | 'chains'
+  | 'stored-bytes'
+  | 'not-admitted'
 
 /** An expected refusal. */
 export interface Refused {
@@ -261,20 +271,13 @@ export class ConnectionPass {
   }
 
   /** A chain is to be made; `owned` are those that the identity has already. */
-  create(owned: { readonly chains: number; readonly storedBytes: number }, nowMs: number): Refused | undefined {
-    const { chainsPerIdentity, createPerIdentity } = this.#ledger.limits()
+  create(owned: Owned, nowMs: number): Refused | undefined {
+    const { chainsPerIdentity, createPerIdentity, storedBytesPerIdentity } = this.#ledger.limits()
     if (owned.chains >= chainsPerIdentity) return refused('chains', 'this identity has as many chains as it may')
-    const full = this.stores(owned.storedBytes)
-    if (full) return full
+    if (owned.storedBytes >= storedBytesPerIdentity)
+      return refused('stored-bytes', 'this identity has stored as much as it may')
     const wait = takeOne(this.#count(nowMs).creates, createPerIdentity, nowMs)
-    return wait === undefined ? undefined : refused('chains', 'chains are made too fast', wait)
-  }
-
-  /** Whether an identity whose chains hold `storedBytes` may store more. */
-  stores(storedBytes: number): Refused | undefined {
-    return storedBytes < this.#ledger.limits().storedBytesPerIdentity
-      ? undefined
-      : refused('stored-bytes', 'this identity has stored as much as it may')
+    return wait === undefined ? undefined : refused('creates', 'chains are made too fast', wait)
   }
 
   end(): void {

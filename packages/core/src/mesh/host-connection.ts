@@ -36,7 +36,7 @@ export interface ConnectionRules {
   admitBytes?(bytes: number): number
   /** An identity has proved itself. @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
   admitSession?(identity: PublicIdentity): Promise<void>
-  /** @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
+  /** @throws AteError NOT_AUTHORIZED | RATE_LIMITED | QUOTA_EXCEEDED */
   admitCreate?(identity: PublicIdentity, name: string): Promise<void>
   /** Records are submitted: the ms for which what comes next waits. */
   admitSubmission?(entries: number): number

@@ -5,7 +5,7 @@
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { forwardClock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { chainIdOf } from '../base/ids.ts'
+import { chainIdOf, fingerprintOf } from '../base/ids.ts'
 import { OPEN_CHAINS_MAX } from '../base/limits.ts'
 import { KeptKeys } from '../chain/kept-keys.ts'
 import { Replica } from '../chain/replica.ts'
@@ -17,6 +17,8 @@ import { recordOf } from '../event/record.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 import type { Identity, PublicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
+import { fingerprintOfKeys } from '../trust/identity-keys.ts'
+import { ChainQuota, type Holdings } from './holdings.ts'
 import { HostedChain } from './hosted-chain.ts'
 
 /** Where a server keeps its chains. */
@@ -45,12 +47,15 @@ export interface HostParts {
   /** Chains that are open at a time; OPEN_CHAINS_MAX if left out. */
   readonly openMax?: number
   readonly created?: (name: string) => void
+  /** What identities have here, and may store; nothing is counted if left out. */
+  readonly holdings?: Holdings
+  readonly storedBytesMax?: number
 }
 
 /** Who asks for a chain. */
 export interface Asking {
   readonly identity: PublicIdentity
-  /** Before a chain of this name is made for him. @throws AteError NOT_AUTHORIZED | RATE_LIMITED */
+  /** Before a chain of this name is made for him; from then on it is counted as his. @throws AteError NOT_AUTHORIZED | RATE_LIMITED | QUOTA_EXCEEDED */
   admitCreate(name: string): Promise<void>
 }
 
@@ -67,6 +72,8 @@ interface Open {
   users: number
   idle: { cancel(): void } | undefined
 }
+
+type FirstRecord = LogRecord & { readonly chainId: Uint8Array }
 
 export class Host implements Hosting {
   readonly parts: HostParts
@@ -125,6 +132,7 @@ export class Host implements Hosting {
     open?.idle?.cancel()
     const closing = engine.close()
     this.#whileClosing(name, closing)
+    this.parts.holdings?.remove(name)
     await closing
   }
 
@@ -213,7 +221,6 @@ export class Host implements Hosting {
     await this.#closing.get(name)
     const engine = await this.#engine(name, asking, genesis)
     try {
-      if (!engine.head()) await this.#create(engine, name, { asking, genesis })
       const replica = await replay(engine, platform, undefined)
       const { fingerprintBytes: fingerprint } = identity
       const { environment } = platform
@@ -229,6 +236,7 @@ export class Host implements Hosting {
         ...signers,
         compact,
         durability,
+        quota: this.#quota(name, engine, replica),
       })
     } catch (error) {
       await engine.close()
@@ -236,51 +244,69 @@ export class Host implements Hosting {
     }
   }
 
+  #quota(name: string, engine: LogEngine, replica: Replica): ChainQuota | undefined {
+    const { holdings, storedBytesMax = Number.POSITIVE_INFINITY, platform } = this.parts
+    if (!holdings) return undefined
+    const owner = fingerprintOf(fingerprintOfKeys(platform.crypto, replica.genesis.parameters.roots[0]!))
+    return new ChainQuota({ holdings, name, owner, sizeBytes: () => engine.sizeBytes(), storedBytesMax })
+  }
+
   async #engine(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<LogEngine> {
-    const { store } = this.parts
-    try {
-      return await store.open(name, { create: false })
-    } catch (error) {
+    const engine = await this.parts.store.open(name, { create: false }).catch((error: unknown) => {
       if (!genesis || !isAteError(error) || error.code !== 'CHAIN_NOT_FOUND') throw error
+      return undefined
+    })
+    if (engine?.head()) return engine
+    // An empty log is what a crash has left, or a refusal: nobody's yet.
+    try {
+      if (!genesis) throw new AteError('CHAIN_NOT_FOUND', { engine: engine?.kind })
       // Before anything is made for it.
-      this.#checkGenesis(genesis, asking)
+      const record = this.#checkGenesis(genesis, asking)
       await asking.admitCreate(name)
-      return store.open(name, { create: true })
+      return await this.#create(engine, name, record)
+    } catch (error) {
+      await engine?.close()
+      throw error
     }
   }
 
-  /** An empty log is what a crash has left, or a refusal: nobody's yet. */
-  async #create(
-    engine: LogEngine,
-    name: string,
-    { asking, genesis }: { readonly asking: Asking; readonly genesis: Uint8Array | undefined },
-  ): Promise<void> {
-    if (!genesis) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
-    const record = this.#checkGenesis(genesis, asking)
-    await asking.admitCreate(name)
-    engine.setLabel(record.chainId)
-    await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
-    this.parts.created?.(name)
+  async #create(found: LogEngine | undefined, name: string, record: FirstRecord): Promise<LogEngine> {
+    const { store, holdings, created } = this.parts
+    let engine = found
+    try {
+      engine ??= await store.open(name, { create: true })
+      engine.setLabel(record.chainId)
+      await engine.append([record], { after: undefined, durability: engine.durability, load: 'alone' })
+      created?.(name)
+      return engine
+    } catch (error) {
+      holdings?.remove(name)
+      if (engine !== found) await engine?.close()
+      throw error
+    }
   }
 
   /** That it is a chain of who asks, to be ordered here. @throws AteError BAD_GENESIS | NOT_AUTHORIZED, and as Replica.open */
-  #checkGenesis(genesis: Uint8Array, { identity }: Asking): LogRecord & { readonly chainId: Uint8Array } {
+  #checkGenesis(genesis: Uint8Array, { identity }: Asking): FirstRecord {
     const { crypto } = this.parts.platform
     const bytes = genesis.slice()
     const { chainId } = parseGenesis(crypto, bytes)
     const record = recordOf(crypto, chainId, bytes)
     // As any reader will: what it refuses is no chain.
     const replica = Replica.open({ crypto, seed: 0 }, record)
-    const { sequencers } = replica.genesis.parameters
+    const { sequencers, roots } = replica.genesis.parameters
     const me = this.parts.identity.fingerprintBytes
     if (sequencers === 'writers' || !sequencers.some((name) => equalBytes(name, me)))
       throw new AteError('BAD_GENESIS', {
         what: 'it does not name this server to order its records',
         chain: chainIdOf(chainId),
       })
-    // The genesis of others, put in under another name.
-    if (!replica.isKnown(toBinaryText(identity.fingerprintBytes)))
-      throw new AteError('NOT_AUTHORIZED', { needs: 'to be a root of the chain', identity: identity.fingerprint })
+    // The genesis of others, put in under another name; and it is the first root's quota that it counts in.
+    if (!equalBytes(roots[0]!, identity.keys))
+      throw new AteError('NOT_AUTHORIZED', {
+        needs: 'to be the first root of the chain',
+        identity: identity.fingerprint,
+      })
     return { ...record, chainId }
   }
 }

@@ -7,7 +7,7 @@ import { equalBytes } from '../base/bytes.ts'
 import type { Environment } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX, SYNC_DELAY_MS } from '../base/limits.ts'
+import { CHECKPOINT_DELAY_MS, RECENT_BYTES_MAX, RECENT_IDLE_MS, SYNC_DELAY_MS } from '../base/limits.ts'
 import type { KeptKeys } from '../chain/kept-keys.ts'
 import type { BodyPlace } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
@@ -17,10 +17,17 @@ import { Compacting, type CompactionState, type CompactPolicy } from '../data/co
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import { CommitCompactor } from '../event/commit-compact.ts'
-import { CommitParser, type ParsedCommit, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
+import {
+  type CommitParser,
+  type ParsedCommit,
+  parseBlockPlaces,
+  placesEnd,
+  sharedParser,
+} from '../event/commit-parse.ts'
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { ChainQuota } from './holdings.ts'
 
 export interface RecentRecord {
   readonly record: LogRecord
@@ -53,6 +60,8 @@ export interface HostedParts {
   readonly compact: CompactPolicy | undefined
   /** How safe a record is when its writer is answered; what the engine reaches, if left out. */
   readonly durability?: Durability | undefined
+  /** What its owner may store; anything, if left out. */
+  readonly quota?: ChainQuota | undefined
 }
 
 export class HostedChain {
@@ -69,13 +78,17 @@ export class HostedChain {
   readonly #parts: HostedParts
   readonly #compacting: Compacting
   readonly #parser: CommitParser
-  readonly #compactor = new CommitCompactor()
+  /** Made for the first reader who wants no bodies. */
+  #compactor: CommitCompactor | undefined
   /** Without gaps up to the newest that is stored. */
   readonly #recent: RecentRecord[] = []
   #recentBytes = 0
   #acknowledgement: { readonly seq: number; readonly bytes: Uint8Array } | undefined
   #checkpointing: { cancel(): void } | undefined
   #syncing: { cancel(): void } | undefined
+  #resting: { cancel(): void } | undefined
+  /** Something was stored since it was looked at. */
+  #isFresh = false
   #leaving: { readonly by: Follower; readonly to: string } | undefined
   #closed = false
   /** What holds a whole record in memory for somebody who asks is done for one at a time. */
@@ -86,7 +99,7 @@ export class HostedChain {
     this.#parts = parts
     this.name = name
     this.crypto = replica.crypto
-    this.#parser = new CommitParser(replica.crypto)
+    this.#parser = sharedParser(replica.crypto)
     this.environment = environment
     this.engine = engine
     this.replica = replica
@@ -140,6 +153,7 @@ export class HostedChain {
   withoutBodies(record: LogRecord): Uint8Array {
     if (record.bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) return record.bytes
     const commit = this.#parser.parse(this.replica.chainId, record.bytes)
+    this.#compactor ??= new CommitCompactor()
     return this.#compactor.compact(commit, () => false) ?? record.bytes
   }
 
@@ -176,7 +190,9 @@ export class HostedChain {
   }
 
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
-    return this.sequencer.submit(entries, by)
+    const { quota } = this.#parts
+    if (!quota) return this.sequencer.submit(entries, by)
+    return quota.submit(entries, (fitting) => this.sequencer.submit(fitting, by))
   }
 
   /** The server that takes this chain, from when nobody else writes it here. */
@@ -204,11 +220,17 @@ export class HostedChain {
     if (this.isLeavingBy(follower)) this.#leaving = undefined
   }
 
+  /** A compaction has ended. */
+  compacted(): void {
+    this.#parts.quota?.measure()
+  }
+
   async close(): Promise<void> {
     if (this.#checkpointing && !this.sequencer.failure) await this.#checkpoint()
     this.sequencer.sync()
     await this.sequencer.settled()
     this.#end()
+    this.#parts.quota?.measure()
     await this.engine.close()
   }
 
@@ -216,6 +238,7 @@ export class HostedChain {
     this.#closed = true
     this.#checkpointing?.cancel()
     this.#syncing?.cancel()
+    this.#resting?.cancel()
     for (const close of this.closers) close()
   }
 
@@ -228,6 +251,7 @@ export class HostedChain {
     while (this.#recentBytes > RECENT_BYTES_MAX && drop < this.#recent.length - 1)
       this.#recentBytes -= this.#recent[drop++]!.record.bytes.length
     if (drop > 0) this.#recent.splice(0, drop)
+    this.#restLater()
     // One of our own starts nothing: it would never end.
     if (origins.some(({ by }) => by !== this)) this.#checkpointLater()
     if (level !== this.engine.durability) this.#syncLater()
@@ -240,6 +264,21 @@ export class HostedChain {
     this.#syncing ??= this.environment.timers.start(SYNC_DELAY_MS, () => {
       this.#syncing = undefined
       this.sequencer.sync()
+    })
+  }
+
+  /** What nobody has written to for a while has no records in memory. Who still lacks some is sent them from the log. */
+  #restLater(): void {
+    this.#isFresh = true
+    this.#resting ??= this.environment.timers.start(RECENT_IDLE_MS, () => {
+      this.#resting = undefined
+      if (this.#isFresh && this.#recent.length > 0) {
+        this.#restLater()
+        this.#isFresh = false
+        return
+      }
+      this.#recent.length = 0
+      this.#recentBytes = 0
     })
   }
 

@@ -12,6 +12,7 @@ import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { Chain } from '../data/chain.ts'
+import { headBeyond } from '../data/check-head.ts'
 import { checkCompactPolicy } from '../data/compacting.ts'
 import { makeGenesis } from '../data/create-chain.ts'
 import {
@@ -37,7 +38,7 @@ import type { ClientConnection } from './client-connection.ts'
 import { type Lease, leaseConnection, type PoolRequest } from './connection-pool.ts'
 import { park, unpark } from './parked-chains.ts'
 import { serverAlarm } from './server-alarm.ts'
-import { ServerLink } from './server-link.ts'
+import { type Away, ServerLink, type ServerLinkParts } from './server-link.ts'
 import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } from './transport.ts'
 
 /**
@@ -48,6 +49,8 @@ import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } fro
 export async function openRemote(url: string, options: OpenOptions, platform: Platform): Promise<Chain> {
   if (options.share)
     throw new AteError('BAD_ARGUMENT', { what: 'share is for file: places; a server shares by itself' })
+  if (options.offline === 'allow' && (options.replica ?? 'memory:') === 'memory:')
+    throw new AteError('BAD_ARGUMENT', { what: 'offline: allow opens a copy that is kept: give replica' })
   const parsed = parseAddress(url)
   return openOrdered(placeUrl(parsed), { options, platform }, (wanted) => serverWay(parsed, wanted))
 }
@@ -114,12 +117,13 @@ async function openObserved(
   let { engine } = copy
   let link = kept?.link
   let made: Made | undefined
+  let away: Away | undefined
   try {
-    if (!link) ({ link, made } = await openLink(copy, way, wanted))
+    if (!link) ({ link, made, away } = await openLink(copy, way, wanted))
     const opening = { engine, link, platform, identity, options, way }
-    const replica = kept ? kept.replica : await catchUp(opening, copy.replica)
+    const replica = kept?.replica ?? (away ? copy.replica! : await catchUp(opening, copy.replica))
     checkMade(replica, made)
-    const more = link.more(options.signal)
+    const more = away ? undefined : link.more(options.signal)
     await checkChain({
       replica,
       all: replica,
@@ -134,13 +138,13 @@ async function openObserved(
       server: {
         acknowledgement: link.acknowledgement,
         // Another process of this machine may have seen more meanwhile.
-        catchUp: async () => void (await take(opening, more, replica)),
+        ...(more ? { catchUp: async () => void (await take(opening, more, replica)) } : { isAway: true }),
       },
     })
     // All of it is verified, and no older than what this machine knows: only then the damaged copy goes.
     if ('damage' in copy && copy.damage) engine = await healCopy(engine, options, platform)
     observing.opened(started, replica, engine)
-    const chain = await handleOf({ ...opening, engine }, { replica, observing, name })
+    const chain = await handleOf({ ...opening, engine }, { replica, observing, name, away })
     // What has come since it was left.
     if (kept) await chain.refresh()
     return chain
@@ -175,11 +179,12 @@ interface Handle {
   readonly replica: Replica
   readonly observing: Observing
   readonly name: string
+  readonly away: Away | undefined
 }
 
 async function handleOf(
   { engine, link, platform, identity, options, way }: Opening,
-  { replica, observing, name }: Handle,
+  { replica, observing, name, away }: Handle,
 ): Promise<Chain> {
   const { crypto, environment, state } = platform
   const tail: HeldTail = new HeldTail(engine, async () => {
@@ -208,7 +213,13 @@ async function handleOf(
       ...(snapshots ? { snapshots } : {}),
     },
     (made, parts) =>
-      beginRemoteWriting(made, parts, { link, tail, readOnly: options.readOnly ?? false, alarmOf: serverAlarm }),
+      beginRemoteWriting(made, parts, {
+        link,
+        tail,
+        readOnly: options.readOnly ?? false,
+        alarmOf: serverAlarm,
+        away,
+      }),
   )
   return new Chain(core, platform, { compact: checkCompactPolicy(options.compact) })
 }
@@ -271,40 +282,65 @@ async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Plat
 export type Made = ReturnType<typeof makeGenesis>
 
 async function openLink(
-  { engine, replica }: Pick<Copy, 'engine' | 'replica'>,
+  copy: Pick<Copy, 'engine' | 'replica' | 'damage'>,
   way: Way,
-  { identity, options, platform, known, label }: Wanted,
-): Promise<{ readonly link: ServerLink; readonly made: Made | undefined }> {
+  wanted: Wanted,
+): Promise<{ readonly link: ServerLink; readonly made?: Made | undefined; readonly away?: Away | undefined }> {
+  const { engine, replica } = copy
+  const { identity, options, platform, known, label } = wanted
   const want = label ?? (known === undefined ? undefined : parseId(known, 'chain'))
+  let given: Lease | undefined
   // The service's own path, and so the chain's name, is what the server says once it has shown who it is.
-  const first = await way.connect(options.signal)
-  let given: Lease | undefined = first
+  let name: string | undefined
+  const parts: ServerLinkParts = {
+    platform,
+    async connect(signal) {
+      const lease = given ?? (await way.connect(signal))
+      given = undefined
+      return lease
+    },
+    nameOn(connection) {
+      name ??= way.nameOn(connection)
+      return name
+    },
+    request: { identity, bodies: options.bodies ?? 'all' },
+    ...(way.follow ? { follow: way.follow } : {}),
+    ...(way.retryMs === undefined ? {} : { retryMs: way.retryMs }),
+  }
   try {
+    given = await way.connect(options.signal)
     const head = replica?.head
-    const made = head ? undefined : way.genesisFor(first.connection)
+    const made = head ? undefined : way.genesisFor(given.connection)
     const from = {
       head,
       chain: engine.label ?? want,
       genesis: made?.record.bytes,
     }
-    const connect = async (signal?: AbortSignal): Promise<Lease> => {
-      const lease = given ?? (await way.connect(signal))
-      given = undefined
-      return lease
-    }
-    const request = { identity, name: way.nameOn(first.connection), bodies: options.bodies ?? 'all' }
-    const { retryMs, follow } = way
-    const parts = {
-      platform,
-      connect,
-      request,
-      ...(follow ? { follow } : {}),
-      ...(retryMs === undefined ? {} : { retryMs }),
-    }
     return { link: await ServerLink.open(parts, from, options.signal), made }
+  } catch (error) {
+    const away = await awayFor(copy, wanted, error)
+    return { link: ServerLink.away(parts, away), away }
   } finally {
     given?.leave()
   }
+}
+
+/** The server does not answer. Whatever else it says is no reason to go by a copy. */
+const SILENT: ReadonlySet<string> = new Set(['SERVER_UNREACHABLE', 'OFFLINE', 'WIRE_BROKEN'])
+
+/** What a copy is opened with whose server does not answer, if that is allowed. @throws `error`, or what the copy has */
+async function awayFor(
+  { replica, damage }: Pick<Copy, 'replica' | 'damage'>,
+  { options, platform }: Wanted,
+  error: unknown,
+): Promise<Away> {
+  throwIfAborted(options.signal)
+  if (options.offline !== 'allow' || options.rollback === 'accept') throw error
+  if (!isAteError(error) || !SILENT.has(error.code)) throw error
+  if (damage) throw damage
+  if (!replica) throw error
+  const { chainId: chain, genesis } = replica
+  return { chain, level: genesis.parameters.durability, error, beyond: await headBeyond(replica, platform) }
 }
 
 async function serverWay(url: Place, wanted: Wanted): Promise<Way> {

@@ -49,7 +49,9 @@ export interface ServerLinkParts {
   readonly platform: Platform
   /** A place on a connection to the server, shared or new. */
   readonly connect: (signal?: AbortSignal) => Promise<Lease>
-  readonly request: Omit<OpenRequest, 'head' | 'chain' | 'genesis'>
+  readonly request: Omit<OpenRequest, 'head' | 'chain' | 'genesis' | 'name'>
+  /** What the chain is called on that connection. */
+  readonly nameOn: (connection: ClientConnection) => string
   /** The server sends us to another one: true if the next connection leads there. */
   readonly follow?: (error: AteError, connection: ClientConnection) => boolean
   /** Until the first try after a connection has broken, in ms; LINK_RETRY_MS if left out. */
@@ -58,6 +60,17 @@ export interface ServerLinkParts {
 
 /** What is answered behind all that was stored. */
 export type Asking = { readonly type: 'sync' | 'take' } | { readonly type: 'taken'; readonly head: Head }
+
+/** What is known of a chain whose server does not answer. */
+export interface Away {
+  readonly chain: Uint8Array
+  /** What its records are to reach; the server says it when it is there. */
+  readonly level: Durability
+  /** Why it is away. */
+  readonly error: AteError
+  /** What this machine has verified beyond its copy: the server has to have it. */
+  readonly beyond: Head | undefined
+}
 
 export class ServerLink implements Link {
   readonly #parts: ServerLinkParts
@@ -72,6 +85,8 @@ export class ServerLink implements Link {
   /** What was submitted on this connection, for records of which the server sends only the head. */
   readonly #submitted = new Map<number, readonly LinkEntry[]>()
   readonly #closing = new AbortController()
+  /** From the opening without a connection to the first one. */
+  #away: Away | undefined
   #lease: Lease | undefined
   #opened: Opened | undefined
   #events: LinkEvents | undefined
@@ -109,8 +124,15 @@ export class ServerLink implements Link {
     return link
   }
 
+  /** One that connects when it is started, and until it can. */
+  static away(parts: ServerLinkParts, away: Away): ServerLink {
+    const link = new ServerLink(parts)
+    link.#away = away
+    return link
+  }
+
   get chainId(): Uint8Array {
-    return this.#opened!.chain
+    return this.#away?.chain ?? this.#opened!.chain
   }
 
   /** The newest record that the server had when the chain was opened there. */
@@ -123,7 +145,7 @@ export class ServerLink implements Link {
   }
 
   get durability(): Durability {
-    return this.#level
+    return this.#away?.level ?? this.#level
   }
 
   get keyAccess(): KeyAccess {
@@ -190,7 +212,10 @@ export class ServerLink implements Link {
     this.#parkedLost = undefined
     this.#lease?.use('active')
     if (this.#lease) events.online()
-    else this.#retryLater()
+    else {
+      if (this.#away) events.offline(this.#away.error)
+      this.#retryLater()
+    }
     void this.#pump()
   }
 
@@ -289,18 +314,19 @@ export class ServerLink implements Link {
     from: Pick<OpenRequest, 'head' | 'chain' | 'genesis'>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { connect, request, follow } = this.#parts
+    const { connect, request, nameOn, follow } = this.#parts
     const known = this.#acknowledgement
     const reached = this.#level
     for (let left = REDIRECTS_MAX; ; left--) {
       const lease = await connect(signal)
       try {
         const opened = await lease.connection.openChannel(
-          { ...request, ...from },
+          { ...request, name: nameOn(lease.connection), ...from },
           (now) => this.#begin(lease, now),
           signal,
         )
         this.#checkSame(opened, from, partOf(known))
+        this.#away = undefined
         if (durabilityRank(opened.level) < durabilityRank(reached))
           throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
         return
@@ -334,10 +360,11 @@ export class ServerLink implements Link {
     if (wanted && !equalBytes(wanted, chain))
       throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(wanted), found: chainIdOf(chain) })
     if (!head) return
-    const kind = shown.seq < head.seq ? 'rollback' : resume && equalBytes(resume, head.hash) ? undefined : 'fork'
+    const wantedSeq = Math.max(head.seq, this.#away?.beyond?.seq ?? 0)
+    const kind = shown.seq < wantedSeq ? 'rollback' : resume && equalBytes(resume, head.hash) ? undefined : 'fork'
     if (!kind) return
     const alarm = this.#events?.alarm({ kind, shown, known, against: this.acknowledgement })
-    const facts = { chain: chainIdOf(chain), seq: shown.seq, verified: head.seq }
+    const facts = { chain: chainIdOf(chain), seq: shown.seq, verified: wantedSeq }
     throw alarm ?? new AteError(kind === 'rollback' ? 'ROLLBACK' : 'FORK', facts)
   }
 

@@ -33,6 +33,7 @@ export interface ServerFacts {
   bufferedBytes(): number
   /** Undefined where the disk does not tell. */
   freeBytes(): number | undefined
+  readonly holdings: { readonly chains: number; readonly storedBytes: number }
 }
 
 /** Seconds, from a tenth of a millisecond to ten seconds. */
@@ -50,6 +51,8 @@ export function serverMetrics(facts: ServerFacts): ServerMetrics {
   all.measured('ate_free_bytes', 'Bytes that the disk of the chains has left; NaN if it does not tell.', () => {
     return facts.freeBytes() ?? Number.NaN
   })
+  all.measured('ate_chains', 'Chains that are here, loaded or not.', () => facts.holdings.chains)
+  all.measured('ate_stored_bytes', 'Bytes of their logs.', () => facts.holdings.storedBytes)
   return {
     all,
     connections: all.gauge('ate_connections', 'Open connections.'),

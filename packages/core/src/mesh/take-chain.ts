@@ -69,9 +69,9 @@ export async function takeChain(
   let link: ServerLink | undefined
   let engine = target.held
   try {
-    const request = { identity, name, bodies: 'all' as const }
+    const request = { identity, bodies: 'all' as const }
     const from = { head: engine?.head(), chain: undefined, genesis: undefined }
-    link = await ServerLink.open({ platform, connect: async () => lease, request }, from, signal)
+    link = await ServerLink.open({ platform, connect: async () => lease, request, nameOn: () => name }, from, signal)
     engine ??= await target.open()
     await copy(link, engine, platform, signal)
     return 'taken'

@@ -22,7 +22,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { FileSystem, OpenFile } from '../log/file-system.ts'
 import { lockFolder } from './folder-lock.ts'
 
-const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const
+export const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const
 
 /** The files below `folder`, which is made when makeFolder('') asks for it. */
 export function nodeFileSystem(folder: string): FileSystem {
@@ -64,7 +64,7 @@ function syncFolder(path: string): void {
   }
 }
 
-function openFile(fd: number): OpenFile {
+export function openFile(fd: number): OpenFile {
   return {
     size: () => fstatSync(fd).size,
     read(target, at) {

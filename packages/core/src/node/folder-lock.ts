@@ -9,7 +9,7 @@
  * Between machines (a network disk) it does not hold; there the writer epoch in the manifest fences the older one.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, constants, openSync, statSync, unlinkSync } from 'node:fs'
+import { closeSync, constants, linkSync, openSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import type { FileLock } from '../log/file-system.ts'
@@ -44,7 +44,58 @@ async function lockPipe(name: string): Promise<FileLock | undefined> {
   return server && { release: () => stop(server) }
 }
 
+/**
+ * As lockFolder, for one of many folders below `holder`, which this process holds. On Linux nothing stays open for it: the
+ * socket of `holder` stands in the folder as well, and answers whoever asks there, for as long as this process lives.
+ */
+export async function lockBelow(folder: string, holder: string): Promise<FileLock | undefined> {
+  if (process.platform !== 'linux') return lockFolder(folder)
+  const held = await takeLinux(folder)
+  if (!held) return undefined
+  const { abstract, named, fd } = held
+  if (!named) return lockOf(held)
+  // Processes of this namespace are kept away by the abstract one meanwhile; one of another that comes in between has it.
+  await stop(named)
+  closeSync(fd)
+  try {
+    linkSync(join(holder, LOCK), join(folder, LOCK))
+    return linkedLock(folder)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return undefined
+    if (!NO_LINKS.has(codeOf(error))) throw error
+  } finally {
+    await stop(abstract)
+  }
+  return lockFolder(folder)
+}
+
+/** A disk without links, or with too many to one file. ENOENT: `holder` has no socket of its own. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'EOPNOTSUPP', 'ENOTSUP', 'EMLINK', 'EXDEV', 'ENOENT'])
+
+function linkedLock(folder: string): FileLock {
+  let isHeld = true
+  return {
+    async release() {
+      if (!isHeld) return
+      isHeld = false
+      unlinkSync(join(folder, LOCK))
+    },
+  }
+}
+
 async function lockLinux(folder: string): Promise<FileLock | undefined> {
+  const held = await takeLinux(folder)
+  return held && lockOf(held)
+}
+
+interface HeldSockets {
+  readonly abstract: Server
+  readonly named: Server | undefined
+  /** Of the folder. */
+  readonly fd: number
+}
+
+async function takeLinux(folder: string): Promise<HeldSockets | undefined> {
   const abstract = await listen(`\0ate-${folderName(folder)}`)
   if (!abstract) return undefined
   // The address of a socket is at most 107 bytes: a path through the open folder is always short enough.
@@ -52,7 +103,7 @@ async function lockLinux(folder: string): Promise<FileLock | undefined> {
   try {
     fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY)
     const named = await listenInFolder(folder, `/proc/self/fd/${fd}/${LOCK}`)
-    if (named !== 'held') return lockOf(abstract, named, fd)
+    if (named !== 'held') return { abstract, named, fd }
   } catch (error) {
     if (fd !== undefined) closeSync(fd)
     await stop(abstract)
@@ -63,7 +114,7 @@ async function lockLinux(folder: string): Promise<FileLock | undefined> {
   return undefined
 }
 
-function lockOf(abstract: Server, named: Server | undefined, fd: number): FileLock {
+function lockOf({ abstract, named, fd }: HeldSockets): FileLock {
   let released: Promise<void> | undefined
   const release = async (): Promise<void> => {
     // The socket in the folder goes first: while it is taken away nobody else can hold the lock.

@@ -15,6 +15,7 @@ import { makeDelegation } from '../event/acknowledgement.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { Admission, type AdmitRequest, isRefused, type Refused } from '../mesh/admission.ts'
 import { parseChainName } from '../mesh/chain-name.ts'
+import type { Holdings } from '../mesh/holdings.ts'
 import { Host } from '../mesh/host.ts'
 import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts'
 import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
@@ -57,6 +58,9 @@ class Server implements Served {
   readonly #host: Host
   readonly #admission: Admission
   readonly #metrics: ServerMetrics
+  /** How it opens the folders of its chains. */
+  readonly #chainPlatform: Platform
+  readonly #holdings: Holdings
   readonly #connections = new Map<HostConnection, number>()
   readonly #cookieKey: Uint8Array
   readonly #signer: Signer
@@ -84,6 +88,10 @@ class Server implements Served {
     this.#signer = signerOf(platform, randomBytes(environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
     this.#admission = new Admission(settings.limits, environment.clock.monotonic())
+    this.#holdings = folder.holdings()
+    this.#chainPlatform = Object.create(platform, {
+      openFolder: { value: folder.chainFiles.openFolder },
+    }) as Platform
     this.closed = new Promise((resolve) => {
       this.#ended = resolve
     })
@@ -98,6 +106,8 @@ class Server implements Served {
       durability: settings.durability,
       idleMs: settings.idleMs,
       created: () => this.#metrics.createdChains.add(1),
+      holdings: this.#holdings,
+      storedBytesMax: settings.limits.storedBytesPerIdentity,
     })
     const { ring } = settings
     if (ring) this.#ring = new ServedRing({ platform, folder, ring, isOpen: (name) => this.#host.isOpen(name) })
@@ -106,6 +116,7 @@ class Server implements Served {
       startedAtMs: this.#startedAt,
       bufferedBytes: () => [...this.#connections.keys()].reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0),
       freeBytes: () => folder.freeBytes(),
+      holdings: this.#holdings,
     })
   }
 
@@ -177,7 +188,7 @@ class Server implements Served {
   async #openLog(text: string, create: boolean): Promise<LogEngine> {
     const name = parseChainName(text)
     if (!create && !this.#folder.hasChain(name)) throw new AteError('CHAIN_NOT_FOUND', { name })
-    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#platform)
+    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#chainPlatform)
     return openEngine(place, { create, label: undefined, known: undefined })
   }
 
@@ -269,8 +280,10 @@ class Server implements Served {
       },
       admitCreate: async ({ fingerprint }: PublicIdentity, chain: string) => {
         await admit({ kind: 'create', identity: fingerprint, chain })
-        const refused = pass.create({ chains: 0, storedBytes: 0 }, this.#monotonic)
+        const refused = pass.create(this.#holdings.of(fingerprint), this.#monotonic)
         if (refused) throw this.#refuse(refused)
+        // Counted before it is there: several that are made at once are several.
+        this.#holdings.set(chain, fingerprint, 0)
       },
       admitSubmission: (entries) => pass.commits(entries, this.#monotonic),
       established: () => {
@@ -296,13 +309,18 @@ class Server implements Served {
   #count(answers: readonly EntryAnswer[], tookMs: number): void {
     const refused = answers.filter((answer) => 'refused' in answer).length
     if (refused > 0) this.#metrics.commits.with('refused').add(refused)
+    const full = answers.filter((answer) => 'refused' in answer && answer.refused[0]?.code === 'QUOTA_EXCEEDED').length
+    if (full > 0) this.#metrics.refused.with('stored-bytes').add(full)
     if (answers.length === refused) return
     this.#metrics.commits.with('accepted').add(answers.length - refused)
     this.#metrics.commitSeconds.with(this.#settings.durability).observe(tookMs / 1000)
   }
 }
 
-function errorOf({ text, retryMs }: Refused): AteError {
+function errorOf({ refused, text, retryMs }: Refused): AteError {
+  // What no waiting mends.
+  if (refused === 'chains' || refused === 'stored-bytes')
+    return new AteError('QUOTA_EXCEEDED', { what: refused, reason: text })
   return new AteError('RATE_LIMITED', { reason: text, ...(retryMs === undefined ? {} : { retryMs }) })
 }
 

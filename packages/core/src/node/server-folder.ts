@@ -7,14 +7,26 @@
  */
 import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { AteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
+import { type Fingerprint, fingerprintOf } from '../base/ids.ts'
+import { CHAIN_FILES_MAX } from '../base/limits.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import { firstRootIn } from '../event/genesis.ts'
+import { crc32 } from '../log/crc32.ts'
+import { glanceAtLog } from '../log/file-glance.ts'
 import type { FileLock } from '../log/file-system.ts'
+import type { StandingState } from '../log/standing.ts'
 import { type ChainName, chainOfFolder, folderOfChain } from '../mesh/chain-name.ts'
+import { Holdings } from '../mesh/holdings.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Passphrase } from '../session/identity-text.ts'
 import { openIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
+import { fingerprintOfKeys } from '../trust/identity-keys.ts'
+import { nativeCrc32 } from './crc32.ts'
+import { FilePool, openFilesLimit } from './file-pool.ts'
 import { nodeFileSystem } from './file-system.ts'
+import { lockBelow } from './folder-lock.ts'
 import { codeOf } from './secret-files.ts'
 
 const IDENTITY = 'server-identity'
@@ -31,6 +43,10 @@ export interface ServerFolder {
   hasChain(name: ChainName): boolean
   /** Names of all chains that have a folder, sorted. Folders that the server did not make are left out. */
   chains(): readonly ChainName[]
+  /** Opens the folders of its chains: with locks and a number of open files that do not grow with their number. */
+  readonly chainFiles: Pick<Platform, 'openFolder'>
+  /** Whose each chain is that is served here, and how long its log is. One that cannot be read is nobody's. */
+  holdings(): Holdings
   /** Bytes that the disk has left for this user; undefined where it does not tell. */
   freeBytes(): number | undefined
   close(): Promise<void>
@@ -54,7 +70,7 @@ export async function openServerFolder(
   try {
     const sealing = options.passphrase === undefined ? {} : { passphrase: options.passphrase }
     const identity = await openIdentity(join(path, IDENTITY), { create: true, ...sealing }, platform)
-    return serverFolder(path, identity, lock)
+    return serverFolder(path, { identity, lock, crypto: platform.crypto })
   } catch (error) {
     await lock.release()
     throw error
@@ -81,7 +97,10 @@ async function held(path: string): Promise<FileLock> {
   }
 }
 
-function serverFolder(path: string, identity: Identity, lock: FileLock): ServerFolder {
+function serverFolder(
+  path: string,
+  { identity, lock, crypto }: { readonly identity: Identity; readonly lock: FileLock; readonly crypto: CryptoProvider },
+): ServerFolder {
   const chains = join(path, CHAINS)
   return {
     path,
@@ -89,6 +108,8 @@ function serverFolder(path: string, identity: Identity, lock: FileLock): ServerF
     chainPath: (name) => join(chains, folderOfChain(name)),
     hasChain: (name) => isThere(join(chains, folderOfChain(name), MANIFEST)),
     chains: () => chainsIn(chains),
+    chainFiles: chainFilesOf(path),
+    holdings: () => holdingsIn(chains, crypto),
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
   }
@@ -103,6 +124,40 @@ function chainsIn(path: string): readonly ChainName[] {
   } catch (cause) {
     throw new AteError('IO_ERROR', { path, reason: codeOf(cause) }, { cause })
   }
+}
+
+function chainFilesOf(holder: string): ServerFolder['chainFiles'] {
+  const pool = new FilePool(Math.min(CHAIN_FILES_MAX, Math.floor((openFilesLimit() ?? 4 * CHAIN_FILES_MAX) / 4)))
+  return {
+    async openFolder(path) {
+      const files = pool.folder(nodeFileSystem(path), path)
+      return { ...files, lock: () => lockBelow(path, holder) }
+    },
+  }
+}
+
+/** What was moved away, destroyed, or put here as a backup is no chain of this server. */
+const SERVED: ReadonlySet<StandingState> = new Set(['live', 'copy', 'incomplete'])
+
+function holdingsIn(path: string, crypto: CryptoProvider): Holdings {
+  const holdings = new Holdings()
+  for (const name of chainsIn(path)) {
+    const folder = join(path, folderOfChain(name))
+    if (!isThere(join(folder, MANIFEST))) continue
+    try {
+      const { standing, bytes, firstRecord } = glanceAtLog(nodeFileSystem(folder), nativeCrc32 ?? crc32)
+      if (SERVED.has(standing)) holdings.set(name, ownerIn(firstRecord, crypto), bytes)
+    } catch (error) {
+      // Whoever asks for it is told what is wrong with it.
+      if (!isAteError(error)) throw error
+      holdings.set(name, undefined, 0)
+    }
+  }
+  return holdings
+}
+
+function ownerIn(genesis: Uint8Array | undefined, crypto: CryptoProvider): Fingerprint | undefined {
+  return genesis && fingerprintOf(fingerprintOfKeys(crypto, firstRootIn(genesis)))
 }
 
 function freeBytesOf(path: string): number | undefined {

@@ -104,6 +104,27 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await page.close()
   })
 
+  it('begins with the copy in the database where the server does not answer', async () => {
+    const page = await context.newPage()
+    // A port that nobody serves, for the chain alone.
+    await page.route('**/where.json', async (route) => {
+      const where = (await (await route.fetch()).json()) as { readonly url: string }
+      await route.fulfill({ json: { ...where, url: where.url.replace(/:\d+/, ':1') } })
+    })
+    await page.goto(program.origin)
+    await expect.poll(() => textsOf(page), WAIT).toEqual(['bread', 'kept'])
+    expect(await stateOf(page)).toBe('offline')
+    await add(page, 'written meanwhile')
+    await expect.poll(() => page.locator('#connection').textContent(), WAIT).toBe('Offline: 1 change to send')
+    await page.close()
+    const next = await openList()
+    await expect.poll(() => program.printed, WAIT).toContain('created: [ ] written meanwhile')
+    await expect.poll(() => textsOf(next), WAIT).toEqual(['bread', 'kept', 'written meanwhile'])
+    await next.getByRole('button', { name: 'Remove written meanwhile' }).click()
+    await expect.poll(() => textsOf(next), WAIT).toEqual(['bread', 'kept'])
+    await next.close()
+  })
+
   it('tells of a change that came too late', async () => {
     const [a, b] = [await openList(), await openList()]
     const reconnect = await cutOff(a)

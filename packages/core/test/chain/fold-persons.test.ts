@@ -180,6 +180,57 @@ describe('what changes a person', () => {
   })
 })
 
+describe('the edges of a change', () => {
+  const failing = create({ parent: { a: 9, b: 9, c: 9, d: 9 } })
+
+  it('a device of who manages the root is no manager of its owner', () => {
+    const chain = forger()
+    const boss = chain.session(root)
+    commits(chain, boss, person(chain.person(root, 0, [root, phone], { add: [chain.personKey(phone, root)] })))
+    const device = chain.session(phone)
+    refuses(chain, device, [person({ person: root.id, remove: ids(root) })], 'NOT_OWNER')
+    commits(chain, boss, person({ person: root.id, remove: ids(phone) }))
+  })
+
+  it('a person has so many keys that live, and not one more', () => {
+    const { chain, owner } = company()
+    const { keys } = personOf(chain, ann)
+    const fake = { keys: ann.identity.keys, standing: 'device' } as const
+    for (let i = 0; i < 9; i++) keys.set(`removed ${i}`, { ...fake, standing: 'removed' })
+    for (let i = 2; i < PERSON_KEYS_MAX - 1; i++) keys.set(`device ${i}`, fake)
+    const add = (key: Actor) => person(chain.person(ann, 0, [key], { add: [chain.personKey(key, ann)] }))
+    commits(chain, owner, add(tablet))
+    refuses(chain, owner, [add(watch)], 'EPOCH_SHAPE', { keys: PERSON_KEYS_MAX + 1, max: PERSON_KEYS_MAX })
+  })
+
+  it('nothing of it stays, if a later event is refused', () => {
+    const { chain, boss, owner } = company()
+    const add = person(chain.person(ann, 0, [tablet], { add: [chain.personKey(tablet, ann)] }))
+    for (const event of [add, person(withoutPhone(chain)), person(chain.person(ann, 1, [ann, phone]))])
+      refuses(chain, owner, [event, failing], 'NOT_FOUND')
+    for (const remove of [ids(phone), ids(ann)])
+      refuses(chain, boss, [person({ person: ann.id, remove }), failing], 'NOT_FOUND')
+  })
+
+  it('who revokes removes, and does nothing else; roles of others do not wait for it', () => {
+    const { chain, boss, role } = company()
+    const fields = { role: chain.role(0, [root, bob], { name: 'others', add: ids(root, bob) }) }
+    creates(chain, boss, create({ collection: 'ate:roles', key: nameKey('others'), rare: fields }))
+    refuses(chain, boss, [person({ person: ann.id })], 'EPOCH_SHAPE', { what: 'nothing is removed' })
+    refuses(chain, boss, [person({ person: ann.id, remove: [] })], 'EPOCH_SHAPE', { what: 'nothing is removed' })
+    const both = { person: ann.id, remove: ids(phone), add: [chain.personKey(tablet, ann)] }
+    refuses(chain, boss, [person(both)], 'EPOCH_SHAPE', {
+      what: 'a key is added by an owner, with a key of the person',
+    })
+    commits(chain, boss, person({ person: ann.id, remove: ids(ann) }))
+    expect([...chain.replica.trust.roles.values()].map(({ stale }) => stale)).toEqual([true, false])
+    const again = chain.role(1, [root, bob, ann], { add: ids(ann) })
+    refuses(chain, boss, [change(OP.role, role, { rare: { role: again } })], 'EPOCH_SHAPE', {
+      what: 'a member whose keys are not known',
+    })
+  })
+})
+
 describe('a key acts for its person', () => {
   it('with the rights of the person, and ids that follow from the key', () => {
     const { chain, device, own, room } = company()
@@ -292,6 +343,22 @@ describe('a removed key', () => {
     expect(outcomesOf(accepted)).toEqual(['committed', 'KEY_REMOVED'])
     expect(outcomesOf(chain.write(leaving, [chain.tx()]))).toEqual(['CERT_ENDED'])
     commits(chain, chain.session(tablet), write(chain, own))
+  })
+
+  it('is not everyone: where everyone manages the root it recovers and vouches for nothing, nor does a stranger', () => {
+    const { chain, boss, owner } = company()
+    commits(chain, owner, person(withoutPhone(chain)))
+    commits(chain, boss, change(OP.policy, ROOT_ENTITY, { rare: { policy: { manage: 'everyone' } } }))
+    for (const key of [phone, eve]) {
+      alarms(chain, () => chain.feed(chain.recovery(key)), 'BAD_RECOVERY', {
+        what: 'who recovers must manage the root',
+      })
+      alarms(chain, () => chain.feed(chain.attestation(boss, { by: key.id }, key)), 'BAD_ATTESTATION', {
+        what: 'who adopts must manage the root',
+      })
+    }
+    chain.feed(chain.attestation(boss, { by: bob.id }, bob))
+    chain.feed(chain.recovery(bob))
   })
 
   it('does not come back under the name of the person, which it gave', () => {

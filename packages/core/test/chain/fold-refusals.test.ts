@@ -2,7 +2,7 @@
  * Every reason for which the fold refuses a transaction, reached by a crafted one, with its facts. `refuses` holds two
  * things more for each: the state is as before, and sound neighbours in the same commit are not touched by it.
  */
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { fromBinaryText } from '../../src/base/bytes.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import { COUNTER_BITS_MAX, ROLE_MEMBERS_MAX, TREE_DEPTH_MAX } from '../../src/base/limits.ts'
@@ -68,137 +68,152 @@ function makeRole(
 }
 
 describe('who may do what (each row of the table)', () => {
-  const { chain, boss, writer, box } = boxChain()
-  const outsider = chain.session(bob)
-  const thing = creates(chain, writer, create({ parent: box, collection: 'things', body: chain.body() }))
-  // Where ann manages but may not write, and where only root may write.
-  const managed = creates(
-    chain,
-    boss,
-    create({ collection: 'x', body: chain.body(), rare: { policy: { manage: [ann.id], write: [root.id] } } }),
-  )
-  const counted = creates(
-    chain,
-    boss,
-    create({
-      parent: box,
-      collection: 'counted',
-      rare: {
-        counters: [
-          { name: 'in', value: 0n, up: [bob.id], down: [root.id] },
-          { name: 'plain', value: 0n },
-        ],
-      },
-    }),
-  )
-  const allowing = creates(
-    chain,
-    boss,
-    create({ collection: 'x', rare: { policy: { write: [root.id, ann.id, bob.id], allow: [bob.id] } } }),
-  )
-  const role = makeRole(chain, boss, 'crew', [])
-  const boxRole = makeRole(chain, boss, 'box crew', [], box)
-  const tomb = creates(chain, writer, create({ parent: box, collection: 'named', key: nameKey('gone') }))
-  commits(chain, writer, change(OP.delete, tomb))
+  // Anew where a test has changed something: that is nothing to the others.
+  const world = () => {
+    const { chain, boss, writer, box } = boxChain()
+    const outsider = chain.session(bob)
+    const thing = creates(chain, writer, create({ parent: box, collection: 'things', body: chain.body() }))
+    // Where ann manages but may not write, and where only root may write.
+    const managed = creates(
+      chain,
+      boss,
+      create({ collection: 'x', body: chain.body(), rare: { policy: { manage: [ann.id], write: [root.id] } } }),
+    )
+    const counted = creates(
+      chain,
+      boss,
+      create({
+        parent: box,
+        collection: 'counted',
+        rare: {
+          counters: [
+            { name: 'in', value: 0n, up: [bob.id], down: [root.id] },
+            { name: 'plain', value: 0n },
+          ],
+        },
+      }),
+    )
+    const allowing = creates(
+      chain,
+      boss,
+      create({ collection: 'x', rare: { policy: { write: [root.id, ann.id, bob.id], allow: [bob.id] } } }),
+    )
+    const role = makeRole(chain, boss, 'crew', [])
+    const boxRole = makeRole(chain, boss, 'box crew', [], box)
+    const tomb = creates(chain, writer, create({ parent: box, collection: 'named', key: nameKey('gone') }))
+    commits(chain, writer, change(OP.delete, tomb))
+    return { chain, boss, writer, box, outsider, thing, managed, counted, allowing, role, boxRole, tomb }
+  }
+  let { chain, boss, writer, box, outsider, thing, managed, counted, allowing, role, boxRole, tomb } = world()
+  const fresh = stateText(chain.replica)
+  beforeEach(() => {
+    if (stateText(chain.replica) !== fresh)
+      ({ chain, boss, writer, box, outsider, thing, managed, counted, allowing, role, boxRole, tomb } = world())
+  })
 
   const own: RareFields = { policy: { write: [ann.id] } }
-  const cases: [string, ForgedSession, () => Part[], Readonly<Record<string, unknown>>][] = [
-    ['create without write at the parent', writer, () => [create({ body: chain.body() })], { needs: 'write' }],
-    ['create by an outsider', outsider, () => [create({ parent: box })], { needs: 'write', entity: textOfWords(box) }],
-    ['put without write', outsider, () => [change(OP.put, thing, { body: chain.body() })], { needs: 'write' }],
-    ['put by who only manages', writer, () => [change(OP.put, managed, { body: chain.body() })], { needs: 'write' }],
-    ['put without a body', writer, () => [change(OP.put, thing)], { what: 'a put needs a body' }],
+  const cases: [string, 'boss' | 'writer' | 'outsider', () => Part[], Readonly<Record<string, unknown>>][] = [
+    ['create without write at the parent', 'writer', () => [create({ body: chain.body() })], { needs: 'write' }],
+    [
+      'create by an outsider',
+      'outsider',
+      () => [create({ parent: box })],
+      { needs: 'write', entity: textOfWords(box) },
+    ],
+    ['put without write', 'outsider', () => [change(OP.put, thing, { body: chain.body() })], { needs: 'write' }],
+    ['put by who only manages', 'writer', () => [change(OP.put, managed, { body: chain.body() })], { needs: 'write' }],
+    ['put without a body', 'writer', () => [change(OP.put, thing)], { what: 'a put needs a body' }],
     [
       'put of the root',
-      boss,
+      'boss',
       () => [change(OP.put, ROOT_ENTITY, { body: chain.body() })],
       { what: 'a put needs a body' },
     ],
-    ['delete without write', outsider, () => [change(OP.delete, thing)], { needs: 'write' }],
-    ['delete of the root', boss, () => [change(OP.delete, ROOT_ENTITY)], { needs: 'write' }],
-    ['delete of a role by who only writes', writer, () => [change(OP.delete, role)], { needs: 'manage' }],
-    ['expire without write', outsider, () => [change(OP.expire, thing, { rare: { ttl: 1 } })], { needs: 'write' }],
-    ['counter up', writer, () => [change(OP.add, counted, { rare: { counter: 'in', amount: 1n } })], { needs: 'up' }],
+    ['delete without write', 'outsider', () => [change(OP.delete, thing)], { needs: 'write' }],
+    ['delete of the root', 'boss', () => [change(OP.delete, ROOT_ENTITY)], { needs: 'write' }],
+    ['delete of a role by who only writes', 'writer', () => [change(OP.delete, role)], { needs: 'manage' }],
+    ['expire without write', 'outsider', () => [change(OP.expire, thing, { rare: { ttl: 1 } })], { needs: 'write' }],
+    ['counter up', 'writer', () => [change(OP.add, counted, { rare: { counter: 'in', amount: 1n } })], { needs: 'up' }],
     [
       'counter down',
-      writer,
+      'writer',
       () => [change(OP.add, counted, { rare: { counter: 'in', amount: -1n } })],
       { needs: 'down' },
     ],
     [
       'counter, default write',
-      outsider,
+      'outsider',
       () => [change(OP.add, counted, { rare: { counter: 'plain', amount: 1n } })],
       { needs: 'up' },
     ],
     [
       'counter, default write',
-      outsider,
+      'outsider',
       () => [change(OP.add, counted, { rare: { counter: 'plain', amount: -1n } })],
       { needs: 'down' },
     ],
     [
       'policy without manage',
-      writer,
+      'writer',
       () => [change(OP.policy, thing, { rare: { policy: { write: [ann.id] } } })],
       { needs: 'manage' },
     ],
     [
       'epoch without read and write',
-      writer,
+      'writer',
       () => [change(OP.epoch, ROOT_ENTITY, { rare: { epoch: chain.epoch(1, [root.id]) } })],
       {},
     ],
-    ['delete of a role where one may write', writer, () => [change(OP.delete, boxRole)], { needs: 'manage' }],
+    ['delete of a role where one may write', 'writer', () => [change(OP.delete, boxRole)], { needs: 'manage' }],
     [
       'a deleted name again',
-      outsider,
+      'outsider',
       () => [create({ parent: box, collection: 'named', key: nameKey('gone') })],
       { needs: 'write' },
     ],
-    ['forget without manage', writer, () => [change(OP.forget, tomb)], { needs: 'manage' }],
+    ['forget without manage', 'writer', () => [change(OP.forget, tomb)], { needs: 'manage' }],
     [
       'move without manage',
-      writer,
+      'writer',
       () => [change(OP.move, thing, { parent: box, collection: 'other' })],
       { needs: 'manage' },
     ],
     [
       'move of the root',
-      boss,
+      'boss',
       () => [change(OP.move, ROOT_ENTITY, { parent: box, collection: 'other' })],
       { needs: 'manage' },
     ],
     [
       'move without write at the new parent',
-      writer,
+      'writer',
       () => [change(OP.move, managed, { collection: 'other' })],
       { needs: 'write' },
     ],
     [
       'own policy at creation',
-      writer,
+      'writer',
       () => [create({ parent: box, rare: own })],
       { needs: 'manage', entity: textOfWords(box) },
     ],
     [
       'closed at creation',
-      writer,
+      'writer',
       () => [create({ parent: box, rare: { policy: { closed: true } } })],
       { needs: 'manage' },
     ],
-    ['retain at creation', writer, () => [create({ parent: box, rare: { retain: 5 } })], { needs: 'manage' }],
-    ['holds at creation', writer, () => [create({ parent: box, rare: { holds: ['x'] } })], { needs: 'manage' }],
+    ['retain at creation', 'writer', () => [create({ parent: box, rare: { retain: 5 } })], { needs: 'manage' }],
+    ['holds at creation', 'writer', () => [create({ parent: box, rare: { holds: ['x'] } })], { needs: 'manage' }],
     [
       'own policy where another is allowed',
-      writer,
+      'writer',
       () => [create({ parent: allowing, rare: own })],
       { needs: 'manage' },
     ],
-    ['retain later', writer, () => [change(OP.retain, thing, { rare: { retain: 5 } })], { needs: 'manage' }],
+    ['retain later', 'writer', () => [change(OP.retain, thing, { rare: { retain: 5 } })], { needs: 'manage' }],
     [
       'a role',
-      writer,
+      'writer',
       () => [
         create({
           parent: box,
@@ -211,43 +226,43 @@ describe('who may do what (each row of the table)', () => {
     ],
     [
       'a change of a role',
-      writer,
+      'writer',
       () => [change(OP.role, role, { rare: { role: chain.role(0, [ann], { add: [ann.id] }) } })],
       { role: 'crew', needs: 'manage' },
     ],
     [
       'settings of the root',
-      writer,
+      'writer',
       () => [change(OP.root, ROOT_ENTITY, { rare: { root: { sequencers: [ann.id] } } })],
       { needs: 'manage of the root' },
     ],
     [
       'settings of another entity',
-      boss,
+      'boss',
       () => [change(OP.root, box, { rare: { root: { sequencers: [ann.id] } } })],
       { needs: 'manage of the root' },
     ],
     [
       "the end of another's certificate",
-      writer,
+      'writer',
       () => [change(OP.endCertificate, ROOT_ENTITY, { rare: { certificate: boss.id } })],
       { needs: 'the same key, or manage of the root' },
     ],
     [
       'closed later',
-      boss,
+      'boss',
       () => [change(OP.policy, thing, { rare: { policy: { closed: true } } })],
       { what: 'a node is closed at its creation only' },
     ],
     [
       'closed by a move',
-      boss,
+      'boss',
       () => [change(OP.move, thing, { parent: box, collection: 'm', rare: { policy: { closed: true } } })],
       { what: 'a node is closed at its creation only' },
     ],
   ]
-  it.each(cases)('%s', (_, session, parts, facts) => {
-    refuses(chain, session, parts(), 'NOT_AUTHORIZED', facts)
+  it.each(cases)('%s', (_, who, parts, facts) => {
+    refuses(chain, { boss, writer, outsider }[who], parts(), 'NOT_AUTHORIZED', facts)
   })
 
   it('lets those do it who may', () => {
@@ -270,9 +285,18 @@ describe('who may do what (each row of the table)', () => {
 })
 
 describe('guards', () => {
-  const { chain, boss, writer, box } = boxChain()
-  const thing = creates(chain, writer, create({ parent: box, collection: 'things', body: chain.body() }))
-  commits(chain, writer, change(OP.put, thing, { body: chain.body() }))
+  // Anew where a test has changed something: that is nothing to the others.
+  const world = () => {
+    const { chain, boss, writer, box } = boxChain()
+    const thing = creates(chain, writer, create({ parent: box, collection: 'things', body: chain.body() }))
+    commits(chain, writer, change(OP.put, thing, { body: chain.body() }))
+    return { chain, boss, writer, box, thing }
+  }
+  let { chain, boss, writer, box, thing } = world()
+  const fresh = stateText(chain.replica)
+  beforeEach(() => {
+    if (stateText(chain.replica) !== fresh) ({ chain, boss, writer, box, thing } = world())
+  })
 
   const cases: [string, () => Part[], Readonly<Record<string, unknown>>][] = [
     ['version', () => [guard('version', thing, 1)], { expected: 1, found: 2, entity: textOfWords(thing) }],
@@ -472,17 +496,25 @@ describe('the tree', () => {
 })
 
 describe('counters', () => {
-  const { chain, boss, writer, box } = boxChain()
-  const unit = creates(chain, boss, create({ collection: 'units' }))
-  const unitId = bytesOfWords(unit)
-  const account = (value: bigint): ReturnType<typeof create> =>
-    create({
-      parent: box,
-      collection: 'accounts',
-      rare: { counters: [{ name: 'n', value, floor: 0n, ceiling: 100n, unit: unitId }] },
-    })
-  const rich = creates(chain, boss, account(60n))
-  const poor = creates(chain, writer, account(0n))
+  // Anew where a test has changed something: that is nothing to the others.
+  const world = () => {
+    const { chain, boss, writer, box } = boxChain()
+    const unit = creates(chain, boss, create({ collection: 'units' }))
+    const account = (value: bigint): ReturnType<typeof create> =>
+      create({
+        parent: box,
+        collection: 'accounts',
+        rare: { counters: [{ name: 'n', value, floor: 0n, ceiling: 100n, unit: bytesOfWords(unit) }] },
+      })
+    const rich = creates(chain, boss, account(60n))
+    const poor = creates(chain, writer, account(0n))
+    return { chain, boss, writer, box, unit, account, rich, poor }
+  }
+  let { chain, boss, writer, box, unit, account, rich, poor } = world()
+  const fresh = stateText(chain.replica)
+  beforeEach(() => {
+    if (stateText(chain.replica) !== fresh) ({ chain, boss, writer, box, unit, account, rich, poor } = world())
+  })
   const add = (entity: EntityWords, amount: bigint, counter = 'n'): Part =>
     change(OP.add, entity, { rare: { counter, amount } })
 
@@ -675,15 +707,24 @@ describe('epochs and policies', () => {
     commits(chain, boss, event(1, { remove: [ann.id] }))
   })
 
-  const { chain, boss, writer, box } = boxChain()
-  const role = makeRole(chain, boss, 'crew', [ann])
-  const at = { role, generation: 0 }
-  const id = bytesOfWords(role)
-  const room = creates(
-    chain,
-    boss,
-    create({ collection: 'rooms', rare: { policy: { read: [id] }, epoch: chain.epoch(0, [at]) } }),
-  )
+  // Anew where a test has changed something: that is nothing to the others.
+  const world = () => {
+    const { chain, boss, writer, box } = boxChain()
+    const role = makeRole(chain, boss, 'crew', [ann])
+    const at = { role, generation: 0 }
+    const id = bytesOfWords(role)
+    const room = creates(
+      chain,
+      boss,
+      create({ collection: 'rooms', rare: { policy: { read: [id] }, epoch: chain.epoch(0, [at]) } }),
+    )
+    return { chain, boss, writer, box, role, at, id, room }
+  }
+  let { chain, boss, writer, box, role, at, id, room } = world()
+  const fresh = stateText(chain.replica)
+  beforeEach(() => {
+    if (stateText(chain.replica) !== fresh) ({ chain, boss, writer, box, role, at, id, room } = world())
+  })
   const onRoom = (epoch: RareFields['epoch'], policy?: RareFields['policy']): Part =>
     change(policy ? OP.policy : OP.epoch, room, { rare: { ...(epoch && { epoch }), ...(policy && { policy }) } })
   const many = Array.from({ length: ROLE_MEMBERS_MAX }, (_, i) => actorOf(crypto, `many${i % 3}`))

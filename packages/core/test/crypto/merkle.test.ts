@@ -10,6 +10,7 @@ import {
   treeRootOfHashes,
   verifyConsistency,
   verifyInclusion,
+  verifySubtree,
 } from '../../src/crypto/merkle.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 
@@ -184,6 +185,84 @@ describe('consistency', () => {
     expect(verifyConsistency(crypto, { from: { size: 0, root: roots[0]! }, to, path: [] })).toBe(true)
     expect(verifyConsistency(crypto, { from: { size: 0, root: roots[1]! }, to, path: [] })).toBe(false)
     expect(verifyConsistency(crypto, { from: { size: 0, root: roots[0]! }, to, path: [hashes[0]!] })).toBe(false)
+  })
+})
+
+describe('a claim about a small tree', () => {
+  const SMALL = 9
+  const parts = Array.from({ length: SMALL + 1 }, (_, size) => hashes.slice(0, size))
+  /** Numbers that are none of a leaf or a size, some of which walk the same way as one. */
+  const strange = (value: number): number[] => [
+    ...[-value, -value - 1, value + 0.5, value - 0.5, value + 0.25].filter((one) => one !== value),
+    ...[Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53],
+  ]
+
+  it('names one leaf of one size: no other number walks the same way', () => {
+    for (let size = 1; size <= SMALL; size++)
+      for (let index = 0; index < size; index++) {
+        const path = inclusionProof(crypto, parts[size]!, index)
+        const claim = { leafHash: hashes[index]!, index, size, root: roots[size]!, path }
+        expect(verifyInclusion(crypto, claim)).toBe(true)
+        const others = Array.from({ length: 40 }, (_, other) => other).filter((other) => other !== index)
+        for (const other of [...others, ...strange(index)])
+          expect([size, other, verifyInclusion(crypto, { ...claim, index: other })]).toEqual([size, other, false])
+        for (const other of strange(size))
+          expect([size, other, verifyInclusion(crypto, { ...claim, size: other })]).toEqual([size, other, false])
+        expect(verifyInclusion(crypto, { ...claim, path: [...path, hashes[0]!] })).toBe(false)
+        expect(verifyInclusion(crypto, { ...claim, root: flipped(claim.root) })).toBe(false)
+      }
+  })
+
+  it('names one subtree: at a place of its size, and of no other size', () => {
+    const claim = { node: roots[4]!, from: 0, count: 4, size: 8, root: roots[8]! }
+    const path = inclusionProof(crypto, [roots[4]!, treeRoot(crypto, leaves.slice(4, 8))], 0)
+    expect(verifySubtree(crypto, { ...claim, path })).toBe(true)
+    for (const from of [2, 4, 8, ...strange(0)])
+      expect([from, verifySubtree(crypto, { ...claim, path, from })]).toEqual([from, false])
+    for (const count of [0, 1, 2, 3, 6, 8, ...strange(4)])
+      expect([count, verifySubtree(crypto, { ...claim, path, count })]).toEqual([count, false])
+    for (const size of [0, 3, 4, 12, Number.NaN]) expect(verifySubtree(crypto, { ...claim, path, size })).toBe(false)
+    const end = { node: hashes[8]!, from: 8, count: 1, size: 9, root: roots[9]!, path: [roots[8]!] }
+    expect(verifySubtree(crypto, end)).toBe(true)
+    // A place that is none of its size, seen from above, is one: the half of a leaf is the leaf before.
+    expect(verifySubtree(crypto, { ...claim, path, from: 1 })).toBe(false)
+  })
+
+  it('does not go back, though both sizes have one root; nor on, without a path', () => {
+    const [four, three, two] = [4, 3, 2].map((size) => ({ size, root: roots[4]! })) as [
+      { size: number; root: Uint8Array },
+      { size: number; root: Uint8Array },
+      { size: number; root: Uint8Array },
+    ]
+    expect(verifyConsistency(crypto, { from: four, to: two, path: [] })).toBe(false)
+    expect(verifyConsistency(crypto, { from: three, to: four, path: [] })).toBe(false)
+  })
+
+  it('names two sizes, the older one first, and both their roots', () => {
+    for (let size = 1; size <= SMALL; size++)
+      for (let old = 0; old <= size; old++) {
+        const [from, to] = [old, size].map((one) => ({ size: one, root: roots[one]! })) as [
+          { size: number; root: Uint8Array },
+          { size: number; root: Uint8Array },
+        ]
+        const path = old === 0 ? [] : consistencyProof(crypto, parts[size]!, old)
+        const claim = { from, to, path }
+        const verify = (change: Partial<typeof claim>): boolean => verifyConsistency(crypto, { ...claim, ...change })
+        expect([old, size, verify({})]).toEqual([old, size, true])
+        for (const other of [...strange(old), ...(old > 0 ? [0] : [])])
+          expect([old, size, other, verify({ from: { ...from, size: other } })]).toEqual([old, size, other, false])
+        for (const other of old > 0 ? strange(size) : [])
+          expect([old, size, other, verify({ to: { ...to, size: other } })]).toEqual([old, size, other, false])
+        expect(verify({ from: { ...from, root: flipped(from.root) } })).toBe(false)
+        if (old > 0) expect(verify({ to: { ...to, root: flipped(to.root) } })).toBe(false)
+        expect(verify({ path: [...path, hashes[0]!] })).toBe(false)
+        if (path.length > 0) expect(verify({ path: [] })).toBe(false)
+        if (old < size && old > 0) expect(verify({ from: to, to: from })).toBe(false)
+      }
+    // A tree of no leaves that begins a larger one says nothing of it, but is no place for numbers that are none.
+    const nothing = { size: 0, root: roots[0]! }
+    for (const size of [-1, 0.5, Number.NaN])
+      expect(verifyConsistency(crypto, { from: nothing, to: { size, root: roots[3]! }, path: [] })).toBe(false)
   })
 })
 

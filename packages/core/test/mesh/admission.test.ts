@@ -238,10 +238,9 @@ describe('rates', () => {
     const pass = passOf(door.connect(OWN, 0))
     pass.authenticated(alice.fingerprint)
     expect(pass.create({ chains: 2, storedBytes: 99 }, 0)).toBe(undefined)
-    expect(pass.create({ chains: 2, storedBytes: 99 }, 0)).toMatchObject({ refused: 'chains', retryMs: 1000 })
+    expect(pass.create({ chains: 2, storedBytes: 99 }, 0)).toMatchObject({ refused: 'creates', retryMs: 1000 })
     expect(pass.create({ chains: 3, storedBytes: 0 }, 5000)).toEqual({ refused: 'chains', text: expect.any(String) })
     expect(whyOf(pass.create({ chains: 0, storedBytes: 100 }, 5000))).toBe('stored-bytes')
-    expect([whyOf(pass.stores(99)), whyOf(pass.stores(100))]).toEqual([undefined, 'stored-bytes'])
   })
 })
 

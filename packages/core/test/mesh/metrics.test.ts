@@ -97,7 +97,13 @@ describe('metrics', () => {
 })
 
 describe('a server', () => {
-  const facts = { version: '1.2.3', startedAtMs: 1500, bufferedBytes: () => 7, freeBytes: () => undefined }
+  const facts = {
+    version: '1.2.3',
+    startedAtMs: 1500,
+    bufferedBytes: () => 7,
+    freeBytes: () => undefined,
+    holdings: { chains: 2, storedBytes: 300 },
+  }
 
   it('names its metrics as the field does', () => {
     const { types, samples } = parse(serverMetrics(facts).all.text())
@@ -108,6 +114,7 @@ describe('a server', () => {
     }
     expect(samples.get('ate_start_time_seconds')).toBe(1.5)
     expect(samples.get('ate_free_bytes')).toBeNaN()
+    expect([samples.get('ate_chains'), samples.get('ate_stored_bytes')]).toEqual([2, 300])
     expect(samples.get('ate_build_info{version="1.2.3"}')).toBe(1)
   })
 

@@ -110,3 +110,71 @@ describe('a reader that is slow', () => {
     expect([await waiting, await outbox.room(), outbox.send(RECORD)]).toEqual([false, false, false])
   })
 })
+
+describe('at its very bounds', () => {
+  function bare(bytesMax: number): {
+    readonly socket: { bufferedBytes: number; closes: number }
+    readonly timers: (() => void)[]
+    readonly cuts: string[]
+    readonly outbox: Outbox
+  } {
+    const socket = { bufferedBytes: 0, closes: 0 }
+    const timers: (() => void)[] = []
+    const cuts: string[] = []
+    const start = (_ms: number, run: () => void): { cancel(): void } => {
+      timers.push(run)
+      return { cancel: () => undefined }
+    }
+    const outbox = new Outbox(
+      Object.assign(socket, {
+        send(bytes: Uint8Array) {
+          socket.bufferedBytes += bytes.length
+        },
+        close() {
+          socket.closes++
+        },
+      }),
+      {
+        timers: { start } as never,
+        bytesMax,
+        onCut: (why) => void cuts.push(why),
+      },
+    )
+    return { socket, timers, cuts, outbox }
+  }
+
+  it('what waits may be all of it, and not a byte more', () => {
+    const { socket, cuts, outbox } = bare(100)
+    expect([outbox.send(new Uint8Array(60)), outbox.send(new Uint8Array(40)), outbox.roomBytes]).toEqual([
+      true,
+      true,
+      0,
+    ])
+    expect([outbox.send(new Uint8Array(1)), cuts, socket.closes]).toEqual([false, ['full'], 1])
+  })
+
+  it('little is little up to its last byte: there is room, and nobody looks', async () => {
+    const { socket, timers, outbox, cuts } = bare(2 * SOCKET_LOW_BYTES)
+    outbox.send(new Uint8Array(SOCKET_LOW_BYTES))
+    expect([await outbox.room(), timers.length]).toEqual([true, 0])
+    outbox.send(new Uint8Array(1))
+    expect(timers.length).toBe(1)
+    let hasRoom: boolean | undefined
+    const waiting = outbox.room().then((answer) => {
+      hasRoom = answer
+    })
+    await Promise.resolve()
+    await Promise.resolve()
+    expect(hasRoom).toBe(undefined)
+    // It has taken one byte, so little waits: it is not looked at again.
+    socket.bufferedBytes = SOCKET_LOW_BYTES
+    timers[0]!()
+    expect([timers.length, cuts]).toEqual([1, []])
+    outbox.drained()
+    await waiting
+    expect(hasRoom).toBe(true)
+    socket.bufferedBytes = SOCKET_LOW_BYTES + 1
+    outbox.closed()
+    expect(await outbox.room()).toBe(false)
+  })
+})

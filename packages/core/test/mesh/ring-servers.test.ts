@@ -106,6 +106,12 @@ function readChains(folder: string): string[] {
   return existsSync(chains) ? readdirSync(chains) : []
 }
 
+/** As a server says it of itself. */
+async function chainsCounted(url: string): Promise<number> {
+  const response = await fetch(`http://${new URL(url).host}/metrics`)
+  return Number(/^ate_chains (\d+)$/m.exec(await response.text())?.[1])
+}
+
 async function texts(chain: Chain): Promise<string[]> {
   const all: string[] = []
   for await (const { value } of chain.children(Row)) all.push(value.text)
@@ -205,6 +211,10 @@ describe('a ring', () => {
     // Those that nobody asked the new one for are offered to it.
     while (readChains(ring.folder(5)).length < moving.length) await setTimeout(50)
     expect(readChains(ring.folder(5)).sort()).toEqual(moving.sort())
+    // Each counts where it is: what has moved away no longer does at the old place.
+    await expect
+      .poll(async () => Promise.all(ring.urls.map(chainsCounted)), { timeout: 10_000 })
+      .toEqual(ring.urls.map((_, i) => names.filter((name) => ring.ownerOf(name, 6) === i).length))
     await last.close()
   })
 

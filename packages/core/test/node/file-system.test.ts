@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LogEngine } from '../../src/log/engine.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { nodeFileSystem } from '../../src/node/file-system.ts'
+import { lockBelow, lockFolder } from '../../src/node/folder-lock.ts'
 import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 
@@ -99,6 +100,46 @@ describe('the lock', () => {
     const winners = tries.filter((tried) => tried.status === 'fulfilled')
     expect(winners.length).toBe(1)
     await winners[0]!.value.close()
+  })
+
+  it('of a server stands in the folders of its chains, both ways, and ends with it', async () => {
+    const folder = join(root, 'holder')
+    const chain = join(folder, 'chain')
+    await (await open(chain)).close()
+    const { child, lines } = start('below', folder)
+    expect((await lines.next()).value).toBe('open')
+    expect(await codeOf(() => open(chain))).toBe('CHAIN_LOCKED')
+    await (await open(chain, true)).close()
+    child.kill('SIGKILL')
+    await ended(child)
+    // What a dead one has left in the folder is in nobody's way.
+    const log = await open(chain)
+    const refused = start('below', folder)
+    expect((await refused.lines.next()).value).toBe('CHAIN_LOCKED')
+    refused.child.kill('SIGKILL')
+    await ended(refused.child)
+    await log.close()
+
+    const holder = await lockFolder(folder)
+    const handles = (): number => readdirSync('/proc/self/fd').length
+    const before = process.platform === 'linux' ? handles() : 0
+    const first = await lockBelow(chain, folder)
+    expect([first === undefined, await lockBelow(chain, folder)]).toEqual([false, undefined])
+    if (process.platform === 'linux') expect(handles()).toBe(before)
+    await first!.release()
+    await first!.release()
+    await (await open(chain)).close()
+    await holder!.release()
+  })
+
+  it('is its own where that of the server cannot stand', async () => {
+    const folder = join(root, 'no holder')
+    const chain = join(folder, 'chain')
+    await (await open(chain)).close()
+    const lock = await lockBelow(chain, folder)
+    expect(await codeOf(() => open(chain))).toBe('CHAIN_LOCKED')
+    await lock!.release()
+    await (await open(chain)).close()
   })
 
   it('does not hold the process', async () => {

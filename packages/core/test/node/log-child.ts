@@ -2,6 +2,7 @@
  * A process of its own for the tests of locks and kills: `node log-child.js MODE FOLDER SEED`.
  *
  *     hold    opens for writing, says `open` or the error's code, holds until it is killed or its stdin ends
+ *     below   holds the folder as a server does, and the folder `chain` in it; says `open`
  *     write   opens, says `head N`, then appends for ever; says `ack N` when a record is synced
  */
 import { randomFillSync } from 'node:crypto'
@@ -9,6 +10,7 @@ import { writeSync } from 'node:fs'
 import { isAteError } from '../../src/base/errors.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { nodeFileSystem } from '../../src/node/file-system.ts'
+import { lockBelow, lockFolder } from '../../src/node/folder-lock.ts'
 import { testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 
@@ -19,6 +21,12 @@ function say(text: string): void {
 }
 
 async function main(): Promise<void> {
+  if (mode === 'below') {
+    const chain = `${folder}/chain`
+    say((await lockFolder(folder)) && (await lockBelow(chain, folder)) ? 'open' : 'CHAIN_LOCKED')
+    setInterval(() => undefined, 60_000)
+    return
+  }
   const log = await openFileLog({
     fs: nodeFileSystem(folder),
     clock: { now: () => Date.now(), monotonic: () => performance.now() },

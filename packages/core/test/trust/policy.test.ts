@@ -1,7 +1,7 @@
 /** Who a policy names, on a tree of a few nodes; and whom an epoch must be wrapped to. */
 import { describe, expect, it } from 'vitest'
 import { EntityWords } from '../../src/event/entity-words.ts'
-import type { Person, Standing } from '../../src/trust/person.ts'
+import { lends, type Person, type Standing } from '../../src/trust/person.ts'
 import {
   hasMember,
   mayManage,
@@ -147,6 +147,7 @@ describe('epochs', () => {
     ['one twice for two', false, [{ identity: A }, { identity: B }], [wrap(a), wrap(a)]],
     ['another beside one who is named twice', false, [{ identity: A }, { identity: A }], [wrap(a), wrap(b)]],
     ['one who is named twice', true, [{ identity: A }, { identity: A }], [wrap(a), wrap(a)]],
+    ['one who is named once, wrapped to twice', false, [{ identity: A }], [wrap(a), wrap(a)]],
     ['a role that is gone', true, [{ identity: A }, { role: role([], { dropped: true }) }], [wrap(a)]],
     ['a role that is gone, wrapped to', false, [{ role: role([], { dropped: true }) }], [wrap(roleId, 3)]],
     ['nobody', false, 'nobody', []],
@@ -210,6 +211,17 @@ describe('keys', () => {
     const state = withPersons(person('p', ['removed', 'owner', 'device']))
     expect(['p0', 'p1', 'p2', 'q'].map((key) => state.actorOf(key))).toEqual([undefined, 'p', 'p', 'q'])
     expect(['p0', 'q'].map((key) => state.keysOf(key)?.length)).toEqual([3200, undefined])
+  })
+
+  it('open a generation that was borrowed from them, and no other', () => {
+    const owner = new Uint8Array(3200).fill(7)
+    const borrowed = { number: 2, publicKey: owner.slice(1984), wraps: new Map() }
+    const wrap = { to: new Uint8Array(32), wrapped: new Uint8Array(1) }
+    expect([
+      lends(owner, borrowed),
+      lends(new Uint8Array(3200), borrowed),
+      lends(owner, { ...borrowed, wraps: new Map([['p', wrap]]) }),
+    ]).toEqual([true, false, false])
   })
 
   it('a list that names a revoked person names nobody', () => {
