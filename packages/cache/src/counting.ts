@@ -81,7 +81,7 @@ async function stage(
   key: string,
   adds: readonly Add[],
 ): Promise<{ readonly staged: StagedEntry; readonly from: number }> {
-  store.loading.overtaken(key)
+  store.loading.changing(key, tx)
   const live = await findLive(store, tx, key)
   // What is not fresh any more begins anew.
   const before: StoredEntry = live && (live.stored.x === undefined || tx.now < live.stored.x) ? live.stored : {}

@@ -5,10 +5,11 @@
  * - A delete or a set of the key that comes meanwhile wins: the lease is gone, or the version is another one, and what was
  *   loaded goes to those who waited and is not kept. Those who ask from then on do not join the old flight.
  */
-import { AteError } from '@ate/core'
+import { AteError, type Transaction } from '@ate/core'
 import { endOf, type Lifetime } from './cache-rules.ts'
 import type { Loader } from './cache-types.ts'
 import { changeOrTime, Lease } from './lease.ts'
+import { PendingChanges } from './pending-changes.ts'
 import { frozenCopy } from './plain-values.ts'
 import { codeOf, type Store } from './store.ts'
 import { DROPPED, type ViewEntry } from './view.ts'
@@ -48,9 +49,23 @@ interface Flight {
 export class Loading {
   readonly #store: Store
   readonly #flights = new Map<string, Flight>()
+  readonly #changes: PendingChanges
 
   constructor(store: Store) {
     this.#store = store
+    this.#changes = new PendingChanges(() => store.environment.monotonic())
+  }
+
+  /** `tx` writes or deletes the key. Until it is acknowledged, a loader may read what was before it. */
+  changing(key: string, tx: Transaction): void {
+    this.#changes.add(key, tx)
+    this.overtaken(key)
+  }
+
+  /** It is acknowledged: who asks from now on is not given what was loaded before. */
+  changed(key: string): void {
+    this.#changes.has(key)
+    this.overtaken(key)
   }
 
   /** What is loaded for the key now is not kept, and nobody joins it any more. */
@@ -134,7 +149,7 @@ export class Loading {
       plan,
       stop: new AbortController(),
       waiting: 0,
-      isOvertaken: false,
+      isOvertaken: this.#changes.has(plan.key),
       isDone: false,
       result: Promise.resolve(NOTHING),
     }

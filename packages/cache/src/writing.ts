@@ -100,6 +100,7 @@ export function seenPut(
   seq: number,
 ): void {
   const { key, shown, bytes } = prepared
+  store.loading.changed(key)
   store.applyWritten({ key, value: shown, bytes, seq, ...staged })
 }
 
@@ -108,7 +109,7 @@ export async function set(store: Store, prepared: Prepared, target: TxTarget | u
   await store.upkeep.room()
   store.counts.sets++
   const stage = (tx: Transaction): StagedEntry | Promise<StagedEntry> => {
-    store.loading.overtaken(prepared.key)
+    store.loading.changing(prepared.key, tx)
     if (prepared.expected === undefined) return stagePut(store, tx, prepared)
     return requireExpected(store, tx, prepared).then(() => stagePut(store, tx, prepared))
   }
@@ -184,7 +185,7 @@ async function setChunk(store: Store, chunk: readonly Prepared[], target: TxTarg
   const stage = async (tx: Transaction): Promise<readonly StagedEntry[] & Versioned> => {
     const staged: StagedEntry[] = []
     for (const prepared of chunk) {
-      store.loading.overtaken(prepared.key)
+      store.loading.changing(prepared.key, tx)
       if (prepared.expected !== undefined) await requireExpected(store, tx, prepared)
       staged.push(stagePut(store, tx, prepared))
     }
@@ -224,6 +225,7 @@ async function deleteChunk(store: Store, keys: readonly string[], target: TxTarg
     for (const key of keys) deleted.push(await stageDelete(store, tx, key))
   }
   await inTransaction(store, target, stage, () => {
+    for (const key of keys) store.loading.changed(key)
     for (const { id, version } of deleted) {
       if (id === undefined) continue
       store.view.remove(id, version)
@@ -241,7 +243,7 @@ interface Deleted {
 }
 
 async function stageDelete(store: Store, tx: Transaction, key: string): Promise<Deleted> {
-  store.loading.overtaken(key)
+  store.loading.changing(key, tx)
   // Nobody else can be loading on a chain that only this process writes.
   if (!store.chain.isAlone) await store.slots.leases.end(tx, key)
   const live = await findLive(store, tx, key)

@@ -25,7 +25,7 @@ it('tells that it has ended when an answer cannot be taken', async () => {
   } as unknown as ClientConnection
   const lease = { connection, use: () => undefined, leave: () => undefined }
   const request = { identity: someone(), name: 'notes', bodies: 'all' as const }
-  const parts = { platform: machine(), connect: async () => lease, request }
+  const parts = { platform: machine(), connect: async () => lease, nameOn: () => 'notes', request }
   const link = await ServerLink.open(parts, { chain: undefined, head: undefined, genesis: undefined }, undefined)
   const ended = new Promise<AteError>((resolve) => {
     const events: Partial<LinkEvents> = {
