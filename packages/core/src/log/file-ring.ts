@@ -3,9 +3,9 @@
  *
  *     0  u32 magic "ATEK"   4  u32 size   8  [32] name   40  wrapped bytes   then u32 CRC of all before
  *
- * put:   NAME.tmp written and synced, renamed to NAME.key, folder synced: from here on it counts. Where NAME.key is there already it is
- *        renamed to NAME.next, which counts before it; the older NAME.key is overwritten, then NAME.next takes its name. Several
- *        share the sync of the folder.
+ * put:   NAME.tmp written and synced, renamed to NAME.key, folder synced: from here on it counts. Where NAME.key is there
+ *        already it is renamed to NAME.next, which counts before it; the older NAME.key is overwritten, then NAME.next
+ *        takes its name. Several share the sync of the folder.
  * erase: NAME.key is renamed to NAME.gone, folder synced: from here on it is gone; its bytes are overwritten and
  *        synced, then the file is removed and the folder synced.
  * A writer finishes at open what a crash interrupted, so no wrapped bytes are left in a file without a purpose.
@@ -130,10 +130,13 @@ function putKeys(host: RingHost, files: ReadonlyMap<string, Uint8Array>): void {
 
 /** Ends what a crash interrupted. Only a writer does this, under the lock. */
 export function finishRing(host: RingHost): void {
-  for (const entry of listRing(host.fs)) {
+  const entries = listRing(host.fs)
+  for (const entry of entries) {
     if (entry.endsWith('.gone') || entry.endsWith('.tmp')) destroy(host, `${RING}/${entry}`)
     if (entry.endsWith('.next')) finishPut(host, `${RING}/${entry.slice(0, -5)}`)
   }
+  // A key whose put was killed before the sync of its name is seen from here on, so it has to stay.
+  if (entries.length > 0) synced(host, () => host.fs.syncFolder(RING))
 }
 
 /** Every key, whole or not: overwritten and removed, and the folder with them. */
