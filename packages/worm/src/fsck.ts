@@ -38,6 +38,8 @@ export async function* fsck(context: Context, options: FsckOptions): AsyncGenera
   const { chain } = context
   const archive = await context.archive(options.signal)
   if (archive === undefined) return
+  // First, since what is read behind it comes from the log and not from memory.
+  const report = options.deep ? await chain.verify(options.signal ? { signal: options.signal } : {}) : undefined
   for (const node of chain.children(NameType, archive, IN.names).ids()) {
     options.signal?.throwIfAborted()
     const named = await readName(chain, node)
@@ -48,9 +50,7 @@ export async function* fsck(context: Context, options: FsckOptions): AsyncGenera
         if (finding) yield finding
       }
   }
-  if (!options.deep) return
-  const { problems } = await chain.verify(options.signal ? { signal: options.signal } : {})
-  for (const at of problems) yield { ok: false, ref: undefined, problem: 'log', code: at.code, at }
+  for (const at of report?.problems ?? []) yield { ok: false, ref: undefined, problem: 'log', code: at.code, at }
 }
 
 type Trouble = { readonly problem: 'altered' | 'missing'; readonly code: string }

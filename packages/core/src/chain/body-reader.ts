@@ -125,6 +125,13 @@ export class BodyReader {
     return this.#read(body)
   }
 
+  /** What was read and written before is read from the log again. */
+  forget(): void {
+    this.#forgetPlaces()
+    this.#whole.clear()
+    this.#wholeBytes = 0
+  }
+
   #forgetPlaces(): void {
     this.#generation = this.#engine.generation
     this.#places.clear()

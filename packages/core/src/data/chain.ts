@@ -414,10 +414,15 @@ export class Chain {
     return recordsOf(this.#core, options)
   }
 
-  /** Reads the whole log again and checks every byte, link, signature, attestation and checkpoint. */
+  /**
+   * Reads the whole log again and checks every byte, link, signature, attestation and checkpoint. Values that are read
+   * after it come from the log too, and not from what this process has in memory.
+   */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
     this.#core.assertOpen()
     await this.#core.settled()
+    this.#values.clear()
+    this.#core.bodies.forget()
     const { verifyLog } = await import('../chain/verify-log.ts')
     return verifyLog(this.#core, options)
   }

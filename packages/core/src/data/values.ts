@@ -78,6 +78,13 @@ export class Values {
     return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes, use))
   }
 
+  /** Every value is opened again when it is read next. */
+  clear(): void {
+    this.#young.clear()
+    this.#old.clear()
+    this.#youngBytes = 0
+  }
+
   #find(row: number): Cached | undefined {
     const young = this.#young.get(row)
     if (young) return young
