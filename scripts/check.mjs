@@ -20,7 +20,7 @@ const counts = { passed: 0, failed: 0 }
  * Kilobytes (of 1000 bytes) of bundles for browsers, gzipped as one file: what loads before anything is called, with every
  * name that core exports; and all that a page needs which opens a chain at a server, with the names of PAGE_NAMES.
  */
-const FIRST_LOAD_KB_MAX = 140
+const FIRST_LOAD_KB_MAX = 142
 const PAGE_KB_MAX = 150
 const PAGE_NAMES = ['openChain', 'defineType', 'role', 'createIdentity']
 
