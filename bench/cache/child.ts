@@ -40,14 +40,19 @@ function answer(figures: Figures): void {
 }
 
 async function server(): Promise<void> {
+  // Whoever started it is gone.
+  process.once('disconnect', () => process.exit(0))
   const served = await serve({ listen: 'ws://127.0.0.1:0/db', data: join(job.folder, 'served') })
   process.send?.({ url: served.url, key: served.publicKey })
 }
 
-const identity = () => openIdentity(join(job.folder, 'identity'), { create: true })
+function identity() {
+  return openIdentity(join(job.folder, 'identity'), { create: true })
+}
 
 /** Says when it sees each value, by the clock of the machine. */
 async function reader(): Promise<void> {
+  process.once('disconnect', () => process.exit(0))
   const { url, key, id } = job.at!
   const chain = await openChain(`${url}/bench`, { as: await identity(), serverKey: key, id })
   const values = cache<number>(chain, 'bench')
