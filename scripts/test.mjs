@@ -27,6 +27,7 @@ const LONG = {
   ATE_KILLS: '2000',
   ATE_SHOP_KILLS: '200',
   ATE_RUNS: '10000',
+  ATE_STRIDE: '1',
   ATE_DRAWN: '300',
   ATE_FLIP_KIB: '256',
   ATE_FLIP_BITS: '8',

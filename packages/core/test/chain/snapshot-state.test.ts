@@ -19,7 +19,7 @@ import { ann, boxChain, commits, creates, crypto, forger, refuses, root } from '
 import { Program, type Step } from './programs.ts'
 import { deepText, resumed, snapshotOf } from './snapshot-kit.ts'
 
-const RUNS = Math.ceil(Number(process.env['ATE_RUNS'] ?? 120) / 2)
+const RUNS = Math.ceil(Number(process.env['ATE_RUNS'] ?? 50) / 2)
 const SEED = Number(process.env['ATE_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 console.log(`ATE_SEED=${SEED}`)
 const options = { numRuns: RUNS, seed: SEED, endOnFailure: process.env['ATE_SHRINK'] !== 'yes' }

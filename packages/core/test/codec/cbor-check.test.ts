@@ -8,6 +8,7 @@ import { decodeCanonical, decodeValue, encodeValue } from '../../src/codec/cbor.
 import { checkCbor } from '../../src/codec/cbor-check.ts'
 import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
 
+const RUNS = Number(process.env['ATE_RUNS'] ?? 100)
 const bytesOf = (hex: string): Uint8Array => fromHex(hex.replace(/\s/g, ''))!
 
 function refusal(run: () => unknown): { readonly code: string; readonly at: unknown; readonly what: string } {
@@ -210,7 +211,7 @@ describe('one encoding', () => {
         if (expected === undefined) expect(refusal(() => decodeValue(bytes)).what).toContain('UTF-8')
         else expect(decodeValue(bytes)).toBe(expected)
       }),
-      { numRuns: 8000 },
+      { numRuns: RUNS * 25 },
     )
   })
 
@@ -353,7 +354,7 @@ describe('mutations', () => {
         expect(readCheckedCbor(mutated)).toStrictEqual(decoded)
         expect(decodeValue(encodeValue(decoded))).toStrictEqual(decoded)
       }),
-      { numRuns: 5000 },
+      { numRuns: RUNS * 15 },
     )
   })
 

@@ -9,6 +9,8 @@ import { checkCbor } from '../../src/codec/cbor-check.ts'
 import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
 
+const RUNS = Number(process.env['ATE_RUNS'] ?? 120)
+
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 80 }),
   fc.string({ unit: 'binary', maxLength: 80 }),
@@ -57,7 +59,7 @@ describe('values', () => {
         expect(readCheckedCbor(bytes)).toStrictEqual(given)
         expect(encodeValue(decodeValue(bytes))).toEqual(bytes)
       }),
-      { numRuns: 500 },
+      { numRuns: RUNS },
     )
   })
 
@@ -101,7 +103,7 @@ describe('values', () => {
       fc.property(fc.integer({ min: -(2 ** 50), max: 2 ** 50 }), (ms) => {
         expect((decodeValue(encodeValue(new Date(ms))) as Date).getTime()).toBe(ms)
       }),
-      { numRuns: 3000 },
+      { numRuns: RUNS * 10 },
     )
   })
 
@@ -268,7 +270,7 @@ describe('canonical', () => {
         expect(encodeCanonical(turned)).toEqual(bytes)
         expect(decodeCanonical(bytes)).toStrictEqual(decodeValue(bytes))
       }),
-      { numRuns: 400 },
+      { numRuns: RUNS },
     )
   })
 
@@ -293,7 +295,7 @@ describe('canonical', () => {
         }
         expect(encodeCanonical(decoded)).toEqual(bytes)
       }),
-      { numRuns: 1500 },
+      { numRuns: RUNS * 4 },
     )
   })
 })
