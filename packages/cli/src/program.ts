@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-/** The command `ate`: its arguments. Each command has a file of its own. */
+/** The arguments of `ate`. Each command has a file of its own. */
 import { Command } from 'commander'
 import { addBus } from './bus.ts'
 import { addCache } from './cache.ts'
@@ -16,7 +15,7 @@ import { consent, person } from './person.ts'
 import { prove } from './prove.ts'
 import { addQueue } from './queue.ts'
 import { recoverCommand } from './recover.ts'
-import { ownVersion, runProgram, wholeNumber } from './run-program.ts'
+import { ownVersion, wholeNumber } from './run-program.ts'
 import { addServe } from './serve-arguments.ts'
 import { stats } from './stats.ts'
 import { vaultCommand } from './vault/commands.ts'
@@ -30,7 +29,7 @@ const PASSPHRASE_FILE = ['--passphrase-file <file>', 'the passphrase is the firs
 
 const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
 
-function program(): Command {
+export function program(): Command {
   const ate = new Command('ate')
     .description('Look into chains, verify, copy, move, recover and serve them, and manage identities.')
     .version(ownVersion(), '--version', 'print the version')
@@ -225,5 +224,3 @@ function addCopies(ate: Command): void {
     .option('--json', 'one JSON object')
     .action(destroyCommand)
 }
-
-await runProgram(program())

@@ -38,7 +38,7 @@ describe('arguments', () => {
     [['verify', 'x', 'y']],
     [['ls', '--no-such']],
   ])('%j is a mistake: exit code 2, nothing on stdout', async (args) => {
-    const { code, stdout, stderr } = await machine.run(args)
+    const { code, stdout, stderr } = await machine.quick(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).not.toBe('')
   })
@@ -52,9 +52,14 @@ describe('arguments', () => {
     [['id', '--help']],
     [['ls', '--help']],
   ])('%j helps', async (args) => {
-    const { code, stdout } = await machine.run(args)
+    const { code, stdout } = await machine.quick(args)
     expect(code).toBe(0)
     expect(stdout).toContain('Usage: ate')
+  })
+
+  it('a mistake and help as a process', async () => {
+    expect(await machine.run([])).toMatchObject({ code: 2, stdout: '' })
+    expect(await machine.run(['--help'])).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage: ate') })
   })
 
   it('--version prints the version of the package', async () => {
@@ -78,7 +83,7 @@ describe('ate dump', () => {
   })
 
   it('cannot be made to steer the terminal', async () => {
-    const { stdout } = await machine.run(['dump', 'notes', '--as', 'alice.id'])
+    const { stdout } = await machine.quick(['dump', 'notes', '--as', 'alice.id'])
     expect(stdout).toContain('bread')
     expect(stdout).not.toContain('\u001b')
   })
@@ -86,7 +91,7 @@ describe('ate dump', () => {
   it('shows `sealed` where the identity has no key, and opens a sealed identity with a passphrase file', async () => {
     writeFileSync(join(machine.folder, 'passphrase'), 'open sesame\n')
     const args = ['dump', 'notes', '--as', 'bob.id', '--passphrase-file', 'passphrase', '--id', chainId]
-    const { code, stdout } = await machine.run(args)
+    const { code, stdout } = await machine.quick(args)
     expect(code).toBe(0)
     expect(stdout).toContain("value: { text: 'milk' }")
     expect(stdout).not.toContain('for me alone')
@@ -104,7 +109,17 @@ describe('ate dump', () => {
   })
 
   it('--json: one object a record, with --from and --limit', async () => {
-    const { stdout } = await machine.run(['dump', 'notes', '--as', 'alice.id', '--json', '--from', '1', '--limit', '2'])
+    const { stdout } = await machine.quick([
+      'dump',
+      'notes',
+      '--as',
+      'alice.id',
+      '--json',
+      '--from',
+      '1',
+      '--limit',
+      '2',
+    ])
     const records = stdout
       .trim()
       .split('\n')
@@ -118,7 +133,7 @@ describe('ate dump', () => {
   })
 
   it('never shows key material: no wrap, no text longer than a fingerprint', async () => {
-    const { stdout } = await machine.run(['dump', 'notes', '--as', 'alice.id', '--json'])
+    const { stdout } = await machine.quick(['dump', 'notes', '--as', 'alice.id', '--json'])
     for (const word of stdout.match(/[0-9a-zA-Z+/=]{65,}/g) ?? []) expect(word).toBe('')
   })
 
@@ -142,7 +157,7 @@ describe('ate verify', () => {
   })
 
   it('--json gives the report', async () => {
-    const report = JSON.parse((await machine.run(['verify', 'notes', '--json'])).stdout)
+    const report = JSON.parse((await machine.quick(['verify', 'notes', '--json'])).stdout)
     expect(report).toMatchObject({ ok: true, chain: chainId, problems: [] })
   })
 
@@ -152,9 +167,9 @@ describe('ate verify', () => {
     const damaged = Uint8Array.from(bytes)
     damaged[15_000]! ^= 1
     writeFileSync(file, damaged)
-    const { code, stdout } = await machine.run(['verify', 'notes'])
-    const json = JSON.parse((await machine.run(['verify', 'notes', '--json'])).stdout)
-    const dump = await machine.run(['dump', 'notes', '--as', 'alice.id'])
+    const { code, stdout } = await machine.quick(['verify', 'notes'])
+    const json = JSON.parse((await machine.quick(['verify', 'notes', '--json'])).stdout)
+    const dump = await machine.quick(['dump', 'notes', '--as', 'alice.id'])
     writeFileSync(file, bytes)
     expect(code).toBe(1)
     expect(stdout).toMatch(/^NOT ok: 1 problem\n/)
@@ -188,7 +203,7 @@ describe('ate verify', () => {
   })
 
   it('another chain than the one whose id is given', async () => {
-    const { code, stderr } = await machine.run(['verify', 'notes', '--id', `${'0'.repeat(51)}g`])
+    const { code, stderr } = await machine.quick(['verify', 'notes', '--id', `${'0'.repeat(51)}g`])
     expect(code).toBe(1)
     expect(stderr).toMatch(/^WRONG_CHAIN: /)
   })
@@ -215,7 +230,7 @@ describe('ate stats and ate doctor', () => {
     expect(stdout).toMatch(/^log {9}\d+\.\d KiB \(\d+ bytes\)$/m)
     expect(stdout).toMatch(/^attested {4}all commits$/m)
     expect(stdout).toMatch(/^checkpoints none$/m)
-    const json = JSON.parse((await machine.run(['stats', 'notes', '--as', 'alice.id', '--json'])).stdout)
+    const json = JSON.parse((await machine.quick(['stats', 'notes', '--as', 'alice.id', '--json'])).stdout)
     expect(json).toMatchObject({ chain: chainId, records: 5, entities: 2, voids: 0, unattested: 0, writers: 1 })
   })
 
@@ -232,19 +247,19 @@ describe('ate stats and ate doctor', () => {
     await chain.transact((tx) => tx.role('crew').add(alice))
     await chain.transact((tx) => tx.role('crew').remove(alice))
     await chain.close()
-    const { code, stdout, stderr } = await machine.run(['doctor', 'emptied', '--as', 'alice.id'])
+    const { code, stdout, stderr } = await machine.quick(['doctor', 'emptied', '--as', 'alice.id'])
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
     expect(stdout).toMatch(
       /^NOT ok: .*\n.*\nwarning EMPTY_ROLE: .* \(roles: 1, first: [0-9a-z]{26}\)\nnote SINGLE_MANAGER/,
     )
-    const json = await machine.run(['doctor', 'emptied', '--as', 'alice.id', '--json'])
+    const json = await machine.quick(['doctor', 'emptied', '--as', 'alice.id', '--json'])
     expect(json.code).toBe(1)
     expect(JSON.parse(json.stdout).findings[0]).toMatchObject({ code: 'EMPTY_ROLE', severity: 'warning' })
   })
 
   it('doctor and stats of no chain: an error, exit code 1', async () => {
     for (const command of ['doctor', 'stats']) {
-      const { code, stdout, stderr } = await machine.run([command, 'nowhere', '--as', 'alice.id'])
+      const { code, stdout, stderr } = await machine.quick([command, 'nowhere', '--as', 'alice.id'])
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
       expect(stderr).toMatch(/^CHAIN_NOT_FOUND: /)
     }
@@ -261,14 +276,14 @@ describe('ate compact', () => {
     const { code, stdout } = await machine.run(['compact', 'worn', '--as', 'alice.id'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^freed 2\d\.\d KiB \(\d+ bytes\) in 3 records; the log has \d+\.\d KiB \(\d+ bytes\)\n$/)
-    const again = JSON.parse((await machine.run(['compact', 'worn', '--as', 'alice.id', '--json'])).stdout)
+    const again = JSON.parse((await machine.quick(['compact', 'worn', '--as', 'alice.id', '--json'])).stdout)
     expect(again).toMatchObject({ chain: chain.id, bytesFreed: 0, records: 0, filesInUse: 0 })
-    expect((await machine.run(['dump', 'worn', '--as', 'alice.id'])).stdout).toContain('BODY_DROPPED')
-    expect((await machine.run(['verify', 'worn', '--id', chain.id])).code).toBe(0)
+    expect((await machine.quick(['dump', 'worn', '--as', 'alice.id'])).stdout).toContain('BODY_DROPPED')
+    expect((await machine.quick(['verify', 'worn', '--id', chain.id])).code).toBe(0)
   })
 
   it('makes no chain where there is none', async () => {
-    const { code, stderr } = await machine.run(['compact', 'nothing', '--as', 'alice.id'])
+    const { code, stderr } = await machine.quick(['compact', 'nothing', '--as', 'alice.id'])
     expect(code).toBe(1)
     expect(stderr).toContain('CHAIN_NOT_FOUND')
     expect(existsSync(join(machine.folder, 'nothing'))).toBe(false)
@@ -293,32 +308,32 @@ describe('ate id', () => {
     const wrong = await machine.run(['id', '--show', 'new.id'], { ATE_PASSPHRASE: 'wrong' })
     expect(wrong).toMatchObject({ code: 1, stdout: '' })
     expect(wrong.stderr).toMatch(/^WRONG_PASSPHRASE: /)
-    const none = await machine.run(['id', '--show', 'new.id'])
+    const none = await machine.quick(['id', '--show', 'new.id'])
     expect(none.stderr).toMatch(/^PASSPHRASE_NEEDED: .*\n.*--passphrase-file/)
   })
 
   it('says when a new one is not sealed, keeps others out, and never overwrites', async () => {
-    const made = await machine.run(['id', '--new', 'plain.id'])
+    const made = await machine.quick(['id', '--new', 'plain.id'])
     expect(made.stderr).toContain('not sealed')
     const file = join(machine.folder, 'plain.id')
     if (process.platform !== 'win32') expect(statSync(file).mode & 0o777).toBe(0o600)
     const before = readFileSync(file, 'utf8')
-    expect((await machine.run(['id', '--new', 'plain.id'])).stderr).toMatch(/^IDENTITY_EXISTS: /)
+    expect((await machine.quick(['id', '--new', 'plain.id'])).stderr).toMatch(/^IDENTITY_EXISTS: /)
     expect(readFileSync(file, 'utf8')).toBe(before)
     if (process.platform === 'win32') return
     chmodSync(file, 0o644)
-    expect((await machine.run(['id', '--show', 'plain.id'])).stderr).toMatch(/^INSECURE_FILE: /)
+    expect((await machine.quick(['id', '--show', 'plain.id'])).stderr).toMatch(/^INSECURE_FILE: /)
   })
 
   it('takes no passphrase from the command line, and no two files', async () => {
-    expect((await machine.run(['id', '--new', 'a.id', '--passphrase', 'x'])).code).toBe(2)
-    expect((await machine.run(['id', '--new', 'a.id', '--show', 'b.id'])).code).toBe(2)
+    expect((await machine.quick(['id', '--new', 'a.id', '--passphrase', 'x'])).code).toBe(2)
+    expect((await machine.quick(['id', '--new', 'a.id', '--show', 'b.id'])).code).toBe(2)
     expect(existsSync(join(machine.folder, 'a.id'))).toBe(false)
   })
 
   it('an empty passphrase file seals nothing', async () => {
     writeFileSync(join(machine.folder, 'empty'), '\n')
-    expect((await machine.run(['id', '--new', 'c.id', '--passphrase-file', 'empty'])).code).toBe(1)
+    expect((await machine.quick(['id', '--new', 'c.id', '--passphrase-file', 'empty'])).code).toBe(1)
     expect(existsSync(join(machine.folder, 'c.id'))).toBe(false)
   })
 })

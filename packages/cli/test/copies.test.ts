@@ -43,14 +43,14 @@ describe('arguments', () => {
     [['destroy']],
     [['destroy', 'notes']],
   ])('%j is a mistake: exit code 2, nothing done', async (args) => {
-    const { code, stdout, stderr } = await machine.run(args)
+    const { code, stdout, stderr } = await machine.quick(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).not.toBe('')
     expect(existsSync(at('notes/MANIFEST'))).toBe(true)
   })
 
   it.each(['backup', 'restore', 'push', 'salvage', 'recover', 'destroy'])('%s --help helps', async (command) => {
-    const { code, stdout } = await machine.run([command, '--help'])
+    const { code, stdout } = await machine.quick([command, '--help'])
     expect(code).toBe(0)
     expect(stdout).toContain(`Usage: ate ${command}`)
   })
@@ -72,18 +72,18 @@ describe('a chain', () => {
     expect({ code: restored.code, stderr: restored.stderr }).toEqual({ code: 0, stderr: '' })
     expect(restored.stdout).toContain('read-only until `ate recover`')
     expect(restored.stdout).toContain(`chain      ${chainId}\n`)
-    expect((await machine.run(['verify', 'restored', '--id', chainId])).code).toBe(0)
-    const dumped = await machine.run(['dump', 'restored', '--as', 'alice.id'])
+    expect((await machine.quick(['verify', 'restored', '--id', chainId])).code).toBe(0)
+    const dumped = await machine.quick(['dump', 'restored', '--as', 'alice.id'])
     expect(dumped.stdout).toContain("value: { text: 'bread' }")
 
-    const others = await machine.run(['recover', 'restored', '--id', chainId])
+    const others = await machine.quick(['recover', 'restored', '--id', chainId])
     expect([others.code, others.stderr]).toEqual([1, expect.stringContaining('NOT_AUTHORIZED')])
     const recovered = await machine.run(['recover', 'restored', '--as', 'alice.id'])
     expect({ code: recovered.code, stderr: recovered.stderr }).toEqual({ code: 0, stderr: '' })
     expect(recovered.stdout).toContain(`from record ${receipt.records} on is lost`)
-    const report = await machine.run(['verify', 'restored', '--id', chainId])
+    const report = await machine.quick(['verify', 'restored', '--id', chainId])
     expect(report.stdout).toContain('recovered  1 time after a loss')
-    expect((await machine.run(['dump', 'restored', '--as', 'alice.id'])).stdout).toMatch(/^#\d+ recover /m)
+    expect((await machine.quick(['dump', 'restored', '--as', 'alice.id'])).stdout).toMatch(/^#\d+ recover /m)
   })
 
   it('whose backup was changed is not restored, and the file is named', async () => {
@@ -91,7 +91,7 @@ describe('a chain', () => {
     const bytes = readFileSync(file)
     bytes[5000]! ^= 1
     writeFileSync(file, bytes)
-    const { code, stdout, stderr } = await machine.run(['restore', 'backup', 'again', '--json'])
+    const { code, stdout, stderr } = await machine.quick(['restore', 'backup', 'again', '--json'])
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^BAD_BACKUP: .*file: seg-000000\.ate/)
     expect(existsSync(at('again'))).toBe(false)
@@ -101,9 +101,9 @@ describe('a chain', () => {
     const pushed = await machine.run(['push', 'books', 'moved'])
     expect({ code: pushed.code, stderr: pushed.stderr }).toEqual({ code: 0, stderr: '' })
     expect(pushed.stdout).toContain('books is read-only from now on')
-    const again = await machine.run(['push', 'books', 'third', '--id', booksId])
+    const again = await machine.quick(['push', 'books', 'third', '--id', booksId])
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining(`to: file:${at('moved')}`)])
-    expect((await machine.run(['verify', 'moved', '--id', booksId])).code).toBe(0)
+    expect((await machine.quick(['verify', 'moved', '--id', booksId])).code).toBe(0)
   })
 
   it('that is damaged is salvaged, and what is lost is said', async () => {
@@ -117,20 +117,20 @@ describe('a chain', () => {
     expect({ code: said.code, stderr: said.stderr }).toEqual({ code: 0, stderr: '' })
     expect(said.stdout).toMatch(/^LOST {7}records \d+ to \d+$/m)
     expect(said.stdout).toMatch(/^damaged {4}seg-000000\.ate at \d+: no whole frame/m)
-    const report = JSON.parse((await machine.run(['salvage', 'bad', 'saved2', '--json'])).stdout)
+    const report = JSON.parse((await machine.quick(['salvage', 'bad', 'saved2', '--json'])).stdout)
     expect(report.lost.firstSeq).toBe(report.records)
-    expect((await machine.run(['verify', 'saved', '--id', booksId])).code).toBe(0)
+    expect((await machine.quick(['verify', 'saved', '--id', booksId])).code).toBe(0)
     expect(readFileSync(file).equals(bytes)).toBe(true)
   })
 
   it('is destroyed by its id, or with --yes', async () => {
-    const wrong = await machine.run(['destroy', 'saved', '--id', `${'0'.repeat(50)}10`])
+    const wrong = await machine.quick(['destroy', 'saved', '--id', `${'0'.repeat(50)}10`])
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('WRONG_CHAIN')])
     const gone = await machine.run(['destroy', 'saved', '--id', booksId, '--json'])
     expect([gone.code, JSON.parse(gone.stdout)]).toEqual([0, { chain: booksId }])
     expect(readdirSync(at('saved'))).toEqual([])
-    expect((await machine.run(['destroy', 'saved2', '--yes'])).stdout).toContain('destroyed saved2')
-    const nothing = await machine.run(['destroy', 'saved2', '--yes'])
+    expect((await machine.quick(['destroy', 'saved2', '--yes'])).stdout).toContain('destroyed saved2')
+    const nothing = await machine.quick(['destroy', 'saved2', '--yes'])
     expect([nothing.code, nothing.stderr]).toEqual([1, expect.stringContaining('CHAIN_NOT_FOUND')])
   })
 })

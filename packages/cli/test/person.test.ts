@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => machine.remove())
 
-const person = (...args: string[]) => machine.run(['person', 'notes', ...args, '--as', 'alice.id', '--id', chainId])
+const person = (...args: string[]) => machine.quick(['person', 'notes', ...args, '--as', 'alice.id', '--id', chainId])
 
 it('lists the keys of a person, and adds one by its consent', async () => {
   expect((await person()).stdout).toBe('Nobody here has more than one key.\n')

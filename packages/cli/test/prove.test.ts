@@ -32,9 +32,9 @@ beforeAll(async () => {
 afterAll(() => machine.remove())
 
 const prove = (...args: readonly string[]): ReturnType<Machine['run']> =>
-  machine.run(['prove', 'notes', '--as', 'alice.id', ...args])
+  machine.quick(['prove', 'notes', '--as', 'alice.id', ...args])
 const check = (...args: readonly string[]): ReturnType<Machine['run']> =>
-  machine.run(['verify-proof', ...args, '--chain', chain])
+  machine.quick(['verify-proof', ...args, '--chain', chain])
 
 describe('ate prove and ate verify-proof', () => {
   it.each([
@@ -49,10 +49,10 @@ describe('ate prove and ate verify-proof', () => {
   })
 
   it('print to stdout, and JSON', async () => {
-    const { stdout } = await prove('1')
+    const { stdout } = await machine.run(['prove', 'notes', '--as', 'alice.id', '1'])
     writeFileSync(join(machine.folder, 'good.json'), stdout)
     writeFileSync(join(machine.folder, 'changed.json'), stdout.replace('"head": "AAAA', '"head": "AAAB'))
-    const { stdout: json } = await check('good.json', '--json')
+    const { stdout: json } = await machine.run(['verify-proof', 'good.json', '--json', '--chain', chain])
     expect(JSON.parse(json)).toMatchObject({ kind: 'record', chain, record: { seq: 1 } })
   })
 
@@ -71,7 +71,7 @@ describe('ate prove and ate verify-proof', () => {
     expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining('is there already') })
     expect(await prove()).toMatchObject({ code: 1, stderr: expect.stringContaining('give one of') })
     expect(await check('absent.json')).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be read') })
-    expect((await machine.run(['verify-proof', 'good.json'])).code).toBe(2)
+    expect((await machine.quick(['verify-proof', 'good.json'])).code).toBe(2)
   })
 })
 

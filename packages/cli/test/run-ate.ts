@@ -1,5 +1,6 @@
 /** Runs the command as users do: a process of its own, from the sources, with a state folder of its own. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,6 +8,7 @@ import { join, resolve } from 'node:path'
 /** Compiled once for all processes of all runs: starting takes half as long. */
 const COMPILED: string = join(tmpdir(), 'ate-cli-compiled')
 const ATE: string = resolve(import.meta.dirname, '../src/ate.ts')
+const CHILD: string = resolve(import.meta.dirname, 'ate-child.ts')
 
 export interface Outcome {
   readonly code: number
@@ -23,17 +25,22 @@ export interface Machine {
     stdout?: string,
     input?: string | Uint8Array,
   ): Promise<Outcome>
+  /**
+   * In a process that stays for the next: starting one takes most of the time of a command. One at a time. Of each command
+   * something has to go through `run` too: only there it shows that a process ends, and finds again what it has stored.
+   */
+  quick(args: readonly string[]): Promise<Outcome>
   remove(): void
 }
 
 /** A temporary folder, and in it `home`, which is this machine's state. */
 export function newMachine(): Machine {
   const folder = mkdtempSync(join(tmpdir(), 'ate-cli-'))
+  let standing: ChildProcess | undefined
   return {
     folder,
     run(args, variables = {}, stdout, input) {
-      const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
-      const env = { ...rest, NODE_COMPILE_CACHE: COMPILED, ATE_HOME: join(folder, 'home'), ...variables }
+      const env = { ...environmentOf(folder), ...variables }
       const sink = stdout === undefined || stdout === 'closed' ? 'pipe' : openSync(stdout, 'w')
       const command = ['-C', '@ate/source', ATE, ...args]
       const child = spawn(process.execPath, command, {
@@ -45,8 +52,35 @@ export function newMachine(): Machine {
       if (stdout === 'closed') child.stdout?.destroy()
       return outcomeOf(child).finally(() => typeof sink === 'number' && closeSync(sink))
     },
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    async quick(args) {
+      standing ??= fork(CHILD, {
+        cwd: folder,
+        env: environmentOf(folder),
+        execArgv: ['-C', '@ate/source'],
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      })
+      const child = standing
+      const answered = new AbortController()
+      const { signal } = answered
+      const ended = once(child, 'exit', { signal }).then(([code]) => {
+        throw new Error(`the process of the commands ended with ${code}`)
+      })
+      ended.catch(() => undefined)
+      child.send(args)
+      const [outcome] = await Promise.race([once(child, 'message', { signal }), ended])
+      answered.abort()
+      return outcome
+    },
+    remove() {
+      standing?.disconnect()
+      rmSync(folder, { recursive: true, force: true })
+    },
   }
+}
+
+function environmentOf(folder: string): NodeJS.ProcessEnv {
+  const { ATE_PASSPHRASE: _, ATE_IDENTITY: _identity, NODE_OPTIONS: _options, ...rest } = process.env
+  return { ...rest, NODE_COMPILE_CACHE: COMPILED, ATE_HOME: join(folder, 'home') }
 }
 
 function outcomeOf(child: ChildProcess): Promise<Outcome> {
