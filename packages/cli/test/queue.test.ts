@@ -32,11 +32,20 @@ beforeAll(async () => {
 })
 afterAll(() => machine.remove())
 
-const ate = (verb: string, ...args: string[]) =>
-  machine.run(['queue', verb, 'shop', ...args, '--as', 'me.id', '--id', chainId])
+const whole = (verb: string, ...args: string[]): string[] => [
+  'queue',
+  verb,
+  'shop',
+  ...args,
+  '--as',
+  'me.id',
+  '--id',
+  chainId,
+]
+const ate = (verb: string, ...args: string[]) => machine.quick(whole(verb, ...args))
 
 it('lists and counts', async () => {
-  expect(await ate('ls')).toMatchObject({ code: 0, stdout: 'mails  1 scheduled, 1 done, 1 dead\n' })
+  expect(await machine.run(whole('ls'))).toMatchObject({ code: 0, stdout: 'mails  1 scheduled, 1 done, 1 dead\n' })
   expect(JSON.parse((await ate('counts', 'mails', '--json')).stdout)).toMatchObject({ done: 1, dead: 1, scheduled: 1 })
   expect((await ate('list', 'mails', '--state', 'dead')).stdout).toBe('dead      b\n')
   expect((await ate('peek', 'mails', 'b')).stdout).toContain('error     Error: no such address\n')
@@ -45,12 +54,12 @@ it('lists and counts', async () => {
 })
 
 it('runs again, cancels, pauses and adds', async () => {
-  expect((await ate('redrive', 'mails')).stdout).toBe('1 job to run again\n')
+  expect((await machine.run(whole('redrive', 'mails'))).stdout).toBe('1 job to run again\n')
   expect((await ate('cancel', 'mails', 'c', '--reason', 'no more')).stdout).toBe('cancelled\n')
   expect((await ate('pause', 'mails')).stdout).toBe('paused\n')
   expect((await ate('publish', 'mails', '{"to":"d"}', '--job-id', 'd')).stdout).toBe('d\n')
   expect((await ate('publish', 'mails', 'to d')).stderr).toContain('BAD_ARGUMENT')
-  expect((await ate('ls')).stdout).toMatch(
+  expect((await machine.run(whole('ls'))).stdout).toMatch(
     /^mails {2}2 waiting, 1 done, 1 cancelled, the oldest waits for [\d.]+ s, paused\n$/,
   )
 })
