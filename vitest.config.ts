@@ -9,6 +9,7 @@ export default defineConfig({
   test: {
     include: ['packages/*/test/**/*.test.ts', 'scripts/test/**/*.test.ts'],
     globalSetup: ['scripts/test/home.ts'],
+    setupFiles: ['scripts/test/equal-bytes.ts'],
     // ms; the long run (npm run test:long) sets its own
     testTimeout: Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 60_000),
     maxWorkers: 2,

@@ -8,7 +8,7 @@ import { decodeCanonical, decodeValue, encodeValue } from '../../src/codec/cbor.
 import { checkCbor } from '../../src/codec/cbor-check.ts'
 import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
 
-const RUNS = Number(process.env['ATE_RUNS'] ?? 100)
+const RUNS = Number(process.env['ATE_RUNS'] ?? 200)
 const bytesOf = (hex: string): Uint8Array => fromHex(hex.replace(/\s/g, ''))!
 
 function refusal(run: () => unknown): { readonly code: string; readonly at: unknown; readonly what: string } {

@@ -9,7 +9,7 @@ import { checkCbor } from '../../src/codec/cbor-check.ts'
 import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
 
-const RUNS = Number(process.env['ATE_RUNS'] ?? 120)
+const RUNS = Number(process.env['ATE_RUNS'] ?? 300)
 
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 80 }),
