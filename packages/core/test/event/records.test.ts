@@ -420,11 +420,13 @@ describe('no byte is free', () => {
 })
 
 describe('bytes from outside', () => {
+  // Behind the first fields stand keys and signatures of kilobytes; the long run cuts them everywhere.
+  const step = process.env['ATE_RUNS'] === undefined ? 7 : 1
   const { chain, kinds, before } = oneOfEach()
 
-  it.each([['genesis', chain.records[0]!] as const, ...kinds])('%s cut at every byte', (_, record) => {
+  it.each([['genesis', chain.records[0]!] as const, ...kinds])('%s cut short', (_, record) => {
     const replica = record.seq === 0 ? undefined : before(record)
-    for (let size = 0; size < record.bytes.length; size++) {
+    for (let size = 0; size < record.bytes.length; size += size < 600 ? 1 : step) {
       const cut = record.bytes.slice(0, size)
       const caught = errorOf(() =>
         replica
