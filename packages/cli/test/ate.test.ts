@@ -342,10 +342,10 @@ describe('ate ls', () => {
   it('lists what this machine knows, and whether it is there', async () => {
     const other = newMachine()
     expect((await other.run(['ls'])).stdout).toBe('This machine knows no chains yet.\n')
-    expect((await other.run(['ls', '--json'])).stdout).toBe('[]\n')
+    expect((await other.quick(['ls', '--json'])).stdout).toBe('[]\n')
     const place = join(machine.folder, 'notes')
-    await other.run(['dump', place, '--id', chainId])
-    const [known] = JSON.parse((await other.run(['ls', '--json'])).stdout)
+    await other.quick(['dump', place, '--id', chainId])
+    const [known] = JSON.parse((await other.quick(['ls', '--json'])).stdout)
     expect(known).toMatchObject({
       place: `file:${place}`,
       chain: chainId,
@@ -355,7 +355,7 @@ describe('ate ls', () => {
     expect((await other.run(['ls'])).stdout).toContain('it is there')
     const file = join(other.folder, 'home/known-chains')
     writeFileSync(file, `file:/nowhere/at/all ${chainId}\n`)
-    expect((await other.run(['ls'])).stdout).toContain('it is gone')
+    expect((await other.quick(['ls'])).stdout).toContain('it is gone')
     other.remove()
   })
 })
