@@ -68,8 +68,7 @@ export class View {
   }
 
   #draw(): void {
-    const waiting = this.#items?.waiting.all ?? 0
-    const suffix = waiting > 0 && this.#connection !== 'online' ? `: ${count(waiting, 'change')} to send` : ''
+    const suffix = this.#connection === 'online' ? '' : waitingText(this.#items?.waiting)
     setText(find('#connection', HTMLElement), CONNECTIONS[this.#connection] + suffix)
     if (!this.#items) return
     const items = this.#items.shown
@@ -115,6 +114,12 @@ export class View {
     this.#rows.set(item.id, row)
     return row
   }
+}
+
+/** What is to be sent may be left to the next tab once all of it is kept; until then this one says so. */
+function waitingText({ all, unkept }: Items['waiting'] = { all: 0, unkept: 0 }): string {
+  if (all === 0) return ''
+  return `: ${count(all, 'change')} to send${unkept > 0 ? `, ${unkept} not kept yet` : ''}`
 }
 
 function fill(row: Row, item: ShownItem): void {

@@ -53,8 +53,8 @@ export interface RemoteParts {
   readonly readOnly: boolean
   /** The error of an alarm, with the evidence that there is. */
   readonly alarmOf: (replica: Replica, alarm: LinkAlarm) => AteError
-  /** Opened from a copy, without the server: with what this machine has verified beyond it. */
-  readonly away?: { readonly beyond: Head | undefined } | undefined
+  /** Opened from a copy, without the server: why, and what this machine has verified beyond it. */
+  readonly away?: { readonly error: AteError; readonly beyond: Head | undefined } | undefined
 }
 
 /** What writes the log of `core` through a server. */
@@ -62,15 +62,17 @@ export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remo
   const { crypto, environment, identity, replica, keepCertificate } = parts
   const state = keepCertificate ? parts.state : undefined
   const kept = state && new Outbox(state, core.chainId, identity.fingerprint)
-  // Numbers of the kept certificate may be taken that this copy does not show. What waits in the outbox has its own, and
-  // nothing is signed behind it before it has come back.
-  const isNew = remote.away !== undefined && ((await kept?.load()) ?? []).length === 0
   const writer = remote.readOnly
     ? undefined
-    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS, isNew })
+    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS })
   const outbox = writer?.isHeld ? kept : undefined
   const writing = new RemoteWriting(core, writer, { ...remote, outbox })
-  await writing.restore()
+  try {
+    await writing.restore(remote.away?.error)
+  } catch (error) {
+    await writer?.close()
+    throw error
+  }
   remote.link.start(writing)
   return writing
 }
@@ -382,11 +384,14 @@ class RemoteWriting implements Writing, LinkEvents {
     for (const { settlers } of batch.transactions) for (const settler of settlers) settler.kept?.()
   }
 
-  /** What an earlier process has signed and this one can send. */
-  async restore(): Promise<void> {
+  /** What an earlier process has signed and this one can send. @throws `away`, the error of the server that is not there */
+  async restore(away: AteError | undefined): Promise<void> {
     if (!this.#outbox || !this.#writer) return
-    this.#sent.push(...(await restoreCommits(this.#core, this.#writer, this.#outbox)))
+    this.#sent.push(...(await restoreCommits(this.#core, this.#writer, this.#outbox, away)))
     if (this.#sent.length > 0) this.#again = 0
+    // Numbers of the kept certificate may be taken that this copy does not show. What waits has its own, and nothing is
+    // signed behind it before it has come back.
+    else if (away) this.#writer.forget()
   }
 
   /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */

@@ -1,5 +1,6 @@
 /** What the outbox of this device holds when a chain is opened: commits that an earlier process has signed. */
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, toBinaryText } from '../base/bytes.ts'
+import type { AteError } from '../base/errors.ts'
 import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { ChainCore } from './chain-core.ts'
@@ -8,10 +9,19 @@ import type { Sent } from './sent.ts'
 import { refuse } from './verdict.ts'
 import type { WriterSession } from './writer-session.ts'
 
-/** Those that can still be sent, in order; of the others it is told what became of them, and they go. */
-export async function restoreCommits(core: ChainCore, writer: WriterSession, outbox: Outbox): Promise<readonly Sent[]> {
+/**
+ * Those that can still be sent, in order; of the others it is told what became of them, and they go.
+ * @throws `away`, the error of a server that is not there, if only he can tell that: all of them stay
+ */
+export async function restoreCommits(
+  core: ChainCore,
+  writer: WriterSession,
+  outbox: Outbox,
+  away: AteError | undefined,
+): Promise<readonly Sent[]> {
   const parser = new CommitParser(core.crypto)
   const sent: Sent[] = []
+  const gone: Gone[] = []
   for (const kept of await outbox.load()) {
     const commit = parser.parse(core.replica.chainId, recordLike(kept))
     if (commit.certificate) await writer.takeUpFresh(commit.certificate)
@@ -19,14 +29,30 @@ export async function restoreCommits(core: ChainCore, writer: WriterSession, out
     const current = writer.taken
     const isCurrent = current !== undefined && equalBytes(current.certificate.id, commit.writer)
     if (isCurrent && kept.number > current.certificate.mark) sent.push(sentOf(core, kept, commit, nonces))
-    else {
-      // Its number was taken while no process looked, or its certificate is not ours any more.
-      const landed = await core.outcomeOf(commit.writer, kept.number, commit.commitHash)
-      core.tellConflicts(nonces, landed ?? nonces.map(() => refuse('CERT_ENDED')))
-      await outbox.remove(kept.number)
-    }
+    else if (away && !isDecided(core, kept, commit)) throw away
+    else gone.push({ number: kept.number, writer: commit.writer.slice(), hash: commit.commitHash.slice(), nonces })
+  }
+  for (const { number, writer: by, hash, nonces } of gone) {
+    const landed = await core.outcomeOf(by, number, hash)
+    core.tellConflicts(nonces, landed ?? nonces.map(() => refuse('CERT_ENDED')))
+    await outbox.remove(number)
   }
   return sent
+}
+
+/** Its number was taken while no process looked, or its certificate is not ours any more. */
+interface Gone {
+  readonly number: number
+  readonly writer: Uint8Array
+  readonly hash: Uint8Array
+  /** Of its transactions. */
+  readonly nonces: readonly Uint8Array[]
+}
+
+/** Also of a copy that is older than what the server has: its number is taken, or nothing more can take it. */
+function isDecided({ replica }: ChainCore, { number }: KeptCommit, { writer }: ParsedCommit): boolean {
+  const certificate = replica.trust.certificates.get(toBinaryText(writer))
+  return certificate !== undefined && (certificate.ended || number <= certificate.mark)
 }
 
 function sentOf(

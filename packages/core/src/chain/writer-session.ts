@@ -28,8 +28,6 @@ export interface WriterParts {
   readonly state: StateStore | undefined
   /** How much shorter than it may be a certificate lives: by so much this clock may be ahead of who orders the records. */
   readonly aheadMs?: number
-  /** Nobody says how many numbers the kept one has used: one is made anew. */
-  readonly isNew?: boolean
 }
 
 /** The certificate in use: `fresh` until its first commit is acknowledged, which carries it. */
@@ -56,7 +54,7 @@ export class WriterSession {
   static async open(parts: WriterParts): Promise<WriterSession> {
     const lock = await parts.state?.lock(nameOf(parts))
     const session = new WriterSession(parts, lock)
-    if (lock && !parts.isNew) await session.#takeUp()
+    if (lock) await session.#takeUp()
     return session
   }
 
@@ -109,7 +107,7 @@ export class WriterSession {
     return this.#lock !== undefined
   }
 
-  /** Nothing that was signed under it counts: the next is no successor. */
+  /** Nothing that was signed under it counts, or nobody says how much of it does: the next is no successor. */
   forget(): void {
     this.#current = undefined
   }

@@ -80,6 +80,12 @@ async function begun(): Promise<void> {
   world.killServer()
 }
 
+/** Names and content of what waits on this machine. */
+async function outbox(): Promise<[string, Uint8Array][]> {
+  const names = await here.state.list('outbox/')
+  return Promise.all(names.map(async (name) => [name, (await here.state.get(name))!.slice()] as [string, Uint8Array]))
+}
+
 const there = (): MemoryStore => world.stores.get('notes')!
 
 function copyOf({ records, label }: MemoryStore): MemoryStore {
@@ -201,6 +207,57 @@ describe('a copy that is older than what this machine has seen', () => {
     await write(chain, 'last')
     expect(await texts(chain)).toEqual(['kept', 'last', 'one', 'three', 'two'])
     await close(chain)
+  })
+
+  test('also where the outbox still has what the copy shows: it was killed before that was taken out', async () => {
+    await begun()
+    const away = await open({ offline: 'allow' })
+    await write(away, 'kept', local)
+    await close(away)
+    const left = await outbox()
+    await world.startServer()
+    const back = await open()
+    await world.wait(back.refresh())
+    expect(await texts(back)).toEqual(['kept', 'one', 'two'])
+    await close(back)
+    const more = await open({ replica: 'memory:' })
+    await write(more, 'three')
+    await close(more)
+    world.killServer()
+    for (const [name, bytes] of left) await here.state.put(name, bytes)
+
+    const chain = await open({ offline: 'allow' })
+    await write(chain, 'four', local)
+    await world.startServer()
+    await write(chain, 'last')
+    expect(await texts(chain)).toEqual(['four', 'kept', 'last', 'one', 'three', 'two'])
+    await close(chain)
+    expect(await outbox()).toEqual([])
+  })
+
+  test('is not opened where it cannot tell what became of the outbox, and nothing of that is lost', async () => {
+    await close(await open({ create: true }))
+    // Of a certificate that the copy does not have.
+    const more = await open({ replica: 'memory:' })
+    await write(more, 'one')
+    world.killServer()
+    await write(more, 'kept', local)
+    await close(more)
+    const left = await outbox()
+    expect(left).toHaveLength(1)
+    for (let i = 0; i < 2; i++) expect(await codeOf(() => open({ offline: 'allow' }))).toBe('SERVER_UNREACHABLE')
+    expect(await outbox()).toEqual(left)
+    // Who only reads sends nothing.
+    const reader = await open({ offline: 'allow', readOnly: true })
+    expect(await texts(reader)).toEqual([])
+    await close(reader)
+
+    await world.startServer()
+    const chain = await open({ offline: 'allow' })
+    await write(chain, 'last')
+    expect(await texts(chain)).toEqual(['kept', 'last', 'one'])
+    await close(chain)
+    expect(await outbox()).toEqual([])
   })
 
   test('and a server that has gone back behind that is an alarm when it answers', async () => {
