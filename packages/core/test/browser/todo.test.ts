@@ -35,6 +35,7 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     const page = await open(address)
     await expect.poll(() => stateOf(page), WAIT).toBe('online')
     await expect.poll(() => page.locator('#text').isEnabled(), WAIT).toBe(true)
+    await isSent(page)
     return page
   }
   /** The network of one tab; gives what brings it back. */
@@ -102,6 +103,8 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await expect.poll(() => program.printed, WAIT).toContain('changed: [x] kept')
     expect(await textsOf(page)).toEqual(['bread', 'kept'])
     expect(await page.locator('#note').isHidden()).toBe(true)
+    // A copy that is opened alone keeps nothing behind what is left in the outbox.
+    await isSent(page)
     await page.close()
   })
 
@@ -115,6 +118,7 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await page.goto(program.origin)
     await expect.poll(() => textsOf(page), WAIT).toEqual(['bread', 'kept'])
     expect(await stateOf(page)).toBe('offline')
+    await page.evaluate(slowDown)
     await add(page, 'written meanwhile')
     await waitsFor(page, '1 change to send')
     await page.close()
@@ -173,6 +177,38 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
 
 // These run in the page.
 
+/** As on a slow disk: what is written takes a third of a second, and is lost with its tab until then. */
+function slowDown(): void {
+  const begin = IDBDatabase.prototype.transaction
+  IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args) {
+    const tx = begin.apply(this, args)
+    if (args[1] !== 'readwrite') return tx
+    const store = tx.objectStore(tx.objectStoreNames[0]!)
+    const until = performance.now() + 333
+    const hold = (): void => {
+      if (performance.now() < until) store.count().onsuccess = hold
+    }
+    hold()
+    return tx
+  }
+}
+
+/** How many commits the outbox of this browser has. */
+async function countOutbox(): Promise<number> {
+  const db = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open('ate:state')
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+  const names = await new Promise<IDBValidKey[]>((resolve, reject) => {
+    const request = db.transaction('entries').objectStore('entries').getAllKeys()
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = () => reject(request.error)
+  })
+  db.close()
+  return names.filter((name) => String(name).startsWith('outbox/')).length
+}
+
 /** Of each record that the copy has, its bytes in short. */
 async function recordsOfCopy(): Promise<string[]> {
   const db = await new Promise<IDBDatabase>((resolve, reject) => {
@@ -224,6 +260,11 @@ async function add(page: Page, text: string): Promise<void> {
 /** What the page says of its changes. Only without `not kept yet` it may be killed: they are on the disk by then. */
 async function waitsFor(page: Page, changes: string): Promise<void> {
   await expect.poll(() => page.locator('#connection').textContent(), WAIT).toBe(`Offline: ${changes}`)
+}
+
+/** Nothing that this browser has kept waits any more. */
+async function isSent(page: Page): Promise<void> {
+  await expect.poll(() => page.evaluate(countOutbox), WAIT).toBe(0)
 }
 
 function textsOf(page: Page): Promise<string[]> {
