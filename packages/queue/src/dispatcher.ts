@@ -199,10 +199,11 @@ export class Dispatcher<D> {
 
   /** A worker holds its process. */
   #startTicking(): void {
-    const { environment, rules } = this.#parts
+    const { environment, rules, lane } = this.#parts
     const delayMs = Math.min(Math.max(rules().leaseMs / 8, TICK_MIN_MS), TICK_MAX_MS)
     this.#tick = environment.start(
-      delayMs,
+      // When leases end, their holders are told at once: another process may begin from then on.
+      Math.min(delayMs, Math.max(Math.ceil(lane.endsInMs), 1)),
       () => {
         this.#tick = undefined
         if (this.#consumers.length === 0 && this.#parts.lane.held.size === 0)

@@ -171,6 +171,12 @@ export class Lane {
     }
   }
 
+  /** Until the leases end if nothing renews them; Infinity without any. */
+  get endsInMs(): number {
+    if (!this.#session || this.held.size === 0) return Number.POSITIVE_INFINITY
+    return this.#session.until - this.#parts.environment.monotonic()
+  }
+
   /** Leases that could not be renewed in time: their holders stop before somebody else begins. */
   checkTime(): void {
     const session = this.#session

@@ -106,6 +106,32 @@ describe.each(['memory', 'file'] as const)('on %s', (engine) => {
     expect(await findingsOf(world.chain, seen)).toMatchObject({ ...CLEAN, done: 2 })
   })
 
+  it.each([0, 40, 80, 120, 160, 200, 240])(
+    'F10: it stops before the other one begins, whichever of both looks first (%i ms later)',
+    async (later) => {
+      world = await open(24)
+      const seen = client()
+      const [a, b] = [world.process(), world.process()]
+      const said: string[] = []
+      a.queue<number>(LEASE).work(async (job) => {
+        job.signal.addEventListener('abort', () => said.push(`a: ${codeOf(job.signal.reason)}`))
+        await new Promise<never>(() => undefined)
+      })
+      // Its lease does not begin when it looks.
+      await world.pass(30, 10)
+      await add(b.queue<number>(LEASE), seen, 0)
+      await world.pass(20, 10)
+      a.partition()
+      await world.pass(later, 10)
+      b.queue<number>(LEASE).work((job) => {
+        said.push(`b: attempt ${job.attempt}`)
+        effect(job)
+      })
+      await world.pass(3000, 10)
+      expect(said).toEqual(['a: LEASE_LOST', 'b: attempt 2'])
+    },
+  )
+
   it('F10: its handler has returned, and the commit is under way when the lease is over: refused', async () => {
     world = await open(23)
     const seen = client()

@@ -16,8 +16,8 @@ import { codeOf, EffectOf, person } from './kit.ts'
 import { Line } from './line.ts'
 
 const OPTIONS = { lease: '600ms', retry: { max: 10, backoff: 0 } } as const
-/** How often the power of the server fails. */
-const CUTS = Math.min(Number(process.env['ATE_SEEDS'] ?? 1), 5)
+/** How often the power of the server fails: first while jobs are added, then while they are worked on as well. */
+const CUTS = Math.min(Math.max(Number(process.env['ATE_SEEDS'] ?? 2), 2), 5)
 const CLEAN = { lost: [], duplicated: [], recovered: [], unexpected: [], open: 0 }
 
 let folder: string
@@ -31,6 +31,10 @@ beforeEach(async () => {
   line = await Line.to(server.url)
 })
 afterEach(async () => {
+  // A test that failed may have left it held, or without a server: closing would wait for an answer.
+  line.target = undefined
+  line.heal()
+  line.sever()
   for (const chain of chains.splice(0)) await chain.close().catch(() => undefined)
   await line.close()
   await server.close()
@@ -134,10 +138,15 @@ it.each(['in its handler', 'with its commit under way'] as const)(
       effect(job)
     })
     await there.idle()
-    if (where === 'in its handler') expect(said).toEqual(['a: LEASE_LOST', 'a: lost', 'b: attempt 2'])
+    // Nothing has reached it: it goes by its own clock. That it stops before the other begins, matrix.test.ts says.
+    if (where === 'in its handler') {
+      await until(() => said.includes('a: lost'))
+      expect(said.filter((one) => one.startsWith('a')).slice(0, 2)).toEqual(['a: LEASE_LOST', 'a: lost'])
+    }
     line.heal()
     goOn()
     await until(() => said.includes('a: lost'))
+    expect(said).toContain('b: attempt 2')
     // Both work on.
     await Promise.all([1, 2, 3].map((n) => add(there, seen, n)))
     await there.idle()
@@ -163,23 +172,20 @@ it('F9: the power of the server fails: what it acknowledged is there, and effect
   jobs.work(effect, { concurrency: 2 })
   for (let cut = 1; cut <= CUTS; cut++) {
     const from = 20 * cut
-    disk.faults.cutAfter = disk.counts.operations + 7 * cut
+    disk.faults.cutAfter = disk.counts.operations + 4 * cut - 3
     const adds = Array.from({ length: 12 }, (_, n) => add(jobs, seen, from + n))
     await until(() => disk.isCut)
-    console.log('cut', cut)
-    await server.close().catch(() => undefined)
-    console.log('closed')
+    // Nobody reaches it, and it says no goodbye.
+    line.target = undefined
     line.sever()
+    await server.close().catch(() => undefined)
     disk.crash()
     // The server looks for the folders of its chains on the disk of the system.
     mkdirSync(path, { recursive: true })
     writeFileSync(join(path, 'MANIFEST'), '')
     server = await start('ws://127.0.0.1:0/db')
     line.target = Number(new URL(server.url).port)
-    console.log('started')
-    const iv = setInterval(() => console.log(seen.acknowledged.size, far.head), 2000)
     await Promise.all(adds)
-    clearInterval(iv)
   }
   await jobs.idle()
   expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 1 + 12 * CUTS })

@@ -7,8 +7,22 @@
  */
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CHAIN_FILES_MAX } from '../base/limits.ts'
 import type { FileSystem, OpenFile } from '../log/file-system.ts'
-import { FLAGS, openFile } from './file-system.ts'
+import type { Platform } from '../session/platform.ts'
+import { FLAGS, nodeFileSystem, openFile } from './file-system.ts'
+import { lockBelow } from './folder-lock.ts'
+
+/** Platform.foldersBelow. */
+export function pooledFolders(holder: string): Pick<Platform, 'openFolder'> {
+  const pool = new FilePool(Math.min(CHAIN_FILES_MAX, Math.floor((openFilesLimit() ?? 4 * CHAIN_FILES_MAX) / 4)))
+  return {
+    async openFolder(path) {
+      const files = pool.folder(nodeFileSystem(path), path)
+      return { ...files, lock: () => lockBelow(path, holder) }
+    },
+  }
+}
 
 export class FilePool {
   readonly #max: number

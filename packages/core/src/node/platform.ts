@@ -13,6 +13,7 @@ import type { StateStore } from '../session/state-store.ts'
 import { nativeCrc32 } from './crc32.ts'
 import { nodeProvider } from './crypto-node.ts'
 import { nodeEnvironment } from './environment.ts'
+import { pooledFolders } from './file-pool.ts'
 import { nodeFileSystem } from './file-system.ts'
 import { nodeSecretFiles } from './secret-files.ts'
 import { nodeState } from './state.ts'
@@ -52,6 +53,7 @@ export const platform: Platform = {
   async openFolder(path: string): Promise<FileSystem> {
     return nodeFileSystem(path)
   },
+  foldersBelow: pooledFolders,
   databases: undefined,
   channel(name: string): Channel {
     return diagnosticsChannel(name)

@@ -90,7 +90,7 @@ class Server implements Served {
     this.#admission = new Admission(settings.limits, environment.clock.monotonic())
     this.#holdings = folder.holdings()
     this.#chainPlatform = Object.create(platform, {
-      openFolder: { value: folder.chainFiles.openFolder },
+      openFolder: { value: (path: string) => folder.chainFiles.openFolder(path) },
     }) as Platform
     this.closed = new Promise((resolve) => {
       this.#ended = resolve

@@ -9,8 +9,6 @@ import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type Fingerprint, fingerprintOf } from '../base/ids.ts'
-import { CHAIN_FILES_MAX } from '../base/limits.ts'
-import type { CryptoProvider } from '../crypto/provider.ts'
 import { firstRootIn } from '../event/genesis.ts'
 import { crc32 } from '../log/crc32.ts'
 import { glanceAtLog } from '../log/file-glance.ts'
@@ -24,9 +22,7 @@ import { openIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import { nativeCrc32 } from './crc32.ts'
-import { FilePool, openFilesLimit } from './file-pool.ts'
 import { nodeFileSystem } from './file-system.ts'
-import { lockBelow } from './folder-lock.ts'
 import { codeOf } from './secret-files.ts'
 
 const IDENTITY = 'server-identity'
@@ -43,7 +39,7 @@ export interface ServerFolder {
   hasChain(name: ChainName): boolean
   /** Names of all chains that have a folder, sorted. Folders that the server did not make are left out. */
   chains(): readonly ChainName[]
-  /** Opens the folders of its chains: with locks and a number of open files that do not grow with their number. */
+  /** Opens the folders of its chains; on the disk of the system, with locks and open files that do not grow with their number. */
   readonly chainFiles: Pick<Platform, 'openFolder'>
   /** Whose each chain is that is served here, and how long its log is. One that cannot be read is nobody's. */
   holdings(): Holdings
@@ -70,7 +66,7 @@ export async function openServerFolder(
   try {
     const sealing = options.passphrase === undefined ? {} : { passphrase: options.passphrase }
     const identity = await openIdentity(join(path, IDENTITY), { create: true, ...sealing }, platform)
-    return serverFolder(path, { identity, lock, crypto: platform.crypto })
+    return serverFolder(path, { identity, lock, platform })
   } catch (error) {
     await lock.release()
     throw error
@@ -99,7 +95,7 @@ async function held(path: string): Promise<FileLock> {
 
 function serverFolder(
   path: string,
-  { identity, lock, crypto }: { readonly identity: Identity; readonly lock: FileLock; readonly crypto: CryptoProvider },
+  { identity, lock, platform }: { readonly identity: Identity; readonly lock: FileLock; readonly platform: Platform },
 ): ServerFolder {
   const chains = join(path, CHAINS)
   return {
@@ -108,8 +104,8 @@ function serverFolder(
     chainPath: (name) => join(chains, folderOfChain(name)),
     hasChain: (name) => isThere(join(chains, folderOfChain(name), MANIFEST)),
     chains: () => chainsIn(chains),
-    chainFiles: chainFilesOf(path),
-    holdings: () => holdingsIn(chains, crypto),
+    chainFiles: platform.foldersBelow?.(path) ?? platform,
+    holdings: () => holdingsIn(chains, platform.crypto),
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
   }
@@ -126,20 +122,10 @@ function chainsIn(path: string): readonly ChainName[] {
   }
 }
 
-function chainFilesOf(holder: string): ServerFolder['chainFiles'] {
-  const pool = new FilePool(Math.min(CHAIN_FILES_MAX, Math.floor((openFilesLimit() ?? 4 * CHAIN_FILES_MAX) / 4)))
-  return {
-    async openFolder(path) {
-      const files = pool.folder(nodeFileSystem(path), path)
-      return { ...files, lock: () => lockBelow(path, holder) }
-    },
-  }
-}
-
 /** What was moved away, destroyed, or put here as a backup is no chain of this server. */
 const SERVED: ReadonlySet<StandingState> = new Set(['live', 'copy', 'incomplete'])
 
-function holdingsIn(path: string, crypto: CryptoProvider): Holdings {
+function holdingsIn(path: string, crypto: Platform['crypto']): Holdings {
   const holdings = new Holdings()
   for (const name of chainsIn(path)) {
     const folder = join(path, folderOfChain(name))
@@ -156,7 +142,7 @@ function holdingsIn(path: string, crypto: CryptoProvider): Holdings {
   return holdings
 }
 
-function ownerIn(genesis: Uint8Array | undefined, crypto: CryptoProvider): Fingerprint | undefined {
+function ownerIn(genesis: Uint8Array | undefined, crypto: Platform['crypto']): Fingerprint | undefined {
   return genesis && fingerprintOf(fingerprintOfKeys(crypto, firstRootIn(genesis)))
 }
 

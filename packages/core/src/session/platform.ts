@@ -25,6 +25,11 @@ export interface Platform {
   pathOf(place: string): string
   /** The folder of a chain; it is made when something is written. @throws AteError BAD_URL where there are no files */
   openFolder(path: string): Promise<FileSystem>
+  /**
+   * What opens the folders of many chains below `holder`, which this process has locked: with locks and open files that
+   * do not grow with their number. One that has none opens each by openFolder.
+   */
+  foldersBelow?(holder: string): Pick<Platform, 'openFolder'>
   /** Logs of `indexeddb:` places; undefined where there are no databases. */
   readonly databases: LogDatabases | undefined
   /**
