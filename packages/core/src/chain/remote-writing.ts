@@ -199,14 +199,14 @@ class RemoteWriting implements Writing, LinkEvents {
 
   async finish(): Promise<void> {
     if (!this.#online) this.#dropAll()
-    await this.#settledUnlessSilent()
-    if (!this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
+    const isHeard = await this.#settledUnlessSilent()
+    if (!isHeard || !this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
     this.#flush()
     await this.#settledUnlessSilent()
   }
 
-  /** A server that answers nothing holds nobody who wants to go. */
-  async #settledUnlessSilent(): Promise<void> {
+  /** A server that answers nothing holds nobody who wants to go. False if it was silent. */
+  async #settledUnlessSilent(): Promise<boolean> {
     const { environment, replica } = this.#core
     const settled = this.settled().then(() => true)
     for (let before = -1; before < replica.head.seq; ) {
@@ -217,9 +217,10 @@ class RemoteWriting implements Writing, LinkEvents {
       })
       const isSettled = await Promise.race([settled, silence])
       timer?.cancel()
-      if (isSettled) return
+      if (isSettled) return true
     }
     this.#dropAll()
+    return false
   }
 
   async release(): Promise<void> {

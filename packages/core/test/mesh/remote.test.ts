@@ -1,9 +1,11 @@
 import { expect, test, vi } from 'vitest'
+import { SERVER_SILENT_MS } from '../../src/base/limits.ts'
 import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { codeOf } from '../data/kit.ts'
 import { machine, someone, startServer } from './net-kit.ts'
+import { SimWorld, simPerson } from './sim-world.ts'
 
 const Note = defineType<{ text: string }>('note')
 
@@ -60,6 +62,25 @@ test('a mistake of ours while records are taken in ends the chain with an error,
   a.transact((tx) => tx.create(Note, { text: 'lost' })).catch(() => undefined)
   for await (const _ of a.watch({ type: Note })) break
   expect(await codeOf(a.transact((tx) => tx.create(Note, { text: 'more' })))).toBe('INTERNAL')
+})
+
+test('a server that falls silent holds who closes for one silence, not for one more to attest', async () => {
+  const world = new SimWorld(3, { deadMs: 10 * SERVER_SILENT_MS })
+  await world.startServer()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  const write = (text: string): Promise<unknown> => chain.transact((tx) => tx.create(Note, { text }))
+  await world.wait(write('there'))
+  // It is answered, and not attested yet.
+  await world.time.run(500)
+  world.network.partition('a', 'server')
+  const open = codeOf(write('on its way'))
+  const { clock } = world.time
+  const before = clock.monotonic()
+  await world.wait(chain.close())
+  expect(await open).toBe('INDETERMINATE')
+  const tookMs = clock.monotonic() - before
+  expect([tookMs >= SERVER_SILENT_MS, tookMs < 1.5 * SERVER_SILENT_MS]).toEqual([true, true])
 })
 
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {

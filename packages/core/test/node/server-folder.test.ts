@@ -7,6 +7,7 @@ import { parseChainName } from '../../src/mesh/chain-name.ts'
 import { platform } from '../../src/node/platform.ts'
 import { openServerFolder, type ServerFolder } from '../../src/node/server-folder.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
+import { quickPlatform } from '../../src/testing/quick-platform.ts'
 
 let root: string
 let open: ServerFolder[]
@@ -33,6 +34,14 @@ describe('a folder of a server', () => {
     expect(readFileSync(file, 'utf8')).toContain('BEGIN ATE IDENTITY')
     await first.close()
     expect((await opened()).identity.publicId).toBe(first.identity.publicId)
+  })
+
+  it('opens its chains by the platform that it was given', async () => {
+    const simulated = quickPlatform(1)
+    const folder = await openServerFolder(join(root, 'served'), {}, simulated)
+    open.push(folder)
+    const path = folder.chainPath(parseChainName('a'))
+    expect(await folder.chainFiles.openFolder(path)).toBe(simulated.disk(path))
   })
 
   it('is held: a second server is refused, and told what to do', async () => {
