@@ -169,8 +169,9 @@ async function runLong(newest) {
  */
 function keepLong(file, result) {
   const path = join(root, 'docs', 'test-long.json')
-  const { files } = JSON.parse(readFileSync(path, 'utf8'))
+  const { files, ...others } = JSON.parse(readFileSync(path, 'utf8'))
   const summary = {
+    ...others,
     machine: `${cpus()[0]?.model ?? 'unknown'} x ${cpus().length}, ${platform()}`,
     files: Object.fromEntries(Object.entries({ ...files, [file]: result }).sort(([a], [b]) => (a < b ? -1 : 1))),
   }
