@@ -6,7 +6,7 @@ import { platform as ownPlatform } from '#platform'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { type Identity, type IdentityMakers, markKept, newIdentity } from './identity.ts'
-import { identityText, type Passphrase, readIdentityText, type SealOptions } from './identity-text.ts'
+import type { Passphrase, SealOptions } from './identity-text.ts'
 import type { Platform } from './platform.ts'
 
 export interface OpenIdentityOptions extends SealOptions {
@@ -32,7 +32,7 @@ export async function openIdentity(
   const found = await platform.files.read(file)
   if (found) {
     refuseOpenFile(file, found.mode, OTHERS)
-    return markKept(await readIdentityText(makersOf(platform), found.text, passphraseOf(options, platform)))
+    return await identityOf(platform, found.text, passphraseOf(options, platform))
   }
   if (!options.create) {
     throw new AteError(
@@ -42,7 +42,7 @@ export async function openIdentity(
     )
   }
   const identity = newIdentity(makersOf(platform))
-  const text = await identityText(makersOf(platform), identity, sealOf(options, platform))
+  const text = await textOf(platform, identity, sealOf(options, platform))
   if (await platform.files.create(file, text)) return markKept(identity)
   // Another process was first: its identity is the one.
   return openIdentity(file, { ...options, create: false }, platform)
@@ -58,7 +58,7 @@ export async function saveIdentity(
   options: SealOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<void> {
-  const text = await identityText(makersOf(platform), identity, options)
+  const text = await textOf(platform, identity, options)
   if (!(await platform.files.create(file, text))) throw new AteError('IDENTITY_EXISTS', { file })
 }
 
@@ -71,7 +71,7 @@ export async function identityToText(
   options: SealOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<string> {
-  return identityText(makersOf(platform), identity, options)
+  return textOf(platform, identity, options)
 }
 
 /** The identity of such a text. @throws AteError BAD_IDENTITY | PASSPHRASE_NEEDED | WRONG_PASSPHRASE | UNSUPPORTED_FORMAT */
@@ -80,7 +80,7 @@ export async function identityFromText(
   options: SealOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Identity> {
-  return markKept(await readIdentityText(makersOf(platform), text, options.passphrase))
+  return identityOf(platform, text, options.passphrase)
 }
 
 /**
@@ -92,11 +92,10 @@ export async function machineIdentity(options: SealOptions = {}, platform: Platf
   const text = platform.variable('ATE_IDENTITY')
   const passphrase = passphraseOf(options, platform)
   // Some tools pass variables on with the line breaks written as \n.
-  if (text !== undefined)
-    return markKept(await readIdentityText(makersOf(platform), text.replaceAll('\\n', '\n'), passphrase))
+  if (text !== undefined) return identityOf(platform, text.replaceAll('\\n', '\n'), passphrase)
   const file = platform.variable('ATE_IDENTITY_FILE')
   if (file === undefined) return storedIdentity(options, platform)
-  return markKept(await readIdentityText(makersOf(platform), await mountedText(platform, file), passphrase))
+  return identityOf(platform, await mountedText(platform, file), passphrase)
 }
 
 const STATE_NAME = 'identity'
@@ -107,6 +106,17 @@ const OTHERS_WRITE = 0o022
 
 function makersOf(platform: Platform): IdentityMakers {
   return { crypto: platform.crypto, random: platform.environment.random }
+}
+
+// Loaded when it is needed: a page that is handed its identity needs none of it.
+async function identityOf(platform: Platform, text: string, passphrase: Passphrase | undefined): Promise<Identity> {
+  const { readIdentityText } = await import('./identity-text.ts')
+  return markKept(await readIdentityText(makersOf(platform), text, passphrase))
+}
+
+async function textOf(platform: Platform, identity: Identity, options: SealOptions): Promise<string> {
+  const { identityText } = await import('./identity-text.ts')
+  return identityText(makersOf(platform), identity, options)
 }
 
 async function storedIdentity(options: SealOptions, platform: Platform): Promise<Identity> {
@@ -122,7 +132,7 @@ async function readStored(options: SealOptions, platform: Platform): Promise<Ide
   } catch {
     throw new AteError('BAD_IDENTITY', { location: platform.state.location, what: 'no UTF-8' })
   }
-  return markKept(await readIdentityText(makersOf(platform), text, passphraseOf(options, platform)))
+  return identityOf(platform, text, passphraseOf(options, platform))
 }
 
 /** Under a lock: two processes that start at once must not become two identities. */
@@ -138,7 +148,7 @@ async function makeStored(options: SealOptions, platform: Platform): Promise<Ide
     const first = await readStored(options, platform)
     if (first) return first
     const identity = newIdentity(makersOf(platform))
-    await state.put(STATE_NAME, utf8(await identityText(makersOf(platform), identity, sealOf(options, platform))))
+    await state.put(STATE_NAME, utf8(await textOf(platform, identity, sealOf(options, platform))))
     return markKept(identity)
   } finally {
     await lock.release()
