@@ -16,6 +16,14 @@ const TMPFS_MAGIC = 0x01021994
 export type Answer = { readonly figures: Figures } | { readonly failure: string }
 
 export const CHILD_FILE: string = fileURLToPath(new URL('./child.ts', import.meta.url))
+/** Arguments that areas of the bench share, for `parseArgs`. */
+export const COMMON_OPTIONS = {
+  json: { type: 'string' },
+  scale: { type: 'string', default: '1' },
+  runs: { type: 'string', default: '3' },
+  only: { type: 'string', default: '' },
+} as const
+
 export const NODE_OPTIONS: readonly string[] = ['-C', '@ate/source', '--expose-gc', '--no-warnings']
 
 export function runChild(job: Job): Promise<Answer> {

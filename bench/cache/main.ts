@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { installPeers } from '../install.ts'
 import { quantile } from '../quantile.ts'
 import { missing, startServer } from '../queue/servers.ts'
-import { makeDataFolder, NODE_OPTIONS } from '../run.ts'
+import { COMMON_OPTIONS, makeDataFolder, NODE_OPTIONS } from '../run.ts'
 import type { CacheJob } from './child.ts'
 import type { Figures } from './engine.ts'
 import { CACHE_ENGINES, loadCacheEngine } from './engines.ts'
@@ -24,11 +24,8 @@ const SEEN = 'C9 seen by another process'
 const { values } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'string' },
-    scale: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '3' },
+    ...COMMON_OPTIONS,
     seconds: { type: 'string', default: '1' },
-    only: { type: 'string', default: '' },
     engines: { type: 'string', default: CACHE_ENGINES.join(',') },
   },
 })

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { diskAlone } from '../disk.ts'
 import { openRecords } from '../records.ts'
 import { formatTable, makeRow, type RowSpec } from '../rows.ts'
-import { type Answer, makeDataFolder, withFolder } from '../run.ts'
+import { type Answer, COMMON_OPTIONS, makeDataFolder, withFolder } from '../run.ts'
 import { DISK, NETWORK } from './rows.ts'
 import type { NetworkService } from './service.ts'
 import { loadService, SERVICE_NAMES } from './services.ts'
@@ -22,11 +22,8 @@ const ONCE: ReadonlySet<string> = new Set(['sync', 'idle', 'chains', 'stopped'])
 const { values } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'string' },
-    scale: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '3' },
+    ...COMMON_OPTIONS,
     seconds: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
     services: { type: 'string', default: SERVICE_NAMES.join(',') },
   },
 })

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { installPeers } from '../install.ts'
 import { quantile } from '../quantile.ts'
-import { makeDataFolder, NODE_OPTIONS, withFolder } from '../run.ts'
+import { COMMON_OPTIONS, makeDataFolder, NODE_OPTIONS, withFolder } from '../run.ts'
 import type { QueueJob } from './child.ts'
 import type { Figures } from './engine.ts'
 import { loadQueueEngine, QUEUE_ENGINES, serverOf } from './engines.ts'
@@ -25,11 +25,8 @@ const RECOVERY = 'Q9 killed with 100 leases'
 const { values } = parseArgs({
   allowPositionals: true,
   options: {
-    json: { type: 'string' },
-    scale: { type: 'string', default: '1' },
-    runs: { type: 'string', default: '3' },
+    ...COMMON_OPTIONS,
     seconds: { type: 'string', default: '2' },
-    only: { type: 'string', default: '' },
     engines: { type: 'string', default: QUEUE_ENGINES.join(',') },
   },
 })

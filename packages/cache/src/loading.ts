@@ -59,17 +59,17 @@ export class Loading {
   /** `tx` writes or deletes the key. Until it is acknowledged, a loader may read what was before it. */
   changing(key: string, tx: Transaction): void {
     this.#changes.add(key, tx)
-    this.overtaken(key)
+    this.#overtaken(key)
   }
 
   /** It is acknowledged: who asks from now on is not given what was loaded before. */
   changed(key: string): void {
     this.#changes.has(key)
-    this.overtaken(key)
+    this.#overtaken(key)
   }
 
   /** What is loaded for the key now is not kept, and nobody joins it any more. */
-  overtaken(key: string): void {
+  #overtaken(key: string): void {
     const flight = this.#flights.get(key)
     if (!flight) return
     flight.isOvertaken = true
@@ -80,7 +80,7 @@ export class Loading {
     for (const { plan } of [...this.#flights.values()]) {
       const isMeant =
         (prefix !== undefined && plan.key.startsWith(prefix)) || plan.tags.some((tag) => tags.includes(tag))
-      if (isMeant) this.overtaken(plan.key)
+      if (isMeant) this.#overtaken(plan.key)
     }
   }
 
@@ -256,7 +256,7 @@ export class Loading {
     const generation = held?.generation ?? store.view.generation
     const stale = store.view.entries.get(key)
     store.counts.loads++
-    const onLost = (): void => this.overtaken(key)
+    const onLost = (): void => this.#overtaken(key)
     held?.lease.signal.addEventListener('abort', onLost)
     try {
       stop.signal.throwIfAborted()

@@ -3,6 +3,7 @@ import { type Cache, cache, cacheNames } from '@ate/cache'
 import { AteError, type Chain, openChain } from '@ate/core'
 import type { Command } from 'commander'
 import { type ActingOptions, actingIdentity } from './acting.ts'
+import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
 import { placeOf } from './place.ts'
@@ -13,22 +14,13 @@ interface CacheCommandOptions extends LookOptions, ActingOptions {
   readonly tag?: readonly string[]
 }
 
-const PLACE = ['<place>', 'a folder that holds a chain, as a path or as file:PATH'] as const
 const NAME = ['<name>', 'the name of the cache'] as const
 const KEY = ['<key>', 'the key of the entry'] as const
 
 /** Adds `cache` with its verbs. `common` gives what stands before the command's name. */
 export function addCache(ate: Command, common: () => object): void {
   const group = ate.command('cache').description('Look into the caches of a chain; set, remove, invalidate.')
-  const verb = (name: string, description: string): Command =>
-    group
-      .command(name)
-      .description(description)
-      .argument(...PLACE)
-      .option('--id <id>', 'the id of the chain that is meant')
-      .option('--as <file>', "act as the identity in this file, not as this machine's")
-      .option('--passphrase-file <file>', 'the passphrase is the first line of this file')
-      .option('--json', 'print for programs')
+  const verb = verbsOf(group)
   const all = (options: object): CacheCommandOptions => ({ ...common(), ...options })
   verb('ls', 'List the caches, or with a name the keys of one.')
     .argument('[name]', 'the name of the cache')

@@ -1,6 +1,7 @@
 /** The arguments of `ate coin`. */
 import { type Command, Option } from 'commander'
 import type { CoinWords } from './coin.ts'
+import { actingOptions } from './command-options.ts'
 import { wholeNumber } from './run-program.ts'
 
 type Coins = typeof import('./coin.ts')
@@ -64,17 +65,14 @@ export function addCoin(ate: Command): void {
       .description(description)
       .argument('<place>', 'a chain, as a path, file:PATH or address')
     for (const arg of args) command.argument(arg)
-    command
-      .addOption(new Option('--currency <code>', 'of the coins').makeOptionMandatory())
-      .option('--scale <digits>', 'digits behind the point, of a currency that is not in ISO 4217', wholeNumber)
-      .option('--owner <fingerprint>', 'of list: whose coins')
-      .option('--id <id>', 'the id of the chain that is meant')
-      .option('--as <file>', 'act as the identity in this file, not as this machine')
-      .option('--passphrase-file <file>', 'the passphrase is the first line of this file')
-      .option('--json', 'for programs')
-      .action(async (...given: unknown[]) => {
-        const words = { ...ate.opts(), ...(given[args.length + 1] as CoinWords) }
-        await run(await import('./coin.ts'), given[0] as string, given.slice(1, args.length + 1), words)
-      })
+    actingOptions(
+      command
+        .addOption(new Option('--currency <code>', 'of the coins').makeOptionMandatory())
+        .option('--scale <digits>', 'digits behind the point, of a currency that is not in ISO 4217', wholeNumber)
+        .option('--owner <fingerprint>', 'of list: whose coins'),
+    ).action(async (...given: unknown[]) => {
+      const words = { ...ate.opts(), ...(given[args.length + 1] as CoinWords) }
+      await run(await import('./coin.ts'), given[0] as string, given.slice(1, args.length + 1), words)
+    })
   }
 }

@@ -3,6 +3,7 @@ import { AteError, type Chain, openChain } from '@ate/core'
 import { type JobState, type Queue, queue, queueNames } from '@ate/queue'
 import { type Command, InvalidArgumentError } from 'commander'
 import { type ActingOptions, actingIdentity } from './acting.ts'
+import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
 import { placeOf } from './place.ts'
@@ -20,22 +21,13 @@ interface QueueCommandOptions extends LookOptions, ActingOptions {
 }
 
 const STATES: readonly JobState[] = ['waiting', 'scheduled', 'blocked', 'active', 'done', 'dead', 'cancelled']
-const PLACE = ['<place>', 'a folder that holds a chain, as a path or as file:PATH'] as const
 const NAME = ['<name>', 'the name of the queue'] as const
 const JOB = ['<job>', 'the id of the job'] as const
 
 /** Adds `queue` with its verbs. `common` gives what stands before the command's name. */
 export function addQueue(ate: Command, common: () => object): void {
   const group = ate.command('queue').description('Look into the queues of a chain; retry, cancel, pause, add.')
-  const verb = (name: string, description: string): Command =>
-    group
-      .command(name)
-      .description(description)
-      .argument(...PLACE)
-      .option('--id <id>', 'the id of the chain that is meant')
-      .option('--as <file>', "act as the identity in this file, not as this machine's")
-      .option('--passphrase-file <file>', 'the passphrase is the first line of this file')
-      .option('--json', 'print for programs')
+  const verb = verbsOf(group)
   const all = (options: object): QueueCommandOptions => ({ ...common(), ...options })
   verb('ls', 'List the queues, with their counts.').action((place, options) => list(place, all(options)))
   verb('counts', 'Count the jobs of a queue by their state, and say how old the oldest waiting one is.')

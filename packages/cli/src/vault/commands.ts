@@ -3,6 +3,7 @@
  * starting takes half as long.
  */
 import { Command } from 'commander'
+import { actingOptions } from '../command-options.ts'
 import { wholeNumber } from '../run-program.ts'
 import { DIALECTS, FORMATS, TRANSIT_VERBS } from './words.ts'
 
@@ -30,13 +31,11 @@ type Sub = (name: string, description: string) => Command
 type All = <O extends object>(options: O) => O
 
 function common(command: Command): Command {
-  return command
-    .option('-C, --at <place>', 'the chain of the vault; else ATE_VAULT, else ./vault')
-    .option('--name <vault>', 'one of several vaults on the chain')
-    .option('--id <id>', 'the id of the chain that is meant')
-    .option('--as <file>', 'act as the identity in this file, not as this machine')
-    .option('--passphrase-file <file>', 'the passphrase is the first line of this file')
-    .option('--json', 'for programs')
+  return actingOptions(
+    command
+      .option('-C, --at <place>', 'the chain of the vault; else ATE_VAULT, else ./vault')
+      .option('--name <vault>', 'one of several vaults on the chain'),
+  )
 }
 
 /** Options that say where a value comes from. There is none that is the value. */

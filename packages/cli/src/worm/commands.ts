@@ -1,5 +1,6 @@
 /** The commands below `ate worm`: their arguments. What they do is loaded when it is needed. */
 import { Command } from 'commander'
+import { actingOptions } from '../command-options.ts'
 import { wholeNumber } from '../run-program.ts'
 
 const NAME = 'name of an object, such as mail/1.eml'
@@ -24,13 +25,11 @@ type Sub = (name: string, description: string) => Command
 type All = <O extends object>(options: O) => O
 
 function common(command: Command): Command {
-  return command
-    .option('-C, --at <place>', 'the chain of the archive; else ATE_WORM, else ./archive')
-    .option('--name <archive>', 'one of several archives on the chain')
-    .option('--id <id>', 'the id of the chain that is meant')
-    .option('--as <file>', 'act as the identity in this file, not as this machine')
-    .option('--passphrase-file <file>', 'the passphrase is the first line of this file')
-    .option('--json', 'for programs')
+  return actingOptions(
+    command
+      .option('-C, --at <place>', 'the chain of the archive; else ATE_WORM, else ./archive')
+      .option('--name <archive>', 'one of several archives on the chain'),
+  )
 }
 
 function objects(sub: Sub, all: All): void {
