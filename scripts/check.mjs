@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { environmentFor, newestNode, root } from './lib/nodes.mjs'
-import { finish, npm, run, secondsSince } from './lib/steps.mjs'
+import { eachAtOnce, finish, npm, run, secondsSince } from './lib/steps.mjs'
 import { entryNames, publishedPackages } from './lib/workspaces.mjs'
 
 const newest = newestNode()
@@ -15,7 +15,8 @@ const newest = newestNode()
 const env = environmentFor(newest.path, { XDG_CACHE_HOME: join(root, 'node_modules', '.cache') })
 const packages = publishedPackages()
 const start = performance.now()
-const counts = { passed: 0, failed: 0 }
+/** @type {import('./lib/steps.mjs').Counts} */
+const counts = { passed: 0, failures: [] }
 /**
  * Kilobytes (of 1000 bytes) of bundles for browsers, gzipped as one file: what loads before anything is called, with every
  * name that core exports; and all that a page needs which opens a chain at a server, with the names of PAGE_NAMES.
@@ -38,7 +39,8 @@ async function check(name, body) {
   /** @type {Answer} */
   const answer = await body().catch((error) => ({ problem: String(error?.stack ?? error) }))
   const ok = answer.problem === ''
-  counts[ok ? 'passed' : 'failed']++
+  if (ok) counts.passed++
+  else counts.failures.push(`${name}: ${answer.problem.trim()}`)
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${name}${answer.note ? `: ${answer.note}` : ''} (${secondsSince(begin)})`)
   if (!ok) console.log(`${answer.problem.trimEnd().replace(/^/gm, '       ')}`)
   return ok
@@ -72,34 +74,46 @@ function failureOf({ code, stdout, stderr }) {
   return { problem: code === 0 ? '' : `${stdout}${stderr}`.trim() || `exit code ${code}` }
 }
 
-await check('biome: lint and format', () =>
-  tool('@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '--colors=off', '--max-diagnostics=50', '.']),
-)
-await check('import directions', () => tool('vitest/vitest.mjs', ['run', 'scripts/test/imports.test.ts']))
-await check('tsc is the native one, 7', tscVersion)
-await check('types of scripts', () => tool('@typescript/native/bin/tsc', ['-p', root]))
-await check('types of workspaces', () =>
-  tool('turbo/bin/turbo', ['run', 'typecheck', '--continue', '--output-logs=errors-only']),
-)
 const built = await check('build', () =>
   tool('turbo/bin/turbo', ['run', 'build', '--filter=./packages/*', '--output-logs=errors-only']),
 )
-for (const { manifest, path } of packages) {
-  await checkBuilt(`publint ${manifest.name}`, () => tool('publint/src/cli.js', ['--strict', path]))
-}
-for (const { manifest, path } of packages.filter((entry) => entry.manifest.exports)) {
-  const args = ['--pack', '.', '--profile', 'esm-only', '--no-emoji', '--no-color']
-  await checkBuilt(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
-}
-for (const entry of packages) await checkBuilt(`contents of ${entry.manifest.name}`, () => tarballContents(entry))
-await checkBuilt('types without Node and without skipLibCheck', consumerTypes)
-await checkBuilt('@ate/core bundles for browsers', browserBundle)
-await check('knip: unused files, exports, dependencies', () =>
-  tool('knip/bin/knip.js', ['--no-progress', '--no-config-hints']),
-)
-await check('exported names', () => tool('scripts/api.ts', []))
-await check('package-lock.json', lockFile)
+// Two at a time, the long ones first. Those of one package take turns: some pack in its folder.
+/** @type {(() => Promise<unknown>)[]} */
+const jobs = [
+  () =>
+    check('types of workspaces', () =>
+      tool('turbo/bin/turbo', ['run', 'typecheck', '--continue', '--concurrency=1', '--output-logs=errors-only']),
+    ),
+  () => check('exported names', () => tool('scripts/api.ts', [])),
+  ...packages.map((entry) => () => checkPackage(entry)),
+  () =>
+    check('biome: lint and format', () =>
+      tool('@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '--colors=off', '--max-diagnostics=50', '.']),
+    ),
+  () =>
+    check('knip: unused files, exports, dependencies', () =>
+      tool('knip/bin/knip.js', ['--no-progress', '--no-config-hints']),
+    ),
+  () => check('import directions', () => tool('vitest/vitest.mjs', ['run', 'scripts/test/imports.test.ts'])),
+  () => check('types of scripts', () => tool('@typescript/native/bin/tsc', ['-p', root])),
+  () => check('tsc is the native one, 7', tscVersion),
+  () => checkBuilt('types without Node and without skipLibCheck', consumerTypes),
+  () => checkBuilt('@ate/core bundles for browsers', browserBundle),
+  () => check('package-lock.json', lockFile),
+]
+await eachAtOnce(jobs, 2, (job) => job())
 finish('npm run check', counts, start)
+
+/** @param {import('./lib/workspaces.mjs').Workspace} entry */
+async function checkPackage(entry) {
+  const { manifest, path } = entry
+  await checkBuilt(`publint ${manifest.name}`, () => tool('publint/src/cli.js', ['--strict', path]))
+  if (manifest.exports) {
+    const args = ['--pack', '.', '--profile', 'esm-only', '--no-emoji', '--no-color']
+    await checkBuilt(`attw ${manifest.name}`, () => tool('@arethetypeswrong/cli/dist/index.js', args, path))
+  }
+  await checkBuilt(`contents of ${manifest.name}`, () => tarballContents(entry))
+}
 
 /** Two packages own the bin `tsc`; the types are checked by the native compiler, and the other is the API of tools. */
 async function tscVersion() {

@@ -49,7 +49,8 @@ const filters = args.filter((arg) => !arg.startsWith('--'))
 
 const start = performance.now()
 const scratch = mkdtempSync(join(tmpdir(), 'ate-test-'))
-const total = { passed: 0, failed: 0 }
+/** @type {import('./lib/steps.mjs').Counts} */
+const total = { passed: 0, failures: [] }
 try {
   await main()
 } finally {
@@ -77,10 +78,10 @@ async function main() {
   if (filters.length === 0) add(await runExamples({ newest, system, scratch }))
 }
 
-/** @param {{ passed: number, failed: number }} counts */
+/** @param {import('./lib/steps.mjs').Counts} counts */
 function add(counts) {
   total.passed += counts.passed
-  total.failed += counts.failed
+  total.failures.push(...counts.failures)
 }
 
 /**
@@ -98,7 +99,7 @@ async function runVitest(title, node, files, extra = {}) {
   const { code } = await run(node.path, [vitest, ...options], { env: environmentFor(node.path, extra) })
   const counts = countsOf(report, code)
   console.log(
-    `-- ${title} on Node ${node.version}: ${counts.passed} passed, ${counts.failed} failed, ` +
+    `-- ${title} on Node ${node.version}: ${counts.passed} passed, ${counts.failures.length} failed, ` +
       `${counts.skipped} skipped (${secondsSince(begin)})`,
   )
   add(counts)
@@ -146,7 +147,7 @@ async function runLong(newest) {
   const extra = { ...counts, ATE_TEST_TIMEOUT_MS: String(LONG_TEST_TIMEOUT_MS) }
   for (const file of files) {
     const begin = performance.now()
-    const { passed, failed, skipped } = await runVitest(`long run of ${file}`, newest, [file], extra)
+    const { passed, failures, skipped } = await runVitest(`long run of ${file}`, newest, [file], extra)
     const honoured = Object.entries(counts).filter(([name]) => textOf(file).includes(name))
     if (writeSummary) {
       keepLong(file, {
@@ -154,7 +155,7 @@ async function runLong(newest) {
         node: newest.version,
         counts: Object.fromEntries(honoured),
         passed,
-        failed,
+        failed: failures.length,
         skipped,
         seconds: Math.round((performance.now() - begin) / 1000),
       })

@@ -22,45 +22,57 @@ import { basename, dirname, join } from 'node:path'
 import process from 'node:process'
 import { difference } from './expected-output.mjs'
 import { environmentFor, root } from './nodes.mjs'
-import { npm, run, secondsSince } from './steps.mjs'
+import { eachAtOnce, npm, run, secondsSince } from './steps.mjs'
 import { entryNames, publishedPackages } from './workspaces.mjs'
 
 const TIMEOUT_MS = 60_000
 
 /**
  * @typedef {{ path: string, version: string }} Node
+ * @typedef {string | undefined} Problem undefined if all is well
  * @param {{ newest: Node, system: Node, scratch: string }} options `scratch` is a folder that the caller removes
- * @returns {Promise<{ passed: number, failed: number }>}
+ * @returns {Promise<import('./steps.mjs').Counts>}
  */
 export async function runExamples({ newest, system, scratch }) {
   const folder = join(root, 'examples')
   const files = readdirSync(folder)
     .filter((name) => name.endsWith('.ts'))
     .sort()
-  const results = []
-  if (files.length > 0) console.log(`\n-- examples from the sources on Node ${newest.version}`)
-  for (const name of files) {
-    const command = ['-C', '@ate/source', join(folder, name)]
-    results.push(await runExample(join(folder, name), newest, command, scratch))
+  console.log(`\n-- examples from the sources on Node ${newest.version}; meanwhile packages are built and packed`)
+  const place = mkdtempSync(join(scratch, 'packed-'))
+  const [packing, fromSources] = await Promise.all([
+    report('build and npm pack', () => pack(place, newest, scratch)),
+    eachAtOnce(files, 1, (name) =>
+      runExample(join(folder, name), newest, ['-C', '@ate/source', join(folder, name)], scratch),
+    ),
+  ])
+  const problems = [packing, ...fromSources]
+  if (packing === undefined) {
+    console.log(`\n-- the packed packages on Node ${system.version}`)
+    problems.push(await probe(place, system))
+    const packed = await eachAtOnce(files, 2, async (name) => {
+      const target = join(place, name.replace(/\.ts$/, '.mjs'))
+      writeFileSync(target, await stripTypes(readFileSync(join(folder, name), 'utf8')))
+      return runExample(join(folder, name), system, [target], scratch)
+    })
+    problems.push(...packed)
   }
-  console.log(`\n-- the packed package on Node ${system.version}`)
-  const place = await installPacked(newest, scratch)
-  if (place === undefined) return { passed: count(results, true), failed: count(results, false) + 1 }
-  results.push(await runProbe(place, system))
-  for (const name of files) {
-    const target = join(place, name.replace(/\.ts$/, '.mjs'))
-    writeFileSync(target, await stripTypes(readFileSync(join(folder, name), 'utf8')))
-    results.push(await runExample(join(folder, name), system, [target], scratch))
-  }
-  return { passed: count(results, true), failed: count(results, false) }
+  const failures = problems.filter((problem) => problem !== undefined)
+  return { passed: problems.length - failures.length, failures }
 }
 
 /**
- * @param {boolean[]} results
- * @param {boolean} value
+ * Does a step and prints a line of it.
+ * @param {string} name
+ * @param {() => Promise<Problem>} step
+ * @returns {Promise<Problem>} the problem behind the name of the step
  */
-function count(results, value) {
-  return results.filter((result) => result === value).length
+async function report(name, step) {
+  const begin = performance.now()
+  const problem = await step()
+  console.log(`${problem === undefined ? 'ok    ' : 'FAILED'} ${name} (${secondsSince(begin)})`)
+  if (problem !== undefined) console.log(problem)
+  return problem === undefined ? undefined : `${name}: ${problem}`
 }
 
 /** The whole of ES2022 with types removed and `await using` lowered, imports as they are. @param {string} source */
@@ -76,71 +88,56 @@ async function stripTypes(source) {
  * @param {string[]} command arguments of node
  * @param {string} scratch
  */
-async function runExample(file, node, command, scratch) {
-  const begin = performance.now()
-  const cwd = mkdtempSync(join(scratch, 'cwd-'))
-  const env = environmentFor(node.path, { ATE_HOME: join(cwd, 'home'), NODE_OPTIONS: undefined })
-  const work = join(cwd, 'work')
-  mkdirSync(work)
-  const result = await run(node.path, command, { cwd: work, env, quiet: true, timeoutMs: TIMEOUT_MS })
-  const problem = result.code === 0 ? difference(result.stdout, readFileSync(file, 'utf8')) : `exit code ${result.code}`
-  console.log(`${problem === undefined ? 'ok    ' : 'FAILED'} examples/${basename(file)} (${secondsSince(begin)})`)
-  if (problem !== undefined) console.log(`${problem}\n--- printed\n${result.stdout}--- errors\n${result.stderr}---`)
-  return problem === undefined
+function runExample(file, node, command, scratch) {
+  return report(`examples/${basename(file)} on ${node.version}`, async () => {
+    const cwd = mkdtempSync(join(scratch, 'cwd-'))
+    const env = environmentFor(node.path, { ATE_HOME: join(cwd, 'home'), NODE_OPTIONS: undefined })
+    const work = join(cwd, 'work')
+    mkdirSync(work)
+    const { code, stdout, stderr } = await run(node.path, command, {
+      cwd: work,
+      env,
+      quiet: true,
+      timeoutMs: TIMEOUT_MS,
+    })
+    const problem = code === 0 ? difference(stdout, readFileSync(file, 'utf8')) : `exit code ${code}`
+    return problem === undefined ? undefined : `${problem}\n--- printed\n${stdout}--- errors\n${stderr}---`
+  })
 }
 
 /**
  * Builds and packs what is published, and lays it out as npm would: the packages' own files, and links to exactly the
- * dependencies that they name, so that an undeclared one is not found. No network. Undefined if it failed.
+ * dependencies that they name, so that an undeclared one is not found. No network.
+ * @param {string} place
  * @param {Node} newest
  * @param {string} scratch
+ * @returns {Promise<Problem>}
  */
-async function installPacked(newest, scratch) {
-  const begin = performance.now()
-  const place = mkdtempSync(join(scratch, 'packed-'))
+async function pack(place, newest, scratch) {
   const env = environmentFor(newest.path)
-  const steps = [
-    [
-      join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
-      'run',
-      'build',
-      '--filter=./packages/*',
-      '--output-logs=errors-only',
-    ],
-  ]
-  for (const step of steps) {
-    const built = await run(newest.path, step, { env, quiet: true })
-    if (built.code !== 0) return fail('the build', built)
-  }
-  for (const workspace of publishedPackages()) {
+  const turbo = join(root, 'node_modules', 'turbo', 'bin', 'turbo')
+  const build = [turbo, 'run', 'build', '--filter=./packages/*', '--output-logs=errors-only']
+  const built = await run(newest.path, build, { env, quiet: true })
+  if (built.code !== 0) return `the build\n${built.stdout}${built.stderr}`
+  const problems = await eachAtOnce(publishedPackages(), 2, async (workspace) => {
     const packed = await npm(['pack', '--json', '--pack-destination', scratch], workspace.path, env)
-    if (packed.code !== 0) return fail(`npm pack of ${workspace.manifest.name}`, packed)
+    if (packed.code !== 0) return `npm pack of ${workspace.manifest.name}\n${packed.stdout}${packed.stderr}`
     const target = join(place, 'node_modules', ...workspace.manifest.name.split('/'))
     mkdirSync(target, { recursive: true })
     const tarball = join(scratch, tarballName(workspace.manifest))
     const unpacked = await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', target], { quiet: true })
-    if (unpacked.code !== 0) return fail(`unpacking ${tarball}`, unpacked)
+    if (unpacked.code !== 0) return `unpacking ${tarball}\n${unpacked.stderr}`
     linkDependencies(workspace, place)
-  }
+  })
   // Examples may use zod for their schemas; it is theirs, not ours.
   link(join(root, 'package.json'), 'zod', place)
   writeFileSync(join(place, 'package.json'), '{ "type": "module" }\n')
-  console.log(`ok     build and npm pack (${secondsSince(begin)})`)
-  return place
+  return problems.find((problem) => problem !== undefined)
 }
 
 /** @param {{ name: string, version: string }} manifest */
 function tarballName({ name, version }) {
   return `${name.replace('@', '').replace('/', '-')}-${version}.tgz`
-}
-
-/**
- * @param {string} what
- * @param {{ stdout: string, stderr: string }} result
- */
-function fail(what, result) {
-  console.log(`FAILED ${what}\n${result.stdout}${result.stderr}`)
-  return undefined
 }
 
 /**
@@ -176,21 +173,19 @@ function link(from, name, place) {
  * @param {string} place
  * @param {Node} system
  */
-async function runProbe(place, system) {
-  const begin = performance.now()
+function probe(place, system) {
   const names = publishedPackages().flatMap(entryNames)
-  const probe = join(place, 'probe.cjs')
+  const file = join(place, 'probe.cjs')
   writeFileSync(
-    probe,
+    file,
     `(async () => { for (const name of ${JSON.stringify(names)}) {
   const required = Object.keys(require(name)).filter((key) => key !== '__esModule').sort().join()
   const imported = Object.keys(await import(name)).filter((key) => key !== 'module.exports').sort().join()
   if (required !== imported || imported === '') throw new Error(name + ': ' + required + ' is not ' + imported)
 } })().catch((error) => { console.error(error); process.exitCode = 1 })\n`,
   )
-  const result = await run(system.path, [probe], { cwd: place, env: environmentFor(system.path), quiet: true })
-  const ok = result.code === 0
-  console.log(`${ok ? 'ok    ' : 'FAILED'} import and require of ${names.join(', ')} (${secondsSince(begin)})`)
-  if (!ok) console.log(result.stdout + result.stderr)
-  return ok
+  return report(`import and require of ${names.join(', ')}`, async () => {
+    const result = await run(system.path, [file], { cwd: place, env: environmentFor(system.path), quiet: true })
+    return result.code === 0 ? undefined : result.stdout + result.stderr
+  })
 }

@@ -56,15 +56,41 @@ export function npm(args, cwd, env) {
 }
 
 /**
- * Prints the sum of a script, hands it to `.ci/run` (a line "passed failed" in the file named by ATE_COUNTS), and sets
- * the exit code.
+ * What a script counts; each failure by a text that says which and why.
+ * @typedef {{ passed: number, failures: string[] }} Counts
+ */
+
+/**
+ * Does the work of each item, up to `width` at a time, and gives what came out in the order of the items.
+ * @template Item, Result
+ * @param {readonly Item[]} items
+ * @param {number} width
+ * @param {(item: Item) => Promise<Result>} work
+ * @returns {Promise<Result[]>}
+ */
+export async function eachAtOnce(items, width, work) {
+  /** @type {Result[]} */
+  const results = []
+  const left = items.entries()
+  const worker = async () => {
+    for (const [at, item] of left) results[at] = await work(item)
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+  return results
+}
+
+/**
+ * Prints what failed once more and the sum of a script, hands both to `.ci/run` (in the file named by ATE_COUNTS: a line
+ * "passed failed", then the lines of what failed behind "0 0"), and sets the exit code.
  * @param {string} what
- * @param {{ passed: number, failed: number }} counts
+ * @param {Counts} counts
  * @param {number} start a value of performance.now()
  */
-export function finish(what, counts, start) {
-  console.log(`\n${what}: ${counts.passed} passed, ${counts.failed} failed (${secondsSince(start)})`)
+export function finish(what, { passed, failures }, start) {
+  if (failures.length > 0) console.log(`\nFailed:\n${failures.join('\n')}`)
+  console.log(`\n${what}: ${passed} passed, ${failures.length} failed (${secondsSince(start)})`)
   const file = process.env.ATE_COUNTS
-  if (file) appendFileSync(file, `${counts.passed} ${counts.failed}\n`)
-  process.exitCode = counts.failed === 0 ? 0 : 1
+  const repeated = failures.flatMap((failure) => failure.split('\n')).map((line) => `0 0 ${line}\n`)
+  if (file) appendFileSync(file, `${passed} ${failures.length}\n${repeated.join('')}`)
+  process.exitCode = failures.length === 0 ? 0 : 1
 }

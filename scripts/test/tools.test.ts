@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { difference } from '../lib/expected-output.mjs'
 import { reasonToInstall } from '../lib/install.mjs'
-import { atLeast } from '../lib/nodes.mjs'
+import { atLeast, root } from '../lib/nodes.mjs'
 import { countsOf } from '../lib/vitest-report.mjs'
 
 let folder = ''
@@ -96,18 +96,23 @@ describe('countsOf', () => {
   }
 
   it('counts tests', () => {
-    const file = report({ numFailedTests: 1 }, [{ status: 'failed', assertionResults: [{ status: 'failed' }] }])
-    expect(countsOf(file, 1)).toEqual({ passed: 3, failed: 1, skipped: 1 })
+    const test = { status: 'failed', fullName: 'adds', failureMessages: ['not 3\nat line 1'] }
+    const file = report({ numFailedTests: 1 }, [
+      { status: 'failed', name: join(root, 'packages/sum.test.ts'), assertionResults: [test] },
+    ])
+    const failures = ['packages/sum.test.ts > adds\n  not 3\n  at line 1']
+    expect(countsOf(file, 1)).toEqual({ passed: 3, failures, skipped: 1 })
   })
 
   it('counts a file that did not load', () => {
-    expect(countsOf(report({}, [{ status: 'failed', assertionResults: [] }]), 1).failed).toBe(1)
+    const file = { status: 'failed', name: join(root, 'a.test.ts'), message: 'no such module', assertionResults: [] }
+    expect(countsOf(report({}, [file]), 1).failures).toEqual(['a.test.ts\n  no such module'])
   })
 
   it('counts an exit code that no test explains, and a report that is not there', () => {
-    expect(countsOf(report({}, []), 1).failed).toBe(1)
-    expect(countsOf(report({}, []), 0).failed).toBe(0)
-    expect(countsOf(join(folder, 'none.json'), 0).failed).toBe(1)
+    expect(countsOf(report({}, []), 1).failures).toHaveLength(1)
+    expect(countsOf(report({}, []), 0).failures).toEqual([])
+    expect(countsOf(join(folder, 'none.json'), 0).failures).toHaveLength(1)
   })
 })
 
