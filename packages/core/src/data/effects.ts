@@ -28,7 +28,8 @@ export function isEffects(value: unknown): value is Effects {
 }
 
 /**
- * Stages at once in a transaction, and resolves with the result; effects keep `stage` for later, and give undefined.
+ * Stages at once in a transaction, and resolves with the result; effects keep `stage` for later, and give undefined. A
+ * transaction whose function returns meanwhile is `TX_PENDING`: none of it commits.
  * @throws AteError BAD_ARGUMENT if `target` is neither
  */
 export async function stageIn<R>(target: TxTarget, stage: (tx: Transaction) => R | Promise<R>): Promise<R | undefined> {
@@ -38,5 +39,5 @@ export async function stageIn<R>(target: TxTarget, stage: (tx: Transaction) => R
   }
   if (typeof target !== 'object' || target === null || typeof target.create !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'tx is a transaction, or the tx of a job', given: typeof target })
-  return stage(target)
+  return target.during(() => stage(target))
 }

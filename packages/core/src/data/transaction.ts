@@ -476,6 +476,14 @@ export class Transaction {
     return toBase32(this.#draft.nonce)
   }
 
+  /**
+   * @internal Runs the steps of a verb that stages in this transaction: it is pending until all of them are done, so that a
+   * call that nobody waited for ends the transaction instead of committing in part.
+   */
+  during<R>(steps: () => R | Promise<R>): Promise<R> {
+    return this.#call(steps)
+  }
+
   /** @internal */
   acknowledged(receipt: Receipt): void {
     this.#receipt = receipt
@@ -509,7 +517,7 @@ export class Transaction {
     throwIfAborted(this.#signal)
   }
 
-  /** Runs a read. What answers at once is not pending; what does not counts as open until it has. */
+  /** What answers at once is not pending; what does not counts as open until it has. */
   #call<R>(run: () => R | Promise<R>): Promise<R> {
     try {
       this.#assertOpen()

@@ -1,6 +1,7 @@
 /** The verbs of a transaction, with right and wrong arguments; what it reads of what it wrote; conflicts and guards. */
 import { describe, expect, it } from 'vitest'
 import { AteError } from '../../src/base/errors.ts'
+import { stageIn } from '../../src/data/effects.ts'
 import type { Entity } from '../../src/data/entity.ts'
 import { foreignRef, parseForeignRef } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
@@ -472,6 +473,23 @@ describe('the life of a transaction', () => {
     expect(await codeOf(() => late!.role('x'))).toBe('TX_CLOSED')
     expect(await codeOf(() => late!.settings({}))).toBe('TX_CLOSED')
     expect(await codeOf(async () => void (await late!.children(Note, undefined).next()))).toBe('TX_CLOSED')
+  })
+
+  it('TX_PENDING when a verb that stages in steps is not awaited, wherever it stands', async () => {
+    await using kit = await memoryChain()
+    for (let waited = 0; waited < 5; waited++) {
+      const pending = kit.chain.transact(async (tx) => {
+        void stageIn(tx, async (staging) => {
+          staging.create(Note, { text: 'one half' })
+          await turns(5)
+          staging.create(Note, { text: 'the other' })
+        }).catch(() => undefined)
+        await turns(waited)
+      })
+      expect(await codeOf(pending), `${waited} turns`).toBe('TX_PENDING')
+    }
+    await turns(10)
+    expect(kit.chain.children(Note, undefined).ids()).toEqual([])
   })
 
   it('what its function throws rolls it back and is passed on', async () => {
