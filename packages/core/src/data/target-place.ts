@@ -5,6 +5,7 @@
 import { AteError, isAteError } from '../base/errors.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { FileLogOptions } from '../log/file-engine.ts'
+import type { FileSystem } from '../log/file-system.ts'
 import type { StandingState } from '../log/standing.ts'
 import type { Platform } from '../session/platform.ts'
 import { type Place, parsePlace } from './place.ts'
@@ -18,7 +19,7 @@ export interface TargetOptions extends Pick<FileLogOptions, 'segmentBytes'> {
 
 /**
  * An engine for writing at `to`, empty and `incomplete`, or as `resume` says.
- * @throws AteError CHAIN_EXISTS | NOT_A_CHAIN | CHAIN_LOCKED | BAD_URL | those of the engine
+ * @throws AteError CHAIN_EXISTS | NOT_A_CHAIN | CHAIN_LOCKED | BAD_URL (also below another chain's folder) | those of the engine
  */
 export async function openTarget(
   to: string | LogEngine,
@@ -35,6 +36,7 @@ export async function openTarget(
       { given: 'memory:' },
       { hint: 'a copy in memory: is gone at once; give a folder, a database or an engine' },
     )
+  if (place.kind === 'file') await assertOutside(place.name!.slice('file:'.length), platform)
   if (place.kind === 'engine') return prepareEngine(to as LogEngine, standings)
   await clear(place, leftovers)
   try {
@@ -62,5 +64,26 @@ async function clear(place: Place, standings: readonly StandingState[]): Promise
     await place.destroy?.({ standings })
   } catch (error) {
     if (!isAteError(error) || (error.code !== 'CHAIN_NOT_FOUND' && error.code !== 'CHAIN_EXISTS')) throw error
+  }
+}
+
+/** A copy below another chain's folder would be left when that one is destroyed, by whoever takes it for gone. */
+async function assertOutside(path: string, platform: Platform): Promise<void> {
+  const { MANIFEST } = await import('../log/file-manifest.ts')
+  for (let at = path.search(/[/\\][^/\\]*$/); at > 0; at = path.slice(0, at).search(/[/\\][^/\\]*$/)) {
+    const holder = path.slice(0, at)
+    if (!holds(await platform.openFolder(holder), MANIFEST)) continue
+    const hint = `${holder} is the folder of a chain; give a place outside of it`
+    throw new AteError('BAD_URL', { given: `file:${path}` }, { hint })
+  }
+}
+
+function holds(folder: FileSystem, name: string): boolean {
+  try {
+    folder.open(name, 'read').close()
+    return true
+  } catch {
+    // Not there, or not for us to read: nothing that we could destroy.
+    return false
   }
 }

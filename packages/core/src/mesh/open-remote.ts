@@ -2,9 +2,10 @@
  * Opens a chain at a server: the connection, the copy that this process works on, and the same checks as of any other log.
  * The copy is what is verified; the server is only believed to have what its records say.
  */
-import { equalBytes } from '../base/bytes.ts'
+import { equalBytes, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { CHAIN_NAME_BYTES_MAX } from '../base/limits.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
@@ -408,13 +409,17 @@ function poolRequest(url: Place, { identity, options }: Wanted): PoolRequest {
   }
 }
 
-/** @throws AteError BAD_URL */
+/** @throws AteError BAD_URL | BAD_CHAIN_NAME: one that is too long for a message would end the connection for all its chains */
 function nameBelow({ path }: Place, service: string): string {
+  let name: string
   try {
-    return decodeURIComponent(path.slice(service.length + 1))
+    name = decodeURIComponent(path.slice(service.length + 1))
   } catch (cause) {
     throw new AteError('BAD_URL', { path }, { cause })
   }
+  const bytes = utf8(name).length
+  if (bytes > CHAIN_NAME_BYTES_MAX) throw new AteError('BAD_CHAIN_NAME', { bytes, max: CHAIN_NAME_BYTES_MAX })
+  return name
 }
 
 /** For where there is no chain yet: it names this server to order its records. */

@@ -65,7 +65,10 @@ function opened(ws: WebSocket, { url, timeoutMs, signal }: Opening): Promise<Net
     })
     ws.on('open', () => done(() => resolve(net!)))
     ws.on('unexpected-response', (_request, response) =>
-      unreachable({ reason: 'no WebSocket is served there', status: response.statusCode ?? 0 }),
+      unreachable({
+        reason: 'no WebSocket is served there: is the name of the chain behind the path?',
+        status: response.statusCode ?? 0,
+      }),
     )
     ws.on('error', (error: NodeJS.ErrnoException) => unreachable({ reason: error.code ?? error.message }, error))
   })

@@ -156,6 +156,8 @@ describe('a backup', () => {
     letters.makeFolder('')
     letters.open('letter.txt', 'create').close()
     expect(await codeOf(backup('file:/chain', 'file:/letters', {}, platform))).toBe('NOT_A_CHAIN')
+    for (const within of ['file:/chain/copy', 'file:/chain/a/b'])
+      expect(await codeOf(backup('file:/chain', within, {}, platform))).toBe('BAD_URL')
   })
 
   it('ends with its signal, and what it leaves is no chain and no backup; the next one takes its place', async () => {

@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest'
-import { SERVER_SILENT_MS } from '../../src/base/limits.ts'
+import { CHAIN_NAME_BYTES_MAX, SERVER_SILENT_MS } from '../../src/base/limits.ts'
+import type { Observation } from '../../src/chain/observation.ts'
 import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -26,6 +27,22 @@ test('two clients of one server', async () => {
   for (const one of all) expect((await b.load(Note, one.id)).value).toEqual((await a.load(Note, one.id)).value)
   await a.close()
   await b.close()
+})
+
+test('a name that is too long is refused before it is sent, and others on the connection stay', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  const told: string[] = []
+  const observe = (event: Observation): void => {
+    if (event.kind === 'connection') told.push(event.state)
+  }
+  const own = machine()
+  await using chain = await openChain(`${server.url}/notes`, { ...options, observe }, own)
+  await using _other = await openChain(`${server.url}/${'n'.repeat(CHAIN_NAME_BYTES_MAX)}`, options, own)
+  for (const name of ['n'.repeat(CHAIN_NAME_BYTES_MAX + 1), encodeURIComponent('\u00e9'.repeat(121))])
+    expect(await codeOf(openChain(`${server.url}/${name}`, options, own))).toBe('BAD_CHAIN_NAME')
+  await chain.transact((tx) => tx.create(Note, { text: '' }))
+  expect(told).not.toContain('offline')
 })
 
 test('what has read what another client overtakes runs again, and both go on', async () => {
