@@ -63,7 +63,9 @@ export async function agentRound(context: Context, options: AgentOptions): Promi
     })
   for (const issuer of options.issuers ?? [])
     await attempt(`reap ${issuer.name}`, async () => {
-      reaped += await reap(context, issuer, call)
+      const { count, failures: left } = await reap(context, issuer, call)
+      reaped += count
+      for (const { path, error } of left) failures.push({ what: `reap ${path}`, error })
     })
   if (options.tidy === 'yes')
     await attempt('tidy', async () => {

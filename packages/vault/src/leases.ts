@@ -126,23 +126,47 @@ export async function lease<T extends SecretValue>(
   return new Lease(context, issuer, { path, value, expires, end: now + max })
 }
 
-/** Takes back what has expired, whoever leased it. Needs `read` and `destroy` below `leases/NAME`. The number of them. */
+/**
+ * Takes back what has expired, whoever leased it; what cannot be taken back keeps nobody from the others. Needs `read` and
+ * `destroy` below `leases/NAME`. The number of them, and what failed, by the path of the lease.
+ */
 export async function reap<T extends SecretValue>(
   context: Context,
   issuer: Issuer<T>,
   options: CallOptions = {},
-): Promise<number> {
+): Promise<{
+  readonly count: number
+  readonly failures: readonly { readonly path: string; readonly error: unknown }[]
+}> {
   let count = 0
+  const failures: { path: string; error: unknown }[] = []
   for await (const { path, state, kind } of listSecrets(context, `leases/${issuer.name}`, options)) {
     if (state !== 'expired' || kind !== 'lease') continue
-    const layout = await context.layout(options.signal)
-    const place = layout && (await findSecret(context, layout, path))
-    if (!place?.record) continue
-    const plain = await openVersion(context, place, versionOf(place.record, undefined))
-    await issuer.revoke(decodeValue(plain) as T)
-    plain.fill(0)
-    await new Secret(context, path, undefined, 'lease').destroy('all')
-    count++
+    try {
+      if (await takeBack(context, issuer, path, options)) count++
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      failures.push({ path, error })
+    }
   }
-  return count
+  return { count, failures }
+}
+
+async function takeBack<T extends SecretValue>(
+  context: Context,
+  issuer: Issuer<T>,
+  path: string,
+  options: CallOptions,
+): Promise<boolean> {
+  const layout = await context.layout(options.signal)
+  const place = layout && (await findSecret(context, layout, path))
+  if (!place?.record) return false
+  const plain = await openVersion(context, place, versionOf(place.record, undefined))
+  try {
+    await issuer.revoke(decodeValue(plain) as T)
+  } finally {
+    plain.fill(0)
+  }
+  await new Secret(context, path, undefined, 'lease').destroy('all')
+  return true
 }

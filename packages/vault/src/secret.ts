@@ -168,6 +168,8 @@ export class Secret<T> {
   destroy(versions: readonly number[] | 'all', options?: WriteNowOptions): Promise<Destroyed>
   destroy(versions: readonly number[] | 'all', options: WriteOptions): Promise<Destroyed | undefined>
   async destroy(versions: readonly number[] | 'all', options: WriteOptions = {}): Promise<Destroyed | undefined> {
+    if (versions !== 'all' && !Array.isArray(versions))
+      throw new AteError('BAD_ARGUMENT', { what: "versions are a list of numbers, or 'all'" })
     const { chain } = this.#context
     const gone = await this.#context.write(options, async (tx) => {
       const { record } = await placeIn(this.#context, tx, this.path)
@@ -234,9 +236,11 @@ export class Secret<T> {
 
   async #pick(options: PickOptions): Promise<{ readonly place: Place; readonly version: VersionRecord }> {
     const { place, record, layout } = await this.#found(options)
-    const version = options.at ? versionAt(record, options.at.getTime()) : versionOf(record, options.version)
-    if (!version)
-      throw new AteError('NO_VERSION', { path: this.path, at: options.at?.toISOString(), latest: record.latest })
+    const { at } = options
+    if (at !== undefined && !(at instanceof Date && !Number.isNaN(at.getTime())))
+      throw new AteError('BAD_ARGUMENT', { option: 'at', what: 'a Date' })
+    const version = at ? versionAt(record, at.getTime()) : versionOf(record, options.version)
+    if (!version) throw new AteError('NO_VERSION', { path: this.path, at: at?.toISOString(), latest: record.latest })
     assertReadable(this.path, version, this.#stateIn(version))
     this.#context.assertNotLapsed(layout, place.zone.pattern, 'read')
     return { place, version }

@@ -104,9 +104,14 @@ export class Vault {
     return lease(this.#context, issuer, options)
   }
 
-  /** Takes back what has expired, also of processes that are gone; the number of them. */
-  reap<T extends SecretValue>(issuer: Issuer<T>, options: CallOptions = {}): Promise<number> {
-    return reap(this.#context, issuer, options)
+  /**
+   * Takes back what has expired, also of processes that are gone; the number of them. What could not be taken back is tried
+   * again by the next call; the first such error is thrown when all others are taken back.
+   */
+  async reap<T extends SecretValue>(issuer: Issuer<T>, options: CallOptions = {}): Promise<number> {
+    const { count, failures } = await reap(this.#context, issuer, options)
+    if (failures[0]) throw failures[0].error
+    return count
   }
 
   /** One round of the rotation agent. */

@@ -17,8 +17,11 @@ const ID_CHARACTERS = 26
 export async function wrap(
   context: Context,
   value: SecretValue,
-  { ttl, ...options }: WriteNowOptions & { readonly ttl: Duration },
+  given: WriteNowOptions & { readonly ttl: Duration },
 ): Promise<string> {
+  if (given?.ttl === undefined)
+    throw new AteError('BAD_ARGUMENT', { option: 'ttl', what: 'how long the token is good' })
+  const { ttl, ...options } = given
   if (isEffects(options.tx)) {
     const hint = 'the token is known when the transaction has its entities: wrap in job.effect, with its tx'
     throw new AteError('BAD_ARGUMENT', { what: 'wrap takes a transaction, not the tx of a job' }, { hint })
@@ -65,20 +68,24 @@ export async function unwrap<T>(
   }
   const plain = openSealed(derive('wrap', half, other), 'wrap', found.value)
   try {
+    // First: a token whose value does not fit is still there for who knows better what it holds.
+    const value = await checked(decodeValue(plain), schema, id)
     const isOurs = await chain.transact(async (tx) => {
       if (!(await tx.get(WrapType, id))) return false
       tx.shred(id)
       return true
     }, options)
-    if (!isOurs) return await spent(context, id, options)
-    const value = decodeValue(plain)
-    if (!schema) return value as T
-    const result = await schema['~standard'].validate(value)
-    if (result.issues) throw new AteError('BAD_VALUE', { token: id, issues: result.issues.length })
-    return result.value
+    return isOurs ? value : await spent(context, id, options)
   } finally {
     plain.fill(0)
   }
+}
+
+async function checked<T>(value: SecretValue, schema: StandardSchema<unknown, T> | undefined, id: string): Promise<T> {
+  if (!schema) return value as T
+  const result = await schema['~standard'].validate(value)
+  if (result.issues) throw new AteError('BAD_VALUE', { token: id, issues: result.issues.length })
+  return result.value
 }
 
 /** Durable before the key is asked for: who takes it says so, by a change that changes nothing. */

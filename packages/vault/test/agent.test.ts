@@ -117,3 +117,27 @@ it('the agent runs until its signal, and tidies if it is told to', async () => {
   }
   expect(rounds).toEqual([1, 0])
 })
+
+it('a credential that cannot be taken back keeps no other from being, and is tried again', async () => {
+  const vault = await place.open()
+  const { users, ...db } = database()
+  const leases = [await vault.lease(db, { ttl: '1h' }), await vault.lease(db, { ttl: '1h' })]
+  // The one that is tried first.
+  const stuck = leases.sort((a, b) => (a.path < b.path ? -1 : 1))[0]!.value.user
+  let isStuck = true
+  const half: Issuer<Login> = {
+    ...db,
+    revoke: async (login) => {
+      if (isStuck && login.user === stuck) throw new Error('the database is away')
+      users.delete(login.user)
+    },
+  }
+  place.makers.move(3_600_001)
+  const report = await vault.rotate({ issuers: [half] })
+  expect(report.reaped).toBe(1)
+  expect(report.failures.map(({ what }) => what)).toEqual([`reap ${leases[0]!.path}`])
+  expect([...users]).toEqual([stuck])
+  await expect(vault.reap(half)).rejects.toThrow('the database is away')
+  isStuck = false
+  expect(await vault.reap(half)).toBe(1)
+})

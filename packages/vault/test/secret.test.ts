@@ -227,6 +227,16 @@ describe('transactions', () => {
     expect((await vault.who('other')).some(({ role }) => role === 'ops')).toBe(false)
   })
 
+  it('refuse what is no version and no date', async () => {
+    const secret = (await place.open()).secret('a')
+    await secret.put('one')
+    for (const at of [new Date('x'), '2026', 5])
+      expect(await codeOf(secret.get({ at: at as Date }))).toBe('BAD_ARGUMENT')
+    for (const versions of [undefined, 1, 'one'])
+      expect(await codeOf(secret.destroy(versions as 'all'))).toBe('BAD_ARGUMENT')
+    expect((await secret.get()).value).toBe('one')
+  })
+
   it('of a job fail with what was wrong', async () => {
     const vault = await place.open()
     const a = vault.secret('tx/a')

@@ -80,6 +80,15 @@ it('takes nothing that was altered: each part of a signature counts', async () =
   expect(await other.verify(bytes('x'), signature)).toBe(false)
 })
 
+it('verifies bytes only: text that is copied into bytes is zeros', async () => {
+  const key = (await place.open()).transit('k')
+  await key.rotate()
+  const signature = await key.sign(new Uint8Array(4))
+  expect(await key.verify(new Uint8Array(4), signature)).toBe(true)
+  for (const data of ['text', [0, 0, 0, 0], { length: 4 }])
+    expect(await codeOf(key.verify(data as never, signature))).toBe('BAD_ARGUMENT')
+})
+
 it('is gone when its version is destroyed', async () => {
   const vault = await place.open()
   const key = vault.transit('k')

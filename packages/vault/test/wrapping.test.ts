@@ -29,12 +29,20 @@ it('of two that come at once one gets it', async () => {
   expect(codes.sort()).toEqual(['TOKEN_SPENT', 'TOKEN_SPENT', 'none'])
 })
 
+it('is not spent by who expects another value', async () => {
+  const vault = await place.open()
+  const token = await vault.wrap({ otp: '491-220' }, { ttl: '10m' })
+  expect(await codeOf(vault.unwrap(token, fieldSchema('pin')))).toBe('BAD_VALUE')
+  expect(await vault.unwrap(token, fieldSchema('otp'))).toEqual({ otp: '491-220' })
+})
+
 it('ends with its time', async () => {
   const vault = await place.open()
   const token = await vault.wrap('x', { ttl: '10m' })
   place.makers.move(600_001)
   expect(await codeOf(vault.unwrap(token))).toBe('TOKEN_SPENT')
-  expect(await codeOf(vault.wrap('x', { ttl: 0 }))).toBe('BAD_ARGUMENT')
+  for (const bad of [{ ttl: 0 }, {}, undefined])
+    expect(await codeOf(vault.wrap('x', bad as { ttl: number }))).toBe('BAD_ARGUMENT')
 })
 
 it('takes no token that was altered, and none of somewhere else', async () => {
