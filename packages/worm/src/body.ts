@@ -24,7 +24,7 @@ export async function* chunksOf(body: Body, chunkBytes: number, signal?: AbortSi
 }
 
 export async function* piecesOf(body: Body): AsyncGenerator<Uint8Array> {
-  if (typeof body === 'string') yield new TextEncoder().encode(body)
+  if (typeof body === 'string') yield utf8Of(body)
   else if (body instanceof Uint8Array) yield body
   else if (body instanceof Blob) yield* piecesOf(body.stream())
   else if (body instanceof ReadableStream) yield* readAll(body)
@@ -49,6 +49,13 @@ async function* readAll(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint
     if (!done) await reader.cancel().catch(() => undefined)
     reader.releaseLock()
   }
+}
+
+/** Half a character has no bytes: TextEncoder would store another one. */
+function utf8Of(text: string): Uint8Array {
+  if (/\p{Surrogate}/u.test(text))
+    throw new AteError('BAD_ARGUMENT', { what: 'text with half a character; give bytes' })
+  return new TextEncoder().encode(text)
 }
 
 function bytesOf(piece: unknown): Uint8Array {

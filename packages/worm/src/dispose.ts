@@ -8,6 +8,7 @@ import { sha256Of, toHex } from './hashing.ts'
 import { type Found, find, type Ref, readObject, type Stored, storedOf } from './objects.ts'
 import { assertNotKept, checkReason, note } from './retention.ts'
 import { RetentionError } from './retention-error.ts'
+import { dropUpload, uploads } from './uploads.ts'
 import { ChunkType, IN, KeyType, type NoteAct, ObjectType } from './worm-records.ts'
 
 export interface DisposeOptions extends WriteOptions {
@@ -115,6 +116,8 @@ async function refusedAs(name: string, run: () => Promise<void>): Promise<void> 
 export interface Erased {
   /** Objects whose keys were destroyed. */
   readonly shredded: number
+  /** Puts that were not ended, dropped with their keys. */
+  readonly uploads: number
   /** What is kept by law: by its time, or by a matter. */
   readonly blocked: readonly Stored[]
 }
@@ -128,8 +131,10 @@ export async function erase(context: Context, subject: string, options: CallOpti
   if (typeof subject !== 'string' || subject === '') throw new AteError('BAD_ARGUMENT', { what: 'a subject is text' })
   const blocked: Stored[] = []
   let shredded = 0
+  const unfinished = new Set<string>()
   for (const object of await chain.find(ObjectType, 'subject', subject, options)) {
     options.signal?.throwIfAborted()
+    if (object.value.manifest === undefined) unfinished.add(object.id)
     const found = await readObject(chain, object.id)
     if (!found || !(await isOurs(context, found))) continue
     try {
@@ -140,7 +145,18 @@ export async function erase(context: Context, subject: string, options: CallOpti
       blocked.push(await storedOf(chain, found))
     }
   }
-  return { shredded, blocked }
+  return { shredded, uploads: unfinished.size === 0 ? 0 : await dropAll(context, unfinished, options), blocked }
+}
+
+/** Of this archive: the number of them. */
+async function dropAll(context: Context, versions: ReadonlySet<string>, options: CallOptions): Promise<number> {
+  let dropped = 0
+  for await (const { version } of uploads(context, options)) {
+    if (!versions.has(version)) continue
+    await dropUpload(context, version)
+    dropped++
+  }
+  return dropped
 }
 
 /** A chain may have several archives. */

@@ -46,17 +46,35 @@ async function* filesOf(
   yield fileOf('README.txt', README)
   yield fileOf('trust.json', `${JSON.stringify({ origin, log: logKey(origin, chain.checkpointKey()) })}\n`)
   const index = new Parts('index', 'jsonl')
+  const suits = trailOf(query)
   for await (const stored of list(context, query, options.signal)) {
+    suits.listed(stored.version)
     yield* filesOfObject(context, stored, options)
     yield* index.line(JSON.stringify(indexLine(stored)))
   }
   yield* index.end()
   const jsonl = new Parts('audit', 'jsonl')
-  for await (const event of audit(context, {}, options)) yield* jsonl.line(JSON.stringify(auditJson(event)))
+  for await (const event of audit(context, {}, options))
+    if (suits.event(event)) yield* jsonl.line(JSON.stringify(auditJson(event)))
   yield* jsonl.end()
   const csv = new Parts('audit', 'csv', auditCsv())
-  for await (const event of audit(context, {}, options)) yield* csv.line(auditCsv(event))
+  for await (const event of audit(context, {}, options)) if (suits.event(event)) yield* csv.line(auditCsv(event))
   yield* csv.end()
+}
+
+/**
+ * What the trail of an export tells of: what has the prefix, also if it is disposed of by now; of a choice by anything else,
+ * only what was chosen. A trail of the whole would tell who gets it the names and the matters of all else.
+ */
+function trailOf({ prefix = '', ...others }: ListQuery): {
+  listed(version: string): void
+  event(event: AuditEvent): boolean
+} {
+  const versions = Object.values(others).some((value) => value !== undefined) ? new Set<string>() : undefined
+  return {
+    listed: (version) => void versions?.add(version),
+    event: ({ ref }) => ref.name.startsWith(prefix) && (versions?.has(ref.version) ?? true),
+  }
 }
 
 async function* filesOfObject(

@@ -127,6 +127,9 @@ export async function* list(
   signal?: AbortSignal,
 ): AsyncGenerator<Stored, void, void> {
   const { chain } = context
+  const { expiredBy } = query
+  if (expiredBy !== undefined && !(expiredBy instanceof Date && !Number.isNaN(expiredBy.getTime())))
+    throw new AteError('BAD_ARGUMENT', { option: 'expiredBy', what: 'a Date' })
   const archive = await context.archive(signal)
   if (archive === undefined) return
   for (const node of chain.children(NameType, archive, IN.names).ids()) {

@@ -64,7 +64,7 @@ export async function put(
   const terms = termsOf(name, options, context.defaults)
   const archive = await context.ensure(options.signal)
   const claimed = options.key === undefined ? undefined : await claimOf(context, archive, options.key, terms)
-  if (claimed?.done) return sameAgain(context, claimed.done, body, options)
+  if (claimed?.done) return sameAgain(context, claimed.done, body, terms, options)
   const chunks = chunksOf(body, CHUNK_BYTES, options.signal)
   try {
     const first = await chunks.next()
@@ -92,7 +92,7 @@ function termsOf(name: string, options: PutOptions, defaults: Keep): Terms {
   }
   checkKeep(keep)
   const { meta } = options
-  const text = meta === undefined ? '' : JSON.stringify(meta)
+  const text = meta === undefined ? '' : jsonOf(meta)
   if (text === undefined || new TextEncoder().encode(text).length > META_BYTES_MAX)
     throw new AteError('BAD_ARGUMENT', { option: 'meta', what: 'what JSON can say', max: META_BYTES_MAX })
   return {
@@ -100,6 +100,15 @@ function termsOf(name: string, options: PutOptions, defaults: Keep): Terms {
     name,
     ...(options.type === undefined ? {} : { type: options.type }),
     ...(meta === undefined ? {} : { meta: JSON.parse(text) as Json }),
+  }
+}
+
+/** Undefined for what JSON cannot say. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
   }
 }
 
@@ -138,14 +147,20 @@ async function claimOf(
   if (name !== terms.name) throw new AteError('ID_REUSED', { key, name, what: 'the key is of another object' })
   const done = await readObject(chain, id)
   if (done) return { done }
-  const sealing = await keyOf(chain, id)
-  if ((sealing !== undefined) !== (terms.subject !== undefined))
+  const begun = await chain.load(ObjectType, id)
+  if (begun.value.upload?.subject !== terms.subject)
     throw new AteError('ID_REUSED', { key, name, what: 'the upload was begun with another subject, or without one' })
-  return { open: { id, sealing } }
+  return { open: { id, sealing: await keyOf(chain, id) } }
 }
 
 /** A put that was done is found if it is the same. */
-async function sameAgain(context: Context, done: Found, body: Body, { key, signal }: PutOptions): Promise<Stored> {
+async function sameAgain(
+  context: Context,
+  done: Found,
+  body: Body,
+  terms: Terms,
+  { key, signal }: PutOptions,
+): Promise<Stored> {
   const hasher = newHasher()
   let size = 0n
   for await (const piece of piecesOf(body)) {
@@ -155,7 +170,30 @@ async function sameAgain(context: Context, done: Found, body: Body, { key, signa
   }
   if (String(size) !== done.manifest.size || hasher.hex() !== done.manifest.sha256)
     throw new AteError('ID_REUSED', { key, name: done.manifest.name, what: 'the key has stored another body' })
-  return storedOf(context.chain, done)
+  return asAsked(await storedOf(context.chain, done), done.manifest, terms)
+}
+
+/** What stands is kept at least as long and as strictly as this put asks for: who asks for more must not believe that he has it. */
+function asAsked(stored: Stored, { at }: Manifest, { name, mode, retain, hold, subject, type, meta }: Terms): Stored {
+  const isWeaker =
+    (mode === 'compliance' && stored.mode !== 'compliance') ||
+    (retain !== undefined && (stored.retainUntil?.getTime() ?? 0) < untilOf(retain, at)) ||
+    (hold !== undefined && !stored.holds.includes(hold))
+  if (isWeaker) {
+    const what = 'the key has stored it on weaker terms; extend() and hold() make them stronger'
+    throw new AteError('ID_REUSED', { name, version: stored.version, what })
+  }
+  const isOther =
+    subject !== stored.subject ||
+    (type !== undefined && type !== stored.type) ||
+    (meta !== undefined && JSON.stringify(meta) !== JSON.stringify(stored.meta))
+  if (isOther)
+    throw new AteError('ID_REUSED', {
+      name,
+      version: stored.version,
+      what: 'the key has stored it with another subject, type or meta',
+    })
+  return stored
 }
 
 async function* chained(
@@ -176,13 +214,13 @@ interface Upload {
 /** The object, without a manifest, and what finds it again. */
 async function begin(context: Context, archive: string, terms: Terms, options: PutOptions): Promise<Upload> {
   const { chain, makers } = context
-  const sealed = terms.subject !== undefined
+  const { subject } = terms
   return chain.transact(
     async (tx) => {
       const parent = await nameIn(tx, archive, terms.name)
-      const upload = { chunkBytes: CHUNK_BYTES, sealed }
+      const upload = { chunkBytes: CHUNK_BYTES, ...(subject === undefined ? {} : { subject }) }
       const { id } = tx.create(ObjectType, { upload }, { parent, in: IN.versions })
-      const sealing = sealed ? await makeKey(makers, tx, id) : undefined
+      const sealing = subject === undefined ? undefined : await makeKey(makers, tx, id)
       if (options.key !== undefined)
         tx.put(ClaimType, options.key, { object: id, name: terms.name }, { parent: archive, in: IN.claims })
       return { id, sealing }
@@ -303,7 +341,8 @@ async function commit(
   const object = await tx.load(ObjectType, upload.id)
   if (object.value.manifest !== undefined) {
     const found = await readObject(context.chain, upload.id)
-    if (found?.manifest.sha256 === measured.sha256) return storedOf(context.chain, found)
+    if (found?.manifest.sha256 === measured.sha256)
+      return asAsked(await storedOf(context.chain, found), found.manifest, terms)
     throw otherBody(0)
   }
   const { manifest, text } = manifestOf(context, tx, archive, terms, measured)

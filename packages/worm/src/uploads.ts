@@ -33,20 +33,24 @@ export async function dropUploads(
   context: Context,
   options: CallOptions & { readonly before: number },
 ): Promise<number> {
-  const { chain } = context
   let dropped = 0
   for await (const { version, seq } of uploads(context, options)) {
     if (seq >= options.before) continue
-    await chain.transact(async (tx) => {
-      // One that is committed meanwhile is no upload any more: the lock refuses what follows, too.
-      const object = await tx.get(ObjectType, version)
-      if (!object || object.value.manifest !== undefined) return
-      const chunks = chain.children(ChunkType, version, IN.chunks).ids()
-      for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk)
-      for (const key of chain.children(KeyType, version, IN.key).ids()) tx.shred(key)
-      if (chunks.length <= DELETIONS_MAX) tx.delete(version)
-    })
+    await dropUpload(context, version)
     dropped++
   }
   return dropped
+}
+
+/** With its key, if it is of a subject. */
+export async function dropUpload({ chain }: Context, version: string): Promise<void> {
+  await chain.transact(async (tx) => {
+    // One that is committed meanwhile is no upload any more: the lock refuses what follows, too.
+    const object = await tx.get(ObjectType, version)
+    if (!object || object.value.manifest !== undefined) return
+    const chunks = chain.children(ChunkType, version, IN.chunks).ids()
+    for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk)
+    for (const key of chain.children(KeyType, version, IN.key).ids()) tx.shred(key)
+    if (chunks.length <= DELETIONS_MAX) tx.delete(version)
+  })
 }

@@ -48,8 +48,8 @@ export interface NameRecord {
 }
 
 export interface ObjectRecord {
-  /** Before the manifest: bytes of a chunk, and whether they are sealed under a key of their own. */
-  readonly upload?: { readonly chunkBytes: number; readonly sealed: boolean }
+  /** Before the manifest: bytes of a chunk, and of whom it is if they are sealed under a key of their own. */
+  readonly upload?: { readonly chunkBytes: number; readonly subject?: string }
   /** JSON: see manifest.ts. Its hash stands in clear beside the lock. */
   readonly manifest?: string
 }
@@ -103,13 +103,13 @@ export const ObjectType: EntityType<ObjectRecord> = defineType(
   schemaOf(
     record<ObjectRecord>(
       {
-        upload: record<NonNullable<ObjectRecord['upload']>>({ chunkBytes: whole(), sealed: flag() }),
+        upload: record<NonNullable<ObjectRecord['upload']>>({ chunkBytes: whole(), subject: text() }, ['subject']),
         manifest: text(TEXT_MAX),
       },
       ['upload', 'manifest'],
     ),
   ),
-  { indexes: { subject: ({ manifest }) => subjectOf(manifest) } },
+  { indexes: { subject: ({ manifest, upload }) => subjectOf(manifest) ?? upload?.subject } },
 )
 export const ChunkType: EntityType<Uint8Array> = defineType('worm.chunk', schemaOf(bytes()))
 export const KeyType: EntityType<KeyRecord> = defineType('worm.key', schemaOf(record<KeyRecord>({ half: bytes(32) })))

@@ -37,7 +37,7 @@ export function checkKeep(keep: Keep): void {
   if (retain !== undefined) untilOf(retain, 0)
 }
 
-/** Unix ms. @throws AteError BAD_ARGUMENT | BAD_DURATION */
+/** Unix ms. @throws AteError BAD_ARGUMENT */
 export function untilOf(retain: Duration | Date, now: number): number {
   const until = retain instanceof Date ? retain.getTime() : now + durationMs(retain, now)
   // What no Date can say no reader can show.

@@ -199,6 +199,17 @@ describe('an export', () => {
     expect(JSON.parse(first!)).toMatchObject({ name: '../../etc/passwd', holds: ['=1+1, "quoted"'], meta: { a: 1 } })
     const csvProofs = archive.export({ prefix: 'none' }, { format: 'tar', proofs: 'omit' })
     expect((await bytesOf(csvProofs)).length % 512).toBe(0)
+    // A part of an archive tells of nothing else: of what has the prefix, or was chosen.
+    const other = await archive.put('=cmd/2', 'three', { subject: 's' })
+    await archive.dispose(other, { reason: 'gone' })
+    for (const [query, acts] of [
+      [{ prefix: '=cmd' }, ['put', 'put', 'dispose']],
+      [{ hold: '=1+1, "quoted"' }, ['put', 'hold']],
+    ] as const) {
+      const part = await textOf(archive.export(query, { format: 'tar', proofs: 'omit' }))
+      expect([...part.matchAll(/"act":"(\w+)"/g)].map(([, act]) => act)).toEqual(acts)
+      expect(part.includes('etc/passwd')).toBe('hold' in query)
+    }
     expect(() => archive.export({}, { format: 'rar' as never })).toThrow(/BAD_ARGUMENT/)
     expect(() => archive.export({}, { format: 'toString' as never })).toThrow(/BAD_ARGUMENT/)
     expect(await textOf((await archive.get('=cmd|"x"')).body)).toBe('two')

@@ -1,7 +1,7 @@
 /** What an archive does: bodies of all kinds and sizes, versions, ranges, retention, holds, disposal, erasure. */
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { RetentionError } from '../src/index.ts'
+import { type PutOptions, RetentionError } from '../src/index.ts'
 import { CHUNK_BYTES, SMALL_BYTES } from '../src/worm-records.ts'
 import { all, bytesOf, codeOf, fourWitnesses, newPlace, noise, type Place, textOf, YEAR } from './kit.ts'
 
@@ -129,6 +129,46 @@ describe('put and get', () => {
     expect((await again.put('large', pieces(bytes, 1000), { key: 'k1' })).version).toBe(stored.version)
     expect(await codeOf(again.put('large', other, { key: 'k1' }))).toBe('ID_REUSED')
     expect((await all(again.list())).length).toBe(1)
+  })
+
+  it('is not found again by who asks for more than it got', async () => {
+    const archive = await place.open()
+    const stored = await archive.put('n', 'x', {
+      key: 'k',
+      retain: '1y',
+      hold: 'm',
+      type: 'text/plain',
+      meta: { a: 1 },
+    })
+    const again = async (more: Omit<PutOptions, 'tx'>): Promise<string> =>
+      codeOf(archive.put('n', 'x', { key: 'k', ...more }))
+    const sound: readonly Omit<PutOptions, 'tx'>[] = [
+      {},
+      { retain: '30d' },
+      { hold: 'm', retain: '1y' },
+      { type: 'text/plain', meta: { a: 1 } },
+    ]
+    for (const same of sound) expect(await again(same), JSON.stringify(same)).toBe('none')
+    for (const more of [
+      { mode: 'compliance', retain: '1y' },
+      { retain: '2y' },
+      { hold: 'other' },
+      { subject: 's' },
+      { type: 'text/html' },
+      { meta: { a: 2 } },
+    ] as const)
+      expect(await again(more), JSON.stringify(more)).toBe('ID_REUSED')
+    await archive.extend(stored, '2y')
+    expect(await again({ retain: '2y' })).toBe('none')
+  })
+
+  it('takes only what has bytes, and meta that JSON can say', async () => {
+    const archive = await place.open()
+    expect(await codeOf(archive.put('n', 'half \ud800'))).toBe('BAD_ARGUMENT')
+    for (const meta of [5n, () => 1, 'x'.repeat(70_000)])
+      expect(await codeOf(archive.put('n', 'x', { meta: meta as never }))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(all(archive.list({ expiredBy: 'x' as never })))).toBe('BAD_ARGUMENT')
+    expect(await all(archive.list())).toEqual([])
   })
 
   it('ends with its signal, and leaves nothing that is seen', async () => {
@@ -260,6 +300,19 @@ describe('erase', () => {
     expect(await textOf((await archive.get(other)).body)).toBe('other')
     expect((await all(archive.list({ subject: 'person:42' }))).length).toBe(2)
   })
+})
+
+it('erases what puts of a subject have begun, and lets nobody end them', async () => {
+  const archive = await place.open()
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield noise(CHUNK_BYTES + 1)
+    throw new Error('cut')
+  }
+  for (const subject of ['person:9', 'person:1'])
+    expect(await codeOf(archive.put(`cv/${subject}`, broken(), { key: subject, subject }))).toBe('Error: cut')
+  expect(await codeOf(archive.put('cv/person:9', 'x', { key: 'person:9', subject: 'person:1' }))).toBe('ID_REUSED')
+  expect(await archive.erase('person:9')).toEqual({ shredded: 0, uploads: 1, blocked: [] })
+  expect((await all(archive.uploads())).map(({ name }) => name)).toEqual(['cv/person:1'])
 })
 
 describe('witnesses', () => {
