@@ -33,6 +33,11 @@ export function wholeNumber(text: string): number {
   return value
 }
 
+/** As `wholeNumber`, of an argument that may come several times. */
+export function wholeNumbers(text: string, before: readonly number[]): readonly number[] {
+  return [...before, wholeNumber(text)]
+}
+
 export function ownVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   return (manifest as { version: string }).version

@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { createIdentity, saveIdentity } from '@ate/core'
+import type { Vault } from '@ate/vault'
 import { CommanderError } from 'commander'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { printError } from '../src/output.ts'
 import { vaultCommand } from '../src/vault/commands.ts'
+import { variablesFor } from '../src/vault/variables.ts'
 import { type Machine, newMachine, type Outcome } from './run-ate.ts'
 
 const CANARY = 'canary-c0ffee-94af'
@@ -103,6 +105,41 @@ describe('ate vault', () => {
     expect((await ate(['destroy', 'prod/db', '1'])).code).toBe(2)
     expect(await done(['destroy', 'prod/db', '1', '--yes'])).toContain('destroyed v1\n  a backup with keys')
     expect((await ate(['get', 'prod/db', '--revision', '1'])).stderr).toContain('VERSION_DESTROYED')
+  })
+
+  it('makes no vault where a place is mistyped, and says what is wrong with an argument', async () => {
+    for (const args of [
+      ['rm', 'prod/db'],
+      ['grant', 'deploy', 'app/**', 'read'],
+      ['destroy', 'prod/db', '1', '--yes'],
+    ]) {
+      const { code, stderr } = await ate([...args, '-C', 'typo'])
+      expect([code, stderr.split(':')[0]]).toEqual([1, 'CHAIN_NOT_FOUND'])
+    }
+    expect(existsSync(join(machine.folder, 'typo'))).toBe(false)
+    for (const verb of ['rm', 'restore', 'destroy']) {
+      const { code, stderr } = await ate([verb, 'prod/db', 'x', ...(verb === 'destroy' ? ['--yes'] : [])])
+      expect([code, stderr]).toEqual([2, expect.stringContaining('must be a whole number')])
+    }
+  })
+
+  it('gives no secret the name of what changes what is run', async () => {
+    const vault = { env: async () => variables } as unknown as Vault
+    let variables: Record<string, string> = {}
+    for (const name of [
+      'GIT_CONFIG_GLOBAL',
+      'LESSOPEN',
+      'LUA_INIT_5_4',
+      'LD_PRELOAD',
+      'npm_config_script_shell',
+      'PATH',
+    ]) {
+      variables = { [name]: 'x' }
+      await expect(variablesFor(vault, {}), name).rejects.toThrow('BAD_ARGUMENT')
+      expect(await variablesFor(vault, { prefix: 'APP_' })).toEqual({ [`APP_${name}`]: 'x' })
+    }
+    variables = { CARGO_REGISTRY_TOKEN: 'x', NPM_TOKEN: 'x', GITHUB_TOKEN: 'x', HOMEPAGE: 'x' }
+    expect(await variablesFor(vault, {})).toEqual(variables)
   })
 
   it('takes no secret as an argument', async () => {

@@ -20,7 +20,7 @@ export interface PutCommandOptions extends VaultOptions, InputOptions {
 
 export async function put(path: string, options: PutCommandOptions): Promise<void> {
   const value = await readValue(path, options)
-  await withVault(options, 'write', async (vault) => {
+  await withVault(options, 'make', async (vault) => {
     await printVersion(path, await vault.secret<SecretValue>(path).put(value, putOptions(options)), options)
   })
 }
@@ -90,7 +90,7 @@ export async function edit(path: string, options: VaultOptions): Promise<void> {
     return
   }
   const value = before.isJson ? parseJson(text) : text.replace(/\r?\n$/, '')
-  await withVault(options, 'write', async (vault) => {
+  await withVault(options, 'make', async (vault) => {
     await printVersion(path, await vault.secret<SecretValue>(path).put(value, { cas: before.version }), options)
   })
 }

@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander'
 import { actingOptions } from '../command-options.ts'
-import { wholeNumber } from '../run-program.ts'
+import { wholeNumber, wholeNumbers } from '../run-program.ts'
 import { DIALECTS, FORMATS, TRANSIT_VERBS } from './words.ts'
 
 const REFERENCE = 'path of a secret, and a field of it: prod/db, prod/db#url, ate://prod/db#url'
@@ -76,44 +76,22 @@ function values(sub: Sub, all: All): void {
 function lifecycle(sub: Sub, all: All): void {
   sub('rm', 'Delete versions; `restore` brings them back.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers; the newest if none is given')
+    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers, [])
     .action((path, versions, options) =>
-      import('./change.ts').then((it) =>
-        it.mark(
-          'delete',
-          path,
-          versions.map((one: string) => wholeNumber(one)),
-          all(options),
-        ),
-      ),
+      import('./change.ts').then((it) => it.mark('delete', path, versions, all(options))),
     )
   sub('restore', 'Bring deleted versions back.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers; the newest if none is given')
+    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers, [])
     .action((path, versions, options) =>
-      import('./change.ts').then((it) =>
-        it.mark(
-          'restore',
-          path,
-          versions.map((one: string) => wholeNumber(one)),
-          all(options),
-        ),
-      ),
+      import('./change.ts').then((it) => it.mark('restore', path, versions, all(options))),
     )
   sub('destroy', 'Destroy the keys of versions: nobody reads them again.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers')
+    .argument('[versions...]', 'their numbers', wholeNumbers, [])
     .option('--all', 'all versions')
     .option('--yes', 'there is no way back')
-    .action((path, versions, options) =>
-      import('./change.ts').then((it) =>
-        it.destroy(
-          path,
-          versions.map((one: string) => wholeNumber(one)),
-          all(options),
-        ),
-      ),
-    )
+    .action((path, versions, options) => import('./change.ts').then((it) => it.destroy(path, versions, all(options))))
   sub('history', 'List the versions of a secret.')
     .argument('<path>', PATH)
     .action((path, options) => import('./show.ts').then((it) => it.history(path, all(options))))

@@ -29,7 +29,7 @@ export async function importSecrets(file: string, options: ImportOptions): Promi
     await print(options.json ? toJson({ paths }, 2) : paths.map(printable).join('\n'))
     return
   }
-  await withVault(options, 'write', (vault, chain) =>
+  await withVault(options, 'make', (vault, chain) =>
     chain.transact(async (tx) => {
       for (const [path, value] of values)
         await vault.secret<SecretValue>(path).put(value, { tx, ...(options.overwrite ? {} : { cas: 0 }) })

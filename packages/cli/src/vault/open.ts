@@ -4,7 +4,7 @@ import { type Chain, openChain } from '@ate/core'
 import { type Vault, vault } from '@ate/vault'
 import { CommanderError } from 'commander'
 import { type ActingOptions, actingIdentity } from '../acting.ts'
-import { placeOf } from '../place.ts'
+import { OPENED_TO, type Purpose, placeOf } from '../place.ts'
 
 export interface VaultOptions extends ActingOptions {
   readonly at?: string
@@ -18,13 +18,13 @@ const DEFAULT_PLACE = './vault'
 /** Runs with the vault open, and closes it. `read` changes nothing and runs beside a process that writes. */
 export async function withVault<R>(
   options: VaultOptions,
-  purpose: 'read' | 'write',
+  purpose: Purpose,
   run: (vault: Vault, chain: Chain) => Promise<R>,
 ): Promise<R> {
   const place = placeOf(options.at ?? process.env['ATE_VAULT'] ?? DEFAULT_PLACE)
   const as = await actingIdentity(options)
   const id = options.id === undefined ? {} : { id: options.id }
-  const chain = await openChain(place, { as, ...id, ...(purpose === 'read' ? { readOnly: true } : {}) })
+  const chain = await openChain(place, { as, ...id, ...OPENED_TO[purpose] })
   try {
     return await run(vault(chain, options.name === undefined ? {} : { name: options.name }), chain)
   } finally {

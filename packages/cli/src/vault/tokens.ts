@@ -11,7 +11,7 @@ import { TRANSIT_VERBS, type TransitVerb } from './words.ts'
 export async function wrap(options: VaultOptions & InputOptions & { readonly ttl: string }): Promise<void> {
   assertOutlet(undefined)
   const value = await readValue('what is wrapped', options)
-  await withVault(options, 'write', async (vault) => {
+  await withVault(options, 'make', async (vault) => {
     await writeSecret(`${await vault.wrap(value, { ttl: options.ttl as Duration })}\n`, undefined)
   })
 }
@@ -40,7 +40,7 @@ type TransitCommand = (name: string, options: TransitOptions) => Promise<void>
 /** `transit VERB NAME`: data from `--file` or stdin, what is made to stdout. */
 const TRANSIT: Readonly<Record<TransitVerb, TransitCommand>> = {
   rotate: (name, options) =>
-    withVault(options, 'write', async (vault) => {
+    withVault(options, 'make', async (vault) => {
       const { minDecrypt } = options
       const version = await vault.transit(name).rotate(minDecrypt === undefined ? {} : { minDecrypt })
       await print(options.json ? toJson({ name, version }) : `transit/${name}  v${version}`)

@@ -18,7 +18,7 @@ export interface PutCommandOptions extends WormOptions {
 
 export async function putCommand(name: string, file: string | undefined, options: PutCommandOptions): Promise<void> {
   const put = putOptions(options)
-  await withWorm(options, 'write', async (archive) => {
+  await withWorm(options, 'make', async (archive) => {
     const stored = await archive.put(name, bodyOf(file), put)
     await print(options.json ? toJson(stored, 2) : lineOf(stored))
   })

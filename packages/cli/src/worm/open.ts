@@ -8,7 +8,7 @@ import { AteError, type Duration, openChain } from '@ate/core'
 import { type Ref, type Worm, worm } from '@ate/worm'
 import { CommanderError } from 'commander'
 import { type ActingOptions, actingIdentity } from '../acting.ts'
-import { placeOf } from '../place.ts'
+import { OPENED_TO, type Purpose, placeOf } from '../place.ts'
 
 export interface WormOptions extends ActingOptions {
   readonly at?: string
@@ -23,13 +23,13 @@ const DEFAULT_PLACE = './archive'
 /** Runs with the archive open, and closes it. `read` changes nothing and runs beside a process that writes. */
 export async function withWorm<R>(
   options: WormOptions,
-  purpose: 'read' | 'write',
+  purpose: Purpose,
   run: (archive: Worm) => Promise<R>,
 ): Promise<R> {
   const place = placeOf(options.at ?? process.env['ATE_WORM'] ?? DEFAULT_PLACE)
   const as = await actingIdentity(options)
   const id = options.id === undefined ? {} : { id: options.id }
-  const chain = await openChain(place, { as, ...id, ...(purpose === 'read' ? { readOnly: true } : {}) })
+  const chain = await openChain(place, { as, ...id, ...OPENED_TO[purpose] })
   try {
     return await run(worm(chain, options.name === undefined ? {} : { name: options.name }))
   } finally {

@@ -120,7 +120,7 @@ export async function witnessCommand(
   options: WormOptions & { readonly quorum?: number },
 ): Promise<void> {
   if (keys.length === 0 && options.quorum !== undefined) throw usage('--quorum goes with the keys of witnesses')
-  await withWorm(options, keys.length === 0 ? 'read' : 'write', async (archive) => {
+  await withWorm(options, keys.length === 0 ? 'read' : 'make', async (archive) => {
     const { quorum } = options
     const named =
       keys.length === 0 ? archive : await archive.nameWitnesses({ keys, ...(quorum === undefined ? {} : { quorum }) })
