@@ -86,7 +86,10 @@ const NO_TAGS: readonly string[] = Object.freeze([])
 
 /** Each once. @throws AteError BAD_ARGUMENT */
 export function checkTags(tags: readonly string[] | undefined): readonly string[] {
-  if (tags === undefined || tags.length === 0) return NO_TAGS
+  if (tags === undefined) return NO_TAGS
+  // The letters of a text would be tags each.
+  if (!Array.isArray(tags)) throw new AteError('BAD_ARGUMENT', { what: 'tags are a list of texts', given: typeof tags })
+  if (tags.length === 0) return NO_TAGS
   const unique = Object.freeze([...new Set(tags)])
   const isTag = (tag: unknown): boolean => typeof tag === 'string' && tag.length > 0 && tag.length <= TAG_LENGTH_MAX
   if (unique.length > TAGS_MAX || !unique.every(isTag)) {

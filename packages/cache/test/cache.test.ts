@@ -37,6 +37,8 @@ describe('get, set, delete', () => {
       expect(await c.fetch(key)).toBe(1)
     }
     await expectCode(c.set('x'.repeat(512), 1), 'BAD_ARGUMENT')
+    await expectCode(c.set('a', 1, { tags: 'abc' as never }), 'BAD_ARGUMENT')
+    await expectCode(c.invalidate({ tags: 'abc' as never }), 'BAD_ARGUMENT')
     await expectCode(c.set('ü'.repeat(256), 1), 'BAD_ARGUMENT')
     await expectCode(c.set(7 as never, 1), 'BAD_ARGUMENT')
   })

@@ -1,9 +1,11 @@
 /** The arguments of `ate serve`. Each can come from the environment as well; what is on the command line goes before. */
+import process from 'node:process'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { wholeNumber } from './run-program.ts'
 import { serveCommand } from './serve.ts'
 
 export function addServe(program: Command, name: string): void {
+  forgetEmpty(process.env)
   const command = program
     .command(name)
     .description(
@@ -14,7 +16,7 @@ export function addServe(program: Command, name: string): void {
   command.addHelpText(
     'after',
     `
-What is on the command line goes before what is in the environment. Several values of one are separated by commas.
+What is on the command line goes before what is in the environment, where what is empty is not given. Several values of one are separated by commas.
 The first start makes the server's identity, the file server-identity in the folder. Clients pin its fingerprint,
 which is printed at each start. SIGTERM and SIGINT stop the server once what is being written is written; a second
 one ends it at once.`,
@@ -97,13 +99,21 @@ function serveArguments(): readonly Option[] {
 
 /** Commas, or the flag again. A flag that took all words behind it would take the path as well. */
 function list(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => [
-    ...(before ?? []),
-    ...text
+  return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => {
+    const given = text
       .split(',')
       .map((one) => one.trim())
-      .filter((one) => one !== ''),
-  ])
+      .filter((one) => one !== '')
+    // Nobody at all is not what somebody means who gives nothing.
+    if (given.length === 0) throw new InvalidArgumentError('It must not be empty.')
+    return [...(before ?? []), ...given]
+  })
+}
+
+/** Files for containers set a variable that they leave empty: it is not given. */
+function forgetEmpty(environment: NodeJS.ProcessEnv): void {
+  for (const [name, value] of Object.entries(environment))
+    if (name.startsWith('ATE_SERVE_') && value === '') delete environment[name]
 }
 
 function positive(text: string): number {

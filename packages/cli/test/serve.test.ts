@@ -68,6 +68,7 @@ describe('arguments', () => {
     ],
     [['--create', 'anyone', '--connect', 'abc,def'], {}, { admit: { create: 'anyone', connect: ['abc', 'def'] } }],
     [[], { ATE_SERVE_CREATE: 'abc' }, { admit: { create: ['abc'] } }],
+    [[], { ATE_SERVE_CREATE: '', ATE_SERVE_CONNECT: '', ATE_SERVE_QUOTA_CHAINS: '' }, {}],
     [['--no-wire-encryption'], {}, { wireEncryption: 'off' }],
     [[], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'off' }],
     [['--wire-encryption', 'on'], { ATE_SERVE_WIRE_ENCRYPTION: 'off' }, { wireEncryption: 'on' }],
