@@ -242,6 +242,8 @@ describe('ate vault', () => {
     ) as { fingerprint: string; files: string[] }
     expect(files.map((file) => statSync(join(machine.folder, file)).mode & 0o777)).toEqual([0o600, 0o600, 0o600])
     expect(await done(['drill', ...files, '--fingerprint', fingerprint])).toContain('3 shares make')
+    const other = await ate(['drill', ...files, '--fingerprint', (await createIdentity()).fingerprint])
+    expect([other.code, other.stdout]).toEqual([1, expect.stringContaining(`shares of ${fingerprint}`)])
     await done(['join', files[2]!, files[0]!, '--out', 'recovered.id'])
     expect(
       await done(['get', 'app/api-key', '--as', 'recovered.id'], undefined, {

@@ -61,10 +61,9 @@ export async function drillCommand(
     await print(
       `${files.length} shares make ${report.fingerprint}, ${report.threshold} at a time (${report.tried} tries)`,
     )
-  else
-    await print(
-      `these shares do not make it${weak.length > 0 ? `: ${weak.join(', ')}` : ', or the fingerprint is of another'}`,
-    )
+  else if (report.fingerprint !== options.fingerprint)
+    await print(`these are shares of ${report.fingerprint}, and the fingerprint that was given is of another`)
+  else await print(`these shares do not make it: ${weak.join(', ') || 'each does with others, but not all of them do'}`)
   if (!report.ok) process.exitCode = 1
 }
 
