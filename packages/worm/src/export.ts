@@ -2,7 +2,7 @@
  * An archive as a stream of files, for people and for auditors, in a tar or a zip:
  *
  *   README.txt                    what is in it, and how to check it without this software
- *   trust.json                    origin and key of the log
+ *   trust.json                    origin and key of the log, and the witnesses that this session trusts
  *   objects/VERSION/body          as it was put
  *   objects/VERSION/manifest.json what the proof shows the hash of, byte for byte
  *   objects/VERSION/proof.tlog-proof
@@ -18,7 +18,7 @@ import { get } from './get.ts'
 import { find, type ListQuery, list, type Stored } from './objects.ts'
 import { FORMATS, type PackedFile, type PackFormat } from './packing.ts'
 import { prove } from './proofs.ts'
-import { logKey } from './verify-proof.ts'
+import { trustOf } from './trust.ts'
 
 export interface ExportOptions extends CallOptions {
   readonly format: PackFormat
@@ -41,10 +41,8 @@ async function* filesOf(
   query: ListQuery,
   options: ExportOptions,
 ): AsyncGenerator<PackedFile, void, void> {
-  const { chain } = context
-  const origin = `ate/${chain.id}`
   yield fileOf('README.txt', README)
-  yield fileOf('trust.json', `${JSON.stringify({ origin, log: logKey(origin, chain.checkpointKey()) })}\n`)
+  yield fileOf('trust.json', `${JSON.stringify(trustOf(context))}\n`)
   const index = new Parts('index', 'jsonl')
   const suits = trailOf(query)
   for await (const stored of list(context, query, options.signal)) {
@@ -174,7 +172,7 @@ objects/VERSION/proof.tlog-proof
                                c2sp.org/tlog-proof: the place of the record in the signed tree of the log
 index-*.jsonl                  one line for each object: its name, how long it is kept, by which matters it is held
 audit-*.jsonl, audit-*.csv     one line for each act: who signed it, when, what; also what was refused
-trust.json                     origin and key of the log. Have them from somebody whom you trust, not from here
+trust.json                     origin and key of the log, and its witnesses. Have them from somebody whom you trust, not from here
 
 "ate worm verify PROOF BODY --origin ORIGIN --log KEY" checks a proof without this archive and without its keys.
 `

@@ -20,8 +20,9 @@ import { find, type ListQuery, list, type Ref, type Stored, storedOf } from './o
 import { type ProveOptions, prove } from './proofs.ts'
 import { type PutOptions, put, type Staged } from './put.ts'
 import { type ExtendOptions, extend, type HoldOptions, hold, release } from './retention.ts'
+import { trustOf } from './trust.ts'
 import { dropUploads, type Upload, uploads } from './uploads.ts'
-import { logKey, type Trust } from './verify-proof.ts'
+import type { Trust } from './verify-proof.ts'
 import { READERS, WRITERS } from './worm-records.ts'
 import { checkKeep, checkText, type Keep, quorumOf, tolerated } from './worm-rules.ts'
 
@@ -163,9 +164,7 @@ export class Worm {
 
   /** What a verifier must know of this log beforehand, for proofs under checkpoints of this session. */
   trust(): Trust {
-    const origin = `ate/${this.chain.id}`
-    const { witnesses } = this.#context
-    return { origin, log: logKey(origin, this.chain.checkpointKey()), ...(witnesses ? { witnesses } : {}) }
+    return trustOf(this.#context)
   }
 
   /** What was done, and what was refused, from the signed records. */
