@@ -1,6 +1,8 @@
 /**
  * verify.py was written from docs/FORMAT.md, not from the code: where it and the library differ, one of the three is wrong.
  * It has two modules: folder.py reads the files, standards.py is what the RFCs say and Python's library lacks.
+ *
+ * @newest-node-only: the verifier is Python's, and format-1 and format-2 read the chains on every Node
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

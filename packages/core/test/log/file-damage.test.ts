@@ -1,6 +1,8 @@
 /**
  * Damage is an error that names the place, never a shorter log, and a log that is opened all the same gives what is
  * good. One whose process died may lose only what no mark on the disk calls durable. (Each bit: file-flips.test.ts.)
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
  */
 import { describe, expect, it } from 'vitest'
 import { codeOf, readAll } from '../../src/testing/log-suite.ts'

@@ -1,4 +1,8 @@
-/** The manifest: bad slots, slots of other times, an older one restored, a newer format. */
+/**
+ * The manifest: bad slots, slots of other times, an older one restored, a newer format.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
+ */
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
 import { putU32, SEGMENT_FORMAT } from '../../src/log/file-frame.ts'

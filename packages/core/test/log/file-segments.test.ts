@@ -1,4 +1,8 @@
-/** Segments that are missing, stand twice, changed places, are older, or come from elsewhere; sectors that do. */
+/**
+ * Segments that are missing, stand twice, changed places, are older, or come from elsewhere; sectors that do.
+ *
+ * @newest-node-only: a simulated disk is the same on every Node
+ */
 import { describe, expect, it } from 'vitest'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { closedLog, LABEL, outcome, readerOutcome, withChange } from './damage-kit.ts'
