@@ -50,6 +50,7 @@ const AREAS: Readonly<Record<string, Area>> = {
         (name) => `log/file-${name}`,
       ),
       'log/',
+      ...['salvage', 'destroy', 'doctor'].map((name) => `data/${name}`),
       'node/file-system',
     ],
   },

@@ -15,6 +15,7 @@ import { filesOf, makeChain, NAME, notesAt, readingAt, recordsAt, WRAPPED, writi
 import { codeOf, crypto, errorOf, person, quickPlatform } from './kit.ts'
 
 const SEEDS = Number(process.env['ATE_SEEDS'] ?? 60)
+const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000)
 const SMALL = 9000
 
 /** The same records in a folder with small segments; their number. */
@@ -218,7 +219,9 @@ describe('salvage', () => {
     expect(await codeOf(salvage('file:/other', 'file:/z', {}, platform))).toBe('UNSUPPORTED_FORMAT')
   })
 
-  it('of random damage never gives a record that was not written, and never hides one that is lost', async () => {
+  it('of random damage never gives a record that was not written, and never hides one that is lost', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const { platform, count, disk, records } = await setUp(6)
     const names = disk.files().filter((name) => name.startsWith('seg-') || name === 'MANIFEST')
     const whole = new Map(names.map((name) => [name, disk.peek(name)]))
@@ -242,7 +245,7 @@ describe('salvage', () => {
         expect([seed, report.lost]).toEqual([seed, { firstSeq: report.records, lastSeq: count - 1 }])
       for (const [name, bytes] of whole) disk.poke(name, () => bytes)
     }
-  }, 600_000)
+  })
 })
 
 function chainIdBytes(platform: TestPlatform): Uint8Array {
