@@ -11,6 +11,7 @@ import { readAll } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
+import { newerFormat } from '../log/damage-kit.ts'
 import { filesOf, makeChain, NAME, notesAt, readingAt, recordsAt, WRAPPED, writingAt } from './copies.ts'
 import { codeOf, crypto, errorOf, person, quickPlatform } from './kit.ts'
 
@@ -250,14 +251,4 @@ describe('salvage', () => {
 
 function chainIdBytes(platform: TestPlatform): Uint8Array {
   return platform.disk('/chain').peek('seg-000000.ate').slice(24, 56)
-}
-
-/** Both copies of a segment header with another format byte, and the CRC that fits. */
-function newerFormat(bytes: Uint8Array): Uint8Array {
-  const { crc32 } = quickPlatform()
-  for (const at of [0, 2048]) {
-    bytes[at + 4] = 9
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(at + 508, crc32(bytes.subarray(at, at + 508)))
-  }
-  return bytes
 }

@@ -1,6 +1,8 @@
 /** A closed log of three segments on a simulated disk, changes of its bytes, and what opening it then gives. */
 import { expect } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
+import { crc32 } from '../../src/log/crc32.ts'
+import { putU32 } from '../../src/log/file-frame.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial } from './trial.ts'
 
@@ -23,6 +25,15 @@ export async function closedLog(label: Uint8Array = LABEL, onStep?: (fs: SimFile
       .sort(),
   ).toEqual(['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate'])
   return trial
+}
+
+/** A segment whose header, in both copies, is whole and of a format that nobody knows yet. */
+export function newerFormat(bytes: Uint8Array): Uint8Array {
+  for (const at of [0, 2048]) {
+    bytes[at + 4] = 9
+    putU32(bytes, at + 508, crc32(bytes.subarray(at, at + 508)))
+  }
+  return bytes
 }
 
 /**
