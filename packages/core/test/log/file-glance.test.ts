@@ -6,7 +6,7 @@ import { glanceAtLog } from '../../src/log/file-glance.ts'
 import { encodeSlot, MANIFEST, readManifest, SLOT_BYTES } from '../../src/log/file-manifest.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
-import { closedLog } from './damage-kit.ts'
+import { closedLog, newerFormat } from './damage-kit.ts'
 import { Trial } from './trial.ts'
 
 const FIRST = 'seg-000000.ate'
@@ -53,13 +53,12 @@ it('gives no first record whose segment is damaged, newer, another, or does not 
     trial.fs.poke(FIRST, () => bytes)
     return firstOf(trial)
   }
-  const headed = (change: Partial<SegmentHeader>): Uint8Array => encodeSegmentHeader({ ...HEADER, ...change }, crc32)
   expect(given(whole.slice().fill(0, 0, 4096))).toBe(undefined)
-  expect(given(headed({ format: 99 }))).toBe(undefined)
+  expect(given(newerFormat(whole.slice()))).toBe(undefined)
   expect(given(whole.with(4096 + 200, whole[4096 + 200]! ^ 1))).toBe(undefined)
   const mark = { durableCount: 0, writerEpoch: 1, nonce: NONCE }
   const seal = encodeSeal({ records: 0, offset: 4096, hash: new Uint8Array(32) }, 0, mark, crc32)
-  expect(given(Buffer.concat([headed({}), seal]))).toBe(undefined)
+  expect(given(Buffer.concat([encodeSegmentHeader(HEADER, crc32), seal]))).toBe(undefined)
   const later = await closedLog()
   const second = later.fs.peek('seg-000001.ate')
   expect(given(second)).toBe(undefined)

@@ -117,20 +117,23 @@ describe('a part', () => {
 
 describe('damage', () => {
   it('is not ended by what a record holds: an older frame of the same segment', async () => {
-    const trial = new Trial(1, { segmentBytes: 100_000 })
+    const trial = new Trial(1, { segmentBytes: 6000 })
     const log = await trial.open()
     await trial.append([40])
     const frame = trial.fs.peek('seg-000000.ate').subarray(4096, 4096 + 64 + 80)
-    // Frames begin at multiples of 8; the bytes of the first record of a frame 100 behind one.
-    const record = { ...testBatch(1, [300])[0]! }
-    record.bytes.set(frame, 4)
-    await log.append([record], { after: log.head(), durability: 'disk', load: 'alone' })
-    await log.append(testBatch(2, [50, 50]), { after: log.head(), durability: 'disk', load: 'alone' })
-    const { offset } = log.place(1)!
+    const [record] = testBatch(1, [300])
+    // Behind these 4 bytes of it stands a multiple of 8, where a frame may begin.
+    record!.bytes.set(frame, 4)
+    const append = (batch: readonly LogRecord[]): Promise<unknown> =>
+      log.append(batch, { after: log.head(), durability: 'disk', load: 'alone' })
+    await append([record!])
+    await append(testBatch(2, [50, 50]))
+    await append(testBatch(4, [2000]))
+    const { segment, offset } = log.place(1)!
+    expect([offset % 8, log.place(3)!.segment, log.place(4)!.segment]).toEqual([4, segment, 'seg-000001.ate'])
     await log.close()
-    trial.fs.pokeByte('seg-000000.ate', offset, trial.fs.peek('seg-000000.ate')[offset]! ^ 1)
-    expect(offset % 8).toBe(4)
-    const reader = await trial.open(true, 'keep')
+    trial.fs.pokeByte(segment, offset, trial.fs.peek(segment)[offset]! ^ 1)
+    const reader = await trial.open(true)
     expect(await reader.scrub()).toMatchObject([{ code: 'DAMAGED', firstSeq: 1, lastSeq: 1 }])
     await reader.close()
   })
