@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
 import { crc32 } from '../../src/log/crc32.ts'
 import { putU32 } from '../../src/log/file-frame.ts'
+import { encodeSlot, MANIFEST, type Manifest, readManifest } from '../../src/log/file-manifest.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial } from './trial.ts'
 
@@ -25,6 +26,16 @@ export async function closedLog(label: Uint8Array = LABEL, onStep?: (fs: SimFile
       .sort(),
   ).toEqual(['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate'])
   return trial
+}
+
+/** Both slots of MANIFEST with something changed. */
+export function changeManifest({ fs }: Trial, change: Partial<Manifest>): void {
+  const file = fs.open(MANIFEST, 'read')
+  const manifest = { ...readManifest(file, crc32), ...change }
+  file.close()
+  const even = manifest.generation + (manifest.generation % 2)
+  const slots = [even, even + 1].map((generation) => encodeSlot({ ...manifest, generation }, crc32))
+  fs.poke(MANIFEST, () => new Uint8Array(Buffer.concat(slots)))
 }
 
 /** A segment whose header, in both copies, is whole and of a format that nobody knows yet. */

@@ -3,26 +3,16 @@ import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
 import type { LogRecord } from '../../src/log/engine.ts'
 import { NO_HASH } from '../../src/log/file-frame.ts'
-import { encodeSlot, MANIFEST, type Manifest, readManifest } from '../../src/log/file-manifest.ts'
+import { MANIFEST } from '../../src/log/file-manifest.ts'
 import { type Survey, salvagedRecords, surveyLog } from '../../src/log/file-salvage.ts'
 import { codeOf, testBatch } from '../../src/testing/log-suite.ts'
-import { closedLog, LABEL, newerFormat } from './damage-kit.ts'
+import { changeManifest, closedLog, LABEL, newerFormat } from './damage-kit.ts'
 import { Trial } from './trial.ts'
 
 const [FIRST, SECOND, TAIL] = ['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate']
 const HEADER_BYTES = 4096
 
 const survey = ({ fs }: Trial): Survey => surveyLog(fs, crc32)
-
-/** Both slots with something changed. */
-function changeManifest({ fs }: Trial, change: Partial<Manifest>): void {
-  const file = fs.open(MANIFEST, 'read')
-  const manifest = { ...readManifest(file, crc32), ...change }
-  file.close()
-  const even = manifest.generation + (manifest.generation % 2)
-  const slots = [even, even + 1].map((generation) => encodeSlot({ ...manifest, generation }, crc32))
-  fs.poke(MANIFEST, () => new Uint8Array(Buffer.concat(slots)))
-}
 
 async function salvaged(trial: Trial, found: Survey): Promise<LogRecord[]> {
   const records: LogRecord[] = []
