@@ -199,6 +199,10 @@ describe('a segment that another process has written anew under an open reader',
         ),
       'no seal': (header, records) => sealedSegment(header, records, { seal: 'none' }),
       'a record fewer': (header, records) => sealedSegment(header, records.slice(0, -1)),
+      'no first record': (header, records) =>
+        sealedSegment({ ...header, firstSeq: header.firstSeq + 1 }, records.slice(1)),
+      'a record fewer, under the hash of the last': (header, records) =>
+        sealedSegment(header, [...records.slice(0, -2), { ...records.at(-2)!, hash: records.at(-1)!.hash }]),
       'another last record': (header, records) =>
         sealedSegment(header, [...records.slice(0, -1), { ...records.at(-1)!, hash: other }]),
     }
