@@ -50,6 +50,7 @@ const AREAS: Readonly<Record<string, Area>> = {
         (name) => `log/file-${name}`,
       ),
       'log/',
+      ...['salvage', 'destroy', 'doctor'].map((name) => `data/${name}`),
       'node/file-system',
     ],
   },
@@ -283,10 +284,10 @@ interface Kept {
 
 const kept: readonly Kept[] = JSON.parse(readFileSync(join(root, 'scripts/mutants-kept.json'), 'utf8'))
 
-function keptWhy(site: Site): string | undefined {
+function keptEntry(site: Site): Kept | undefined {
   const isIt = (entry: Kept): boolean =>
     entry.file === site.file && entry.kind === site.kind && entry.code === site.code && entry.change === site.change
-  return kept.find(isIt)?.why
+  return kept.find(isIt)
 }
 
 function show({ file, line, kind, code, change }: Site): string {
@@ -312,7 +313,7 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
   }
   const { sites: every, texts } = plant(area)
   const sites = every.filter((site) => site.file.includes(options.part))
-  const tried = options.kept ? sites : sites.filter((site) => keptWhy(site) === undefined)
+  const tried = options.kept ? sites : sites.filter((site) => keptEntry(site) === undefined)
   const vitest = await startVitest(texts)
   const reached = new Set<number>()
   try {
@@ -355,15 +356,17 @@ function report(
   found: { readonly caught: ReadonlySet<string>; readonly reached: ReadonlySet<number> },
 ): number {
   let [caught, reasons, unknown] = [0, 0, 0]
+  // An entry may name several places of the same text.
+  const needed = new Set(sites.filter((site) => !found.caught.has(site.key)).map(keptEntry))
   for (const site of sites) {
     const isCaught = found.caught.has(site.key)
-    const why = keptWhy(site)
+    const entry = keptEntry(site)
     if (isCaught) caught++
-    else if (why === undefined) unknown++
+    else if (entry === undefined) unknown++
     else reasons++
-    if (isCaught && why !== undefined) console.log(`NO LONGER NEEDED in mutants-kept.json: ${show(site)}`)
+    if (isCaught && entry && !needed.has(entry)) console.log(`NO LONGER NEEDED in mutants-kept.json: ${show(site)}`)
     const note = found.reached.has(site.id) ? '' : ' (no test reaches it)'
-    if (!isCaught && why === undefined) console.log(`SURVIVES${note} ${show(site)}`)
+    if (!isCaught && entry === undefined) console.log(`SURVIVES${note} ${show(site)}`)
   }
   console.log(`${name}: ${sites.length} mutants, ${caught} caught, ${reasons} kept for a reason, ${unknown} survive`)
   return unknown

@@ -37,6 +37,14 @@ const LONG = {
   ATE_CACHE_KEYS: '1000000',
   ATE_BODY_MIB: '256',
 }
+/** Fewer for files in which one of them costs most: all files together take about two hours of one core. */
+const LONG_OF_FILE = {
+  'packages/core/test/chain/fold-properties.test.ts': { ATE_RUNS: '2000' },
+  'packages/core/test/chain/snapshot-state.test.ts': { ATE_RUNS: '2000' },
+  'packages/core/test/data/power.test.ts': { ATE_RUNS: '500' },
+  'packages/core/test/data/random.test.ts': { ATE_RUNS: '2000' },
+  'packages/core/test/data/salvage.test.ts': { ATE_SEEDS: '10000' },
+}
 const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
 
 /** Programs that single tests need; without one those tests say so and are skipped. */
@@ -143,9 +151,9 @@ async function runLong(newest) {
     console.log('No test file honours the long counts.')
     return
   }
-  const counts = Object.fromEntries(Object.entries(LONG).map(([name, value]) => [name, process.env[name] ?? value]))
-  const extra = { ...counts, ATE_TEST_TIMEOUT_MS: String(LONG_TEST_TIMEOUT_MS) }
   for (const file of files) {
+    const counts = countsFor(file)
+    const extra = { ...counts, ATE_TEST_TIMEOUT_MS: String(LONG_TEST_TIMEOUT_MS) }
     const begin = performance.now()
     const { passed, failures, skipped } = await runVitest(`long run of ${file}`, newest, [file], extra)
     const honoured = Object.entries(counts).filter(([name]) => textOf(file).includes(name))
@@ -161,6 +169,16 @@ async function runLong(newest) {
       })
     }
   }
+}
+
+/**
+ * What the environment says, or what the file's own counts say, or those of all.
+ * @param {string} file
+ * @returns {Record<string, string>}
+ */
+function countsFor(file) {
+  const counts = { ...LONG, ...LONG_OF_FILE[/** @type {keyof typeof LONG_OF_FILE} */ (file)] }
+  return Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, process.env[name] ?? value]))
 }
 
 /**

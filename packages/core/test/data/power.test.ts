@@ -14,6 +14,7 @@ import type { TestPlatform } from '../../src/testing/test-platform.ts'
 import { assertReadable, assertSameAsLog, Count, coreOf, Note, open, person, quickPlatform, Thing } from './kit.ts'
 
 const STRIDE = Number(process.env['ATE_STRIDE'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 7 : 3))
+const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000)
 const PLACE = 'file:/chain'
 
 /** One life: what it promised so far, over openings and cuts. */
@@ -212,7 +213,7 @@ async function untilCut(life: Life, live: (life: Life) => Promise<void>): Promis
 
 describe(`a power cut after ${STRIDE === 1 ? 'every operation' : `one operation of ${STRIDE}`}`, () => {
   for (const [index, [name, live]] of Object.entries(LIVES).entries()) {
-    it(name, async () => {
+    it(name, { timeout: TIMEOUT_MS }, async () => {
       const whole = new Life(index)
       await live(whole)
       const { operations } = whole.platform.disk('/chain').counts
@@ -229,7 +230,7 @@ describe(`a power cut after ${STRIDE === 1 ? 'every operation' : `one operation 
           })
         }
       }
-    }, 120_000)
+    })
   }
 })
 
@@ -244,7 +245,7 @@ describe('random lives with random cuts', () => {
         })
       }
     },
-    Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000),
+    TIMEOUT_MS,
   )
 })
 

@@ -17,6 +17,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { Count, codeOf } from './kit.ts'
 
 const KILLS = Number(process.env['ATE_KILLS'] ?? 10)
+const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000)
 let root = ''
 let script = ''
 let home: Platform
@@ -78,7 +79,7 @@ async function openHere(folder: string, options: Parameters<typeof openChain>[1]
 }
 
 describe('a process that is killed while it writes', () => {
-  it(`loses nothing that it acknowledged, ${KILLS} times`, async () => {
+  it(`loses nothing that it acknowledged, ${KILLS} times`, { timeout: TIMEOUT_MS }, async () => {
     const folder = join(root, 'kills')
     const random = seededRandom(5)
     const acknowledged: string[] = []
@@ -105,7 +106,7 @@ describe('a process that is killed while it writes', () => {
     const report = await chain.verify()
     expect([report.problems, report.voids]).toEqual([[], 0])
     await chain.close()
-  }, 600_000)
+  })
 })
 
 describe('one-line programs', () => {

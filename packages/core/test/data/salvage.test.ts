@@ -11,10 +11,12 @@ import { readAll } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
+import { newerFormat } from '../log/damage-kit.ts'
 import { filesOf, makeChain, NAME, notesAt, readingAt, recordsAt, WRAPPED, writingAt } from './copies.ts'
 import { codeOf, crypto, errorOf, person, quickPlatform } from './kit.ts'
 
 const SEEDS = Number(process.env['ATE_SEEDS'] ?? 60)
+const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000)
 const SMALL = 9000
 
 /** The same records in a folder with small segments; their number. */
@@ -218,7 +220,9 @@ describe('salvage', () => {
     expect(await codeOf(salvage('file:/other', 'file:/z', {}, platform))).toBe('UNSUPPORTED_FORMAT')
   })
 
-  it('of random damage never gives a record that was not written, and never hides one that is lost', async () => {
+  it('of random damage never gives a record that was not written, and never hides one that is lost', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const { platform, count, disk, records } = await setUp(6)
     const names = disk.files().filter((name) => name.startsWith('seg-') || name === 'MANIFEST')
     const whole = new Map(names.map((name) => [name, disk.peek(name)]))
@@ -242,19 +246,9 @@ describe('salvage', () => {
         expect([seed, report.lost]).toEqual([seed, { firstSeq: report.records, lastSeq: count - 1 }])
       for (const [name, bytes] of whole) disk.poke(name, () => bytes)
     }
-  }, 600_000)
+  })
 })
 
 function chainIdBytes(platform: TestPlatform): Uint8Array {
   return platform.disk('/chain').peek('seg-000000.ate').slice(24, 56)
-}
-
-/** Both copies of a segment header with another format byte, and the CRC that fits. */
-function newerFormat(bytes: Uint8Array): Uint8Array {
-  const { crc32 } = quickPlatform()
-  for (const at of [0, 2048]) {
-    bytes[at + 4] = 9
-    new DataView(bytes.buffer, bytes.byteOffset).setUint32(at + 508, crc32(bytes.subarray(at, at + 508)))
-  }
-  return bytes
 }

@@ -1,6 +1,9 @@
 /** A closed log of three segments on a simulated disk, changes of its bytes, and what opening it then gives. */
 import { expect } from 'vitest'
 import { isAteError } from '../../src/base/errors.ts'
+import { crc32 } from '../../src/log/crc32.ts'
+import { putU32 } from '../../src/log/file-frame.ts'
+import { encodeSlot, MANIFEST, type Manifest, readManifest } from '../../src/log/file-manifest.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial } from './trial.ts'
 
@@ -23,6 +26,25 @@ export async function closedLog(label: Uint8Array = LABEL, onStep?: (fs: SimFile
       .sort(),
   ).toEqual(['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate'])
   return trial
+}
+
+/** Both slots of MANIFEST with something changed. */
+export function changeManifest({ fs }: Trial, change: Partial<Manifest>): void {
+  const file = fs.open(MANIFEST, 'read')
+  const manifest = { ...readManifest(file, crc32), ...change }
+  file.close()
+  const even = manifest.generation + (manifest.generation % 2)
+  const slots = [even, even + 1].map((generation) => encodeSlot({ ...manifest, generation }, crc32))
+  fs.poke(MANIFEST, () => new Uint8Array(Buffer.concat(slots)))
+}
+
+/** A segment whose header, in both copies, is whole and of a format that nobody knows yet. */
+export function newerFormat(bytes: Uint8Array): Uint8Array {
+  for (const at of [0, 2048]) {
+    bytes[at + 4] = 9
+    putU32(bytes, at + 508, crc32(bytes.subarray(at, at + 508)))
+  }
+  return bytes
 }
 
 /**

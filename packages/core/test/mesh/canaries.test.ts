@@ -17,7 +17,7 @@ import { start } from './process-kit.ts'
 const COUNT = Number(process.env['ATE_CANARIES'] ?? 300)
 const Secret = defineType<{ text: string; bytes: Uint8Array }>('secret')
 /** Processes start slowly where many others run. */
-const TIMEOUT_MS = 300_000
+const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 300_000)
 const CHUNK_BYTES = 1024 * 1024
 let root = ''
 
