@@ -106,6 +106,13 @@ export class FileWriter {
     this.#writeManifest({ standing })
   }
 
+  /** Software that knows of no slots would miss their keys. Into both slots of MANIFEST, once. */
+  announceSlots(): void {
+    if (this.#manifest.hasSlots) return
+    this.#writeManifest({ hasSlots: true })
+    this.#writeManifest({ hasSlots: true })
+  }
+
   /** @throws AteError WRITER_POISONED after any sync that failed. */
   check(): void {
     if (this.#failure === undefined) return
@@ -367,7 +374,7 @@ export class FileWriter {
   }
 
   /** Into the other slot, so that a write that tears leaves the one that counts. */
-  #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing'>>): void {
+  #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing' | 'hasSlots'>>): void {
     this.fence()
     const next: Manifest = {
       ...this.#manifest,
