@@ -203,11 +203,14 @@ class LocalWriting implements Writing {
     this.#flushing = 'running'
     const batches = this.#core.staging.take()
     const sync = this.#syncing.splice(0)
+    // The disk has work while this process seals and signs.
+    const keys = batches.some(hasKeys) ? putKeys(this.#core.engine.ring, batches) : undefined
+    keys?.catch(() => undefined)
     try {
       const append = this.#build(batches)
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
-        if (batches.some(hasKeys)) await putKeys(this.#core.engine.ring, batches)
+        await keys
         const { durability } = await this.#core.engine.append(append.records, {
           after: this.#core.replica.head,
           durability: sync.length > 0 ? this.durability : this.#durabilityOf(batches),

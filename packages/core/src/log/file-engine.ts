@@ -166,7 +166,19 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     const pause = pauseOf(options)
     const { ringSlotsMin } = options
-    return new FileLog({ fs, crc, random, clock, state, manifest, damage: undefined, writer, lock, pause, ringSlotsMin })
+    return new FileLog({
+      fs,
+      crc,
+      random,
+      clock,
+      state,
+      manifest,
+      damage: undefined,
+      writer,
+      lock,
+      pause,
+      ringSlotsMin,
+    })
   } catch (error) {
     tailFile?.close()
     manifestFile.close()

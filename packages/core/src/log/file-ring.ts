@@ -90,7 +90,10 @@ export class FileRing implements KeyRing {
   async *names(): AsyncGenerator<Uint8Array> {
     const names = this.#run('read', undefined, () => {
       const filed = filedNames(this.#host.fs)
-      return [...this.#slots.names().filter((name) => !filed.has(toHex(name))), ...[...filed].map((name) => fromHex(name)!)]
+      return [
+        ...this.#slots.names().filter((name) => !filed.has(toHex(name))),
+        ...[...filed].map((name) => fromHex(name)!),
+      ]
     })
     yield* names
   }

@@ -14,8 +14,8 @@ import { damaged, errnoOf } from './file-errors.ts'
 import { writeWhole } from './file-manifest.ts'
 import type { OpenFile } from './file-system.ts'
 import { removeIfThere } from './file-writer.ts'
-import { decodeSlot, encodeSlot, RING_SLOT_BYTES, type Slot } from './ring-key.ts'
 import { listRing, RING, type RingHost, synced } from './ring-host.ts'
+import { decodeSlot, encodeSlot, RING_SLOT_BYTES, type Slot } from './ring-key.ts'
 
 /** Slots of a file: as many as there are keys, within these bounds. */
 const SLOTS_MIN = 128
@@ -121,9 +121,7 @@ export class RingSlots {
     const problems: LogProblem[] = []
     const slots = new RingSlots(host, 'read')
     try {
-      slots.#scan(0, (segment, offset) =>
-        problems.push({ code: 'DAMAGED', segment, offset, firstSeq: 0, lastSeq: -1 }),
-      )
+      slots.#scan(0, (segment, offset) => problems.push({ code: 'DAMAGED', segment, offset, firstSeq: 0, lastSeq: -1 }))
     } finally {
       slots.close()
     }
@@ -221,12 +219,7 @@ export class RingSlots {
   #encode(entries: readonly RingEntry[]): Uint8Array {
     const bytes = new Uint8Array(entries.length * RING_SLOT_BYTES)
     entries.forEach(({ name, wrapped }, i) => {
-      encodeSlot(
-        bytes.subarray(i * RING_SLOT_BYTES, (i + 1) * RING_SLOT_BYTES),
-        name,
-        wrapped,
-        this.#host.crc,
-      )
+      encodeSlot(bytes.subarray(i * RING_SLOT_BYTES, (i + 1) * RING_SLOT_BYTES), name, wrapped, this.#host.crc)
     })
     return bytes
   }
