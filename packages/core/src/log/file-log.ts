@@ -80,6 +80,7 @@ export class FileLog implements LogEngine {
       },
       poison: (error) => writer!.poison(error),
       slotsMin: parts.ringSlotsMin,
+      syncsFast: () => writer!.syncsFast,
       announceSlots: () => writer!.announceSlots(),
     }
     this.ring = writer ? FileRing.forWriting(this.#ringHost) : FileRing.forReading(this.#ringHost)

@@ -13,7 +13,6 @@ import {
   eraseKeyFile,
   filedNames,
   finishKeyFiles,
-  hasKeyFile,
   keyFileProblems,
   putKeyFiles,
   readKeyFile,
@@ -28,15 +27,18 @@ export class FileRing implements KeyRing {
   readonly #slots: RingSlots
   /** Changes run one after the other: of two syncs of one file at a time, one might miss what went wrong. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** Of a writer: names of keys that have files, in hexadecimal. */
+  readonly #filed: Set<string>
   #isMade = false
 
-  private constructor(host: RingHost, slots: RingSlots) {
+  private constructor(host: RingHost, slots: RingSlots, filed: Set<string>) {
     this.#host = host
     this.#slots = slots
+    this.#filed = filed
   }
 
   static forReading(host: RingHost): FileRing {
-    return new FileRing(host, new RingSlots(host, 'read'))
+    return new FileRing(host, new RingSlots(host, 'read'), new Set())
   }
 
   /** Only under the lock. */
@@ -45,7 +47,7 @@ export class FileRing implements KeyRing {
     const slots = new RingSlots(host, 'write')
     const filed = filedNames(host.fs)
     slots.finish((name) => filed.has(toHex(name)))
-    return new FileRing(host, slots)
+    return new FileRing(host, slots, filed)
   }
 
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void> {
@@ -58,8 +60,12 @@ export class FileRing implements KeyRing {
     if (!first) return
     await this.#change(first.name, async () => {
       const last = new Map(entries.map((entry) => [toHex(entry.name), entry]))
-      const long = [...last.values()].filter((entry) => this.#needsFile(entry))
-      const short = [...last.values()].filter((entry) => !long.includes(entry))
+      const long: RingEntry[] = []
+      const short: RingEntry[] = []
+      for (const [name, entry] of last) {
+        if (entry.wrapped.length > SLOT_KEY_BYTES_MAX || this.#filed.has(name)) long.push(entry)
+        else short.push(entry)
+      }
       if (!this.#isMade) makeSyncedFolder(this.#host.fs, RING)
       this.#isMade = true
       if (short.length > 0) {
@@ -67,13 +73,10 @@ export class FileRing implements KeyRing {
         await this.#slots.put(short)
       }
       if (long.length === 0) return
+      for (const { name } of long) this.#filed.add(toHex(name))
       putKeyFiles(this.#host, long)
       for (const { name } of long) this.#slots.erase(name)
     })
-  }
-
-  #needsFile({ name, wrapped }: RingEntry): boolean {
-    return wrapped.length > SLOT_KEY_BYTES_MAX || hasKeyFile(this.#host, name)
   }
 
   async get(name: Uint8Array): Promise<Uint8Array | undefined> {
@@ -83,7 +86,9 @@ export class FileRing implements KeyRing {
   erase(name: Uint8Array): Promise<void> {
     return this.#change(name, async () => {
       this.#slots.erase(name)
+      if (!this.#filed.has(toHex(name))) return
       eraseKeyFile(this.#host, name)
+      this.#filed.delete(toHex(name))
     })
   }
 

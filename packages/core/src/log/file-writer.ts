@@ -106,6 +106,10 @@ export class FileWriter {
     this.#writeManifest({ standing })
   }
 
+  get syncsFast(): boolean {
+    return this.#syncMs < FAST_SYNC_MS
+  }
+
   /** Software that knows of no slots would miss their keys. Into both slots of MANIFEST, once. */
   announceSlots(): void {
     if (this.#manifest.hasSlots) return
@@ -253,7 +257,7 @@ export class FileWriter {
     const { clock } = this.#options
     const begun = clock.monotonic()
     try {
-      if (load === 'alone' && this.#syncMs < FAST_SYNC_MS) file.syncNow()
+      if (load === 'alone' && this.syncsFast) file.syncNow()
       else await file.sync()
     } catch (error) {
       throw this.poison(error)

@@ -28,11 +28,6 @@ export function filedNames(fs: FileSystem): Set<string> {
   return new Set(listRing(fs).flatMap((entry) => KEY_FILE.exec(entry)?.[1] ?? []))
 }
 
-export function hasKeyFile({ fs }: RingHost, name: Uint8Array): boolean {
-  const base = ringPath(name)
-  return exists(fs, `${base}.key`) || exists(fs, `${base}.next`)
-}
-
 /** All of them count, or after a crash some. */
 export function putKeyFiles(host: RingHost, entries: readonly RingEntry[]): void {
   const { fs, crc } = host
