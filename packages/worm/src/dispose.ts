@@ -5,8 +5,9 @@
 import { AteError, isAteError, type Transaction } from '@ate/core'
 import type { CallOptions, Context, WriteOptions } from './context.ts'
 import { sha256Of, toHex } from './hashing.ts'
+import { note } from './notes.ts'
 import { type Found, find, type Ref, readObject, type Stored, storedOf } from './objects.ts'
-import { assertNotKept, checkReason, note } from './retention.ts'
+import { assertNotKept, checkReason } from './retention.ts'
 import { RetentionError } from './retention-error.ts'
 import { ChunkType, IN, KeyType, type NoteAct, ObjectType } from './worm-records.ts'
 

@@ -125,11 +125,12 @@ async function finished(
 
 /** Of a key that was used before: the object that it made, or the upload that it began. */
 async function claimOf(
-  { chain }: Context,
+  context: Context,
   archive: string,
   key: string,
   terms: Terms,
 ): Promise<{ readonly done?: Found; readonly open?: Upload } | undefined> {
+  const { chain } = context
   const claim = await chain.named(ClaimType, key, { parent: archive, in: IN.claims })
   if (!claim) return undefined
   const { object: id, name } = claim.value
@@ -138,7 +139,7 @@ async function claimOf(
   if (name !== terms.name) throw new AteError('ID_REUSED', { key, name, what: 'the key is of another object' })
   const done = await readObject(chain, id)
   if (done) return { done }
-  const sealing = await keyOf(chain, id)
+  const sealing = await keyOf(context, { name, version: id })
   if ((sealing !== undefined) !== (terms.subject !== undefined))
     throw new AteError('ID_REUSED', { key, name, what: 'the upload was begun with another subject, or without one' })
   return { open: { id, sealing } }
