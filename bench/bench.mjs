@@ -34,6 +34,7 @@ const scripts = {
   cache: ['cache/main.ts', ...rest],
   ledger: ['ledger.ts', ...rest],
   worm: ['worm/main.ts', ...rest],
+  vault: ['vault/main.ts', ...rest],
 }
 const script = scripts[first] ?? ['main.ts', ...process.argv.slice(2)]
 script[0] = join(dirname(fileURLToPath(import.meta.url)), script[0])

@@ -1,5 +1,5 @@
 /** A vault whose log and ring a server keeps: nothing is read there, what is destroyed is gone, and reads can be recorded. */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { type Chain, createIdentity, openChain } from '@ate/core'
@@ -19,14 +19,20 @@ function bytesBelow(at: string): Buffer {
   )
 }
 
-function ringOf({ chainFolder }: ServedPlace): string[] {
-  const ring = join(chainFolder, 'ring')
-  return existsSync(ring) ? readdirSync(ring).map((name) => join(ring, name)) : []
+function ringAt({ chainFolder }: ServedPlace): string {
+  return join(chainFolder, 'ring', '000000.slots')
 }
 
-/** The half that the server holds of the newest value. */
-function halfIn(file: string): Buffer {
-  return readFileSync(file).subarray(40, -4)
+/** Slots of the server's ring that are not free. */
+function slotsOf(place: ServedPlace): Buffer[] {
+  const bytes = readFileSync(ringAt(place))
+  const slots = Array.from({ length: bytes.length / 512 }, (_, i) => bytes.subarray(i * 512, (i + 1) * 512))
+  return slots.filter((slot) => slot.some((byte) => byte !== 0))
+}
+
+/** The half that the server holds. */
+function halfIn(slot: Buffer): Buffer {
+  return slot.subarray(40, 72)
 }
 
 async function idsOf(chain: Chain, type: string): Promise<string[]> {
@@ -59,7 +65,7 @@ it('is written and read by several, and destroyed for good', async () => {
   const [id] = (await idsOf(chain, ValueType.name)).slice(-1)
   expect(await codeOf(hers.chain.attachedKey(id!))).toBe('NOT_AUTHORIZED')
 
-  const halves = ringOf(place).map(halfIn)
+  const halves = slotsOf(place).map(halfIn)
   expect(halves).toHaveLength(3)
   for (const half of halves) expect(whole.includes(half)).toBe(true)
   // She may write, and not destroy.
@@ -71,7 +77,7 @@ it('is written and read by several, and destroyed for good', async () => {
   await hers.chain.refresh()
   expect(await codeOf(hers.secret('prod/db').get())).toBe('VERSION_DESTROYED')
   await place.restart()
-  expect(ringOf(place)).toEqual([])
+  expect(slotsOf(place)).toEqual([])
   for (const one of [chain, hers.chain]) await one.close()
 })
 
@@ -104,17 +110,23 @@ it('a server that exchanges a half, spoils it or forgets it is found out', async
     return read.sort()
   }
   expect(await codes()).toEqual(['none', 'none'])
-  const [first, second] = ringOf(place) as [string, string]
+  const [first, second] = slotsOf(place) as [Buffer, Buffer]
+  const spoil = (slot: Uint8Array): void => {
+    const bytes = readFileSync(ringAt(place))
+    bytes.set(slot)
+    writeFileSync(ringAt(place), bytes)
+  }
   // Well formed, under the right name, with the half of another value.
-  const whole = readFileSync(first)
-  halfIn(second).copy(whole, 40)
-  whole.writeUInt32BE(crc32(whole.subarray(0, -4)), whole.length - 4)
-  writeFileSync(first, whole)
+  halfIn(second).copy(first, 40)
+  first.writeUInt32BE(crc32(first.subarray(0, 72)), 72)
+  spoil(first)
   expect(await codes()).toEqual(['BAD_BODY', 'none'])
-  whole[50]! ^= 1
-  writeFileSync(first, whole)
+  first[50]! ^= 1
+  spoil(first)
   expect(await codes()).toEqual(['DAMAGED', 'none'])
-  rmSync(first)
+  spoil(new Uint8Array(512))
+  expect(await codes()).toEqual(['DAMAGED', 'none'])
+  await place.restart()
   expect(await codes()).toEqual(['KEY_MISSING', 'none'])
   await chain.close()
 })

@@ -46,7 +46,7 @@ export async function* fsck(context: Context, options: FsckOptions): AsyncGenera
     if (typeof named !== 'string') yield { ok: false, ref: { name: '?', version: node }, ...named }
     else if (options.prefix === undefined || named.startsWith(options.prefix))
       for (const id of await idsOf(chain, archive, named)) {
-        const finding = await look(chain, { name: named, version: id }, options)
+        const finding = await look(context, { name: named, version: id }, options)
         if (finding) yield finding
       }
   }
@@ -65,10 +65,11 @@ async function readName(chain: Chain, node: string): Promise<string | Trouble> {
 
 /** Undefined for an upload: nobody was told that it is there. */
 async function look(
-  chain: Chain,
+  context: Context,
   ref: Exclude<Ref, string>,
   { deep, signal }: FsckOptions,
 ): Promise<Finding | undefined> {
+  const { chain } = context
   let chunk = 0
   try {
     const object = await chain.get(ObjectType, ref.version)
@@ -77,7 +78,7 @@ async function look(
     if (chain.retention(ref.version).lock === undefined)
       return { ok: false, ref, problem: 'unlocked', code: 'NOT_LOCKED' }
     if (!deep) return { ok: true, ref }
-    const end = await readWhole(chain, found, signal, (index) => {
+    const end = await readWhole(context, found, signal, (index) => {
       chunk = index
     })
     return end === found.manifest.sha256 ? { ok: true, ref } : { ok: false, ref, problem: 'altered', code: 'DAMAGED' }
@@ -88,17 +89,17 @@ async function look(
 }
 
 async function readWhole(
-  chain: Chain,
+  context: Context,
   found: Found,
   signal: AbortSignal | undefined,
   at: (index: number) => void,
 ): Promise<string> {
   const hasher = newHasher()
-  const key = await keyOf(chain, found.id)
+  const key = await keyOf(context, { name: found.manifest.name, version: found.id })
   for (let index = 0; index < found.manifest.chunks; index++) {
     signal?.throwIfAborted()
     at(index)
-    hasher.update(await chunkAt(chain, found, index, key))
+    hasher.update(await chunkAt(context.chain, found, index, key))
   }
   return hasher.hex()
 }

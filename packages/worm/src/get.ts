@@ -22,7 +22,7 @@ export async function get(context: Context, ref: Ref, options: GetOptions): Prom
   const found = await find(context, ref, options.signal)
   const stored = await storedOf(chain, found)
   const range = rangeOf(options.range, stored.size)
-  const key = await keyOf(chain, found.id)
+  const key = await keyOf(context, { name: found.manifest.name, version: found.id })
   const pieces = read(chain, found, { range, key }, options.signal)
   // Nothing is read ahead: memory holds the chunk that is asked for.
   const body = new ReadableStream<Uint8Array>(

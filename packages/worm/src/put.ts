@@ -134,11 +134,12 @@ async function finished(
 
 /** Of a key that was used before: the object that it made, or the upload that it began. */
 async function claimOf(
-  { chain }: Context,
+  context: Context,
   archive: string,
   key: string,
   terms: Terms,
 ): Promise<{ readonly done?: Found; readonly open?: Upload } | undefined> {
+  const { chain } = context
   const claim = await chain.named(ClaimType, key, { parent: archive, in: IN.claims })
   if (!claim) return undefined
   const { object: id, name } = claim.value
@@ -150,7 +151,7 @@ async function claimOf(
   const begun = await chain.load(ObjectType, id)
   if (begun.value.upload?.subject !== terms.subject)
     throw new AteError('ID_REUSED', { key, name, what: 'the upload was begun with another subject, or without one' })
-  return { open: { id, sealing: await keyOf(chain, id) } }
+  return { open: { id, sealing: await keyOf(context, { name, version: id }) } }
 }
 
 /** A put that was done is found if it is the same. */

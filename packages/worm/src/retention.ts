@@ -2,18 +2,13 @@
 import { AteError, type Chain, type Duration, HOLDS, type Transaction } from '@ate/core'
 import type { Context, WriteOptions } from './context.ts'
 import type { Mode } from './manifest.ts'
+import { note } from './notes.ts'
 import { find, mattersOf, type Ref, type Stored, storedOf } from './objects.ts'
 import { RetentionError } from './retention-error.ts'
-import { HoldType, IN, type NoteRecord, NoteType } from './worm-records.ts'
+import { HoldType } from './worm-records.ts'
 import { checkText, untilOf } from './worm-rules.ts'
 
 const REASON_BYTES_MAX: number = 64 * 1024
-
-/** Locked for good: nobody takes back what was done. @throws AteError NOT_AUTHORIZED */
-export function note(tx: Transaction, archive: string, record: NoteRecord): void {
-  // The last time that a Date can say.
-  tx.create(NoteType, record, { parent: archive, in: IN.notes, lock: 'compliance', retain: 8.64e15 })
-}
 
 export function checkReason(reason: unknown): string {
   return checkText(reason, 'a reason', REASON_BYTES_MAX)

@@ -70,7 +70,8 @@ export interface ClaimRecord {
   readonly name: string
 }
 
-export type NoteAct = 'extend' | 'hold' | 'release' | 'dispose' | 'erase'
+/** `read`: where a server wants reads of sealed objects to be recorded. */
+export type NoteAct = 'extend' | 'hold' | 'release' | 'dispose' | 'erase' | 'read'
 
 export interface NoteRecord {
   readonly act: NoteAct

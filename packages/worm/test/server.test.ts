@@ -9,7 +9,7 @@ import { type Chain, openChain } from '@ate/core'
 import { type Served, serve } from '@ate/core/server'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { RetentionError, verifyProof, worm } from '../src/index.ts'
-import { CHUNK_BYTES, ChunkType, IN } from '../src/worm-records.ts'
+import { CHUNK_BYTES, ChunkType, IN, KeyType } from '../src/worm-records.ts'
 import { all, bytesOf, codeOf, noise, person } from './kit.ts'
 
 let folder = ''
@@ -63,4 +63,28 @@ it('puts, reads, holds, refuses and proves; two see the same', async () => {
   expect((await all(archive.audit({ name: 'a' }))).map(({ act }) => act)).toEqual(['put', 'hold', 'release'])
   await other.close()
   await chain.close()
+})
+
+it('of a server that records reads: writers read what belongs to a subject, each read is told, and readers cannot', async () => {
+  const at = mkdtempSync(join(tmpdir(), 'ate-worm-'))
+  await using strict = await serve({ listen: 'ws://127.0.0.1:0/db', data: at, keyAccess: 'recorded' })
+  const open = async (as: string, wanted: object): Promise<Chain> =>
+    openChain(`${strict.url}/acme`, { as: await person(as), serverKey: strict.publicKey, ...wanted })
+  const chain = await open('root', { create: true })
+  const archive = worm(chain)
+  await archive.put('a', 'open to readers')
+  const stored = await archive.put('b', 'of a subject', { subject: 's' })
+  await archive.addReader((await person('ann')).publicId)
+  const reader = await open('ann', { id: chain.id })
+  expect(new TextDecoder().decode(await bytesOf((await worm(reader).get('a')).body))).toBe('open to readers')
+  expect(await codeOf(worm(reader).get('b'))).toBe('NOT_AUTHORIZED')
+  expect(await codeOf(reader.attachedKey(reader.children(KeyType, stored.version, IN.key).ids()[0]!))).toBe(
+    'KEY_NOT_RECORDED',
+  )
+  expect(new TextDecoder().decode(await bytesOf((await archive.get('b')).body))).toBe('of a subject')
+  expect((await all(archive.audit({ name: 'b' }))).map(({ act }) => act)).toEqual(['put', 'read'])
+  expect(await archive.erase('s')).toMatchObject({ shredded: 1 })
+  await reader.close()
+  await chain.close()
+  rmSync(at, { recursive: true, force: true })
 })

@@ -74,6 +74,9 @@ export function steps(source: LogEngine, signal?: AbortSignal): AsyncIterable<re
 
 /** Copies the wrapped keys; their number. */
 export async function copyRing(source: LogEngine, target: LogEngine, signal?: AbortSignal): Promise<number> {
+  const [bad] = source.residue?.().damagedKeys ?? []
+  // Perhaps not even its name is left: it would be missing in the copy, and nobody would be told.
+  if (bad !== undefined) throw new AteError('DAMAGED', { segment: bad, offset: 0 })
   let keys = 0
   for await (const name of source.ring.names()) {
     throwIfAborted(signal)

@@ -39,10 +39,7 @@ export class KeptKeys {
 
   /** Ends what a crash interrupted, as who opens a log for writing does. @throws AteError, as the ring */
   static async open(ring: KeyRing, view: View): Promise<KeptKeys> {
-    await eraseLeftKeys(ring, view)
-    const held = new Set<string>()
-    for await (const name of ring.names()) held.add(toBinaryText(name))
-    return new KeptKeys(ring, view, held)
+    return new KeptKeys(ring, view, await eraseLeftKeys(ring, view))
   }
 
   /** Entries that nothing has destroyed. */

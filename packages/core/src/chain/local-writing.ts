@@ -12,7 +12,7 @@ import { type Durability, durabilityRank, type LogRecord } from '../log/engine.t
 import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import type { BuiltCommit } from './commit-builder.ts'
-import { eraseKeys, eraseLeftKeys, erasesKeys, hasKeys, putKeys, ringName } from './entity-keys.ts'
+import { HeldKeys, ringName } from './entity-keys.ts'
 import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
@@ -30,12 +30,11 @@ interface Append {
 
 /** What writes the log of `core` in this process: a certificate is taken up, unless the log is only read. */
 export async function beginLocalWriting(core: ChainCore, parts: CoreParts): Promise<Writing> {
-  if (core.engine.readOnly) return new LocalWriting(core, undefined)
+  if (core.engine.readOnly) return new LocalWriting(core, undefined, undefined)
   const { crypto, environment, identity, replica, keepCertificate } = parts
   const state = keepCertificate ? parts.state : undefined
   const writer = await WriterSession.open({ crypto, environment, identity, replica, state })
-  await eraseLeftKeys(core.engine.ring, replica.view)
-  return new LocalWriting(core, writer)
+  return new LocalWriting(core, writer, await HeldKeys.open(core.engine.ring, replica.view))
 }
 
 class LocalWriting implements Writing {
@@ -43,6 +42,7 @@ class LocalWriting implements Writing {
   readonly #core: ChainCore
   /** None for readers. */
   readonly #writer: WriterSession | undefined
+  readonly #keys: HeldKeys | undefined
   readonly #idle: (() => void)[] = []
   /** Who waits for a sync of what is acknowledged. */
   readonly #syncing: (() => void)[] = []
@@ -51,9 +51,10 @@ class LocalWriting implements Writing {
   #flushing: 'idle' | 'scheduled' | 'running' = 'idle'
   #failed: AteError | undefined
 
-  constructor(core: ChainCore, writer: WriterSession | undefined) {
+  constructor(core: ChainCore, writer: WriterSession | undefined, keys: HeldKeys | undefined) {
     this.#core = core
     this.#writer = writer
+    this.#keys = keys
     this.#synced = core.replica.head.seq
   }
 
@@ -173,7 +174,14 @@ class LocalWriting implements Writing {
       const started = this.#core.observing.start('append')
       const { durability } = await this.#core.engine.append([record], options)
       this.#core.observing.appended(started, { records: [record], batches: [] }, durability)
-      this.#core.staging.rebase(() => this.#core.publishAccepted(this.#core.replica.accept(record)))
+      let swept: readonly number[] = []
+      this.#core.staging.rebase(() => {
+        const accepted = this.#core.replica.accept(record)
+        swept = accepted.swept ?? []
+        this.#core.publishAccepted(accepted)
+      })
+      const { view } = this.#core.replica
+      await this.#eraseKeys(this.#keys!.erasedWith(swept.map((row) => view.wordsOf(row))))
       this.#noteHead(durability)
       return record
     } catch (error) {
@@ -203,18 +211,23 @@ class LocalWriting implements Writing {
     this.#flushing = 'running'
     const batches = this.#core.staging.take()
     const sync = this.#syncing.splice(0)
+    // The disk has work while this process seals and signs.
+    const { put, erase } = this.#keys!.changesOf(batches)
+    const keys = put.length > 0 ? this.#core.engine.ring.putAll(put) : undefined
+    keys?.catch(() => undefined)
     try {
       const append = this.#build(batches)
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
-        if (batches.some(hasKeys)) await putKeys(this.#core.engine.ring, batches)
+        await keys
         const { durability } = await this.#core.engine.append(append.records, {
           after: this.#core.replica.head,
-          durability: sync.length > 0 ? this.durability : this.#durabilityOf(batches),
+          // A key must not be gone before what says so is there for good.
+          durability: sync.length > 0 || erase.length > 0 ? this.durability : this.#durabilityOf(batches),
           load: batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1 ? 'alone' : 'group',
         })
         this.#core.observing.appended(started, append, durability)
-        if (erasesKeys(batches)) await this.#eraseKeys(batches)
+        await this.#eraseKeys(erase)
         await this.#acknowledge(append, durability)
       }
     } catch (error) {
@@ -226,18 +239,18 @@ class LocalWriting implements Writing {
   }
 
   /** The deletion stands in the log, whatever the ring's disk says: the next opening tries again, and the key tells. */
-  async #eraseKeys(batches: readonly Batch[]): Promise<void> {
-    try {
-      await eraseKeys(this.#core.engine.ring, batches)
-    } catch (error) {
-      this.#core.observing.alarm(error)
+  async #eraseKeys(names: readonly Uint8Array[]): Promise<void> {
+    for (const name of names) {
+      try {
+        await this.#core.engine.ring.erase(name)
+      } catch (error) {
+        this.#core.observing.alarm(error)
+      }
     }
   }
 
   /** The strongest level that somebody waits for. */
   #durabilityOf(batches: readonly Batch[]): Durability {
-    // A key must not be gone before what says so is there for good.
-    if (erasesKeys(batches)) return this.durability
     let level: Durability | undefined
     for (const { transactions } of batches) {
       for (let i = 0; i < transactions.length; i++) {

@@ -15,7 +15,7 @@ import type { FileSystem, OpenFile } from '../log/file-system.ts'
 
 export const BACKUP = 'BACKUP'
 const BACKUP_NEW = 'BACKUP.new'
-const VERSION = 1
+const VERSION = 2
 
 export interface BackupFile {
   readonly name: string
@@ -34,7 +34,7 @@ export interface BackupList {
 }
 
 /** The name of a file of a backup: what a log consists of. */
-const BACKUP_NAME = /^(?:MANIFEST|seg-\d{6,15}\.ate|ring\/[0-9a-f]{64}\.key)$/
+const BACKUP_NAME = /^(?:MANIFEST|seg-\d{6,15}\.ate|ring\/(?:[0-9a-f]{64}\.key|\d{6,12}\.slots))$/
 
 function encodeList({ chain, head, keys, at, files }: BackupList, crypto: CryptoProvider): Uint8Array {
   const sorted = [...files].sort((x, y) => (x.name < y.name ? -1 : 1))
@@ -46,8 +46,10 @@ function encodeList({ chain, head, keys, at, files }: BackupList, crypto: Crypto
     head: { hash: toHex(head.hash), seq: head.seq },
     keys,
   }
-  const sum = toHex(crypto.sha256(utf8(JSON.stringify({ ...json, version: VERSION }))))
-  return utf8(`${JSON.stringify({ ...json, sum, version: VERSION })}\n`)
+  // Slots came with version 2; what has none stays readable for software of before.
+  const version = files.some(({ name }) => name.endsWith('.slots')) ? VERSION : 1
+  const sum = toHex(crypto.sha256(utf8(JSON.stringify({ ...json, version }))))
+  return utf8(`${JSON.stringify({ ...json, sum, version })}\n`)
 }
 
 /** Whole or absent: under another name first, synced, then renamed. */
@@ -101,7 +103,7 @@ export function readBackupList(fs: FileSystem, crypto: CryptoProvider): BackupLi
 function parseList(bytes: Uint8Array, crypto: CryptoProvider): BackupList {
   const json = parseJson(bytes)
   if (json['format'] !== 'ate-backup') throw bad({ what: 'another format' })
-  if (json['version'] !== VERSION)
+  if (json['version'] !== 1 && json['version'] !== VERSION)
     throw new AteError('UNSUPPORTED_FORMAT', { file: BACKUP, format: String(json['version']) })
   const list = listOf(json)
   // One encoding for each list: whatever else could be read into the bytes is refused here.

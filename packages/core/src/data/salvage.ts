@@ -40,7 +40,7 @@ export interface SalvageReport extends CopyReceipt {
   readonly problems: readonly BadPlace[]
   /** Records that stand whole behind what is lost: they were not taken. */
   readonly beyond: readonly GoodRun[]
-  /** Names of wrapped keys (hexadecimal) that are damaged. */
+  /** Names of wrapped keys (hexadecimal) that are damaged; of one whose name is damaged too, its place. */
   readonly badKeys: readonly string[]
 }
 
@@ -138,5 +138,7 @@ async function salvageKeys(
       badKeys.push(toHex(name))
     }
   }
+  badKeys.push(...ring.unnamed)
+  await ring.close()
   return { keys, badKeys }
 }

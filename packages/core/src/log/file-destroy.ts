@@ -12,9 +12,9 @@ import { diskError, errnoOf } from './file-errors.ts'
 import { encodeSlot, MANIFEST, openManifest, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
 import { listFolder } from './file-recovery.ts'
 import { QUARANTINE } from './file-repair.ts'
-import { destroyRing, removeFolderIfThere } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
 import type { FileSystem } from './file-system.ts'
+import { destroyRing, removeFolderIfThere } from './ring-files.ts'
 import { STANDINGS, type Standing, type StandingState } from './standing.ts'
 
 /** Files beside the segments that are of this log; others that stand in the folder are not ours. */

@@ -27,11 +27,11 @@ import {
 } from './file-manifest.ts'
 import { countOf, inspectLog, type LogState, listFolder, patiently, takeUnused } from './file-recovery.ts'
 import { cutTornTail, QUARANTINE, removeLeftovers, settle } from './file-repair.ts'
-import { RING } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
 import { SNAPSHOT } from './file-snapshot.ts'
 import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
 import { FileWriter } from './file-writer.ts'
+import { RING } from './ring-host.ts'
 import { checkStanding, LIVE, type Standing, type StandingState } from './standing.ts'
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
@@ -61,6 +61,8 @@ export interface FileLogOptions {
   readonly segmentBytes?: number
   /** How far to write zeros ahead of small frames, in bytes; 0 for never. */
   readonly zeroFillBytes?: number
+  /** Slots of the first file of the key ring; its own choice if left out. */
+  readonly ringSlotsMin?: number
   /** A faster CRC-32, if the platform has one. */
   readonly crc32?: Crc32
   /** Told how long a sync of the newest segment took, in ms. */
@@ -105,6 +107,7 @@ function openReader(options: FileLogOptions): LogEngine {
       writer: undefined,
       lock: undefined,
       pause: pauseOf(options),
+      ringSlotsMin: undefined,
     })
   } finally {
     file.close()
@@ -162,7 +165,20 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, onSync }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     const pause = pauseOf(options)
-    return new FileLog({ fs, crc, random, clock, state, manifest, damage: undefined, writer, lock, pause })
+    const { ringSlotsMin } = options
+    return new FileLog({
+      fs,
+      crc,
+      random,
+      clock,
+      state,
+      manifest,
+      damage: undefined,
+      writer,
+      lock,
+      pause,
+      ringSlotsMin,
+    })
   } catch (error) {
     tailFile?.close()
     manifestFile.close()
@@ -184,6 +200,7 @@ function firstManifest({ label, standing }: FileLogOptions): Manifest {
     durableCount: 0,
     durableHash: NO_HASH,
     standing: standing ?? LIVE,
+    hasSlots: false,
   }
 }
 

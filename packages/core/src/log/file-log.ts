@@ -9,7 +9,6 @@ import type {
   Compacted,
   Compaction,
   Head,
-  KeyRing,
   LogEngine,
   LogProblem,
   LogRecord,
@@ -24,10 +23,11 @@ import type { Manifest } from './file-manifest.ts'
 import { FileReader } from './file-reader.ts'
 import { countOf, type LogState, patiently, readOn } from './file-recovery.ts'
 import { residueOf } from './file-residue.ts'
-import { fileRing, finishRing, type RingHost, scrubRing } from './file-ring.ts'
+import { FileRing, scrubRing } from './file-ring.ts'
 import { fileSnapshot, removeUnfinished } from './file-snapshot.ts'
 import type { FileLock, FileSystem } from './file-system.ts'
 import type { FileWriter } from './file-writer.ts'
+import type { RingHost } from './ring-host.ts'
 import type { Standing } from './standing.ts'
 
 const CHUNK_BYTES = 8 * 1024 * 1024
@@ -45,13 +45,14 @@ export interface FileLogParts {
   /** What stands behind the good part of a log that was opened with damage. */
   readonly damage: AteError | undefined
   readonly pause: () => Promise<void>
+  readonly ringSlotsMin: number | undefined
 }
 
 export class FileLog implements LogEngine {
   readonly kind = 'file'
   readonly durability = 'disk'
   readonly readOnly: boolean
-  readonly ring: KeyRing
+  readonly ring: FileRing
   readonly snapshot: SnapshotStore
   readonly #parts: FileLogParts
   readonly #state: LogState
@@ -78,12 +79,13 @@ export class FileLog implements LogEngine {
         if (purpose === 'write') writer!.fence()
       },
       poison: (error) => writer!.poison(error),
+      slotsMin: parts.ringSlotsMin,
+      syncsFast: () => writer!.syncsFast,
+      announceSlots: () => writer!.announceSlots(),
     }
-    this.ring = fileRing(this.#ringHost)
+    this.ring = writer ? FileRing.forWriting(this.#ringHost) : FileRing.forReading(this.#ringHost)
     this.snapshot = fileSnapshot(fs, (purpose) => void this.#check(purpose))
-    if (!writer) return
-    finishRing(this.#ringHost)
-    removeUnfinished(fs)
+    if (writer) removeUnfinished(fs)
   }
 
   get label(): Uint8Array | undefined {
@@ -206,6 +208,7 @@ export class FileLog implements LogEngine {
     this.#closed = true
     // It ends at its next step, and takes away what it has begun; its caller hears of it.
     await this.#compacting?.catch(() => undefined)
+    await this.ring.close()
     try {
       await this.#writer?.close()
     } finally {
@@ -219,6 +222,7 @@ export class FileLog implements LogEngine {
     this.#closed = true
     await this.#compacting?.catch(() => undefined)
     const { fs, crc, lock } = this.#parts
+    await this.ring.close()
     try {
       this.#reader.close()
       await writer.close()

@@ -10,6 +10,7 @@
  *
  * Format 2 is a log that is not live, so that software of format 1 neither reads nor writes there:
  *   112  u8   standing (1 to 5)      114  u16  bytes of the note    116  note in UTF-8, at most 392 bytes
+ * Format 3 is one whose key ring may have slots, which software of before would not see; its standing may be 0, live.
  */
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
@@ -25,6 +26,7 @@ export const SLOT_BYTES = 4096
 const MAGIC = 0x4154454d
 const FORMAT = 1
 const STANDING_FORMAT = 2
+const SLOTS_FORMAT = 3
 const STANDING_AT = 112
 const NOTE_AT = 116
 const NOTE_BYTES_MAX: number = BLOCK_BYTES - 4 - NOTE_AT
@@ -38,12 +40,14 @@ export interface Manifest {
   readonly durableCount: number
   readonly durableHash: Uint8Array
   readonly standing: Standing
+  /** Keys of the ring may stand in slots. */
+  readonly hasSlots: boolean
 }
 
 export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
   const slot = new Uint8Array(SLOT_BYTES)
   putU32(slot, 0, MAGIC)
-  slot[4] = manifest.standing.state === 'live' ? FORMAT : STANDING_FORMAT
+  slot[4] = manifest.hasSlots ? SLOTS_FORMAT : manifest.standing.state === 'live' ? FORMAT : STANDING_FORMAT
   putU64(slot, 8, manifest.generation)
   putU64(slot, 16, manifest.writerEpoch)
   slot.set(manifest.label, 24)
@@ -57,10 +61,11 @@ export function encodeSlot(manifest: Manifest, crc: Crc32): Uint8Array {
 }
 
 function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefined {
-  const state = checkBlock(slot, { magic: MAGIC, formatMax: STANDING_FORMAT }, crc)
+  const state = checkBlock(slot, { magic: MAGIC, formatMax: SLOTS_FORMAT }, crc)
   if (state !== 'good') return state === 'newer' ? state : undefined
-  const standing = slot[4] === FORMAT ? LIVE : getStanding(slot)
-  if (!standing) return 'newer'
+  const format = slot[4]!
+  const standing = format === FORMAT ? LIVE : getStanding(slot)
+  if (!standing || (format === STANDING_FORMAT && standing.state === 'live')) return 'newer'
   return {
     generation: getU64(slot, 8),
     writerEpoch: getU64(slot, 16),
@@ -70,6 +75,7 @@ function decodeSlot(slot: Uint8Array, crc: Crc32): Manifest | 'newer' | undefine
     durableCount: getU64(slot, 72),
     durableHash: slot.slice(80, 112),
     standing,
+    hasSlots: format === SLOTS_FORMAT,
   }
 }
 
@@ -87,7 +93,7 @@ function putStanding(slot: Uint8Array, { state, note }: Standing): void {
 function getStanding(slot: Uint8Array): Standing | undefined {
   const state = STANDINGS[slot[STANDING_AT]!]
   const size = slot[STANDING_AT + 2]! * 256 + slot[STANDING_AT + 3]!
-  if (state === undefined || state === 'live' || size > NOTE_BYTES_MAX) return undefined
+  if (state === undefined || size > NOTE_BYTES_MAX) return undefined
   return { state, note: fromUtf8(slot.subarray(NOTE_AT, NOTE_AT + size)) }
 }
 

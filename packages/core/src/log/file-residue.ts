@@ -3,8 +3,9 @@ import type { LogResidue } from './engine.ts'
 import { COMPACTING } from './file-compact.ts'
 import { diskError, errnoOf } from './file-errors.ts'
 import { QUARANTINE } from './file-repair.ts'
-import { listRing, RING, type RingHost, scrubRing } from './file-ring.ts'
+import { scrubRing } from './file-ring.ts'
 import { segmentNumber } from './file-segment.ts'
+import { listRing, RING, type RingHost } from './ring-host.ts'
 
 /** `lastSegment`: number of the newest segment of the log. What comes behind it was begun, and not finished. */
 export function residueOf(host: RingHost, lastSegment: number): LogResidue {
@@ -14,7 +15,7 @@ export function residueOf(host: RingHost, lastSegment: number): LogResidue {
   return {
     quarantine: quarantined(host),
     leftovers: [...names, ...steps.map((name) => `${RING}/${name}`)].sort(),
-    damagedKeys: scrubRing(host).map(({ segment }) => segment),
+    damagedKeys: scrubRing(host).map(({ segment, offset }) => (offset > 0 ? `${segment} at ${offset}` : segment)),
   }
 }
 

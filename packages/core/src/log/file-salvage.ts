@@ -6,7 +6,7 @@ import { equalBytes, toHex } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { RECORD_HEADER_BYTES } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
-import type { KeyRing, LogRecord } from './engine.ts'
+import type { LogRecord } from './engine.ts'
 import { diskError, errnoOf } from './file-errors.ts'
 import {
   decodeSegmentHeader,
@@ -17,7 +17,7 @@ import {
 } from './file-frame.ts'
 import { MANIFEST, type Manifest, openManifest, readManifest } from './file-manifest.ts'
 import { laterFrames, listFolder } from './file-recovery.ts'
-import { fileRing } from './file-ring.ts'
+import { FileRing } from './file-ring.ts'
 import { FrameWalk, newSegment, type Position, type Segment, segmentName, segmentNumber } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
@@ -223,8 +223,8 @@ function recordsOf(window: Uint8Array, frameAt: number, { firstSeq, count }: Fra
 }
 
 /** The ring of a folder whose log cannot be opened, for reading. */
-export function salvagedRing(fs: FileSystem, crc: Crc32): Pick<KeyRing, 'names' | 'get'> {
-  return fileRing({ fs, crc, check: () => undefined, poison: (error) => diskError(error, { step: 'ring' }) })
+export function salvagedRing(fs: FileSystem, crc: Crc32): Pick<FileRing, 'names' | 'get' | 'unnamed' | 'close'> {
+  return FileRing.forReading({ fs, crc, check: () => undefined, poison: (error) => diskError(error, { step: 'ring' }) })
 }
 
 function unreadable(error: unknown): string {

@@ -106,6 +106,17 @@ export class FileWriter {
     this.#writeManifest({ standing })
   }
 
+  get syncsFast(): boolean {
+    return this.#syncMs < FAST_SYNC_MS
+  }
+
+  /** Software that knows of no slots would miss their keys. Into both slots of MANIFEST, once. */
+  announceSlots(): void {
+    if (this.#manifest.hasSlots) return
+    this.#writeManifest({ hasSlots: true })
+    this.#writeManifest({ hasSlots: true })
+  }
+
   /** @throws AteError WRITER_POISONED after any sync that failed. */
   check(): void {
     if (this.#failure === undefined) return
@@ -246,7 +257,7 @@ export class FileWriter {
     const { clock } = this.#options
     const begun = clock.monotonic()
     try {
-      if (load === 'alone' && this.#syncMs < FAST_SYNC_MS) file.syncNow()
+      if (load === 'alone' && this.syncsFast) file.syncNow()
       else await file.sync()
     } catch (error) {
       throw this.poison(error)
@@ -367,7 +378,7 @@ export class FileWriter {
   }
 
   /** Into the other slot, so that a write that tears leaves the one that counts. */
-  #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing'>>): void {
+  #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing' | 'hasSlots'>>): void {
     this.fence()
     const next: Manifest = {
       ...this.#manifest,

@@ -75,6 +75,30 @@ describe('attached keys', () => {
     expect(chain.has(note)).toBe(false)
   })
 
+  it('are destroyed at once by a plain deletion and by a sweep, also of those that were there at the opening', async () => {
+    await using kit = await memoryChain()
+    const made = await kit.chain.transact((tx) => {
+      const ttls = [undefined, undefined, '10s', undefined] as const
+      return ttls.map((ttl, i) => {
+        const note = tx.create(Note, { text: `${i}` }, ttl === undefined ? {} : { ttl })
+        tx.attachKey(note, key(i))
+        return note.id
+      })
+    })
+    const keysOf = (chain: typeof kit.chain): Promise<boolean[]> =>
+      Promise.all(made.map(async (id) => (await chain.attachedKey(id)) !== undefined))
+    await kit.chain.transact((tx) => tx.delete(made[0]!), { durability: 'memory' })
+    expect(await keysOf(kit.chain)).toEqual([false, true, true, true])
+    const { chain } = await reopen(kit)
+    await chain.transact((tx) => tx.delete(made[1]!))
+    expect(await keysOf(chain)).toEqual([false, false, true, true])
+    kit.platform.advance(10_000)
+    await chain.transact((tx) => tx.create(Note, { text: 'later' }))
+    expect(await chain.sweep()).toBe(1)
+    expect(await keysOf(chain)).toEqual([false, false, false, true])
+    await chain.close()
+  })
+
   it('are destroyed behind a deletion that is as durable as the engine can make it, whatever was asked for', async () => {
     const engine = memoryEngine(memoryStore())
     const log: string[] = []

@@ -118,13 +118,13 @@ describe('a backup', () => {
     expect(list).toMatchObject({
       chain: id,
       format: 'ate-backup',
-      version: 1,
+      version: 2,
       keys: 1,
       head: { seq: receipt.head.seq },
     })
     expect(list.files.map(({ name }: { name: string }) => name)).toEqual([
       'MANIFEST',
-      `ring/${'a5'.repeat(32)}.key`,
+      'ring/000000.slots',
       'seg-000000.ate',
     ])
     expect(receipt.files).toBe(3)
@@ -274,7 +274,7 @@ describe('restoring', () => {
     // With sums that fit, the form is what refuses them.
     expect(await changed((text) => resummed(text.replace('"keys":1', '"keys":2')))).toBe('BAD_BACKUP')
     expect(await changed((text) => resummed(text.replace('"keys":1', '"keys":-1')))).toBe('BAD_BACKUP')
-    expect(await changed((text) => resummed(text.replace('"version":1', '"version":2')))).toBe('UNSUPPORTED_FORMAT')
+    expect(await changed((text) => resummed(text.replace('"version":2', '"version":3')))).toBe('UNSUPPORTED_FORMAT')
     expect(await changed((text) => resummed(text.replace('ate-backup', 'other')))).toBe('BAD_BACKUP')
     expect(await changed((text) => resummed(text.replace('"MANIFEST"', '"../../x"')))).toBe('BAD_BACKUP')
     expect(await changed((text) => resummed(text.replace('"seq":', '"seq":1')))).toBe('BAD_BACKUP')

@@ -188,8 +188,7 @@ describe('salvage', () => {
 
   it('names keys that are damaged, and takes the others', async () => {
     const { platform, disk, records } = await setUp(1)
-    const name = `ring/${'a5'.repeat(32)}.key`
-    disk.poke(name, (bytes) => bytes.with(50, bytes[50]! ^ 1))
+    disk.poke('ring/000000.slots', (bytes) => bytes.with(50, bytes[50]! ^ 1))
     expect(await salvaged(platform, records)).toMatchObject({ keys: 0, badKeys: ['a5'.repeat(32)] })
   })
 

@@ -3,7 +3,7 @@ import os, struct, zlib
 from standards import Reader, check, u32, u64
 
 def records_of(folder):  # Those of all segments, as (hash, bytes), and the label.
-    block = lambda b, magic: b[:4] == magic and b[4] in (1, 2) and zlib.crc32(b[:508]) == u32(b, 508)
+    block = lambda b, magic: b[:4] == magic and b[4] in (1, 2, 3) and zlib.crc32(b[:508]) == u32(b, 508)
     manifest = open(os.path.join(folder, 'MANIFEST'), 'rb').read()
     slots = [s for i, s in enumerate([manifest[:512], manifest[4096:4608]]) if block(s, b'ATEM') and u64(s, 8) % 2 == i]
     slot = max(slots, key=lambda s: u64(s, 8))

@@ -219,6 +219,7 @@ describe('marks', () => {
       durableCount: 0,
       durableHash: new Uint8Array(32),
       standing: LIVE,
+      hasSlots: false,
       ...change,
     }
     trial.fs.poke(MANIFEST, (all) => {
@@ -327,6 +328,7 @@ describe('segments made by hand', () => {
       durableCount: 0,
       durableHash: none,
       standing: LIVE,
+      hasSlots: false,
     }
     put(MANIFEST, [encodeSlot(manifest, crc32), encodeSlot({ ...manifest, generation: 1 }, crc32)])
     return fs

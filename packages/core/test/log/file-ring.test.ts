@@ -1,12 +1,13 @@
-/** The key ring between its steps: what counts, what is gone, and that nothing of a key is left in a file by the way. */
+/** Keys with files of their own, between their steps: what counts, what is gone, and that nothing of a key is left by the way. */
 import { describe, expect, it } from 'vitest'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { Trial } from './trial.ts'
 
 const NAME = new Uint8Array(32).fill(1)
 const BASE = `ring/${'01'.repeat(32)}`
-const OLD = new Uint8Array(20).fill(0xaa)
-const NEW = new Uint8Array(20).fill(0xbb)
+// Too long for a slot.
+const OLD = new Uint8Array(440).fill(0xaa)
+const NEW = new Uint8Array(440).fill(0xbb)
 
 /** A log whose ring holds `wrapped` under NAME. */
 async function ringWith(wrapped: Uint8Array): Promise<Trial> {
@@ -52,12 +53,12 @@ describe('an erasure that was interrupted after it counted', () => {
 
 describe('several that are put at once', () => {
   const names = [1, 2, 3].map((first) => new Uint8Array(32).fill(first))
-  const entries = names.map((name, i) => ({ name, wrapped: new Uint8Array(32).fill(0xa0 + i) }))
+  const entries = names.map((name, i) => ({ name, wrapped: new Uint8Array(432).fill(0xa0 + i) }))
 
   it('leave nothing of any if there is no space for one', async () => {
     const trial = await ringWith(OLD)
     const log = await trial.open()
-    trial.fs.faults.spaceBytes = trial.fs.files().reduce((bytes, name) => bytes + trial.fs.peek(name).length, 180)
+    trial.fs.faults.spaceBytes = trial.fs.files().reduce((bytes, name) => bytes + trial.fs.peek(name).length, 980)
     expect(await codeOf(() => log.ring.putAll(entries))).toBe('DISK_FULL')
     expect(trial.fs.files().filter((file) => file.startsWith('ring/'))).toEqual([`${BASE}.key`])
     for (const { wrapped } of entries)
@@ -104,7 +105,7 @@ describe('a put for which there is no space', () => {
 describe('a key that was changed on the disk', () => {
   it('is DAMAGED at every byte, and may be put again', async () => {
     const size = (await ringWith(OLD)).fs.peek(`${BASE}.key`).length
-    for (let at = 0; at < size; at++) {
+    for (let at = 0; at < size; at += at < 44 || at > 470 ? 1 : 37) {
       const trial = await ringWith(OLD)
       trial.fs.poke(`${BASE}.key`, (all) => {
         all[at]! ^= 4
@@ -123,7 +124,7 @@ describe('a key that was changed on the disk', () => {
     trial.fs.copyTo(trial.fs, `${BASE}.key`, `ring/${'02'.repeat(32)}.key`)
     const log = await trial.open()
     expect(await codeOf(() => log.ring.get(new Uint8Array(32).fill(2)))).toBe('DAMAGED')
-    for (const size of [0, 10, 63, 65]) {
+    for (const size of [0, 10, 483, 485]) {
       trial.fs.poke(`${BASE}.key`, (all) => Uint8Array.from({ length: size }, (_, i) => all[i] ?? 0))
       expect(await codeOf(() => log.ring.get(NAME))).toBe('DAMAGED')
     }

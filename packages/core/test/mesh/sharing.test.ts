@@ -1,6 +1,6 @@
 /** Several processes on one folder: one leads, another takes over, and nothing that was acknowledged is lost. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -174,7 +174,11 @@ describe('those who share', () => {
     const folder = newFolder()
     const at = `file:${folder}`
     const as = someone()
-    const ring = (): string[] => readdirSync(join(folder, 'ring'))
+    const ring = (): Uint8Array[] => {
+      const bytes = readFileSync(join(folder, 'ring', '000000.slots'))
+      const slots = Array.from({ length: bytes.length / 512 }, (_, i) => bytes.subarray(i * 512, (i + 1) * 512))
+      return slots.filter((slot) => slot.some((byte) => byte !== 0))
+    }
     const a = await openChain(at, { as, share: true }, machine())
     const b = await openChain(at, { as, share: true, id: a.id }, machine())
     const key = new Uint8Array(32).fill(5)
