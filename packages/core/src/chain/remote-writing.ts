@@ -10,9 +10,10 @@
  * - transactions see what is staged and sent; readers outside see only what has come back.
  */
 import { equalBytes } from '../base/bytes.ts'
+import type { Timers } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
-import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
+import { CLOCK_AHEAD_MS, CLOSE_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
@@ -197,29 +198,25 @@ class RemoteWriting implements Writing, LinkEvents {
     })
   }
 
-  async finish(): Promise<void> {
+  async finish(signal: AbortSignal): Promise<void> {
     if (!this.#online) this.#dropAll()
-    const isHeard = await this.#settledUnlessSilent()
+    const isHeard = await this.#settledUnlessSilent(signal)
     if (!isHeard || !this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
     this.#flush()
-    await this.#settledUnlessSilent()
+    await this.#settledUnlessSilent(signal)
   }
 
-  /** A server that answers nothing holds nobody who wants to go. False if it was silent. */
-  async #settledUnlessSilent(): Promise<boolean> {
+  /** A server that answers nothing holds nobody who wants to go. False if it was silent, or `signal` aborts. */
+  async #settledUnlessSilent(signal: AbortSignal): Promise<boolean> {
     const { environment, replica } = this.#core
-    const settled = this.settled().then(() => true)
-    for (let before = -1; before < replica.head.seq; ) {
+    const settled = this.settled().then((): true => true)
+    for (let before = -1; before < replica.head.seq && !signal.aborted; ) {
       before = replica.head.seq
-      let timer: { cancel(): void } | undefined
-      const silence = new Promise<boolean>((resolve) => {
-        timer = environment.timers.start(SERVER_SILENT_MS, () => resolve(false))
-      })
-      const isSettled = await Promise.race([settled, silence])
-      timer?.cancel()
-      if (isSettled) return true
+      if (await orFalse(settled, { timers: environment.timers, ms: CLOSE_SILENT_MS, signal })) return true
     }
     this.#dropAll()
+    // Who opens the chain again connects anew.
+    await this.#link.close()
     return false
   }
 
@@ -718,6 +715,23 @@ function entryOf({ batch, payload, refused }: Sent): LinkEntry {
   if (refused) return { kind: KIND.commit, payload: refused.payload }
   const keys = hasKeys(batch) ? keysOf(batch) : []
   return { kind: KIND.commit, payload, ...(keys.length > 0 ? { keys } : {}) }
+}
+
+/** False after so long, or when `signal` aborts. */
+async function orFalse(
+  done: Promise<true>,
+  { timers, ms, signal }: { readonly timers: Timers; readonly ms: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  let stop = (): void => undefined
+  const over = new Promise<boolean>((resolve) => {
+    stop = () => resolve(false)
+  })
+  const timer = timers.start(ms, stop)
+  signal.addEventListener('abort', stop)
+  const isDone = await Promise.race([done, over])
+  timer.cancel()
+  signal.removeEventListener('abort', stop)
+  return isDone
 }
 
 async function* only<T>(value: T): AsyncGenerator<T, void, void> {
