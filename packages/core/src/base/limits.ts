@@ -41,6 +41,8 @@ export const SUBMISSION_ENTRIES_MAX = 16_384
 export const SUBMISSION_BYTES_MAX: number = 16 * 1024 * 1024
 /** Bytes of records that a server sends to a reader who has not said that he has taken earlier ones. */
 export const READ_WINDOW_BYTES: number = 4 * 1024 * 1024
+/** Bytes of records that a client takes before it says so: a small part of the window, and not each commit a message of its own. */
+export const READ_CREDIT_BYTES: number = READ_WINDOW_BYTES / 8
 /** Bytes of the newest records that a server keeps in memory, of one chain: what readers who keep up are sent. */
 export const RECENT_BYTES_MAX: number = 4 * 1024 * 1024
 /** How long they stay there after the newest, in ms. */
