@@ -36,6 +36,8 @@ import type { AskOptions, Writing } from './writing.ts'
 
 /** Submissions that are on their way: one is being stored while the next is being signed. */
 const SUBMISSIONS_MAX = 2
+/** Transactions that are parted into two submissions when nothing is on its way: the server judges one while the other is signed. */
+const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
 /** How long to wait before what a server had no room for is sent again, in ms. */
@@ -317,18 +319,26 @@ class RemoteWriting implements Writing, LinkEvents {
       this.#attestDue = false
       this.#attest()
     }
-    const built = this.#buildReady()
+    // Answered apart, they stay apart: from then on one end works while the other does.
+    const { waiting } = this.#core.staging
+    if (this.#sent.length === 0 && waiting >= PARTED_MIN) this.#submitReady(Math.ceil(waiting / 2))
+    if (this.#submissions.size < SUBMISSIONS_MAX) this.#submitReady(Number.POSITIVE_INFINITY)
+  }
+
+  #submitReady(max: number): void {
+    const built = this.#buildReady(max)
     if (built.length > 0) this.#submit(built)
   }
 
   /** What waits for a connection is signed already, if somebody wants to know it safe: up to what one submission takes. */
   #signOffline(): void {
     const { staging } = this.#core
-    if (this.#writer && staging.hasKeepers && this.#sent.length < SENT_OFFLINE_MAX) this.#buildReady()
+    if (this.#writer && staging.hasKeepers && this.#sent.length < SENT_OFFLINE_MAX)
+      this.#buildReady(Number.POSITIVE_INFINITY)
   }
 
-  /** Signs what builds on nothing that is open. */
-  #buildReady(): Sent[] {
+  /** Signs what builds on nothing that is open: at most so many transactions. */
+  #buildReady(max: number): Sent[] {
     const { staging } = this.#core
     if (staging.isEmpty || !this.#mayBuild()) return []
     const open = new OpenChanges()
@@ -337,8 +347,10 @@ class RemoteWriting implements Writing, LinkEvents {
       if (restored) return []
       for (const { draft } of batch.transactions) open.add(draft)
     }
+    let room = max
     const batches = staging.takeReady((draft) => {
-      const isReady = !open.isUnder(draft)
+      const isReady = room > 0 && !open.isUnder(draft)
+      if (isReady) room--
       // What waits keeps those waiting that build on it.
       open.add(draft)
       return isReady

@@ -253,6 +253,7 @@ export class ServerLink implements Link {
       for (const { entity, bytes } of keys ?? []) connection.send({ type: 'key', channel, id, entity, bytes })
       connection.send({ type: 'submit', channel, id, isLast: i === entries.length - 1, kind, payload })
     })
+    connection.flush()
   }
 
   sync(): Promise<void> {

@@ -93,19 +93,16 @@ test('a commit is one message to the server and one back, and one to who follows
   server.host.release(hosted)
 })
 
-test.each(['all', 'on-demand'] as const)(
-  'a reader takes far more than the window holds, bodies: %s',
-  async (bodies) => {
-    await using server = await startServer()
-    const options = { as: someone(), serverKey: server.identity, create: true }
-    await using writer = await openChain(`${server.url}/notes`, options, machine())
-    const write = (): Promise<unknown> => writer.transact((tx) => tx.create(Note, { text: 'x'.repeat(700_000) }))
-    const count = Math.ceil(READ_WINDOW_BYTES / 700_000) + 2
-    for (let i = 0; i < count; i++) await write()
-    await using reader = await openChain(`${server.url}/notes`, { ...options, bodies: 'on-demand' }, machine())
-    expect(reader.stats().entities).toBe(writer.stats().entities)
-    for (let i = 0; i < count; i++) await write()
-    await reader.refresh()
-    expect(reader.stats().entities).toBe(writer.stats().entities)
-  },
-)
+test('a reader without bodies takes what with them is far more than the window holds', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  await using writer = await openChain(`${server.url}/notes`, options, machine())
+  const write = (): Promise<unknown> => writer.transact((tx) => tx.create(Note, { text: 'x'.repeat(700_000) }))
+  const count = Math.ceil(READ_WINDOW_BYTES / 700_000) + 2
+  for (let i = 0; i < count; i++) await write()
+  await using reader = await openChain(`${server.url}/notes`, { ...options, bodies: 'on-demand' }, machine())
+  expect(reader.stats().entities).toBe(writer.stats().entities)
+  for (let i = 0; i < count; i++) await write()
+  await reader.refresh()
+  expect(reader.stats().entities).toBe(writer.stats().entities)
+})
