@@ -53,13 +53,7 @@ async function flight(service: NetworkService, task: Task): Promise<() => Promis
     await Promise.all(Array.from({ length: task.count }, commitOn))
     return times
   }
-  const latest = performance.now() + task.warmSeconds * WARM_TIMES_MAX * 1_000
-  let isWarm = false
-  const looking = setInterval(() => {
-    isWarm = performance.now() > latest || processorUs() > task.warmSeconds * 1e6
-  }, LOOK_MS)
-  await fly(() => isWarm)
-  clearInterval(looking)
+  await fly(warming(task.warmSeconds))
   return async () => {
     const started = performance.now()
     const used = processorUs()
@@ -74,6 +68,21 @@ async function flight(service: NetworkService, task: Task): Promise<() => Promis
   }
 }
 
+/** Tells whether this process has been at work for so many seconds. */
+function warming(seconds: number): () => boolean {
+  const latest = performance.now() + seconds * WARM_TIMES_MAX * 1_000
+  let lookAt = 0
+  let isWarm = false
+  return () => {
+    const now = performance.now()
+    if (now >= lookAt) {
+      lookAt = now + LOOK_MS
+      isWarm = now > latest || processorUs() > seconds * 1e6
+    }
+    return isWarm
+  }
+}
+
 function processorUs(): number {
   const { user, system } = process.cpuUsage()
   return user + system
@@ -83,18 +92,23 @@ function processorUs(): number {
 async function pace(service: NetworkService, task: Task): Promise<() => Promise<Figures>> {
   const client = await service.connect(task)
   const values = openValues(1).batch(VALUES)
-  await client.commit(values[0]!)
+  const isWarm = warming(task.warmSeconds)
+  for (let i = 0; i === 0 || !isWarm(); i++) await client.commit(stamped(0n, values[i % VALUES]!))
   return async () => {
     const times: number[] = []
     const until = performance.now() + (task.warmSeconds + task.seconds) * 1_000
     for (let i = 0; performance.now() < until; i++) {
       const started = process.hrtime.bigint()
-      await client.commit(`${started}`.padStart(STAMP_CHARS, '0') + values[i % VALUES]!.slice(STAMP_CHARS))
+      await client.commit(stamped(started, values[i % VALUES]!))
       times.push(Number(process.hrtime.bigint() - started) / 1e6)
       await sleep(PACE_MS)
     }
     return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
   }
+}
+
+function stamped(at: bigint, value: string): string {
+  return `${at}`.padStart(STAMP_CHARS, '0') + value.slice(STAMP_CHARS)
 }
 
 /** Receives what `pace` commits: the clock of the system is one for all its processes. */
@@ -148,15 +162,24 @@ async function hold(service: NetworkService, task: Task): Promise<() => Promise<
 }
 
 async function shake(service: NetworkService, task: Task): Promise<() => Promise<Figures>> {
-  return async () => {
-    let count = 0
-    const started = performance.now()
-    const until = started + (task.warmSeconds + task.seconds) * 1_000
+  let count = 0
+  async function shakeUntil(isOver: () => boolean): Promise<void> {
     async function shakeOn(): Promise<void> {
-      for (; performance.now() < until; count++) await service.shake!(task.address)
+      for (; !isOver(); count++) await service.shake!(task.address)
     }
     await Promise.all(Array.from({ length: SHAKES_AT_ONCE }, shakeOn))
-    return { rate: (count / (performance.now() - started)) * 1_000, count }
+  }
+  await shakeUntil(warming(task.warmSeconds))
+  return async () => {
+    count = 0
+    const started = performance.now()
+    const used = processorUs()
+    await shakeUntil(() => performance.now() > started + task.seconds * 1_000)
+    return {
+      rate: (count / (performance.now() - started)) * 1_000,
+      clientMs: (processorUs() - used) / count / 1_000,
+      count,
+    }
   }
 }
 

@@ -161,7 +161,7 @@ function grown(before: Awaited<ReturnType<Running['memory']>>, after: typeof bef
   return { resident, heap: (after.heap - before.heap) / count / 1_000 }
 }
 
-/** Two processes of clients, so that the server is what is measured. */
+/** Two processes of clients, which connect and leave again: a server that they know, and whose delegation they have verified before. */
 async function shaking({ service, running, crew }: Bench): Promise<Figures | undefined> {
   if (!service.shake) return undefined
   const work = { job: 'shake', count: 1, role: 'another' } as const
@@ -174,7 +174,7 @@ async function shaking({ service, running, crew }: Bench): Promise<Figures | und
     return {
       rate: figures.reduce((sum, one) => sum + one['rate']!, 0),
       serverMs: (used / count) * 1_000,
-      perCore: count / used,
+      clientMs: figures.reduce((sum, one) => sum + one['clientMs']! * one['count']!, 0) / count,
     }
   } finally {
     await Promise.all(workers.map((worker) => worker.end()))

@@ -40,6 +40,7 @@ export type {
 export {
   type AttachedKeyOptions,
   type Chain,
+  type CloseOptions,
   isChain,
   type OpenTransaction,
   type ReadOptions,

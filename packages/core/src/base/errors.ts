@@ -90,7 +90,7 @@ export const ADVICE = {
   PIN_UNAVAILABLE: 'the TXT records of the name cannot be asked for now; try again, or pass the id',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
   WRONG_CHAIN: 'the chain here is not the one whose id you gave',
-  NOT_A_CHAIN: 'the folder holds other files; give an empty or a new folder',
+  NOT_A_CHAIN: 'something else stands there; give an empty or a new folder',
   NEEDS_UPGRADE: 'the chain follows rules of a newer level; update @ate/core',
   UNSUPPORTED_FORMAT: 'the files are of a newer format; update @ate/core',
   READ_ONLY: 'the chain was opened for reading only, or its disk is read-only',

@@ -41,6 +41,8 @@ export const SUBMISSION_ENTRIES_MAX = 16_384
 export const SUBMISSION_BYTES_MAX: number = 16 * 1024 * 1024
 /** Bytes of records that a server sends to a reader who has not said that he has taken earlier ones. */
 export const READ_WINDOW_BYTES: number = 4 * 1024 * 1024
+/** Bytes of records that a client takes before it says so: a small part of the window, and not each commit a message of its own. */
+export const READ_CREDIT_BYTES: number = READ_WINDOW_BYTES / 8
 /** Bytes of the newest records that a server keeps in memory, of one chain: what readers who keep up are sent. */
 export const RECENT_BYTES_MAX: number = 4 * 1024 * 1024
 /** How long they stay there after the newest, in ms. */
@@ -83,8 +85,10 @@ export const SYNC_DELAY_MS = 1000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
 export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000
-/** How long a server may bring nothing at all while it is waited for by who closes or refreshes a chain, in ms. */
+/** How long a server may bring nothing at all while it is waited for by who refreshes a chain, in ms. */
 export const SERVER_SILENT_MS = 30_000
+/** And by who closes one: what was acknowledged is there, and nobody waits longer to go. */
+export const CLOSE_SILENT_MS = 5_000
 /** Servers that send a client on to another one, before he gives up: lists of a ring that differ. */
 export const REDIRECTS_MAX = 4
 /** How long until a server offers chains that belong elsewhere again, in ms: doubled while some are left, up to the second. */

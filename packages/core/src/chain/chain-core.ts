@@ -113,6 +113,8 @@ export class ChainCore {
   #durable: Batch['base']
   #closing: Promise<void> | undefined
   #closed = false
+  /** Who closes it waits no longer. */
+  readonly #hurry = new AbortController()
   #rememberedAt: number
   /** Monotonic time at which the record came that moved chain time last, and that chain time. */
   #headAt: number
@@ -336,8 +338,10 @@ export class ChainCore {
     return this.writing.appendOther(kind, payload)
   }
 
-  /** Waits for what is staged, attests it, remembers the head, and frees the place. */
-  close(): Promise<void> {
+  /** Waits for what is staged, unless `signal` aborts, attests it, remembers the head, and frees the place. */
+  close(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) this.#hurry.abort()
+    signal?.addEventListener('abort', () => this.#hurry.abort(), { once: true })
     this.#closing ??= this.#end('close')
     return this.#closing
   }
@@ -381,7 +385,7 @@ export class ChainCore {
     try {
       if (how === 'destroy') await this.settled()
       else {
-        await this.writing.finish()
+        await this.writing.finish(this.#hurry.signal)
         await this.remember()
         await this.#keepSnapshot()
       }

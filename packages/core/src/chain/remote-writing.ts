@@ -10,9 +10,10 @@
  * - transactions see what is staged and sent; readers outside see only what has come back.
  */
 import { equalBytes } from '../base/bytes.ts'
+import type { Timers } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
-import { CLOCK_AHEAD_MS, SERVER_SILENT_MS } from '../base/limits.ts'
+import { CLOCK_AHEAD_MS, CLOSE_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
@@ -35,6 +36,8 @@ import type { AskOptions, Writing } from './writing.ts'
 
 /** Submissions that are on their way: one is being stored while the next is being signed. */
 const SUBMISSIONS_MAX = 2
+/** Transactions that are parted into two submissions when nothing is on its way: the server judges one while the other is signed. */
+const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
 /** How long to wait before what a server had no room for is sent again, in ms. */
@@ -197,29 +200,25 @@ class RemoteWriting implements Writing, LinkEvents {
     })
   }
 
-  async finish(): Promise<void> {
+  async finish(signal: AbortSignal): Promise<void> {
     if (!this.#online) this.#dropAll()
-    const isHeard = await this.#settledUnlessSilent()
+    const isHeard = await this.#settledUnlessSilent(signal)
     if (!isHeard || !this.#writer || this.#failed || !this.#online || !this.#core.attesting.becomeDue()) return
     this.#flush()
-    await this.#settledUnlessSilent()
+    await this.#settledUnlessSilent(signal)
   }
 
-  /** A server that answers nothing holds nobody who wants to go. False if it was silent. */
-  async #settledUnlessSilent(): Promise<boolean> {
+  /** A server that answers nothing holds nobody who wants to go. False if it was silent, or `signal` aborts. */
+  async #settledUnlessSilent(signal: AbortSignal): Promise<boolean> {
     const { environment, replica } = this.#core
-    const settled = this.settled().then(() => true)
-    for (let before = -1; before < replica.head.seq; ) {
+    const settled = this.settled().then((): true => true)
+    for (let before = -1; before < replica.head.seq && !signal.aborted; ) {
       before = replica.head.seq
-      let timer: { cancel(): void } | undefined
-      const silence = new Promise<boolean>((resolve) => {
-        timer = environment.timers.start(SERVER_SILENT_MS, () => resolve(false))
-      })
-      const isSettled = await Promise.race([settled, silence])
-      timer?.cancel()
-      if (isSettled) return true
+      if (await orFalse(settled, { timers: environment.timers, ms: CLOSE_SILENT_MS, signal })) return true
     }
     this.#dropAll()
+    // Who opens the chain again connects anew.
+    await this.#link.close()
     return false
   }
 
@@ -320,18 +319,26 @@ class RemoteWriting implements Writing, LinkEvents {
       this.#attestDue = false
       this.#attest()
     }
-    const built = this.#buildReady()
+    // Answered apart, they stay apart: from then on one end works while the other does.
+    const { waiting } = this.#core.staging
+    if (this.#sent.length === 0 && waiting >= PARTED_MIN) this.#submitReady(Math.ceil(waiting / 2))
+    if (this.#submissions.size < SUBMISSIONS_MAX) this.#submitReady(Number.POSITIVE_INFINITY)
+  }
+
+  #submitReady(max: number): void {
+    const built = this.#buildReady(max)
     if (built.length > 0) this.#submit(built)
   }
 
   /** What waits for a connection is signed already, if somebody wants to know it safe: up to what one submission takes. */
   #signOffline(): void {
     const { staging } = this.#core
-    if (this.#writer && staging.hasKeepers && this.#sent.length < SENT_OFFLINE_MAX) this.#buildReady()
+    if (this.#writer && staging.hasKeepers && this.#sent.length < SENT_OFFLINE_MAX)
+      this.#buildReady(Number.POSITIVE_INFINITY)
   }
 
-  /** Signs what builds on nothing that is open. */
-  #buildReady(): Sent[] {
+  /** Signs what builds on nothing that is open: at most so many transactions. */
+  #buildReady(max: number): Sent[] {
     const { staging } = this.#core
     if (staging.isEmpty || !this.#mayBuild()) return []
     const open = new OpenChanges()
@@ -340,8 +347,10 @@ class RemoteWriting implements Writing, LinkEvents {
       if (restored) return []
       for (const { draft } of batch.transactions) open.add(draft)
     }
+    let room = max
     const batches = staging.takeReady((draft) => {
-      const isReady = !open.isUnder(draft)
+      const isReady = room > 0 && !open.isUnder(draft)
+      if (isReady) room--
       // What waits keeps those waiting that build on it.
       open.add(draft)
       return isReady
@@ -718,6 +727,23 @@ function entryOf({ batch, payload, refused }: Sent): LinkEntry {
   if (refused) return { kind: KIND.commit, payload: refused.payload }
   const keys = hasKeys(batch) ? keysOf(batch) : []
   return { kind: KIND.commit, payload, ...(keys.length > 0 ? { keys } : {}) }
+}
+
+/** False after so long, or when `signal` aborts. */
+async function orFalse(
+  done: Promise<true>,
+  { timers, ms, signal }: { readonly timers: Timers; readonly ms: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  let stop = (): void => undefined
+  const over = new Promise<boolean>((resolve) => {
+    stop = () => resolve(false)
+  })
+  const timer = timers.start(ms, stop)
+  signal.addEventListener('abort', stop)
+  const isDone = await Promise.race([done, over])
+  timer.cancel()
+  signal.removeEventListener('abort', stop)
+  return isDone
 }
 
 async function* only<T>(value: T): AsyncGenerator<T, void, void> {

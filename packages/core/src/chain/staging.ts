@@ -90,6 +90,11 @@ export class Staging {
     return this.#queue.length === 0
   }
 
+  /** Transactions that wait to be written. */
+  get waiting(): number {
+    return this.#queue.reduce((sum, { transactions }) => sum + transactions.length, 0)
+  }
+
   /** Somebody waits for no more than that what he wrote is kept on this machine. */
   get hasKeepers(): boolean {
     return this.#queue.some(({ transactions }) =>

@@ -29,7 +29,8 @@ export async function* verifyAhead(
         to = groupEnd(chunk, from)
         const group = chunk.slice(from, to)
         const replica = replicaOf()
-        if (replica) {
+        // One alone has nothing to be folded meanwhile: the way to another thread and back takes longer than the check.
+        if (replica && chunk.length > 1) {
           // Again for this group: the fold of the one before may have brought the certificates.
           askAll(replica, chunk.slice(from, groupEnd(chunk, to)))
           await Promise.all(group.map(({ seq }) => replica.signatures.done(seq)))

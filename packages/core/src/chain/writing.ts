@@ -50,7 +50,7 @@ export interface Writing {
   /** Takes in what others have written; the number of records. */
   refresh(): Promise<number>
   /** At close: writes what is staged, as far as that is possible, and attests it. */
-  finish(): Promise<void>
+  finish(signal: AbortSignal): Promise<void>
   /** After that: nothing is waited for any more, and what was held is free. */
   release(): Promise<void>
 }

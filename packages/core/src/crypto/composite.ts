@@ -37,6 +37,11 @@ export function compositeSigner(crypto: SignatureProvider, secret: Uint8Array): 
       const bound = boundMessage(crypto, message, context)
       return concatBytes(lattice.sign(bound, LABEL, random), classical.sign(bound))
     },
+    signLater(message, context, random) {
+      const bound = boundMessage(crypto, message, context)
+      const later = lattice.signLater?.(bound, LABEL, random)
+      return later?.then((signature) => concatBytes(signature, classical.sign(bound)))
+    },
   }
 }
 

@@ -27,6 +27,11 @@ export interface ContextSigner {
   readonly publicKey: Uint8Array
   /** Hedged; a provider that can takes its randomness from `random`, so that a seeded run repeats. */
   sign(message: Uint8Array, context: Uint8Array, random: Randomness): Uint8Array
+  /**
+   * The same, made beside this thread; absent, or undefined, where the platform has no other thread for it, or has given it as
+   * much as it takes. The bytes stay as they are until then.
+   */
+  signLater?(message: Uint8Array, context: Uint8Array, random: Randomness): Promise<Uint8Array> | undefined
 }
 
 export interface ContextVerifier {

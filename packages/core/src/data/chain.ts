@@ -86,6 +86,11 @@ export interface WaitOptions {
   readonly staged?: () => void
 }
 
+export interface CloseOptions {
+  /** Ends the waiting for a server's answers; the chain is closed in any case. */
+  readonly signal?: AbortSignal
+}
+
 export interface ReadOptions {
   readonly signal?: AbortSignal
 }
@@ -619,10 +624,14 @@ export class Chain {
     await forgetPlace(this.#platform.state, this.#core.place, this.id, { goesOn: false })
   }
 
-  /** Waits for what is staged, attests it, and frees the place. */
-  close(): Promise<void> {
-    const compacted = this.#compacting.beforeClose()
-    return compacted ? compacted.finally(() => this.#core.close()) : this.#core.close()
+  /**
+   * Waits for what is staged, attests it, and frees the place. A server that has brought nothing for five seconds, or `signal`,
+   * ends the waiting: a transaction that is not answered then rejects with INDETERMINATE, or goes on from the outbox when the
+   * chain is opened again. What was acknowledged stays. Called again with a signal, it hurries the closing that is under way.
+   */
+  close({ signal }: CloseOptions = {}): Promise<void> {
+    const compacted = this.#compacting.beforeClose(signal)
+    return compacted ? compacted.finally(() => this.#core.close(signal)) : this.#core.close(signal)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -95,10 +95,15 @@ export class Compacting {
   }
 
   /** What the policy has for the end; undefined if there is nothing. */
-  beforeClose(): Promise<void> | undefined {
-    return this.#policy.onClose && !this.#core.engine.readOnly && !this.#core.isClosed
-      ? this.run({}).then(() => undefined)
-      : undefined
+  beforeClose(signal: AbortSignal | undefined): Promise<void> | undefined {
+    if (!this.#policy.onClose || this.#core.engine.readOnly || this.#core.isClosed) return undefined
+    return this.run(signal ? { signal } : {}).then(
+      () => undefined,
+      (error) => {
+        // Who is in a hurry wants it closed, and no report.
+        if (!signal?.aborted) throw error
+      },
+    )
   }
 
   #look(): void {

@@ -420,6 +420,7 @@ export function listFolder(fs: FileSystem): readonly string[] | undefined {
     return fs.list('')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
+    if (errnoOf(error) === 'ENOTDIR') throw new AteError('NOT_A_CHAIN', { found: 'a file' }, { cause: error })
     throw error
   }
 }

@@ -200,6 +200,11 @@ export class ClientConnection {
     this.#sender.send(message)
   }
 
+  /** What was said so far goes now: the other end begins with it while this one goes on. */
+  flush(): void {
+    this.#sender.flush()
+  }
+
   /** Whether the connection keeps the process alive. */
   hold(what: 'process' | 'nothing'): void {
     if (what === 'process') this.#socket.ref()

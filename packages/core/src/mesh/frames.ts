@@ -1,4 +1,7 @@
-/** Messages into frames: what is said in one turn shares a frame, and a frame is sealed once. */
+/**
+ * Messages into frames: what is said in one turn shares a frame, and a frame is sealed once. A record and the answer to who
+ * submitted it are said a few microtasks apart, so a frame waits for that long.
+ */
 import type { Socket } from '../base/socket.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { Wire } from './wire.ts'
@@ -7,6 +10,8 @@ import type { Wire } from './wire.ts'
 const FRAME_BYTES = 64 * 1024
 /** Buffers that no connection uses now. One is used from the first message of a frame until the frame is sealed. */
 const SPARE_MAX = 16
+/** Microtasks from the first message of a frame until it goes. */
+const FLUSH_TICKS = 4
 
 const spare: ByteWriter[] = []
 
@@ -40,8 +45,17 @@ export class FrameSender<Message> {
     if (this.#out.at >= FRAME_BYTES) this.flush()
     else if (!this.#scheduled) {
       this.#scheduled = true
-      queueMicrotask(() => this.flush())
+      this.#flushIn(FLUSH_TICKS)
     }
+  }
+
+  #flushIn(ticks: number): void {
+    queueMicrotask(() => {
+      // Sent meanwhile, by who could not wait.
+      if (!this.#scheduled) return
+      if (ticks > 1) this.#flushIn(ticks - 1)
+      else this.flush()
+    })
   }
 
   /** What was said so far is on its way when this returns. */

@@ -10,15 +10,15 @@ import { equalBytes, wipe } from '../base/bytes.ts'
 import { type Randomness, randomBytes } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { WIRE_CLOCK_MS } from '../base/limits.ts'
-import { compositeVerifier } from '../crypto/composite.ts'
 import { contextBytes } from '../crypto/contexts.ts'
-import type { ContextVerifier, CryptoProvider, KemSecret } from '../crypto/provider.ts'
+import type { CryptoProvider, KemSecret } from '../crypto/provider.ts'
 import { AES_TAG_BYTES } from '../crypto/sizes.ts'
 import { XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
-import { type Delegation, parseDelegation } from '../event/acknowledgement.ts'
-import { type PublicIdentity, publicIdentity } from '../session/identity.ts'
+import type { Delegation } from '../event/acknowledgement.ts'
+import type { PublicIdentity } from '../session/identity.ts'
 import * as format from './handshake-format.ts'
 import { type HandshakeKeys, handshakeKeys, Transcript, wipeHandshakeKeys, wireKeys } from './handshake-keys.ts'
+import { type ShownServer, shownServer } from './shown-servers.ts'
 import { verifySuccession } from './succession.ts'
 import { createWire, type Wire } from './wire.ts'
 
@@ -139,16 +139,15 @@ export class ClientHandshake {
     const mac = crypto.hmacSha256(keys.serverMacKey, transcript.add(parts.signature))
     transcript.add(parts.mac)
     if (!equalBytes(parts.mac, mac)) throw failed()
-    const identity = publicIdentity(crypto, body.keys)
-    const verifier = compositeVerifier(crypto, identity.signingKey)
-    if (!verifier.verify(signed, parts.signature, contextBytes('handshakeServer'))) throw failed()
-    return { body, identity, verifier }
+    const server = shownServer(crypto, body)
+    if (!server.verifier.verify(signed, parts.signature, contextBytes('handshakeServer'))) throw failed()
+    return { body, server }
   }
 
-  #serverOf({ body, identity, verifier }: SignedBody): EstablishedServer {
+  #serverOf({ body, server }: SignedBody): EstablishedServer {
     const { crypto, now } = this.#options
-    const delegationBytes = body.delegation.slice()
-    const delegation = checked(() => parseDelegation(crypto, delegationBytes, identity.keys, verifier))
+    const { identity } = server
+    const { delegation, delegationBytes } = checked(() => server.delegation())
     const at = now()
     // Proved by now: what is told is between this client and the server that it reached.
     if (at < delegation.from - WIRE_CLOCK_MS || at >= delegation.until + WIRE_CLOCK_MS)
@@ -161,9 +160,7 @@ export class ClientHandshake {
 
 interface SignedBody {
   readonly body: format.ReplyBody
-  readonly identity: PublicIdentity
-  /** Of its signing key. */
-  readonly verifier: ContextVerifier
+  readonly server: ShownServer
 }
 
 function checked<T>(parse: () => T): T {

@@ -1,6 +1,7 @@
 /**
  * The server's side of the handshake ATE-HS/1 (docs/FORMAT.md, section 18), as a pure state machine, one object a connection.
- * Cheap checks come first: size, form, versions, cookie; then one encapsulation and one signature. At most one Reply is made.
+ * Cheap checks come first: size, form, versions, cookie; then one encapsulation and one signature, which may be made beside
+ * this thread. At most one Reply is made.
  *
  * After an error the object is dead, and `refusalOf` gives what may be said to the other end about it: nothing that tells
  * one failure from another, but a version.
@@ -22,6 +23,8 @@ export interface ServerHandshakeOptions {
   readonly crypto: CryptoProvider
   readonly random: Randomness
   readonly identity: Pick<Identity, 'keys' | 'sign'>
+  /** The signature of `identity` under 'handshakeServer', made beside this thread; undefined where it cannot be. */
+  readonly signLater?: (message: Uint8Array) => Promise<Uint8Array> | undefined
   /** Made by makeDelegation with this identity. */
   readonly delegation: Uint8Array
   readonly limits: format.ServerLimits
@@ -38,6 +41,8 @@ export interface ServerHandshakeOptions {
 export interface ServerStep {
   /** To be sent, if anything is. */
   readonly send: Uint8Array | undefined
+  /** To be sent when it is signed: the client says nothing until it has come. Rejects if the handshake was over before. */
+  readonly later?: Promise<Uint8Array>
   /** The end, if it is that. */
   readonly done: { readonly wire: Wire } | undefined
 }
@@ -64,7 +69,11 @@ export class ServerHandshake {
     const state = this.#state
     this.#state = 'over'
     if (state === 'replied') return this.#finish(message)
-    if (state === 'over') throw failed()
+    if (state === 'over') {
+      // A Reply that is being signed is none of a handshake that went wrong meanwhile.
+      this.close()
+      throw failed()
+    }
     const hello = this.#helloOf(message)
     const { crypto, demandCookie, now } = this.#options
     if (demandCookie) {
@@ -75,9 +84,7 @@ export class ServerHandshake {
       }
       if (!hello.cookie || !isCookie(crypto, demandCookie, hello.cookie, facts)) throw failed()
     }
-    const send = this.#reply(message, hello)
-    this.#state = 'replied'
-    return { send, done: undefined }
+    return this.#reply(message, hello)
   }
 
   /** Wipes what a handshake that does not end holds. */
@@ -97,8 +104,8 @@ export class ServerHandshake {
     return hello
   }
 
-  #reply(message: Uint8Array, hello: format.Hello): Uint8Array {
-    const { crypto, random } = this.#options
+  #reply(message: Uint8Array, hello: format.Hello): ServerStep {
+    const { crypto, random, identity, delegation, limits, signLater } = this.#options
     const encapsulation = xWingEncapsulate(crypto, hello.kemKey, random)
     if (!encapsulation) throw failed()
     const mode = this.#options.plain === 'allow' && (hello.modes & format.MODE.plain) !== 0 ? 'plain' : 'sealed'
@@ -113,19 +120,29 @@ export class ServerHandshake {
     transcript.add(message)
     const keys = handshakeKeys(crypto, encapsulation.shared, transcript.add(clear))
     this.#pending = { keys, transcript, mode }
-    return concatBytes(clear, this.#sealed(hello, keys, transcript))
+    const succession = this.#successionFor(hello.hint)
+    const body = format.encodeReplyBody({ keys: identity.keys, delegation, limits, succession })
+    const signed = transcript.add(body)
+    const signature = signLater?.(signed)
+    if (signature) return { send: undefined, later: this.#replyLater(clear, body, signature), done: undefined }
+    return { send: this.#signedReply(clear, body, identity.sign(signed, 'handshakeServer')), done: undefined }
+  }
+
+  /** What comes until then comes out of turn, and ends the handshake. */
+  async #replyLater(clear: Uint8Array, body: Uint8Array, signature: Promise<Uint8Array>): Promise<Uint8Array> {
+    const signed = await signature
+    if (!this.#pending) throw failed()
+    return this.#signedReply(clear, body, signed)
   }
 
   /** Body, signature over the transcript with it, MAC over all of that; the transcript goes on behind them. */
-  #sealed(hello: format.Hello, keys: HandshakeKeys, transcript: Transcript): Uint8Array {
-    const { crypto, identity, delegation, limits } = this.#options
-    const succession = this.#successionFor(hello.hint)
-    const body = format.encodeReplyBody({ keys: identity.keys, delegation, limits, succession })
-    const signature = identity.sign(transcript.add(body), 'handshakeServer')
-    const mac = crypto.hmacSha256(keys.serverMacKey, transcript.add(signature))
+  #signedReply(clear: Uint8Array, body: Uint8Array, signature: Uint8Array): Uint8Array {
+    const { keys, transcript } = this.#pending!
+    const mac = this.#options.crypto.hmacSha256(keys.serverMacKey, transcript.add(signature))
     transcript.add(mac)
     const { ciphertext, tag } = keys.aes.seal(keys.nonce, concatBytes(body, signature, mac))
-    return concatBytes(ciphertext, tag)
+    this.#state = 'replied'
+    return concatBytes(clear, ciphertext, tag)
   }
 
   #successionFor(hint: Uint8Array | undefined): Uint8Array | undefined {

@@ -295,13 +295,15 @@ export class HostChannel implements Follower {
     own: { readonly by: Submitted; readonly index: number } | undefined,
   ): void {
     const channel = this.#number
-    this.#credit -= record.bytes.length
     this.#next = record.seq + 1
     if (own) {
+      this.#credit -= record.bytes.length
       const head = record.bytes.subarray(0, RECORD_HEAD_BYTES)
       this.#out.send({ type: 'own', channel, level, id: own.by.id, index: own.index, head })
     } else {
       const bytes = this.#parts.bodies === 'all' ? record.bytes : this.chain.withoutBodies(record)
+      // What is sent, as the client counts it.
+      this.#credit -= bytes.length
       this.#out.send({ type: 'record', channel, level, bytes })
     }
     if (record.seq === this.chain.sequencer.head.seq && this.#acknowledgement)

@@ -29,7 +29,7 @@ import type { Wire } from './wire.ts'
 
 /** What a connection asks before it spends anything, and what it tells. An error that is given ends it. */
 export interface ConnectionRules {
-  readonly handshake: Pick<ServerHandshakeOptions, 'limits' | 'successions' | 'plain' | 'demandCookie'>
+  readonly handshake: Pick<ServerHandshakeOptions, 'limits' | 'successions' | 'plain' | 'demandCookie' | 'signLater'>
   /** Before the first computation of a handshake. */
   admitHandshake?(): AteError | undefined
   /** Frames and their bytes as they come in: the ms for which the next ones wait. */
@@ -133,10 +133,15 @@ export class HostConnection {
       if (!this.#wire) this.#shake(bytes)
       else for (const message of clientMessagesIn(this.#wire.open(bytes))) this.#take(message)
     } catch (error) {
-      const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'message' }, { cause: error })
-      if (!this.#wire) this.#parts.socket.send(refusalOf(failure))
-      this.#end(failure, failure.code === 'RATE_LIMITED' ? CLOSE.TRY_LATER : CLOSE.REFUSED, failure.code)
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#closed) return
+    const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'message' }, { cause: error })
+    if (!this.#wire) this.#parts.socket.send(refusalOf(failure))
+    this.#end(failure, failure.code === 'RATE_LIMITED' ? CLOSE.TRY_LATER : CLOSE.REFUSED, failure.code)
   }
 
   /** Reads no more for a while: who sends too much is slowed down. */
@@ -159,8 +164,12 @@ export class HostConnection {
     const refusal = this.#shaken ? undefined : rules.admitHandshake?.()
     this.#shaken = true
     if (refusal) throw refusal
-    const { send, done } = this.#handshake.receive(bytes)
+    const { send, later, done } = this.#handshake.receive(bytes)
     if (send) socket.send(send)
+    void later?.then(
+      (reply) => socket.send(reply),
+      (error) => this.#failed(error),
+    )
     if (!done) return
     this.#hurry?.cancel()
     const { timers } = this.#parts.host.parts.platform.environment

@@ -9,6 +9,7 @@ import {
   BODIES_ASKED_MAX,
   LINK_RETRY_MAX_MS,
   LINK_RETRY_MS,
+  READ_CREDIT_BYTES,
   READ_WINDOW_BYTES,
   RECORD_BYTES_MAX,
   REDIRECTS_MAX,
@@ -95,6 +96,8 @@ export class ServerLink implements Link {
   #level: Durability = 'memory'
   /** Of the records that came and were not taken yet. */
   #waitingBytes = 0
+  /** Of the records that were taken on this connection, and not told to the server yet. */
+  #takenBytes = 0
   /** Things that came, ever. */
   #heard = 0
   #syncCount = 0
@@ -104,6 +107,8 @@ export class ServerLink implements Link {
   #ended: AteError | undefined
   /** What the server signed last of this chain: evidence, should it ever say otherwise. */
   #acknowledgement: Said | undefined
+  /** What it said last, not verified yet. What came before it and was not either says less. */
+  #unverified: { readonly bytes: Uint8Array; readonly server: ClientConnection['server'] } | undefined
 
   private constructor(parts: ServerLinkParts) {
     this.#parts = parts
@@ -141,6 +146,11 @@ export class ServerLink implements Link {
   }
 
   get acknowledgement(): AcknowledgementPart | undefined {
+    try {
+      this.#verifyAcknowledgement()
+    } catch {
+      // The connection ends with it, in its turn; evidence is what was verified.
+    }
     return partOf(this.#acknowledgement)
   }
 
@@ -243,6 +253,7 @@ export class ServerLink implements Link {
       for (const { entity, bytes } of keys ?? []) connection.send({ type: 'key', channel, id, entity, bytes })
       connection.send({ type: 'submit', channel, id, isLast: i === entries.length - 1, kind, payload })
     })
+    connection.flush()
   }
 
   sync(): Promise<void> {
@@ -315,6 +326,7 @@ export class ServerLink implements Link {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { connect, request, nameOn, follow } = this.#parts
+    const { acknowledgement: said } = this
     const known = this.#acknowledgement
     const reached = this.#level
     for (let left = REDIRECTS_MAX; ; left--) {
@@ -325,7 +337,7 @@ export class ServerLink implements Link {
           (now) => this.#begin(lease, now),
           signal,
         )
-        this.#checkSame(opened, from, partOf(known))
+        this.#checkSame(opened, from, said)
         this.#away = undefined
         if (durabilityRank(opened.level) < durabilityRank(reached))
           throw new AteError('DURABILITY_UNAVAILABLE', { wanted: reached, engine: opened.level })
@@ -334,6 +346,7 @@ export class ServerLink implements Link {
         this.#lease = undefined
         // What a server says that has gone back is no memory to keep.
         this.#acknowledgement = known
+        this.#unverified = undefined
         const isSentOn = left > 0 && isAteError(error) && error.code === 'CHAIN_ELSEWHERE'
         const follows = isSentOn && follow?.(error, lease.connection) === true
         lease.leave()
@@ -346,6 +359,7 @@ export class ServerLink implements Link {
   #begin(lease: Lease, opened: Opened): ChannelEvents {
     this.#opened = opened
     this.#level = opened.level
+    this.#takenBytes = 0
     this.#lease = lease
     this.#keyAccess = lease.connection.keyAccess
     return this.#eventsOf(lease.connection)
@@ -384,7 +398,7 @@ export class ServerLink implements Link {
         this.#takeRecord(level, bytes)
       },
       ack: (bytes) => {
-        if (isOurs()) this.#takeAcknowledgement(bytes.slice(), connection)
+        if (isOurs()) this.#takeAcknowledgement(bytes.slice(), connection.server)
       },
       answers: (id, answers) => {
         this.#submitted.delete(id)
@@ -424,11 +438,22 @@ export class ServerLink implements Link {
     this.#push({ kind: 'record', record, level, bytes: bytes.length })
   }
 
+  /** Verified behind the records that came with it: they are judged by themselves, and their authors wait for that. */
+  #takeAcknowledgement(bytes: Uint8Array, server: ClientConnection['server']): void {
+    this.#unverified = { bytes, server }
+    // While the chain is opened nobody waits for a commit, and what it says decides whether it opens.
+    if (this.#events) void this.#pump()
+    else this.#verifyAcknowledgement()
+  }
+
   /** Signed by the server, whatever becomes of it: so what it says of this chain has to be what it sent. */
-  #takeAcknowledgement(bytes: Uint8Array, { server }: ClientConnection): void {
+  #verifyAcknowledgement(): void {
+    if (!this.#unverified) return
+    const { bytes, server } = this.#unverified
     const { chain } = verifyAcknowledgement(this.#parts.platform.crypto, bytes, server.delegation)
     if (!equalBytes(chain, this.chainId)) throw new AteError('BAD_ACKNOWLEDGEMENT', { what: 'of another chain' })
     this.#acknowledgement = { bytes, delegation: server.delegationBytes, keys: server.identity.keys }
+    this.#unverified = undefined
   }
 
   #push(item: Item): void {
@@ -462,6 +487,7 @@ export class ServerLink implements Link {
       // What comes in the same turn is told at once.
       await Promise.resolve()
       while (this.#items.length > 0 && !this.#ended) await this.#tellNext(this.#events!)
+      if (!this.#ended) this.#verifyAcknowledgement()
     } catch (error) {
       // Nothing that follows can be taken; and who waits for an answer has to hear that none will come.
       const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error })
@@ -491,8 +517,10 @@ export class ServerLink implements Link {
   }
 
   #credit(records: readonly { readonly bytes: number }[]): void {
-    const bytes = records.reduce((sum, record) => sum + record.bytes, 0)
-    if (this.#lease?.connection) this.#lease?.connection.send({ type: 'credit', channel: this.#opened!.channel, bytes })
+    this.#takenBytes = records.reduce((sum, record) => sum + record.bytes, this.#takenBytes)
+    if (this.#takenBytes < READ_CREDIT_BYTES) return
+    this.#lease?.connection.send({ type: 'credit', channel: this.#opened!.channel, bytes: this.#takenBytes })
+    this.#takenBytes = 0
   }
 
   #lost(error: AteError): void {

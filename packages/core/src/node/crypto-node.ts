@@ -30,6 +30,7 @@ import type { Algorithm } from '../crypto/self-test.ts'
 import { ALGORITHMS, chooseProvider } from '../crypto/self-test.ts'
 import * as sizes from '../crypto/sizes.ts'
 import { hkdfSha256, hmacSha256, latin1Bytes } from './hash-node.ts'
+import { JobQueue } from './job-queue.ts'
 
 /** What Node 24.7 and later add, and what the types of Node 20 do not know. */
 interface NewerCrypto {
@@ -196,7 +197,19 @@ function mlDsa65Signer(seed: Uint8Array): ContextSigner {
     publicKey: spkiBytes(key, sizes.MLDSA65_PUBLIC_BYTES),
     // Hedged by OpenSSL's own randomness: a seeded run takes noble's.
     sign: (message, context) => plain(nodeCrypto.sign(null, message, withContext(key, context))),
+    signLater: (message, context) => signingQueue.add(() => signInPool(message, withContext(key, context))),
   }
+}
+
+/** Signing takes a thread for about a millisecond, and syncs of files wait for the same threads: half of them stay free. */
+const SIGNING_THREADS = 2
+const SIGNATURES_WAITING_MAX = 256
+const signingQueue = new JobQueue({ atOnce: SIGNING_THREADS, waitingMax: SIGNATURES_WAITING_MAX })
+
+function signInPool(message: Uint8Array, key: nodeCrypto.SignKeyObjectInput): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    nodeCrypto.sign(null, message, key, (error, signature) => (error ? reject(error) : resolve(plain(signature))))
+  })
 }
 
 function mlDsa65Verifier(publicKey: Uint8Array): ContextVerifier {

@@ -21,7 +21,7 @@ import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts
 import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
 import { type ServerMetrics, serverMetrics, serverPages } from '../mesh/server-metrics.ts'
 import type { Arrival, Listening } from '../mesh/transport.ts'
-import { type Identity, identityCheckpointSeed, type PublicIdentity } from '../session/identity.ts'
+import { type Identity, identityCheckpointSeed, type PublicIdentity, signLater } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { listen } from './listen.ts'
 import { platform as ownPlatform } from './platform.ts'
@@ -37,7 +37,11 @@ export async function serve(options: ServeOptions, platform: Platform = ownPlatf
   throwIfAborted(options.signal)
   const sealing = settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }
   const folder = await openServerFolder(settings.data, sealing, platform)
-  const server = new Server(settings, folder, platform)
+  const holdings = await folder.holdings().catch(async (error: unknown) => {
+    await folder.close()
+    throw error
+  })
+  const server = new Server(settings, { folder, holdings }, platform)
   try {
     throwIfAborted(options.signal)
     await server.start()
@@ -74,7 +78,11 @@ class Server implements Served {
   #closing: Promise<void> | undefined
   #ended: () => void = () => undefined
 
-  constructor(settings: ServeSettings, folder: ServerFolder, platform: Platform) {
+  constructor(
+    settings: ServeSettings,
+    { folder, holdings }: { readonly folder: ServerFolder; readonly holdings: Holdings },
+    platform: Platform,
+  ) {
     const { crypto, environment } = platform
     const { identity } = folder
     this.#settings = settings
@@ -88,7 +96,7 @@ class Server implements Served {
     this.#signer = signerOf(platform, randomBytes(environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
     this.#admission = new Admission(settings.limits, environment.clock.monotonic())
-    this.#holdings = folder.holdings()
+    this.#holdings = holdings
     this.#chainPlatform = Object.create(platform, {
       openFolder: { value: (path: string) => folder.chainFiles.openFolder(path) },
     }) as Platform
@@ -187,7 +195,7 @@ class Server implements Served {
 
   async #openLog(text: string, create: boolean): Promise<LogEngine> {
     const name = parseChainName(text)
-    if (!create && !this.#folder.hasChain(name)) throw new AteError('CHAIN_NOT_FOUND', { name })
+    if (!create && !(await this.#folder.hasChain(name))) throw new AteError('CHAIN_NOT_FOUND', { name })
     const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#chainPlatform)
     return openEngine(place, { create, label: undefined, known: undefined })
   }
@@ -258,6 +266,7 @@ class Server implements Served {
       ...(ring ? { place: (name, who) => ring.place(name, who), takerOf: (name) => ring.takerOf(name) } : {}),
       handshake: {
         limits: {},
+        signLater: (message) => signLater(this.#folder.identity, message, 'handshakeServer'),
         ...(this.#settings.wireEncryption === 'off' && isLoopback ? { plain: 'allow' } : {}),
         ...(pass.needsCookie ? { demandCookie: { key: this.#cookieKey, peer } } : {}),
       },

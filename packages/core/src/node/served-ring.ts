@@ -58,7 +58,7 @@ export class ServedRing {
     if (isOpen(name)) return
     const taker = this.takerOf(name)
     if (taker !== undefined) {
-      if (!folder.hasChain(name)) throw elsewhere(taker, 'ring')
+      if (!(await folder.hasChain(name))) throw elsewhere(taker, 'ring')
       return
     }
     // Two servers that ask each other would wait for ever.
@@ -93,9 +93,9 @@ export class ServedRing {
   async #offerAll(): Promise<number> {
     const { folder } = this.#parts
     const byOwner = new Map<string, ChainName[]>()
-    for (const name of folder.chains()) {
+    for (const name of await folder.chains()) {
       const taker = this.takerOf(name)
-      if (taker === undefined || !folder.hasChain(name)) continue
+      if (taker === undefined || !(await folder.hasChain(name))) continue
       const standing = await this.#standing(name)
       if (standing === 'moved') await this.#emptyRing(name)
       if (standing !== 'live') continue
@@ -131,7 +131,7 @@ export class ServedRing {
 
   async #adopt(name: ChainName): Promise<void> {
     const { folder, ring } = this.#parts
-    const standing = folder.hasChain(name) ? await this.#standing(name) : undefined
+    const standing = (await folder.hasChain(name)) ? await this.#standing(name) : undefined
     if (standing !== undefined && standing !== 'copy' && standing !== 'incomplete') return
     let silent: string | undefined
     for (const node of ring.nodes) {
@@ -158,7 +158,7 @@ export class ServedRing {
   async #ask(node: string, name: ChainName): ReturnType<typeof takeChain> {
     const { folder, platform } = this.#parts
     const open = (): Promise<LogEngine> => openTarget(this.#placeOf(name), { resume: 'copy', leftovers: [] }, platform)
-    const held = folder.hasChain(name) ? await open() : undefined
+    const held = (await folder.hasChain(name)) ? await open() : undefined
     try {
       return await takeChain(this.#sibling(node), name, { held, open })
     } finally {
@@ -169,7 +169,7 @@ export class ServedRing {
   /** The other one has given it away, and this one was stopped before it wrote so down. */
   async #finish(name: ChainName, from: string): Promise<void> {
     const { folder, platform } = this.#parts
-    if (!folder.hasChain(name))
+    if (!(await folder.hasChain(name)))
       throw new AteError('CHAIN_GONE', { place: name, from, what: 'it was moved here, and is not' })
     const place = parsePlace(this.#placeOf(name), { standings: ['copy'] }, platform)
     const engine = await place.open({ create: false, label: undefined })

@@ -5,14 +5,15 @@
  *   server-identity     mode 0600, made at the first start
  *   chains/FOLDER/      one chain; mesh/chain-name.ts says which
  */
-import { readdirSync, statfsSync, statSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type Fingerprint, fingerprintOf } from '../base/ids.ts'
 import { firstRootIn } from '../event/genesis.ts'
-import { crc32 } from '../log/crc32.ts'
 import { glanceAtLog } from '../log/file-glance.ts'
-import type { FileLock } from '../log/file-system.ts'
+import { MANIFEST } from '../log/file-manifest.ts'
+import { listFolder } from '../log/file-recovery.ts'
+import type { FileLock, FileSystem } from '../log/file-system.ts'
 import type { StandingState } from '../log/standing.ts'
 import { type ChainName, chainOfFolder, folderOfChain } from '../mesh/chain-name.ts'
 import { Holdings } from '../mesh/holdings.ts'
@@ -21,14 +22,11 @@ import type { Passphrase } from '../session/identity-text.ts'
 import { openIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
-import { nativeCrc32 } from './crc32.ts'
 import { nodeFileSystem } from './file-system.ts'
 import { codeOf } from './secret-files.ts'
 
 const IDENTITY = 'server-identity'
 const CHAINS = 'chains'
-/** What only the folder of a chain holds. */
-const MANIFEST = 'MANIFEST'
 
 export interface ServerFolder {
   /** Absolute. */
@@ -36,13 +34,13 @@ export interface ServerFolder {
   readonly identity: Identity
   /** The folder of a chain, whether it is there or not. */
   chainPath(name: ChainName): string
-  hasChain(name: ChainName): boolean
+  hasChain(name: ChainName): Promise<boolean>
   /** Names of all chains that have a folder, sorted. Folders that the server did not make are left out. */
-  chains(): readonly ChainName[]
-  /** Opens the folders of its chains; on the disk of the system, with locks and open files that do not grow with their number. */
+  chains(): Promise<readonly ChainName[]>
+  /** Opens the folders of its chains, by the platform; on the disk of the system, with locks and open files that do not grow with their number. */
   readonly chainFiles: Pick<Platform, 'openFolder'>
   /** Whose each chain is that is served here, and how long its log is. One that cannot be read is nobody's. */
-  holdings(): Holdings
+  holdings(): Promise<Holdings>
   /** Bytes that the disk has left for this user; undefined where it does not tell. */
   freeBytes(): number | undefined
   close(): Promise<void>
@@ -98,22 +96,30 @@ function serverFolder(
   { identity, lock, platform }: { readonly identity: Identity; readonly lock: FileLock; readonly platform: Platform },
 ): ServerFolder {
   const chains = join(path, CHAINS)
+  const folders = platform.foldersBelow?.(path) ?? platform
   return {
     path,
     identity,
     chainPath: (name) => join(chains, folderOfChain(name)),
-    hasChain: (name) => isThere(join(chains, folderOfChain(name), MANIFEST)),
-    chains: () => chainsIn(chains),
-    chainFiles: platform.foldersBelow?.(path) ?? platform,
-    holdings: () => holdingsIn(chains, platform.crypto),
+    hasChain: async (name) => isChain(await folders.openFolder(join(chains, folderOfChain(name)))),
+    chains: () => chainsIn(chains, folders),
+    chainFiles: folders,
+    holdings: () => holdingsIn(chains, folders, platform),
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
   }
 }
 
-function chainsIn(path: string): readonly ChainName[] {
+type Folders = Pick<Platform, 'openFolder'>
+
+/** @throws AteError NOT_A_CHAIN if it is a file */
+function isChain(fs: FileSystem): boolean {
+  return listFolder(fs)?.includes(MANIFEST) ?? false
+}
+
+async function chainsIn(path: string, folders: Folders): Promise<readonly ChainName[]> {
   try {
-    return readdirSync(path)
+    return (listFolder(await folders.openFolder(path)) ?? [])
       .map(chainOfFolder)
       .filter((name) => name !== undefined)
       .sort()
@@ -125,17 +131,17 @@ function chainsIn(path: string): readonly ChainName[] {
 /** What was moved away, destroyed, or put here as a backup is no chain of this server. */
 const SERVED: ReadonlySet<StandingState> = new Set(['live', 'copy', 'incomplete'])
 
-function holdingsIn(path: string, crypto: Platform['crypto']): Holdings {
+async function holdingsIn(path: string, folders: Folders, { crypto, crc32 }: Platform): Promise<Holdings> {
   const holdings = new Holdings()
-  for (const name of chainsIn(path)) {
-    const folder = join(path, folderOfChain(name))
-    if (!isThere(join(folder, MANIFEST))) continue
+  for (const name of await chainsIn(path, folders)) {
+    const fs = await folders.openFolder(join(path, folderOfChain(name)))
     try {
-      const { standing, bytes, firstRecord } = glanceAtLog(nodeFileSystem(folder), nativeCrc32 ?? crc32)
+      const { standing, bytes, firstRecord } = glanceAtLog(fs, crc32)
       if (SERVED.has(standing)) holdings.set(name, ownerIn(firstRecord, crypto), bytes)
     } catch (error) {
-      // Whoever asks for it is told what is wrong with it.
       if (!isAteError(error)) throw error
+      if (error.code === 'CHAIN_NOT_FOUND') continue
+      // Whoever asks for it is told what is wrong with it.
       holdings.set(name, undefined, 0)
     }
   }

@@ -35,7 +35,7 @@ export interface PublicIdentity {
   readonly kemKey: Uint8Array
 }
 
-/** Who acts: a PublicIdentity with its secrets, which only identityKem, identityCheckpointSeed and identitySeed reach. */
+/** Who acts: a PublicIdentity with its secrets, which only signLater, identityKem, identityCheckpointSeed and identitySeed reach. */
 export interface Identity extends PublicIdentity {
   /** The hybrid signature, 3373 bytes, under a context of its own (crypto/contexts.ts). */
   sign(message: Uint8Array, context: ContextName): Uint8Array
@@ -101,6 +101,16 @@ export function isIdentity(value: unknown): value is Identity {
 /** What opens secrets that were wrapped to this identity. */
 export function identityKem(identity: Identity): KemSecret {
   return SecretIdentity.secretsOf(identity).kem
+}
+
+/** As `identity.sign`, beside this thread; undefined where the platform has no other thread for it, or none to spare. */
+export function signLater(
+  identity: Identity,
+  message: Uint8Array,
+  context: ContextName,
+): Promise<Uint8Array> | undefined {
+  const { signer, random } = SecretIdentity.secretsOf(identity)
+  return signer.signLater?.(message, contextBytes(context), random)
 }
 
 /** 32 bytes for a key that signs checkpoints, one for each nonce (at least 16 bytes). Wipe it after use. */

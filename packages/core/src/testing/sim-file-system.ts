@@ -59,9 +59,12 @@ export class SimFileSystem implements FileSystem {
   /** Handles and locks of processes that ended are of an older life. */
   #life = 0
   #holder: number | undefined
+  readonly #below: () => string[]
 
-  constructor(seed: number, options: { readonly folder?: 'exists' | 'missing' } = {}) {
+  /** `below`: folders that stand in this one, each a disk of its own. */
+  constructor(seed: number, options: { readonly folder?: 'exists' | 'missing'; readonly below?: () => string[] } = {}) {
     this.random = seededRandom(seed)
+    this.#below = options.below ?? (() => [])
     if (options.folder === 'missing') return
     this.#names.set('', 'folder')
     this.#durableNames.set('', 'folder')
@@ -83,11 +86,18 @@ export class SimFileSystem implements FileSystem {
     return this.#handle(entry, path)
   }
 
+  /** Whether the folder itself is there. */
+  get hasFolder(): boolean {
+    return this.#names.has('')
+  }
+
   list(path: string): readonly string[] {
     this.#running()
+    const below = path === '' ? this.#below() : []
+    if (below.length > 0 && !this.hasFolder) return below
     this.#mustBeFolder(path)
     const prefix = path === '' ? '' : `${path}/`
-    const names: string[] = []
+    const names: string[] = below
     for (const name of this.#names.keys()) {
       if (name !== '' && name.startsWith(prefix) && parentOf(name) === path) names.push(name.slice(prefix.length))
     }

@@ -49,6 +49,14 @@ export interface TestPlatformOptions {
   readonly channel?: (name: string) => Channel | undefined
 }
 
+/** Folders of which each is a disk of its own. */
+function namesBelow(disks: ReadonlyMap<string, SimFileSystem>, path: string): string[] {
+  return [...disks]
+    .filter(([at, disk]) => disk.hasFolder && at.startsWith(`${path}/`))
+    .map(([at]) => at.slice(path.length + 1))
+    .filter((name) => !name.includes('/'))
+}
+
 export function testPlatform(seed: number, options: TestPlatformOptions = {}): TestPlatform {
   const random = seededRandom(seed)
   const disks = options.disks ?? new Map<string, SimFileSystem>()
@@ -62,7 +70,8 @@ export function testPlatform(seed: number, options: TestPlatformOptions = {}): T
   function disk(path: string): SimFileSystem {
     const known = disks.get(path)
     if (known) return known
-    const made = new SimFileSystem(seed + disks.size, { folder: 'missing' })
+    const below = (): string[] => namesBelow(disks, path)
+    const made = new SimFileSystem(seed + disks.size, { folder: 'missing', below })
     disks.set(path, made)
     return made
   }

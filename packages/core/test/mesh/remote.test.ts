@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { CHAIN_NAME_BYTES_MAX, SERVER_SILENT_MS } from '../../src/base/limits.ts'
+import { CHAIN_NAME_BYTES_MAX, CLOSE_SILENT_MS } from '../../src/base/limits.ts'
 import type { Observation } from '../../src/chain/observation.ts'
 import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
@@ -81,23 +81,34 @@ test('a mistake of ours while records are taken in ends the chain with an error,
   expect(await codeOf(a.transact((tx) => tx.create(Note, { text: 'more' })))).toBe('INTERNAL')
 })
 
-test('a server that falls silent holds who closes for one silence, not for one more to attest', async () => {
-  const world = new SimWorld(3, { deadMs: 10 * SERVER_SILENT_MS })
+test.each([
+  ['for one silence, not for one more to attest', CLOSE_SILENT_MS],
+  ['until he is in a hurry', 500],
+])('a server that falls silent holds who closes %s', async (_, holdsMs) => {
+  const world = new SimWorld(3, { deadMs: 10 * CLOSE_SILENT_MS })
   await world.startServer()
   const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
-  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
-  const write = (text: string): Promise<unknown> => chain.transact((tx) => tx.create(Note, { text }))
-  await world.wait(write('there'))
+  const machine = world.machine('a')
+  const chain = await world.wait(openChain(`${world.url}/c`, options, machine))
+  const write = (text: string) => chain.transact((tx) => tx.create(Note, { text }))
+  const there = await world.wait(write('there'))
   // It is answered, and not attested yet.
   await world.time.run(500)
   world.network.partition('a', 'server')
   const open = codeOf(write('on its way'))
   const { clock } = world.time
   const before = clock.monotonic()
-  await world.wait(chain.close())
+  const hurry = new AbortController()
+  world.time.timers.start(holdsMs === CLOSE_SILENT_MS ? 2 * holdsMs : holdsMs, () => hurry.abort())
+  await world.wait(chain.close({ signal: hurry.signal }))
   expect(await open).toBe('INDETERMINATE')
   const tookMs = clock.monotonic() - before
-  expect([tookMs >= SERVER_SILENT_MS, tookMs < 1.5 * SERVER_SILENT_MS]).toEqual([true, true])
+  expect([tookMs >= holdsMs, tookMs < 1.5 * holdsMs]).toEqual([true, true])
+  // What was acknowledged is there, and who comes again does not wait on the connection that was silent.
+  world.network.heal('a', 'server')
+  const again = await world.wait(openChain(`${world.url}/c`, options, machine))
+  expect((await world.wait(again.load(Note, there.id))).value.text).toBe('there')
+  await world.wait(again.close({ signal: AbortSignal.abort() }))
 })
 
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {

@@ -105,10 +105,10 @@ class Node {
       path: '/',
       identity,
       chainPath: (name) => name,
-      hasChain: (name) => this.disk(name).files().includes('MANIFEST'),
-      chains: () => [...this.disks.keys()].map(parseChainName),
+      hasChain: async (name) => this.disk(name).files().includes('MANIFEST'),
+      chains: async () => [...this.disks.keys()].map(parseChainName),
       chainFiles: platform,
-      holdings: () => {
+      async holdings() {
         throw new Error('not asked for')
       },
       freeBytes: () => undefined,

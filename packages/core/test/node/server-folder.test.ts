@@ -1,11 +1,13 @@
 /** The folder of a server: one at a time, an identity that stays, and chains by their names. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openChain } from '../../src/data/open-chain.ts'
 import { parseChainName } from '../../src/mesh/chain-name.ts'
 import { platform } from '../../src/node/platform.ts'
 import { openServerFolder, type ServerFolder } from '../../src/node/server-folder.ts'
+import { newIdentity } from '../../src/session/identity.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { quickPlatform } from '../../src/testing/quick-platform.ts'
 
@@ -40,8 +42,25 @@ describe('a folder of a server', () => {
     const simulated = quickPlatform(1)
     const folder = await openServerFolder(join(root, 'served'), {}, simulated)
     open.push(folder)
-    const path = folder.chainPath(parseChainName('a'))
+    const name = parseChainName('a')
+    const path = folder.chainPath(name)
     expect(await folder.chainFiles.openFolder(path)).toBe(simulated.disk(path))
+    expect([await folder.hasChain(name), await folder.chains()]).toEqual([false, []])
+    const me = newIdentity({ crypto: simulated.crypto, random: simulated.environment.random })
+    const chain = await openChain(`file:${path}`, { as: me, create: true }, simulated)
+    await chain.close()
+    // The system's disk has nothing of it.
+    expect(existsSync(path)).toBe(false)
+    expect([await folder.hasChain(name), await folder.chains()]).toEqual([true, ['a']])
+    expect((await folder.holdings()).of(me.fingerprint).chains).toBe(1)
+  })
+
+  it('in which a file stands in the place of a chain says so, and opens', async () => {
+    const folder = await opened()
+    const name = parseChainName('a')
+    writeFileSync(folder.chainPath(name), '')
+    expect(await codeOf(() => folder.hasChain(name))).toBe('NOT_A_CHAIN')
+    expect((await folder.holdings()).chains).toBe(1)
   })
 
   it('is held: a second server is refused, and told what to do', async () => {
@@ -78,10 +97,10 @@ describe('a folder of a server', () => {
     const names = ['notes', 'team/Notes', 'caf\u00e9'].map(parseChainName)
     for (const name of names) mkdirSync(folder.chainPath(name))
     for (const other of ['Other', 'lost+found~', '.trash']) mkdirSync(join(folder.path, 'chains', other))
-    expect(folder.chains()).toEqual(['caf\u00e9', 'notes', 'team/Notes'])
-    expect(folder.hasChain(names[0]!)).toBe(false)
+    expect(await folder.chains()).toEqual(['caf\u00e9', 'notes', 'team/Notes'])
+    expect(await folder.hasChain(names[0]!)).toBe(false)
     writeFileSync(join(folder.chainPath(names[0]!), 'MANIFEST'), '')
-    expect([folder.hasChain(names[0]!), folder.hasChain(names[1]!)]).toEqual([true, false])
+    expect([await folder.hasChain(names[0]!), await folder.hasChain(names[1]!)]).toEqual([true, false])
     expect(folder.chainPath(names[1]!)).toBe(join(folder.path, 'chains', 'team+=notes'))
     expect(folder.freeBytes()).toBeGreaterThan(0)
   })
