@@ -1,5 +1,6 @@
 /** What all parts of one vault share: the chain, where things stand on it, and what is on its way. */
 import { AteError, type Chain, isAteError, type PublicId, role as roleName, type Transaction } from '@ate/core'
+import { vaultError } from './errors.ts'
 import {
   type Can,
   DeskType,
@@ -114,7 +115,7 @@ export class Context {
    */
   get recordsReads(): boolean {
     const isRecorded = this.chain.attachedKeys === 'recorded'
-    if (this.#audit === 'reads' && !isRecorded) throw new AteError('AUDIT_UNAVAILABLE', { chain: this.chain.id })
+    if (this.#audit === 'reads' && !isRecorded) throw vaultError('AUDIT_UNAVAILABLE', { chain: this.chain.id })
     return this.#audit === undefined ? isRecorded : this.#audit === 'reads'
   }
 

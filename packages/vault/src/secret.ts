@@ -1,6 +1,7 @@
 /** One secret: its versions, read and written. */
 import { AteError, type Duration, isAteError, type StandardSchema, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, type Layout, required, type WriteOptions } from './context.ts'
+import { vaultError } from './errors.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { decodeValue, encodeValue } from './value-bytes.ts'
@@ -131,7 +132,7 @@ export class Secret<T> {
   async restore(versions?: readonly number[], options: WriteOptions = {}): Promise<void> {
     await this.#change(versions, options, (version) => {
       if (!this.#context.chain.has(version.value))
-        throw new AteError('VERSION_DESTROYED', { path: this.path, version: version.n })
+        throw vaultError('VERSION_DESTROYED', { path: this.path, version: version.n })
       const { deleted: _, ...rest } = version
       return rest
     })
@@ -218,7 +219,7 @@ export class Secret<T> {
     const { place, record, layout } = await this.#found(options)
     const version = options.at ? versionAt(record, options.at.getTime()) : versionOf(record, options.version)
     if (!version)
-      throw new AteError('NO_VERSION', { path: this.path, at: options.at?.toISOString(), latest: record.latest })
+      throw vaultError('NO_VERSION', { path: this.path, at: options.at?.toISOString(), latest: record.latest })
     assertReadable(this.path, version, this.#stateIn(version))
     this.#context.assertNotLapsed(layout, place.zone.pattern, 'read')
     return { place, version }
