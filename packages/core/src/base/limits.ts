@@ -34,6 +34,8 @@ export const AUTHOR_AHEAD_MS = 60_000
 export const CLOCK_AHEAD_MS: number = 5 * 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
+/** Processes, or tabs, of one machine that write one chain under one identity, each with a certificate that is kept; others have none. */
+export const WRITER_PLACES_MAX = 16
 /** Bytes of the facts of a refusal that a server tells: some short values. */
 export const ERROR_FACTS_BYTES_MAX = 4096
 /** Records of one submission, and their bytes: an append of a writer. */
