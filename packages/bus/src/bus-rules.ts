@@ -3,6 +3,7 @@
  * a failed event is tried again, and what retention drops. Time comes in as an argument.
  */
 import { AteError, type Duration, durationMs } from '@ate/core'
+import { busError } from './errors.ts'
 
 /** Tokens of a topic: each is an entity above its events, and the tree of a chain is at most 32 deep. */
 const TOPIC_TOKENS_MAX = 16
@@ -26,7 +27,7 @@ const TOKEN = /^[^\s.*>\p{Cc}]+$/u
 export function parseTopic(topic: unknown): string[] {
   const tokens = typeof topic === 'string' && topic.length <= TOPIC_LENGTH_MAX ? topic.split('.') : []
   if (tokens.length === 0 || tokens.length > TOPIC_TOKENS_MAX || !tokens.every(isToken))
-    throw new AteError('BAD_TOPIC', { topic: shown(topic) })
+    throw busError('BAD_TOPIC', { topic: shown(topic) })
   return tokens
 }
 

@@ -13,6 +13,7 @@ import { checkText, matchesTopic, parsePattern, parseTopic, type RetainOptions }
 import { localCarrier } from './carrier.ts'
 import { type BusContext, isEphemeral } from './context.ts'
 import { type BusEnvironment, ownEnvironment } from './environment.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery, AnyLiveEvent, DeadEvent, DeliveryFor, EventFor, LiveEventFor } from './event-types.ts'
 import { deadLetters, redriveLetters } from './letters.ts'
 import { type Listener, type ListenOptions, LiveListener } from './listener.ts'
@@ -181,7 +182,7 @@ class OpenBus {
     const event = checked instanceof Promise ? await checked : checked
     const { tx } = options
     if (isEphemeral(this.#context, topic)) {
-      if (tx !== undefined) throw new AteError('NOT_STORED', { topic, what: 'it cannot be part of a transaction' })
+      if (tx !== undefined) throw busError('NOT_STORED', { topic, what: 'it cannot be part of a transaction' })
       const id = options.id ?? this.#context.environment.uniqueId()
       this.#context.carrier.send(ephemeralEvent(this.#context, { topic, id, data: event.stored.d }, options))
       return { id }
@@ -215,7 +216,7 @@ class OpenBus {
   #assertStored(pattern: string): void {
     const tokens = parsePattern(pattern)
     if (this.#context.ephemeral.some((covering) => matchesTopic(covering, tokens)))
-      throw new AteError('NOT_STORED', { pattern })
+      throw busError('NOT_STORED', { pattern })
   }
 
   async request(
@@ -331,7 +332,7 @@ class OpenBus {
   }
 
   #assertOpen(): void {
-    if (this.#closing.signal.aborted) throw new AteError('BUS_CLOSED')
+    if (this.#closing.signal.aborted) throw busError('BUS_CLOSED')
   }
 }
 

@@ -5,6 +5,7 @@ import { EventType } from './bus-records.ts'
 import { matchesTopic, parseTopic } from './bus-rules.ts'
 import type { EphemeralCarrier } from './carrier.ts'
 import type { BusEnvironment } from './environment.ts'
+import { busError } from './errors.ts'
 import type { AnyEvent } from './event-types.ts'
 import type { StoredPlace } from './log-reader.ts'
 import type { BusObserving } from './observing.ts'
@@ -30,7 +31,7 @@ export interface BusContext {
 /** @throws AteError UNKNOWN_TOPIC */
 export function schemaOf({ schemas }: BusContext, topic: string): StandardSchema | undefined {
   if (schemas === undefined) return undefined
-  if (!Object.hasOwn(schemas, topic)) throw new AteError('UNKNOWN_TOPIC', { topic })
+  if (!Object.hasOwn(schemas, topic)) throw busError('UNKNOWN_TOPIC', { topic })
   return schemas[topic]
 }
 

@@ -10,6 +10,7 @@ import { Committer, isFatal, type Work } from './committer.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
 import { Lease } from './lease.ts'
 import { redeliver } from './letters.ts'
@@ -242,7 +243,7 @@ export class Holder {
     if (timeoutMs === undefined) return
     const { work } = entry
     work.cancel = this.#context.environment.timer(timeoutMs, () => {
-      const reason = new AteError('HANDLER_TIMEOUT', { subscription: this.#place.name, ms: timeoutMs })
+      const reason = busError('HANDLER_TIMEOUT', { subscription: this.#place.name, ms: timeoutMs })
       work.delivery?.abort(reason)
       settle({ reason })
     })
@@ -292,7 +293,7 @@ export class Holder {
         writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, halted, holder: '', until: 0 })),
       )
       this.#fail(
-        new AteError('SUBSCRIPTION_HALTED', {
+        busError('SUBSCRIPTION_HALTED', {
           subscription: this.#place.name,
           topic,
           seq: entry.work.place.event.seq,
@@ -328,7 +329,7 @@ export class Holder {
 
   #finish(end: HoldEnd, reason?: unknown): void {
     if (this.#isOver) return
-    this.#close(reason ?? new AteError('BUS_CLOSED', { subscription: this.#place.name }))
+    this.#close(reason ?? busError('BUS_CLOSED', { subscription: this.#place.name }))
     this.#resolveEnd(end)
   }
 

@@ -6,6 +6,7 @@ export { type Bus, type BusOptions, bus, type SubscriptionInfo, type TopicInfo }
 export type { Order } from './bus-records.ts'
 export type { RetainOptions, RetryOptions } from './bus-rules.ts'
 export type { BusEnvironment } from './environment.ts'
+export type { BusErrorCode } from './errors.ts'
 export type {
   BusEvent,
   Cursor,

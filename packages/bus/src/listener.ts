@@ -5,6 +5,7 @@
 import { AteError } from '@ate/core'
 import { endOfRecord, matchesTopic, parsePattern, parseTopic } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
+import { busError } from './errors.ts'
 import type { AnyLiveEvent } from './event-types.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 
@@ -84,7 +85,7 @@ export class LiveListener implements Listener {
     if (this.#stopping.signal.aborted) return
     if (this.#waiting.length >= this.#buffer) {
       if (this.#overflow === 'error') {
-        this.#end({ error: new AteError('OVERFLOW', { buffer: this.#buffer, topic: item.topic }) })
+        this.#end({ error: busError('OVERFLOW', { buffer: this.#buffer, topic: item.topic }) })
         return
       }
       this.#dropped++

@@ -2,10 +2,11 @@
  * Reads the events of a bus in the order of the log, which is the same for everybody. What is read is where events
  * stand; values are opened by who wants them. A slow reader holds nothing in memory.
  */
-import { AteError, type ChainEvent, type Duration, durationMs, type EntityId } from '@ate/core'
+import { type ChainEvent, type Duration, durationMs, type EntityId } from '@ate/core'
 import { BusType, EventType, IN } from './bus-records.ts'
 import { endOfRecord, matchesTopic, type Position, parseTopic, positionOf, seqOfPosition } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
+import { busError } from './errors.ts'
 import type { Cursor } from './event-types.ts'
 
 export type From = 'start' | 'end' | 'last' | Cursor | Date | { readonly ago: Duration }
@@ -85,15 +86,14 @@ export function positionOfCursor({ chain }: BusContext, cursor: Cursor): Positio
   const isWhole = (n: unknown, max: number): boolean =>
     Number.isSafeInteger(n) && (n as number) >= 0 && (n as number) <= max
   if (!isWhole(seq, 2 ** 36) || (index !== undefined && !isWhole(index, 65_535)))
-    throw new AteError('BAD_CURSOR', { what: 'a point is start, end, last, a cursor, a Date, or { ago }' })
-  if (cursor.chain !== chain.id)
-    throw new AteError('BAD_CURSOR', { what: 'it belongs to another chain', chain: chain.id })
+    throw busError('BAD_CURSOR', { what: 'a point is start, end, last, a cursor, a Date, or { ago }' })
+  if (cursor.chain !== chain.id) throw busError('BAD_CURSOR', { what: 'it belongs to another chain', chain: chain.id })
   return index === undefined ? positionOf(cursor.seq, 0) - 1 : positionOf(cursor.seq, index)
 }
 
 function timeOf(date: Date): number {
   const ms = date.getTime()
-  if (!Number.isFinite(ms)) throw new AteError('BAD_CURSOR', { what: 'it is no valid date' })
+  if (!Number.isFinite(ms)) throw busError('BAD_CURSOR', { what: 'it is no valid date' })
   return ms
 }
 

@@ -7,6 +7,7 @@ import { IN, ReplyType, type StoredReply } from './bus-records.ts'
 import { checkHeaders, checkText, parseTopic } from './bus-rules.ts'
 import { type BusContext, isEphemeral, NO_HEADERS, schemaOf, validated } from './context.ts'
 import { describe } from './describe.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery, AnyLiveEvent } from './event-types.ts'
 import { outgoing, publishNow } from './publishing.ts'
 import { DurableSubscription, type SubscribeOptions, type Subscription } from './subscription.ts'
@@ -66,14 +67,14 @@ export class Requests {
     const answer = isEphemeral(this.#context, topic)
       ? await this.#ask(topic, data, options)
       : await this.#send(topic, data, options)
-    if (answer.error !== undefined) throw new AteError('REQUEST_FAILED', { topic, error: answer.error })
+    if (answer.error !== undefined) throw busError('REQUEST_FAILED', { topic, error: answer.error })
     return validated(reply, topic, answer.data)
   }
 
   async #send(topic: string, data: unknown, options: RequestOptions): Promise<StoredReply> {
     const { now, environment } = this.#context
     const ms = durationMs(options.timeout ?? TIMEOUT_MS, now)
-    if (this.#pending.size >= PENDING_MAX) throw new AteError('OVERFLOW', { requests: PENDING_MAX })
+    if (this.#pending.size >= PENDING_MAX) throw busError('OVERFLOW', { requests: PENDING_MAX })
     const id = environment.uniqueId()
     const { key, headers } = options
     const event = await outgoing(this.#context, topic, data, {
@@ -95,7 +96,7 @@ export class Requests {
     const { stored } = await outgoing(this.#context, topic, data, { ...options, id })
     const event = ephemeralEvent(this.#context, { topic, id, data: stored.d, until: now + ms }, options)
     const running = carrier.ask(event)
-    if (!running) throw new AteError('NO_REPLY', { topic, ms: 0 })
+    if (!running) throw busError('NO_REPLY', { topic, ms: 0 })
     return this.#wait({ id, topic, ms, signal: options.signal }, async () => {
       const reply = await running.then(
         (value) => ({ request: id, data: value }),
@@ -118,13 +119,13 @@ export class Requests {
     const { environment, closing } = this.#context
     let cancel: (() => void) | undefined
     const onAbort = (): void => this.#pending.get(id)?.reject(signal?.reason)
-    const onClose = (): void => this.#pending.get(id)?.reject(new AteError('BUS_CLOSED'))
+    const onClose = (): void => this.#pending.get(id)?.reject(busError('BUS_CLOSED'))
     signal?.addEventListener('abort', onAbort, { once: true })
     closing.addEventListener('abort', onClose, { once: true })
     try {
       return await new Promise<StoredReply>((resolve, reject) => {
         this.#pending.set(id, { resolve, reject })
-        cancel = environment.timer(ms, () => reject(new AteError('NO_REPLY', { topic, ms })))
+        cancel = environment.timer(ms, () => reject(busError('NO_REPLY', { topic, ms })))
         start().catch(reject)
       })
     } finally {

@@ -5,6 +5,7 @@
 import { AteError, type Chain, type EntityId, type Transaction } from '@ate/core'
 import { IN, type Order, type StoredSubscription, SubscriptionType } from './bus-records.ts'
 import type { Position } from './bus-rules.ts'
+import { busError } from './errors.ts'
 
 /** A holder as it was when it took the subscription. */
 export interface Hold {
@@ -46,7 +47,7 @@ export async function openCursor(
     ))
   const { value } = found
   if (value.pattern !== pattern || value.order !== order)
-    throw new AteError('SUBSCRIPTION_MISMATCH', {
+    throw busError('SUBSCRIPTION_MISMATCH', {
       subscription: name,
       stored: `${value.pattern}, order ${value.order}`,
       given: `${pattern}, order ${order}`,

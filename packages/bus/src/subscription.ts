@@ -6,6 +6,7 @@ import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
 import type { Order, StoredSubscription } from './bus-records.ts'
 import { checkText, endOfRecord, type Position, parsePattern, type RetryOptions } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery } from './event-types.ts'
 import { Holder } from './holder.ts'
 import { type From, positionBefore, readPlaces } from './log-reader.ts'
@@ -167,7 +168,7 @@ export class DurableSubscription implements Subscription {
   }
 
   #haltedError({ halted }: StoredSubscription): AteError {
-    return new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted!.error })
+    return busError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted!.error })
   }
 
   #makeHolder(place: CursorPlace, taken: StoredSubscription): Holder {
@@ -268,7 +269,7 @@ export class DurableSubscription implements Subscription {
         if (!this.#holder || this.#holder.fence < fence) this.#progress(floor)
         if (this.#holder && this.#holder.fence < fence) this.#holder.lost()
         if (halted)
-          this.#rejectWaiters(new AteError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
+          this.#rejectWaiters(busError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
       }
     } catch (error) {
       if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
@@ -314,7 +315,7 @@ export class DurableSubscription implements Subscription {
       target = position
     }
     if (target === undefined || this.#floor >= target) return
-    if (this.#isOver) throw new AteError('BUS_CLOSED', { subscription: this.#name })
+    if (this.#isOver) throw busError('BUS_CLOSED', { subscription: this.#name })
     await new Promise<void>((resolve, reject) => {
       this.#waiters.add({ target: target!, resolve, reject })
     })
@@ -341,7 +342,7 @@ export class DurableSubscription implements Subscription {
     this.#isOver = true
     members().delete(this.#id)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#rejectWaiters(new AteError('BUS_CLOSED', { subscription: this.#name }))
+    this.#rejectWaiters(busError('BUS_CLOSED', { subscription: this.#name }))
   }
 
   #rejectWaiters(error: AteError): void {

@@ -2,6 +2,7 @@
 import { AteError, type Duration, durationMs } from '@ate/core'
 import type { StoredCache, StoredEntry } from './cache-records.ts'
 import { nameOf } from './cache-records.ts'
+import { cacheError } from './errors.ts'
 
 /** Bytes of the name of an entity, of which the cache takes one; see base/limits of @ate/core. */
 const KEY_BYTES_MAX = 511
@@ -131,7 +132,7 @@ export function mergedBounds(name: string, stored: StoredCache, given: BoundsOpt
   for (const which of ['max', 'maxBytes'] as const) {
     const [known, wanted] = [stored[which], given[which]]
     if (known !== undefined && wanted !== undefined && wanted !== known)
-      throw new AteError('CACHE_MISMATCH', { cache: name, option: which, stored: known, given: wanted })
+      throw cacheError('CACHE_MISMATCH', { cache: name, option: which, stored: known, given: wanted })
   }
   return { ...stored, ...given }
 }

@@ -72,3 +72,4 @@ export type {
 } from './cache-types.ts'
 export { cacheNames } from './caches.ts'
 export type { CacheEnvironment } from './environment.ts'
+export type { CacheErrorCode } from './errors.ts'

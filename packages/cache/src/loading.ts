@@ -5,9 +5,10 @@
  * - A delete or a set of the key that comes meanwhile wins: the lease is gone, or the version is another one, and what was
  *   loaded goes to those who waited and is not kept. Those who ask from then on do not join the old flight.
  */
-import { AteError, type Transaction } from '@ate/core'
+import type { Transaction } from '@ate/core'
 import { endOf, type Lifetime } from './cache-rules.ts'
 import type { Loader } from './cache-types.ts'
+import { cacheError } from './errors.ts'
 import { changeOrTime, Lease } from './lease.ts'
 import { PendingChanges } from './pending-changes.ts'
 import { frozenCopy } from './plain-values.ts'
@@ -187,7 +188,7 @@ export class Loading {
         ? undefined
         : store.environment.start(
             timeoutMs,
-            () => flight.stop.abort(new AteError('LOAD_TIMEOUT', { cache: store.name, ms: timeoutMs })),
+            () => flight.stop.abort(cacheError('LOAD_TIMEOUT', { cache: store.name, ms: timeoutMs })),
             'holds',
           )
     try {

@@ -2,6 +2,7 @@
 import { AteError, durationMs, isAteError, stageIn, type TxTarget } from '@ate/core'
 import { checkKey } from './cache-rules.ts'
 import type { Lock, LockOptions } from './cache-types.ts'
+import { cacheError } from './errors.ts'
 import { changeOrTime, Lease } from './lease.ts'
 import type { Hold } from './slots.ts'
 import type { Store } from './store.ts'
@@ -28,7 +29,7 @@ export async function takeLock(store: Store, key: string, options: LockOptions):
     const taken = await tryLock(store, key, { by, ttlMs })
     if ('hold' in taken) return new HeldLock(store, taken.hold, { ttlMs, begun })
     const leftMs = giveUpAt - environment.monotonic()
-    if (leftMs <= 0) throw new AteError('LOCK_HELD', { cache: store.name })
+    if (leftMs <= 0) throw cacheError('LOCK_HELD', { cache: store.name })
     await changeOrTime(store, Math.min(taken.until, store.now + leftMs), [options.signal, store.closing.signal])
   }
 }

@@ -197,7 +197,10 @@ function pointOf(text: string, chain: string): From {
   if (place) return { chain, seq: Number(place[1]), ...(place[2] === undefined ? {} : { index: Number(place[2]) }) }
   if (/^\d{1,15}(ms|s|m|h|d|y)$/.test(text)) return { ago: text as `${number}s` }
   const time = new Date(text)
-  if (Number.isNaN(time.getTime())) throw new AteError('BAD_CURSOR', { given: text.slice(0, 40) })
+  if (Number.isNaN(time.getTime())) {
+    const hint = 'a point is start, end, last, SEQ, SEQ.INDEX, a duration such as 1h, or a date'
+    throw new AteError('BAD_CURSOR', { given: text.slice(0, 40) }, { hint })
+  }
   return time
 }
 

@@ -201,7 +201,11 @@ async function amountOf(bank: Ledger, account: string, text: string): Promise<Mo
 function parsedAmount(text: string, unit: Currency): Money {
   const [decimal = '', code] = text.trim().split(/\s+/)
   if (code !== undefined && code !== unit.code)
-    throw new AteError('CURRENCY_MISMATCH', { given: code, currency: unit.code })
+    throw new AteError(
+      'CURRENCY_MISMATCH',
+      { given: code, currency: unit.code },
+      { hint: 'the account has another currency' },
+    )
   return money(unit, decimal)
 }
 

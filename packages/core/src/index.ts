@@ -1,7 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/core: a signed, hash-linked, encrypted chain with a view in memory. The public names, listed by hand. */
 export { type Duration, durationMs } from './base/duration.ts'
-export { AteError, type ErrorCode, type ErrorFacts, isAteError } from './base/errors.ts'
+export {
+  AteError,
+  type AteErrorOptions,
+  type ErrorCode,
+  type ErrorFacts,
+  type ErrorMaker,
+  errorsOf,
+  isAteError,
+  type KitErrors,
+} from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
 export type { Conflict } from './chain/chain-core.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'

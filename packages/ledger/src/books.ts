@@ -2,8 +2,9 @@
  * The books as the journal makes them: every entry is applied again, by the same rules, and what authors wrote of balances is
  * compared with it. The first transaction that does not fit is RULE_BROKEN. Pure: events come in decoded.
  */
-import { AteError, type ErrorFacts } from '@ate/core'
+import type { ErrorFacts } from '@ate/core'
 import type { Currency } from './currencies.ts'
+import { ledgerError } from './errors.ts'
 import {
   type AccountValue,
   type Amounts,
@@ -350,7 +351,7 @@ export class Books {
 
   #broken(rule: string, facts: ErrorFacts): never {
     const { seq, txId, author } = this.#transaction!
-    throw new AteError('RULE_BROKEN', { rule, seq, txId, author, ...facts })
+    throw ledgerError('RULE_BROKEN', { rule, seq, txId, author, ...facts })
   }
 }
 

@@ -25,6 +25,7 @@ import {
   WORTH,
 } from './coin-records.ts'
 import { type Currency, checkCurrency } from './currencies.ts'
+import { ledgerError } from './errors.ts'
 import { findNode, findStagedNode } from './find-node.ts'
 import type { WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
@@ -229,7 +230,7 @@ export class Purse<C extends string = string> {
 
   #checked({ value }: Entity<CoinCurrencyValue>): CoinCurrencyValue {
     const { code, scale } = this.currency
-    if (value.scale !== scale) throw new AteError('CURRENCY_MISMATCH', { currency: code, scale, present: value.scale })
+    if (value.scale !== scale) throw ledgerError('CURRENCY_MISMATCH', { currency: code, scale, present: value.scale })
     return value
   }
 
@@ -251,7 +252,7 @@ export class Purse<C extends string = string> {
     checkAmount(value)
     const { code, scale } = this.currency
     if (value.currency.code !== code || value.currency.scale !== scale)
-      throw new AteError('CURRENCY_MISMATCH', { given: value.currency.code, currency: code })
+      throw ledgerError('CURRENCY_MISMATCH', { given: value.currency.code, currency: code })
     return value.units
   }
 

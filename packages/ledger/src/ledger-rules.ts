@@ -2,7 +2,7 @@
  * The rules of accounts, pure: what an entry does to the sums of two accounts, and whether their bounds allow it. The author
  * of an entry and everybody who checks the journal use these same functions.
  */
-import type { ErrorCode } from '@ate/core'
+import type { LedgerErrorCode } from './errors.ts'
 import type { AccountValue, EntryKind, NormalSide, SumsValue } from './ledger-records.ts'
 
 /** Sums of an account in units; changed in place while a batch is being judged. */
@@ -29,7 +29,7 @@ export interface Terms {
 /** Bits of a sum: a counter of the chain has 127. */
 const SUM_MAX: bigint = 1n << 126n
 
-export type Refused = Extract<ErrorCode, 'INSUFFICIENT' | 'OVER_CEILING'>
+export type Refused = Extract<LedgerErrorCode, 'INSUFFICIENT' | 'OVER_CEILING'>
 
 export function noSums(): Sums {
   return { debits: 0n, credits: 0n, heldDebits: 0n, heldCredits: 0n }

@@ -1,6 +1,7 @@
 /** Where a ledger stands on its chain: its node, its accounts, and the units of its currencies. */
 import { AteError, type Chain, type Entity, type PolicyInput, type Principal, type Transaction } from '@ate/core'
 import type { Currency } from './currencies.ts'
+import { ledgerError } from './errors.ts'
 import { findNode, findStagedNode } from './find-node.ts'
 import {
   Account,
@@ -176,7 +177,7 @@ export class LedgerStore {
     const code = isLow === (account.value.normal === 'credit') ? 'INSUFFICIENT' : 'OVER_CEILING'
     const facts = { account: account.name, floor: account.value.floor, ceiling: account.value.ceiling }
     if (floor === undefined && ceiling === undefined) return error
-    return new AteError(code, facts, { cause: error })
+    return ledgerError(code, facts, { cause: error })
   }
 
   /** Names of holds that touch the account, are open as far as is acknowledged, and have run out. */
@@ -215,7 +216,7 @@ export class LedgerStore {
   async #currency(tx: Transaction, node: Node, { code, scale }: Currency): Promise<{ unit: string }> {
     const found = await tx.named(CurrencyNode, code, { parent: node })
     if (found && found.value.scale !== scale)
-      throw new AteError('CURRENCY_MISMATCH', { currency: code, scale, present: found.value.scale })
+      throw ledgerError('CURRENCY_MISMATCH', { currency: code, scale, present: found.value.scale })
     if (found) return found.value
     const manage = this.#options.manage ?? [this.chain.publicId]
     const unit = tx.create(Unit, { code }, { parent: node, closed: true, manage, write: 'nobody' })

@@ -15,6 +15,7 @@ import {
 } from '@ate/core'
 import { type AccountSpec, accountValue } from './account-spec.ts'
 import { BATCH_MAX, Batching, type Call, type Settled } from './batching.ts'
+import { ledgerError } from './errors.ts'
 import {
   type AccountInfo,
   type Balance,
@@ -161,7 +162,7 @@ export class Ledger {
     await poster.release(name)
     await poster.flush()
     const found = await this.#store.account(tx, node, name)
-    if (!found || !this.#store.isEmpty(tx, found)) throw new AteError('ACCOUNT_NOT_EMPTY', { account: name })
+    if (!found || !this.#store.isEmpty(tx, found)) throw ledgerError('ACCOUNT_NOT_EMPTY', { account: name })
   }
 
   /**

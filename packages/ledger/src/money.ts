@@ -3,6 +3,7 @@
  */
 import { AteError } from '@ate/core'
 import { type Currency, checkCurrency } from './currencies.ts'
+import { ledgerError } from './errors.ts'
 
 export interface Money<C extends string = string> {
   readonly currency: Currency<C>
@@ -29,26 +30,26 @@ export function money<C extends string>(currency: Currency<C>, amount: string | 
 
 function unitsOf({ code, scale }: Currency, text: unknown): bigint {
   if (typeof text !== 'string')
-    throw new AteError('BAD_AMOUNT', { what: 'give decimal text or bigint units', given: typeof text, currency: code })
+    throw ledgerError('BAD_AMOUNT', { what: 'give decimal text or bigint units', given: typeof text, currency: code })
   const match = text.length <= TEXT_MAX ? DECIMAL.exec(text) : null
   if (!match)
-    throw new AteError('BAD_AMOUNT', { what: 'decimal text such as 12.34', given: text.slice(0, 40), currency: code })
+    throw ledgerError('BAD_AMOUNT', { what: 'decimal text such as 12.34', given: text.slice(0, 40), currency: code })
   const [, sign, whole = '', fraction = ''] = match
   if (/[1-9]/.test(fraction.slice(scale)))
-    throw new AteError('BAD_AMOUNT', { what: 'more digits than the currency has', given: text, currency: code, scale })
+    throw ledgerError('BAD_AMOUNT', { what: 'more digits than the currency has', given: text, currency: code, scale })
   const units = BigInt(whole + fraction.slice(0, scale).padEnd(scale, '0'))
   return sign === '-' ? -units : units
 }
 
 function checkSize(units: bigint, { code }: Currency): void {
   if (units >> BigInt(AMOUNT_BITS_MAX) > 0n || -units >> BigInt(AMOUNT_BITS_MAX) > 0n)
-    throw new AteError('BAD_AMOUNT', { what: `at most ${AMOUNT_BITS_MAX} bits`, currency: code })
+    throw ledgerError('BAD_AMOUNT', { what: `at most ${AMOUNT_BITS_MAX} bits`, currency: code })
 }
 
 /** The decimal text of an amount, with all digits of its currency: `-0.05`. */
 export function decimalText({ currency, units }: Money): string {
   checkCurrency(currency)
-  if (typeof units !== 'bigint') throw new AteError('BAD_AMOUNT', { what: 'units are a bigint', given: typeof units })
+  if (typeof units !== 'bigint') throw ledgerError('BAD_AMOUNT', { what: 'units are a bigint', given: typeof units })
   const digits = (units < 0n ? -units : units).toString().padStart(currency.scale + 1, '0')
   const whole = digits.slice(0, digits.length - currency.scale)
   const fraction = digits.slice(digits.length - currency.scale)
@@ -87,11 +88,11 @@ export function allocate<C extends string>(amount: Money<C>, ratios: readonly bi
 /** @throws AteError BAD_AMOUNT | BAD_ARGUMENT */
 export function checkMoney(value: unknown): asserts value is Money {
   if (typeof value !== 'object' || value === null)
-    throw new AteError('BAD_AMOUNT', { what: 'give money(currency, text)', given: typeof value })
+    throw ledgerError('BAD_AMOUNT', { what: 'give money(currency, text)', given: typeof value })
   const { currency, units } = value as Partial<Money>
   checkCurrency(currency)
   if (typeof units !== 'bigint')
-    throw new AteError('BAD_AMOUNT', { what: 'units are a bigint', given: typeof units, currency: currency.code })
+    throw ledgerError('BAD_AMOUNT', { what: 'units are a bigint', given: typeof units, currency: currency.code })
   checkSize(units, currency)
 }
 
@@ -99,5 +100,5 @@ export function checkMoney(value: unknown): asserts value is Money {
 export function checkAmount(value: unknown): asserts value is Money {
   checkMoney(value)
   if (value.units <= 0n)
-    throw new AteError('BAD_AMOUNT', { what: 'above 0', units: value.units, currency: value.currency.code })
+    throw ledgerError('BAD_AMOUNT', { what: 'above 0', units: value.units, currency: value.currency.code })
 }

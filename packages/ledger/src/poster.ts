@@ -4,6 +4,7 @@
  */
 import { AteError, type Entity, type ErrorFacts, isAteError, type Transaction } from '@ate/core'
 import type { Currency } from './currencies.ts'
+import { ledgerError } from './errors.ts'
 import {
   Account,
   type AccountValue,
@@ -224,7 +225,7 @@ export class Poster {
     }
     if (request.kind === 'reverse') {
       if (value.ref === request.reason) return { id: request.id, existed: true }
-      throw new AteError('ALREADY_REVERSED', { id: request.of })
+      throw ledgerError('ALREADY_REVERSED', { id: request.of })
     }
     const same =
       value.kind === request.kind &&
@@ -285,13 +286,13 @@ export class Poster {
     const from = await this.#account(fromName)
     const to = await this.#account(toName)
     const hold = await this.#tx.named(Hold, holdId, { parent: from.entity })
-    if (!hold) throw new AteError('HOLD_RESOLVED', { id: holdId })
+    if (!hold) throw ledgerError('HOLD_RESOLVED', { id: holdId })
     if (kind === 'expire') this.#tx.guard.notBefore(until)
-    else if (this.#tx.now >= until) throw new AteError('HOLD_EXPIRED', { id: holdId, until })
+    else if (this.#tx.now >= until) throw ledgerError('HOLD_EXPIRED', { id: holdId, until })
     else this.#tx.guard.before(until)
     const units = kind === 'capture' ? (amount?.units ?? reserved) : reserved
     if (amount) assertCurrency(from, amount.currency)
-    if (units > reserved) throw new AteError('BAD_AMOUNT', { what: 'more than the hold keeps', units, reserved })
+    if (units > reserved) throw ledgerError('BAD_AMOUNT', { what: 'more than the hold keeps', units, reserved })
     const entry: EntryValue = { kind, from: fromName, to: toName, units, of: holdId }
     await this.#apply({ from, to, effect: effectOf(kind, units, reserved), entry, id, hold }, steps)
   }
@@ -300,7 +301,7 @@ export class Poster {
   async #apply(step: Step, steps: Step[]): Promise<void> {
     for (let tries = 0; ; tries++) {
       for (const account of [step.from, step.to]) {
-        if (account.entity.value.closed) throw new AteError('ACCOUNT_CLOSED', { account: account.name })
+        if (account.entity.value.closed) throw ledgerError('ACCOUNT_CLOSED', { account: account.name })
       }
       change(step, 1n)
       // What a resolution gives back breaks no bound; and what is over at its time must not be kept by one.
@@ -310,7 +311,7 @@ export class Poster {
         return
       }
       undo(step)
-      if (tries > 0 || !(await this.#release(refused.account, steps))) throw new AteError(refused.code, refused.facts)
+      if (tries > 0 || !(await this.#release(refused.account, steps))) throw ledgerError(refused.code, refused.facts)
     }
   }
 
@@ -384,7 +385,7 @@ function isOf({ entity }: Open, { code, scale }: Currency): boolean {
 function assertCurrency(account: Open, currency: Currency): void {
   if (isOf(account, currency)) return
   const [present] = account.entity.value.currency
-  throw new AteError('CURRENCY_MISMATCH', { account: account.name, currency: present, given: currency.code })
+  throw ledgerError('CURRENCY_MISMATCH', { account: account.name, currency: present, given: currency.code })
 }
 
 function change({ from, to, effect, entry }: Step, sign: 1n | -1n): void {

@@ -1,5 +1,6 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
 import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { queueError } from './errors.ts'
 import { wholeNumber } from './queue-options.ts'
 import {
   decodeLeases,
@@ -150,7 +151,7 @@ export class Adder {
       if (there) return { entity: there.id, id }
     }
     if (after.some((parent) => parent.entity === undefined && parent.id === id))
-      throw new AteError('DEPENDENCY_CYCLE', { job: id })
+      throw queueError('DEPENDENCY_CYCLE', { job: id })
     const parents: string[] = []
     for (const parent of after) parents.push(known?.get(parent.id) ?? (await this.#parent(tx, parent)))
     const value = parents.length > 0 ? { ...prepared.value, after: parents } : prepared.value
@@ -280,7 +281,7 @@ function inOrder(all: readonly Prepared[], byId: ReadonlyMap<string, number>): n
       const open = all[index]!.after.flatMap(({ id, entity }) =>
         entity === undefined ? (byId.get(id) ?? []) : [],
       ).filter((parent) => state[parent] !== 2)
-      if (open.some((parent) => state[parent] === 1)) throw new AteError('DEPENDENCY_CYCLE', { job: all[index]!.id })
+      if (open.some((parent) => state[parent] === 1)) throw queueError('DEPENDENCY_CYCLE', { job: all[index]!.id })
       if (open.length > 0 && state[index] === 0) {
         state[index] = 1
         stack.push(...open)

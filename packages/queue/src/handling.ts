@@ -14,6 +14,7 @@ import {
   type TxTarget,
 } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
+import { queueError } from './errors.ts'
 import { type Held, type Lane, requireFence } from './lane.ts'
 import type { Rules } from './queue-options.ts'
 import { JobRecord, type JobValue } from './queue-records.ts'
@@ -223,7 +224,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
 
   /** The slot is free and the lease over, whether or not the handler listens. */
   #timeOut(timeoutMs: number): void {
-    this.abort(new AteError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
+    this.abort(queueError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
   }
 
   async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {
@@ -252,7 +253,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     if (held.isOver) throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
     await requireFence(tx, held.fenceId)
     await tx.update(JobRecord, held.job, (value) => {
-      if (value.end === 'cancelled') throw new AteError('JOB_CANCELLED', { job: this.id })
+      if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: this.id })
       if (value.end !== undefined || (value.turn ?? 0) !== held.turn)
         throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
       return next(value)

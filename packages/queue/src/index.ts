@@ -50,6 +50,7 @@ export {
   type TxTarget,
 } from '@ate/core'
 export type { QueueEnvironment } from './environment.ts'
+export type { QueueErrorCode } from './errors.ts'
 export type {
   AddOptions,
   Counts,

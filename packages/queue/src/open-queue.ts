@@ -3,6 +3,7 @@ import { AteError, type Chain, type Duration, type EntityId, type StandardSchema
 import { Adder, type Prepared } from './adding.ts'
 import { Dispatcher } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
+import { queueError } from './errors.ts'
 import { Follower } from './follower.ts'
 import { Lane } from './lane.ts'
 import { messagingOf } from './observed.ts'
@@ -112,7 +113,7 @@ async function ensureNode({ chain, name, given }: Pick<OpeningParts<unknown>, 'c
 function jobChanged(lane: Lane, id: string, value: JobValue): void {
   const held = lane.held.get(id)
   if (!held) return
-  if (value.end === 'cancelled') lane.lose(held, new AteError('JOB_CANCELLED', { job: id }))
+  if (value.end === 'cancelled') lane.lose(held, queueError('JOB_CANCELLED', { job: id }))
   else if (value.end === undefined && (value.turn ?? 0) > held.turn)
     lane.lose(held, new AteError('LEASE_LOST', { job: id, fence: held.fence }))
 }

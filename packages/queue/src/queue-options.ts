@@ -1,5 +1,6 @@
 /** The options of a queue: checked, turned into what is stored, compared with what stands there, and filled up. */
 import { AteError, type Duration, durationMs } from '@ate/core'
+import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
 import type { Limit, QueueOptions } from './queue-types.ts'
 
@@ -109,7 +110,7 @@ export function mergedOptions(queue: string, stored: StoredOptions, given: Store
   for (const name of Object.keys(given) as (keyof StoredOptions)[]) {
     const before = stored[name]
     if (before !== undefined && JSON.stringify(before) !== JSON.stringify(given[name]))
-      throw new AteError('QUEUE_MISMATCH', {
+      throw queueError('QUEUE_MISMATCH', {
         queue,
         option: name,
         stored: JSON.stringify(before),

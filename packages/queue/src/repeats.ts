@@ -2,6 +2,7 @@
 import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
 import { Cron } from 'croner'
 import { type Adder, checkKey, type Prepared } from './adding.ts'
+import { queueError } from './errors.ts'
 import { IN, RepeatRecord, type RepeatValue } from './queue-records.ts'
 import type { AddOptions, RepeatWhen } from './queue-types.ts'
 
@@ -35,8 +36,7 @@ export function repeatValue(
   }
   const timing = { cron: when.cron, ...(when.tz === undefined ? {} : { tz: when.tz }) }
   const next = nextTick(timing, now)
-  if (next === undefined)
-    throw new AteError('BAD_CRON', { cron: String(when.cron).slice(0, 60), what: 'it never comes' })
+  if (next === undefined) throw queueError('BAD_CRON', { cron: String(when.cron).slice(0, 60), what: 'it never comes' })
   return { ...timing, ...common, next }
 }
 
@@ -48,7 +48,7 @@ export function nextTick(when: Pick<RepeatValue, 'cron' | 'tz' | 'everyMs'>, aft
     const tick = new Cron(when.cron!, { timezone: when.tz ?? 'UTC', paused: true }).nextRun(new Date(after))
     return tick?.getTime()
   } catch (cause) {
-    throw new AteError('BAD_CRON', { cron: String(when.cron).slice(0, 60), tz: when.tz }, { cause })
+    throw queueError('BAD_CRON', { cron: String(when.cron).slice(0, 60), tz: when.tz }, { cause })
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Transaction,
   type TxTarget,
 } from '@ate/core'
+import { vaultError } from './errors.ts'
 import {
   type Can,
   DeskType,
@@ -131,7 +132,7 @@ export class Context {
    */
   get recordsReads(): boolean {
     const isRecorded = this.chain.attachedKeys === 'recorded'
-    if (this.#audit === 'reads' && !isRecorded) throw new AteError('AUDIT_UNAVAILABLE', { chain: this.chain.id })
+    if (this.#audit === 'reads' && !isRecorded) throw vaultError('AUDIT_UNAVAILABLE', { chain: this.chain.id })
     return this.#audit === undefined ? isRecorded : this.#audit === 'reads'
   }
 

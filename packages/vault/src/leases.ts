@@ -4,6 +4,7 @@
  */
 import { AteError, type Duration, durationMs } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
+import { vaultError } from './errors.ts'
 import { listSecrets } from './listing.ts'
 import { Secret } from './secret.ts'
 import type { SecretValue } from './value-bytes.ts'
@@ -56,7 +57,7 @@ export class Lease<T extends SecretValue> implements AsyncDisposable {
 
   /** @throws AteError SECRET_DISPOSED */
   get value(): T {
-    if (this.#value === undefined) throw new AteError('SECRET_DISPOSED', { path: this.#path })
+    if (this.#value === undefined) throw vaultError('SECRET_DISPOSED', { path: this.#path })
     return this.#value
   }
 
@@ -70,10 +71,10 @@ export class Lease<T extends SecretValue> implements AsyncDisposable {
 
   /** The lease ends `by` from now, and not after its maximum; the new end. @throws AteError VERSION_EXPIRED | SECRET_DISPOSED */
   async renew(by: Duration, options: CallOptions = {}): Promise<Date> {
-    if (this.#value === undefined) throw new AteError('SECRET_DISPOSED', { path: this.#path })
+    if (this.#value === undefined) throw vaultError('SECRET_DISPOSED', { path: this.#path })
     const { now } = this.#context
     if (this.#expires <= now)
-      throw new AteError('VERSION_EXPIRED', { path: this.#path, expired: new Date(this.#expires).toISOString() })
+      throw vaultError('VERSION_EXPIRED', { path: this.#path, expired: new Date(this.#expires).toISOString() })
     const expires = Math.min(this.#end, now + durationMs(by, now))
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.#path)

@@ -1,5 +1,5 @@
 /** A value that was read. It shows itself only to who asks for `value`: everything else says `[redacted]`. */
-import { AteError } from '@ate/core'
+import { vaultError } from './errors.ts'
 
 const REDACTED = '[redacted]'
 
@@ -19,7 +19,7 @@ export class Revealed<T> implements Disposable {
 
   /** @throws AteError SECRET_DISPOSED */
   get value(): T {
-    if (this.#state === 'disposed') throw new AteError('SECRET_DISPOSED', { path: this.#path, version: this.#version })
+    if (this.#state === 'disposed') throw vaultError('SECRET_DISPOSED', { path: this.#path, version: this.#version })
     return this.#value as T
   }
 

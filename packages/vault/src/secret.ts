@@ -8,6 +8,7 @@ import {
   type WriteNowOptions,
   type WriteOptions,
 } from './context.ts'
+import { vaultError } from './errors.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { decodeValue, encodeValue } from './value-bytes.ts'
@@ -146,7 +147,7 @@ export class Secret<T> {
   async restore(versions?: readonly number[], options: WriteOptions = {}): Promise<void> {
     await this.#change(versions, options, (version) => {
       if (!this.#context.chain.has(version.value))
-        throw new AteError('VERSION_DESTROYED', { path: this.path, version: version.n })
+        throw vaultError('VERSION_DESTROYED', { path: this.path, version: version.n })
       const { deleted: _, ...rest } = version
       return rest
     })
@@ -240,7 +241,7 @@ export class Secret<T> {
     if (at !== undefined && !(at instanceof Date && !Number.isNaN(at.getTime())))
       throw new AteError('BAD_ARGUMENT', { option: 'at', what: 'a Date' })
     const version = at ? versionAt(record, at.getTime()) : versionOf(record, options.version)
-    if (!version) throw new AteError('NO_VERSION', { path: this.path, at: at?.toISOString(), latest: record.latest })
+    if (!version) throw vaultError('NO_VERSION', { path: this.path, at: at?.toISOString(), latest: record.latest })
     assertReadable(this.path, version, this.#stateIn(version))
     this.#context.assertNotLapsed(layout, place.zone.pattern, 'read')
     return { place, version }

@@ -8,6 +8,7 @@ import { AteError, type Identity, identityFromText, identityToText } from '@ate/
 import { sha256 } from '@noble/hashes/sha2.js'
 import { combine, split } from 'shamir-secret-sharing'
 import { fromBase64Url, toBase64Url } from './base64.ts'
+import { vaultError } from './errors.ts'
 import { webMakers } from './makers.ts'
 import { equalBytes } from './sealing.ts'
 
@@ -122,29 +123,29 @@ async function join(shares: readonly Share[]): Promise<Identity> {
   } finally {
     secret.fill(0)
   }
-  throw new AteError('SHARES_MISMATCH', { what: 'what they make is no identity' })
+  throw vaultError('SHARES_MISMATCH', { what: 'what they make is no identity' })
 }
 
 /** Of one split, each once, and enough of them. @throws AteError SHARES_MISMATCH */
 function distinct(shares: readonly Share[]): readonly Share[] {
   const [first] = shares
-  if (!first) throw new AteError('SHARES_MISMATCH', { shares: 0 })
+  if (!first) throw vaultError('SHARES_MISMATCH', { shares: 0 })
   if (shares.some(({ set, fingerprint }) => set !== first.set || fingerprint !== first.fingerprint))
-    throw new AteError('SHARES_MISMATCH', { what: 'of different sets' })
+    throw vaultError('SHARES_MISMATCH', { what: 'of different sets' })
   const unique = shares.filter((share, i) => shares.findIndex((one) => equalBytes(one.bytes, share.bytes)) === i)
   if (unique.length < first.threshold)
-    throw new AteError('SHARES_MISMATCH', { shares: unique.length, threshold: first.threshold })
+    throw vaultError('SHARES_MISMATCH', { shares: unique.length, threshold: first.threshold })
   return unique
 }
 
 function parseShare(text: unknown): Share {
   const isText = typeof text === 'string' && text.length <= SHARE_TEXT_MAX && text.trim().startsWith(PREFIX)
   const bytes = isText ? fromBase64Url(text.trim().slice(PREFIX.length)) : undefined
-  if (!bytes || bytes.length < HEADER_BYTES + 2 + CHECKSUM_BYTES) throw new AteError('BAD_SHARE', {})
+  if (!bytes || bytes.length < HEADER_BYTES + 2 + CHECKSUM_BYTES) throw vaultError('BAD_SHARE', {})
   const body = bytes.subarray(0, bytes.length - CHECKSUM_BYTES)
-  if (!equalBytes(checksum(body), bytes.subarray(body.length))) throw new AteError('BAD_SHARE', { what: 'checksum' })
+  if (!equalBytes(checksum(body), bytes.subarray(body.length))) throw vaultError('BAD_SHARE', { what: 'checksum' })
   const [format, threshold = 0, shares = 0] = body
-  if (format !== 1 || threshold < 2 || shares < threshold) throw new AteError('BAD_SHARE', { format })
+  if (format !== 1 || threshold < 2 || shares < threshold) throw vaultError('BAD_SHARE', { format })
   return {
     threshold,
     shares,

@@ -6,12 +6,13 @@
  *   hybrid      "atet1." || base64url(2 || version u32 || X-Wing 1120 || XChaCha20-Poly1305, nonce 0)   made with the public half
  *   signature   "ates1." || base64url(version u32 || Ed25519 64 || ML-DSA-65 3309)                     both must verify
  */
-import { AteError } from '@ate/core'
+
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { ml_kem768_x25519 as xWing } from '@noble/post-quantum/hybrid.js'
 import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js'
 import { fromBase64Url, toBase64Url } from './base64.ts'
+import { vaultError } from './errors.ts'
 import { derive } from './sealing.ts'
 import type { OpenRecord } from './vault-records.ts'
 
@@ -87,7 +88,7 @@ export function parseToken(token: unknown): ParsedToken {
   const kind = bytes?.[0] ?? 0
   const least = kind === SYMMETRIC ? NONCE_BYTES : KEM_BYTES
   if (!bytes || (kind !== SYMMETRIC && kind !== HYBRID) || bytes.length < HEADER_BYTES + least + TAG_BYTES)
-    throw new AteError('BAD_TOKEN', {})
+    throw vaultError('BAD_TOKEN', {})
   return { kind, version: new DataView(bytes.buffer).getUint32(1), rest: bytes.subarray(HEADER_BYTES) }
 }
 
@@ -101,7 +102,7 @@ export function decryptWithSeed(
   try {
     return xchacha20poly1305(key, nonce, purposeOf(name, version, context)).decrypt(sealed)
   } catch {
-    throw new AteError('BAD_TOKEN', { what: 'it was altered, or belongs to another key or context' })
+    throw vaultError('BAD_TOKEN', { what: 'it was altered, or belongs to another key or context' })
   } finally {
     key.fill(0)
   }

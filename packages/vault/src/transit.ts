@@ -4,6 +4,7 @@
  */
 import { AteError, isAteError, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, required, type WriteNowOptions, type WriteOptions } from './context.ts'
+import { vaultError } from './errors.ts'
 import {
   decryptWithSeed,
   encryptToOpenHalf,
@@ -42,7 +43,7 @@ export class Transit {
   /** @internal */
   constructor(context: Context, name: string) {
     if (typeof name !== 'string' || name.includes('/'))
-      throw new AteError('BAD_PATH', { path: String(name).slice(0, 80) })
+      throw vaultError('BAD_PATH', { path: String(name).slice(0, 80) })
     this.name = name
     this.#path = `transit/${name}`
     checkPath(this.#path)
@@ -135,9 +136,9 @@ export class Transit {
 
   #used(record: SecretRecord, n: number): VersionRecord {
     const version = record.versions.find((one) => one.n === n)
-    if (!version) throw new AteError('BAD_TOKEN', { what: 'of a version that the key never had', version: n })
+    if (!version) throw vaultError('BAD_TOKEN', { what: 'of a version that the key never had', version: n })
     const oldest = record.oldest ?? 1
-    if (n < oldest) throw new AteError('KEY_RETIRED', { key: this.name, version: n, oldest })
+    if (n < oldest) throw vaultError('KEY_RETIRED', { key: this.name, version: n, oldest })
     return version
   }
 

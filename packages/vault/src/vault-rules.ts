@@ -1,5 +1,6 @@
 /** What a vault decides, from records and the time alone: paths, patterns, rights, versions. Nothing here reads or writes. */
 import { AteError } from '@ate/core'
+import { vaultError } from './errors.ts'
 import {
   type Can,
   type Grant,
@@ -21,7 +22,7 @@ export type VersionState = 'live' | 'deleted' | 'destroyed' | 'expired'
 export function checkPath(path: unknown): asserts path is string {
   const fault = faultOf(path)
   if (fault)
-    throw new AteError('BAD_PATH', { path: typeof path === 'string' ? path.slice(0, 80) : typeof path, what: fault })
+    throw vaultError('BAD_PATH', { path: typeof path === 'string' ? path.slice(0, 80) : typeof path, what: fault })
 }
 
 function faultOf(path: unknown): string | undefined {
@@ -160,7 +161,7 @@ export function checkCas(record: SecretRecord | undefined, path: string, cas: nu
 export function versionOf(record: SecretRecord, n: number | undefined): VersionRecord {
   const wanted = n ?? record.latest
   const found = record.versions.find((version) => version.n === wanted)
-  if (!found) throw new AteError('NO_VERSION', { path: record.path, version: wanted, latest: record.latest })
+  if (!found) throw vaultError('NO_VERSION', { path: record.path, version: wanted, latest: record.latest })
   return found
 }
 
@@ -171,10 +172,10 @@ export function versionAt(record: SecretRecord, at: number): VersionRecord | und
 
 /** @throws AteError VERSION_DELETED | VERSION_DESTROYED | VERSION_EXPIRED */
 export function assertReadable(path: string, { n, expires }: VersionRecord, state: VersionState): void {
-  if (state === 'deleted') throw new AteError('VERSION_DELETED', { path, version: n })
-  if (state === 'destroyed') throw new AteError('VERSION_DESTROYED', { path, version: n })
+  if (state === 'deleted') throw vaultError('VERSION_DELETED', { path, version: n })
+  if (state === 'destroyed') throw vaultError('VERSION_DESTROYED', { path, version: n })
   if (state === 'expired')
-    throw new AteError('VERSION_EXPIRED', { path, version: n, expired: new Date(expires!).toISOString() })
+    throw vaultError('VERSION_EXPIRED', { path, version: n, expired: new Date(expires!).toISOString() })
 }
 
 /** The record with one more version. Destroyed ones are forgotten to make room. @throws AteError VERSIONS_FULL */
@@ -185,6 +186,6 @@ export function withVersion(
 ): SecretRecord {
   let versions = before.versions ?? []
   if (versions.length >= VERSIONS_MAX) versions = versions.filter(isThere)
-  if (versions.length >= VERSIONS_MAX) throw new AteError('VERSIONS_FULL', { path: before.path, max: VERSIONS_MAX })
+  if (versions.length >= VERSIONS_MAX) throw vaultError('VERSIONS_FULL', { path: before.path, max: VERSIONS_MAX })
   return { ...before, versions: [...versions, version], latest: version.n }
 }

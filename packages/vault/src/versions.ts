@@ -1,6 +1,7 @@
 /** Versions on the chain: where a secret stands, how a version is sealed into it, and opened again. */
 import { AteError, role as roleName, type Transaction } from '@ate/core'
 import type { Context, Layout } from './context.ts'
+import { vaultError } from './errors.ts'
 import { derive, HALF_BYTES, openSealed, purposeOf, sealOnce } from './sealing.ts'
 import { IN, type Kind, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
 import { needsOwnPolicy, withVersion, type Zone, zonesOf } from './vault-rules.ts'
@@ -113,12 +114,13 @@ export async function openVersion(
   const isRead = !context.isMaking(value, tx) && context.recordsReads
   const recorded = isRead ? await recordRead(context, layout, { path, n, value }) : undefined
   const found = await (tx ? tx.get(ValueType, value) : context.chain.get(ValueType, value))
-  if (!found) throw new AteError('VERSION_DESTROYED', { path, version: n })
+  if (!found) throw vaultError('VERSION_DESTROYED', { path, version: n })
   const half = await context.halfOf(value, { tx, recorded })
   if (!half) {
     // Where others order the records, it may have been destroyed meanwhile.
     await context.chain.refresh()
-    throw new AteError(context.chain.has(value) ? 'KEY_MISSING' : 'VERSION_DESTROYED', { path, version: n })
+    const facts = { path, version: n }
+    throw context.chain.has(value) ? new AteError('KEY_MISSING', facts) : vaultError('VERSION_DESTROYED', facts)
   }
   return openSealed(derive('value', found.value.half, half), purposeOf(path, n), found.value)
 }

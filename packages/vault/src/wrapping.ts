@@ -7,6 +7,7 @@
 import { AteError, type Duration, durationMs, isAteError, isEffects, type StandardSchema } from '@ate/core'
 import { fromBase64Url, toBase64Url } from './base64.ts'
 import { type CallOptions, type Context, required, type WriteNowOptions } from './context.ts'
+import { vaultError } from './errors.ts'
 import { derive, HALF_BYTES, openSealed, sealOnce } from './sealing.ts'
 import { decodeValue, encodeValue, type SecretValue } from './value-bytes.ts'
 import { IN, WrapType } from './vault-records.ts'
@@ -107,15 +108,14 @@ async function spent(context: Context, id: string, options: CallOptions): Promis
       isAteError(error) && ['NOT_AUTHORIZED', 'UNKNOWN_WRITER', 'NO_READ_KEY', 'READ_ONLY'].includes(error.code)
     if (!isStranger) throw error
   }
-  throw new AteError('TOKEN_SPENT', { token: id })
+  throw vaultError('TOKEN_SPENT', { token: id })
 }
 
 async function taken<T>(read: () => Promise<T | undefined>): Promise<T | undefined> {
   try {
     return await read()
   } catch (error) {
-    if (isAteError(error) && (error.code === 'WRONG_TYPE' || error.code === 'BAD_ID'))
-      throw new AteError('BAD_TOKEN', {})
+    if (isAteError(error) && (error.code === 'WRONG_TYPE' || error.code === 'BAD_ID')) throw vaultError('BAD_TOKEN', {})
     throw error
   }
 }
@@ -123,8 +123,8 @@ async function taken<T>(read: () => Promise<T | undefined>): Promise<T | undefin
 function parseToken(token: unknown): { readonly id: string; readonly half: Uint8Array } {
   const bytes =
     typeof token === 'string' && token.startsWith(PREFIX) ? fromBase64Url(token.slice(PREFIX.length)) : undefined
-  if (bytes?.length !== ID_CHARACTERS + HALF_BYTES) throw new AteError('BAD_TOKEN', {})
+  if (bytes?.length !== ID_CHARACTERS + HALF_BYTES) throw vaultError('BAD_TOKEN', {})
   const id = String.fromCharCode(...bytes.subarray(0, ID_CHARACTERS))
-  if (!/^[0-9a-z]{26}$/.test(id)) throw new AteError('BAD_TOKEN', {})
+  if (!/^[0-9a-z]{26}$/.test(id)) throw vaultError('BAD_TOKEN', {})
   return { id, half: bytes.slice(ID_CHARACTERS) }
 }

@@ -87,6 +87,6 @@ function contextOf({ context }: TransitOptions): { readonly context?: string } {
 export async function transit(verb: string, name: string, options: TransitOptions): Promise<void> {
   const known = TRANSIT_VERBS.find((one) => one === verb)
   if (!known) throw usage(`transit does ${TRANSIT_VERBS.join(', ')}`)
-  if (name === '') throw new AteError('BAD_PATH', { path: name })
+  if (name === '') throw new AteError('BAD_PATH', { path: name }, { hint: 'give the name of a transit key' })
   await TRANSIT[known](name, options)
 }

@@ -1,5 +1,6 @@
 /**
- * The one error class of every package, and the codes that it carries.
+ * The one error class of every package, and the codes that core and several kits share. Codes of one kit, with their texts,
+ * stand in its own `errors.ts`: a page that does not load the kit does not load them.
  *
  * A code is one thing that the caller can do. Facts are plain values (never key material, never a body), and the text
  * says what to do next. Errors are recognized by brand, so that two copies of this package in one process agree.
@@ -12,6 +13,14 @@ export type ErrorFacts = Readonly<
   Record<string, string | number | boolean | bigint | null | undefined | readonly string[]>
 >
 
+export interface AteErrorOptions {
+  readonly cause?: unknown
+  /** Instead of the advice of the code. */
+  readonly hint?: string
+  /** Of ROLLBACK and FORK. */
+  readonly evidence?: object
+}
+
 /**
  * Everything that @ate throws. `code` is literal and documented in docs/ERRORS.md; `facts` say where and how much;
  * `message` says what to do.
@@ -22,18 +31,14 @@ export class AteError extends Error {
   /** Of ROLLBACK and FORK: what `verifyEvidence` checks, as JSON. Kilobytes, so it is not enumerable and no log prints it. */
   declare readonly evidence: object | undefined
 
-  constructor(
-    code: ErrorCode,
-    facts: ErrorFacts = {},
-    options?: { readonly cause?: unknown; readonly hint?: string; readonly evidence?: object },
-  ) {
+  constructor(code: ErrorCode, facts: ErrorFacts = {}, options?: AteErrorOptions) {
     const shown = Object.entries(facts).filter(([, value]) => value !== undefined)
     const text = shown
       .map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : String(value)}`)
       .join(', ')
-    const advice = options?.hint ?? ADVICE[code]
+    const advice = options?.hint ?? adviceOf(code)
     super(
-      `${code}: ${advice}${text ? ` (${text})` : ''}`,
+      `${code}${advice ? `: ${advice}` : ''}${text ? ` (${text})` : ''}`,
       options?.cause === undefined ? undefined : { cause: options.cause },
     )
     this.name = 'AteError'
@@ -60,8 +65,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * Every code with its advice. `docs/ERRORS.md` is made from this table and from the places that throw; a test keeps
- * the two equal.
+ * Every code of core with its advice. `docs/ERRORS.md` is made from this table, those of the kits, and the places that throw;
+ * a test keeps them equal.
  */
 export const ADVICE = {
   // arguments
@@ -134,27 +139,6 @@ export const ADVICE = {
   NOT_EMPTY: 'an entity with children cannot be deleted; delete them first',
   NAME_TAKEN: 'an entity of this name exists here',
   RESERVED_NAME: 'names that begin with ate: belong to the chain itself; choose another',
-  // the vault
-  BAD_PATH: 'a path is segments between slashes, such as prod/db; the facts say what is wrong with this one',
-  CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
-  NO_VERSION: 'the secret has no such version; the facts name the newest',
-  VERSION_DELETED: 'this version was deleted; restore it, or read another',
-  VERSION_DESTROYED: 'this version was destroyed, and nobody can bring it back; read or write another',
-  VERSION_EXPIRED: 'this version has expired; write a new one',
-  VERSIONS_FULL: 'the secret remembers as many versions as it can; destroy old ones',
-  SECRET_DISPOSED: 'the value was disposed of already; read the secret again',
-  KEY_MISSING:
-    'half of the key of this value is not beside the log; bring the key ring back, from a backup that holds keys',
-  KEY_NOT_ERASED:
-    'the deletion stands in the log, but the key is still there; open the chain again to finish, and look at the disk',
-  KEY_RETIRED: 'the transit key of that version is not used any more; ask for what was made with it again',
-  BAD_TOKEN: 'this is no such token or signature, or a character of it is wrong',
-  TOKEN_SPENT:
-    'the token was used, or has expired; if it was not you who used it, what it held is known to somebody else',
-  AUDIT_UNAVAILABLE:
-    'reads are recorded only where a server stands between readers and keys; open the chain through one, or leave audit out',
-  BAD_SHARE: 'this is no share, or a character of it is wrong',
-  SHARES_MISMATCH: 'these shares do not make the identity: some are missing, or are of different sets',
   ID_REUSED: 'an entity of this id was made before; a transaction was sent twice',
   NAMED_MOVE: 'a named entity cannot be moved; its id is its place',
   COUNTER_BOUNDS: 'the counter would leave its bounds',
@@ -173,6 +157,13 @@ export const ADVICE = {
   LEVEL_TOO_LOW:
     'the rules of this chain are of a level that does not know this; the root can raise it while the chain is live',
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
+  // of more than one kit
+  BAD_PATTERN:
+    'this is no pattern: of secrets it is a path, a path and /**, or **; of events a topic in which * stands for one token, and > at the end for one or more',
+  LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
+  CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
+  KEY_MISSING:
+    'half of the key of this value is not beside the log; bring the key ring back, from a backup that holds keys',
   // services
   NO_SERVICE: 'nobody has founded this service here; found it with foundService, or give its parent',
   NO_PROCEDURE: 'the service has no procedure of that name; caller and service are of different versions',
@@ -183,19 +174,6 @@ export const ADVICE = {
   TIMEOUT:
     'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
   TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them first',
-  // money
-  BAD_AMOUNT: 'an amount is decimal text or bigint units, above 0 and exact in its currency; never a number',
-  INSUFFICIENT: 'the account would fall below its floor; nothing was posted',
-  OVER_CEILING: 'the account would rise above its ceiling; nothing was posted',
-  CURRENCY_MISMATCH:
-    'the amount and both accounts have one currency; exchange by two transfers through accounts of your own',
-  ACCOUNT_CLOSED: 'the account is closed; nothing is posted to it any more',
-  ACCOUNT_NOT_EMPTY: 'an account is closed when its balance is 0 and no hold is open',
-  HOLD_EXPIRED: 'the hold has run out, and what it kept is free again; make a new one',
-  HOLD_RESOLVED: 'the hold was captured or voided before; it is resolved once',
-  ALREADY_REVERSED: 'the transfer was reversed before; it is reversed once',
-  RULE_BROKEN:
-    'a record breaks a rule of the kit that only key holders can check; its author is in the facts. Nothing behind it is believed',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',
@@ -211,22 +189,6 @@ export const ADVICE = {
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
   QUOTA_EXCEEDED:
     'the identity that made the chain has as many chains, or as many bytes, on this server as it may; free some, or ask its operator',
-  // queues and topics
-  BAD_TOPIC: 'a topic is 1 to 16 tokens joined by dots, without spaces, * and >, of at most 255 characters in all',
-  BAD_PATTERN:
-    'this is no pattern: of secrets it is a path, a path and /**, or **; of events a topic in which * stands for one token, and > at the end for one or more',
-  UNKNOWN_TOPIC: 'the bus was opened without this topic; add it to its topics',
-  BAD_CURSOR: 'this is no point of this chain to read from; give start, end, last, a cursor of it, a Date or { ago }',
-  NOT_STORED: 'the topic is ephemeral: its events are only heard by who listens now; use on',
-  LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
-  HANDLER_TIMEOUT: 'the handler of an event took longer than it may; raise the timeout, or make it faster',
-  OVERFLOW: 'a listener was slower than the events for too long; read what it missed, or use a subscription',
-  NO_REPLY: 'nobody answered in time; look whether a responder runs, or wait longer',
-  REQUEST_FAILED: 'the responder could not answer; the facts have its words',
-  SUBSCRIPTION_MISMATCH: 'a subscription of this name has another pattern or order; use its own, or another name',
-  SUBSCRIPTION_HALTED:
-    'an event failed for good, and the subscription stands still at it; mend it, then redrive or seek',
-  BUS_CLOSED: 'the bus or the subscription is closed',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
   LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',
@@ -264,19 +226,6 @@ export const ADVICE = {
     'the server has another key than the one it is known by, and the old key has not signed the change; ask who runs it before you pass the new one as serverKey',
   BAD_SESSION: 'an identity did not prove that it speaks on this connection; make the proof for this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
-  // the queue
-  QUEUE_MISMATCH:
-    'the queue is stored with other options than these; give the same ones everywhere, or change them with configure()',
-  DEPENDENCY_CYCLE: 'these jobs wait for each other; leave one dependency out',
-  BAD_CRON: 'this is no cron pattern or no time zone; it has five or six fields, as in 30 4 * * 1-5',
-  JOB_FAILED: 'the job is dead: its attempts are used up, or a handler said so; the facts have the last error',
-  JOB_CANCELLED: 'the job was cancelled',
-  JOB_TIMEOUT: 'the attempt took longer than the timeout of the queue',
-  // the cache
-  CACHE_MISMATCH:
-    'the cache is stored with other bounds than these; give the same ones everywhere, or change them with configure()',
-  LOAD_TIMEOUT: 'the loader of a value took longer than it may; raise the timeout, or make it faster',
-  LOCK_HELD: 'somebody else holds this lock; wait longer, or try again later',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   IO_ERROR: 'the disk refused an operation',
@@ -284,6 +233,8 @@ export const ADVICE = {
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
   KEYS_UNAVAILABLE:
     'keys beside the log cannot be kept, copied or destroyed in this way; the facts say what to do instead, or work on the machine that keeps the log',
+  KEY_NOT_ERASED:
+    'the deletion stands in the log, but the key is still there; open the chain again to finish, and look at the disk',
   KEY_NOT_RECORDED:
     'the server gives an attached key only to who has a durable record of asking for it: commit one that guards the entity, and give its seq at once',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
@@ -292,7 +243,24 @@ export const ADVICE = {
   INTERNAL: 'this is a mistake of @ate; please report it with the facts',
 } as const
 
-export type ErrorCode = keyof typeof ADVICE
+/** Codes of kits: each adds its own, in a program that imports it. */
+// biome-ignore lint/suspicious/noEmptyInterface: kits extend it
+export interface KitErrors {}
+
+export type ErrorCode = keyof typeof ADVICE | keyof KitErrors
+
+/** Makes the errors of a kit. */
+export type ErrorMaker<Code extends string> = (code: Code, facts?: ErrorFacts, options?: AteErrorOptions) => AteError
+
+/** What makes the errors of the kit whose codes `advice` lists. */
+export function errorsOf<Code extends string>(advice: Readonly<Record<Code, string>>): ErrorMaker<Code> {
+  return (code, facts, options) => new AteError(code as ErrorCode, facts, { hint: advice[code], ...options })
+}
+
+/** Undefined for a code of a kit: there the kit gives it. */
+function adviceOf(code: string): string | undefined {
+  return Object.hasOwn(ADVICE, code) ? ADVICE[code as keyof typeof ADVICE] : undefined
+}
 
 /** Something is wrong with the log, its disk or this machine, whatever the caller did: observers hear of these. */
 const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([

@@ -34,6 +34,8 @@ export const AUTHOR_AHEAD_MS = 60_000
 export const CLOCK_AHEAD_MS: number = 5 * 60_000
 /** How long a writer certificate lives, in ms of chain time. */
 export const CERTIFICATE_MS: number = 24 * 3_600_000
+/** Processes, or tabs, of one machine that write one chain under one identity, each with a certificate that is kept; others have none. */
+export const WRITER_PLACES_MAX = 16
 /** Bytes of the facts of a refusal that a server tells: some short values. */
 export const ERROR_FACTS_BYTES_MAX = 4096
 /** Records of one submission, and their bytes: an append of a writer. */
@@ -99,6 +101,9 @@ export const SHARE_RETRY_MS = 10
 export const SHARE_RETRY_MAX_MS = 100
 /** How long one waits for a folder that somebody has and does not share, in ms: a leader comes and goes in less. */
 export const SHARE_WAIT_MS = 3000
+/** Of tabs that share a connection: until a leader that answers nobody is put down, and of each sign of life from it, in ms. */
+export const TAB_SILENT_MS = 3000
+export const TAB_PING_MS = 5000
 /** An exchange of new keys on a connection that is in use, in ms: what a thief of keys knows ends there. */
 export const REKEY_MS: number = 3_600_000
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */

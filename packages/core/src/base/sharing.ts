@@ -39,3 +39,29 @@ export interface Sharing {
 
 /** @throws AteError BAD_ARGUMENT | BAD_URL where nothing can be shared */
 export type Share = (options: SharingOptions) => Promise<Sharing>
+
+/** Tabs of one origin that share a connection: what the leader takes is a way to it, and nothing that two may not have. */
+export interface TabsOptions {
+  /** Tabs that give the same name are of one group: the place of what they share. */
+  readonly name: string
+  /** Called once this tab leads. If it throws, another tab leads. */
+  readonly lead: () => Promise<Leadership>
+  /** What `lead` threw. */
+  readonly failed: (error: unknown) => void
+}
+
+export interface Tabs {
+  /** This tab leads, and takes the others' sockets. */
+  readonly isLeader: boolean
+  /**
+   * A socket to the leader, as soon as there is one; undefined if it is this tab. A leader that does not answer, because the
+   * browser has frozen it, is put down.
+   * @throws AteError SERVER_UNREACHABLE (nobody leads within `timeout`) | CHAIN_CLOSED; the signal's reason
+   */
+  reach(options?: Pick<DialOptions, 'signal' | 'timeout'>): Promise<Socket | undefined>
+  /** Leaves the group. The sockets of a leader are closed, and what it shares; those that were dialed stay. */
+  close(): Promise<void>
+}
+
+/** @throws AteError BAD_URL where there are no Web Locks */
+export type JoinTabs = (options: TabsOptions) => Promise<Tabs>

@@ -5,6 +5,7 @@
  */
 import type { Environment } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
+import type { JoinTabs } from '../base/sharing.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { crc32 } from '../log/crc32.ts'
 import type { LogDatabases } from '../log/database.ts'
@@ -56,6 +57,9 @@ export const platform: Platform = {
     globalThis.addEventListener('online', run, { once: true })
     return { cancel: () => globalThis.removeEventListener('online', run) }
   },
+  get tabs(): JoinTabs | undefined {
+    return globalThis.navigator?.locks && globalThis.BroadcastChannel ? tabs : undefined
+  },
   get databases(): LogDatabases | undefined {
     return globalThis.indexedDB === undefined ? undefined : databases
   },
@@ -69,6 +73,9 @@ export const platform: Platform = {
     throw new AteError('PIN_UNAVAILABLE', { name }, { hint: 'a browser asks no DNS; pass the id of the chain' })
   },
 }
+
+/** Loaded with the first chain that tabs share. */
+const tabs: JoinTabs = async (options) => (await import('./tabs.ts')).joinTabs(options)
 
 /** The engine is loaded with the first chain in a database: a page whose chains are on a server has none. */
 const databases: LogDatabases = {

@@ -3,10 +3,11 @@
  *
  * A BroadcastChannel has no backpressure and no end: so what is on its way is bounded by a window, which the receiver
  * opens again by what it has given on; and each end holds a Web Lock for as long as it lives, for which the other one
- * waits: it gets it when the tab is closed, is killed, or crashes.
+ * waits: it gets it when the tab is closed, is killed, or crashes. A tab that is frozen keeps its lock: who has dialed asks
+ * for a sign of life, and takes a leader that gives none for gone. A dialer that is frozen harms nobody.
  */
 import { assert } from '../base/errors.ts'
-import { SOCKET_CLOSE_MS, SOCKET_LOW_BYTES, SOCKET_MESSAGE_BYTES_MAX } from '../base/limits.ts'
+import { SOCKET_CLOSE_MS, SOCKET_LOW_BYTES, SOCKET_MESSAGE_BYTES_MAX, TAB_PING_MS } from '../base/limits.ts'
 import { CLOSE, type CloseReason, cutReason, type Socket, type SocketEvents } from '../base/socket.ts'
 import type { FileLock } from '../log/file-system.ts'
 import { takeLock } from './web-locks.ts'
@@ -21,9 +22,12 @@ type Said =
   | { readonly kind: 'close'; readonly code: number; readonly text: string }
   /** It was heard that the other end closes, or has. */
   | { readonly kind: 'gone' }
+  | { readonly kind: 'ping' | 'pong' }
 
 /** Bytes on their way that the other end has not given on yet; one message at least. */
 const WINDOW_BYTES: number = 1024 * 1024
+/** Signs of life that are asked for in vain. */
+const PINGS_MAX = 2
 /** What a message counts besides its bytes: bounds the number of small ones. */
 const MESSAGE_WEIGHT = 64
 
@@ -46,6 +50,9 @@ export class TabSocket implements Socket {
   #reason: CloseReason | undefined
   #messageBytesMax = SOCKET_MESSAGE_BYTES_MAX
   #closing: ReturnType<typeof setTimeout> | undefined
+  #pinging: ReturnType<typeof setInterval> | undefined
+  /** Since something was heard. */
+  #pings = 0
 
   private constructor(channel: BroadcastChannel, alive: FileLock, ended: () => void) {
     this.#channel = channel
@@ -70,6 +77,11 @@ export class TabSocket implements Socket {
       },
       () => undefined,
     )
+    if (other !== 'leader') return
+    this.#pinging = setInterval(() => {
+      if (this.#pings++ === PINGS_MAX) this.#gone({ code: CLOSE.ABNORMAL, text: '' })
+      else this.#say({ kind: 'ping' })
+    }, TAB_PING_MS)
   }
 
   start(events: SocketEvents): void {
@@ -145,7 +157,9 @@ export class TabSocket implements Socket {
 
   #heard(said: Said): void {
     if (this.#state === 'gone' || typeof said !== 'object' || said === null) return
-    if (said.kind === 'data') this.#received(said.bytes)
+    this.#pings = 0
+    if (said.kind === 'ping') this.#say({ kind: 'pong' })
+    else if (said.kind === 'data') this.#received(said.bytes)
     else if (said.kind === 'given') {
       this.#underWay = Math.max(0, this.#underWay - said.weight)
       this.#post()
@@ -172,6 +186,7 @@ export class TabSocket implements Socket {
     this.#outgoing.length = 0
     this.#outgoingBytes = 0
     clearTimeout(this.#closing)
+    clearInterval(this.#pinging)
     this.#watch.abort()
     void this.#alive.release()
     // What was said last is still delivered: closing only ends the hearing.

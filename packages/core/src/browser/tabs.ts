@@ -1,44 +1,19 @@
 /**
- * The tabs of one origin that share something one tab at a time may have: a chain in a database. One of them leads; the
- * others reach it over sockets, in the same protocol as a server. When the leader's tab is closed or dies, the one that
- * has waited longest leads, and those that had dialed the old leader see their sockets close, and dial again.
+ * The tabs of one origin that share something one of them leads: a connection to a server. The others reach it over sockets.
+ * When the leader's tab is closed or dies, the one that has waited longest leads, and those that had reached the old leader see
+ * their sockets close, and reach again.
  *
- * Leading is a Web Lock, so there are never two leaders, and nobody has to guess from silence that one is gone.
+ * Leading is a Web Lock: nobody has to guess from silence that a tab is gone. Only a tab that the browser has frozen keeps its
+ * lock and answers nobody: who has waited long enough for an answer takes the lock by force. So two tabs may believe for a
+ * while that they lead, and what is shared has to bear that.
  */
 import { durationMs } from '../base/duration.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { SOCKET_DIAL_MS } from '../base/limits.ts'
+import { SOCKET_DIAL_MS, TAB_SILENT_MS } from '../base/limits.ts'
+import type { Leadership, Tabs, TabsOptions } from '../base/sharing.ts'
 import { CLOSE, type DialOptions, type Socket } from '../base/socket.ts'
 import { TabSocket } from './tab-socket.ts'
 import { takeLock } from './web-locks.ts'
-
-export interface TabsOptions {
-  /** Tabs that give the same name are of one group: the place of what they share. */
-  readonly name: string
-  /** Called once this tab leads: opens what is shared. The others wait until then. If it throws, another tab leads. */
-  readonly lead: () => Promise<Leadership>
-  /** What `lead` threw. */
-  readonly failed: (error: unknown) => void
-}
-
-export interface Leadership {
-  /** Takes the socket of another tab. */
-  readonly accept: (socket: Socket) => void
-  /** Closes what is shared, so that the next leader can open it. */
-  readonly close: () => Promise<void>
-}
-
-export interface Tabs {
-  /** This tab leads, and takes the others' sockets. */
-  readonly isLeader: boolean
-  /**
-   * A socket to the leader, as soon as there is one.
-   * @throws AteError SERVER_UNREACHABLE (none within `timeout`) | CHAIN_CLOSED; the signal's reason
-   */
-  dial(options?: Pick<DialOptions, 'signal' | 'timeout'>): Promise<Socket>
-  /** Leaves the group. The sockets of a leader are closed, and what it shares; those that were dialed stay. */
-  close(): Promise<void>
-}
 
 /** What is said to all tabs of the group. */
 type Said =
@@ -46,6 +21,8 @@ type Said =
   | { readonly kind: 'dial'; readonly id: string }
   /** The leader has its end of it. */
   | { readonly kind: 'taken'; readonly id: string }
+  /** There is a leader soon: wait. */
+  | { readonly kind: 'coming' }
   /** There is a new leader: who waits for a socket dials again. */
   | { readonly kind: 'leading' }
 
@@ -66,14 +43,21 @@ class TabGroup implements Tabs {
   /** By the id of the connection; undefined while one is being opened. */
   readonly #sockets = new Map<string, Socket | undefined>()
   readonly #leading: Promise<void>
+  /** Those in this tab who wait for a leader. */
+  readonly #waiting = new Set<() => void>()
   #leadership: Leadership | undefined
+  #hasLock = false
+  /** Of the waiting for the lock, which ends so that it is taken by force. */
+  #wanting = new AbortController()
 
   constructor(options: TabsOptions) {
     this.#options = options
     this.#name = `ate:tabs:${options.name}`
     this.#channel = new BroadcastChannel(this.#name)
     this.#channel.onmessage = ({ data }: MessageEvent<Said>) => {
-      if (data?.kind === 'dial' && this.#leadership) void this.#take(data.id)
+      if (data?.kind !== 'dial') return
+      if (this.#leadership) void this.#take(data.id)
+      else if (this.#hasLock) this.#say({ kind: 'coming' })
     }
     this.#leading = this.#lead()
   }
@@ -82,7 +66,7 @@ class TabGroup implements Tabs {
     return this.#leadership !== undefined
   }
 
-  async dial({ signal, timeout }: Pick<DialOptions, 'signal' | 'timeout'> = {}): Promise<Socket> {
+  async reach({ signal, timeout }: Pick<DialOptions, 'signal' | 'timeout'> = {}): Promise<Socket | undefined> {
     throwIfAborted(signal)
     throwIfAborted(this.#left.signal)
     const ended = new AbortController()
@@ -93,10 +77,11 @@ class TabGroup implements Tabs {
     const late = new AteError('SERVER_UNREACHABLE', { url: this.#name, reason: 'no tab leads' })
     const timer = setTimeout(() => end(late), durationMs(timeout ?? SOCKET_DIAL_MS, 0))
     try {
-      for (;;) {
+      while (!this.#leadership) {
         const socket = await this.#dialOnce(ended.signal)
         if (socket) return socket
       }
+      return undefined
     } finally {
       clearTimeout(timer)
       for (const from of ends) from.removeEventListener('abort', aborted)
@@ -105,31 +90,55 @@ class TabGroup implements Tabs {
 
   async close(): Promise<void> {
     this.#left.abort(new AteError('CHAIN_CLOSED'))
+    this.#wanting.abort()
     await this.#leading
     this.#channel.close()
   }
 
-  /** Ends when this tab leads no more, or will not. */
+  /** Leads each time that it is this tab's turn, until it leaves. */
   async #lead(): Promise<void> {
     const { signal } = this.#left
-    const lock = await takeLock(this.#name, { want: 'wait', signal }).catch((error) => {
-      if (!signal.aborted) this.#options.failed(error)
-    })
-    if (!lock) return
+    while (!signal.aborted) {
+      const over = new AbortController()
+      const want = this.#wanting.signal.aborted ? 'steal' : 'wait'
+      this.#wanting = new AbortController()
+      try {
+        const lock = await takeLock(this.#name, {
+          want,
+          signal: this.#wanting.signal,
+          onStolen: () => over.abort(),
+        })
+        if (lock) await this.#leadUntil(over, lock.release)
+      } catch (error) {
+        // The waiting for the lock was ended: it is taken by force now, or the tab leaves.
+        if (this.#wanting.signal.aborted) continue
+        this.#options.failed(error)
+        return
+      }
+    }
+  }
+
+  async #leadUntil(over: AbortController, release: () => Promise<void>): Promise<void> {
+    const { signal } = this.#left
+    const leave = (): void => over.abort()
+    signal.addEventListener('abort', leave)
+    this.#hasLock = true
     try {
+      if (signal.aborted) return
       const leadership = await this.#options.lead()
-      if (!signal.aborted) {
+      if (!signal.aborted && !over.signal.aborted) {
         this.#leadership = leadership
         this.#say({ kind: 'leading' })
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+        for (const wake of [...this.#waiting]) wake()
+        await new Promise((resolve) => over.signal.addEventListener('abort', resolve, { once: true }))
         this.#leadership = undefined
-        for (const socket of this.#sockets.values()) socket?.close(CLOSE.GOING_AWAY, 'the tab leaves')
+        for (const socket of this.#sockets.values()) socket?.close(CLOSE.GOING_AWAY, 'the tab leads no more')
       }
       await leadership.close()
-    } catch (error) {
-      this.#options.failed(error)
     } finally {
-      await lock.release()
+      this.#hasLock = false
+      signal.removeEventListener('abort', leave)
+      await release()
     }
   }
 
@@ -154,15 +163,26 @@ class TabGroup implements Tabs {
   async #dialOnce(signal: AbortSignal): Promise<Socket | undefined> {
     const id = globalThis.crypto.randomUUID()
     const socket = await TabSocket.open(this.#socketName(id), 'dialer')
-    // One of its own: a channel does not hear itself, and this tab may be the leader.
     const channel = new BroadcastChannel(this.#name)
+    let wake: (() => void) | undefined
+    let silence: ReturnType<typeof setTimeout> | undefined
     try {
       const answer = await new Promise<'taken' | 'leading'>((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason))
+        wake = () => resolve('leading')
+        this.#waiting.add(wake)
+        const listen = (): void => {
+          clearTimeout(silence)
+          // Some of it by chance: the first of several that wait leads, and the others hear of it.
+          silence = setTimeout(() => this.#wanting.abort(), TAB_SILENT_MS * (1 + Math.random() / 2))
+        }
         channel.onmessage = ({ data }: MessageEvent<Said>) => {
           if (data?.kind === 'leading' || (data?.kind === 'taken' && data.id === id)) resolve(data.kind)
+          else if (data?.kind === 'coming') listen()
         }
         throwIfAborted(signal)
+        if (this.#leadership) wake()
+        listen()
         channel.postMessage({ kind: 'dial', id } satisfies Said)
       })
       if (answer === 'taken') socket.watch(this.#socketName(id), 'leader')
@@ -172,6 +192,8 @@ class TabGroup implements Tabs {
       socket.terminate()
       throw error
     } finally {
+      clearTimeout(silence)
+      if (wake) this.#waiting.delete(wake)
       channel.close()
     }
   }

@@ -6,8 +6,8 @@ import { AteError } from '../base/errors.ts'
 import type { FileLock } from '../log/file-system.ts'
 
 export interface LockOptions {
-  /** `try`: at once or not at all. `wait`: until it is free, or `signal` ends the waiting. */
-  readonly want: 'try' | 'wait'
+  /** `try`: at once or not at all. `wait`: until it is free, or `signal` ends the waiting. `steal`: at once, whoever has it. */
+  readonly want: 'try' | 'wait' | 'steal'
   readonly signal?: AbortSignal
   /** Another page of this origin took the lock by force. */
   readonly onStolen?: () => void
@@ -17,7 +17,8 @@ export interface LockOptions {
 export function takeLock(name: string, { want, signal, onStolen }: LockOptions): Promise<FileLock | undefined> {
   const locks = webLocks()
   return new Promise((resolve, reject) => {
-    const options = want === 'try' ? { ifAvailable: true } : signal ? { signal } : {}
+    const waiting = signal ? { signal } : {}
+    const options = want === 'try' ? { ifAvailable: true } : want === 'steal' ? { steal: true } : waiting
     let isHeld = false
     const hold = (lock: Lock | null): Promise<void> | undefined => {
       if (!lock) {

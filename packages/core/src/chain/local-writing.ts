@@ -16,6 +16,7 @@ import { HeldKeys, ringName } from './entity-keys.ts'
 import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
+import { takeWriterPlace } from './writer-places.ts'
 import { WriterSession } from './writer-session.ts'
 import type { Writing } from './writing.ts'
 
@@ -33,7 +34,9 @@ export async function beginLocalWriting(core: ChainCore, parts: CoreParts): Prom
   if (core.engine.readOnly) return new LocalWriting(core, undefined, undefined)
   const { crypto, environment, identity, replica, keepCertificate } = parts
   const state = keepCertificate ? parts.state : undefined
-  const writer = await WriterSession.open({ crypto, environment, identity, replica, state })
+  const options = { chain: replica.chainId, identity: identity.fingerprint, which: 'first' } as const
+  const place = state && (await takeWriterPlace(state, options))
+  const writer = await WriterSession.open({ crypto, environment, identity, replica, state, place })
   return new LocalWriting(core, writer, await HeldKeys.open(core.engine.ring, replica.view))
 }
 

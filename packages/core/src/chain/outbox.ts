@@ -2,7 +2,7 @@
  * Commits that were signed, and that nobody has ordered yet: kept in this machine's state until their numbers are taken, so
  * that what was written without a connection outlives its process. They are sealed as they will stand in the log.
  *
- * One entry a number: `outbox/CHAIN-IDENTITY/NUMBER`, whose content is the record without its head.
+ * One entry a number below the outbox of a place (writer-places.ts), whose content is the record without its head.
  */
 import { RECORD_BYTES_MAX } from '../base/limits.ts'
 import { RECORD_HEAD_BYTES } from '../event/format.ts'
@@ -19,9 +19,10 @@ export class Outbox {
   readonly #state: StateStore
   readonly #prefix: string
 
-  constructor(state: StateStore, chain: string, identity: string) {
+  /** `prefix`: as WriterPlace has it. */
+  constructor(state: StateStore, prefix: string) {
     this.#state = state
-    this.#prefix = `outbox/${chain}-${identity}/`
+    this.#prefix = prefix
   }
 
   /** @throws AteError STATE_UNWRITABLE */

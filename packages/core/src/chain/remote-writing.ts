@@ -31,6 +31,7 @@ import type { AcknowledgementPart } from './signed-parts.ts'
 import type { Batch } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
 import { verifyAhead } from './verify-ahead.ts'
+import { takeWriterPlace, type WriterPlace } from './writer-places.ts'
 import { WriterSession } from './writer-session.ts'
 import type { AskOptions, Writing } from './writing.ts'
 
@@ -62,33 +63,61 @@ export interface RemoteParts {
 
 /** What writes the log of `core` through a server. */
 export async function beginRemoteWriting(core: ChainCore, parts: CoreParts, remote: RemoteParts): Promise<Writing> {
-  const { crypto, environment, identity, replica, keepCertificate } = parts
-  const state = keepCertificate ? parts.state : undefined
-  const kept = state && new Outbox(state, core.chainId, identity.fingerprint)
-  const writer = remote.readOnly
-    ? undefined
-    : await WriterSession.open({ crypto, environment, identity, replica, state, aheadMs: CLOCK_AHEAD_MS })
-  const outbox = writer?.isHeld ? kept : undefined
-  const writing = new RemoteWriting(core, writer, { ...remote, outbox })
+  const keeping = remote.readOnly ? undefined : keepingOf(parts)
+  const hand = await keeping?.open(await keeping.place('any'))
+  const writing = new RemoteWriting(core, hand, { ...remote, keeping })
   try {
     await writing.restore(remote.away?.error)
   } catch (error) {
-    await writer?.close()
+    await writing.release()
     throw error
   }
   remote.link.start(writing)
   return writing
 }
 
+/** What a commit is written with, and where it waits. */
+interface Hand {
+  readonly writer: WriterSession
+  /** None of identities that do not outlive the process, and where others have all places. */
+  readonly outbox: Outbox | undefined
+}
+
+interface Keeping {
+  /** The identity outlives the process, and so does what waits. */
+  readonly keeps: boolean
+  place(which: 'any' | 'left', except?: ReadonlySet<string>): Promise<WriterPlace | undefined>
+  open(place: WriterPlace | undefined): Promise<Hand>
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+function keepingOf(parts: CoreParts): Keeping {
+  const { crypto, environment, identity, replica, keepCertificate } = parts
+  const state = keepCertificate ? parts.state : undefined
+  return {
+    keeps: state !== undefined,
+    async place(which, except = NONE) {
+      const { fingerprint } = identity
+      return state && takeWriterPlace(state, { chain: replica.chainId, identity: fingerprint, which, except })
+    },
+    async open(place) {
+      const session = { crypto, environment, identity, replica, state, place, aheadMs: CLOCK_AHEAD_MS }
+      const writer = await WriterSession.open(session)
+      return { writer, outbox: state && place && new Outbox(state, place.outbox) }
+    },
+  }
+}
+
 class RemoteWriting implements Writing, LinkEvents {
   readonly hasRing = false
   readonly #core: ChainCore
-  readonly #writer: WriterSession | undefined
+  #writer: WriterSession | undefined
   readonly #link: Link
   readonly #tail: HeldTail
   readonly #alarmOf: RemoteParts['alarmOf']
-  /** Of identities that outlive the process. */
-  readonly #outbox: Outbox | undefined
+  #outbox: Outbox | undefined
+  readonly #keeping: Keeping | undefined
   readonly #idle: (() => void)[] = []
   /** In the order of their numbers. */
   readonly #sent: Sent[] = []
@@ -104,7 +133,7 @@ class RemoteWriting implements Writing, LinkEvents {
   #released = false
   #retry: { cancel(): void } | undefined
   /** Into the outbox, one after the other. */
-  #keeping: Promise<unknown> = Promise.resolve()
+  #kept: Promise<unknown> = Promise.resolve()
   /** Numbers of the outbox that were taken. */
   readonly #done: number[] = []
   /** Attestations are on their way. */
@@ -115,17 +144,23 @@ class RemoteWriting implements Writing, LinkEvents {
   #beyond: Head | undefined
   /** Records are taken one chunk after the other. */
   #taking: Promise<unknown> = Promise.resolve()
+  /** What somebody has left who died: what is on its way comes back first, then this is sent. */
+  #left: WriterPlace | undefined
+  #leftState: 'none' | 'looking' | 'found' | 'changing' = 'none'
+  /** Places that were taken up on this connection: each once, whatever still stands in them. */
+  readonly #tried = new Set<string>()
 
   constructor(
     core: ChainCore,
-    writer: WriterSession | undefined,
-    { link, tail, alarmOf, away, outbox }: RemoteParts & { readonly outbox: Outbox | undefined },
+    hand: Hand | undefined,
+    { link, tail, alarmOf, away, keeping }: RemoteParts & { readonly keeping: Keeping | undefined },
   ) {
     this.#alarmOf = alarmOf
     this.#beyond = away?.beyond
-    this.#outbox = outbox
+    this.#keeping = keeping
+    this.#outbox = hand?.outbox
     this.#core = core
-    this.#writer = writer
+    this.#writer = hand?.writer
     this.#link = link
     this.#tail = tail
   }
@@ -227,6 +262,7 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#retry?.cancel()
     this.#dropAll()
     await this.#taking
+    await this.#left?.release()
     await this.#writer?.close()
   }
 
@@ -244,6 +280,8 @@ class RemoteWriting implements Writing, LinkEvents {
     for (const other of this.#others.splice(0)) other.fail(indeterminate('the connection broke'))
     if (this.#sent.length > 0) this.#again = 0
     this.schedule()
+    this.#tried.clear()
+    void this.#lookForLeft()
   }
 
   offline(error: AteError): void {
@@ -298,6 +336,7 @@ class RemoteWriting implements Writing, LinkEvents {
     if (!this.#failed && !this.#online) this.#signOffline()
     else if (!this.#failed && this.#submissions.size < SUBMISSIONS_MAX && !this.#retry) {
       if (this.#again !== undefined) this.#sendAgain(this.#again)
+      else if (this.#leftState === 'found') this.#takeLeft()
       else this.#sendNew()
     }
     if (this.#isIdle) for (const resume of this.#idle.splice(0)) resume()
@@ -340,7 +379,7 @@ class RemoteWriting implements Writing, LinkEvents {
   /** Signs what builds on nothing that is open: at most so many transactions. */
   #buildReady(max: number): Sent[] {
     const { staging } = this.#core
-    if (staging.isEmpty || !this.#mayBuild()) return []
+    if (staging.isEmpty || this.#leftState === 'changing' || !this.#mayBuild()) return []
     const open = new OpenChanges()
     for (const { batch, restored } of this.#sent) {
       // Nobody knows any more what it has seen and changed.
@@ -364,14 +403,15 @@ class RemoteWriting implements Writing, LinkEvents {
    */
   #keepUpTo(sent: Sent): void {
     if (!this.#outbox) {
-      this.#tellKept(sent)
+      // Where others have all places it is known safe when it is in the log.
+      if (!this.#keeping?.keeps) this.#tellKept(sent)
       return
     }
     if (this.#sent.some(({ batch }) => hasKeys(batch) && keysOf(batch).length > 0)) return
     for (const one of this.#sent) {
       if (one.isKept) continue
       one.isKept = true
-      this.#keeping = this.#keeping.then(() => this.#keep(one))
+      this.#kept = this.#kept.then(() => this.#keep(one))
     }
   }
 
@@ -402,6 +442,53 @@ class RemoteWriting implements Writing, LinkEvents {
     // Numbers of the kept certificate may be taken that this copy does not show. What waits has its own, and nothing is
     // signed behind it before it has come back.
     else if (away) this.#writer.forget()
+  }
+
+  /** Processes and tabs that died may have left what they kept: as far as nobody else sends it, it is sent from here. */
+  async #lookForLeft(): Promise<void> {
+    if (!this.#keeping?.keeps || !this.#writer || this.#leftState !== 'none') return
+    this.#leftState = 'looking'
+    try {
+      this.#left = await this.#keeping.place('left', this.#tried)
+    } catch (error) {
+      this.#core.observing.alarm(error)
+    }
+    if (this.#released) await this.#left?.release()
+    this.#leftState = this.#left ? 'found' : 'none'
+    if (this.#left) this.schedule()
+  }
+
+  /** Its certificate and its outbox become ours, while no record is taken: whether its numbers are taken does not change. */
+  #takeLeft(): void {
+    if (this.#sent.length > 0 || this.#attesting || this.#others.length > 0) return
+    this.#leftState = 'changing'
+    const change = async (): Promise<void> => {
+      const place = this.#left
+      if (!place || this.#released || this.#failed) return
+      this.#tried.add(place.certificate)
+      await this.#kept
+      await this.#noteDown()
+      this.#left = undefined
+      // Closes the place itself if it fails.
+      const hand = await this.#keeping!.open(place)
+      let closing = hand.writer
+      try {
+        const restored = await restoreCommits(this.#core, hand.writer, hand.outbox!, undefined)
+        closing = this.#writer!
+        this.#writer = hand.writer
+        this.#outbox = hand.outbox
+        this.#sent.push(...restored)
+        if (restored.length > 0) this.#again = 0
+      } finally {
+        await closing.close()
+      }
+    }
+    this.#taking = this.#taking.then(change).catch((error) => this.#core.observing.alarm(error))
+    void this.#taking.then(() => {
+      this.#leftState = 'none'
+      this.schedule()
+      if (this.#online) void this.#lookForLeft()
+    })
   }
 
   /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */

@@ -1,20 +1,19 @@
 /**
  * The certificate that this process writes under. A device keeps it and takes it up again, so that a short program does
- * not add 7 kB to the chain each time; a lock lets one process at a time use it.
+ * not add 7 kB to the chain each time; it stands in a place that one process at a time has (writer-places.ts).
  */
 import { toBinaryText, wipe } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
 import { assert } from '../base/errors.ts'
-import { chainIdOf } from '../base/ids.ts'
 import { CERTIFICATE_MS } from '../base/limits.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { type CertificateBody, makeCertificate } from '../event/certificate.ts'
-import type { FileLock } from '../log/file-system.ts'
 import type { Identity } from '../session/identity.ts'
 import type { StateStore } from '../session/state-store.ts'
 import type { Certificate } from '../trust/trust-state.ts'
 import type { Replica } from './replica.ts'
+import type { WriterPlace } from './writer-places.ts'
 
 /** A certificate this close to its end is replaced by a successor. */
 const RENEW_BEFORE_MS = 3_600_000
@@ -24,8 +23,9 @@ export interface WriterParts {
   readonly environment: Environment
   readonly identity: Identity
   readonly replica: Replica
-  /** Where the certificate is kept; undefined keeps none. */
   readonly state: StateStore | undefined
+  /** Where the certificate is kept, taken over; undefined keeps none. */
+  readonly place: WriterPlace | undefined
   /** How much shorter than it may be a certificate lives: by so much this clock may be ahead of who orders the records. */
   readonly aheadMs?: number
 }
@@ -39,22 +39,24 @@ export interface CurrentCertificate {
 
 export class WriterSession {
   readonly #parts: WriterParts
-  readonly #lock: FileLock | undefined
   #seed: Uint8Array | undefined
   /** Ordered, and not kept yet. */
   #isNew = false
   #current: CurrentCertificate | undefined
 
-  private constructor(parts: WriterParts, lock: FileLock | undefined) {
+  private constructor(parts: WriterParts) {
     this.#parts = parts
-    this.#lock = lock
   }
 
-  /** Takes up the kept certificate if this process can have it and it has not ended. */
+  /** Takes up the certificate that is kept in the place if it has not ended. */
   static async open(parts: WriterParts): Promise<WriterSession> {
-    const lock = await parts.state?.lock(nameOf(parts))
-    const session = new WriterSession(parts, lock)
-    if (lock) await session.#takeUp()
+    const session = new WriterSession(parts)
+    try {
+      await session.#takeUp()
+    } catch (error) {
+      await session.close()
+      throw error
+    }
     return session
   }
 
@@ -89,9 +91,9 @@ export class WriterSession {
 
   /** The certificate that rides in a commit of this device's outbox, which the chain does not have yet. */
   async takeUpFresh(bytes: Uint8Array): Promise<void> {
-    const { crypto, replica, state, identity } = this.#parts
-    if (this.#current || !this.#lock || !state) return
-    const stored = await state.get(nameOf(this.#parts))
+    const { crypto, replica, state, place, identity } = this.#parts
+    if (this.#current || !place || !state) return
+    const stored = await state.get(place.certificate)
     if (!stored) return
     const { certificate: id, seed } = decodeCanonical(stored) as { certificate: Uint8Array; seed: Uint8Array }
     wipe(stored)
@@ -100,11 +102,6 @@ export class WriterSession {
     if (!mine || toBinaryText(certificate.id) !== toBinaryText(id)) return
     this.#seed = seed
     this.#current = { certificate, signer: crypto.ed25519Signer(seed), fresh: { bytes, body } }
-  }
-
-  /** This process holds what the device keeps: nobody else signs under the same certificate. */
-  get isHeld(): boolean {
-    return this.#lock !== undefined
   }
 
   /** Nothing that was signed under it counts, or nobody says how much of it does: the next is no successor. */
@@ -123,25 +120,26 @@ export class WriterSession {
 
   /** What was ordered is acknowledged: this device keeps the certificate. */
   async acknowledged(): Promise<void> {
-    const { state } = this.#parts
+    const { state, place } = this.#parts
     const current = this.#current
     if (!this.#isNew || !current) return
     this.#isNew = false
-    if (!this.#lock || !state || !this.#seed) return
+    if (!place || !state || !this.#seed) return
     const bytes = encodeCanonical({ certificate: current.certificate.id, seed: this.#seed })
-    await state.put(nameOf(this.#parts), bytes)
+    await state.put(place.certificate, bytes)
     wipe(bytes)
   }
 
   async close(): Promise<void> {
     if (this.#seed) wipe(this.#seed)
     this.#seed = undefined
-    await this.#lock?.release()
+    await this.#parts.place?.release()
   }
 
   async #takeUp(): Promise<void> {
-    const { crypto, replica, state, identity } = this.#parts
-    const stored = await state!.get(nameOf(this.#parts))
+    const { crypto, replica, state, place, identity } = this.#parts
+    if (!place || !state) return
+    const stored = await state.get(place.certificate)
     if (!stored) return
     const { certificate: id, seed } = decodeCanonical(stored) as { certificate: Uint8Array; seed: Uint8Array }
     wipe(stored)
@@ -188,8 +186,4 @@ export class WriterSession {
 /** One whose first commit failed may have been made under a clock that has gone back since: its life would be too long. */
 function isGood({ certificate: { until }, fresh }: CurrentCertificate, time: number): boolean {
   return time + RENEW_BEFORE_MS < until && !(fresh && until > time + CERTIFICATE_MS)
-}
-
-function nameOf({ replica, identity }: WriterParts): string {
-  return `certificates/${chainIdOf(replica.chainId)}-${identity.fingerprint}`
 }

@@ -71,6 +71,8 @@ export interface OpenOptions extends RemoteOptions {
   /**
    * With `true`, several processes of this machine write one `file:` chain: whoever opens it first writes the log and serves it
    * to the others over a local socket, and another of them takes over when he closes it or dies. All of them say so.
+   * In a browser, tabs of one origin share the connection to a server: one of them has it, the others speak through it, and
+   * read the copy of `replica` where one of them keeps it. Each still verifies everything, and keeps what it writes.
    */
   readonly share?: boolean
   /** Ends the opening only. */

@@ -8,12 +8,14 @@ import { REKEY_MS, SOCKET_DIAL_MS } from '../base/limits.ts'
 import { CLOSE, type Dial, type DialOptions, type Socket } from '../base/socket.ts'
 import type { KeyAccess } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
+import { ByteReader } from '../codec/writer.ts'
 import type { Durability, Head } from '../log/engine.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { FrameSender } from './frames.ts'
 import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
 import { type KeyAnswer, keyAccessOf, type RingPage } from './key-messages.ts'
+import { LentNumbers } from './lent-numbers.ts'
 import {
   type Bodies,
   type ClientMessage,
@@ -67,6 +69,15 @@ export interface ConnectOptions extends DialOptions {
   readonly dial?: Dial
 }
 
+/** Of a connection that another tab has: what it lends (relay.ts). */
+export interface Borrowed {
+  /** The first of the numbers that are ours. */
+  readonly first: number
+  readonly welcome: { readonly level: Durability; readonly path: string }
+  /** Numbers of identities that speak on it, by their fingerprints. */
+  readonly sessions: Readonly<Record<string, number>>
+}
+
 interface Waiting<T> {
   resolve(value: T): void
   reject(error: AteError): void
@@ -82,6 +93,9 @@ export class ClientConnection {
   readonly #opening = new Map<number, Waiting<Opened>>()
   readonly #offering = new Map<number, Waiting<void>>()
   readonly #sessions = new Map<string, Promise<number>>()
+  readonly #proven = new Map<string, number>()
+  /** To other tabs. */
+  readonly lent: LentNumbers
   readonly #proving = new Map<number, Waiting<number>>()
   readonly #closers = new Set<() => void>()
   #welcome: { readonly level: Durability; readonly path: string } | undefined
@@ -91,12 +105,23 @@ export class ClientConnection {
   #lost: AteError | undefined
   #rekey: { cancel(): void } | undefined
 
-  private constructor(platform: Platform, socket: Socket, wire: Wire, server: EstablishedServer) {
+  private constructor(
+    platform: Platform,
+    socket: Socket,
+    wire: Wire,
+    server: EstablishedServer,
+    borrowed: Borrowed | undefined,
+  ) {
     this.server = server
     this.#platform = platform
     this.#socket = socket
     this.#wire = wire
     this.#sender = new FrameSender(socket, wire, writeClientMessage)
+    this.lent = new LentNumbers((message) => this.send(message), borrowed?.first ?? 0)
+    if (!borrowed) return
+    this.#welcome = borrowed.welcome
+    this.#channelCount = this.#sessionCount = borrowed.first
+    for (const [who, ref] of Object.entries(borrowed.sessions)) this.#sessions.set(who, Promise.resolve(ref))
   }
 
   /** @throws AteError SERVER_UNREACHABLE | SERVER_UNKNOWN | SERVER_CHANGED | HANDSHAKE_FAILED | WIRE_VERSION | OFFLINE */
@@ -124,8 +149,14 @@ export class ClientConnection {
   }
 
   /** @internal */
-  static made(platform: Platform, socket: Socket, wire: Wire, server: EstablishedServer): ClientConnection {
-    return new ClientConnection(platform, socket, wire, server)
+  static made(
+    platform: Platform,
+    socket: Socket,
+    wire: Wire,
+    server: EstablishedServer,
+    borrowed?: Borrowed,
+  ): ClientConnection {
+    return new ClientConnection(platform, socket, wire, server, borrowed)
   }
 
   /** The strongest level that the server's engine reaches. */
@@ -141,6 +172,16 @@ export class ClientConnection {
   /** The path of the service on its host, which chain names follow. */
   get path(): string {
     return this.#welcome!.path
+  }
+
+  /** What sessions sign. */
+  get exporter(): Uint8Array {
+    return this.#wire.exporter
+  }
+
+  /** Numbers of the identities that have proved who they are, by their fingerprints. */
+  get provenSessions(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#proven)
   }
 
   get isLost(): boolean {
@@ -205,6 +246,11 @@ export class ClientConnection {
     this.#sender.flush()
   }
 
+  /** A frame of a borrower. */
+  sendFrame(messages: Uint8Array): void {
+    this.#sender.sendFrame(messages)
+  }
+
   /** Whether the connection keeps the process alive. */
   hold(what: 'process' | 'nothing'): void {
     if (what === 'process') this.#socket.ref()
@@ -220,11 +266,33 @@ export class ClientConnection {
   /** @internal */
   receive(frame: Uint8Array): void {
     try {
-      for (const message of serverMessagesIn(this.#wire.open(frame))) this.#take(message)
+      this.#takeAll(this.#wire.open(frame))
     } catch (error) {
       this.#socket.close(CLOSE.REFUSED, '')
       this.lose(isAteError(error) ? error : new AteError('INTERNAL', { what: 'message' }, { cause: error }))
     }
+  }
+
+  /** What belongs to one borrower and stands together is given on as it stands. */
+  #takeAll(messages: Uint8Array): void {
+    const input = new ByteReader(messages)
+    let owner: number | undefined
+    let from = 0
+    let to = 0
+    const give = (): void => {
+      if (owner !== undefined) this.lent.give(owner, messages.slice(from, to))
+    }
+    for (const message of serverMessagesIn(messages, input)) {
+      const next = this.lent.ownerOf(message)
+      if (next !== owner) {
+        give()
+        owner = next
+        from = to
+      }
+      if (next === undefined) this.#take(message)
+      to = input.at
+    }
+    give()
   }
 
   /** @internal */
@@ -242,6 +310,7 @@ export class ClientConnection {
     this.#proving.clear()
     for (const events of this.#channels.values()) events.lost(error)
     this.#channels.clear()
+    this.lent.lost()
     for (const run of this.#closers) run()
   }
 
@@ -264,7 +333,10 @@ export class ClientConnection {
     })
     this.#sessions.set(identity.fingerprint, proved)
     // Who asks is told; a refusal now is no reason not to ask again.
-    proved.catch(() => this.#sessions.delete(identity.fingerprint))
+    proved.then(
+      () => this.#proven.set(identity.fingerprint, ref),
+      () => this.#sessions.delete(identity.fingerprint),
+    )
     const binding = { exporter: this.#wire.exporter, serverFingerprint: this.server.identity.fingerprintBytes }
     this.send({ type: 'session', ref, proof: sessionProof(this.#platform.crypto, identity, binding) })
     return proved
@@ -395,7 +467,7 @@ function shake(
 }
 
 /** A server that says nothing must not hold who waits for it longer than his signal does. */
-function untilAborted<T>(
+export function untilAborted<T>(
   signal: AbortSignal | undefined,
   socket: Socket,
   run: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,

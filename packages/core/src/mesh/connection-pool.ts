@@ -13,6 +13,8 @@ export interface PoolRequest {
   readonly pin: ServerPinOptions
   readonly plain?: 'allow'
   readonly ca?: string | readonly string[]
+  /** With the other tabs of the origin. */
+  readonly shared?: true
 }
 
 interface Shared {
@@ -39,7 +41,7 @@ export async function leaseConnection(
   signal: AbortSignal | undefined,
 ): Promise<Lease> {
   const pool = poolOf(platform)
-  const key = keyOf(request)
+  const key = poolKey(request)
   for (;;) {
     const shared = pool.get(key) ?? begin(platform, pool, key, request)
     shared.users++
@@ -128,12 +130,13 @@ function poolOf(platform: Platform): Map<string, Shared> {
 }
 
 /** What two chains must have in common to share: the server, how it is known, and what is trusted on the way. */
-function keyOf({ address, pin, plain, ca }: PoolRequest): string {
+export function poolKey({ address, pin, plain, ca, shared }: PoolRequest): string {
   const { scheme, host, port } = address
   const { serverKey } = pin
   const server = typeof serverKey === 'object' ? serverKey.fingerprintBytes.join() : (serverKey ?? '')
   const sibling = pin.sibling?.fingerprintBytes.join() ?? ''
-  return JSON.stringify([scheme, host, port, server, sibling, pin.pin ?? '', pin.firstUse ?? '', plain ?? '', ca ?? ''])
+  const how = [pin.pin ?? '', pin.firstUse ?? '', plain ?? '', ca ?? '', shared ?? false]
+  return JSON.stringify([scheme, host, port, server, sibling, ...how])
 }
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

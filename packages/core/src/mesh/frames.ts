@@ -58,6 +58,13 @@ export class FrameSender<Message> {
     })
   }
 
+  /** Messages that somebody else has put into one frame, behind what was said so far. */
+  sendFrame(messages: Uint8Array): void {
+    if (this.#closed) return
+    this.flush()
+    this.#socket.send(this.#wire.seal(messages))
+  }
+
   /** What was said so far is on its way when this returns. */
   flush(): void {
     this.#scheduled = false

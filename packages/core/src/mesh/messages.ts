@@ -293,8 +293,10 @@ export function* clientMessagesIn(frame: Uint8Array): Generator<ClientMessage, v
 }
 
 /** The messages of one frame. Their bytes are views of it. @throws AteError BAD_MESSAGE */
-export function* serverMessagesIn(frame: Uint8Array): Generator<ServerMessage, void, void> {
-  const input = new ByteReader(frame)
+export function* serverMessagesIn(
+  frame: Uint8Array,
+  input: ByteReader = new ByteReader(frame),
+): Generator<ServerMessage, void, void> {
   while (input.left > 0) yield parsed(() => readServerMessage(input))
 }
 

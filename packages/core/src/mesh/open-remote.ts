@@ -5,7 +5,7 @@
 import { equalBytes, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
-import { CHAIN_NAME_BYTES_MAX } from '../base/limits.ts'
+import { CHAIN_NAME_BYTES_MAX, SHARE_RETRY_MAX_MS } from '../base/limits.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
@@ -48,7 +48,7 @@ import { isLoopbackPlace, type Place, parsePlace as parseAddress, placeUrl } fro
  * WIRE_VERSION | OFFLINE | BAD_NAME
  */
 export async function openRemote(url: string, options: OpenOptions, platform: Platform): Promise<Chain> {
-  if (options.share)
+  if (options.share && !platform.tabs && platform.name !== 'browser')
     throw new AteError('BAD_ARGUMENT', { what: 'share is for file: places; a server shares by itself' })
   if (options.offline === 'allow' && (options.replica ?? 'memory:') === 'memory:')
     throw new AteError('BAD_ARGUMENT', { what: 'offline: allow opens a copy that is kept: give replica' })
@@ -226,7 +226,7 @@ async function handleOf(
 }
 
 /** The copy that this process works on, and what it holds. */
-interface Copy {
+export interface Copy {
   readonly engine: LogEngine
   readonly replica: Replica | undefined
   /** Of one on a disk that cannot be read, or was altered: the engine is another one, in memory, and empty. */
@@ -247,6 +247,10 @@ async function openCopy({ identity, options, platform }: Wanted): Promise<Copy> 
     return { engine, replica: await replay(engine, platform, options.signal, { from: kept }) }
   } catch (error) {
     await engine?.close()
+    if (options.share && isAteError(error) && error.code === 'CHAIN_LOCKED') {
+      const { copyBeside } = await import('./copy-beside.ts')
+      return copyBeside({ identity, options, platform })
+    }
     if (!place.destroy || !isAteError(error) || !DAMAGE.has(error.code)) throw error
     return { engine: memoryEngine(), replica: undefined, damage: error }
   }
@@ -346,6 +350,8 @@ async function awayFor(
 
 async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
   const { options, platform } = wanted
+  const tabs =
+    options.share && platform.tabs ? (await import('./tab-connections.ts')).tabConnections(platform) : undefined
   const home = poolRequest(url, wanted)
   let request = home
   /** The chain's name as the address has it, behind the service's own path. */
@@ -354,7 +360,7 @@ async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
     create: options.create ?? false,
     async connect(signal) {
       try {
-        return await leaseConnection(platform, request, signal)
+        return await (tabs ? tabs.lease(request, signal) : leaseConnection(platform, request, signal))
       } catch (error) {
         // The server that we were sent to is gone: the first one knows where the chain is by now.
         request = home
@@ -366,13 +372,13 @@ async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
       return nameBelow(url, path)
     },
     genesisFor: (connection) => genesisFor(connection, wanted),
-    key: parkingKey(placeUrl(url), wanted),
+    ...(tabs ? { key: undefined, retryMs: SHARE_RETRY_MAX_MS } : { key: parkingKey(placeUrl(url), wanted) }),
     follow({ facts }, { server }) {
       const to = redirectTo(facts['url'], url)
       if (to) request = siblingRequest({ ...to, path: to.path + rest }, wanted, server.identity)
       return to !== undefined
     },
-    close: async () => undefined,
+    close: async () => tabs?.close(),
   }
 }
 

@@ -4,7 +4,7 @@
  * that users call without arguments read it, and each takes another one in tests.
  */
 import type { Environment } from '../base/environment.ts'
-import type { Share } from '../base/sharing.ts'
+import type { JoinTabs, Share } from '../base/sharing.ts'
 import type { Dial } from '../base/socket.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { Crc32 } from '../log/crc32.ts'
@@ -41,6 +41,8 @@ export interface Platform {
   readonly dial: Dial
   /** Joins those on this machine who share a chain; undefined where nobody can. */
   readonly share?: Share
+  /** Joins the tabs of this origin that share a connection; undefined where there are none. */
+  readonly tabs?: JoinTabs | undefined
   /**
    * Calls `run`, once, when the network of the machine comes back, if the platform hears of that: who waits to connect again
    * need not wait longer.

@@ -7,8 +7,8 @@
  *   recoveries/<chain id>/<seq>-<hash>    records of recovery that were taken in (known-recoveries.ts)
  *   known-chains                          lines `PLACE CHAINID` (known-chains.ts)
  *   known-servers                         lines `HOST:PORT FINGERPRINT` (mesh/server-pins.ts)
- *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys
- *   outbox/<chain>-<fingerprint>/<number> commits that were signed and are not ordered yet (chain/outbox.ts)
+ *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys; .1 and so on (chain/writer-places.ts)
+ *   outbox/<chain>-<fingerprint>/<number> commits that were signed and are not ordered yet (chain/outbox.ts); so these, too
  *   snapshot-key                          the key that seals snapshots of logs (snapshot-key.ts)
  */
 import { assert } from '../base/errors.ts'

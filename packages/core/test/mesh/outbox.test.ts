@@ -1,5 +1,6 @@
 /** What was written without a connection is kept on this machine, and sent by whoever opens the chain there next. */
 import { describe, expect, test } from 'vitest'
+import { WRITER_PLACES_MAX } from '../../src/base/limits.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -125,5 +126,63 @@ describe('without a connection', () => {
     expect((await texts(other)).slice(0, 2)).toEqual(['last', 'new'])
     await chain.close()
     await other.close()
+  })
+
+  test('of several processes each keeps what is its own, and what one has left that died another one sends', async () => {
+    const { server, here, open, restart } = await setting()
+    const [a, b, c] = [await open(), await open(), await open()]
+    await b.transact((tx) => tx.create(Note, { text: 'before' }))
+    for (const chain of [b, a, c]) await goOffline(server, chain)
+    const local = { wait: 'local' } as const
+    await a.transact((tx) => tx.create(Note, { text: 'of a' }), local)
+    for (const text of ['of b', 'of b too']) await b.transact((tx) => tx.create(Note, { text }), local)
+    await c.transact((tx) => tx.create(Note, { text: 'of c' }), local)
+    const kept = await here.state.list('outbox/')
+    expect(new Set(kept.map((name) => name.slice(0, name.lastIndexOf('/')))).size).toBe(3)
+    expect(kept).toHaveLength(4)
+    // What it had signed nobody takes back, and its locks are free: as of a process that was killed.
+    await b.close()
+    await c.close()
+
+    await using _again = await restart()
+    const expected = ['before', 'of a', 'of b', 'of b too', 'of c']
+    await until(() => a.head.seq >= 5, 'what was left')
+    await a.transact((tx) => tx.create(Note, { text: 'z' }))
+    expect(await texts(a)).toEqual([...expected, 'z'])
+    await expect.poll(() => here.state.list('outbox/')).toEqual([])
+    await a.close()
+    // Nothing twice, and each place is taken up again: no certificate more.
+    const [d, e] = [await open(), await open()]
+    await e.transact((tx) => tx.create(Note, { text: 'zz' }))
+    expect(await texts(e)).toEqual([...expected, 'z', 'zz'])
+    expect(e.writers()).toHaveLength(3)
+    await d.close()
+    await e.close()
+  })
+
+  test('what cannot be kept is known safe when it is in the log', async () => {
+    const { me, server, here, open, restart } = await setting()
+    const chain = await open()
+    await chain.close()
+    const locks = await Promise.all(
+      Array.from({ length: WRITER_PLACES_MAX }, (_, n) =>
+        here.state.lock(`certificates/${chain.id}-${me.fingerprint}${n === 0 ? '' : `.${n}`}`),
+      ),
+    )
+    expect(locks).not.toContain(undefined)
+    const next = await open()
+    await goOffline(server, next)
+    let isKept = false
+    const written = next
+      .transact((tx) => tx.create(Note, { text: 'a' }), { wait: 'local' })
+      .then(() => {
+        isKept = true
+      })
+    await new Promise((resume) => setTimeout(resume, 50))
+    expect([isKept, await here.state.list('outbox/')]).toEqual([false, []])
+    await using _again = await restart()
+    await written
+    expect(await texts(next)).toEqual(['a'])
+    await next.close()
   })
 })

@@ -1,7 +1,8 @@
 /** Groups of tabs: one leads, and answers what the others send with its own name before it. */
 import { isAteError } from '../../../src/base/errors.ts'
+import type { Leadership, Tabs } from '../../../src/base/sharing.ts'
 import { CLOSE, type Socket } from '../../../src/base/socket.ts'
-import { joinTabs, type Leadership, type Tabs } from '../../../src/browser/tabs.ts'
+import { joinTabs } from '../../../src/browser/tabs.ts'
 import * as ate from '../../../src/index.ts'
 import { type SocketHarness, socketSuite } from '../../../src/testing/socket-suite.ts'
 import { type Outcome, runTests } from './runner.ts'
@@ -27,12 +28,14 @@ async function harness(): Promise<SocketHarness> {
     accept: (taken) => void accepted.push(taken),
     close: () => Promise.resolve(),
   })
+  const leader = joinTabs({ name, lead, failed })
+  while (!leader.isLeader) await new Promise((resume) => setTimeout(resume, 1))
   const tabs = joinTabs({ name, lead, failed })
   return {
     pauses: 'both',
     async connect() {
-      const client = await tabs.dial()
-      return { client, server: accepted.at(-1)! }
+      const client = await tabs.reach()
+      return { client: client!, server: accepted.at(-1)! }
     },
     async until(done, what) {
       const start = performance.now()
@@ -41,7 +44,10 @@ async function harness(): Promise<SocketHarness> {
         await new Promise((resume) => setTimeout(resume, 1))
       }
     },
-    dispose: () => tabs.close(),
+    async dispose() {
+      await tabs.close()
+      await leader.close()
+    },
   }
 }
 
@@ -76,14 +82,15 @@ export function isLeader(name: string): boolean {
   return groups.get(name)!.isLeader
 }
 
-/** The socket to the leader is kept, and what it answers. */
+/** The socket to the leader is kept, and what it answers; `leads` if it is this tab. */
 export async function dial(name: string, timeoutMs = 10_000): Promise<string> {
   try {
-    socket = await groups.get(name)!.dial({ timeout: timeoutMs })
+    socket = await groups.get(name)!.reach({ timeout: timeoutMs })
   } catch (error) {
     if (isAteError(error)) return error.code
     throw error
   }
+  if (!socket) return 'leads'
   answers = []
   end = undefined
   socket.start({
