@@ -10,13 +10,13 @@ import {
   type Effect,
   effectsInto,
   isAteError,
-  type Transaction,
   type TxTarget,
 } from '@ate/core'
+import { type Endings, leaseLost, updateHeld } from './ending.ts'
 import type { QueueEnvironment } from './environment.ts'
-import { type Held, type Lane, requireFence } from './lane.ts'
+import { type Held, hasFence, type Lane } from './lane.ts'
 import type { Rules } from './queue-options.ts'
-import { JobRecord, type JobValue } from './queue-records.ts'
+import type { JobValue } from './queue-records.ts'
 import { backoffMs, doneValue, failedValue, releasedValue, snoozedValue } from './queue-rules.ts'
 import type { Job } from './queue-types.ts'
 
@@ -27,6 +27,7 @@ const STEPS_MAX = 1000
 export interface HandlingParts {
   readonly chain: Chain
   readonly lane: Lane
+  readonly endings: Endings
   readonly environment: QueueEnvironment
   readonly queueKey: string
   readonly rules: () => Rules
@@ -228,39 +229,23 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
 
   async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {
     this.#timer?.cancel()
-    const { chain, lane } = this.#parts
-    let written: JobValue | undefined
+    const { lane, endings } = this.#parts
+    const { held, id } = this
     try {
-      await chain.transact(async (tx) => {
-        await this.#update(tx, (value) => {
-          written = next(value, chain.now)
-          return written
-        })
-        for (const effect of effects) await effect(tx)
-      })
+      const written = await endings.end({ held, id, next, effects })
+      held.onLost = undefined
+      lane.end(held, written)
     } catch (error) {
-      if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED'))
-        lane.lose(this.held, error)
+      if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED')) lane.lose(held, error)
       throw error
     }
-    this.held.onLost = undefined
-    lane.end(this.held, written)
-  }
-
-  async #update(tx: Transaction, next: (value: JobValue) => JobValue): Promise<void> {
-    const { held } = this
-    if (held.isOver) throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
-    await requireFence(tx, held.fenceId)
-    await tx.update(JobRecord, held.job, (value) => {
-      if (value.end === 'cancelled') throw new AteError('JOB_CANCELLED', { job: this.id })
-      if (value.end !== undefined || (value.turn ?? 0) !== held.turn)
-        throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
-      return next(value)
-    })
   }
 
   async #write(next: (value: JobValue) => JobValue): Promise<void> {
-    await this.#parts.chain.transact((tx) => this.#update(tx, next))
+    await this.#parts.chain.transact(async (tx) => {
+      if (!(await hasFence(tx, this.held.fenceId))) throw leaseLost(this)
+      await updateHeld(tx, this, next)
+    })
   }
 
   async #writeProgress(): Promise<void> {

@@ -2,6 +2,7 @@
 import { AteError, type Chain, type Duration, type EntityId, type StandardSchema, validated } from '@ate/core'
 import { Adder, type Prepared } from './adding.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { Endings } from './ending.ts'
 import type { QueueEnvironment } from './environment.ts'
 import { Follower } from './follower.ts'
 import { Lane } from './lane.ts'
@@ -74,7 +75,15 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
     follower,
     environment,
     rules,
-    handling: { chain, lane, environment, rules, queueKey: `${chain.id}/${name}`, parseResult },
+    handling: {
+      chain,
+      lane,
+      endings: new Endings(chain, environment),
+      environment,
+      rules,
+      queueKey: `${chain.id}/${name}`,
+      parseResult,
+    },
     parse: (value) => (data ? validated(data, value, `queue ${name}`) : (value as D)),
     upkeep: () => upkeep({ chain, node, follower, rules, repeats }),
   })

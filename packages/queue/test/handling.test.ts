@@ -1,5 +1,6 @@
 /** What the chain refuses, each reason for itself: attempts whose process believes that they hold their lease. */
 import { afterEach, expect, it } from 'vitest'
+import { Endings } from '../src/ending.ts'
 import { Attempt } from '../src/handling.ts'
 import type { Held, Lane } from '../src/lane.ts'
 import { rulesOf } from '../src/queue-options.ts'
@@ -36,6 +37,7 @@ async function attemptAt(
   const parts = {
     chain,
     lane,
+    endings: new Endings(chain, environment),
     environment,
     queueKey: 'q',
     rules: () => rules,
