@@ -31,6 +31,8 @@ export interface HandlingParts {
   readonly environment: QueueEnvironment
   readonly queueKey: string
   readonly rules: () => Rules
+  /** What the chain says of a job is to be looked at again. */
+  readonly look: (job: string) => void
   /** The result as its schema gives it; throws if it does not fit. */
   readonly parseResult: (result: unknown) => unknown
 }
@@ -63,7 +65,8 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   /** Why it was aborted. */
   reason: unknown
   #effects: Effect[] = []
-  readonly #steps: Map<string, unknown>
+  readonly #recorded: JobValue['steps']
+  #lazySteps: Map<string, unknown> | undefined
   #left: Left | undefined
   #progress: { readonly value: unknown } | undefined
   #writing: Promise<void> | undefined
@@ -85,7 +88,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     this.attempt = (value.fails ?? 0) + 1
     this.key = `${parts.queueKey}/${held.job}`
     this.fence = BigInt(held.fence)
-    this.#steps = new Map(value.steps ?? [])
+    this.#recorded = value.steps
     held.onLost = (error) => this.abort(error)
     if (held.isOver) this.abort(new AteError('LEASE_LOST', { job: held.job }))
     const { timeoutMs } = parts.rules()
@@ -144,6 +147,12 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     throw this.#left
   }
 
+  /** Most handlers have none. */
+  get #steps(): Map<string, unknown> {
+    this.#lazySteps ??= new Map(this.#recorded ?? [])
+    return this.#lazySteps
+  }
+
   /** True if the handler left by snooze() or dead() and nobody caught what they throw. */
   isLeft(error: unknown): boolean {
     return error instanceof Left
@@ -153,9 +162,15 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   async complete(given: unknown): Promise<void> {
     const result = this.#parts.parseResult(given)
     this.#isOpen = false
-    await this.#writing
-    const effects = this.#effects
-    await this.#end((value, now) => doneValue(value, result, now), effects)
+    if (this.#writing) await this.#writing
+    this.held.isCompleting = true
+    try {
+      await this.#end((value, now) => doneValue(value, result, now), this.#effects)
+    } catch (error) {
+      this.held.isCompleting = false
+      this.#parts.look(this.held.job)
+      throw error
+    }
   }
 
   /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */

@@ -48,6 +48,8 @@ export interface Held {
   /** Told once if the lease is lost while it is held. */
   onLost: ((error: AteError) => void) | undefined
   isOver: boolean
+  /** Its job is being written as done, and so whoever ends it knows first what becomes of it. */
+  isCompleting: boolean
 }
 
 /** A job that a claim has chosen, at the turn that it had then. */
@@ -357,6 +359,7 @@ export class Lane {
         fenceId: session.fence,
         onLost: undefined,
         isOver: false,
+        isCompleting: false,
       }
       this.held.set(job, held)
       table.passLease(job, { from: HELD_BY_CLAIM, to: session.id, turn })

@@ -46,6 +46,7 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
   let rulesNow = rulesOf(stored, backoff)
   const rules = (): Rules => rulesNow
   const follower = new Follower(chain, node, environment, {
+    isCompleting: (id) => lane.held.get(id)?.isCompleting === true,
     job: (id, value) => jobChanged(lane, id, value),
     options: (changed) => {
       rulesNow = rulesOf(changed, backoff)
@@ -81,6 +82,8 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
       endings: new Endings(chain, environment),
       environment,
       rules,
+      // What ends following ends with its own error.
+      look: (job) => void follower.look(job).catch(() => undefined),
       queueKey: `${chain.id}/${name}`,
       parseResult,
     },

@@ -31,6 +31,7 @@ async function attemptAt(
     fenceId: fence.id,
     onLost: undefined,
     isOver: false,
+    isCompleting: false,
   }
   const lane = { end: () => undefined, lose: () => undefined } as unknown as Lane
   const rules = rulesOf({}, undefined)
@@ -41,6 +42,7 @@ async function attemptAt(
     environment,
     queueKey: 'q',
     rules: () => rules,
+    look: () => undefined,
     parseResult: (result: unknown) => result,
   }
   const attempt = new Attempt<number>(parts, held, { id: job.id, data: 1, value: job.value })
