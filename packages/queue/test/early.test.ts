@@ -177,8 +177,8 @@ describe('ends of attempts', () => {
       (job) =>
         job.effect(async (tx) => {
           tx.create(EffectOf, { job: job.id, fence: job.fence })
-          if (job.data === 3) throw new Error('its effect throws')
-          if (job.data === 5) await stuck
+          if (job.data === 2) await stuck
+          if (job.data === 9) throw new Error('its effect throws')
         }),
       { concurrency: 12 },
     )
@@ -193,6 +193,31 @@ describe('ends of attempts', () => {
     expect(await jobs.counts()).toMatchObject({ done: 11, dead: 1, active: 0 })
     expect(chain.children(EffectOf).count()).toBe(11)
     await worker.stop()
+  })
+
+  it('that conflict with somebody go alone from then on', async () => {
+    const chain = await open()
+    const other = await chain.transact((tx) => tx.create(EffectOf, { job: '', fence: 0n }))
+    const jobs = jobsOn(chain)
+    await jobs.addMany(Array.from({ length: 8 }, (_, n) => n))
+    const runs = new Map<number, Set<string>>()
+    let isFirst = true
+    const worker = jobs.work(
+      (job) =>
+        job.effect(async (tx) => {
+          runs.set(job.data, (runs.get(job.data) ?? new Set()).add(tx.id))
+          await tx.get(EffectOf, other)
+          if (!isFirst) return
+          isFirst = false
+          await chain.transact((theirs) => theirs.update(EffectOf, other, (value) => ({ ...value, fence: 1n })))
+        }),
+      { concurrency: 8 },
+    )
+    await jobs.idle()
+    await worker.stop()
+    const last = new Set([...runs.values()].map((ids) => [...ids].at(-1)))
+    expect(last.size).toBe(8)
+    expect(Math.max(...[...runs.values()].map(({ size }) => size))).toBe(2)
   })
 
   it('that are too much for one commit go in several', async () => {
