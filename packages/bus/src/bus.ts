@@ -2,6 +2,7 @@
 import {
   AteError,
   type Chain,
+  Creations,
   type Entity,
   type EntityId,
   isChain,
@@ -153,6 +154,7 @@ class OpenBus {
         return environment.now(chain)
       },
       tree: new TopicTree(chain, name, access),
+      creations: new Creations(chain),
       observing: new BusObserving(observe, environment),
       schemas: topics,
       carrier: localCarrier(chain, name),

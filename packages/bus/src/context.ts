@@ -1,5 +1,5 @@
 /** What the parts of one bus share. */
-import { AteError, type Chain, type StandardSchema } from '@ate/core'
+import { AteError, type Chain, type Creations, type StandardSchema } from '@ate/core'
 import type { StoredEvent } from './bus-records.ts'
 import { EventType } from './bus-records.ts'
 import { matchesTopic, parseTopic } from './bus-rules.ts'
@@ -18,6 +18,8 @@ export interface BusContext {
   /** Chain time, Unix ms. */
   readonly now: number
   readonly tree: TopicTree
+  /** Events without an id: those that are published in one turn go together. */
+  readonly creations: Creations
   readonly observing: BusObserving
   /** Undefined if the bus was given none: then every topic is fine. */
   readonly schemas: Readonly<Record<string, StandardSchema>> | undefined

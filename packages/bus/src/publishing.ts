@@ -1,5 +1,5 @@
 /** Publishing: what is checked, where the event is put, and what is known once it is there. */
-import { type EntityId, isAteError, isEffects, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import { isAteError, isEffects, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import { EventType, IN, type StoredEvent } from './bus-records.ts'
 import { checkHeaders, checkText, parseTopic } from './bus-rules.ts'
 import { type BusContext, schemaOf, validated } from './context.ts'
@@ -57,20 +57,18 @@ export function outgoing(
 
 /** In a transaction of its own. */
 export async function publishNow(context: BusContext, { topic, stored }: Outgoing): Promise<Published> {
-  const { chain, tree } = context
+  const { chain, tree, creations } = context
   const known = tree.node(topic)
   const node = typeof known === 'string' ? known : await known
   const place = { parent: node, in: IN.events }
   const { i: id } = stored
   if (id === undefined) {
-    let entity: EntityId | undefined
-    const tx = await chain.transact((tx) => {
-      entity = tx.create(EventType, stored, place).id
-      return tx
-    })
-    return { id: entity!, cursor: cursorOf(chain.id, tx) }
+    const made = await creations.create(EventType, stored, place)
+    return { id: made.id, cursor: { chain: chain.id, seq: made.seq } }
   }
   try {
+    // In the order of the calls.
+    await creations.staged
     const tx = await chain.transact((tx) => {
       tx.create(EventType, stored, { ...place, name: id })
       return tx

@@ -60,6 +60,7 @@ export {
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
+export { type Created, type CreationPlace, Creations } from './data/creations.ts'
 export type { DestroyOptions } from './data/destroy.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'

@@ -1,5 +1,5 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, Creations, durationMs, type EntityId, type Transaction } from '@ate/core'
 import { queueError } from './errors.ts'
 import { wholeNumber } from './queue-options.ts'
 import {
@@ -118,10 +118,12 @@ function timeOf(when: When, now: number): number {
 export class Adder {
   readonly #chain: Chain
   readonly #node: EntityId
+  readonly #creations: Creations
 
   constructor(chain: Chain, node: EntityId) {
     this.#chain = chain
     this.#node = node
+    this.#creations = new Creations(chain)
   }
 
   /** The place of a job: below the queue. */
@@ -129,18 +131,30 @@ export class Adder {
     return { parent: this.#node, in: IN.jobs }
   }
 
-  /** In a transaction of its own. Most jobs need nothing to be read. */
+  /** Most jobs need nothing to be read; those without an id go together with others of the same turn. */
   async addOne(prepared: Prepared): Promise<Staged> {
     const { value, id, unique, after } = prepared
     if (unique === undefined && after.length === 0) {
+      if (id === undefined) {
+        const made = await this.#creations.create(JobRecord, value, this.#place)
+        return { entity: made.id, id: made.id }
+      }
       try {
+        // In the order of the calls.
+        await this.#creations.staged
         const made = await this.#chain.transact((tx) => this.#create(tx, value, id))
         return made
       } catch (error) {
-        if (id === undefined || (error as AteError).code !== 'NAME_TAKEN') throw error
+        if ((error as AteError).code !== 'NAME_TAKEN') throw error
       }
     }
+    await this.#creations.staged
     return this.#chain.transact((tx) => this.stage(tx, prepared))
+  }
+
+  /** Resolves when what was added alone before is staged. */
+  get staged(): Promise<void> | undefined {
+    return this.#creations.staged
   }
 
   /** In a transaction: the job that is there if its id is known, or what its unique key says. */

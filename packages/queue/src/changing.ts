@@ -70,6 +70,7 @@ export async function retryDead(chain: Chain, follower: Follower, limit: number 
 
 /** In as few transactions as they fit in; those that depend on each other in one. */
 export async function addAll(chain: Chain, adder: Adder, all: readonly Prepared[]): Promise<Staged[]> {
+  await adder.staged
   const ids = new Set(all.flatMap(({ id }) => id ?? []))
   const isFlow = all.some(({ after }) => after.some((parent) => ids.has(parent.id)))
   if (isFlow) return chain.transact((tx) => adder.stageAll(tx, all))

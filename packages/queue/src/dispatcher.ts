@@ -15,8 +15,6 @@ const TICK_MAX_MS = 1000
 const TICK_MIN_MS = 20
 /** The wait after a claim that failed for a reason that may pass. */
 const AGAIN_MS = 1000
-/** Claims before others get their turn. */
-const CLAIMS_A_TURN = 8
 
 export interface Consumer<D> {
   /** Jobs that it would take now. */
@@ -113,20 +111,19 @@ export class Dispatcher<D> {
 
   async #pump(): Promise<void> {
     const { chain, follower, lane, environment } = this.#parts
-    let claims = 0
+    let isFirst = true
     for (;;) {
       this.#again = false
       if (follower.failure !== undefined) throw follower.failure
       if (follower.isEnded) throw new AteError('CHAIN_CLOSED', { chain: chain.id })
       const { table } = follower
       table.promote(follower.now)
-      let wanted = 0
-      for (const consumer of this.#consumers) wanted += consumer.wanted
       const opens = lane.opensAt > follower.now
-      if (wanted > 0 && table.hasReady && lane.room > 0 && !opens && !follower.lane?.paused) {
-        // A chain in memory never waits for anything: timers and other programs must have their turn all the same.
-        if (++claims % CLAIMS_A_TURN === 0) await environment.pause()
-        const claimed = await lane.claim(wanted)
+      if (this.#wanted > 0 && table.hasReady && lane.room > 0 && !opens && !follower.lane?.paused) {
+        // What is wanted in one turn is one claim. A chain in memory never waits: others must have their turn all the same.
+        if (!isFirst) await environment.pause()
+        isFirst = false
+        const claimed = await lane.claim(() => this.#wanted)
         for (const held of claimed) await this.#deliver(held)
         if (claimed.length > 0 || this.#again) continue
       }
@@ -136,6 +133,12 @@ export class Dispatcher<D> {
       this.#wakeLater(opens ? lane.opensAt : table.nextTime)
       return
     }
+  }
+
+  get #wanted(): number {
+    let wanted = 0
+    for (const consumer of this.#consumers) wanted += consumer.wanted
+    return wanted
   }
 
   async #pause(): Promise<void> {

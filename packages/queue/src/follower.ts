@@ -24,6 +24,8 @@ import {
 const TURN = 256
 
 export interface FollowerEvents {
+  /** Whether this handle is writing that the job is done: it takes that in itself, or asks for a look. */
+  readonly isCompleting: (id: string) => boolean
   /** A job has ended, or a lease of an older turn. */
   readonly job: (id: string, value: JobValue) => void
   readonly options: (options: StoredOptions) => void
@@ -81,6 +83,13 @@ export class Follower {
       waiters.delete(tell)
       if (waiters.size === 0 && this.#waiters.get(id) === waiters) this.#waiters.delete(id)
     }
+  }
+
+  /** Takes in a job again: what was told of it was left to somebody who could not write it. */
+  async look(id: string): Promise<void> {
+    if (this.isEnded) return
+    await this.#takeJob(id, 'changed')
+    this.#wake()
   }
 
   /** Resolves when all that was acknowledged before the call has been taken in. */
@@ -190,7 +199,9 @@ export class Follower {
     if (!wanted && this.#loading === undefined) return
     const row = this.table.rows.find(id)
     // What is done stays done: its own end is the change that is told here.
-    if (!wanted && kind === 'changed' && row >= 0 && this.table.rows.state[row] === STATE.done) return
+    if (!wanted && kind === 'changed' && row >= 0) {
+      if (this.table.rows.state[row] === STATE.done || this.#events.isCompleting(id)) return
+    }
     const job = kind === 'deleted' ? undefined : await this.#chain.get(JobRecord, id)
     if (wanted) for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
     if (this.#loading === undefined) return

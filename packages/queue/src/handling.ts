@@ -10,14 +10,14 @@ import {
   type Effect,
   effectsInto,
   isAteError,
-  type Transaction,
   type TxTarget,
 } from '@ate/core'
+import { type Endings, leaseLost, updateHeld } from './ending.ts'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
-import { type Held, type Lane, requireFence } from './lane.ts'
+import { type Held, hasFence, type Lane } from './lane.ts'
 import type { Rules } from './queue-options.ts'
-import { JobRecord, type JobValue } from './queue-records.ts'
+import type { JobValue } from './queue-records.ts'
 import { backoffMs, doneValue, failedValue, releasedValue, snoozedValue } from './queue-rules.ts'
 import type { Job } from './queue-types.ts'
 
@@ -28,9 +28,12 @@ const STEPS_MAX = 1000
 export interface HandlingParts {
   readonly chain: Chain
   readonly lane: Lane
+  readonly endings: Endings
   readonly environment: QueueEnvironment
   readonly queueKey: string
   readonly rules: () => Rules
+  /** What the chain says of a job is to be looked at again. */
+  readonly look: (job: string) => void
   /** The result as its schema gives it; throws if it does not fit. */
   readonly parseResult: (result: unknown) => unknown
 }
@@ -63,7 +66,8 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   /** Why it was aborted. */
   reason: unknown
   #effects: Effect[] = []
-  readonly #steps: Map<string, unknown>
+  readonly #recorded: JobValue['steps']
+  #lazySteps: Map<string, unknown> | undefined
   #left: Left | undefined
   #progress: { readonly value: unknown } | undefined
   #writing: Promise<void> | undefined
@@ -85,7 +89,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     this.attempt = (value.fails ?? 0) + 1
     this.key = `${parts.queueKey}/${held.job}`
     this.fence = BigInt(held.fence)
-    this.#steps = new Map(value.steps ?? [])
+    this.#recorded = value.steps
     held.onLost = (error) => this.abort(error)
     if (held.isOver) this.abort(new AteError('LEASE_LOST', { job: held.job }))
     const { timeoutMs } = parts.rules()
@@ -144,6 +148,12 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     throw this.#left
   }
 
+  /** Most handlers have none. */
+  get #steps(): Map<string, unknown> {
+    this.#lazySteps ??= new Map(this.#recorded ?? [])
+    return this.#lazySteps
+  }
+
   /** True if the handler left by snooze() or dead() and nobody caught what they throw. */
   isLeft(error: unknown): boolean {
     return error instanceof Left
@@ -153,9 +163,15 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   async complete(given: unknown): Promise<void> {
     const result = this.#parts.parseResult(given)
     this.#isOpen = false
-    await this.#writing
-    const effects = this.#effects
-    await this.#end((value, now) => doneValue(value, result, now), effects)
+    if (this.#writing) await this.#writing
+    this.held.isCompleting = true
+    try {
+      await this.#end((value, now) => doneValue(value, result, now), this.#effects)
+    } catch (error) {
+      this.held.isCompleting = false
+      this.#parts.look(this.held.job)
+      throw error
+    }
   }
 
   /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */
@@ -229,39 +245,23 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
 
   async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {
     this.#timer?.cancel()
-    const { chain, lane } = this.#parts
-    let written: JobValue | undefined
+    const { lane, endings } = this.#parts
+    const { held, id } = this
     try {
-      await chain.transact(async (tx) => {
-        await this.#update(tx, (value) => {
-          written = next(value, chain.now)
-          return written
-        })
-        for (const effect of effects) await effect(tx)
-      })
+      const written = await endings.end({ held, id, next, effects })
+      held.onLost = undefined
+      lane.end(held, written)
     } catch (error) {
-      if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED'))
-        lane.lose(this.held, error)
+      if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED')) lane.lose(held, error)
       throw error
     }
-    this.held.onLost = undefined
-    lane.end(this.held, written)
-  }
-
-  async #update(tx: Transaction, next: (value: JobValue) => JobValue): Promise<void> {
-    const { held } = this
-    if (held.isOver) throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
-    await requireFence(tx, held.fenceId)
-    await tx.update(JobRecord, held.job, (value) => {
-      if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: this.id })
-      if (value.end !== undefined || (value.turn ?? 0) !== held.turn)
-        throw new AteError('LEASE_LOST', { job: this.id, fence: held.fence })
-      return next(value)
-    })
   }
 
   async #write(next: (value: JobValue) => JobValue): Promise<void> {
-    await this.#parts.chain.transact((tx) => this.#update(tx, next))
+    await this.#parts.chain.transact(async (tx) => {
+      if (!(await hasFence(tx, this.held.fenceId))) throw leaseLost(this)
+      await updateHeld(tx, this, next)
+    })
   }
 
   async #writeProgress(): Promise<void> {

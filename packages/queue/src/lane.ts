@@ -3,6 +3,9 @@
  *
  * - A claim writes the lane under the version that it read: claims of all processes come one after the other, and each
  *   sees the leases of all that came before. So limits are exact, and no job has two leases of one turn.
+ * - Where this process alone writes the chain, a claim of a session that is durable is handed out when it is written, while it
+ *   is synced. A power cut may take it, with all that was built on it: the jobs wait again. Fences that were handed out so are
+ *   never given again: a new session begins FENCE_STEP above what it finds. See docs/decisions/0060.
  * - A session is good until somebody else takes it over, which nobody may before its time is over. Who takes it over
  *   deletes its fence, in the same transaction in which its jobs are free again.
  */
@@ -28,6 +31,10 @@ import { lostValue, Rates } from './queue-rules.ts'
 
 /** Jobs of one claim: bounds what one transaction and one session hold. */
 const CLAIM_MAX = 4096
+/** How far above the fences of the log a session begins: more than all claims that a power cut can take. */
+const FENCE_STEP = 2 ** 20
+/** Claims of one handle that are handed out and not yet durable. */
+const UNSYNCED_MAX = 64
 /** Leases of one handle: their records are written with every claim. */
 const HELD_MAX = 16_384
 
@@ -41,12 +48,21 @@ export interface Held {
   /** Told once if the lease is lost while it is held. */
   onLost: ((error: AteError) => void) | undefined
   isOver: boolean
+  /** Its job is being written as done, and so whoever ends it knows first what becomes of it. */
+  isCompleting: boolean
 }
 
 /** A job that a claim has chosen, at the turn that it had then. */
 interface Taken {
   readonly job: string
   readonly turn: number
+}
+
+/** A claim on its way: what the newest run of its transaction has chosen. */
+interface Claim {
+  taken: readonly Taken[]
+  session: Session | undefined
+  fence: number
 }
 
 interface Session {
@@ -71,6 +87,8 @@ export class Lane {
   readonly held: Map<string, Held> = new Map()
   readonly #parts: LaneParts
   #session: Session | undefined
+  /** Claims that are handed out and not yet durable. */
+  #unsynced = 0
   /** When the rate limit of the queue lets one more start; chain time. */
   opensAt = 0
 
@@ -87,43 +105,68 @@ export class Lane {
     return Math.min(CLAIM_MAX, HELD_MAX - this.held.size)
   }
 
-  /** Leases of at most `wanted` jobs that are ready, committed. */
-  async claim(wanted: number): Promise<Held[]> {
+  /** Leases of at most `wanted()` jobs that are ready: committed, or written where that is enough. */
+  claim(wanted: () => number): Promise<Held[]> {
     const { follower, rules, environment } = this.#parts
-    const { table } = follower
-    table.groupMax = rules().groupActiveMax
-    let taken: Taken[] = []
-    let session: Session | undefined
-    let fence = 0
-    const giveBack = (): void => {
-      for (const { job } of taken) table.endLease(HELD_BY_CLAIM, job)
-      taken = []
-    }
+    follower.table.groupMax = rules().groupActiveMax
     const begun = environment.monotonic()
-    try {
-      await this.#parts.chain.transact(async (tx) => {
-        giveBack()
-        session = undefined
-        const lane = await this.#loadLane(tx)
-        if (lane.value.paused) return
-        const others = await this.#readOthers(tx, lane.value)
-        // Nothing may come between these and the choice: what is acknowledged is older, and the follower goes by that.
-        for (const [id, leases] of others) table.putSession(id, leases)
-        const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
-        taken = this.#select(Math.min(wanted, this.room), rates)
-        if (taken.length === 0) return
-        fence = lane.value.claims + 1
-        session = await this.#writeClaim(tx, { lane, taken, fence, rates })
-      })
-    } catch (error) {
-      giveBack()
-      if (isAteError(error) && (error.code === 'NOT_FOUND' || error.code === 'LEASE_LOST') && this.#session) {
-        this.#loseSession()
-        return []
+    const claim: Claim = { taken: [], session: undefined, fence: 0 }
+    return new Promise((resolve, reject) => {
+      let isOut = false
+      const handOut = (): void => {
+        isOut = true
+        resolve(this.#handOut(claim, begun))
       }
-      throw error
-    }
+      const written = (): void => {
+        this.#unsynced++
+        handOut()
+      }
+      this.#parts.chain
+        .transact((tx) => this.#stage(tx, claim, wanted), this.#maySkipSync ? { written } : {})
+        .then(() => {
+          if (isOut) this.#unsynced--
+          else handOut()
+        })
+        .catch((error) => {
+          if (isOut) this.#unsynced--
+          else this.#giveBack(claim)
+          const isLost = isAteError(error) && LOST.has(error.code) && this.#session !== undefined
+          if (isOut || isLost) this.#loseSession()
+          if (isLost) resolve([])
+          else reject(error)
+        })
+    })
+  }
+
+  /** What a power cut takes of claims must not take their session: its fence would be the next one's too. */
+  get #maySkipSync(): boolean {
+    return this.#session !== undefined && this.#unsynced < UNSYNCED_MAX && this.#parts.chain.isAlone
+  }
+
+  async #stage(tx: Transaction, claim: Claim, wanted: () => number): Promise<void> {
+    const { follower, rules } = this.#parts
+    this.#giveBack(claim)
+    claim.session = undefined
+    const lane = await this.#loadLane(tx)
+    if (lane.value.paused) return
+    const others = await this.#readOthers(tx, lane.value)
+    // Nothing may come between these and the choice: what is acknowledged is older, and the follower goes by that.
+    for (const [id, leases] of others) follower.table.putSession(id, leases)
+    const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
+    claim.taken = this.#select(Math.min(wanted(), this.room), rates)
+    if (claim.taken.length === 0) return
+    claim.fence = lane.value.claims + (this.#session ? 1 : FENCE_STEP)
+    claim.session = await this.#writeClaim(tx, { ...claim, lane, rates })
+  }
+
+  #giveBack(claim: Claim): void {
+    for (const { job } of claim.taken) this.#parts.follower.table.endLease(HELD_BY_CLAIM, job)
+    claim.taken = []
+  }
+
+  #handOut({ taken, session, fence }: Claim, begun: number): Held[] {
     if (!session || taken.length === 0) return []
+    const { rules, follower } = this.#parts
     session.until = begun + rules().leaseMs
     this.#session = session
     follower.ownSession = session.id
@@ -316,6 +359,7 @@ export class Lane {
         fenceId: session.fence,
         onLost: undefined,
         isOver: false,
+        isCompleting: false,
       }
       this.held.set(job, held)
       table.passLease(job, { from: HELD_BY_CLAIM, to: session.id, turn })
@@ -359,9 +403,14 @@ const CLOSED: ReadonlySet<string> = new Set(['CHAIN_CLOSED', 'LEASE_LOST', 'NOT_
 /** Under which the table holds what a claim has chosen until it is committed. */
 const HELD_BY_CLAIM = 'claim'
 
-/** What every transaction of a lease's holder guards. @throws AteError LEASE_LOST */
-export async function requireFence(tx: Transaction, fence: string): Promise<void> {
-  if (!(await tx.get(FenceRecord, fence))) throw new AteError('LEASE_LOST')
+/** What every transaction of a lease's holder guards. */
+export async function hasFence(tx: Transaction, fence: string): Promise<boolean> {
+  return (await tx.get(FenceRecord, fence)) !== undefined
+}
+
+/** @throws AteError LEASE_LOST */
+async function requireFence(tx: Transaction, fence: string): Promise<void> {
+  if (!(await hasFence(tx, fence))) throw new AteError('LEASE_LOST')
 }
 
 async function leaveLane(tx: Transaction, lane: string, session: string): Promise<void> {

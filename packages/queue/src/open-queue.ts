@@ -2,6 +2,7 @@
 import { AteError, type Chain, type Duration, type EntityId, type StandardSchema, validated } from '@ate/core'
 import { Adder, type Prepared } from './adding.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { Endings } from './ending.ts'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
 import { Follower } from './follower.ts'
@@ -46,6 +47,7 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
   let rulesNow = rulesOf(stored, backoff)
   const rules = (): Rules => rulesNow
   const follower = new Follower(chain, node, environment, {
+    isCompleting: (id) => lane.held.get(id)?.isCompleting === true,
     job: (id, value) => jobChanged(lane, id, value),
     options: (changed) => {
       rulesNow = rulesOf(changed, backoff)
@@ -75,7 +77,17 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
     follower,
     environment,
     rules,
-    handling: { chain, lane, environment, rules, queueKey: `${chain.id}/${name}`, parseResult },
+    handling: {
+      chain,
+      lane,
+      endings: new Endings(chain, environment),
+      environment,
+      rules,
+      // What ends following ends with its own error.
+      look: (job) => void follower.look(job).catch(() => undefined),
+      queueKey: `${chain.id}/${name}`,
+      parseResult,
+    },
     parse: (value) => (data ? validated(data, value, `queue ${name}`) : (value as D)),
     upkeep: () => upkeep({ chain, node, follower, rules, repeats }),
   })

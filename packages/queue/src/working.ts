@@ -183,7 +183,12 @@ export class Runner<D> implements Worker, Consumer<D> {
 
   async #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
     try {
-      await this.#settle(attempt, outcome, tookMs)
+      if ('result' in outcome) {
+        await attempt.complete(outcome.result)
+        this.#tell(attempt, 'done', tookMs)
+      } else await this.#failed(attempt, outcome.error, tookMs)
+    } catch (error) {
+      await this.#failed(attempt, error, tookMs)
     } finally {
       attempt.close()
       this.#ending--
@@ -191,18 +196,6 @@ export class Runner<D> implements Worker, Consumer<D> {
       this.#parts.news()
       if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
     }
-  }
-
-  async #settle(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
-    if ('result' in outcome) {
-      try {
-        await attempt.complete(outcome.result)
-        return this.#tell(attempt, 'done', tookMs)
-      } catch (error) {
-        return this.#failed(attempt, error, tookMs)
-      }
-    }
-    return this.#failed(attempt, outcome.error, tookMs)
   }
 
   /** The handler threw, or its effects did, or the commit. */

@@ -1,5 +1,6 @@
 /** What the chain refuses, each reason for itself: attempts whose process believes that they hold their lease. */
 import { afterEach, expect, it } from 'vitest'
+import { Endings } from '../src/ending.ts'
 import { Attempt } from '../src/handling.ts'
 import type { Held, Lane } from '../src/lane.ts'
 import { rulesOf } from '../src/queue-options.ts'
@@ -30,15 +31,18 @@ async function attemptAt(
     fenceId: fence.id,
     onLost: undefined,
     isOver: false,
+    isCompleting: false,
   }
   const lane = { end: () => undefined, lose: () => undefined } as unknown as Lane
   const rules = rulesOf({}, undefined)
   const parts = {
     chain,
     lane,
+    endings: new Endings(chain, environment),
     environment,
     queueKey: 'q',
     rules: () => rules,
+    look: () => undefined,
     parseResult: (result: unknown) => result,
   }
   const attempt = new Attempt<number>(parts, held, { id: job.id, data: 1, value: job.value })

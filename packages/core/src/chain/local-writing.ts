@@ -223,11 +223,15 @@ class LocalWriting implements Writing {
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
         await keys
+        const written = whoHearsOfWriting(batches)
+        // Who goes on before the sync does so while it runs: a sync on the spot would hold him up.
+        const isAlone = !written && batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1
         const { durability } = await this.#core.engine.append(append.records, {
           after: this.#core.replica.head,
           // A key must not be gone before what says so is there for good.
           durability: sync.length > 0 || erase.length > 0 ? this.durability : this.#durabilityOf(batches),
-          load: batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1 ? 'alone' : 'group',
+          load: isAlone ? 'alone' : 'group',
+          written,
         })
         this.#core.observing.appended(started, append, durability)
         await this.#eraseKeys(erase)
@@ -360,4 +364,24 @@ class LocalWriting implements Writing {
     queueMicrotask(() => this.#core.admit())
     this.#wake(this.#syncing)
   }
+}
+
+/** Tells those who asked for it that their records are written; undefined if nobody did. */
+function whoHearsOfWriting(batches: readonly Batch[]): (() => void) | undefined {
+  let tell: (() => void)[] | undefined
+  for (let b = 0; b < batches.length; b++) {
+    const { transactions } = batches[b]!
+    for (let t = 0; t < transactions.length; t++) {
+      const written = transactions[t]!.settlers[0]?.written
+      if (!written) continue
+      tell ??= []
+      tell.push(written)
+    }
+  }
+  return (
+    tell &&
+    (() => {
+      for (const run of tell) queueMicrotask(run)
+    })
+  )
 }

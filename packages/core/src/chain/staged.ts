@@ -70,6 +70,8 @@ export interface StagedTransaction {
 export interface Settler {
   /** Signed, and kept on this machine: whoever waits for no more than that is told, once. Left out by those who wait for the log. */
   kept?(): void
+  /** Its record outlives this process, and not yet a power cut: its author is told once, where the log is in files of this process. */
+  readonly written?: (() => void) | undefined
   resolve(receipt: Receipt): void
   reject(error: unknown): void
   /** In the place of `reject`, of one that has only read what the refused transaction wrote: the refusal is not its own. */

@@ -84,6 +84,12 @@ export interface WaitOptions {
    * transactions of one entity one after the other need not wait for the acknowledgement of each.
    */
   readonly staged?: () => void
+  /**
+   * Called when its record is written and not yet synced, where this process writes a log in files: it is there after the end
+   * of this process, whatever ends it, and may not be after a power cut. Then the transaction, and whatever was staged after
+   * it, is gone together. Not called where there is no such moment: wait for the acknowledgement there.
+   */
+  readonly written?: () => void
 }
 
 export interface CloseOptions {

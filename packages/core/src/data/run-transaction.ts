@@ -28,6 +28,7 @@ export interface RunOptions {
   /** `local`: no longer than until it is kept on this machine. */
   readonly wait?: 'log' | 'local'
   readonly staged?: () => void
+  readonly written?: () => void
 }
 
 /** Runs once; a conflict is thrown. */
@@ -203,15 +204,17 @@ class Outcome<R> implements Settler {
   readonly #signal: AbortSignal | undefined
   readonly #tell: Telling<R>
   readonly kept?: () => void
+  readonly written?: () => void
   #isKept = false
 
-  constructor(core: ChainCore, tx: Transaction, result: R, { signal, wait }: RunOptions, tell: Telling<R>) {
+  constructor(core: ChainCore, tx: Transaction, result: R, { signal, wait, written }: RunOptions, tell: Telling<R>) {
     this.#core = core
     this.#tx = tx
     this.#result = result
     this.#signal = signal
     this.#tell = tell
     if (wait === 'local') this.kept = () => this.#keep()
+    if (written) this.written = written
   }
 
   #keep(): void {

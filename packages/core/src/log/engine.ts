@@ -46,6 +46,8 @@ export interface AppendOptions {
   readonly durability: Durability
   /** `alone`: nobody else waits, so a fast disk may be synced without a thread hop. */
   readonly load: 'alone' | 'group'
+  /** Called when the batch outlives this process, before it is synced: by engines that have such a moment. Throws nothing. */
+  readonly written?: (() => void) | undefined
 }
 
 export interface RingEntry {

@@ -139,6 +139,7 @@ export class FileWriter {
         this.fence()
         const segment = await this.#room(frameBytes(recordBytes))
         this.#write(segment, batch, recordBytes)
+        options.written?.()
       }
       if (options.durability === 'disk' && this.#durableCount < countOf(this.#state)) await this.#sync(options.load)
       return this.#durableCount === countOf(this.#state) ? 'disk' : 'os'

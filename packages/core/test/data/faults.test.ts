@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../src/base/bytes.ts'
 import { AteError } from '../../src/base/errors.ts'
+import type { FileSystem } from '../../src/log/file-system.ts'
 import { newIdentity } from '../../src/session/identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import { seededRandom } from '../../src/testing/random.ts'
@@ -139,4 +140,58 @@ describe('a seed', () => {
     expect((await run(seed)) === one).toBe(true)
     expect((await run(seed + 1)) === one).toBe(false)
   }, 60_000)
+})
+
+/** As the disk of the system: a sync of a group is done by a thread, and the process goes on meanwhile. */
+const withThread = (fs: FileSystem): FileSystem =>
+  new Proxy(fs, {
+    get(target, property) {
+      if (property !== 'open') {
+        const value: unknown = Reflect.get(target, property, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+      return (...args: Parameters<FileSystem['open']>) => {
+        const file = fs.open(...args)
+        return { ...file, sync: () => turns(1).then(() => file.sync()) }
+      }
+    },
+  })
+
+describe('a record that is written and not yet synced', () => {
+  /** What is there when the machine, or the process alone, ends between the two. */
+  async function after(end: 'kill' | 'crash'): Promise<{ readonly counts: number; readonly told: string[] }> {
+    const state = memoryState()
+    const disks = new Map()
+    const platform = quickPlatform(1, { state, disks, wrapDisk: withThread })
+    const chain = await open('file:/c', { as: person('alice') }, platform)
+    const disk = platform.disk('/c')
+    const told: string[] = []
+    const { syncs } = disk.counts
+    await chain.transact((tx) => tx.create(Count, { n: 1 }), {
+      staged: () => told.push('staged'),
+      written: () => told.push(`written, ${disk.counts.syncs - syncs} syncs`),
+    })
+    told.push(`acknowledged, ${disk.counts.syncs - syncs} syncs`)
+    const lost = codeOf(chain.transact((tx) => tx.create(Count, { n: 2 }), { written: () => disk[end]() }))
+    expect(await lost).toBe('WRITER_POISONED')
+    const again = await open('file:/c', { as: person('alice') }, quickPlatform(2, { state, disks }))
+    const counts = again.children(Count).count()
+    await again.close()
+    return { counts, told }
+  }
+
+  it('is told of before the sync, and outlives the process, not the power', async () => {
+    const killed = await after('kill')
+    expect(killed.told).toEqual(['staged', 'written, 0 syncs', 'acknowledged, 1 syncs'])
+    expect(killed.counts).toBe(2)
+    const counts = await Promise.all([1, 2, 3, 4].map(async () => (await after('crash')).counts))
+    expect(Math.min(...counts)).toBeGreaterThanOrEqual(1)
+  })
+
+  it('is not told of where nothing is written first', async () => {
+    await using kit = await memoryChain()
+    const told: string[] = []
+    await kit.chain.transact((tx) => tx.create(Count, { n: 0 }), { written: () => told.push('written') })
+    expect(told).toEqual([])
+  })
 })

@@ -1,0 +1,157 @@
+/**
+ * Entities that callers make one at a time, each for itself: those of one turn share a transaction, which costs less than half
+ * of one for each. None fails with another: what is refused together is tried again alone.
+ *
+ * Values are encoded at the call, as by `tx.create`, unless the chain has no room for a transaction then.
+ */
+import { isAteError } from '../base/errors.ts'
+import type { EntityId } from '../base/ids.ts'
+import type { Chain } from './chain.ts'
+import type { EntityType } from './entity-type.ts'
+import type { Transaction } from './transaction.ts'
+
+/** Entities of one transaction. */
+const TOGETHER_MAX = 512
+
+/** Where it is made: it has no name, or two that meet would be in each other's way. */
+export interface CreationPlace {
+  readonly parent: EntityId
+  readonly in: string
+}
+
+export interface Created {
+  readonly id: EntityId
+  /** Seq of the record that made it. */
+  readonly seq: number
+}
+
+interface Item {
+  readonly make: (tx: Transaction) => EntityId
+  id: EntityId | undefined
+  readonly resolve: (created: Created) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Group {
+  readonly items: Item[]
+  /** While more may come. */
+  tx: Transaction | undefined
+  readonly staged: Promise<void>
+}
+
+export class Creations {
+  readonly #chain: Chain
+  #open: Group | undefined
+  #newest: Group | undefined
+  /** Entities that go together: fewer after each time that they were too much, or one was in the way. */
+  #together = TOGETHER_MAX
+
+  constructor(chain: Chain) {
+    this.#chain = chain
+  }
+
+  /** Resolves when it is acknowledged. @throws as tx.create and transact */
+  create<T>(type: EntityType<T>, value: T, place: CreationPlace): Promise<Created> {
+    return new Promise((resolve, reject) => {
+      const item: Item = {
+        make: (tx) => tx.create(type, value, place).id,
+        id: undefined,
+        resolve,
+        reject,
+      }
+      const group = this.#open ?? this.#begin()
+      if (group.tx && !stage(group.tx, item)) return
+      group.items.push(item)
+      if (group.items.length >= this.#together) this.#open = undefined
+    })
+  }
+
+  /** Resolves when what was asked for is staged: what is staged after it comes behind it. Undefined if it is already. */
+  get staged(): Promise<void> | undefined {
+    return this.#newest?.staged
+  }
+
+  #begin(): Group {
+    let staged = (): void => undefined
+    const group: Group = {
+      items: [],
+      tx: undefined,
+      staged: new Promise((resolve) => {
+        staged = resolve
+      }),
+    }
+    this.#open = group
+    this.#newest = group
+    const end = (): void => {
+      if (this.#newest === group) this.#newest = undefined
+      staged()
+    }
+    void this.#commit(group, end).finally(end)
+    return group
+  }
+
+  async #commit(group: Group, staged: () => void): Promise<void> {
+    const { items } = group
+    try {
+      const tx = await this.#chain.transact(
+        async (open) => {
+          group.tx = open
+          for (const item of items.splice(0)) if (stage(open, item)) items.push(item)
+          // Whoever runs in this turn still joins.
+          await undefined
+          group.tx = undefined
+          if (this.#open === group) this.#open = undefined
+          return open
+        },
+        { staged },
+      )
+      this.#together = Math.min(this.#together + 1 + (items.length >>> 3), TOGETHER_MAX)
+      const { seq } = tx.receipt!
+      for (const { id, resolve } of items) resolve({ id: id!, seq })
+    } catch (error) {
+      if (this.#open === group) this.#open = undefined
+      if (items.length < 2 || (isAteError(error) && ALL.has(error.code))) {
+        for (const { reject } of items) reject(error)
+        return
+      }
+      this.#together = Math.max(1, items.length >>> 1)
+      for (const item of items) void this.#alone(item)
+    }
+  }
+
+  async #alone(item: Item): Promise<void> {
+    try {
+      let id: EntityId | undefined
+      const tx = await this.#chain.transact((open) => {
+        id = item.make(open)
+        return open
+      })
+      item.resolve({ id: id!, seq: tx.receipt!.seq })
+    } catch (error) {
+      item.reject(error)
+    }
+  }
+}
+
+/** False if it cannot be made, which is told to who asked. */
+function stage(tx: Transaction, item: Item): boolean {
+  try {
+    item.id = item.make(tx)
+    return true
+  } catch (error) {
+    item.reject(error)
+    return false
+  }
+}
+
+/** What would be the same for each of them. */
+const ALL: ReadonlySet<string> = new Set([
+  'CHAIN_CLOSED',
+  'DISK_FULL',
+  'INDETERMINATE',
+  'IO_ERROR',
+  'KEY_REMOVED',
+  'READ_ONLY',
+  'WRITER_FENCED',
+  'WRITER_POISONED',
+])

@@ -1,0 +1,65 @@
+/** Entities that many callers make at once: what they share, and that none of them fails with another. */
+import { expect, it } from 'vitest'
+import { Creations } from '../../src/data/creations.ts'
+import { codeOf, memoryChain, Note, Thing } from './kit.ts'
+
+const PLACE = { parent: '0'.repeat(26) as never, in: 'notes' }
+
+it('makes those of one turn in one transaction, in the order of the calls, each as it was at the call', async () => {
+  await using kit = await memoryChain()
+  const creations = new Creations(kit.chain)
+  const value = { text: '' }
+  const made = await Promise.all(
+    Array.from({ length: 40 }, (_, n) => {
+      value.text = `${n}`
+      return creations.create(Note, value, PLACE)
+    }),
+  )
+  expect(new Set(made.map(({ seq }) => seq)).size).toBe(1)
+  expect(kit.chain.head.seq).toBe(made[0]!.seq)
+  const texts: string[] = []
+  for await (const note of kit.chain.children(Note, undefined, 'notes')) texts.push(note.value.text)
+  expect(texts).toEqual(Array.from({ length: 40 }, (_, n) => `${n}`))
+  expect(creations.staged).toBeUndefined()
+})
+
+it('tells who gives what cannot be stored, and makes the others', async () => {
+  await using kit = await memoryChain()
+  const creations = new Creations(kit.chain)
+  const answers = await Promise.all(
+    [1, 2, 3, 4].map((n) =>
+      codeOf(
+        n === 2
+          ? creations.create(Note, { text: (() => n) as never }, PLACE)
+          : n === 3
+            ? creations.create(Note, { text: 'nowhere' }, { ...PLACE, parent: `${'0'.repeat(25)}8` as never })
+            : creations.create(Note, { text: `${n}` }, PLACE),
+      ),
+    ),
+  )
+  expect(answers).toEqual(['nothing was thrown', 'BAD_VALUE', 'NOT_FOUND', 'nothing was thrown'])
+  expect(kit.chain.children(Note, undefined, 'notes').count()).toBe(2)
+})
+
+it('parts what is too much for one commit', async () => {
+  await using kit = await memoryChain()
+  const creations = new Creations(kit.chain)
+  const big = new Uint8Array(300_000)
+  await Promise.all([1, 2, 3, 4, 5].map(() => creations.create(Thing, big, PLACE)))
+  expect(kit.chain.children(Thing, undefined, 'notes').count()).toBe(5)
+})
+
+it('is staged before what waits for it, and ends with the chain', async () => {
+  await using kit = await memoryChain()
+  const creations = new Creations(kit.chain)
+  const first = creations.create(Note, { text: 'first' }, PLACE)
+  await creations.staged
+  const second = kit.chain.transact((tx) => tx.create(Note, { text: 'second' }, { in: 'notes' }))
+  await Promise.all([first, second])
+  const texts: string[] = []
+  for await (const note of kit.chain.children(Note, undefined, 'notes')) texts.push(note.value.text)
+  expect(texts).toEqual(['first', 'second'])
+  await kit.chain.close()
+  const late = await Promise.all([1, 2].map((n) => codeOf(creations.create(Note, { text: `${n}` }, PLACE))))
+  expect(late).toEqual(['CHAIN_CLOSED', 'CHAIN_CLOSED'])
+})
