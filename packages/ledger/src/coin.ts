@@ -3,7 +3,17 @@
  * @ate/ledger/coin: coins that only their owners hand on. Who owns one, that none comes from nothing, and that none is spent
  * twice are rules of the chain itself: every replica enforces them, whoever orders the records and whoever writes them.
  */
-import { AteError, type Chain, type Entity, isChain, type Principal, type PublicId, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Entity,
+  isChain,
+  type Principal,
+  type PublicId,
+  stageIn,
+  type Transaction,
+  type TxTarget,
+} from '@ate/core'
 import {
   CoinCurrency,
   type CoinCurrencyValue,
@@ -18,6 +28,7 @@ import { type Currency, checkCurrency } from './currencies.ts'
 import { findNode, findStagedNode } from './find-node.ts'
 import type { WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
+import { serially } from './serially.ts'
 
 export interface Coin<C extends string = string> {
   readonly id: string
@@ -45,7 +56,9 @@ export function purse<C extends string>(chain: Chain, currency: Currency<C>, opt
 interface InTransaction {
   readonly tx: Transaction
 }
-type WriteAny = WriteOptions | InTransaction
+type WriteNow = WriteOptions | InTransaction
+/** The `tx` of a job or a delivery, too: staged when that is done, and undefined where there would be a coin. */
+type WriteAny = WriteNow | { readonly tx: TxTarget }
 type Owner = PublicId | { readonly publicId: PublicId }
 
 export class Purse<C extends string = string> {
@@ -62,7 +75,9 @@ export class Purse<C extends string = string> {
   }
 
   /** Strikes a coin for somebody. @throws AteError NOT_AUTHORIZED for who is no issuer */
-  async mint(value: Money<C>, to: Owner, options: WriteAny = {}): Promise<Coin<C>> {
+  mint(value: Money<C>, to: Owner, options?: WriteNow): Promise<Coin<C>>
+  mint(value: Money<C>, to: Owner, options: WriteAny): Promise<Coin<C> | undefined>
+  async mint(value: Money<C>, to: Owner, options: WriteAny = {}): Promise<Coin<C> | undefined> {
     const units = this.#units(value)
     return this.#whole(options, async (tx) => {
       const place = await this.#obtain(tx)
@@ -72,7 +87,9 @@ export class Purse<C extends string = string> {
   }
 
   /** Hands a coin on: from then on `to` alone decides over it. @throws AteError NOT_AUTHORIZED for who does not own it */
-  async give(coin: Coin<C> | string, to: Owner, options: WriteAny = {}): Promise<Coin<C>> {
+  give(coin: Coin<C> | string, to: Owner, options?: WriteNow): Promise<Coin<C>>
+  give(coin: Coin<C> | string, to: Owner, options: WriteAny): Promise<Coin<C> | undefined>
+  async give(coin: Coin<C> | string, to: Owner, options: WriteAny = {}): Promise<Coin<C> | undefined> {
     const id = idOf(coin)
     return this.#whole(options, async (tx) => {
       const { value } = await this.#look(tx, id)
@@ -83,20 +100,29 @@ export class Purse<C extends string = string> {
   }
 
   /** Melts a coin into coins of the same owner, worth together what it was worth. @throws AteError NOT_CONSERVED | NOT_AUTHORIZED */
-  async carve(coin: Coin<C> | string, values: readonly Money<C>[], options: WriteAny = {}): Promise<Coin<C>[]> {
+  carve(coin: Coin<C> | string, values: readonly Money<C>[], options?: WriteNow): Promise<Coin<C>[]>
+  carve(coin: Coin<C> | string, values: readonly Money<C>[], options: WriteAny): Promise<Coin<C>[] | undefined>
+  async carve(
+    coin: Coin<C> | string,
+    values: readonly Money<C>[],
+    options: WriteAny = {},
+  ): Promise<Coin<C>[] | undefined> {
     if (!Array.isArray(values) || values.length < 1 || values.length > COINS_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `a coin is carved into 1 to ${COINS_MAX}` })
-    return this.#remake([idOf(coin)], () => values.map((value) => this.#units(value)), options)
+    const worths = values.map((value) => this.#units(value))
+    return this.#remake([idOf(coin)], () => worths, options)
   }
 
   /** Melts coins of one owner into one. @throws AteError NOT_AUTHORIZED */
-  async join(coins: readonly (Coin<C> | string)[], options: WriteAny = {}): Promise<Coin<C>> {
+  join(coins: readonly (Coin<C> | string)[], options?: WriteNow): Promise<Coin<C>>
+  join(coins: readonly (Coin<C> | string)[], options: WriteAny): Promise<Coin<C> | undefined>
+  async join(coins: readonly (Coin<C> | string)[], options: WriteAny = {}): Promise<Coin<C> | undefined> {
     if (!Array.isArray(coins) || coins.length < 1 || coins.length > COINS_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `1 to ${COINS_MAX} coins are joined` })
     const ids = coins.map(idOf)
     if (new Set(ids).size < ids.length) throw new AteError('BAD_ARGUMENT', { what: 'a coin is named twice' })
-    const [joined] = await this.#remake(ids, (worths) => [worths.reduce((sum, worth) => sum + worth, 0n)], options)
-    return joined!
+    const made = await this.#remake(ids, (worths) => [worths.reduce((sum, worth) => sum + worth, 0n)], options)
+    return made?.[0]
   }
 
   /** Takes a coin of one's own out of the world: the supply falls by it. */
@@ -152,7 +178,7 @@ export class Purse<C extends string = string> {
     ids: readonly string[],
     worthsOf: (before: readonly bigint[]) => bigint[],
     options: WriteAny,
-  ): Promise<Coin<C>[]> {
+  ): Promise<Coin<C>[] | undefined> {
     const made = await this.#write(options, async (tx) => {
       const { pool, unit } = await this.#obtain(tx)
       const before: bigint[] = []
@@ -167,7 +193,7 @@ export class Purse<C extends string = string> {
       for (const id of ids) tx.delete(id)
       return made
     })
-    return options.tx ? made : Promise.all(made.map(async (coin) => (await this.coin(coin.id)) ?? coin))
+    return options.tx ? made : made && Promise.all(made.map(async (coin) => (await this.coin(coin.id)) ?? coin))
   }
 
   #strike(tx: Transaction, parent: string, unit: string, units: bigint, to: Owner): Coin<C> {
@@ -234,13 +260,13 @@ export class Purse<C extends string = string> {
   }
 
   /** As it stands when it is acknowledged: with its owner. */
-  async #whole(options: WriteAny, run: (tx: Transaction) => Promise<Coin<C>>): Promise<Coin<C>> {
+  async #whole(options: WriteAny, run: (tx: Transaction) => Promise<Coin<C>>): Promise<Coin<C> | undefined> {
     const made = await this.#write(options, run)
-    return options.tx ? made : ((await this.coin(made.id)) ?? made)
+    return options.tx ? made : made && ((await this.coin(made.id)) ?? made)
   }
 
-  #write<R>(options: WriteAny, run: (tx: Transaction) => Promise<R>): Promise<R> {
-    if (options.tx) return run(options.tx)
+  async #write<R>(options: WriteAny, run: (tx: Transaction) => Promise<R>): Promise<R | undefined> {
+    if (options.tx) return stageIn(options.tx, (tx) => serially(tx, () => run(tx)))
     const { durability, signal } = options
     const given = { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }
     return this.#chain.transact(run, given)

@@ -1,5 +1,5 @@
 /** Coins: what the chain refuses, whoever asks and whoever orders. */
-import { type Chain, defineType, type Entity } from '@ate/core'
+import { type Chain, defineType, type Effect, type Entity, effectsInto } from '@ate/core'
 import { describe, expect, it } from 'vitest'
 import { type Coin, purse } from '../src/coin.ts'
 import { CoinCurrency, type CoinCurrencyValue } from '../src/coin-records.ts'
@@ -36,6 +36,64 @@ it('a coin goes from hand to hand, in parts and together', async () => {
     await mine.burn((await mine.carve(joined, [gold('1'), gold('9')]))[0]!)
     expect(await mine.supply()).toEqual(gold('9'))
     expect((await chain.verify()).ok).toBe(true)
+  })
+})
+
+it('effects of a job are staged when they run, again after a conflict, and all or none', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  await shared.as('alice', async (chain) => {
+    const mine = purse(chain, GOLD)
+    const [a, b, c, d] = await mine.carve(coin, [gold('1'), gold('2'), gold('6'), gold('1')])
+    const registered: Effect[] = []
+    const tx = effectsInto((effect) => registered.push(effect))
+    const asked = [
+      await mine.give(a!, bob, { tx }),
+      await mine.carve(b!, [gold('1.50'), gold('0.50')], { tx }),
+      await mine.join([c!], { tx }),
+      await mine.burn(a!, { tx }),
+    ]
+    expect(asked.every((result) => result === undefined)).toBe(true)
+    const Seen = defineType<number>('seen')
+    const seen = await chain.transact((real) => real.create(Seen, 0, { parent: d!.id }))
+    let runs = 0
+    const commit = (): Promise<void> =>
+      chain.transact(async (real) => {
+        for (const effect of registered) await effect(real)
+        await real.update(Seen, seen, (count) => count + 1)
+        if (runs++ === 0) await chain.transact((other) => other.update(Seen, seen, (count) => count + 10))
+      })
+    // What is to be burnt is bob's by then.
+    expect(await codeOf(commit())).toBe('NOT_AUTHORIZED')
+    expect((await all(mine.coins())).map(({ id }) => id)).toEqual([a!.id, b!.id, c!.id, d!.id])
+    registered.pop()
+    runs = 0
+    await commit()
+    expect(runs).toBe(2)
+    const coins = await all(mine.coins({ owner: 'everyone' }))
+    const owners = coins.map(({ value, owner }) => [value.units, owner === bob.fingerprint])
+    expect(owners.sort()).toEqual([
+      [100n, false],
+      [100n, true],
+      [150n, false],
+      [50n, false],
+      [600n, false],
+    ])
+    expect(await codeOf(mine.mint(gold('1'), alice, { tx: {} as never }))).toBe('BAD_ARGUMENT')
+  })
+})
+
+it('coins of one transaction come one after the other', async () => {
+  const shared = new Shared()
+  const alice = await person('alice')
+  await shared.as('mint', async (chain) => {
+    const mint = purse(chain, GOLD)
+    const [one] = await chain.transact((tx) =>
+      Promise.all([mint.mint(gold('1'), alice, { tx }), mint.mint(gold('2'), alice, { tx })]),
+    )
+    expect(chain.children(CoinCurrency).count()).toBe(1)
+    expect((await mint.coin(one.id))?.value).toEqual(gold('1'))
+    expect(await mint.supply()).toEqual(gold('3'))
   })
 })
 

@@ -1,5 +1,14 @@
 /** What all parts of one vault share: the chain, where things stand on it, and what is on its way. */
-import { AteError, type Chain, isAteError, type PublicId, role as roleName, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  isAteError,
+  type PublicId,
+  role as roleName,
+  stageIn,
+  type Transaction,
+  type TxTarget,
+} from '@ate/core'
 import {
   type Can,
   DeskType,
@@ -22,8 +31,16 @@ export interface CallOptions {
   readonly signal?: AbortSignal
 }
 
-/** Every verb that writes takes it: with `tx` it resolves when it is staged, and is done when that commits. */
+/**
+ * With `tx` a verb resolves when it is staged, and is done when that commits. With the `tx` of a job or a delivery it is staged
+ * when that is done, and resolves without a result; what is wrong with it fails the job then.
+ */
 export interface WriteOptions extends CallOptions {
+  readonly tx?: TxTarget
+}
+
+/** Those of `WriteOptions` with which a verb has a result when it resolves. */
+export interface WriteNowOptions extends CallOptions {
   readonly tx?: Transaction
 }
 
@@ -152,12 +169,20 @@ export class Context {
     return this.chain.person()?.fingerprint ?? this.chain.identity
   }
 
-  /** Runs in the caller's transaction, or in one of its own, which waits for changes of zones that are under way. */
+  /**
+   * Runs in the caller's transaction, or in one of its own, which waits for changes of zones that are under way. As an effect it
+   * runs later, maybe more than once, and this gives undefined.
+   */
+  write<R>(options: WriteNowOptions & { readonly changing?: true }, run: (tx: Transaction) => Promise<R>): Promise<R>
+  write<R>(
+    options: WriteOptions & { readonly changing?: true },
+    run: (tx: Transaction) => Promise<R>,
+  ): Promise<R | undefined>
   async write<R>(
     { tx, signal, changing }: WriteOptions & { readonly changing?: true },
     run: (tx: Transaction) => Promise<R>,
-  ): Promise<R> {
-    if (tx) return run(tx)
+  ): Promise<R | undefined> {
+    if (tx !== undefined) return stageIn(tx, run)
     // Who changes zones has the turn already.
     if (changing) await this.#make(signal)
     else {

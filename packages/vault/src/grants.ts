@@ -1,6 +1,6 @@
 /** Grants: what is said for a pattern becomes policies of the zones that it covers. */
 import type { Transaction } from '@ate/core'
-import { type CallOptions, type Context, type Layout, makeZone, policiesOf, type WriteOptions } from './context.ts'
+import { type CallOptions, type Context, type Layout, makeZone, policiesOf, type WriteNowOptions } from './context.ts'
 import { moveIntoZone, setValuePolicies } from './moving.ts'
 import { type Grant, OWNERS, type ZoneRecord, ZoneType } from './vault-records.ts'
 import { type Access, covers, sameRoles, type Zone } from './vault-rules.ts'
@@ -101,7 +101,7 @@ export function setPolicies(tx: Transaction, zone: Zone, was: Access, is: Access
 export async function follow(
   context: Context,
   { made, layout, policies, tx }: Changed,
-  options: WriteOptions,
+  options: WriteNowOptions,
 ): Promise<void> {
   const steps = options.tx ? { tx } : {}
   const signal = options.signal ? { signal: options.signal } : {}

@@ -3,7 +3,7 @@
 export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
 export type { AgentOptions, AgentReport, Rotation } from './agent.ts'
 export type { Act, AuditEvent, AuditOptions } from './audit.ts'
-export type { CallOptions, WriteOptions } from './context.ts'
+export type { CallOptions, WriteNowOptions, WriteOptions } from './context.ts'
 export type { EnvOptions } from './env.ts'
 export type { Issuer, Lease, LeaseOptions } from './leases.ts'
 export type { Revealed } from './revealed.ts'

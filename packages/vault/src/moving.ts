@@ -3,7 +3,7 @@
  * under its keys; values get a policy that says who may destroy them. Interrupted, the same change finishes it.
  */
 import { role as roleName, type Transaction } from '@ate/core'
-import type { Context, Layout, WriteOptions } from './context.ts'
+import type { Context, Layout, WriteNowOptions } from './context.ts'
 import { IN, OpenType, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
 import { covers, needsOwnPolicy, type Zone, zonesOf } from './vault-rules.ts'
 import { openVersion, sealInto } from './versions.ts'
@@ -13,7 +13,12 @@ const STEP_VALUES = 24
 const STEP_POLICIES = 512
 
 /** Moves what wider zones hold of the zone's pattern. Needs `read` and `destroy` there, which owners have. */
-export async function moveIntoZone(context: Context, layout: Layout, zone: Zone, options: WriteOptions): Promise<void> {
+export async function moveIntoZone(
+  context: Context,
+  layout: Layout,
+  zone: Zone,
+  options: WriteNowOptions,
+): Promise<void> {
   for (const wider of layout.zones) {
     if (wider.id === zone.id || !covers(wider.pattern, zone.pattern)) continue
     const records = await recordsIn(context, wider, options)
@@ -24,7 +29,7 @@ export async function moveIntoZone(context: Context, layout: Layout, zone: Zone,
 }
 
 /** In a caller's transaction also what it has staged itself. */
-async function recordsIn(context: Context, { names }: Zone, { tx }: WriteOptions): Promise<SecretRecord[]> {
+async function recordsIn(context: Context, { names }: Zone, { tx }: WriteNowOptions): Promise<SecretRecord[]> {
   const records: SecretRecord[] = []
   const children = tx
     ? tx.children(SecretType, names, IN.secrets)
@@ -58,7 +63,7 @@ async function moveStep(
   context: Context,
   layout: Layout,
   { from, to, paths }: Step,
-  options: WriteOptions,
+  options: WriteNowOptions,
 ): Promise<void> {
   await context.write({ ...options, changing: true }, async (tx) => {
     for (const path of paths) {
@@ -80,6 +85,8 @@ async function moveVersion(
   version: VersionRecord,
 ): Promise<VersionRecord> {
   if (!context.chain.has(version.value) && !context.isMaking(version.value, tx)) return version
+  // This transaction may have destroyed it.
+  if (!(await tx.get(ValueType, version.value))) return version
   const plain = await openVersion(context, { path, layout }, version, tx)
   const value = await sealInto(context, tx, { zone: to, layout }, { path, n: version.n, plain })
   tx.shred(version.value)
@@ -99,7 +106,7 @@ export async function setValuePolicies(
   context: Context,
   layout: Layout,
   zone: Zone,
-  options: WriteOptions,
+  options: WriteNowOptions,
 ): Promise<void> {
   const access = context.accessAt(layout.zones, zone.pattern)
   const write = (needsOwnPolicy(access) ? access.destroy : [...new Set([...access.write, ...access.destroy])]).map(

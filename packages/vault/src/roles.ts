@@ -1,6 +1,13 @@
 /** Roles: who is in them, and what they may do at which pattern. */
-import { AteError, type PublicId, role as roleName, type Transaction } from '@ate/core'
-import { type CallOptions, type Context, type Layout, required, type WriteOptions } from './context.ts'
+import { AteError, isEffects, type PublicId, role as roleName, stageIn, type Transaction } from '@ate/core'
+import {
+  type CallOptions,
+  type Context,
+  type Layout,
+  required,
+  type WriteNowOptions,
+  type WriteOptions,
+} from './context.ts'
 import { follow, renewRole, setGrant } from './grants.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { CANS, type Can, type Grant, IN, OWNERS, SecretType, VaultType } from './vault-records.ts'
@@ -47,22 +54,27 @@ export class Role {
     checkPattern(pattern)
     const grant = this.#grant(can, options.until)
     const context = this.#context
-    const set = async (): Promise<void> => {
-      const changed = await context.write({ ...options, changing: true }, async (tx) => {
+    const set = async (steps: WriteNowOptions): Promise<void> => {
+      const changed = await context.write({ ...steps, changing: true }, async (tx) => {
         const layout = await this.#ensured(tx)
         return setGrant(context, tx, layout, pattern, grant)
       })
-      await follow(context, changed, options)
-      if (!options.tx && changed.lost) await this.#renew(options)
+      await follow(context, changed, steps)
+      if (!steps.tx && changed.lost) await this.#renew(steps)
     }
-    await (options.tx ? set() : context.change(set))
+    const { tx: target, signal } = options
+    const steps = signal ? { signal } : {}
+    await (target === undefined ? context.change(() => set(steps)) : stageIn(target, (tx) => set({ ...steps, tx })))
   }
 
   /** Takes away what was said for this pattern; what is said for wider ones stays. */
-  async revoke(pattern: string, options: WriteOptions = {}): Promise<Removed> {
+  revoke(pattern: string, options?: WriteNowOptions): Promise<Removed>
+  revoke(pattern: string, options: WriteOptions): Promise<Removed | undefined>
+  async revoke(pattern: string, options: WriteOptions = {}): Promise<Removed | undefined> {
     const { record: _, ...before } = await this.#readable(options)
     await this.allow(pattern, [], options)
     const { tx, signal } = options
+    if (isEffects(tx)) return undefined
     const after = await (tx ? this.#context.layoutIn(tx) : this.#context.layout(signal))
     const lost = before.zones.filter((zone) => !reads(this.#context, after ?? before.layout, zone, this.name))
     return { couldRead: await secretsOf(this.#context, lost, options), waiting: [] }
@@ -75,7 +87,7 @@ export class Role {
    */
   async add(member: PublicId, options: WriteOptions & { readonly until?: Date } = {}): Promise<void> {
     const end = options.until === undefined ? undefined : atTime(options.until, this.#context.now)
-    const run = (): Promise<void> =>
+    const run = (): Promise<unknown> =>
       this.#context.write({ ...options, changing: true }, async (tx) => {
         const layout = await this.#ensured(tx)
         tx.role(this.name, layout.vault).add(member)
@@ -97,11 +109,14 @@ export class Role {
    * Takes a member out, and starts new keys for all that the role reads. What the member could read it still knows:
    * `couldRead` says what to change at its source. @throws AteError NO_ROLE | NOT_AUTHORIZED
    */
-  async remove(member: PublicId, options: WriteOptions = {}): Promise<Removed> {
+  remove(member: PublicId, options?: WriteNowOptions): Promise<Removed>
+  remove(member: PublicId, options: WriteOptions): Promise<Removed | undefined>
+  async remove(member: PublicId, options: WriteOptions = {}): Promise<Removed | undefined> {
     const layout = await this.#existing(options)
     const run = () =>
       this.#context.write({ ...options, changing: true }, async (tx) => tx.role(this.name, layout.vault).remove(member))
     const removal = await (options.tx ? run() : this.#context.change(run))
+    if (!removal) return undefined
     const zones = layout.zones.filter(({ values }) => (removal.couldRead as readonly string[]).includes(values))
     const waiting = layout.zones.filter(({ values }) => (removal.stale as readonly string[]).includes(values))
     return {
@@ -118,8 +133,8 @@ export class Role {
 
   /**
    * The next key of the role: who becomes a member later opens nothing that was taken from the role before. `allow`, `revoke` and
-   * `tidy` do it by themselves, but in a transaction of yours it comes after that: a new key beside the old policy would open it.
-   * By owners. @throws AteError NO_ROLE | NOT_AUTHORIZED
+   * `tidy` do it by themselves, but not in a transaction of yours or as effects of a job: there it comes after that, since a new key
+   * beside the old policy would open it. By owners. @throws AteError NO_ROLE | NOT_AUTHORIZED
    */
   async renew(options: CallOptions = {}): Promise<void> {
     await this.#existing(options)

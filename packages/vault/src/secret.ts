@@ -1,6 +1,13 @@
 /** One secret: its versions, read and written. */
-import { AteError, type Duration, isAteError, type StandardSchema, type Transaction } from '@ate/core'
-import { type CallOptions, type Context, type Layout, required, type WriteOptions } from './context.ts'
+import { AteError, type Duration, isAteError, isEffects, type StandardSchema, type Transaction } from '@ate/core'
+import {
+  type CallOptions,
+  type Context,
+  type Layout,
+  required,
+  type WriteNowOptions,
+  type WriteOptions,
+} from './context.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { decodeValue, encodeValue } from './value-bytes.ts'
@@ -74,11 +81,13 @@ export class Secret<T> {
   }
 
   /**
-   * Writes the next version. Needs `write`, not `read`.
+   * Writes the next version. Needs `write`, not `read`. As an effect of a job it keeps a copy of the value until that is done.
    * @throws AteError CAS_MISMATCH | BAD_VALUE | VALUE_TOO_LARGE | VERSIONS_FULL | NOT_AUTHORIZED | NO_READ_KEY (no right that
    * lets one see names here)
    */
-  async put(value: T, options: PutOptions = {}): Promise<Version> {
+  put(value: T, options?: PutOptions & WriteNowOptions): Promise<Version>
+  put(value: T, options: PutOptions): Promise<Version | undefined>
+  async put(value: T, options: PutOptions = {}): Promise<Version | undefined> {
     const plain = encodeValue(await this.#checked(value))
     try {
       return await this.#context.write(options, async (tx) => {
@@ -87,12 +96,18 @@ export class Secret<T> {
         return this.#version(await this.#append(tx, place, plain, options), tx)
       })
     } finally {
-      plain.fill(0)
+      // An effect runs later, and again after a conflict: nobody says when it has run for the last time.
+      if (!isEffects(options.tx)) plain.fill(0)
     }
   }
 
   /** Reads, changes and writes, again if somebody else was faster. `change` has no other effects. Needs `read` and `write`. */
-  async patch(change: (value: T) => T | Promise<T>, options: Omit<PutOptions, 'cas'> = {}): Promise<Version> {
+  patch(change: (value: T) => T | Promise<T>, options?: Omit<PutOptions, 'cas'> & WriteNowOptions): Promise<Version>
+  patch(change: (value: T) => T | Promise<T>, options: Omit<PutOptions, 'cas'>): Promise<Version | undefined>
+  async patch(
+    change: (value: T) => T | Promise<T>,
+    options: Omit<PutOptions, 'cas'> = {},
+  ): Promise<Version | undefined> {
     return this.#context.write(options, async (tx) => {
       const place = await placeIn(this.#context, tx, this.path)
       if (!place.record) throw new AteError('NOT_FOUND', { path: this.path })
@@ -150,7 +165,9 @@ export class Secret<T> {
    * Destroys the keys of versions: nobody reads them again, who held every other key included. Needs `destroy`.
    * @throws AteError NOT_FOUND | NO_VERSION | NOT_AUTHORIZED | KEY_NOT_ERASED
    */
-  async destroy(versions: readonly number[] | 'all', options: WriteOptions = {}): Promise<Destroyed> {
+  destroy(versions: readonly number[] | 'all', options?: WriteNowOptions): Promise<Destroyed>
+  destroy(versions: readonly number[] | 'all', options: WriteOptions): Promise<Destroyed | undefined>
+  async destroy(versions: readonly number[] | 'all', options: WriteOptions = {}): Promise<Destroyed | undefined> {
     const { chain } = this.#context
     const gone = await this.#context.write(options, async (tx) => {
       const { record } = await placeIn(this.#context, tx, this.path)
@@ -160,6 +177,7 @@ export class Secret<T> {
       for (const { value } of there) tx.shred(value)
       return there
     })
+    if (!gone) return undefined
     const until = new Date(this.#context.now)
     if (!options.tx) {
       for (const { n, value } of gone)

@@ -3,7 +3,7 @@
  * any other. Who may read it decrypts and signs; who may list it encrypts (with its public half) and verifies.
  */
 import { AteError, isAteError, type Transaction } from '@ate/core'
-import { type CallOptions, type Context, required, type WriteOptions } from './context.ts'
+import { type CallOptions, type Context, required, type WriteNowOptions, type WriteOptions } from './context.ts'
 import {
   decryptWithSeed,
   encryptToOpenHalf,
@@ -95,7 +95,9 @@ export class Transit {
   }
 
   /** Makes the next version of the key, or the first; its number. Needs `write`. */
-  async rotate(options: RotateOptions = {}): Promise<number> {
+  rotate(options?: RotateOptions & WriteNowOptions): Promise<number>
+  rotate(options: RotateOptions): Promise<number | undefined>
+  async rotate(options: RotateOptions = {}): Promise<number | undefined> {
     const { minDecrypt } = options
     if (minDecrypt !== undefined && (!Number.isSafeInteger(minDecrypt) || minDecrypt < 1))
       throw new AteError('BAD_ARGUMENT', { option: 'minDecrypt' })

@@ -3,7 +3,7 @@
 import { AteError, type Chain, type Duration, isChain, type StandardSchema } from '@ate/core'
 import { type AgentOptions, type AgentReport, agentRound, agentRounds } from './agent.ts'
 import { type AuditEvent, type AuditOptions, auditOf } from './audit.ts'
-import { type CallOptions, Context, type Makers, type WriteOptions } from './context.ts'
+import { type CallOptions, Context, type Makers, type WriteNowOptions } from './context.ts'
 import { type EnvOptions, envOf } from './env.ts'
 import { type Issuer, type Lease, type LeaseOptions, lease, reap } from './leases.ts'
 import { listSecrets } from './listing.ts'
@@ -86,8 +86,11 @@ export class Vault {
     return new Transit(this.#context, name)
   }
 
-  /** A token that opens the value once, within `ttl`, for whoever brings it and can open this chain. */
-  wrap(value: SecretValue, options: WriteOptions & { readonly ttl: Duration }): Promise<string> {
+  /**
+   * A token that opens the value once, within `ttl`, for whoever brings it and can open this chain.
+   * @throws AteError BAD_ARGUMENT, for the `tx` of a job too: its effects have run only when nobody waits for a token any more
+   */
+  wrap(value: SecretValue, options: WriteNowOptions & { readonly ttl: Duration }): Promise<string> {
     return wrap(this.#context, value, options)
   }
 

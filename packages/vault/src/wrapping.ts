@@ -4,9 +4,9 @@
  *
  *   token = "atew1." || base64url(id of the entity, 16 bytes as text || half, 32 bytes)
  */
-import { AteError, type Duration, durationMs, isAteError, type StandardSchema } from '@ate/core'
+import { AteError, type Duration, durationMs, isAteError, isEffects, type StandardSchema } from '@ate/core'
 import { fromBase64Url, toBase64Url } from './base64.ts'
-import { type CallOptions, type Context, required, type WriteOptions } from './context.ts'
+import { type CallOptions, type Context, required, type WriteNowOptions } from './context.ts'
 import { derive, HALF_BYTES, openSealed, sealOnce } from './sealing.ts'
 import { decodeValue, encodeValue, type SecretValue } from './value-bytes.ts'
 import { IN, WrapType } from './vault-records.ts'
@@ -17,8 +17,12 @@ const ID_CHARACTERS = 26
 export async function wrap(
   context: Context,
   value: SecretValue,
-  { ttl, ...options }: WriteOptions & { readonly ttl: Duration },
+  { ttl, ...options }: WriteNowOptions & { readonly ttl: Duration },
 ): Promise<string> {
+  if (isEffects(options.tx)) {
+    const hint = 'the token is known when the transaction has its entities: wrap in job.effect, with its tx'
+    throw new AteError('BAD_ARGUMENT', { what: 'wrap takes a transaction, not the tx of a job' }, { hint })
+  }
   const plain = encodeValue(value)
   const ms = durationMs(ttl, context.now)
   if (ms === 0) throw new AteError('BAD_ARGUMENT', { option: 'ttl', what: 'longer than nothing' })

@@ -1,5 +1,6 @@
 /** Secrets and their versions. With ATE_VAULT_SERVED over a server. */
 import { inspect } from 'node:util'
+import { type Chain, type Effect, type Effects, effectsInto, type Transaction } from '@ate/core'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SecretValue } from '../src/index.ts'
@@ -189,6 +190,54 @@ describe('transactions', () => {
     expect((await a.get({ version: 1 })).value).toBe('one')
   })
 
+  it('of a job take along what verbs were asked for, once, also when they run again', async () => {
+    const vault = await place.open()
+    const { chain } = vault
+    const [a, key, ops] = [vault.secret<SecretValue>('tx/a'), vault.transit('k'), vault.role('ops')]
+    await a.put('one')
+    await key.rotate()
+    await ops.add(chain.publicId)
+    await ops.allow('other', ['list'])
+    const { tx, run } = effects(chain)
+    const bytes = Uint8Array.of(1, 2, 3)
+    const asked = [
+      await a.put(bytes, { tx, cas: 1 }),
+      await a.patch((before) => [...(before as Uint8Array), 4], { tx }),
+      await a.annotate({ owner: 'alice' }, { tx }),
+      await a.delete([2], { tx }),
+      await a.destroy([1], { tx }),
+      await key.rotate({ tx }),
+      await ops.allow('tx/**', ['read'], { tx }),
+      await ops.revoke('other', { tx }),
+      await ops.add(chain.publicId, { tx }),
+    ]
+    // The caller's bytes are his own again.
+    bytes.fill(0)
+    expect(asked.every((result) => result === undefined)).toBe(true)
+    expect((await a.info())?.latest).toBe(1)
+    expect(await run(() => vault.secret('tx/b').put('meanwhile'))).toBe(2)
+    expect((await a.get()).value).toEqual([1, 2, 3, 4])
+    expect((await a.info())?.meta).toEqual({ owner: 'alice' })
+    expect((await all(a.versions())).map(({ state }) => state)).toEqual(['destroyed', 'deleted', 'live'])
+    await a.restore([2])
+    expect((await a.get({ version: 2 })).value).toEqual(Uint8Array.of(1, 2, 3))
+    expect(await codeOf(a.get({ version: 1 }))).toBe('VERSION_DESTROYED')
+    expect((await key.decrypt(await key.encrypt(bytes))).length).toBe(3)
+    expect((await vault.who('tx/a')).map(({ role, can }) => [role, can])).toContainEqual(['ops', ['read']])
+    expect((await vault.who('other')).some(({ role }) => role === 'ops')).toBe(false)
+  })
+
+  it('of a job fail with what was wrong', async () => {
+    const vault = await place.open()
+    const a = vault.secret('tx/a')
+    await a.put('one')
+    const { tx, run } = effects(vault.chain)
+    await a.put('two', { tx, cas: 0 })
+    expect(await codeOf(run())).toBe('CAS_MISMATCH')
+    expect((await a.get()).value).toBe('one')
+    expect(await codeOf(vault.wrap('x', { ttl: '1m', tx: tx as never }))).toBe('BAD_ARGUMENT')
+  })
+
   it('make one vault, however many begin', async () => {
     const vault = await place.open()
     await Promise.all(['a', 'b', 'c', 'd'].map((path) => vault.secret(path).put(path)))
@@ -283,3 +332,17 @@ describe('reading', () => {
     expect(await codeOf(vault.env('app'))).toBe('BAD_ARGUMENT')
   })
 })
+
+/** Effects as a job has them, and what commits them: with `meanwhile` the first run meets a conflict. How often they ran. */
+function effects(chain: Chain): { readonly tx: Effects; run(meanwhile?: () => Promise<unknown>): Promise<number> } {
+  const registered: Effect[] = []
+  const run = async (meanwhile?: () => Promise<unknown>): Promise<number> => {
+    let runs = 0
+    await chain.transact(async (tx: Transaction) => {
+      for (const effect of registered) await effect(tx)
+      if (runs++ === 0) await meanwhile?.()
+    })
+    return runs
+  }
+  return { tx: effectsInto((effect) => registered.push(effect)), run }
+}

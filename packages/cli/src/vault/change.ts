@@ -46,7 +46,7 @@ function isObject(value: SecretValue): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array)
 }
 
-function putOptions({ cas, expires, meta }: PutCommandOptions): PutOptions {
+function putOptions({ cas, expires, meta }: PutCommandOptions): Omit<PutOptions, 'tx'> {
   const pairs = meta?.map((pair) => {
     const at = pair.indexOf('=')
     if (at < 1) throw usage('--meta takes NAME=VALUE; who may list the secret sees it')
