@@ -18,6 +18,7 @@ import { type Bounds, type BoundsOptions, boundsOf, checkBounds, isFreshAt, merg
 import type { CacheObservation, CacheOptions } from './cache-types.ts'
 import type { CacheEnvironment } from './environment.ts'
 import { Follower } from './follower.ts'
+import { Gathering } from './gathering.ts'
 import { Loading } from './loading.ts'
 import { Slots } from './slots.ts'
 import { Counts } from './stats.ts'
@@ -28,7 +29,7 @@ import { DROPPED, View, type ViewEntry, type WrittenEntry } from './view.ts'
 const PENDING_MAX = 1000
 const PENDING_MS = 60_000
 /** Reads that share a look at the clock, which costs as much as the read: within a millisecond, and however long it blocks. */
-const READS_A_LOOK = 64
+const READS_A_LOOK = 256
 
 interface Pending {
   readonly tx: Transaction
@@ -51,6 +52,7 @@ export class Store {
   readonly view: View = new View()
   readonly counts: Counts = new Counts()
   readonly loading: Loading
+  readonly gathering: Gathering = new Gathering(this)
   readonly slots: { readonly leases: Slots; readonly locks: Slots }
   readonly upkeep: Upkeep
   readonly opening: Promise<void>
