@@ -1,13 +1,13 @@
 /**
  * Sets of one turn of the event loop share a transaction: what a transaction costs is more than what an entry does. Each has its
- * own answer, and one that the chain refuses is none of the others' business. What else writes calls `flush` before it stages:
- * the order of the calls is that of the chain.
+ * own answer, and one that the chain refuses is none of the others' business. What else writes calls `flush` before it stages, so
+ * that it does not overtake what waits.
  */
 import type { Written } from './cache-types.ts'
 import { codeOf, type Store } from './store.ts'
 import { CHUNK, CHUNK_BYTES, type Prepared, type StagedEntry, setTogether } from './writing.ts'
 
-/** What one of several may have caused: then each is written alone. */
+/** What one of several may have caused, or their number: then they are written in halves. */
 const BLAMED: ReadonlySet<string> = new Set([
   'VALUE_TOO_LARGE',
   'TX_TOO_LARGE',
@@ -56,8 +56,13 @@ export class Gathering {
       const { seq, staged } = await setTogether(this.#store, preparedOf(waiting))
       answer(waiting, staged, seq)
     } catch (error) {
-      if (waiting.length === 1 || !BLAMED.has(codeOf(error))) for (const { reject } of waiting) reject(error)
-      else for (const one of waiting) await this.#write([one])
+      if (waiting.length === 1 || !BLAMED.has(codeOf(error))) {
+        for (const { reject } of waiting) reject(error)
+        return
+      }
+      const half = Math.ceil(waiting.length / 2)
+      await this.#write(waiting.slice(0, half))
+      await this.#write(waiting.slice(half))
     }
   }
 }

@@ -1,5 +1,5 @@
 /** What a cache writes, as steps of a transaction, and how the view learns of it once it is acknowledged. */
-import { AteError, type Receipt, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import { AteError, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import {
   EntryRecord,
   GenerationRecord,
@@ -160,14 +160,21 @@ async function inTransaction<R extends Versioned | undefined>(
   return { seq, version: result?.version }
 }
 
-function ownTransaction<R>(
+async function ownTransaction<R>(
   store: Store,
   stage: (tx: Transaction) => R | Promise<R>,
 ): Promise<{ readonly tx: Transaction; readonly result: R }> {
-  return store.chain.transact((tx) => {
-    const result = stage(tx)
-    return result instanceof Promise ? result.then((late) => ({ tx, result: late })) : { tx, result }
-  })
+  let last: Transaction | undefined
+  try {
+    const result = await store.chain.transact((tx) => {
+      store.pending.end(last)
+      last = tx
+      return stage(tx)
+    })
+    return { tx: last!, result }
+  } finally {
+    store.pending.end(last)
+  }
 }
 
 function pended<R>(
@@ -177,7 +184,7 @@ function pended<R>(
   seen: (result: R, seq: number) => void,
 ): R | Promise<R> {
   const pend = (known: R): R => {
-    store.pend(tx, ({ seq }: Receipt) => seen(known, seq))
+    store.pending.tell(tx, ({ seq }) => seen(known, seq))
     return known
   }
   return result instanceof Promise ? result.then(pend) : pend(result)
