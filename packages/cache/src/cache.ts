@@ -65,7 +65,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
 
   get(key: string): V | undefined {
     const store = this.#store
-    if (store.hasPending) store.settlePending()
+    if (store.pending.isTelling) store.pending.settle()
     const { view } = store
     const entry = view.entries.get(this.#prefix === '' ? key : this.#prefix + key)
     if (entry !== undefined && (entry.until === Number.POSITIVE_INFINITY || entry.until > store.readTime)) {
@@ -117,7 +117,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
 
   #entry(key: string): ViewEntry | undefined {
     this.#assertOpen()
-    if (this.#store.hasPending) this.#store.settlePending()
+    if (this.#store.pending.isTelling) this.#store.pending.settle()
     return this.#store.view.entries.get(this.#prefix + key)
   }
 
@@ -127,7 +127,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
 
   *keys(prefix = ''): IterableIterator<string> {
     this.#assertOpen()
-    if (this.#store.hasPending) this.#store.settlePending()
+    if (this.#store.pending.isTelling) this.#store.pending.settle()
     const { view } = this.#store
     const whole = this.#prefix + prefix
     for (const entry of view.entries.values()) {
@@ -155,7 +155,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
     options: LoadOptions = NO_OPTIONS,
   ): Promise<V | undefined> {
     this.#assertOpen()
-    if (this.#store.hasPending) this.#store.settlePending()
+    if (this.#store.pending.isTelling) this.#store.pending.settle()
     if (!options.fresh) {
       const entry = this.#store.view.entries.get(this.#prefix + key)
       if (entry !== undefined && (entry.until === Number.POSITIVE_INFINITY || entry.until > this.#store.readTime))

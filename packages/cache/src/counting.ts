@@ -54,6 +54,7 @@ export class Counting {
   async #commit(key: string, adds: readonly Add[]): Promise<void> {
     const store = this.#store
     try {
+      store.gathering.flush()
       const { tx, staged, from } = await store.chain.transact(async (tx) => ({
         tx,
         ...(await stage(store, tx, key, adds)),

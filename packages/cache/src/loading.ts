@@ -10,7 +10,6 @@ import { endOf, type Lifetime } from './cache-rules.ts'
 import type { Loader } from './cache-types.ts'
 import { cacheError } from './errors.ts'
 import { changeOrTime, Lease } from './lease.ts'
-import { PendingChanges } from './pending-changes.ts'
 import { frozenCopy } from './plain-values.ts'
 import { codeOf, type Store } from './store.ts'
 import { DROPPED, type ViewEntry } from './view.ts'
@@ -50,22 +49,20 @@ interface Flight {
 export class Loading {
   readonly #store: Store
   readonly #flights = new Map<string, Flight>()
-  readonly #changes: PendingChanges
 
   constructor(store: Store) {
     this.#store = store
-    this.#changes = new PendingChanges(() => store.environment.monotonic())
   }
 
   /** `tx` writes or deletes the key. Until it is acknowledged, a loader may read what was before it. */
   changing(key: string, tx: Transaction): void {
-    this.#changes.add(key, tx)
+    this.#store.pending.change(key, tx)
     this.#overtaken(key)
   }
 
   /** It is acknowledged: who asks from now on is not given what was loaded before. */
   changed(key: string): void {
-    this.#changes.has(key)
+    this.#store.pending.isChanging(key)
     this.#overtaken(key)
   }
 
@@ -150,7 +147,7 @@ export class Loading {
       plan,
       stop: new AbortController(),
       waiting: 0,
-      isOvertaken: this.#changes.has(plan.key),
+      isOvertaken: this.#store.pending.isChanging(plan.key),
       isDone: false,
       result: Promise.resolve(NOTHING),
     }

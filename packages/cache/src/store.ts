@@ -8,9 +8,7 @@ import {
   type EntityId,
   isAteError,
   type ReadOptions,
-  type Receipt,
   type StandardSchema,
-  type Transaction,
   validated,
 } from '@ate/core'
 import { CacheRecord, EntryRecord, IN, nameOf, type StoredCache } from './cache-records.ts'
@@ -18,23 +16,16 @@ import { type Bounds, type BoundsOptions, boundsOf, checkBounds, isFreshAt, merg
 import type { CacheObservation, CacheOptions } from './cache-types.ts'
 import type { CacheEnvironment } from './environment.ts'
 import { Follower } from './follower.ts'
+import { Gathering } from './gathering.ts'
 import { Loading } from './loading.ts'
+import { Pending } from './pending.ts'
 import { Slots } from './slots.ts'
 import { Counts } from './stats.ts'
 import { Upkeep } from './upkeep.ts'
 import { DROPPED, View, type ViewEntry, type WrittenEntry } from './view.ts'
 
-/** Staged writes of others' transactions that are looked at when something is read: they are few, and gone in a moment. */
-const PENDING_MAX = 1000
-const PENDING_MS = 60_000
 /** Reads that share a look at the clock, which costs as much as the read: within a millisecond, and however long it blocks. */
-const READS_A_LOOK = 64
-
-interface Pending {
-  readonly tx: Transaction
-  readonly since: number
-  readonly settle: (receipt: Receipt) => void
-}
+const READS_A_LOOK = 256
 
 export interface StoreParts {
   readonly chain: Chain
@@ -51,6 +42,8 @@ export class Store {
   readonly view: View = new View()
   readonly counts: Counts = new Counts()
   readonly loading: Loading
+  readonly pending: Pending
+  readonly gathering: Gathering = new Gathering(this)
   readonly slots: { readonly leases: Slots; readonly locks: Slots }
   readonly upkeep: Upkeep
   readonly opening: Promise<void>
@@ -59,7 +52,6 @@ export class Store {
   readonly #changed = new Set<() => void>()
   readonly #placed: Promise<EntityId>
   readonly #given: BoundsOptions
-  #pending: Pending[] = []
   #follower: Follower | undefined
   #node: EntityId | undefined
   #stored: StoredCache = {}
@@ -79,6 +71,7 @@ export class Store {
     this.#parts = parts
     const memory = checkBounds(options.memory ?? {})
     this.view.memory = { max: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY, ...memory }
+    this.pending = new Pending(() => environment.monotonic())
     this.loading = new Loading(this)
     this.slots = { leases: new Slots(this, IN.leases), locks: new Slots(this, IN.locks) }
     this.upkeep = new Upkeep(this)
@@ -131,10 +124,6 @@ export class Store {
     return this.closing.signal.aborted || this.#follower?.isEnded === true
   }
 
-  get hasPending(): boolean {
-    return this.#pending.length > 0
-  }
-
   /** Resolves when all that was there is here. @throws AteError CHAIN_CLOSED and what opening threw */
   async open(): Promise<EntityId> {
     this.assertOpen()
@@ -165,22 +154,6 @@ export class Store {
     this.upkeep.written()
   }
 
-  /** What `tx` stages is seen here as soon as it is acknowledged, before anybody can read behind it. */
-  pend(tx: Transaction, settle: (receipt: Receipt) => void): void {
-    const since = this.environment.monotonic()
-    if (this.#pending.length >= PENDING_MAX) this.#pending.shift()
-    this.#pending.push({ tx, since, settle })
-  }
-
-  settlePending(): void {
-    const oldest = this.environment.monotonic() - PENDING_MS
-    this.#pending = this.#pending.filter(({ tx, since, settle }) => {
-      const { receipt } = tx
-      if (receipt) settle(receipt)
-      return !receipt && since > oldest
-    })
-  }
-
   /** Resolves with the next change of anything, or when the store closes. */
   change(): { readonly happened: Promise<void>; readonly leave: () => void } {
     let tell: () => void = () => undefined
@@ -201,7 +174,7 @@ export class Store {
   async caughtUp(): Promise<void> {
     await this.open()
     await this.#follower!.caughtUp()
-    this.settlePending()
+    this.pending.settle()
   }
 
   /**

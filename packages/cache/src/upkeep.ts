@@ -104,7 +104,7 @@ export class Upkeep {
         entry = view.hot.oldest
       }
       if (!entry) break
-      doomed.push(entry)
+      doomed.push(asIs(entry))
       count--
       bytes -= entry.bytes
       entry = entry.newer
@@ -161,7 +161,7 @@ export class Upkeep {
     // What others have brought over the bound, if they are gone.
     this.written()
     for (;;) {
-      const over: ViewEntry[] = []
+      const over: Doomed[] = []
       let looked = 0
       this.#entries ??= view.entries.values()
       for (; looked < LOOK_ENTRIES; looked++) {
@@ -170,7 +170,7 @@ export class Upkeep {
           this.#entries = undefined
           break
         }
-        if (isOver(entry, now)) over.push(entry)
+        if (isOver(entry, now)) over.push(asIs(entry))
       }
       if (over.length === 0 || this.#isOver) return
       try {
@@ -189,6 +189,11 @@ export class Upkeep {
     if (code === 'READ_ONLY' || code === 'NOT_AUTHORIZED') this.#isOver = true
     this.#store.observe({ kind: 'upkeep failed', ...(key === undefined ? {} : { key }), error })
   }
+}
+
+/** A copy: the entry goes on with what is written meanwhile. */
+function asIs({ id, key, version }: ViewEntry): Doomed {
+  return { id, key, version }
 }
 
 function stageDrop(tx: Transaction, doomed: readonly Doomed[]): Doomed[] {

@@ -1,5 +1,5 @@
 /** What a cache writes, as steps of a transaction, and how the view learns of it once it is acknowledged. */
-import { AteError, type Receipt, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import { AteError, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import {
   EntryRecord,
   GenerationRecord,
@@ -14,9 +14,9 @@ import type { InvalidateOptions, SetOptions, Written } from './cache-types.ts'
 import { bytesOf, frozenCopy } from './plain-values.ts'
 import { codeOf, type Store } from './store.ts'
 
-/** Entries of one transaction of setMany and deleteMany, and their bytes; halved while they do not fit. */
-const CHUNK = 1000
-const CHUNK_BYTES = 400_000
+/** Entries of one transaction, and their bytes; halved while they do not fit. */
+export const CHUNK = 1000
+export const CHUNK_BYTES = 400_000
 
 export interface Prepared {
   readonly key: string
@@ -108,12 +108,34 @@ export async function set(store: Store, prepared: Prepared, target: TxTarget | u
   await store.open()
   await store.upkeep.room()
   store.counts.sets++
+  if (target === undefined && prepared.expected === undefined) return store.gathering.add(prepared)
   const stage = (tx: Transaction): StagedEntry | Promise<StagedEntry> => {
     store.loading.changing(prepared.key, tx)
     if (prepared.expected === undefined) return stagePut(store, tx, prepared)
     return requireExpected(store, tx, prepared).then(() => stagePut(store, tx, prepared))
   }
   return inTransaction(store, target, stage, (staged, seq) => seenPut(store, prepared, staged, seq))
+}
+
+/** Sets that nothing is asked of, in one transaction. */
+export async function setTogether(
+  store: Store,
+  all: readonly Prepared[],
+): Promise<{ readonly seq: number; readonly staged: readonly StagedEntry[] }> {
+  const { tx, result: staged } = await ownTransaction(store, (own) =>
+    all.map((prepared) => {
+      store.loading.changing(prepared.key, own)
+      return stagePut(store, own, prepared)
+    }),
+  )
+  const { seq } = tx.receipt!
+  seeAll(store, all, staged, seq)
+  return { seq, staged }
+}
+
+/** Of a key that is there twice the last one counts: its version is the newest. */
+function seeAll(store: Store, all: readonly Prepared[], staged: readonly StagedEntry[], seq: number): void {
+  for (let i = 0; i < all.length; i++) seenPut(store, all[i]!, staged[i]!, seq)
 }
 
 interface Versioned {
@@ -127,6 +149,7 @@ async function inTransaction<R extends Versioned | undefined>(
   stage: (tx: Transaction) => R | Promise<R>,
   seen: (result: R, seq: number) => void,
 ): Promise<Written> {
+  store.gathering.flush()
   if (target !== undefined) {
     const result = await stageIn(target, (tx) => pended(store, tx, stage(tx), seen))
     return { seq: undefined, version: result?.version }
@@ -137,14 +160,21 @@ async function inTransaction<R extends Versioned | undefined>(
   return { seq, version: result?.version }
 }
 
-function ownTransaction<R>(
+async function ownTransaction<R>(
   store: Store,
   stage: (tx: Transaction) => R | Promise<R>,
 ): Promise<{ readonly tx: Transaction; readonly result: R }> {
-  return store.chain.transact((tx) => {
-    const result = stage(tx)
-    return result instanceof Promise ? result.then((late) => ({ tx, result: late })) : { tx, result }
-  })
+  let last: Transaction | undefined
+  try {
+    const result = await store.chain.transact((tx) => {
+      store.pending.end(last)
+      last = tx
+      return stage(tx)
+    })
+    return { tx: last!, result }
+  } finally {
+    store.pending.end(last)
+  }
 }
 
 function pended<R>(
@@ -154,7 +184,7 @@ function pended<R>(
   seen: (result: R, seq: number) => void,
 ): R | Promise<R> {
   const pend = (known: R): R => {
-    store.pend(tx, ({ seq }: Receipt) => seen(known, seq))
+    store.pending.tell(tx, ({ seq }) => seen(known, seq))
     return known
   }
   return result instanceof Promise ? result.then(pend) : pend(result)
@@ -192,10 +222,7 @@ async function setChunk(store: Store, chunk: readonly Prepared[], target: TxTarg
     return staged
   }
   try {
-    return await inTransaction(store, target, stage, (staged, seq) => {
-      // Of a key that is there twice the last one counts: its version is the newest.
-      for (const [i, one] of staged.entries()) seenPut(store, chunk[i]!, one, seq)
-    })
+    return await inTransaction(store, target, stage, (staged, seq) => seeAll(store, chunk, staged, seq))
   } catch (error) {
     if (target !== undefined || codeOf(error) !== 'TX_TOO_LARGE' || chunk.length === 1) throw error
     const half = Math.ceil(chunk.length / 2)

@@ -65,6 +65,27 @@ describe('get, set, delete', () => {
     expect(c.get('a')).toBe(1)
   })
 
+  it('sets of one turn share a record, and each has its own answer', async () => {
+    const c = world.cache<number>()
+    await c.set('a', 0)
+    const [first, other, second] = await Promise.all([c.set('a', 1), c.set('b', 2), c.set('a', 3)])
+    expect([first.version, other.version, second.version]).toEqual([2, 1, 3])
+    expect(new Set([first.seq, other.seq, second.seq]).size).toBe(1)
+    expect(c.getMany(['a', 'b'])).toEqual([3, 2])
+    await c.set('b', 0, { if: 1 })
+    const codes = await Promise.all([codeOf(c.set('a', 5)), codeOf(c.set('b', 5, { if: 1 })), codeOf(c.set('c', 5))])
+    expect(codes).toEqual(['nothing was thrown', 'CAS_MISMATCH', 'nothing was thrown'])
+    expect(c.getMany(['a', 'b', 'c'])).toEqual([5, 0, 5])
+  })
+
+  it('sets that do not fit into one record go into several', async () => {
+    const c = world.cache<number>()
+    const tags = (i: number) => Array.from({ length: 64 }, (_, j) => `${i}-${j}`.padEnd(128, '.'))
+    const all = await Promise.all(Array.from({ length: 150 }, (_, i) => c.set(`k${i}`, i, { tags: tags(i) })))
+    expect(new Set(all.map(({ seq }) => seq)).size).toBe(2)
+    expect(c.getMany(['k0', 'k149'])).toEqual([0, 149])
+  })
+
   it('works on many at a time', async () => {
     const c = world.cache<number>()
     const { seq } = await c.setMany(Array.from({ length: 2500 }, (_, i) => [`k${i}`, i] as const))

@@ -169,7 +169,7 @@ export class Batching {
     if (ids === 'trusting') await poster.openAll(calls.flatMap(({ requests }) => requests))
     const found: (readonly Posted[] | AteError)[] = []
     for (const { requests } of calls) found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
-    await poster.flush()
+    poster.flush()
     return found
   }
 

@@ -19,6 +19,7 @@ import {
 import {
   applyCredit,
   applyDebit,
+  areStored,
   boundsOf,
   effectOf,
   noSums,
@@ -27,8 +28,6 @@ import {
   refusedCredit,
   refusedDebit,
   type Sums,
-  sameSums,
-  sumsOf,
   type Terms,
 } from './ledger-rules.ts'
 import { isAccountValue, isEntryValue } from './stored-shapes.ts'
@@ -142,7 +141,7 @@ export class Books {
   #openAccount({ entity, name, value, counters }: Extract<LedgerEvent, { kind: 'open' }>): void {
     if (name === undefined || !isAccountValue(value)) this.#broken('an account is well formed', { account: name })
     if (this.accounts.has(name)) this.#broken('an account is opened once', { account: name })
-    if (value.closed || (value.sums && !sameSums(sumsOf(value.sums), noSums())))
+    if (value.closed || (value.sums && !areStored(noSums(), value.sums)))
       this.#broken('an account begins open and empty', { account: name })
     const [code, scale] = value.currency
     const account = {
@@ -289,7 +288,7 @@ export class Books {
       if (account.value.guarded && (doing.told.get(`${account.id} ${GATE}`) ?? 0n) !== debits)
         this.#broken('only those named for it debit an account', { account: account.name })
       // Entries of one transaction may cancel out, so that nothing is written.
-      if (account.sure && !sameSums(account.sums, sumsOf(account.value.sums!)))
+      if (account.sure && !areStored(account.sums, account.value.sums!))
         this.#broken('every entry is in the balance of its accounts', { account: account.name })
     }
   }
@@ -307,7 +306,7 @@ export class Books {
       (value.closed || !before.closed)
     if (!sameTerms) this.#broken('the terms of an account stand', { account: name })
     if (this.amounts === 'sealed') {
-      if (!value.sums || !sameSums(account.sums, sumsOf(value.sums)))
+      if (!value.sums || !areStored(account.sums, value.sums))
         this.#broken('a balance is the sum of its entries', { account: name })
       const { posted, pending, available } = positionOf(account.sums, value.normal)
       if (value.closed && (posted !== 0n || pending !== 0n || available !== 0n))

@@ -75,7 +75,8 @@ export interface CurrencyValue {
 }
 
 export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger')
-export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account')
+/** Who posts in one account posts there again: what he wrote is not decoded for it. */
+export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account', { written: 'frozen' })
 export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry')
 export const Hold: EntityType<HoldValue> = defineType<HoldValue>('ledger-hold', {
   indexes: { from: ({ from }) => from, to: ({ to }) => to },

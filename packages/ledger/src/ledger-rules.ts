@@ -43,9 +43,16 @@ export function storedSums({ debits, credits, heldDebits, heldCredits }: Sums): 
   return [debits, credits, heldDebits, heldCredits]
 }
 
-export function sameSums(a: Sums, b: Sums): boolean {
+/** Whether sums are those that are stored. */
+export function areStored(
+  { debits, credits, heldDebits, heldCredits }: Sums,
+  [storedDebits, storedCredits, storedHeldDebits, storedHeldCredits]: SumsValue,
+): boolean {
   return (
-    a.debits === b.debits && a.credits === b.credits && a.heldDebits === b.heldDebits && a.heldCredits === b.heldCredits
+    debits === storedDebits &&
+    credits === storedCredits &&
+    heldDebits === storedHeldDebits &&
+    heldCredits === storedHeldCredits
   )
 }
 

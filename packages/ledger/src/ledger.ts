@@ -160,7 +160,7 @@ export class Ledger {
   async #emptied(tx: Transaction, node: Node, name: string): Promise<void> {
     const poster = new Poster(this.#store, tx, node, 'looking')
     await poster.release(name)
-    await poster.flush()
+    poster.flush()
     const found = await this.#store.account(tx, node, name)
     if (!found || !this.#store.isEmpty(tx, found)) throw ledgerError('ACCOUNT_NOT_EMPTY', { account: name })
   }
@@ -324,7 +324,7 @@ export class Ledger {
   async #stage(tx: Transaction, requests: readonly Request[]): Promise<Posted[]> {
     const poster = new Poster(this.#store, tx, await this.#store.obtain(tx), 'looking')
     const posted = await poster.run(requests)
-    await poster.flush()
+    poster.flush()
     return posted
   }
 

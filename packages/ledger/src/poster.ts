@@ -6,7 +6,6 @@ import { AteError, type Entity, type ErrorFacts, isAteError, type Transaction } 
 import type { Currency } from './currencies.ts'
 import { ledgerError } from './errors.ts'
 import {
-  Account,
   type AccountValue,
   COUNTER,
   Entry,
@@ -20,6 +19,7 @@ import {
 import {
   applyCredit,
   applyDebit,
+  areStored,
   boundsOf,
   type Effect,
   effectOf,
@@ -27,7 +27,6 @@ import {
   refusedCredit,
   refusedDebit,
   type Sums,
-  sameSums,
   storedSums,
   sumsOf,
   type Terms,
@@ -58,8 +57,8 @@ interface Open {
   readonly entity: Entity<AccountValue>
   readonly terms: Terms
   readonly sums: Sums
-  readonly before: Sums
-  readonly work: Work
+  /** Where counters are written: of clear amounts, and of a guarded account. */
+  readonly work: Work | undefined
 }
 
 /** What the transaction will write of an account. */
@@ -178,18 +177,14 @@ export class Poster {
   }
 
   /** Writes what all groups did to their accounts; once, at the end. */
-  async flush(): Promise<void> {
-    const clear = this.#node.value.amounts === 'clear'
-    const updates: Promise<unknown>[] = []
-    for (const { entity, sums, before, work } of this.#open.values()) {
-      if (clear) this.#addCounters(entity, work)
-      else {
-        if (!sameSums(sums, before))
-          updates.push(this.#tx.update(Account, entity, (value) => ({ ...value, sums: storedSums(sums) })))
-        if (work.debits > 0n && entity.value.guarded) this.#tx.add(entity, GATE, work.debits)
-      }
+  flush(): void {
+    for (const { entity, sums, work } of this.#open.values()) {
+      const { value } = entity
+      if (value.sums) {
+        if (!areStored(sums, value.sums)) this.#tx.replace(entity, { ...value, sums: storedSums(sums) })
+        if (work && work.debits > 0n) this.#tx.add(entity, GATE, work.debits)
+      } else if (work) this.#addCounters(entity, work)
     }
-    await Promise.all(updates)
   }
 
   /** Debits and credits apart: a sum of both would hide a debit from those who say who may make one. */
@@ -349,8 +344,7 @@ export class Poster {
       entity,
       terms: { normal: value.normal, bounds: boundsOf(value) },
       sums,
-      before: { ...sums },
-      work: { debits: 0n, freeUp: 0n, freeDown: 0n, out: 0n, in: 0n, top: 0n },
+      work: value.sums && !value.guarded ? undefined : noWork(),
     }
     this.#open.set(name, open)
     return open
@@ -393,13 +387,21 @@ function change({ from, to, effect, entry }: Step, sign: 1n | -1n): void {
   const held = effect.held * sign
   applyDebit(from.sums, { posted, held })
   applyCredit(to.sums, { posted, held })
-  if (entry.kind !== 'expire') from.work.debits += sign
-  note(from.work, -effect.posted - effect.held, sign)
-  note(to.work, effect.posted, sign)
-  from.work.out += held
-  to.work.in += held
-  from.work.top -= posted
-  to.work.top += posted + held
+  if (from.work) {
+    if (entry.kind !== 'expire') from.work.debits += sign
+    note(from.work, -effect.posted - effect.held, sign)
+    from.work.out += held
+    from.work.top -= posted
+  }
+  if (to.work) {
+    note(to.work, effect.posted, sign)
+    to.work.in += held
+    to.work.top += posted + held
+  }
+}
+
+function noWork(): Work {
+  return { debits: 0n, freeUp: 0n, freeDown: 0n, out: 0n, in: 0n, top: 0n }
 }
 
 function note(work: Work, free: bigint, sign: 1n | -1n): void {

@@ -14,6 +14,7 @@ import { fromBase32 } from '../base/ids.ts'
 import { COMMIT_BLOCKS_MAX, PENDING_BYTES_MAX, PENDING_TXS_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { OP } from '../event/format.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { Durability } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import { NO_RECORD } from '../view/entity-table.ts'
@@ -63,6 +64,8 @@ export class Staging {
   readonly #staged = new Map<number, StagedTransaction>()
   readonly #outcomes = new RecentOutcomes()
   readonly #buffers: ByteWriter[] = []
+  /** Hears of each body of which what was written is kept, when its record is stored. */
+  onPlaced: ((event: TransactionEvent, record: number) => void) | undefined
   /** Staged last, and not acknowledged. */
   #newest: StagedTransaction | undefined
   #count = 0
@@ -348,6 +351,11 @@ export class Staging {
     return applyTransaction(this.#parts.replica, draft, batch.judge, staged.journal, undefined)
   }
 
+  /** The event of a row that is staged. */
+  event(number: number, index: number): TransactionEvent | undefined {
+    return this.#staged.get(number)?.draft.events[index]
+  }
+
   /** The plaintext of a staged body. */
   body(number: number, index: number): Uint8Array | undefined {
     const draft = this.#staged.get(number)?.draft
@@ -495,6 +503,7 @@ export class Staging {
       if (event.body) {
         const place = { record, block: event.block, offset: event.offset, size: event.size }
         view.placeStaged(event.row, number, i, place, event.hashBytes!, event.hashAt)
+        if (event.written !== undefined) this.onPlaced?.(event, record)
       } else if (event.op === OP.create) view.placeStaged(event.row, number, i, NO_BODY, NO_HASH, 0)
     }
   }

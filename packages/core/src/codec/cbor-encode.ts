@@ -42,6 +42,7 @@ const float = new DataView(new ArrayBuffer(8))
 /** Texts up to here are written by a loop; the call of an encoder costs more. */
 const LOOP_TEXT_LENGTH = 48
 const NO_WRITER = new ByteWriter(0)
+const SMALL_BIGINT_MAX = 0xffffffffn
 const BIGINT_LIMIT = 1n << BigInt(BIGINT_BYTES_MAX * 8)
 
 class Encoding {
@@ -126,8 +127,12 @@ class Encoding {
 
   private bigint(value: bigint, depth: number): void {
     const magnitude = value < 0n ? -1n - value : value
+    if (magnitude <= SMALL_BIGINT_MAX) {
+      this.smallBigint(value < 0n, Number(magnitude))
+      return
+    }
     if (magnitude >= BIGINT_LIMIT) this.refuse(`a bigint of more than ${BIGINT_BYTES_MAX * 8} bits`, depth)
-    const hex = magnitude === 0n ? '' : magnitude.toString(16)
+    const hex = magnitude.toString(16)
     const size = (hex.length + 1) >> 1
     const w = this.writer
     w.need(2 + size)
@@ -135,6 +140,17 @@ class Encoding {
     w.buffer[w.at++] = 0x40 | size
     const padded = hex.padStart(size * 2, '0')
     for (let i = 0; i < size; i++) w.buffer[w.at++] = Number.parseInt(padded.slice(2 * i, 2 * i + 2), 16)
+  }
+
+  /** Of at most 32 bits, which most sums have: without a text in between. */
+  private smallBigint(isNegative: boolean, magnitude: number): void {
+    const size = magnitude === 0 ? 0 : magnitude < 0x100 ? 1 : magnitude < 0x10000 ? 2 : magnitude < 0x1000000 ? 3 : 4
+    const w = this.writer
+    w.need(2 + size)
+    const b = w.buffer
+    b[w.at++] = isNegative ? 0xc3 : 0xc2
+    b[w.at++] = 0x40 | size
+    for (let shift = 8 * (size - 1); shift >= 0; shift -= 8) b[w.at++] = magnitude >>> shift
   }
 
   private text(value: string, depth: number): void {

@@ -54,9 +54,10 @@ export class DraftReads {
   }
 
   #openLocal<T>(type: EntityType<T>, words: EntityWords, local: LocalState): Entity<T> {
-    const { stagedAt, size } = local.body!
+    const { stagedAt, size, written } = local.body!
     if (local.type !== type.name)
       throw new AteError('WRONG_TYPE', { id: textOfWords(words), stored: local.type, wanted: type.name })
+    if (written instanceof EntityHandle && written.definition === type) return written as Entity<T>
     const { value, name } = decodeBody(this.#draft.bodies.buffer.subarray(stagedAt, stagedAt + size), type)
     return new EntityHandle(words, this.#chain, type, value, name)
   }
@@ -78,6 +79,15 @@ export class DraftReads {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     return row < 0 ? 0 : view.versionOf(row)
+  }
+
+  /** 0 if it is not there. */
+  liveVersionOf(words: EntityWords): number {
+    const local = this.#draft.localOf(words)
+    if (local) return local.gone ? 0 : local.version
+    const { view } = this.#core.replica
+    const row = view.findLive(words.a, words.b, words.c, words.d)
+    return row < 0 || this.isExpired(row) ? 0 : view.versionOf(row)
   }
 
   /** @throws AteError NOT_FOUND | NO_COUNTER */

@@ -44,14 +44,15 @@ export class Draft implements TransactionDraft {
   /** Work that waits until all roles are known: wraps of policies and roles. */
   #deferred: (() => void)[] | undefined
   readonly #core: ChainCore
-  #guarded: Map<number, Guard[]> | undefined
+  /** By a hash of the entity; most hashes have one. */
+  #guarded: Map<number, Guard | Guard[]> | undefined
   prefix: EntityWords | undefined
   #created = 0
   #lastName = ''
   #otherName = ''
   /**
-   * Built when the transaction first reads; by a hash of the id, since text would cost more than the look-up. A creation stands
-   * for what it did until somebody asks: most are never asked for.
+   * Built when the transaction first reads; by a hash of the id, since text would cost more than the look-up. A creation, or a
+   * put with its version, stands for what it did until somebody asks: most are never asked for.
    */
   #local: Map<number, LocalState[] | TransactionEvent> | undefined
   #indexed = 0
@@ -141,14 +142,16 @@ export class Draft implements TransactionDraft {
 
   guard(guard: Guard): void {
     this.#guarded ??= new Map()
-    const same = bucketOf(this.#guarded, guard.entity)
-    if (
-      same.some(
-        (one) => one.kind === guard.kind && one.collection === guard.collection && sameEntity(one.entity, guard.entity),
-      )
-    )
-      return
-    same.push(guard)
+    const hash = hashOf(guard.entity)
+    const same = this.#guarded.get(hash)
+    if (same === undefined) this.#guarded.set(hash, guard)
+    else if (!Array.isArray(same)) {
+      if (isSameGuard(same, guard)) return
+      this.#guarded.set(hash, [same, guard])
+    } else {
+      if (same.some((one) => isSameGuard(one, guard))) return
+      same.push(guard)
+    }
     this.guards.push(guard)
     this.sizeBytes += GUARD_BYTES
     this.countName(guard.collection)
@@ -210,7 +213,7 @@ export class Draft implements TransactionDraft {
     const { op } = event
     if (op !== OP.create && op !== OP.put && op !== OP.delete && op !== OP.move) return
     const hash = hashOf(event)
-    if (op === OP.create && !local.has(hash)) {
+    if ((op === OP.create || (op === OP.put && event.version > 0)) && !local.has(hash)) {
       local.set(hash, event)
       return
     }
@@ -223,7 +226,10 @@ export class Draft implements TransactionDraft {
     if (Array.isArray(found)) return found
     const states: LocalState[] = []
     local.set(hash, states)
-    if (found) this.#noteEvent(states, found)
+    if (!found) return states
+    this.#noteEvent(states, found)
+    // The view may have changed since it was written.
+    if (found.op === OP.put) states[0]!.version = found.version
     return states
   }
 
@@ -267,6 +273,10 @@ export class Draft implements TransactionDraft {
 
 function hashOf({ a, d }: EntityWords): number {
   return (a ^ Math.imul(d, 0x9e3779b1)) | 0
+}
+
+function isSameGuard(one: Guard, other: Guard): boolean {
+  return one.kind === other.kind && one.collection === other.collection && sameEntity(one.entity, other.entity)
 }
 
 function bucketOf<T>(map: Map<number, T[]>, words: EntityWords): T[] {

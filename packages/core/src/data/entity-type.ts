@@ -21,6 +21,11 @@ export interface TypeOptions<T> {
   readonly migrate?: (value: unknown, fromVersion: number) => T
   /** Secondary indexes by name: the key of a value, or undefined to leave it out. */
   readonly indexes?: Readonly<Record<string, (value: T) => IndexKey | undefined>>
+  /**
+   * `frozen`: what is written is frozen, and read again as it was given, without being decoded. For values that are written often
+   * and read back by who wrote them; without bytes, dates or undefined members in them.
+   */
+  readonly written?: 'frozen'
 }
 
 export interface EntityType<T> {
@@ -29,6 +34,7 @@ export interface EntityType<T> {
   readonly schema: StandardSchema<unknown, T> | undefined
   readonly migrate: ((value: unknown, fromVersion: number) => T) | undefined
   readonly indexes: Readonly<Record<string, (value: T) => IndexKey | undefined>>
+  readonly written?: 'frozen' | undefined
 }
 
 /**
@@ -53,7 +59,8 @@ export function defineType<T>(
   const version = options.version ?? 1
   if (!Number.isSafeInteger(version) || version < 1)
     throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
-  return Object.freeze({ name, version, schema, migrate: options.migrate, indexes: options.indexes ?? {} })
+  const { migrate, indexes = {}, written } = options
+  return Object.freeze({ name, version, schema, migrate, indexes, ...(written === undefined ? {} : { written }) })
 }
 
 function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
@@ -132,9 +139,10 @@ function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): 
 }
 
 /** Values are shared between readers, so nobody changes them. Bytes cannot be frozen. */
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
   Object.freeze(value)
-  for (const item of Object.values(value)) deepFreeze(item)
+  if (Array.isArray(value)) for (let i = 0; i < value.length; i++) deepFreeze(value[i])
+  else for (const key in value) deepFreeze(value[key])
   return value
 }

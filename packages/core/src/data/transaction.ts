@@ -20,7 +20,7 @@ import { DraftReads } from './draft-reads.ts'
 import type { Removal } from './draft-roles.ts'
 import { DraftTrust } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
-import { checkName, type EntityType, validate } from './entity-type.ts'
+import { checkName, deepFreeze, type EntityType, validate } from './entity-type.ts'
 import { type PersonChange, type PersonRef, personChange } from './persons.ts'
 import type { CounterInput, PolicyInput, Principal } from './policy-input.ts'
 import {
@@ -124,7 +124,22 @@ export class Transaction {
       this.#lazyTrust?.takeBack(introduced)
       throw error
     }
-    return new EntityHandle(words, this.#chain, type, valid, options.name)
+    return this.#handleOf(event, type, words, valid, options.name)
+  }
+
+  #handleOf<T>(
+    event: TransactionEvent,
+    type: EntityType<T>,
+    words: EntityWords,
+    value: T,
+    name: string | undefined,
+  ): Entity<T> {
+    const handle = new EntityHandle(words, this.#chain, type, value, name)
+    if (type.written === 'frozen') {
+      deepFreeze(value)
+      event.written = handle
+    }
+    return handle
   }
 
   /** The entity as this transaction sees it, or undefined if there is none. What was read is guarded. */
@@ -212,8 +227,7 @@ export class Transaction {
     const isOwn = this.#draft.localOf(words) !== undefined
     const write = (made: T): Entity<T> => {
       const value = validate(type, made)
-      this.#write(type, words, value, before.name, version + 1)
-      return new EntityHandle(words, this.#chain, type, value, before.name)
+      return this.#write(type, words, value, before.name, version + 1)
     }
     try {
       const made = next(before.value)
@@ -229,6 +243,19 @@ export class Transaction {
   }
 
   /**
+   * Writes the value of an entity that this transaction has read, without reading it again. What was read is guarded by `get`,
+   * `getMany` or `named`; of what was read otherwise the newest value is written over. @throws AteError NOT_FOUND | BAD_VALUE
+   */
+  replace<T>(entity: Entity<T>, value: T): Entity<T> {
+    this.#assertOpen()
+    const type = this.#typeOf(entity)
+    const words = wordsOfRef(entity, this.#chain)
+    const version = this.#reads.liveVersionOf(words)
+    if (version === 0) throw new AteError('NOT_FOUND', { entity: entity.id })
+    return this.#write(type, words, validate(type, value), entity.name, version + 1)
+  }
+
+  /**
    * Writes the value of a name, whether it is there or not. `expires` and `ttl` count anew, and what has expired is
    * there again; the other options count when it is made.
    */
@@ -240,11 +267,11 @@ export class Transaction {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     const isExpired = row >= 0 && this.#reads.isExpired(row) && !this.#draft.localOf(words)
-    this.#write(type, words, valid, name, this.#reads.versionOf(words) + 1)
+    const written = this.#write(type, words, valid, name, this.#reads.versionOf(words) + 1)
     if (isExpired || options.expires !== undefined || options.ttl !== undefined) {
       this.#draft.setRare(this.#draft.add(OP.expire, words), expiryFields(options, this.#core.now))
     }
-    return new EntityHandle(words, this.#chain, type, valid, name)
+    return written
   }
 
   /** The single child of a collection, or undefined. */
@@ -549,7 +576,7 @@ export class Transaction {
     return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
   }
 
-  #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): void {
+  #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): Entity<T> {
     const event = this.#draft.add(OP.put, words)
     event.version = version
     try {
@@ -558,6 +585,7 @@ export class Transaction {
       this.#draft.events.pop()
       throw error
     }
+    return this.#handleOf(event, type, words, value, name)
   }
 
   #assertTakesKeys(): void {
@@ -570,7 +598,7 @@ export class Transaction {
 
   #typeOf<T>(entity: Entity<T>): EntityType<T> {
     if (entity instanceof EntityHandle) return entity.definition as EntityType<T>
-    throw new AteError('BAD_ARGUMENT', { what: 'give the type: update(type, ref, next)' })
+    throw new AteError('BAD_ARGUMENT', { what: 'give an entity as it was read or made, or its type too' })
   }
 
   #createOptions(event: TransactionEvent, words: EntityWords, parent: EntityWords, options: CreateOptions): void {

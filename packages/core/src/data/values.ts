@@ -6,6 +6,7 @@ import { AteError } from '../base/errors.ts'
 import type { ChainId } from '../base/ids.ts'
 import { VALUE_CACHE_BYTES, VALUE_CACHE_ENTRIES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import type { TransactionEvent } from '../event/transaction-event.ts'
 import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { RowImage, View } from '../view/view.ts'
 import { type Entity, EntityHandle } from './entity.ts'
@@ -19,8 +20,8 @@ interface Cached {
   readonly entity: Entity<unknown>
   /** Of its body. */
   readonly bytes: number
-  /** Made once, so that a hit allocates nothing. */
-  readonly promise: Promise<Entity<unknown>>
+  /** Made once, so that a hit allocates nothing; by the first hit. */
+  promise: Promise<Entity<unknown>> | undefined
 }
 
 /** The words of a row, or of its image as it was acknowledged. */
@@ -37,11 +38,15 @@ export class Values {
   #young = new Map<number, Cached>()
   #old = new Map<number, Cached>()
   #youngBytes = 0
+  #lastNode = -1
+  #lastEpoch = -1
+  #lastReads = false
 
   constructor(core: ChainCore, chain: ChainId) {
     this.#core = core
     this.#view = core.replica.view
     this.#chain = chain
+    core.staging.onPlaced = (event, record) => this.#keepWritten(event, record)
   }
 
   /** The cached entity of a row as readers outside of transactions see it; undefined if it must be opened. */
@@ -52,7 +57,9 @@ export class Values {
     if (view.images.size > 0 && view.images.has(row)) return undefined
     const chunk = view.table.chunkOf(row)
     const at = view.table.offsetOf(row)
-    return isSame(cached, chunk, at) ? (cached.promise as Promise<Entity<T>>) : undefined
+    if (!isSame(cached, chunk, at)) return undefined
+    cached.promise ??= Promise.resolve(cached.entity)
+    return cached.promise as Promise<Entity<T>>
   }
 
   /**
@@ -71,11 +78,40 @@ export class Values {
       throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), stored, wanted: type.name })
     const cached = this.#find(row)
     if (cached && cached.type === type && isSame(cached, source.words, source.at)) return cached.entity as Entity<T>
+    if (type.written === 'frozen') {
+      const written = this.#writtenOf(source)
+      if (written?.definition === type) return written as Entity<T>
+    }
     const body = this.#bodyOf(source, row)
     if (!(body instanceof Promise)) return this.#decode(type, row, source, body, use)
     // The row may change while its body is read.
     const words = source.words.slice(source.at, source.at + ROW.subtree + 1)
     return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes, use))
+  }
+
+  #writtenOf({ words, at }: Source): EntityHandle<unknown> | undefined {
+    if (words[at + ROW.record] !== PENDING) return undefined
+    const written = this.#core.staging.event(words[at + ROW.offset]!, words[at + ROW.size]!)?.written
+    return written instanceof EntityHandle ? written : undefined
+  }
+
+  /** What this session wrote need not be opened when it is acknowledged. */
+  #keepWritten(event: TransactionEvent, record: number): void {
+    const { row, written, block, offset, size } = event
+    if (!(written instanceof EntityHandle) || !this.#reads(event)) return
+    const { definition: type } = written
+    this.#keep(row, { record, block, offset, type, entity: written, bytes: size, promise: undefined })
+  }
+
+  /** Whether this session could open it: who only writes here does not read what he wrote. */
+  #reads({ readNode, epoch }: TransactionEvent): boolean {
+    if (readNode !== this.#lastNode || epoch !== this.#lastEpoch) {
+      const id = this.#view.wordsOf(readNode)
+      this.#lastReads = this.#core.keys.secretsOf({ row: readNode, id }, epoch) !== undefined
+      this.#lastNode = readNode
+      this.#lastEpoch = epoch
+    }
+    return this.#lastReads
   }
 
   /** Every value is opened again when it is read next. */
@@ -147,7 +183,7 @@ export class Values {
         type,
         entity,
         bytes: body.length,
-        promise: Promise.resolve(entity),
+        promise: undefined,
       } as Cached)
     }
     return entity

@@ -34,6 +34,8 @@ export class TransactionEvent {
   size = 0
   /** While it is staged: where the body begins in the bodies of its transaction. */
   stagedAt = 0
+  /** Of a drafted event whose type keeps what is written: the handle of the entity with its value. */
+  written: unknown = undefined
   /** SHA-256 of the slice's ciphertext: a place in bytes that outlive the fold of this commit. */
   hashBytes: Uint8Array | null = null
   hashAt = 0

@@ -308,7 +308,77 @@ describe('what a transaction reads', () => {
   })
 })
 
+describe('types that keep what is written', () => {
+  const Kept = defineType<{ list: number[] }>('kept', { written: 'frozen' })
+
+  it('give it back as it is, frozen: staged, acknowledged, and not if it was rolled back', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const value = { list: [1] }
+    const made = await chain.transact(async (tx) => {
+      const made = tx.create(Kept, value)
+      expect((await tx.get(Kept, made))?.value).toBe(value)
+      return made
+    })
+    expect([Object.isFrozen(value), Object.isFrozen(value.list)]).toEqual([true, true])
+    expect((await chain.get(Kept, made.id))?.value).toBe(value)
+    const failed = chain.transact(async (tx) => {
+      await tx.update(Kept, made, () => ({ list: [2] }))
+      throw new Error('no')
+    })
+    await expect(failed).rejects.toThrow('no')
+    const next = { list: [3] }
+    let staged: Promise<unknown> = Promise.resolve()
+    await chain.transact((tx) => tx.update(Kept, made, () => next), {
+      staged: () => {
+        staged = chain.transact(async (tx) => expect((await tx.get(Kept, made))?.value).toBe(next))
+      },
+    })
+    await staged
+    expect((await chain.get(Kept, made))?.value).toBe(next)
+    // By another definition of the type it is decoded.
+    const same = defineType<{ list: number[] }>('kept')
+    expect((await chain.get(same, made))?.value).not.toBe(next)
+    expect((await chain.get(same, made))?.value).toEqual(next)
+    await using again = await reopen(kit)
+    expect((await again.chain.load(Kept, made.id)).value).toEqual(next)
+  })
+
+  it('keep nothing for who may write and not read', async () => {
+    await using kit = await memoryChain()
+    const policy = { read: [person('alice').publicId], write: [person('bob').publicId] }
+    const { id } = await kit.chain.transact((tx) => tx.create(Note, { text: 'box' }, policy))
+    await using bob = await reopen(kit, { as: person('bob') })
+    const made = await bob.chain.transact((tx) => tx.create(Kept, { list: [1] }, { parent: id }))
+    expect(await codeOf(bob.chain.get(Kept, made))).toBe('NO_READ_KEY')
+  })
+})
+
 describe('update, put, delete, move', () => {
+  it('replace writes without reading again, under the guard of what was read', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const one = await chain.transact((tx) => tx.put(Count, 'one', { n: 0 }))
+    let runs = 0
+    await chain.transact(async (tx) => {
+      const read = (await tx.get(Count, one))!
+      if (runs++ === 0) await chain.transact((other) => other.update(Count, one, ({ n }) => ({ n: n + 10 })))
+      const first = tx.replace(read, { n: read.value.n + 1 })
+      tx.replace(first, { n: first.value.n + 1 })
+    })
+    expect(runs).toBe(2)
+    expect(await chain.named(Count, 'one')).toMatchObject({ value: { n: 12 }, name: 'one' })
+    expect(chain.versionOf(one)).toBe(4)
+    await chain.transact(async (tx) => {
+      expect(await codeOf(() => tx.replace(one, { n: 'x' } as never))).toBe('BAD_VALUE')
+      expect(await codeOf(() => tx.replace(one.id as never, { n: 1 }))).toBe('BAD_ARGUMENT')
+      tx.delete(one)
+      expect(await codeOf(() => tx.replace(one, { n: 1 }))).toBe('NOT_FOUND')
+    })
+    expect(await codeOf(chain.transact((tx) => tx.replace(one, { n: 1 })))).toBe('NOT_FOUND')
+    await assertSameAsLog(chain)
+  })
+
   it('update writes what the function makes of the newest value, also later', async () => {
     await using kit = await memoryChain()
     const made = await kit.chain.transact((tx) => tx.create(Count, { n: 1 }))
