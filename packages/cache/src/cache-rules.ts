@@ -83,6 +83,12 @@ export function checkKey(key: unknown): asserts key is string {
   throw new AteError('BAD_ARGUMENT', { what: `a key is text of at most ${KEY_BYTES_MAX} bytes`, given: typeof key })
 }
 
+/** What is no list would be an empty one, or one of letters. @throws AteError BAD_ARGUMENT */
+export function listed<T>(items: Iterable<T>): Iterable<T> {
+  if (typeof items === 'object' && items !== null && Symbol.iterator in items) return items
+  throw new AteError('BAD_ARGUMENT', { what: 'a list is what one iterates over, and no text', given: typeof items })
+}
+
 const NO_TAGS: readonly string[] = Object.freeze([])
 
 /** Each once. @throws AteError BAD_ARGUMENT */

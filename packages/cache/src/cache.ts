@@ -1,6 +1,6 @@
 /** A cache over a chain: what its handle does. */
 import { AteError, type Chain, type Duration, durationMs, type EntityId, isChain, type StandardSchema } from '@ate/core'
-import { type BoundsOptions, checkKey, checkTags, isFreshAt, type Lifetime, lifetimeOf } from './cache-rules.ts'
+import { type BoundsOptions, checkKey, checkTags, isFreshAt, type Lifetime, lifetimeOf, listed } from './cache-rules.ts'
 import type {
   Cache,
   CacheChange,
@@ -193,7 +193,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
     { tx }: WriteOptions = NO_OPTIONS,
   ): Promise<Written> {
     this.#assertOpen()
-    const all = Array.from(items, ([key, value, options]) => this.#prepare(key, value, options ?? NO_OPTIONS))
+    const all = Array.from(listed(items), ([key, value, options]) => this.#prepare(key, value, options ?? NO_OPTIONS))
     return setMany(this.#store, all, tx)
   }
 
@@ -207,7 +207,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
 
   async deleteMany(keys: Iterable<string>, { tx }: WriteOptions = NO_OPTIONS): Promise<boolean[]> {
     this.#assertOpen()
-    const whole = Array.from(keys, (key) => this.#whole(key))
+    const whole = Array.from(listed(keys), (key) => this.#whole(key))
     return deleteMany(this.#store, whole, tx)
   }
 

@@ -91,6 +91,9 @@ async function stage(
     throw new AteError('BAD_VALUE', { cache: store.name, what: 'this is no number to be added to' })
   let sum = from
   for (const { by } of adds) sum += by
+  // Beyond, adding 1 changes nothing.
+  if (Number.isInteger(sum) && !Number.isSafeInteger(sum))
+    throw new AteError('BAD_VALUE', { cache: store.name, what: 'a counter ends at 2^53 - 1' })
   const ttlMs = adds[0]!.ttlMs
   const begins = before.v === undefined
   const generation = store.view.generation

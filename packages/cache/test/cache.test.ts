@@ -38,6 +38,8 @@ describe('get, set, delete', () => {
     }
     await expectCode(c.set('x'.repeat(512), 1), 'BAD_ARGUMENT')
     await expectCode(c.set('a', 1, { tags: 'abc' as never }), 'BAD_ARGUMENT')
+    await expectCode(c.setMany({ x: 1 } as never), 'BAD_ARGUMENT')
+    await expectCode(c.deleteMany('ab'), 'BAD_ARGUMENT')
     await expectCode(c.invalidate({ tags: 'abc' as never }), 'BAD_ARGUMENT')
     await expectCode(c.set('ü'.repeat(256), 1), 'BAD_ARGUMENT')
     await expectCode(c.set(7 as never, 1), 'BAD_ARGUMENT')
@@ -268,6 +270,9 @@ describe('counters', () => {
     await c.set('text', 'x')
     await expectCode(c.incr('text'), 'BAD_VALUE')
     await expectCode(c.incr('n', Number.NaN), 'BAD_ARGUMENT')
+    await c.set('most', Number.MAX_SAFE_INTEGER)
+    await expectCode(c.incr('most'), 'BAD_VALUE')
+    expect(await c.incr('most', -1)).toBe(Number.MAX_SAFE_INTEGER - 1)
     expect(c.get('text')).toBe('x')
   })
 })
