@@ -35,6 +35,10 @@ it('options that are no words of theirs', async () => {
   const as = await createIdentity()
   await expect(openChain('memory:', { as, pq: 'always' as never })).rejects.toThrow('range, commit, required')
   await expect(openChain('memory:', { as, rollback: 'yes' as never })).rejects.toThrow('refuse, accept')
+  // A pin that is misspelt would be no pin.
+  for (const options of [{ serverkey: 'x' }, { rollBack: 'refuse' }, { toString: 1 }])
+    await expect(openChain('memory:', { as, ...options } as never)).rejects.toThrow('there is no such option')
+  await expect(openChain('memory:', null as never)).rejects.toThrow('BAD_ARGUMENT')
 })
 
 it('a function that gives something else than a promise of ours', async () => {
