@@ -264,6 +264,34 @@ describe('beside it', () => {
     await trial.close()
   })
 
+  it('large files are synced on the way, so that a sync of the log never waits for all of one', async () => {
+    const MIB = 1024 * 1024
+    const { trial, taken } = await writer(16 * MIB)
+    async function* parts(): AsyncGenerator<Uint8Array> {
+      for (const mib of [5, 3, 1]) yield new Uint8Array(mib * MIB)
+    }
+    await trial.log!.snapshot!.write(parts())
+    const end = ['write SNAPSHOT.new', 'sync SNAPSHOT.new']
+    expect(taken().slice(-6)).toEqual([...end, ...end, 'rename SNAPSHOT.new SNAPSHOT', 'sync .'])
+    // Frames of 256 KiB and more: the sixth is the last, with nothing left to write behind it.
+    for (let i = 0; i < 6; i++) await trial.append([900_000], 'os')
+    let synced = 0
+    const settle = async (): Promise<void> => {
+      synced = taken().filter((step) => step === `sync ${FIRST}.new`).length
+    }
+    const compaction: Compaction = {
+      begin: async () => undefined,
+      reclaimable: ({ seq, bytes }) => (seq === 0 ? bytes.length / 2 : 0),
+      rewrite: ({ seq, bytes }) => (seq === 0 ? bytes.subarray(0, bytes.length / 2) : undefined),
+      settle,
+      pause: async () => undefined,
+      signal: undefined,
+    }
+    expect(await trial.log!.compact!(compaction)).toMatchObject({ records: 1 })
+    expect(synced).toBe(2)
+    await trial.log!.close()
+  })
+
   it('a segment is written anew, settled, and only then takes the name', async () => {
     const { trial, taken } = await writer()
     await trial.append([20_000, 100])
