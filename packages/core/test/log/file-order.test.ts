@@ -274,7 +274,11 @@ describe('beside it', () => {
     const end = ['write SNAPSHOT.new', 'sync SNAPSHOT.new']
     expect(taken().slice(-6)).toEqual([...end, ...end, 'rename SNAPSHOT.new SNAPSHOT', 'sync .'])
     // Frames of 256 KiB and more: the sixth is the last, with nothing left to write behind it.
-    for (let i = 0; i < 6; i++) await trial.append([900_000], 'os')
+    const log = trial.log!
+    for (let seq = 0; seq < 6; seq++) {
+      const record = { seq, hash: new Uint8Array(32).fill(seq), bytes: new Uint8Array(900_000) }
+      await log.append([record], { after: log.head(), durability: 'os', load: 'alone' })
+    }
     let synced = 0
     const settle = async (): Promise<void> => {
       synced = taken().filter((step) => step === `sync ${FIRST}.new`).length
@@ -287,9 +291,9 @@ describe('beside it', () => {
       pause: async () => undefined,
       signal: undefined,
     }
-    expect(await trial.log!.compact!(compaction)).toMatchObject({ records: 1 })
+    expect(await log.compact!(compaction)).toMatchObject({ records: 1 })
     expect(synced).toBe(2)
-    await trial.log!.close()
+    await log.close()
   })
 
   it('a segment is written anew, settled, and only then takes the name', async () => {

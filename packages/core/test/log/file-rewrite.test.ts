@@ -180,6 +180,7 @@ describe('what ends a compaction', () => {
         const sync = async (): Promise<void> => {
           if (!is.failing) return file.sync()
           is.failing = false
+          await undefined
           append = codeOf(() => appendTo(log, testBatch(5, [100])))
           throw Object.assign(new Error('EIO'), { code: 'EIO' })
         }
