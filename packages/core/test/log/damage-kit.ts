@@ -4,6 +4,7 @@ import { isAteError } from '../../src/base/errors.ts'
 import { crc32 } from '../../src/log/crc32.ts'
 import { putU32 } from '../../src/log/file-frame.ts'
 import { encodeSlot, MANIFEST, type Manifest, readManifest } from '../../src/log/file-manifest.ts'
+import type { FileSystem } from '../../src/log/file-system.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { Trial } from './trial.ts'
 
@@ -26,6 +27,17 @@ export async function closedLog(label: Uint8Array = LABEL, onStep?: (fs: SimFile
       .sort(),
   ).toEqual(['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate'])
   return trial
+}
+
+/** The file system with some of its calls made by another. */
+export function withCalls(fs: SimFileSystem, calls: Partial<FileSystem>): FileSystem {
+  return new Proxy(fs, {
+    get: (target, name) => {
+      if (name in calls) return calls[name as keyof FileSystem]
+      const value = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 /** Both slots of MANIFEST with something changed. */

@@ -7,19 +7,8 @@ import type { FileSystem } from '../../src/log/file-system.ts'
 import type { Standing } from '../../src/log/standing.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
-import { closedLog, LABEL } from './damage-kit.ts'
+import { closedLog, LABEL, withCalls } from './damage-kit.ts'
 import { Trial } from './trial.ts'
-
-/** The file system with some of its calls made by another. */
-function withCalls(fs: SimFileSystem, calls: Partial<FileSystem>): FileSystem {
-  return new Proxy(fs, {
-    get: (target, name) => {
-      if (name in calls) return calls[name as keyof FileSystem]
-      const value = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
 
 /** A closed log of that standing. */
 async function standing(wanted: Standing): Promise<SimFileSystem> {
