@@ -270,7 +270,7 @@ describe('a ring', () => {
     const name = ring.nameOf(1, 2)
     const ringAt = (i: number): string[] => {
       const at = join(ring.folder(i), 'chains', name, 'ring')
-      return existsSync(at) ? readdirSync(at).sort() : []
+      return existsSync(at) ? readdirSync(at).filter((file) => file.endsWith('.key')) : []
     }
     const alone = await ring.start(0, 1)
     const me = someone()
