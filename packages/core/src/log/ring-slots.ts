@@ -17,8 +17,12 @@ import { removeIfThere } from './file-writer.ts'
 import { listRing, RING, type RingHost, synced } from './ring-host.ts'
 import { decodeSlot, encodeSlot, RING_SLOT_BYTES, type Slot } from './ring-key.ts'
 
-/** Slots of a file: as many as there are keys, within these bounds. */
-const SLOTS_MIN = 128
+/**
+ * Slots of a file: as many as there are keys, within these bounds, and twice those of the one before up to a middle size: where
+ * keys come and go, a new file is not needed often.
+ */
+const SLOTS_MIN = 16
+const SLOTS_MIDDLE = 256
 const SLOTS_MAX = 2048
 const UNSYNCED: string = `${RING}/UNSYNCED`
 
@@ -238,7 +242,8 @@ export class RingSlots {
     removeIfThere(fs, temporary)
     const file = fs.open(temporary, 'create')
     try {
-      const slots = Math.min(SLOTS_MAX, Math.max(slotsMin, this.#places.size))
+      const doubled = Math.min(SLOTS_MIDDLE, 2 * (last?.slots ?? 0))
+      const slots = Math.min(SLOTS_MAX, Math.max(slotsMin, doubled, this.#places.size))
       writeWhole(file, [new Uint8Array(slots * RING_SLOT_BYTES)], 0)
       synced(this.#host, () => file.syncNow())
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * A backup of a small chain with a record of recovery and a key in its ring: what format-2/ froze. With noble's
+ * A backup of a small chain with a record of recovery and a key in its ring: what format-2/ and format-3/ froze. With noble's
  * algorithms, the same seed gives the same bytes.
  */
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
