@@ -16,6 +16,7 @@ const FILES = new Map(
   [
     ['/', 'index.html', 'text/html'],
     ['/page.js', 'page.js', 'text/javascript'],
+    ['/page.css', '../../page.css', 'text/css'],
     ['/style.css', 'style.css', 'text/css'],
   ].map(([path, name, type]) => [
     path!,

@@ -9,6 +9,8 @@ const view = new View()
 addEventListener('hashchange', () => location.reload())
 
 try {
+  // For the next time: nothing of this one waits for it.
+  void navigator.serviceWorker?.register('/service-worker.js').catch(() => undefined)
   await start()
 } catch (error) {
   view.connection('ended')
@@ -50,17 +52,11 @@ async function join(): Promise<void> {
 }
 
 /**
- * One tab at a time keeps its copy in the database, and needs only what is new when it is opened again, or nothing while the
- * server does not answer; the others fetch theirs. Each has a connection of its own.
+ * One tab has the connection, and one keeps the copy in the database; the others speak through it, and read it. So a tab needs only
+ * what is new when it is opened, or nothing while the server does not answer. What a tab writes it keeps itself.
  */
-async function openList({ url, id, serverKey }: Where): Promise<Chain> {
-  const options = { id, serverKey, observe }
-  try {
-    return await openChain(url, { ...options, replica: 'indexeddb:todo', offline: 'allow' })
-  } catch (error) {
-    if (!isAteError(error) || error.code !== 'CHAIN_LOCKED') throw error
-    return openChain(url, options)
-  }
+function openList({ url, id, serverKey }: Where): Promise<Chain> {
+  return openChain(url, { id, serverKey, observe, share: true, replica: 'indexeddb:todo', offline: 'allow' })
 }
 
 function observe(one: Observation): void {

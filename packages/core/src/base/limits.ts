@@ -103,7 +103,7 @@ export const SHARE_RETRY_MAX_MS = 100
 export const SHARE_WAIT_MS = 3000
 /** Of tabs that share a connection: until a leader that answers nobody is put down, and of each sign of life from it, in ms. */
 export const TAB_SILENT_MS = 3000
-export const TAB_PING_MS = 5000
+export const TAB_PING_MS = 3000
 /** An exchange of new keys on a connection that is in use, in ms: what a thief of keys knows ends there. */
 export const REKEY_MS: number = 3_600_000
 /** Bytes that wait to be ordered by a server, of one chain: beyond, who submits is asked to wait. */

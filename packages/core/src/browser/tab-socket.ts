@@ -158,7 +158,8 @@ export class TabSocket implements Socket {
   #heard(said: Said): void {
     if (this.#state === 'gone' || typeof said !== 'object' || said === null) return
     this.#pings = 0
-    if (said.kind === 'ping') this.#say({ kind: 'pong' })
+    // By a timer: a tab that is frozen may still hear messages, and do nothing else.
+    if (said.kind === 'ping') setTimeout(() => this.#state !== 'gone' && this.#say({ kind: 'pong' }))
     else if (said.kind === 'data') this.#received(said.bytes)
     else if (said.kind === 'given') {
       this.#underWay = Math.max(0, this.#underWay - said.weight)

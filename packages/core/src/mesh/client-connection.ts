@@ -15,7 +15,7 @@ import type { Platform } from '../session/platform.ts'
 import { FrameSender } from './frames.ts'
 import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
 import { type KeyAnswer, keyAccessOf, type RingPage } from './key-messages.ts'
-import { LentNumbers } from './lent-numbers.ts'
+import type { LentNumbers } from './lent-numbers.ts'
 import {
   type Bodies,
   type ClientMessage,
@@ -94,8 +94,8 @@ export class ClientConnection {
   readonly #offering = new Map<number, Waiting<void>>()
   readonly #sessions = new Map<string, Promise<number>>()
   readonly #proven = new Map<string, number>()
-  /** To other tabs. */
-  readonly lent: LentNumbers
+  /** Of a connection that other tabs speak through: made with the first of them (relay.ts). */
+  lent: LentNumbers | undefined
   readonly #proving = new Map<number, Waiting<number>>()
   readonly #closers = new Set<() => void>()
   #welcome: { readonly level: Durability; readonly path: string } | undefined
@@ -117,7 +117,6 @@ export class ClientConnection {
     this.#socket = socket
     this.#wire = wire
     this.#sender = new FrameSender(socket, wire, writeClientMessage)
-    this.lent = new LentNumbers((message) => this.send(message), borrowed?.first ?? 0)
     if (!borrowed) return
     this.#welcome = borrowed.welcome
     this.#channelCount = this.#sessionCount = borrowed.first
@@ -280,10 +279,10 @@ export class ClientConnection {
     let from = 0
     let to = 0
     const give = (): void => {
-      if (owner !== undefined) this.lent.give(owner, messages.slice(from, to))
+      if (owner !== undefined) this.lent?.give(owner, messages.slice(from, to))
     }
     for (const message of serverMessagesIn(messages, input)) {
-      const next = this.lent.ownerOf(message)
+      const next = this.lent?.ownerOf(message)
       if (next !== owner) {
         give()
         owner = next
@@ -310,7 +309,7 @@ export class ClientConnection {
     this.#proving.clear()
     for (const events of this.#channels.values()) events.lost(error)
     this.#channels.clear()
-    this.lent.lost()
+    this.lent?.lost()
     for (const run of this.#closers) run()
   }
 

@@ -16,17 +16,14 @@ export interface Borrower {
 
 export class LentNumbers {
   readonly #send: (message: ClientMessage) => void
-  /** The first of the owner's numbers: 0, or what it has borrowed itself. */
-  readonly #own: number
   /** By the first of their numbers. */
   readonly #borrowers = new Map<number, Borrower>()
   /** Channels of borrowers that the server has opened. */
   readonly #channels = new Set<number>()
   #count = 0
 
-  constructor(send: (message: ClientMessage) => void, own: number) {
+  constructor(send: (message: ClientMessage) => void) {
     this.#send = send
-    this.#own = own
   }
 
   /** The first of the numbers of a new borrower. */
@@ -44,8 +41,8 @@ export class LentNumbers {
 
   /** Whose a message is: undefined if it is the owner's. */
   ownerOf(message: ServerMessage): number | undefined {
-    const number = 'channel' in message ? message.channel : 'ref' in message ? message.ref : this.#own
-    if (firstOf(number) === this.#own) return undefined
+    const number = 'channel' in message ? message.channel : 'ref' in message ? message.ref : 0
+    if (number < LENT) return undefined
     if (message.type === 'opened') {
       this.#channels.add(number)
       if (!this.#borrowers.has(firstOf(number))) this.#leave(number)

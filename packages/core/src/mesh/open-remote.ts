@@ -248,7 +248,7 @@ async function openCopy({ identity, options, platform }: Wanted): Promise<Copy> 
   } catch (error) {
     await engine?.close()
     if (options.share && isAteError(error) && error.code === 'CHAIN_LOCKED') {
-      const { copyBeside } = await import('./copy-beside.ts')
+      const { copyBeside } = await import('./tab-connections.ts')
       return copyBeside({ identity, options, platform })
     }
     if (!place.destroy || !isAteError(error) || !DAMAGE.has(error.code)) throw error

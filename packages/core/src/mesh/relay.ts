@@ -17,6 +17,7 @@ import type { Platform } from '../session/platform.ts'
 import { ClientConnection, untilAborted } from './client-connection.ts'
 import type { Lease } from './connection-pool.ts'
 import type { EstablishedServer } from './handshake-client.ts'
+import { LentNumbers } from './lent-numbers.ts'
 import type { ServerPin } from './server-pins.ts'
 import type { Wire } from './wire.ts'
 
@@ -67,9 +68,11 @@ export async function relayTo(socket: Socket, leased: () => Promise<Lease>): Pro
   }
   const { connection } = lease
   const lost = (): void => socket.close(CLOSE.GOING_AWAY, 'the connection to the server ended')
-  const first = connection.lent.lend({ given: (messages) => socket.send(messages), lost })
+  connection.lent ??= new LentNumbers((message) => connection.send(message))
+  const { lent } = connection
+  const first = lent.lend({ given: (messages) => socket.send(messages), lost })
   end = () => {
-    connection.lent.takeBack(first)
+    lent.takeBack(first)
     lease.leave()
   }
   if (isClosed) end()

@@ -11,6 +11,9 @@ import { type Lease, leaseConnection, type PoolRequest, poolKey } from './connec
 import { connectThrough, relayTo } from './relay.ts'
 import { serverPin } from './server-pins.ts'
 
+// One file to load for tabs that share.
+export { copyBeside } from './copy-beside.ts'
+
 export interface TabConnections {
   /** @throws AteError, as leaseConnection */
   lease(request: PoolRequest, signal: AbortSignal | undefined): Promise<Lease>

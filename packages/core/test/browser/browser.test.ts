@@ -1,10 +1,12 @@
 // In a real browser, with what it stores on a disk. Skipped where there is no Chromium.
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Browser, call, findChromium } from './chromium.ts'
+import { Browser, call, findChromium, freeze } from './chromium.ts'
 import type { Opened } from './page/chains.ts'
 import type { Outcome } from './page/runner.ts'
 
+/** A browser begins, on a machine that may be busy. */
+const START_MS = 60_000
 const WAIT = { timeout: 30_000, interval: 20 } as const
 const found = findChromium()
 if (found === undefined) console.warn('no Chromium here: the tests in a browser are skipped (ATE_CHROMIUM names one)')
@@ -13,8 +15,8 @@ describe.runIf(found)('in Chromium', () => {
   let browser: Browser
   beforeAll(async () => {
     browser = await Browser.start()
-  })
-  afterAll(() => browser.close())
+  }, START_MS)
+  afterAll(() => browser?.close(), START_MS)
 
   const tab = (): Promise<Page> => browser.open()
   /** Its renderer ends as by kill -9. */
@@ -220,6 +222,24 @@ describe.runIf(found)('in Chromium', () => {
     const page = await tab()
     expectPassed(await call(page, 'tabs', 'sockets'), 20)
     await page.close()
+  })
+
+  it('puts down a leader that is frozen, which then follows', async () => {
+    const [a, b] = [await tab(), await tab()]
+    await call(a, 'tabs', 'join', 'cold', 'a')
+    await expect.poll(() => call(a, 'tabs', 'isLeader', 'cold'), WAIT).toBe(true)
+    await call(b, 'tabs', 'join', 'cold', 'b')
+    expect(await call(b, 'tabs', 'dial', 'cold')).toBe('connected')
+    const thaw = await freeze(browser.context, a)
+    await expect.poll(async () => (await call(b, 'tabs', 'heard')).end, WAIT).toBe(1006)
+    expect(await call(b, 'tabs', 'dial', 'cold')).toBe('leads')
+    await thaw()
+    await expect.poll(() => call(a, 'tabs', 'isLeader', 'cold'), WAIT).toBe(false)
+    expect(await call(a, 'tabs', 'dial', 'cold')).toBe('connected')
+    await call(b, 'tabs', 'leave', 'cold')
+    await expect.poll(() => call(a, 'tabs', 'isLeader', 'cold'), WAIT).toBe(true)
+    await a.close()
+    await b.close()
   })
 
   it('has one leader of several tabs, and another when its tab is killed or leaves', async () => {

@@ -90,6 +90,22 @@ export function call<G extends keyof Calls, N extends keyof Calls[G] & string>(
   ] as const)
 }
 
+/**
+ * Nothing in the page runs any more, as in one that the browser has frozen; gives what thaws it. (What freezes pages, browsers
+ * do to hidden ones only, and tests have none.)
+ */
+export async function freeze(context: BrowserContext, page: Page): Promise<() => Promise<void>> {
+  const session = await context.newCDPSession(page)
+  await session.send('Debugger.enable')
+  const paused = new Promise((resolve) => session.once('Debugger.paused', resolve))
+  session.send('Runtime.evaluate', { expression: 'debugger' }).catch(() => undefined)
+  await paused
+  return async () => {
+    await session.send('Debugger.resume')
+    await session.detach()
+  }
+}
+
 /** A browser on a profile of its own, that keeps what its pages store. */
 export function launch(profile: string): Promise<BrowserContext> {
   return chromium.launchPersistentContext(profile, { executablePath: findChromium()!, args: FLAGS.split(' ') })

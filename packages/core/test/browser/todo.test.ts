@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, freeze, launch } from './chromium.ts'
 import { TodoProgram } from './todo-program.ts'
 
 /** Two programs begin, on a machine that may be busy. */
@@ -108,30 +108,41 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await page.close()
   })
 
-  it('begins with the copy in the database where the server does not answer', async () => {
-    const page = await context.newPage()
-    // A port that nobody serves, for the chain alone.
-    await page.route('**/where.json', async (route) => {
-      const where = (await (await route.fetch()).json()) as { readonly url: string }
-      await route.fulfill({ json: { ...where, url: where.url.replace(/:\d+/, ':1') } })
-    })
-    await page.goto(program.origin)
+  it('opens without any network, shows its copy, and keeps what is written', async () => {
+    const before = await openList()
+    await before.evaluate(async () => void (await navigator.serviceWorker.ready))
+    await before.close()
+    await context.setOffline(true)
+    const page = await open(program.origin)
     await expect.poll(() => textsOf(page), WAIT).toEqual(['bread', 'kept'])
     expect(await stateOf(page)).toBe('offline')
+    // A second tab reads the copy beside the first, which has it.
+    const second = await open(program.origin)
+    await expect.poll(() => textsOf(second), WAIT).toEqual(['bread', 'kept'])
     await page.evaluate(slowDown)
     await add(page, 'written meanwhile')
     await waitsFor(page, '1 change to send')
+    await add(second, 'and in the second')
+    await waitsFor(second, '1 change to send')
     await page.close()
+    await crash(second)
+    await second.close()
+    await context.setOffline(false)
     const next = await openList()
-    await expect.poll(() => program.printed, WAIT).toContain('created: [ ] written meanwhile')
-    await expect.poll(() => textsOf(next), WAIT).toEqual(['bread', 'kept', 'written meanwhile'])
-    await next.getByRole('button', { name: 'Remove written meanwhile' }).click()
+    const both = ['bread', 'kept', 'and in the second', 'written meanwhile']
+    await expect.poll(async () => (await textsOf(next)).sort(), WAIT).toEqual([...both].sort())
+    for (const text of ['written meanwhile', 'and in the second']) {
+      expect(program.printed.filter((line) => line === `created: [ ] ${text}`)).toHaveLength(1)
+      await next.getByRole('button', { name: `Remove ${text}` }).click()
+    }
     await expect.poll(() => textsOf(next), WAIT).toEqual(['bread', 'kept'])
+    await isSent(next)
     await next.close()
   })
 
   it('tells of a change that came too late', async () => {
-    const [a, b] = [await openList(), await openList()]
+    // Of another origin, and so of another browser as far as it matters: under an identity of its own, with its own connection.
+    const [a, b] = [await openList(), await openList(program.link.replace('127.0.0.1', 'localhost'))]
     const reconnect = await cutOff(a)
     await a.getByLabel('bread', { exact: true }).uncheck()
     await b.getByRole('button', { name: 'Remove bread' }).click()
@@ -140,6 +151,52 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     await reconnect()
     await expect.poll(() => a.locator('#note').textContent(), WAIT).toMatch(/^Your change of “bread” was not made/)
     await expect.poll(() => textsOf(a), WAIT).toEqual(['kept'])
+    await a.close()
+    await b.close()
+  })
+
+  it('has one connection for all tabs, which another takes over with what the first has kept', async () => {
+    const sockets: Page[] = []
+    const watched = async (): Promise<Page> => {
+      const page = await context.newPage()
+      page.on('websocket', () => sockets.push(page))
+      await page.goto(program.origin)
+      await expect.poll(() => stateOf(page), WAIT).toBe('online')
+      await expect.poll(() => page.locator('#text').isEnabled(), WAIT).toBe(true)
+      return page
+    }
+    const [a, b, c] = [await watched(), await watched(), await watched()]
+    expect(sockets).toEqual([a])
+    // Without the leader's network none of them has any, and each keeps what is written in it.
+    await cutOff(a)
+    for (const page of [b, c]) await expect.poll(() => stateOf(page), WAIT).toBe('offline')
+    await add(a, 'of the leader')
+    await add(b, 'of the second')
+    await add(c, 'of the third')
+    for (const page of [a, b, c]) await waitsFor(page, '1 change to send')
+    await crash(a)
+    await crash(b)
+    await isSent(c)
+    const all = ['kept', 'of the leader', 'of the second', 'of the third']
+    await expect.poll(async () => (await textsOf(c)).sort(), WAIT).toEqual(all)
+    expect(new Set(sockets)).toEqual(new Set([a, c]))
+    for (const text of all.slice(1)) {
+      expect(program.printed.filter((line) => line === `created: [ ] ${text}`)).toHaveLength(1)
+      await c.getByRole('button', { name: `Remove ${text}` }).click()
+    }
+    await expect.poll(() => textsOf(c), WAIT).toEqual(['kept'])
+    for (const page of [a, b, c]) await page.close()
+  })
+
+  it('goes on when the tab that has the connection is frozen', async () => {
+    const [a, b] = [await openList(), await openList()]
+    const thaw = await freeze(context, a)
+    await add(b, 'thawed')
+    await expect.poll(() => program.printed, WAIT).toContain('created: [ ] thawed')
+    await thaw()
+    await expect.poll(() => textsOf(a), WAIT).toEqual(['kept', 'thawed'])
+    await a.getByRole('button', { name: 'Remove thawed' }).click()
+    await expect.poll(() => textsOf(b), WAIT).toEqual(['kept'])
     await a.close()
     await b.close()
   })

@@ -124,7 +124,7 @@ test('where there are no tabs, a server shares by itself', async () => {
 test('what a tab had open at the server goes with it, also what is opened only then', () => {
   const sent: ClientMessage[] = []
   const given: number[] = []
-  const lent = new LentNumbers((message) => void sent.push(message), 0)
+  const lent = new LentNumbers((message) => void sent.push(message))
   const borrower = { given: (bytes: Uint8Array) => void given.push(...bytes), lost: () => void given.push(0) }
   const [first, second] = [lent.lend(borrower), lent.lend(borrower)]
   const opened = { type: 'opened', chain: new Uint8Array(32), level: 'os', head: NO_HEAD, resume: undefined } as const

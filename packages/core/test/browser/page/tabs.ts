@@ -51,19 +51,21 @@ async function harness(): Promise<SocketHarness> {
   }
 }
 
-/** Joins; the leader opens the chain of that name, and answers with its place and `me`. */
+/** Joins; the leader answers with what it leads, and `me`. Of a group `cold` that is nothing, else a chain of that name. */
 export function join(name: string, me: string): void {
   const lead = async (): Promise<Leadership> => {
-    const chain = await ate.openChain(`indexeddb:${name}`)
+    const chain = name === 'cold' ? undefined : await ate.openChain(`indexeddb:${name}`)
     return {
       accept: (taken) =>
         taken.start({
           message: (bytes) =>
-            taken.send(new TextEncoder().encode(`${me} ${chain.head.seq >= 0} ${new TextDecoder().decode(bytes)}`)),
+            taken.send(
+              new TextEncoder().encode(`${me} ${(chain?.head.seq ?? 0) >= 0} ${new TextDecoder().decode(bytes)}`),
+            ),
           closed() {},
           drained() {},
         }),
-      close: () => chain.close(),
+      close: async () => chain?.close(),
     }
   }
   groups.set(
