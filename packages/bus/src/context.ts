@@ -57,16 +57,27 @@ function settled(result: Awaited<ReturnType<StandardSchema['~standard']['validat
   throw new AteError('BAD_VALUE', { topic, path, issue: issue?.message, issues: result.issues.length })
 }
 
-/** Opens an event. @throws AteError BAD_VALUE | NO_READ_KEY | LOCKED | BODY_DROPPED and the errors of altered bytes */
-export async function openEvent(
-  context: BusContext,
-  place: StoredPlace,
-): Promise<{ stored: StoredEvent; event: AnyEvent }> {
-  const stored = await place.event.value(EventType)
+interface OpenedEvent {
+  readonly stored: StoredEvent
+  readonly event: AnyEvent
+}
+
+/**
+ * Opens an event: at once where its bytes are at hand and its schema answers at once.
+ * @throws AteError BAD_VALUE | NO_READ_KEY | LOCKED | BODY_DROPPED and the errors of altered bytes
+ */
+export function openEvent(context: BusContext, place: StoredPlace): OpenedEvent | Promise<OpenedEvent> {
+  const stored = place.event.open(EventType)
+  return stored instanceof Promise
+    ? stored.then((late) => checkEvent(context, place, late))
+    : checkEvent(context, place, stored)
+}
+
+function checkEvent(context: BusContext, place: StoredPlace, stored: StoredEvent): OpenedEvent | Promise<OpenedEvent> {
   const schema = context.schemas?.[place.topic]
-  let data = schema === undefined ? stored.d : validated(schema, place.topic, stored.d)
-  if (data instanceof Promise) data = await data
-  return { stored, event: eventOf(context, place, stored, data) }
+  const data = schema === undefined ? stored.d : validated(schema, place.topic, stored.d)
+  const opened = (valid: unknown): OpenedEvent => ({ stored, event: eventOf(context, place, stored, valid) })
+  return data instanceof Promise ? data.then(opened) : opened(data)
 }
 
 export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})

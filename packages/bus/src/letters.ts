@@ -28,10 +28,12 @@ export async function* deadLetters(
   for await (const { value } of context.chain.children(LetterType, subscription, IN.dead)) {
     const place = await placeAt(context, value.at)
     if (!place) continue
-    const event = await openEvent(context, place).then(
-      (opened) => opened.event,
-      () => unopened(context, place),
-    )
+    const event = await Promise.resolve(place)
+      .then((found) => openEvent(context, found))
+      .then(
+        (opened) => opened.event,
+        () => unopened(context, place),
+      )
     yield { ...event, error: value.error, attempts: value.tries }
   }
 }

@@ -28,26 +28,38 @@ export interface ReadPlaces {
 
 /** Ends when the signal aborts or the chain closes. */
 export async function* readPlaces(context: BusContext, options: ReadPlaces): AsyncGenerator<StoredPlace, void, void> {
+  for await (const places of readPlaceBatches(context, options)) for (const place of places) yield place
+}
+
+/** The same, those of a record at once. */
+export async function* readPlaceBatches(
+  context: BusContext,
+  options: ReadPlaces,
+): AsyncGenerator<readonly StoredPlace[], void, void> {
   const { chain, tree } = context
   const { pattern, signal, until } = options
   const after = Math.max(options.after, await droppedUpTo(context))
   /** Topics of nodes, undefined for those that are not asked for. */
   const wanted = new Map<EntityId, string | undefined>()
   const from = Math.max(0, seqOfPosition(after + 1))
-  const events = chain.events({ from, type: EventType, ...(until ? { until } : {}), ...(signal ? { signal } : {}) })
+  const how = { from, type: EventType, ...(until ? { until } : {}), ...(signal ? { signal } : {}) }
   try {
-    for await (const event of events) {
-      if (event.op !== 'create' || event.collection !== IN.events) continue
-      const position = positionOf(event.seq, event.index)
-      if (position <= after) continue
-      const node = event.parent!
-      let topic = wanted.get(node)
-      if (topic === undefined && !wanted.has(node)) {
-        const name = await tree.topicOf(node)
-        topic = name !== undefined && matchesTopic(pattern, parseTopic(name)) ? name : undefined
-        wanted.set(node, topic)
+    for await (const events of chain.eventBatches(how)) {
+      const places: StoredPlace[] = []
+      for (const event of events) {
+        if (event.op !== 'create' || event.collection !== IN.events) continue
+        const position = positionOf(event.seq, event.index)
+        if (position <= after) continue
+        const node = event.parent!
+        let topic = wanted.get(node)
+        if (topic === undefined && !wanted.has(node)) {
+          const name = await tree.topicOf(node)
+          topic = name !== undefined && matchesTopic(pattern, parseTopic(name)) ? name : undefined
+          wanted.set(node, topic)
+        }
+        if (topic !== undefined) places.push({ position, topic, event })
       }
-      if (topic !== undefined) yield { position, topic, event }
+      if (places.length > 0) yield places
     }
   } catch (error) {
     if (!signal?.aborted) throw error

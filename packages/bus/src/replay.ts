@@ -3,7 +3,7 @@ import { AteError, durationMs } from '@ate/core'
 import { endOfRecord, type Position, parsePattern } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import type { AnyEvent } from './event-types.ts'
-import { type From, positionBefore, positionOfCursor, readPlaces } from './log-reader.ts'
+import { type From, positionBefore, positionOfCursor, readPlaceBatches } from './log-reader.ts'
 
 export interface ReplayOptions {
   /** `start` if left out. A cursor begins behind its event; one without index with its record. */
@@ -38,11 +38,15 @@ async function* replayFrom(
   const notBefore = timeOf(context, from)
   const before = to === undefined ? undefined : timeOf(context, to)
   const until = live ? undefined : ('end' as const)
-  for await (const place of readPlaces(context, { after, pattern, until, signal })) {
-    if (place.position > last) return
-    const { at } = place.event
-    if ((notBefore !== undefined && at < notBefore) || (before !== undefined && at >= before)) continue
-    yield (await openEvent(context, place)).event
+  for await (const places of readPlaceBatches(context, { after, pattern, until, signal })) {
+    for (const place of places) {
+      if (place.position > last) return
+      if (signal?.aborted) break
+      const { at } = place.event
+      if ((notBefore !== undefined && at < notBefore) || (before !== undefined && at >= before)) continue
+      const opened = openEvent(context, place)
+      yield opened instanceof Promise ? (await opened).event : opened.event
+    }
   }
   signal?.throwIfAborted()
 }

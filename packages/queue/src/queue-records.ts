@@ -43,7 +43,7 @@ export interface JobValue {
 export type StartsRecord = readonly [number, string | null, ...number[]]
 
 export interface LaneValue {
-  /** Claims so far; the fence of the leases of the last one. */
+  /** Rises with each claim, and by more where a session begins: the fence of the leases of the last one. */
   readonly claims: number
   /** Sessions that may hold leases. */
   readonly sessions: readonly string[]

@@ -14,7 +14,7 @@ import { type Client, findingsOf } from './history.ts'
 import { EffectOf, Process } from './kit.ts'
 
 const FIRST = Number(process.env['ATE_QUEUE_SEED'] ?? 1)
-const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 2)
+const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 1)
 const ROUNDS = 16
 const ACTIVE_MAX = 4
 const OPTIONS: QueueOptions<Data> = {

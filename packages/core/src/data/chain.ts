@@ -50,7 +50,14 @@ import {
   visibleRow,
 } from './entity-info.ts'
 import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
-import { type ChainEvent, chainEvents, type EventsOptions, type WatchOptions, watchEntities } from './events.ts'
+import {
+  type ChainEvent,
+  chainEvents,
+  type EventsOptions,
+  eventBatches,
+  type WatchOptions,
+  watchEntities,
+} from './events.ts'
 import { type Comparison, compareHead, headStatement } from './head-statement.ts'
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
@@ -405,6 +412,12 @@ export class Chain {
   events(options: EventsOptions = {}): AsyncGenerator<ChainEvent, void, void> {
     this.#core.assertOpen()
     return chainEvents(this.#core, options)
+  }
+
+  /** As events, those of a record at once: for who reads many, a promise each is what costs most. */
+  eventBatches(options: EventsOptions = {}): AsyncGenerator<readonly ChainEvent[], void, void> {
+    this.#core.assertOpen()
+    return eventBatches(this.#core, options)
   }
 
   /** Changes of entities from now on: created, changed, deleted. Changes of one entity that nobody has taken yet are one. */

@@ -50,6 +50,8 @@ export interface ChainEvent {
   readonly bytes: number
   /** Opens the value that this event wrote. @throws AteError NO_READ_KEY | WRONG_TYPE | BAD_BODY | BAD_VALUE */
   value<T>(type: EntityType<T>): Promise<T>
+  /** As value, and at once where nothing has to be waited for. */
+  open<T>(type: EntityType<T>): T | Promise<T>
 }
 
 export interface WatchOptions {
@@ -72,6 +74,14 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const OP_NAMES = new Map<number, OpName>(Object.entries(OP).map(([name, op]) => [op, name as OpName]))
 
 export async function* chainEvents(core: ChainCore, options: EventsOptions): AsyncGenerator<ChainEvent, void, void> {
+  for await (const events of eventBatches(core, options)) for (const event of events) yield event
+}
+
+/** The same, those of a record at once. */
+export async function* eventBatches(
+  core: ChainCore,
+  options: EventsOptions,
+): AsyncGenerator<readonly ChainEvent[], void, void> {
   const { signal } = options
   const parser = new CommitParser(core.crypto)
   const wake = new Wake(core, signal)
@@ -84,8 +94,9 @@ export async function* chainEvents(core: ChainCore, options: EventsOptions): Asy
           for (const record of chunk) {
             if (record.seq > head) break
             throwIfAborted(signal)
-            for (const event of eventsOf(core, parser, record, options.type?.name)) yield event
+            const events = eventsOf(core, parser, record, options.type?.name)
             next = record.seq + 1
+            if (events.length > 0) yield events
           }
           if (next > head) break
         }
@@ -98,18 +109,19 @@ export async function* chainEvents(core: ChainCore, options: EventsOptions): Asy
 }
 
 /** Committed events of a record, those of void transactions left out. */
-function* eventsOf(
+function eventsOf(
   core: ChainCore,
   parser: CommitParser,
   record: LogRecord,
   type: string | undefined,
-): Generator<ChainEvent, void, void> {
-  if (parseRecordHead(record.bytes).kind !== KIND.commit) return
+): readonly ChainEvent[] {
+  const found: ChainEvent[] = []
+  if (parseRecordHead(record.bytes).kind !== KIND.commit) return found
   const { replica, crypto } = core
   const commit = parser.parse(replica.chainId, record.bytes)
   const certificate = replica.trust.certificates.get(toBinaryText(commit.writer))
   const voids = replica.voids.get(record.seq)
-  if (!certificate) return
+  if (!certificate) return found
   const author = fingerprintOf(certificate.identityBytes)
   const prefixes = new PrefixHasher(crypto, replica.chainId, certificate.identityBytes)
   let index = -1
@@ -120,9 +132,10 @@ function* eventsOf(
     const origin = { core, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
     for (const event of transaction.events) {
       index++
-      if (type === undefined || typeOf(core, event) === type) yield new CommittedEvent(origin, event, index)
+      if (type === undefined || typeOf(core, event) === type) found.push(new CommittedEvent(origin, event, index))
     }
   }
+  return found
 }
 
 function typeOf(core: ChainCore, event: TransactionEvent): string {
@@ -184,14 +197,18 @@ class CommittedEvent implements ChainEvent {
   }
 
   get parent(): EntityId | undefined {
-    return this.collection === undefined ? undefined : textOfWords(this.#parent)
+    return this.collection === undefined ? undefined : textOfParent(this.#parent)
   }
 
   async value<T>(type: EntityType<T>): Promise<T> {
+    return this.open(type)
+  }
+
+  open<T>(type: EntityType<T>): T | Promise<T> {
     const { bodies } = this.#origin.core
     if (!this.#body) return decodeBody(NO_BODY, type).value
     const body = bodies.read(this.#body)
-    return decodeBody(body instanceof Promise ? await body : body, type).value
+    return body instanceof Promise ? body.then((bytes) => decodeBody(bytes, type).value) : decodeBody(body, type).value
   }
 
   toJSON(): unknown {
@@ -202,6 +219,18 @@ class CommittedEvent implements ChainEvent {
   static {
     Object.defineProperty(CommittedEvent.prototype, INSPECT, { value: CommittedEvent.prototype.toJSON })
   }
+}
+
+let lastParent: EntityWords | undefined
+let lastParentText: EntityId | undefined
+
+/** Events of a commit name the same few parents, each by the same words. */
+function textOfParent(words: EntityWords): EntityId {
+  if (words !== lastParent || lastParentText === undefined) {
+    lastParent = words
+    lastParentText = textOfWords(words)
+  }
+  return lastParentText
 }
 
 /** Watches from the call on, not from the first look: what happens between the two is told. */
