@@ -8,4 +8,5 @@ export type { ImportedAccount, ImportedJournal, JournalOptions } from './formats
 export { readJsonLine, readJsonl, writeJsonl } from './formats/jsonl.ts'
 export { readMt940 } from './formats/mt940.ts'
 export { readOfx } from './formats/ofx.ts'
-export { type ImportRules, type StatementLine, transfersOf } from './formats/statement-lines.ts'
+export type { ImportRules } from './formats/import-rules.ts'
+export { type StatementLine, transfersOf } from './formats/statement-lines.ts'
