@@ -52,7 +52,7 @@ describe('CSV', () => {
   const amount = (text: string, more: object = {}): unknown =>
     told(() => readCsv(`Date;Amount\n2026-01-05;${text}\n`, rules(more)))
 
-  it.each([
+  it.each<readonly [string, ',' | '.' | undefined, unknown]>([
     ['1234.5', undefined, [123450n]],
     ['1,234.50', undefined, [123450n]],
     ['1,234', undefined, [123400n]],
@@ -224,7 +224,7 @@ describe('camt.053', () => {
   const file = (...statements: string[]): string =>
     `<Document><BkToCstmrStmt>${statements.map((inner) => `<Stmt><Acct><Id><IBAN>DE1</IBAN></Id></Acct>${inner}</Stmt>`).join('')}</BkToCstmrStmt></Document>`
 
-  it.each([
+  it.each<readonly [string, unknown]>([
     [entry('12.5'), [1250n]],
     [entry('<![CDATA[12.50]]>'), [1250n]],
     [entry('12.50', '<CdtDbtInd>DBIT</CdtDbtInd>'), [-1250n]],
@@ -338,7 +338,7 @@ describe('JSON lines', () => {
     }
   }
 
-  it.each([
+  it.each<readonly [object, unknown]>([
     [{}, ['x']],
     [{ id: undefined }, 'BAD_VALUE JSON lines 2'],
     [{ id: 5 }, 'BAD_VALUE JSON lines 2'],
