@@ -153,7 +153,8 @@ export const LEDGER_VERBS: readonly Verb[] = [
   },
   {
     name: 'load',
-    description: 'Post the transfers of a file: CSV, JSON lines, OFX, MT940, camt.053, beancount or hledger.',
+    description:
+      'Post the transfers of a file, or of - for stdin: CSV, JSON lines, OFX, MT940, camt.053, beancount or hledger.',
     args: ['<file>'],
     options: [
       option('--format <format>', 'of the file, where its name does not say it').choices([

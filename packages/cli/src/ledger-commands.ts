@@ -52,7 +52,8 @@ export interface LedgerWords {
 export async function accountVerb(context: LedgerContext, name: string | undefined, words: LedgerWords): Promise<void> {
   const { bank } = context
   if (name === undefined) {
-    for await (const account of bank.accounts()) await show(context, plainAccount(account), accountText(account))
+    const at = words.at === undefined ? {} : { at: timeOrSeq(words.at) }
+    for await (const account of bank.accounts(at)) await show(context, plainAccount(account), accountText(account))
     return
   }
   if (words.close) {

@@ -1,6 +1,6 @@
 /** `ate ledger load`: transfers from a file, in the format that its name or --format says. */
 import { readFileSync } from 'node:fs'
-import { AteError, type Outcome, type Transfer } from '@ate/ledger'
+import { AteError, type Entry, type Ledger, type Outcome, type Transfer } from '@ate/ledger'
 import {
   type CsvRules,
   type ImportedJournal,
@@ -12,6 +12,7 @@ import {
   readJsonl,
   readMt940,
   readOfx,
+  type StatementLine,
   transfersOf,
 } from '@ate/ledger/formats'
 import { type LedgerContext, show } from './ledger-commands.ts'
@@ -44,41 +45,84 @@ const BY_ENDING: Readonly<Record<string, string>> = {
   ledger: 'hledger',
 }
 
+/** `-` is stdin. */
 export async function loadVerb(context: LedgerContext, file: string, words: LoadWords): Promise<void> {
   const format = words.format ?? BY_ENDING[file.slice(file.lastIndexOf('.') + 1).toLowerCase()]
+  if (format === undefined)
+    throw new AteError('BAD_ARGUMENT', {
+      what: 'give --format csv, jsonl, ofx, mt940, camt053, beancount or hledger',
+      file,
+    })
   const text = textOf(file)
   if (format === 'beancount' || format === 'hledger')
     return loadJournal(context, format === 'beancount' ? readBeancount(text) : readHledger(text), words)
-  const transfers = transfersIn(text, format, words)
+  const { transfers, leftOut } = transfersIn(text, format, words)
   if (words.dryRun) {
     for (const transfer of transfers) await print(toJson(transfer))
     return
   }
-  const counts = { posted: 0, existed: 0, refused: 0 }
-  for await (const outcome of context.bank.load(transfers)) await count(counts, outcome)
+  const counts: Counts = { posted: 0, existed: 0, refused: 0, leftOut }
+  const own = await ownEntries(context.bank, transfers)
+  const rest = transfers.filter((transfer) => !takeOwn(own, transfer, counts))
+  for await (const outcome of context.bank.load(rest)) count(counts, outcome)
   await report(context, counts)
 }
 
-function transfersIn(text: string, format: string | undefined, words: LoadWords): Transfer[] {
-  switch (format) {
-    case 'jsonl':
-      return readJsonl(text)
-    case 'csv': {
-      const rules = rulesOf(words) as CsvRules
-      return transfersOf(readCsv(text, rules), rules)
-    }
-    case 'ofx':
-      return transfersOf(readOfx(text), rulesOf(words))
-    case 'mt940':
-      return transfersOf(readMt940(text), rulesOf(words))
-    case 'camt053':
-      return transfersOf(readCamt053(text), rulesOf(words))
-    default:
-      throw new AteError('BAD_ARGUMENT', {
-        what: 'give --format csv, jsonl, ofx, mt940, camt053, beancount or hledger',
-        format,
-      })
+/** What a file says that moves something, and how many of its lines move nothing. */
+interface Found {
+  readonly transfers: readonly Transfer[]
+  readonly leftOut: number
+}
+
+function transfersIn(text: string, format: string, words: LoadWords): Found {
+  if (format === 'jsonl') {
+    const transfers = readJsonl(text)
+    const lines = text.split('\n').filter((line) => line.replace('\ufeff', '').trim() !== '')
+    return { transfers, leftOut: lines.length - transfers.length }
   }
+  const rules = rulesOf(words)
+  const lines = linesIn(text, format, rules)
+  const transfers = transfersOf(lines, rules)
+  return { transfers, leftOut: lines.length - transfers.length }
+}
+
+function linesIn(text: string, format: string, rules: ImportRules): readonly StatementLine[] {
+  switch (format) {
+    case 'csv':
+      return readCsv(text, rules as CsvRules)
+    case 'ofx':
+      return readOfx(text)
+    case 'mt940':
+      return readMt940(text)
+    default:
+      return readCamt053(text)
+  }
+}
+
+/** Ids of captures and reversals that a ledger exported. */
+const EXPORTED = /^import:((?:resolve|reverse):.*)$/s
+
+/** Captures and reversals of this ledger whose ids the transfers have: books may come back to where they were exported. */
+async function ownEntries(bank: Ledger, transfers: readonly Transfer[]): Promise<ReadonlyMap<string, Entry>> {
+  const wanted = new Set(transfers.map(({ id = '' }) => EXPORTED.exec(id)?.[1]).filter((id) => id !== undefined))
+  const found = new Map<string, Entry>()
+  if (wanted.size === 0) return found
+  for await (const entry of bank.entries()) if (wanted.has(entry.id)) found.set(entry.id, entry)
+  return found
+}
+
+/** True for a transfer that this ledger posted as a capture or a reversal: it is not posted a second time. */
+function takeOwn(own: ReadonlyMap<string, Entry>, { id = '', from, to, amount }: Transfer, counts: Counts): boolean {
+  const entry = own.get(EXPORTED.exec(id)?.[1] ?? '')
+  if (!entry) return false
+  const isSame =
+    entry.from === from &&
+    entry.to === to &&
+    entry.amount.units === amount.units &&
+    entry.amount.currency.code === amount.currency.code
+  if (isSame) counts.existed++
+  else refuse(counts, entry.id, new AteError('ID_REUSED', { id: entry.id }))
+  return true
 }
 
 /** Each transaction of a journal is posted as a whole. */
@@ -95,14 +139,15 @@ async function loadJournal(
     for (const { name, currency, normal } of accounts)
       await openAccount(context, name, { currency, normal, floor: 'none' })
   }
-  const counts = { posted: 0, existed: 0, refused: 0 }
+  const counts: Counts = { posted: 0, existed: 0, refused: 0, leftOut: 0 }
+  const own = await ownEntries(context.bank, groups.flat())
   for (const group of groups) {
+    if (group.length === 1 && takeOwn(own, group[0]!, counts)) continue
     try {
       for (const { existed } of await context.bank.atomic(group)) counts[existed ? 'existed' : 'posted']++
     } catch (error) {
       if (!(error instanceof AteError)) throw error
-      counts.refused += group.length
-      process.stderr.write(`${printable(`${group[0]?.id}: ${error.message}`)}\n`)
+      refuse(counts, String(group[0]?.id), error, group.length)
     }
   }
   await report(context, counts)
@@ -126,25 +171,30 @@ interface Counts {
   posted: number
   existed: number
   refused: number
+  /** Lines of 0, and of exported books holds and their ends. */
+  readonly leftOut: number
 }
 
-async function count(counts: Counts, outcome: Outcome): Promise<void> {
+function count(counts: Counts, outcome: Outcome): void {
   if (outcome.ok) counts[outcome.existed ? 'existed' : 'posted']++
-  else {
-    counts.refused++
-    process.stderr.write(`${printable(`${outcome.id}: ${outcome.error.message}`)}\n`)
-  }
+  else refuse(counts, outcome.id, outcome.error)
+}
+
+function refuse(counts: Counts, id: string, error: AteError, transfers = 1): void {
+  counts.refused += transfers
+  process.stderr.write(`${printable(`${id}: ${error.message}`)}\n`)
 }
 
 async function report(context: LedgerContext, counts: Counts): Promise<void> {
-  const { posted, existed, refused } = counts
-  await show(context, counts, `${posted} posted, ${existed} were posted before, ${refused} refused`)
+  const { posted, existed, refused, leftOut } = counts
+  const more = leftOut === 0 ? '' : `, ${leftOut} that move nothing left out`
+  await show(context, counts, `${posted} posted, ${existed} were posted before, ${refused} refused${more}`)
   if (refused > 0) process.exitCode = 1
 }
 
 function textOf(file: string): string {
   try {
-    const bytes = readFileSync(file)
+    const bytes = readFileSync(file === '-' ? 0 : file)
     if (bytes.length > FILE_BYTES_MAX)
       throw new AteError('VALUE_TOO_LARGE', { file, bytes: bytes.length, max: FILE_BYTES_MAX })
     return bytes.toString('utf8')

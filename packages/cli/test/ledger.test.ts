@@ -55,6 +55,13 @@ it('books from the command line', async () => {
     posted: '64.00',
     currency: 'USD',
   })
+  const opened = JSON.parse((await ate('ledger', 'entries', ...books, '--json')).split('\n')[0]!).seq
+  expect((await ate('ledger', 'balance', ...books, '--at', String(opened))).split('\n')).toEqual([
+    'world  -100.00 USD',
+    'alice  100.00 USD',
+    'shop  0.00 USD',
+  ])
+  expect(await fails('ledger', 'balance', ...books, '--at', 'yesterday')).toContain('BAD_ARGUMENT')
   expect(await fails('ledger', 'transfer', ...books, 'alice', 'shop', '99')).toContain('INSUFFICIENT')
   expect(await fails('ledger', 'transfer', ...books, 'alice', 'shop', '1.234')).toContain('BAD_AMOUNT')
   expect(await ate('ledger', 'transfer', ...books, 'alice', 'shop', '1', '--dry-run')).toBe('would be posted')
@@ -82,11 +89,16 @@ it('loads statements, and again without effect', async () => {
       rules: [{ match: 'bakery', account: 'Expenses:Food' }],
     }),
   )
-  file(
-    'b.beancount',
-    '2026-01-01 * "begin"\n  Assets:Bank  10.00 EUR\n  Equity:Begin\n2026-01-01 * "one of each"\n  Expenses:Food  1.00 EUR\n  Income:Other  -1.00 EUR\n',
+  const begin =
+    '2026-01-01 * "begin"\n  Assets:Bank  10.00 EUR\n  Equity:Begin\n2026-01-01 * "one of each"\n  Expenses:Food  1.00 EUR\n  Income:Other  -1.00 EUR\n'
+  started.add('ledger load')
+  const loaded = await machine.run(
+    ['ledger', 'load', 'bank', '-', '--format', 'beancount', '--open'],
+    {},
+    undefined,
+    begin,
   )
-  expect(await ate('ledger', 'load', 'bank', 'b.beancount', '--open')).toBe('2 posted, 0 were posted before, 0 refused')
+  expect(loaded).toEqual({ code: 0, stdout: '2 posted, 0 were posted before, 0 refused\n', stderr: '' })
   expect(await ate('ledger', 'load', 'bank', 's.csv', '--rules', 'rules.json')).toBe(
     '2 posted, 0 were posted before, 0 refused',
   )
@@ -96,6 +108,38 @@ it('loads statements, and again without effect', async () => {
   expect(await ate('ledger', 'balance', 'bank', 'Assets:Bank')).toBe('Assets:Bank  997.50 EUR')
   file('t.jsonl', '{"from":"Assets:Bank","to":"Nobody","amount":"1","currency":"EUR","id":"x"}\n')
   expect(await fails('ledger', 'load', 'bank', 't.jsonl')).toContain('NOT_FOUND')
+  expect(await fails('ledger', 'load', 'bank', 'what.txt')).toContain('--format')
+  file('z.csv', 'Date,Amount,Text\n2026-01-04,0,Notice\n')
+  expect(await ate('ledger', 'load', 'bank', 'z.csv', '--rules', 'rules.json')).toBe(
+    '0 posted, 0 were posted before, 0 refused, 1 that move nothing left out',
+  )
+})
+
+it('books that are exported as JSON lines have the same balances elsewhere, and no effect where they are', async () => {
+  const accounts = ['world', 'alice', 'shop'].map((name) => `account ${name} --currency USD --floor none`)
+  const verbs = [
+    'transfer world alice 100 --transfer-id t1',
+    'hold alice shop 40 --expires 7d --transfer-id h1',
+    'capture h1 38.5',
+    'hold alice shop 5 --expires 7d --transfer-id h2',
+    'void h2',
+    'transfer alice shop 7 --transfer-id t2',
+    'reverse t2',
+  ]
+  await ate('ledger', 'repl', 'here', '--command', [...accounts, ...verbs].join(' ; '))
+  await ate('ledger', 'repl', 'there', '--command', accounts.join(' ; '))
+  writeFileSync(join(machine.folder, 'all.jsonl'), await ate('ledger', 'export', 'here', '--format', 'jsonl'))
+  const load = (place: string): Promise<string> => ate('ledger', 'load', place, 'all.jsonl')
+  expect(await load('there')).toBe('4 posted, 0 were posted before, 0 refused, 3 that move nothing left out')
+  expect(await load('there')).toBe('0 posted, 4 were posted before, 0 refused, 3 that move nothing left out')
+  expect(await load('here')).toBe('0 posted, 4 were posted before, 0 refused, 3 that move nothing left out')
+  const balances = await ate('ledger', 'balance', 'here')
+  expect(balances).toContain('alice  61.50 USD')
+  expect(await ate('ledger', 'balance', 'there')).toBe(balances)
+  // A capture of this ledger is not another one.
+  const other = { id: 'resolve:h1', kind: 'capture', from: 'alice', to: 'shop', amount: '1', currency: 'USD' }
+  writeFileSync(join(machine.folder, 'all.jsonl'), JSON.stringify(other))
+  expect(await fails('ledger', 'load', 'here', 'all.jsonl')).toContain('ID_REUSED')
 })
 
 it('coins', async () => {

@@ -111,10 +111,22 @@ export class History {
   async *accounts(): AsyncGenerator<AccountInfo, void, void> {
     const node = await this.#store.known()
     if (!node) return
-    for await (const account of this.#chain.children(Account, node)) {
-      const { normal, floor = 'none', ceiling, guarded = false, closed = false } = account.value
-      yield { name: account.name!, normal, floor, ceiling, guarded, closed, ...(await this.#balanceOf(account)) }
-    }
+    for await (const account of this.#chain.children(Account, node))
+      yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(account)) }
+  }
+
+  async *accountsAt(at: Date | number, signal?: AbortSignal): AsyncGenerator<AccountInfo, void, void> {
+    const audit = await this.#booksAt(at, signal)
+    if (!audit) return
+    const time = at instanceof Date ? at.getTime() : audit.time
+    for (const account of audit.books.accounts.values())
+      yield {
+        name: account.name,
+        ...termsOf(account.value),
+        currency: account.currency,
+        ...audit.books.position(account, time),
+        seq: audit.seq,
+      }
   }
 
   async #balanceOf(account: Entity<AccountValue>): Promise<Balance> {
@@ -231,8 +243,18 @@ export class History {
       else lines.push({ ...entry, change, balance })
     }
     account ??= audit.books.accounts.get(name)
+    const { currency, normal } = account
+      ? { currency: account.currency, normal: account.value.normal }
+      : await this.#openedLater(node, name)
+    return { account: name, currency, normal, opening, closing: balance, lines }
+  }
+
+  /** Of an account that is there now: before it was opened it had nothing. */
+  async #openedLater(node: Node, name: string): Promise<Pick<Statement, 'currency' | 'normal'>> {
+    const account = await this.#store.knownAccount(node, name)
     if (!account) throw noAccount(name)
-    return { account: name, currency: account.currency, normal: account.value.normal, opening, closing: balance, lines }
+    const [code, scale] = account.value.currency
+    return { currency: { code, scale }, normal: account.value.normal }
   }
 
   async trial({
@@ -265,6 +287,11 @@ export class History {
     await this.#present.catchUp(signal)
     return this.#present
   }
+}
+
+function termsOf(value: AccountValue): Omit<AccountInfo, 'name' | keyof Balance> {
+  const { normal, floor = 'none', ceiling, guarded = false, closed = false } = value
+  return { normal, floor, ceiling, guarded, closed }
 }
 
 function pastOf(at: Date | number): (record: { seq: number; at: number }) => boolean {

@@ -223,7 +223,7 @@ export class Ledger {
     transfer: Transfer<C>,
     options: (WriteOptions | InTransaction) & { readonly expires: Duration },
   ): Promise<LedgerHold<C>> {
-    const request = postRequest(transfer, this.#makeId, { expires: options.expires, now: this.#store.chain.now })
+    const request = postRequest(transfer, this.#makeId, { expires: options?.expires, now: this.#store.chain.now })
     const [receipt] = await this.#write([request], options)
     return new LedgerHold<C>(this, receipt!)
   }
@@ -276,9 +276,11 @@ export class Ledger {
       : this.#history.balanceAt(account, options.at, options.signal)
   }
 
-  /** All accounts in the order in which they were opened, with their balances now. */
-  accounts(): AsyncGenerator<AccountInfo, void, void> {
-    return this.#history.accounts()
+  /** All accounts in the order in which they were opened, with their balances now, or as it was: then read from the journal. */
+  accounts(
+    options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<AccountInfo, void, void> {
+    return options.at === undefined ? this.#history.accounts() : this.#history.accountsAt(options.at, options.signal)
   }
 
   /** Entries of the journal, checked on the way. @throws AteError RULE_BROKEN at the first record that breaks a rule */

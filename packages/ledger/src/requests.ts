@@ -103,6 +103,7 @@ export function postRequest(
 
 /** Years of a duration are counted from `now`. */
 function expiryOf({ expires, now }: { readonly expires: Duration; readonly now: number }): number {
+  if (expires === undefined) throw new AteError('BAD_ARGUMENT', { what: 'a hold says when it expires: { expires }' })
   const ms = durationMs(expires, now)
   if (ms < 1) throw new AteError('BAD_ARGUMENT', { what: 'a hold expires later than now' })
   return ms
@@ -142,7 +143,11 @@ function checkId(id: unknown): asserts id is string {
   if (typeof id !== 'string' || id.length === 0 || id.length > ID_MAX)
     throw new AteError('BAD_ARGUMENT', { what: `an id is text of 1 to ${ID_MAX} characters`, given: typeof id })
   if (id.startsWith(RESOLVE) || id.startsWith(REVERSE) || id.startsWith('ate:'))
-    throw new AteError('RESERVED_NAME', { what: 'the beginning of this id belongs to the ledger', id })
+    throw new AteError(
+      'RESERVED_NAME',
+      { id },
+      { hint: `ids that begin with ${RESOLVE}, ${REVERSE} or ate: are made by the ledger itself; choose another` },
+    )
 }
 
 function checkText(text: unknown, what: string, max: number): void {

@@ -338,8 +338,8 @@ describe('statements of banks', () => {
       ['BAD_VALUE', '{'],
       ['BAD_VALUE', '[]'],
       ['BAD_VALUE', '{"from":"a"}'],
-      ['BAD_AMOUNT', '{"from":"a","to":"b","amount":1.5,"currency":"USD"}'],
-      ['BAD_ARGUMENT', '{"from":"a","to":"b","amount":"1.5","currency":"ZZZ"}'],
+      ['BAD_AMOUNT', '{"id":"1","from":"a","to":"b","amount":1.5,"currency":"USD"}'],
+      ['BAD_ARGUMENT', '{"id":"1","from":"a","to":"b","amount":"1.5","currency":"ZZZ"}'],
     ] as const)
       expect(await codeOf(() => readJsonl(line))).toBe(code)
   })

@@ -300,6 +300,17 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
       40n,
       '20,30,40',
     ])
+    const { seq: fourth } = receipts[3]!
+    const then = await all(bank.accounts({ at: fourth }))
+    expect(then.map(({ name, posted, seq }) => [name, posted, seq - fourth])).toEqual([
+      ['world', -40n, 0],
+      ['a', 30n, 0],
+      ['b', 10n, 0],
+    ])
+    expect((await all(bank.accounts({ at: 1 }))).map(({ name }) => name)).not.toContain('b')
+    // Before it was opened an account has an empty statement; one that never was has none.
+    expect(await bank.statement('b', { until: new Date(0) })).toMatchObject({ opening: 0n, closing: 0n, lines: [] })
+    expect(await codeOf(bank.statement('nobody', { until: new Date(0) }))).toBe('NOT_FOUND')
     expect((await bank.trial({ at: receipts[0]!.seq })).get('GOLD')).toEqual({ debits: 10n, credits: 10n })
     expect((await bank.trial()).get('GOLD')).toEqual({ debits: 50n, credits: 50n })
     while (seen.length < 4) await new Promise((resolve) => setImmediate(resolve))
@@ -396,6 +407,7 @@ describe('likely mistakes', () => {
     ['a bigint in meta', 'BAD_ARGUMENT', (bank) => bank.transfer({ ...transfer, meta: 5n as never })],
     ['no group', 'BAD_ARGUMENT', (bank) => bank.atomic([])],
     ['a hold without a time', 'BAD_ARGUMENT', (bank) => bank.hold(transfer, { expires: 0 })],
+    ['a hold that does not say when', 'BAD_ARGUMENT', (bank) => bank.hold(transfer, undefined as never)],
     ['a hold of no duration', 'BAD_ARGUMENT', (bank) => bank.hold(transfer, { expires: 'soon' as never })],
     ['a capture of no hold', 'NOT_FOUND', (bank) => bank.capture('none')],
     ['a reversal of a reversal', 'BAD_ARGUMENT', (bank) => bank.reverse('reverse:x')],
@@ -415,6 +427,7 @@ describe('likely mistakes', () => {
         await bank.close('a')
       },
     ],
+    ['books of a time that is none', 'BAD_ARGUMENT', (bank) => all(bank.accounts({ at: new Date('x') }))],
     ['a time that is none', 'BAD_ARGUMENT', (bank) => bank.balance('a', { at: new Date('x') })],
     ['a batch of 0', 'BAD_ARGUMENT', (bank) => all(bank.load([transfer], { batch: 0 }))],
     ['no chain', 'BAD_ARGUMENT', async () => void ledger({} as never)],
@@ -422,6 +435,13 @@ describe('likely mistakes', () => {
     const { bank } = await one
     expect(await codeOf(run(bank) as Promise<unknown>)).toBe(code)
   })
+})
+
+it('the text for an id of the ledger names what begins so', async () => {
+  const { chain, bank } = await bankOf()
+  const transfer = { from: 'world', to: 'a', amount: gold(1n), id: 'resolve:x' }
+  await expect(bank.transfer(transfer)).rejects.toThrow('resolve:, reverse: or ate: are made by the ledger itself')
+  await chain.close()
 })
 
 function circle(): never {

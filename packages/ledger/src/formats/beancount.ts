@@ -5,15 +5,12 @@
 import { AteError } from '@ate/core'
 import { decimalText } from '../money.ts'
 import type { BooksText } from './books-text.ts'
-import {
-  type ImportedJournal,
-  type JournalOptions,
-  journalOf,
-  type PostingText,
-  type TransactionText,
-} from './journal.ts'
+import { plainDecimal } from './decimals.ts'
+import { type ImportedJournal, type JournalOptions, journalOf, type TransactionText } from './journal.ts'
+import { inPlace, linesOf, type Place, unread } from './places.ts'
 import { dayOf, dayText } from './statement-lines.ts'
 
+const FORMAT = 'beancount'
 const DATE = /^(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\S+)(.*)$/
 const POSTING = /^\s+(?:[*!]\s+)?([A-Z][^\s:]*(?::[^\s:]+)+)(?:\s+([-+]?[\d,]+(?:\.\d*)?)\s+([A-Z][A-Z0-9'._-]*))?\s*$/
 const STRING = /"((?:[^"\\]|\\.)*)"/g
@@ -31,55 +28,52 @@ const QUIET: ReadonlySet<string> = new Set([
   'custom',
 ])
 
-/** @throws AteError BAD_VALUE with the line, also for costs, prices, pads and includes, which it does not read | BAD_AMOUNT */
+/** Lines that say nothing of money: options, plugins (which are not run), headings. */
+const IGNORED = /^(?:(?:option|plugin)\s|[*#:])/
+
+/**
+ * Balances are not compared; a plugin is not run.
+ * @throws AteError BAD_VALUE with the line, for costs, prices, pads and includes, and for whatever is not understood | BAD_AMOUNT
+ */
 export function readBeancount(text: string, options: JournalOptions = {}): ImportedJournal {
-  const transactions: { line: number; date: Date; text: string; ref?: string; id?: string; postings: PostingText[] }[] =
-    []
-  let open: (typeof transactions)[number] | undefined
-  text.split(/\r?\n/).forEach((raw, index) => {
-    const line = index + 1
+  const transactions: TransactionText[] = []
+  let open: TransactionText | undefined
+  let inDirective = false
+  for (const [index, raw] of linesOf(text).entries()) {
+    const place = { format: FORMAT, line: index + 1 }
     const words = withoutComment(raw)
-    if (words.trim() === '') return
+    if (words.trim() === '') continue
     if (/^\s/.test(words)) {
-      if (open) takeIndented(words, line, open)
-      return
+      if (open) takeIndented(words, place, open)
+      else if (!inDirective) throw unread('an indented line that belongs to nothing', place)
+      continue
     }
     open = undefined
-    const match = DATE.exec(words)
-    if (!match) {
-      if (/^(include|pushtag|poptag|pushmeta)/.test(words))
-        throw new AteError('BAD_VALUE', { what: 'a directive that is not read', line })
-      return
-    }
-    const [, year, month, day, directive = '', rest = ''] = match
-    if (QUIET.has(directive)) return
-    if (!/^([*!]|txn)$/.test(directive))
-      throw new AteError('BAD_VALUE', { what: 'a directive that is not read', directive, line })
+    inDirective = true
+    if (IGNORED.test(words)) continue
+    const [, year, month, day, directive = '', rest = ''] = DATE.exec(words) ?? []
+    if (QUIET.has(directive)) continue
+    if (!/^([*!]|txn)$/.test(directive)) throw unread('a directive that is not read', place, { directive })
     const strings = [...rest.matchAll(STRING)].map((found) => found[1]!.replace(/\\(.)/g, '$1'))
     const ref = /\^([\w./-]+)/.exec(rest.replace(STRING, ''))?.[1]
-    const date = dayOf(Number(year), Number(month), Number(day))
-    open = { line, date, text: strings.join(' | '), postings: [], ...(ref === undefined ? {} : { ref }) }
+    const date = inPlace(place, () => dayOf(Number(year), Number(month), Number(day)))
+    open = { line: place.line, date, text: strings.join(' | '), postings: [], ...(ref === undefined ? {} : { ref }) }
     transactions.push(open)
-  })
-  return journalOf(transactions satisfies TransactionText[], options)
+  }
+  return journalOf(FORMAT, transactions, options)
 }
 
-function takeIndented(words: string, line: number, open: { id?: string; postings: PostingText[] }): void {
+function takeIndented(words: string, place: Place, open: TransactionText): void {
   const meta = /^\s+([a-z][\w-]*):\s*(.*)$/.exec(words)
   if (meta) {
     if (meta[1] === 'id' && open.postings.length === 0) open.id = meta[2]!.replace(/^"|"$/g, '')
     return
   }
   const posting = POSTING.exec(words)
-  if (!posting) throw new AteError('BAD_VALUE', { what: 'a posting with a cost or a price, or none', line })
+  if (!posting) throw unread('a posting with a cost or a price, or none', place)
   const [, account = '', amount, commodity] = posting
-  open.postings.push({
-    account,
-    amount:
-      amount === undefined
-        ? undefined
-        : { decimal: amount.replaceAll(',', '').replace(/^\+/, '').replace(/\.$/, ''), commodity: commodity! },
-  })
+  const decimal = amount && inPlace(place, () => plainDecimal(amount, '.', { thousands: 'mark' }))
+  open.postings.push({ account, amount: decimal ? { decimal, commodity: commodity! } : undefined })
 }
 
 /** A semicolon within a string is none. */

@@ -1,10 +1,13 @@
 /** camt.053 of ISO 20022: a bank's statement in, of versions 2 to 12; a statement of the ledger out, as version 8. */
 import { AteError } from '@ate/core'
 import { SaxesParser } from 'saxes'
+import type { Currency } from '../currencies.ts'
 import type { Statement } from '../ledger.ts'
 import { decimalText, money } from '../money.ts'
 import { currencyOf } from './csv.ts'
-import { ContentIds, dayOf, dayText, plainDecimal, type StatementLine } from './statement-lines.ts'
+import { plainDecimal } from './decimals.ts'
+import { inPlace, unread, unreadAmount, withoutMark } from './places.ts'
+import { ContentIds, dayOf, dayText, foreignLineId, type StatementLine } from './statement-lines.ts'
 
 /** An element: its children in order, and its text. */
 interface Element {
@@ -18,42 +21,98 @@ interface Element {
 const ELEMENTS_MAX = 2_000_000
 const DEPTH_MAX = 64
 
-/** @throws AteError BAD_VALUE | BAD_AMOUNT */
-export function readCamt053(text: string, scales?: Readonly<Record<string, number>>): StatementLine[] {
-  const ids = new ContentIds()
-  const root = documentOf(text)
+type Scales = Readonly<Record<string, number>> | undefined
+
+/** What may stand for an amount there: no sign, no marks but a point. */
+const AMOUNT = /^\d{1,40}(\.\d{0,30})?$/
+/** Entries that are not booked (yet): expected, for information. */
+const NOT_BOOKED: ReadonlySet<string> = new Set(['PDNG', 'INFO', 'FUTR'])
+
+/**
+ * Booked entries. Where a statement has an opening and a closing balance of a currency, its entries lead from one to the other.
+ * @throws AteError BAD_VALUE with the entry | BAD_AMOUNT | BAD_ARGUMENT for a currency without a scale
+ */
+export function readCamt053(text: string, scales?: Scales): StatementLine[] {
+  const reading: Reading = { ids: new ContentIds(), taken: new Set(), scales }
+  const root = documentOf(withoutMark(text))
   const statements = root.children.filter(({ name }) => name === 'BkToCstmrStmt').flatMap((one) => all(one, 'Stmt'))
-  if (statements.length === 0) throw new AteError('BAD_VALUE', { what: 'no statement of camt.053' })
+  if (statements.length === 0) throw unread('no statement of camt.053', { format: 'camt.053' })
+  let entries = 0
   return statements.flatMap((statement) => {
     const account = textAt(statement, 'Acct', 'Id', 'IBAN') ?? textAt(statement, 'Acct', 'Id', 'Othr', 'Id') ?? ''
-    return all(statement, 'Ntry')
-      .filter((entry) => isBooked(entry))
-      .map((entry) => lineOf(entry, account, ids, scales))
+    const lines = all(statement, 'Ntry').flatMap((entry) =>
+      inPlace({ format: 'camt.053', entry: ++entries }, () =>
+        isBooked(entry) ? [lineOf(entry, account, reading)] : [],
+      ),
+    )
+    inPlace({ format: 'camt.053' }, () => checkBalances(statement, lines, scales))
+    return lines
   })
 }
 
 function isBooked(entry: Element): boolean {
-  const status = textAt(entry, 'Sts', 'Cd') ?? textAt(entry, 'Sts')
-  return status === undefined || status === 'BOOK'
+  const [status] = all(entry, 'Sts')
+  if (!status) return true
+  const code = textAt(status, 'Cd') ?? textAt(status) ?? ''
+  if (code === 'BOOK') return true
+  if (NOT_BOOKED.has(code)) return false
+  throw bad('a status that is not known', { status: code })
 }
 
-function lineOf(
-  entry: Element,
-  account: string,
-  ids: ContentIds,
-  scales: Readonly<Record<string, number>> | undefined,
-): StatementLine {
-  const amount = all(entry, 'Amt')[0]
-  const unit = currencyOf(amount?.attributes['Ccy'], scales)
-  const { units } = money(unit, plainDecimal(amount?.text ?? '', '.'))
-  const comesIn = textAt(entry, 'CdtDbtInd') === 'CRDT'
+/** Of an entry or a balance: above 0 what is credited. */
+function signedAmount(element: Element, scales: Scales): { currency: Currency; units: bigint } {
+  const [amount] = all(element, 'Amt')
+  if (!amount) throw bad('no Amt')
+  const text = amount.text.trim()
+  if (!AMOUNT.test(text)) throw unreadAmount('an amount without a sign, with a point', text)
+  const { currency, units } = money(currencyOf(amount.attributes['Ccy'], scales), plainDecimal(text, '.'))
+  const side = textAt(element, 'CdtDbtInd')
+  if (side !== 'CRDT' && side !== 'DBIT') throw bad('CdtDbtInd is CRDT or DBIT', { side })
+  return { currency, units: side === 'CRDT' ? units : -units }
+}
+
+function checkBalances(statement: Element, lines: readonly StatementLine[], scales: Scales): void {
+  const balances = all(statement, 'Bal').flatMap((balance) => {
+    const code = textAt(balance, 'Tp', 'CdOrPrtry', 'Cd')
+    return code === 'OPBD' || code === 'PRCD' || code === 'CLBD' ? [{ code, ...signedAmount(balance, scales) }] : []
+  })
+  const of = (code: string, unit: string): { units: bigint } | undefined => {
+    const [found, ...more] = balances.filter((one) => one.code === code && one.currency.code === unit)
+    return more.length === 0 ? found : undefined
+  }
+  for (const unit of new Set(balances.map(({ currency }) => currency.code))) {
+    const opening = of('OPBD', unit) ?? of('PRCD', unit)
+    const closing = of('CLBD', unit)
+    if (!opening || !closing) continue
+    const sum = lines
+      .filter(({ currency }) => currency.code === unit)
+      .reduce((total, { units }) => total + units, opening.units)
+    if (sum !== closing.units)
+      throw bad('the entries do not add up to the closing balance', {
+        statement: textAt(statement, 'Id'),
+        closing: closing.units,
+        sum,
+      })
+  }
+}
+
+interface Reading {
+  readonly ids: ContentIds
+  /** References of the bank that were used: a payment and its fee may share one. */
+  readonly taken: Set<string>
+  readonly scales: Scales
+}
+
+function lineOf(entry: Element, account: string, { ids, taken, scales }: Reading): StatementLine {
+  const { currency, units } = signedAmount(entry, scales)
   const day = (
     textAt(entry, 'BookgDt', 'Dt') ??
     textAt(entry, 'BookgDt', 'DtTm') ??
     textAt(entry, 'ValDt', 'Dt') ??
     ''
   ).slice(0, 10)
-  const [year = 0, month = 0, date = 0] = day.split('-').map(Number)
+  const [, year, month, date] = /^(\d{4})-(\d{2})-(\d{2})$/.exec(day) ?? []
+  if (year === undefined) throw bad('no date', { given: day })
   const details = all(entry, 'NtryDtls').flatMap((one) => all(one, 'TxDtls'))
   const texts = details
     .flatMap((one) => all(one, 'RmtInf'))
@@ -64,18 +123,26 @@ function lineOf(
   const reference = details
     .map((one) => textAt(one, 'Refs', 'EndToEndId'))
     .find((found) => found && found !== 'NOTPROVIDED')
-  const bankId = textAt(entry, 'AcctSvcrRef') ?? textAt(entry, 'NtryRef')
-  const id = bankId
-    ? `camt:${account}:${bankId}`.slice(0, 128)
-    : ids.idOf(account, day, units, comesIn ? 'in' : 'out', words)
+  const bankId = textAt(entry, 'AcctSvcrRef')
+  const own = bankId === undefined ? undefined : foreignLineId('camt', account, bankId)
+  // NtryRef alone is no id: banks number the entries of each statement from 1 on.
+  const id =
+    own === undefined || taken.has(own)
+      ? `camt:${ids.idOf(account, bankId ?? textAt(entry, 'NtryRef'), day, units, currency.code, words, reference)}`
+      : own
+  taken.add(id)
   return {
     id,
-    date: dayOf(year, month, date),
-    units: comesIn ? units : -units,
-    currency: unit,
+    date: dayOf(Number(year), Number(month), Number(date)),
+    units,
+    currency,
     text: words,
     ...(reference ? { ref: reference } : {}),
   }
+}
+
+function bad(what: string, facts: Readonly<Record<string, string | bigint | undefined>> = {}): AteError {
+  return new AteError('BAD_VALUE', { what, ...facts })
 }
 
 function documentOf(text: string): Element {
@@ -98,14 +165,16 @@ function documentOf(text: string): Element {
     open.at(-1)!.children.push(made)
     open.push(made)
   })
-  parser.on('text', (words) => {
+  const write = (words: string): void => {
     if (!problem) open.at(-1)!.text += words
-  })
+  }
+  parser.on('text', write)
+  parser.on('cdata', write)
   parser.on('closetag', () => void (problem ?? open.pop()))
   parser.write(text).close()
   const [root] = top.children
   if (problem || root?.name !== 'Document')
-    throw new AteError('BAD_VALUE', { what: 'no document of ISO 20022', problem: problem?.message.slice(0, 200) })
+    throw unread('no document of ISO 20022', { format: 'camt.053' }, { problem: problem?.message.slice(0, 200) })
   return root
 }
 

@@ -5,60 +5,93 @@
 import { AteError } from '@ate/core'
 import { decimalText } from '../money.ts'
 import type { BooksText } from './books-text.ts'
-import { type ImportedJournal, type JournalOptions, journalOf, type PostingText } from './journal.ts'
+import { type DecimalMark, plainDecimal } from './decimals.ts'
+import { type ImportedJournal, type JournalOptions, journalOf, type TransactionText } from './journal.ts'
+import { inPlace, linesOf, type Place, unread, unreadAmount } from './places.ts'
 import { dayOf, dayText } from './statement-lines.ts'
 
+const FORMAT = 'hledger'
 const HEAD = /^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:=\S+)?(?:\s+([*!]))?(?:\s+\(([^)]*)\))?\s*(.*)$/
-const SYMBOLS: Readonly<Record<string, string>> = { $: 'USD', '€': 'EUR', '£': 'GBP', '¥': 'JPY' }
-const NUMBER = '[\\d,]+(?:\\.\\d*)?'
-const BEFORE = new RegExp(`^(-)?\\s*([^\\s\\d.,;@={}"-]+|"[^"]+")\\s*(-)?(${NUMBER})$`)
-const AFTER = new RegExp(`^(-)?(${NUMBER})\\s*([^\\s\\d.,;@={}"-]+|"[^"]+")$`)
+const SYMBOLS: ReadonlyMap<string, string> = new Map([
+  ['$', 'USD'],
+  ['€', 'EUR'],
+  ['£', 'GBP'],
+  ['¥', 'JPY'],
+])
+const NUMBER = '[\\d,.]*\\d[\\d,.]*'
+const SYMBOL = '[^\\s\\d.,;@={}"+-]+|"[^"]+"'
+const BEFORE = new RegExp(`^(-)?\\s*(${SYMBOL})\\s*(-)?(${NUMBER})$`)
+const AFTER = new RegExp(`^(-)?(${NUMBER})\\s*(${SYMBOL})$`)
 /** Directives that move nothing; of those with a body, its lines are indented. */
-const QUIET = /^(account|commodity|decimal-mark|payee|tag|D|P|comment|end comment|Y|year|alias|apply|end)\b/
+const QUIET = /^(account|payee|tag|P|Y|year)\b/
+/** What an account's name ends with where one space stands before the amount, and two should. */
+const ONE_SPACE = /\s-?(?:[$€£¥]\s?-?[\d.,]*\d|[\d.,]*\d\s?(?:[$€£¥]|[A-Z]{3,})|\d+[.,]\d+)$/
 
-/** Amounts have a point as decimal mark. @throws AteError BAD_VALUE with the line, also for costs, prices, virtual and automatic postings, which it does not read | BAD_AMOUNT */
+/**
+ * Amounts have a point as decimal mark, unless a directive `decimal-mark`, `commodity` or `D` before them says otherwise.
+ * Assertions of balances are not compared.
+ * @throws AteError BAD_VALUE with the line, also for costs, prices, virtual and automatic postings, aliases and parents of
+ * accounts, which it does not read | BAD_AMOUNT
+ */
 export function readHledger(text: string, options: JournalOptions = {}): ImportedJournal {
-  const transactions: { line: number; date: Date; text: string; ref?: string; id?: string; postings: PostingText[] }[] =
-    []
-  let open: (typeof transactions)[number] | undefined
+  const transactions: TransactionText[] = []
+  const marks = new DecimalMarks()
+  let open: TransactionText | undefined
+  let inDirective = false
   let inComment = false
-  text.split(/\r?\n/).forEach((raw, index) => {
-    const line = index + 1
-    if (/^(end )?comment\s*$/.test(raw)) inComment = raw.startsWith('comment')
-    if (inComment || raw.trim() === '' || /^[;#*%|]/.test(raw)) return
+  for (const [index, raw] of linesOf(text).entries()) {
+    const place = { format: FORMAT, line: index + 1 }
+    const isComment = /^(end )?comment\s*$/.test(raw)
+    if (isComment) inComment = raw.startsWith('comment')
+    if (isComment || inComment || raw.trim() === '' || /^[;#*%|]/.test(raw)) continue
     if (/^\s/.test(raw)) {
-      if (open) takeIndented(raw, line, open)
-      return
+      if (open) takeIndented(raw, place, open, marks)
+      else if (inDirective) inPlace(place, () => takeSubdirective(raw.trim(), marks))
+      else throw unread('an indented line that belongs to nothing', place)
+      continue
     }
     open = undefined
-    if (QUIET.test(raw)) return
-    const match = HEAD.exec(raw.split(';')[0]!.trimEnd())
-    if (!match) throw new AteError('BAD_VALUE', { what: 'a directive that is not read', line })
-    const [, year, month, day, , code, description = ''] = match
-    const id = /;.*\bid:\s*([^,\s]+)/.exec(raw)?.[1]
-    open = {
-      line,
-      date: dayOf(Number(year), Number(month), Number(day)),
-      text: description.trim(),
-      postings: [],
-      ...(code ? { ref: code } : {}),
-      ...(id === undefined ? {} : { id }),
-    }
+    inDirective = true
+    if (inPlace(place, () => marks.take(raw)) || QUIET.test(raw)) continue
+    open = inPlace(place, () => headOf(raw, place.line))
     transactions.push(open)
-  })
-  return journalOf(transactions, options)
+  }
+  return journalOf(FORMAT, transactions, options)
 }
 
-function takeIndented(raw: string, line: number, open: { id?: string; postings: PostingText[] }): void {
+function headOf(raw: string, line: number): TransactionText {
+  const match = HEAD.exec(raw.split(';')[0]!.trimEnd())
+  if (!match) throw new AteError('BAD_VALUE', { what: 'a directive that is not read', given: raw.slice(0, 60) })
+  const [, year, month, day, , code, description = ''] = match
+  const id = /;.*\bid:\s*([^,\s]+)/.exec(raw)?.[1]
+  return {
+    line,
+    date: dayOf(Number(year), Number(month), Number(day)),
+    text: description.trim(),
+    postings: [],
+    ...(code ? { ref: code } : {}),
+    ...(id === undefined ? {} : { id }),
+  }
+}
+
+/** Of an account or a commodity: what gives other names is not read. */
+function takeSubdirective(words: string, marks: DecimalMarks): void {
+  if (/^(alias|default|payee)\b/.test(words))
+    throw new AteError('BAD_VALUE', { what: 'a directive that is not read', given: words.slice(0, 60) })
+  const format = /^format\s+(.*)$/.exec(words)?.[1]
+  if (format !== undefined) marks.take(`commodity ${format}`)
+}
+
+function takeIndented(raw: string, place: Place, open: TransactionText, marks: DecimalMarks): void {
   const [words = '', comment = ''] = split(raw, ';')
   const id = open.postings.length === 0 ? /\bid:\s*([^,\s]+)/.exec(comment)?.[1] : undefined
   if (id !== undefined) open.id = id
   if (words.trim() === '') return
   const [account = '', rest = ''] = split(words.trim().replace(/^[*!]\s+/, ''), /\s{2,}|\t/)
-  if (/^[([]/.test(account) || /[@{]/.test(rest))
-    throw new AteError('BAD_VALUE', { what: 'a virtual posting, a cost or a price', line })
+  if (/^[([]/.test(account) || /[@{]/.test(rest)) throw unread('a virtual posting, a cost or a price', place)
   const [asked = ''] = split(rest, '=')
-  const amount = asked.trim() === '' ? undefined : amountOf(asked.trim(), line)
+  const amount = asked.trim() === '' ? undefined : inPlace(place, () => amountOf(asked.trim(), marks))
+  if (!amount && ONE_SPACE.test(account)) throw unread('two spaces stand before an amount', place, { account })
   open.postings.push({ account, amount })
 }
 
@@ -67,15 +100,61 @@ function split(text: string, at: string | RegExp): [string, string] {
   return found < 0 ? [text, ''] : [text.slice(0, found), text.slice(found + 1)]
 }
 
-function amountOf(text: string, line: number): { decimal: string; commodity: string } {
+interface Parts {
+  readonly isMinus: boolean
+  readonly number: string
+  readonly commodity: string
+}
+
+function partsOf(text: string): Parts {
   const before = BEFORE.exec(text)
   const after = before ? null : AFTER.exec(text)
-  if (!before && !after)
-    throw new AteError('BAD_VALUE', { what: 'no amount with a commodity', given: text.slice(0, 60), line })
-  const isMinus = before ? (before[1] ?? before[3]) !== undefined : after![1] !== undefined
-  const number = (before ? before[4]! : after![2]!).replaceAll(',', '').replace(/\.$/, '')
-  const symbol = (before ? before[2]! : after![3]!).replaceAll('"', '')
-  return { decimal: `${isMinus ? '-' : ''}${number}`, commodity: SYMBOLS[symbol] ?? symbol }
+  const [number, symbol] = before ? [before[4], before[2]] : [after?.[2], after?.[3]]
+  if (number === undefined || symbol === undefined || (before?.[1] && before[3]))
+    throw new AteError('BAD_VALUE', { what: 'no amount with a commodity', given: text.slice(0, 60) })
+  const bare = symbol.replaceAll('"', '')
+  const isMinus = before ? (before[1] ?? before[3]) !== undefined : after?.[1] !== undefined
+  return { isMinus, number, commodity: SYMBOLS.get(bare) ?? bare }
+}
+
+function amountOf(text: string, marks: DecimalMarks): { decimal: string; commodity: string } {
+  const { isMinus, number, commodity } = partsOf(text)
+  return { decimal: `${isMinus ? '-' : ''}${marks.read(number, commodity)}`, commodity }
+}
+
+/** Which decimal mark the directives of a file have given, to all commodities or to one; from their line on. */
+class DecimalMarks {
+  #ofAll: DecimalMark | undefined
+  readonly #of = new Map<string, DecimalMark>()
+
+  /** False if it is no directive of these. */
+  take(line: string): boolean {
+    const [, directive, text = ''] = /^(decimal-mark|commodity|D)(?:\s+([^;]*))?(?:;.*)?$/.exec(line) ?? []
+    if (directive === undefined) return false
+    const given = text.trim()
+    if (directive === 'decimal-mark') {
+      if (given !== '.' && given !== ',') throw new AteError('BAD_VALUE', { what: 'decimal-mark is . or ,', given })
+      this.#ofAll = given
+    } else if (/\d/.test(given.replace(/"[^"]*"/g, ''))) this.#takeSample(given)
+    return true
+  }
+
+  #takeSample(sample: string): void {
+    const { number, commodity } = partsOf(sample.replace(/(?<=\d) (?=\d)/g, ''))
+    const mark = /[.,](?=\d*$)/.exec(number)?.[0] as DecimalMark | undefined
+    if (mark === undefined) return
+    if (mark === ',' && /^\d{1,3},\d{3}$/.test(number))
+      throw unreadAmount('thousands or a fraction? write both marks in the directive', sample)
+    this.#of.set(commodity, mark)
+  }
+
+  read(number: string, commodity: string): string {
+    const given = this.#ofAll ?? this.#of.get(commodity)
+    // hledger takes 1,000 for one, ledger for a thousand.
+    if (given === undefined && /^\d{1,3},\d{3}$/.test(number))
+      throw unreadAmount('thousands or a fraction? say decimal-mark in the file', number)
+    return plainDecimal(number, given ?? '.', { thousands: 'mark' })
+  }
 }
 
 /** Posted entries; amounts have all digits of their currency. */

@@ -4,6 +4,7 @@ import { type Currency, currency, isoCurrency } from '../currencies.ts'
 import type { NormalSide } from '../ledger-records.ts'
 import { money } from '../money.ts'
 import type { Transfer } from '../requests.ts'
+import { inPlace, unread } from './places.ts'
 import { ContentIds } from './statement-lines.ts'
 
 export interface PostingText {
@@ -12,13 +13,14 @@ export interface PostingText {
   readonly amount: { readonly decimal: string; readonly commodity: string } | undefined
 }
 
+/** One transaction; as it is read, its postings are added one by one. */
 export interface TransactionText {
   readonly line: number
   readonly date: Date
   readonly text: string
   readonly ref?: string
-  readonly id?: string
-  readonly postings: readonly PostingText[]
+  id?: string
+  readonly postings: PostingText[]
 }
 
 export interface ImportedAccount {
@@ -46,8 +48,12 @@ const DEBIT = /^(assets?|expenses?)(:|$)/i
  * under its own name, `ACCOUNT:CODE`.
  * @throws AteError BAD_VALUE with the line, for what does not balance
  */
-export function journalOf(transactions: readonly TransactionText[], options: JournalOptions): ImportedJournal {
-  const currencies = currenciesOf(transactions, options)
+export function journalOf(
+  format: string,
+  transactions: readonly TransactionText[],
+  options: JournalOptions,
+): ImportedJournal {
+  const currencies = currenciesOf(format, transactions, options)
   const accounts = new Map<string, ImportedAccount>()
   const ids = new ContentIds()
   const nameOf = (account: string, unit: Currency): string => {
@@ -57,23 +63,44 @@ export function journalOf(transactions: readonly TransactionText[], options: Jou
       accounts.set(name, { name, currency: unit, normal: DEBIT.test(account) ? 'debit' : 'credit' })
     return name
   }
-  const groups = transactions.map((transaction) => transfersOf(transaction, { currencies, nameOf, ids }))
+  checkIds(format, transactions)
+  const groups = transactions.map((transaction) =>
+    inPlace({ format, line: transaction.line }, () => transfersOf(transaction, { currencies, nameOf, ids })),
+  )
   return { accounts: [...accounts.values()], groups: groups.filter((group) => group.length > 0) }
 }
 
+/** The second transaction of an id would count as posted before. */
+function checkIds(format: string, transactions: readonly TransactionText[]): void {
+  const seen = new Map<string, number>()
+  for (const { id, line } of transactions) {
+    if (id === undefined) continue
+    const first = seen.get(id)
+    if (first !== undefined) throw unread('two transactions have one id', { format, line }, { id, first })
+    seen.set(id, line)
+  }
+}
+
 function currenciesOf(
+  format: string,
   transactions: readonly TransactionText[],
   { scales = {} }: JournalOptions,
 ): Map<string, Currency> {
-  const digits = new Map<string, number>()
-  for (const { postings } of transactions) {
+  const shown = new Map<string, { digits: number; line: number }>()
+  for (const { postings, line } of transactions) {
     for (const { amount } of postings) {
       if (!amount) continue
-      const shown = amount.decimal.split('.')[1]?.length ?? 0
-      digits.set(amount.commodity, Math.max(digits.get(amount.commodity) ?? 0, shown))
+      const before = shown.get(amount.commodity)
+      const digits = Math.max(amount.decimal.split('.')[1]?.length ?? 0, before?.digits ?? 0)
+      shown.set(amount.commodity, { digits, line: before?.line ?? line })
     }
   }
-  return new Map([...digits].map(([code, shown]) => [code, isoCurrency(code) ?? currency(code, scales[code] ?? shown)]))
+  return new Map(
+    [...shown].map(([code, { digits, line }]) => [
+      code,
+      isoCurrency(code) ?? inPlace({ format, line }, () => currency(code, scales[code] ?? digits)),
+    ]),
+  )
 }
 
 interface Making {
@@ -84,7 +111,7 @@ interface Making {
 
 /** Debits are matched with credits of the same currency, in order; so n postings make fewer than n transfers. */
 function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: Making): Transfer[] {
-  const { line, date, text, ref } = transaction
+  const { date, text, ref } = transaction
   const base = foreignId(transaction.id) ?? `import:${ids.idOf(date, text, ref, transaction.postings)}`
   const transfers: Transfer[] = []
   for (const [code, parts] of partsOf(transaction, currencies)) {
@@ -110,24 +137,24 @@ function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: 
       }
     }
     if ([...debits, ...credits].some(({ units }) => units !== 0n))
-      throw new AteError('BAD_VALUE', { what: 'a transaction debits and credits one account', line })
+      throw new AteError('BAD_VALUE', { what: 'a transaction debits and credits one account' })
   }
   return transfers
 }
 
-/** Ids that a ledger made itself are foreign ones in another. */
-function foreignId(id: string | undefined): string | undefined {
+/** Ids that a ledger made itself, of captures and reversals, are foreign ones in another. */
+export function foreignId(id: string | undefined): string | undefined {
   return id !== undefined && /^(resolve|reverse|ate):/.test(id) ? `import:${id}` : id
 }
 
 /** Postings by commodity, in units, with the one that was left out filled in; each commodity adds up to 0. */
 function partsOf(
-  { postings, line }: TransactionText,
+  { postings }: TransactionText,
   currencies: ReadonlyMap<string, Currency>,
 ): Map<string, { account: string; units: bigint }[]> {
   const parts = new Map<string, { account: string; units: bigint }[]>()
   const open = postings.filter(({ amount }) => !amount)
-  if (open.length > 1) throw new AteError('BAD_VALUE', { what: 'two postings without an amount', line })
+  if (open.length > 1) throw new AteError('BAD_VALUE', { what: 'two postings without an amount' })
   for (const { account, amount } of postings) {
     if (!amount) continue
     const { units } = money(currencies.get(amount.commodity)!, amount.decimal)
@@ -136,8 +163,7 @@ function partsOf(
   for (const [code, list] of parts) {
     const sum = list.reduce((total, { units }) => total + units, 0n)
     if (sum === 0n) continue
-    if (!open[0])
-      throw new AteError('BAD_VALUE', { what: 'a transaction does not balance', line, commodity: code, sum })
+    if (!open[0]) throw new AteError('BAD_VALUE', { what: 'a transaction does not balance', commodity: code, sum })
     list.push({ account: open[0].account, units: -sum })
   }
   return parts

@@ -1,65 +1,132 @@
-/** MT940 statements of SWIFT: fields 25, 60, 61, 86 and 62, with the sums checked. */
+/** MT940 statements of SWIFT: fields 25, 60, 61, 86 and 62, with their order and the sums checked. */
 import { AteError } from '@ate/core'
 import type { Currency } from '../currencies.ts'
 import { money } from '../money.ts'
 import { currencyOf } from './csv.ts'
-import { ContentIds, dayOf, plainDecimal, type StatementLine } from './statement-lines.ts'
+import { plainDecimal } from './decimals.ts'
+import { inPlace, linesOf } from './places.ts'
+import { ContentIds, dayOf, type StatementLine } from './statement-lines.ts'
 
 const LINE =
   /^(\d{2})(\d{2})(\d{2})(\d{4})?(R?[CD])([A-Z])?(\d{1,15},\d{0,4})([A-Z][A-Z0-9]{3})([^\n]*?)(?:\/\/([^\n]*))?(?:\n([\s\S]*))?$/
 const BALANCE = /^([CD])(\d{6})([A-Z]{3})(\d{1,15},\d{0,4})$/
 
-/** @throws AteError BAD_VALUE, also if the lines do not lead from the opening to the closing balance | BAD_AMOUNT */
-export function readMt940(text: string): StatementLine[] {
-  const lines: StatementLine[] = []
-  const ids = new ContentIds()
-  let account = ''
-  let unit: Currency | undefined
-  let balance = 0n
-  for (const { tag, value } of fieldsOf(text)) {
-    if (tag === '25') account = value.trim()
-    else if (tag.startsWith('60')) {
-      const opening = balanceOf(value)
-      unit = opening.currency
-      balance = opening.units
-    } else if (tag === '61') {
-      if (!unit) throw new AteError('BAD_VALUE', { what: 'a line before the opening balance' })
-      const line = lineOf(value, { unit, account, ids })
-      balance += line.units
-      lines.push(line)
-    } else if (tag === '86') {
-      const last = lines.at(-1)
-      if (last && last.text === '') lines[lines.length - 1] = { ...last, text: textOf(value) }
-    } else if (tag.startsWith('62')) {
-      const closing = balanceOf(value)
-      if (closing.units !== balance || closing.currency.code !== unit?.code)
-        throw new AteError('BAD_VALUE', {
-          what: 'the lines do not add up to the closing balance',
-          closing: closing.units,
-          sum: balance,
-        })
-    }
-  }
-  if (!unit) throw new AteError('BAD_VALUE', { what: 'no MT940 statement' })
-  return lines
+interface Field {
+  readonly tag: string
+  value: string
+  readonly line: number
 }
 
-function fieldsOf(text: string): { tag: string; value: string }[] {
-  const fields: { tag: string; value: string }[] = []
-  for (const line of text.replaceAll('\r', '').split('\n')) {
+/**
+ * A statement goes from `:60F:` to `:62F:`; pages between end with `:62M:` and go on with `:60M:`.
+ * @throws AteError BAD_VALUE with the line, also if entries do not lead from the opening to the closing balance, for a page
+ * that does not follow, and for a statement that has no end | BAD_AMOUNT
+ */
+export function readMt940(text: string): StatementLine[] {
+  const reader = new Reader()
+  let last: Field | undefined
+  for (const field of fieldsOf(text)) {
+    last = field
+    inPlace({ format: 'MT940', line: field.line }, () => reader.take(field))
+  }
+  return inPlace({ format: 'MT940', ...(last ? { line: last.line } : {}) }, () => reader.end())
+}
+
+class Reader {
+  readonly #lines: StatementLine[] = []
+  readonly #ids = new ContentIds()
+  #account = ''
+  /** The balance so far, with its account; undefined before the first statement. */
+  #balance: { units: bigint; currency: Currency; account: string } | undefined
+  /** Between an opening and a closing balance; between two pages; between two statements. */
+  #where: 'inside' | 'paging' | 'outside' = 'outside'
+
+  take({ tag, value }: Field): void {
+    switch (tag) {
+      case '25':
+      case '25P':
+        this.#account = value.trim()
+        return
+      case '60F':
+      case '60M':
+        this.#opens(tag, balanceOf(value))
+        return
+      case '61':
+        this.#add(value)
+        return
+      case '86':
+        this.#describe(value)
+        return
+      case '62F':
+      case '62M':
+        this.#closes(tag, balanceOf(value))
+    }
+  }
+
+  #opens(tag: '60F' | '60M', opening: { units: bigint; currency: Currency }): void {
+    if (this.#where !== (tag === '60F' ? 'outside' : 'paging'))
+      throw bad('an opening balance where none belongs', { tag })
+    if (tag === '60M' && (!this.#isBalance(opening) || this.#balance?.account !== this.#account))
+      throw bad('a page does not follow the one before', { opening: opening.units, before: this.#balance?.units })
+    this.#balance = { ...opening, account: this.#account }
+    this.#where = 'inside'
+  }
+
+  #add(value: string): void {
+    if (this.#where !== 'inside' || !this.#balance) throw bad('an entry outside of a statement')
+    const line = lineOf(value, { unit: this.#balance.currency, account: this.#account, ids: this.#ids })
+    this.#balance.units += line.units
+    this.#lines.push(line)
+  }
+
+  #describe(value: string): void {
+    const last = this.#lines.at(-1)
+    if (this.#where === 'inside' && last && last.text === '')
+      this.#lines[this.#lines.length - 1] = { ...last, text: textOf(value) }
+  }
+
+  #closes(tag: '62F' | '62M', closing: { units: bigint; currency: Currency }): void {
+    if (this.#where !== 'inside') throw bad('a closing balance where none belongs', { tag })
+    if (!this.#isBalance(closing))
+      throw bad('the entries do not add up to the closing balance', {
+        closing: closing.units,
+        sum: this.#balance?.units,
+      })
+    this.#where = tag === '62F' ? 'outside' : 'paging'
+  }
+
+  #isBalance({ units, currency: { code } }: { units: bigint; currency: Currency }): boolean {
+    return this.#balance?.units === units && this.#balance.currency.code === code
+  }
+
+  end(): StatementLine[] {
+    if (!this.#balance) throw bad('no MT940 statement')
+    if (this.#where !== 'outside') throw bad('the file ends before the closing balance :62F:')
+    return this.#lines
+  }
+}
+
+function bad(what: string, facts: Readonly<Record<string, string | bigint | undefined>> = {}): AteError {
+  return new AteError('BAD_VALUE', { what, ...facts })
+}
+
+function fieldsOf(text: string): Field[] {
+  const fields: Field[] = []
+  for (const [index, line] of linesOf(text).entries()) {
     const begin = /^:(\d{2}[A-Z]?):(.*)$/.exec(line)
     const last = fields.at(-1)
-    if (begin) fields.push({ tag: begin[1]!, value: begin[2]! })
+    if (begin) fields.push({ tag: begin[1]!, value: begin[2]!, line: index + 1 })
     else if (last && !/^[-{}]/.test(line)) last.value += `\n${line}`
   }
-  return fields.map(({ tag, value }) => ({ tag, value: value.trimEnd() }))
+  for (const field of fields) field.value = field.value.trimEnd()
+  return fields
 }
 
 function balanceOf(value: string): { units: bigint; currency: Currency } {
   const match = BALANCE.exec(value.trim())
-  if (!match) throw new AteError('BAD_VALUE', { what: 'no balance of MT940', given: value.slice(0, 40) })
+  if (!match) throw bad('no balance of MT940', { given: value.slice(0, 40) })
   const unit = currencyOf(match[3])
-  const { units } = money(unit, plainDecimal(match[4]!.replace(/,$/, ''), ','))
+  const { units } = money(unit, plainDecimal(match[4]!, ','))
   return { units: match[1] === 'C' ? units : -units, currency: unit }
 }
 
@@ -68,10 +135,10 @@ function lineOf(
   { unit, account, ids }: { unit: Currency; account: string; ids: ContentIds },
 ): StatementLine {
   const match = LINE.exec(value)
-  if (!match) throw new AteError('BAD_VALUE', { what: 'no line of MT940', given: value.slice(0, 60) })
+  if (!match) throw bad('no entry of MT940', { given: value.slice(0, 60) })
   const [, year, month, day, , mark, , amount, , ref = '', bankRef = ''] = match
   const date = dayOf((Number(year) < 80 ? 2000 : 1900) + Number(year), Number(month), Number(day))
-  const { units } = money(unit, plainDecimal(amount!.replace(/,$/, ''), ','))
+  const { units } = money(unit, plainDecimal(amount!, ','))
   // A reversed credit goes out, a reversed debit comes in.
   const signed = mark === 'C' || mark === 'RD' ? units : -units
   const reference = ref.trim() === 'NONREF' ? bankRef.trim() : ref.trim()

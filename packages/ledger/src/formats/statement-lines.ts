@@ -2,6 +2,8 @@
 import { AteError } from '@ate/core'
 import type { Currency } from '../currencies.ts'
 import type { Transfer } from '../requests.ts'
+import { checkRules, type ImportRules } from './import-rules.ts'
+import { unread } from './places.ts'
 
 /** One booked line. */
 export interface StatementLine {
@@ -15,20 +17,13 @@ export interface StatementLine {
   readonly ref?: string
 }
 
-export interface ImportRules {
-  /** The account of the ledger that the statement is of. */
-  readonly account: string
-  /** Where lines go to, and come from, that no rule matches. */
-  readonly other: string
-  /** The first whose pattern (a regular expression, without regard to case) is in the text of a line. */
-  readonly rules?: readonly { readonly match: string; readonly account: string; readonly code?: string }[]
-  /** The account grows on its debit side, as what one has; `credit` for a loan or a card. */
-  readonly normal?: 'debit' | 'credit'
-}
-
-/** Lines of 0 are left out: nothing moves. @throws AteError BAD_ARGUMENT */
+/**
+ * Lines of 0 are left out: nothing moves.
+ * @throws AteError BAD_ARGUMENT for rules that are none, or have a name that is not known | BAD_VALUE for two lines of one id
+ */
 export function transfersOf(lines: readonly StatementLine[], rules: ImportRules): Transfer[] {
   checkRules(rules)
+  checkIds(lines)
   const compiled = (rules.rules ?? []).map(({ match, account, code }) => ({ pattern: patternOf(match), account, code }))
   return lines
     .filter(({ units }) => units !== 0n)
@@ -51,14 +46,15 @@ export function transfersOf(lines: readonly StatementLine[], rules: ImportRules)
     })
 }
 
-function checkRules(rules: ImportRules): void {
-  if (
-    typeof rules !== 'object' ||
-    rules === null ||
-    typeof rules.account !== 'string' ||
-    typeof rules.other !== 'string'
-  )
-    throw new AteError('BAD_ARGUMENT', { what: 'rules name the account, and the other one' })
+/** The second line of an id would count as posted before, or as another body of it. */
+function checkIds(lines: readonly StatementLine[]): void {
+  const seen = new Map<string, number>()
+  for (const [index, { id }] of lines.entries()) {
+    const first = seen.get(id)
+    if (first !== undefined)
+      throw unread('two lines have one id', { format: 'statement', entry: index + 1 }, { id, first })
+    seen.set(id, index + 1)
+  }
 }
 
 function patternOf(match: string): RegExp {
@@ -81,8 +77,21 @@ export class ContentIds {
     const text = JSON.stringify(parts, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
     const count = (this.#seen.get(text) ?? 0) + 1
     this.#seen.set(text, count)
-    return `${hash(text, 1)}${hash(text, 2)}${count === 1 ? '' : `-${count}`}`
+    return `${contentHash(text)}${count === 1 ? '' : `-${count}`}`
   }
+}
+
+/** Characters of an id of the ledger. */
+const ID_MAX = 128
+
+/** The id of a line by the bank's own reference. One that is too long is not cut, or two would be one. */
+export function foreignLineId(format: string, account: string, reference: string): string {
+  const id = `${format}:${account}:${reference}`
+  return id.length <= ID_MAX ? id : `${format}:${contentHash(id)}`
+}
+
+function contentHash(text: string): string {
+  return `${hash(text, 1)}${hash(text, 2)}`
 }
 
 /** Not a cryptographic hash: two contents of one id would be refused as ID_REUSED, not mixed up. */
@@ -110,14 +119,4 @@ export function dayOf(year: number, month: number, day: number): Date {
 /** `YYYY-MM-DD` of a time, in UTC. */
 export function dayText(date: Date): string {
   return date.toISOString().slice(0, 10)
-}
-
-/** Decimal text with the decimal mark of its format, without marks between thousands, as money() reads it. */
-export function plainDecimal(text: string, decimal: '.' | ','): string {
-  const thousands = decimal === '.' ? ',' : '.'
-  const bare = text
-    .trim()
-    .replace(/[\s'\u00a0\u202f]/g, '')
-    .replaceAll(thousands, '')
-  return decimal === ',' ? bare.replace(',', '.') : bare
 }
