@@ -1,5 +1,7 @@
 /** Where in a file something stands: what is wrong with it names the format, and the line, row or entry, counted from 1. */
+
 import { AteError, isAteError } from '@ate/core'
+import { ledgerError } from '../errors.ts'
 
 export interface Place {
   readonly format: string
@@ -21,7 +23,7 @@ export function unread(what: string, place: Place, facts: Facts = {}): AteError 
 
 /** BAD_AMOUNT of a file; the place comes from `inPlace`. */
 export function unreadAmount(what: string, given: string): AteError {
-  return new AteError('BAD_AMOUNT', { what, given: given.slice(0, 40) }, { hint: AMOUNT_HINT })
+  return ledgerError('BAD_AMOUNT', { what, given: given.slice(0, 40) }, { hint: AMOUNT_HINT })
 }
 
 /** Runs what reads one place of a file: errors that do not say yet where it is, say so. */
