@@ -296,7 +296,7 @@ describe('a log that is closed or only read', () => {
   })
 })
 
-describe('a key', () => {
+describe('a long key', () => {
   it('of other bytes under a checksum that fits is damaged', async () => {
     for (const [at, value] of [
       [0, 1],
@@ -304,7 +304,7 @@ describe('a key', () => {
     ] as const) {
       const trial = new Trial(1)
       const log = await trial.open()
-      await log.ring.put(KEY, new Uint8Array(20).fill(3))
+      await log.ring.put(KEY, new Uint8Array(2000).fill(3))
       expect(await log.scrub()).toEqual([])
       trial.fs.poke(`${KEY_FILE}.key`, (bytes) => {
         putU32(bytes, at, value)
@@ -324,7 +324,7 @@ describe('a key', () => {
         }),
     })
     const log = await trial.open()
-    await log.ring.put(KEY, new Uint8Array(20).fill(3))
+    await log.ring.put(KEY, new Uint8Array(2000).fill(3))
     trial.fs.copyTo(trial.fs, `${KEY_FILE}.key`, `${KEY_FILE}.next`)
     await log.ring.erase(KEY)
     expect(await log.ring.get(KEY)).toBe(undefined)
