@@ -60,6 +60,7 @@ export {
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
+export type { Comparison } from './data/compare-head.ts'
 export { type Created, type CreationPlace, Creations } from './data/creations.ts'
 export type { DestroyOptions } from './data/destroy.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
@@ -77,7 +78,6 @@ export {
   verifyEvidence,
 } from './data/evidence.ts'
 export type { Finding, FindingCode, Severity } from './data/findings.ts'
-export type { Comparison } from './data/head-statement.ts'
 export type { KnownPlace } from './data/known-places.ts'
 export { backup, destroy, knownPlaces, push, recover, restore, salvage, verifyPlace } from './data/on-demand.ts'
 export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'

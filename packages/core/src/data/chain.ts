@@ -38,6 +38,7 @@ import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
 import { Compacting, type CompactPolicy } from './compacting.ts'
+import type { Comparison } from './compare-head.ts'
 import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import {
@@ -58,7 +59,7 @@ import {
   type WatchOptions,
   watchEntities,
 } from './events.ts'
-import { type Comparison, compareHead, headStatement } from './head-statement.ts'
+import { headStatement } from './head-statement.ts'
 import { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
@@ -200,7 +201,8 @@ export class Chain {
    * is found out. `behind` if this copy lacks the record, also after it has asked.
    * @throws AteError FORK, with evidence for `verifyEvidence` | BAD_PROOF | WRONG_CHAIN | NOT_AUTHORIZED | OFFLINE
    */
-  compareHead(statement: string): Promise<Comparison> {
+  async compareHead(statement: string): Promise<Comparison> {
+    const { compareHead } = await import('./compare-head.ts')
     return compareHead(this.#core, statement)
   }
 

@@ -30,7 +30,6 @@ import { openEngine, parsePlace } from '../data/place.ts'
 import { SyncMeter } from '../data/sync-progress.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { memoryEngine } from '../log/memory.ts'
-import { chainOfName } from '../session/dns-pin.ts'
 import { type Identity, isKept, type PublicIdentity } from '../session/identity.ts'
 import { lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
@@ -107,7 +106,7 @@ async function openObserved(
 ): Promise<Chain> {
   const started = observing.start('open')
   const identity = options.as ?? (await machineIdentity({}, platform))
-  const id = options.pin ? await chainOfName(platform, options.pin.dns) : options.id
+  const id = options.pin ? await chainOfPin(options.pin.dns, platform) : options.id
   throwIfAborted(options.signal)
   const known = id === undefined ? await lookUpChain(platform.state, name) : undefined
   const label = id === undefined ? undefined : parseId(id, 'chain')
@@ -380,6 +379,11 @@ async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
     },
     close: async () => tabs?.close(),
   }
+}
+
+async function chainOfPin(name: string, platform: Platform): Promise<ChainId> {
+  const { chainOfName } = await import('../session/dns-pin.ts')
+  return chainOfName(platform, name)
 }
 
 /** Undefined where a server has nobody to send: to a socket of this machine, or out of TLS. */

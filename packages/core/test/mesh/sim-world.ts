@@ -1,11 +1,11 @@
 /** Machines with clients and a server on a simulated network, in simulated time: a seed replays a run. */
 // What is loaded when it is first needed is loaded before: simulated time does not wait for it.
+import '../../src/chain/local-writing.ts'
 import '../../src/chain/snapshots.ts'
 import '../../src/chain/verify-log.ts'
+import '../../src/data/compare-head.ts'
 import '../../src/mesh/open-remote.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
-// Loaded before simulated time runs: what is loaded on demand takes real time.
-import '../../src/mesh/open-remote.ts'
 import type { MemoryStore } from '../../src/log/memory.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { platform as ownPlatform } from '../../src/node/platform.ts'
