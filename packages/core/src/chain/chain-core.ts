@@ -26,7 +26,6 @@ import { BodyReader } from './body-reader.ts'
 import { catchUp } from './catch-up.ts'
 import { CommitBuilder } from './commit-builder.ts'
 import type { BodyPlace } from './link.ts'
-import { beginLocalWriting } from './local-writing.ts'
 import { Nonces } from './nonces.ts'
 import type { Observing } from './observing.ts'
 import { settleRecoveries } from './recovered.ts'
@@ -164,7 +163,7 @@ export class ChainCore {
   /** `begin` makes what writes, once there is a core to write for: this process, if left out. */
   static async open(
     parts: CoreParts,
-    begin: (core: ChainCore, parts: CoreParts) => Promise<Writing> = beginLocalWriting,
+    begin: (core: ChainCore, parts: CoreParts) => Promise<Writing> = beginHere,
   ): Promise<ChainCore> {
     const core = new ChainCore(parts)
     core.#writing = await begin(core, parts)
@@ -455,4 +454,10 @@ export class ChainCore {
     const statements = await statementsFor(this, this.#parts.state, seq)
     await rememberHead(this.#parts.state, this.chainId, { seq, hash, at: this.replica.chainTime, statements })
   }
+}
+
+/** Loaded with the first log that this process writes itself: a page whose chains are at servers has none. */
+async function beginHere(core: ChainCore, parts: CoreParts): Promise<Writing> {
+  const { beginLocalWriting } = await import('./local-writing.ts')
+  return beginLocalWriting(core, parts)
 }
