@@ -163,7 +163,7 @@ export class ChainCore {
   /** `begin` makes what writes, once there is a core to write for: this process, if left out. */
   static async open(
     parts: CoreParts,
-    begin: (core: ChainCore, parts: CoreParts) => Promise<Writing> = beginWritingHere,
+    begin: (core: ChainCore, parts: CoreParts) => Promise<Writing> = beginHere,
   ): Promise<ChainCore> {
     const core = new ChainCore(parts)
     core.#writing = await begin(core, parts)
@@ -456,8 +456,8 @@ export class ChainCore {
   }
 }
 
-/** Loaded with the first log that this process writes: a page that has chains at servers alone has none. */
-async function beginWritingHere(core: ChainCore, parts: CoreParts): Promise<Writing> {
+/** Loaded with the first log that this process writes itself: a page whose chains are at servers has none. */
+async function beginHere(core: ChainCore, parts: CoreParts): Promise<Writing> {
   const { beginLocalWriting } = await import('./local-writing.ts')
   return beginLocalWriting(core, parts)
 }
