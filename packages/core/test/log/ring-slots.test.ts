@@ -172,6 +172,18 @@ describe('after a sync that failed', () => {
   })
 })
 
+describe('two changes at a time', () => {
+  it('run one after the other: an error of a sync is not told to one of them alone', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    await log.ring.put(named(3), NEW)
+    trial.fs.faults.failSync = trial.fs.counts.syncs + 1
+    const both = await Promise.allSettled([log.ring.put(named(2), NEW), log.ring.erase(NAME)])
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await trial.kill()
+  })
+})
+
 describe('a full disk', () => {
   it('leaves nothing of any key if there is no room for the next file', async () => {
     const trial = await ringWith()
