@@ -60,6 +60,14 @@ describe('a part', () => {
     await trial.close()
   })
 
+  it('is found of each of many small records', async () => {
+    const trial = new Trial(1, { segmentBytes: 100_000 })
+    const log = await trial.open()
+    await trial.append(Array.from({ length: 300 }, () => 4))
+    for (const { seq, bytes } of trial.submitted) expect(log.readPart(seq, 0, 4)).toEqual(bytes)
+    await trial.close()
+  })
+
   it('that the file no longer holds is damaged, not zeros', async () => {
     const trial = await closedLog()
     const log = await trial.open(true)

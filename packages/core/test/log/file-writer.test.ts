@@ -109,7 +109,8 @@ describe('a call that the disk refuses', () => {
           : opened
       },
     })
-    expect(await codeOf(() => openFileLog({ fs, random: seededRandom(1), clock: manualClock() }))).toBe('IO_ERROR')
+    const error = await openFileLog({ fs, random: seededRandom(1), clock: manualClock() }).catch((thrown) => thrown)
+    expect(error).toMatchObject({ code: 'IO_ERROR', facts: { errno: 'EIO' } })
   })
 })
 
