@@ -91,24 +91,24 @@ async function putSums(
 }
 
 describe('sealed: a malicious key holder is named', () => {
-  it('who breaks a floor', async () => {
+  it('L2: who breaks a floor', async () => {
     const one = await victim('sealed')
     await putSums(one, { a: [500n, 0n], b: [0n, 500n] }, { theft: entry() })
     const { facts } = await breach(one)
     expect(facts).toMatchObject({ rule: 'an account stays above its floor', account: 'a', entry: 'theft' })
     expect(facts['author']).toBe((await person('boss')).fingerprint)
   })
-  it('who breaks a ceiling', async () => {
+  it('L2: who breaks a ceiling', async () => {
     const one = await victim('sealed')
     await putSums(one, { world: [5000n, 0n], b: [0n, 5000n] }, { much: entry({ from: 'world', units: 5000n }) })
     expect((await breach(one)).facts).toMatchObject({ rule: 'an account stays below its ceiling', account: 'b' })
   })
-  it('who writes a balance without an entry', async () => {
+  it('L1: who writes a balance without an entry', async () => {
     const one = await victim('sealed')
     await putSums(one, { b: [0n, 7n] })
     expect((await breach(one)).facts['rule']).toBe('a balance is the sum of its entries')
   })
-  it('who writes an entry without a balance', async () => {
+  it('L1: who writes an entry without a balance', async () => {
     const one = await victim('sealed')
     await putSums(one, {}, { quiet: entry({ units: 1n }) })
     expect((await breach(one)).facts['rule']).toBe('every entry is in the balance of its accounts')
@@ -128,7 +128,7 @@ describe('sealed: a malicious key holder is named', () => {
     await putSums(one, {}, { bad: value })
     await breach(one)
   })
-  it('who reverses twice, under a name of his own', async () => {
+  it('L9: who reverses twice, under a name of his own', async () => {
     const one = await victim('sealed')
     await putSums(
       one,
@@ -137,7 +137,7 @@ describe('sealed: a malicious key holder is named', () => {
     )
     expect((await breach(one)).facts['rule']).toBe('a reversal is the opposite of one transfer')
   })
-  it('who captures more than was held, and after its time', async () => {
+  it('L4: who captures more than was held, and after its time', async () => {
     for (const late of [false, true]) {
       const shared = new Shared()
       const one = await victim('sealed', shared)
@@ -147,13 +147,13 @@ describe('sealed: a malicious key holder is named', () => {
       expect((await breach(one)).facts['rule']).toBe(late ? 'a hold ends at its time' : 'what is captured was held')
     }
   })
-  it('who says that a hold has expired before its time', async () => {
+  it('L4: who says that a hold has expired before its time', async () => {
     const one = await victim('sealed')
     await one.bank.hold({ id: 'h', from: 'a', to: 'b', amount: gold(50n) }, { expires: '1h' })
     await putSums(one, {}, { 'resolve:h': entry({ kind: 'expire', of: 'h', units: 50n }) })
     expect((await breach(one)).facts['rule']).toBe('a hold ends at its time')
   })
-  it('who changes or deletes an entry, or an account', async () => {
+  it('L9: who changes or deletes an entry, or an account', async () => {
     for (const what of ['put', 'delete', 'terms', 'account'] as const) {
       const one = await victim('sealed')
       const first = (await one.chain.named(Entry, 'first', { parent: one.node }))!
@@ -201,7 +201,7 @@ async function guarded(amounts: 'sealed' | 'clear'): Promise<Shared> {
 }
 
 describe.each(['sealed', 'clear'] as const)('%s: only those named debit an account', (amounts) => {
-  it('the chain refuses others, and batches go on without them', async () => {
+  it('L6: the chain refuses others, and batches go on without them', async () => {
     const shared = await guarded(amounts)
     await shared.as('alice', async (chain) => {
       await ledger(chain).transfer({ from: 'hers', to: 'his', amount: gold(30n) })
@@ -221,7 +221,7 @@ describe.each(['sealed', 'clear'] as const)('%s: only those named debit an accou
   })
 })
 
-it('sealed: a writer who leaves out the gate of an account is named', async () => {
+it('L6: sealed: a writer who leaves out the gate of an account is named', async () => {
   const shared = await guarded('sealed')
   await shared.as('bob', async (chain) => {
     const node = await nodeOf(chain)
@@ -243,7 +243,7 @@ it('sealed: a writer who leaves out the gate of an account is named', async () =
 
 describe('clear: the chain refuses it, whoever writes', () => {
   const Any = defineType<null>('any')
-  it('overdrafts, money from nothing, and debts of who does not govern the currency', async () => {
+  it('L1, L2: overdrafts, money from nothing, and debts of who does not govern the currency', async () => {
     const shared = await guarded('clear')
     await shared.as('bob', async (chain) => {
       const node = await nodeOf(chain)

@@ -98,7 +98,7 @@ it('coins of one transaction come one after the other', async () => {
 })
 
 describe('the chain refuses', () => {
-  it('a second spending, in both orders', async () => {
+  it('L8: a second spending, in both orders', async () => {
     for (const order of [0, 1]) {
       const { shared, coin } = await minted()
       const [bob, carol] = [await person('bob'), await person('carol')]
@@ -116,7 +116,7 @@ describe('the chain refuses', () => {
       })
     }
   })
-  it('spending what was melted, and what belongs to others', async () => {
+  it('L8: spending what was melted, and what belongs to others', async () => {
     const { shared, coin } = await minted()
     await shared.as('alice', async (chain) => {
       const mine = purse(chain, GOLD)
@@ -137,7 +137,7 @@ describe('the chain refuses', () => {
         expect(await codeOf(run)).toBe('NOT_AUTHORIZED')
     })
   })
-  it('value from nothing, by carving, joining, minting and debts', async () => {
+  it('L8: value from nothing, by carving, joining, minting and debts', async () => {
     const { shared, coin } = await minted()
     await shared.as('alice', async (chain) => {
       const mine = purse(chain, GOLD)

@@ -48,7 +48,7 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
-  it('one id is one effect: at once, in turn, in groups, over a restart', async () => {
+  it('L3: one id is one effect: at once, in turn, in groups, over a restart', async () => {
     const { chain, bank, shared } = await bankOf(amounts)
     const one: Transfer = {
       id: 'x',
@@ -145,7 +145,7 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
-  it('later ones of a group see earlier ones, and order counts', async () => {
+  it('L5: later ones of a group see earlier ones, and order counts', async () => {
     const { chain, bank } = await bankOf(amounts)
     await bank.atomic([
       { from: 'world', to: 'a', amount: gold(5n) },
@@ -223,7 +223,7 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
-  it('a hold is void when it is left, unless it was captured', async () => {
+  it('L4: a hold is void when it is left, unless it was captured', async () => {
     const { chain, bank, shared } = await bankOf(amounts)
     await bank.transfer({ from: 'world', to: 'a', amount: gold(100n) })
     const used = async (capture: boolean): Promise<void> => {
@@ -451,7 +451,7 @@ function circle(): never {
 }
 
 describe.each(['sealed', 'clear'] as const)('%s: a power cut', (amounts) => {
-  it('after any operation of the disk, nothing acknowledged is lost and nothing is there twice', async () => {
+  it('L3: after any operation of the disk, nothing acknowledged is lost and nothing is there twice', async () => {
     for (let cut = 1; cut < 40; cut += 4) {
       const platform = platformOf(cut)
       const as = await person('boss')

@@ -197,9 +197,10 @@ export class Program {
     await this.chain.transact((tx) => tx.create(defineType<null>('tick'), null))
   }
 
-  async end(): Promise<void> {
+  /** The hash of all sums. */
+  async end(): Promise<string> {
     for (const { debits, credits } of (await this.bank.trial()).values()) expect(debits).toBe(credits)
-    const { entries } = await this.bank.verify()
+    const { entries, root } = await this.bank.verify()
     expect(entries).toBe((await all(this.bank.entries())).length)
     expect((await this.chain.verify()).ok).toBe(true)
     // What the journal says of the end is what the accounts say.
@@ -209,5 +210,6 @@ export class Program {
       expect([name, then.posted]).toEqual([name, now.posted])
     }
     await this.chain.close()
+    return root
   }
 }
