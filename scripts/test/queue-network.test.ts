@@ -7,11 +7,11 @@
  */
 import { type Chain, openChain } from '@ate/core'
 import { type SeededRandom, seededRandom, type TestPlatform } from '@ate/core/testing'
+import type { Job, Queue, QueueOptions } from '@ate/queue'
 import { expect, it } from 'vitest'
-import { SimWorld, simPerson } from '../../core/test/mesh/sim-world.ts'
-import type { Job, Queue, QueueOptions } from '../src/index.ts'
-import { type Client, findingsOf } from './history.ts'
-import { EffectOf, Process } from './kit.ts'
+import { SimWorld, simPerson } from '../../packages/core/test/mesh/sim-world.ts'
+import { type Client, findingsOf } from '../../packages/queue/test/history.ts'
+import { EffectOf, Process } from '../../packages/queue/test/kit.ts'
 
 const FIRST = Number(process.env['ATE_QUEUE_SEED'] ?? 1)
 const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 1)
