@@ -120,12 +120,12 @@ describe('a write that came in part', () => {
     await trial.open()
     await trial.append([300])
     const before = trial.fs.peek(FIRST)
-    trial.fs.faults = { failWrite: { at: trial.fs.counts.writes + 1, code: 'ENOSPC', written: 100 }, spaceBytes: 1 }
+    const used = (): number => trial.fs.files().reduce((sum, name) => sum + trial.fs.peek(name).length, 0)
+    trial.fs.faults.spaceBytes = used() + 100
     expect(await trial.append([200])).toBe(false)
     expect(trial.fs.peek(FIRST)).toEqual(before)
     // The seal, then the header of the next segment.
-    trial.fs.faults.failWrite = { at: trial.fs.counts.writes + 2, code: 'ENOSPC', written: 100 }
-    trial.fs.faults.spaceBytes = trial.fs.files().reduce((sum, name) => sum + trial.fs.peek(name).length, 300)
+    trial.fs.faults.spaceBytes = used() + 300
     expect(await trial.append([900])).toBe(false)
     expect(trial.fs.files()).not.toContain(SECOND)
     trial.fs.faults = {}
