@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- vault [--scale 0.1] [--only S1] [--json FILE]`
- * Rows S1 to S4 of the vault on a file, each beside a bare commit or a plain file with its sync in the same run, and beside
+ * Rows S1 to S3 of the vault on a file, each beside a bare commit or a plain file with its sync in the same run, and beside
  * age-encryption and dotenvx where they are installed. Scale 1 lists 100,000 secrets and revokes one of 500 members.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
