@@ -174,11 +174,6 @@ export class Lane {
     return this.#hold(taken, session, fence)
   }
 
-  /** True while the holder of `held` may still commit, as far as this process can tell. */
-  isHeld(held: Held): boolean {
-    return !held.isOver && this.held.get(held.job) === held
-  }
-
   /** The lease is over: by its own end, or by somebody else's doing. `value` is the job's newest, if it is known. */
   end(held: Held, value?: JobValue): void {
     if (held.isOver) return
