@@ -15,7 +15,7 @@ import { EffectOf, Process } from '../../packages/queue/test/kit.ts'
 
 const FIRST = Number(process.env['ATE_QUEUE_SEED'] ?? 1)
 const RUNS = Number(process.env['ATE_QUEUE_RUNS'] ?? 1)
-const ROUNDS = 16
+const ROUNDS = 12
 const ACTIVE_MAX = 4
 const OPTIONS: QueueOptions<Data> = {
   lease: '4s',

@@ -10,7 +10,8 @@
 import { AteError, type Chain, type Effect, isAteError, type Transaction } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
-import { type Held, hasFence } from './lane.ts'
+import type { Held } from './lane.ts'
+import { hasFence } from './lane-steps.ts'
 import { JobRecord, type JobValue } from './queue-records.ts'
 
 /** Ends of one transaction. */

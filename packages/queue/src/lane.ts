@@ -13,6 +13,7 @@ import { AteError, type Chain, type EntityId, isAteError, type Transaction } fro
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
 import { STATE } from './job-rows.ts'
+import { freeJob, leaveLane, requireFence } from './lane-steps.ts'
 import type { Rules } from './queue-options.ts'
 import {
   decodeLeases,
@@ -27,7 +28,7 @@ import {
   PulseRecord,
   SessionRecord,
 } from './queue-records.ts'
-import { lostValue, Rates } from './queue-rules.ts'
+import { Rates } from './queue-rules.ts'
 
 /** Jobs of one claim: bounds what one transaction and one session hold. */
 const CLAIM_MAX = 4096
@@ -171,11 +172,6 @@ export class Lane {
     this.#session = session
     follower.ownSession = session.id
     return this.#hold(taken, session, fence)
-  }
-
-  /** True while the holder of `held` may still commit, as far as this process can tell. */
-  isHeld(held: Held): boolean {
-    return !held.isOver && this.held.get(held.job) === held
   }
 
   /** The lease is over: by its own end, or by somebody else's doing. `value` is the job's newest, if it is known. */
@@ -402,28 +398,3 @@ const TRY_AGAIN: ReadonlySet<string> = new Set(['NOT_EXPIRED', 'CONFLICT', 'TX_R
 const CLOSED: ReadonlySet<string> = new Set(['CHAIN_CLOSED', 'LEASE_LOST', 'NOT_FOUND'])
 /** Under which the table holds what a claim has chosen until it is committed. */
 const HELD_BY_CLAIM = 'claim'
-
-/** What every transaction of a lease's holder guards. */
-export async function hasFence(tx: Transaction, fence: string): Promise<boolean> {
-  return (await tx.get(FenceRecord, fence)) !== undefined
-}
-
-/** @throws AteError LEASE_LOST */
-async function requireFence(tx: Transaction, fence: string): Promise<void> {
-  if (!(await hasFence(tx, fence))) throw new AteError('LEASE_LOST')
-}
-
-async function leaveLane(tx: Transaction, lane: string, session: string): Promise<void> {
-  await tx.update(LaneRecord, lane, (before) => ({
-    ...before,
-    sessions: before.sessions.filter((id) => id !== session),
-  }))
-}
-
-/** A job of a session that is gone starts again, if the lease was still of its present turn. */
-async function freeJob(tx: Transaction, { job, turn }: LeaseRecord, retryMax: number, now: number): Promise<boolean> {
-  const entity = await tx.get(JobRecord, job)
-  if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
-  await tx.update(JobRecord, job, (value) => lostValue(value, retryMax, now))
-  return true
-}

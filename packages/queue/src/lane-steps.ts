@@ -1,0 +1,34 @@
+/** Steps of transactions that claims, ends and takeovers share. */
+import { AteError, type Transaction } from '@ate/core'
+import { FenceRecord, JobRecord, LaneRecord, type LeaseRecord } from './queue-records.ts'
+import { lostValue } from './queue-rules.ts'
+
+/** What every transaction of a lease's holder guards. */
+export async function hasFence(tx: Transaction, fence: string): Promise<boolean> {
+  return (await tx.get(FenceRecord, fence)) !== undefined
+}
+
+/** @throws AteError LEASE_LOST */
+export async function requireFence(tx: Transaction, fence: string): Promise<void> {
+  if (!(await hasFence(tx, fence))) throw new AteError('LEASE_LOST')
+}
+
+export async function leaveLane(tx: Transaction, lane: string, session: string): Promise<void> {
+  await tx.update(LaneRecord, lane, (before) => ({
+    ...before,
+    sessions: before.sessions.filter((id) => id !== session),
+  }))
+}
+
+/** A job of a session that is gone starts again, if the lease was still of its present turn. */
+export async function freeJob(
+  tx: Transaction,
+  { job, turn }: LeaseRecord,
+  retryMax: number,
+  now: number,
+): Promise<boolean> {
+  const entity = await tx.get(JobRecord, job)
+  if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
+  await tx.update(JobRecord, job, (value) => lostValue(value, retryMax, now))
+  return true
+}
