@@ -28,6 +28,7 @@ import {
   SessionRecord,
 } from './queue-records.ts'
 import { lostValue, Rates } from './queue-rules.ts'
+import { hasRoom } from './sizes.ts'
 
 /** Jobs of one claim: bounds what one transaction and one session hold. */
 const CLAIM_MAX = 4096
@@ -424,6 +425,8 @@ async function leaveLane(tx: Transaction, lane: string, session: string): Promis
 async function freeJob(tx: Transaction, { job, turn }: LeaseRecord, retryMax: number, now: number): Promise<boolean> {
   const entity = await tx.get(JobRecord, job)
   if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
-  await tx.update(JobRecord, job, (value) => lostValue(value, retryMax, now))
+  const next = lostValue(entity.value, retryMax, now)
+  // One that was added when nothing was kept free for this is free at the turn that it has.
+  if (hasRoom(next)) await tx.update(JobRecord, job, () => next)
   return true
 }
