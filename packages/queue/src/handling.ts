@@ -231,7 +231,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
       await this.#end((value, now) => failedValue(value, facts(now)))
     } catch (error) {
       // Data that was added when nothing was kept free for this.
-      if (!isAteError(error) || error.code !== 'VALUE_TOO_LARGE') throw error
+      if (!isAteError(error) || (error.code !== 'VALUE_TOO_LARGE' && error.code !== 'BAD_VALUE')) throw error
       await this.#end((value, now) => barelyFailedValue(value, facts(now)))
     }
   }

@@ -7,7 +7,7 @@ import { bad, msOf, objectOf } from './queue-options.ts'
 import { IN, RepeatRecord, type RepeatValue } from './queue-records.ts'
 import { failedValue } from './queue-rules.ts'
 import type { AddOptions, RepeatWhen } from './queue-types.ts'
-import { sizeOf } from './sizes.ts'
+import { textBytes } from './sizes.ts'
 
 /** A tick is missed if nobody was there for this long. */
 const LATE_MS = 60_000
@@ -155,7 +155,7 @@ export class Repeats {
 /** With the key of the repeat, if that leaves a name that can be: else with its entity. */
 function tickId({ name, id }: { readonly name: string | undefined; readonly id: string }, tick: number): string {
   const time = new Date(tick).toISOString()
-  return `repeat:${name!.length > TICK_KEY_MAX || sizeOf(name) > TICK_KEY_MAX ? id : name}:${time}`
+  return `repeat:${textBytes(name!) > TICK_KEY_MAX ? id : name}:${time}`
 }
 
 function without<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

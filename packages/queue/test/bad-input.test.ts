@@ -37,7 +37,7 @@ it('refuses options that make no sense, before anything is written', async () =>
     () => queue(chain, 'jobs', { group: 'g' as never }),
     () => queue(chain, 'jobs', { observe: 5 as never }),
     () => queue(chain, 'jobs', { data: 5 as never }),
-    () => queue(chain, 'jobs', { result: {} as never }),
+    () => queue(chain, 'jobs', { data: z.number(), result: {} as never }),
     () => queue(chain, 'jobs').work(() => undefined, null as never),
     () => queue(chain, 'jobs').work(() => undefined, { signal: 5 as never }),
     () => queue(chain, 'jobs').work(() => undefined, { grace: 'x' as never }),

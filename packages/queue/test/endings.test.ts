@@ -124,6 +124,7 @@ describe('data at the limit', () => {
     world = await openWorld(5)
     const jobs = world.process().queue<string>({ retry: { max: 12, backoff: 0 } })
     await expectCode(jobs.add(text(0)), 'VALUE_TOO_LARGE')
+    await expectCode(jobs.add(new Array(65_450).fill(0) as never), 'VALUE_TOO_LARGE')
     const { id } = await jobs.add(text(100), { id: 'i'.repeat(400) })
     jobs.work(() => {
       throw new Error('€'.repeat(600))
@@ -169,8 +170,8 @@ describe('data at the limit', () => {
       [new Uint8Array(300), 303],
       [[null, true, undefined], 4],
     ]
-    for (const [value, bytes] of values) expect(sizeOf(value)).toBe(bytes)
-    expect(sizeOf({ a: 1, b: undefined, c: new Date(0) })).toBe(5 + 3 + 2 + 12 + 1 - 1)
+    for (const [value, bytes] of values) expect(sizeOf(value).bytes).toBe(bytes)
+    expect(sizeOf({ a: 1, b: undefined, c: new Date(0) })).toEqual({ bytes: 5 + 2 + 1 + 2 + 12, items: 5 })
   })
 })
 
