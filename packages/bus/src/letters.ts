@@ -5,6 +5,7 @@ import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { type BusContext, NO_HEADERS, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
@@ -169,7 +170,7 @@ async function handled(
       signal.addEventListener('abort', abort, { once: true })
       if (timeoutMs !== undefined)
         cancel = context.environment.timer(timeoutMs, () =>
-          end(new AteError('HANDLER_TIMEOUT', { subscription: place.name, ms: timeoutMs })),
+          end(busError('HANDLER_TIMEOUT', { subscription: place.name, ms: timeoutMs })),
         )
       Promise.resolve(handler(delivery)).then(() => resolve(), reject)
     })

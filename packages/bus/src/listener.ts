@@ -122,7 +122,7 @@ export class LiveListener implements Listener {
       return (await openEvent(this.#context, place)).event
     } catch (error) {
       if (!isAteError(error) || error.code !== 'BODY_DROPPED') throw error
-      if (this.#overflow === 'error') throw new AteError('OVERFLOW', { topic: place.topic }, { cause: error })
+      if (this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
       this.#dropped++
       this.#context.observing.tell('drop', { topic: place.topic, count: 1 })
       return undefined

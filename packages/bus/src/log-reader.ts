@@ -100,7 +100,7 @@ export async function storedPositionBefore(
 ): Promise<Position> {
   const position = await positionBefore(context, from, parts)
   if (position > endOfRecord(parts.head))
-    throw new AteError('BAD_CURSOR', { what: 'there is no such record yet', newest: parts.head })
+    throw busError('BAD_CURSOR', { what: 'there is no such record yet', newest: parts.head })
   return position
 }
 

@@ -329,7 +329,7 @@ export class DurableSubscription implements Subscription {
   }
 
   get #whyOver(): unknown {
-    return this.#failure ?? new AteError('BUS_CLOSED', { subscription: this.#name })
+    return this.#failure ?? busError('BUS_CLOSED', { subscription: this.#name })
   }
 
   #rejectWaiters(error: unknown): void {
