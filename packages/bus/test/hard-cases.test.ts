@@ -153,13 +153,15 @@ it('counts what retention took from a slow listener as dropped, and goes on', as
 function compactedBehind(chain: Chain, count: number): Chain {
   return own(
     chain,
-    'events',
-    (events) =>
-      async function* (...args: Parameters<Chain['events']>) {
+    'eventBatches',
+    (batches) =>
+      async function* (...args: Parameters<Chain['eventBatches']>) {
         let number = 0
-        for await (const event of events(...args)) {
-          const isGone = event.type === 'bus:event' && event.op === 'create' && ++number > 1 && number <= 1 + count
-          yield isGone ? own(event, 'value', () => () => Promise.reject(new AteError('BODY_DROPPED'))) : event
+        for await (const batch of batches(...args)) {
+          yield batch.map((event) => {
+            const isGone = event.op === 'create' && event.collection === 'e' && ++number > 1 && number <= 1 + count
+            return isGone ? own(event, 'open', () => () => Promise.reject(new AteError('BODY_DROPPED'))) : event
+          })
         }
       },
   )
