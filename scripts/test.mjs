@@ -37,6 +37,8 @@ const LONG = {
   ATE_VAULT_SERVED: 'open',
   ATE_CACHE_KEYS: '1000000',
   ATE_BODY_MIB: '256',
+  ATE_QUEUE_RUNS: '2000',
+  ATE_QUEUE_WAITING: '1000000',
 }
 /** Fewer for files in which one of them costs most: all files together take about two hours of one core. */
 const LONG_OF_FILE = {

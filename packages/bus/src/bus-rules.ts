@@ -17,6 +17,10 @@ const HEADERS_LENGTH_MAX: number = 16 * 1024
 const HEADERS_MAX = 64
 /** Characters of a key or an id. */
 const KEY_LENGTH_MAX = 255
+/** Of a group: `respond:` and a topic are one too. */
+const SUBSCRIPTION_NAME_MAX: number = TOPIC_LENGTH_MAX + 'respond:'.length
+/** Bytes of what names an entity. */
+const NAME_BYTES_MAX = 512
 
 /** Where an event stands: records, and events in a record, are counted from 0. Positions only grow. */
 export type Position = number
@@ -75,13 +79,54 @@ export function endOfRecord(seq: number): Position {
   return positionOf(seq, POSITION_STEP - 1)
 }
 
+export function bad(what: string, given: unknown): AteError {
+  return new AteError('BAD_ARGUMENT', { what, given: String(given).slice(0, 60) })
+}
+
 /** @throws AteError BAD_ARGUMENT for what is no short text. */
-export function checkText(text: unknown, what: string): asserts text is string {
-  if (typeof text !== 'string' || text.length === 0 || text.length > KEY_LENGTH_MAX)
-    throw new AteError('BAD_ARGUMENT', {
-      what: `${what} is text of 1 to ${KEY_LENGTH_MAX} characters`,
-      given: typeof text,
-    })
+export function checkText(text: unknown, what: string, lengthMax: number = KEY_LENGTH_MAX): asserts text is string {
+  if (typeof text !== 'string' || text.length === 0 || text.length > lengthMax)
+    throw bad(`${what} is text of 1 to ${lengthMax} characters`, typeof text)
+  if (/\p{Surrogate}/u.test(text)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof text)
+}
+
+/** Of what names an entity. @throws AteError BAD_ARGUMENT | RESERVED_NAME */
+export function checkEntityName(text: unknown, what: string, lengthMax?: number): asserts text is string {
+  checkText(text, what, lengthMax)
+  if (new TextEncoder().encode(text).length > NAME_BYTES_MAX)
+    throw bad(`${what} is at most ${NAME_BYTES_MAX} bytes`, text)
+  if (text.startsWith('ate:')) throw new AteError('RESERVED_NAME', { what, name: text })
+}
+
+/** Responders' group are a prefix and a topic. @throws AteError BAD_ARGUMENT | RESERVED_NAME */
+export function checkSubscriptionName(name: unknown): asserts name is string {
+  checkEntityName(name, 'the name of a subscription', SUBSCRIPTION_NAME_MAX)
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function objectOf<T extends object | undefined>(value: T, what: string): T {
+  if (value === undefined || (typeof value === 'object' && value !== null)) return value
+  throw bad(`${what}: an object`, value)
+}
+
+/** A duration, and how it is called where it is wrong. @throws AteError BAD_ARGUMENT */
+export function msOf(duration: Duration, what: string): number {
+  try {
+    return durationMs(duration, 0)
+  } catch {
+    throw bad(`${what} is a duration, as 1500, 90s, 15m, 24h`, duration)
+  }
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function wholeNumber(value: unknown, what: string, { min, max }: { min: number; max: number }): void {
+  if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max)
+    throw bad(`${what} is a whole number from ${min} to ${max}`, value)
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal is an AbortSignal', signal)
 }
 
 /** @throws AteError BAD_ARGUMENT */
@@ -99,7 +144,10 @@ export function checkHeaders(headers: unknown): asserts headers is Readonly<Reco
 export interface RetryOptions {
   /** Tries of one event before it counts as poison; 5 if left out. */
   readonly max?: number
-  /** The pause before the next try, or a function of the tries so far. Left out: 100 ms, doubled each time, 30 s at most. */
+  /**
+   * The pause before the next try, or a function of the tries so far. Left out, or if the function gives no duration:
+   * 100 ms, doubled each time, 30 s at most.
+   */
   readonly backoff?: Duration | ((tries: number) => Duration)
 }
 
@@ -114,8 +162,21 @@ export function retryIn(
 ): number | undefined {
   if (tries >= (options.max ?? TRIES_MAX)) return undefined
   const { backoff } = options
-  if (typeof backoff === 'function') return durationMs(backoff(tries), now)
-  if (backoff !== undefined) return durationMs(backoff, now)
+  if (typeof backoff === 'function') return givenMs(() => backoff(tries), now) ?? doubledMs(tries, random)
+  return backoff === undefined ? doubledMs(tries, random) : durationMs(backoff, now)
+}
+
+/** Factors such as 1.5 give parts of a millisecond. What throws, or gives no duration, must not lose the event. */
+function givenMs(given: () => Duration, now: number): number | undefined {
+  try {
+    const wait = given()
+    return durationMs(typeof wait === 'number' ? Math.ceil(wait) : wait, now)
+  } catch {
+    return undefined
+  }
+}
+
+function doubledMs(tries: number, random: number): number {
   const wait = Math.min(BACKOFF_FIRST_MS * 2 ** (tries - 1), BACKOFF_MAX_MS)
   return Math.round(wait * (0.75 + random / 4))
 }

@@ -10,7 +10,17 @@ import {
   type StandardSchema,
 } from '@ate/core'
 import { EventType, IN, type Order, type StoredSubscription, SubscriptionType } from './bus-records.ts'
-import { checkText, matchesTopic, parsePattern, parseTopic, type RetainOptions } from './bus-rules.ts'
+import {
+  bad,
+  checkEntityName,
+  checkSubscriptionName,
+  matchesTopic,
+  objectOf,
+  parsePattern,
+  parseTopic,
+  type RetainOptions,
+  wholeNumber,
+} from './bus-rules.ts'
 import { localCarrier } from './carrier.ts'
 import { type BusContext, isEphemeral } from './context.ts'
 import { type BusEnvironment, ownEnvironment } from './environment.ts'
@@ -18,7 +28,7 @@ import { busError } from './errors.ts'
 import type { AnyDelivery, AnyLiveEvent, DeadEvent, DeliveryFor, EventFor, LiveEventFor } from './event-types.ts'
 import { deadLetters, redriveLetters } from './letters.ts'
 import { type Listener, type ListenOptions, LiveListener } from './listener.ts'
-import { type From, positionBefore } from './log-reader.ts'
+import { type From, storedPositionBefore } from './log-reader.ts'
 import { type BusObserver, BusObserving } from './observing.ts'
 import { outgoing, type Published, type PublishOptions, publishNow, publishWith } from './publishing.ts'
 import { type ReplayOptions, replay } from './replay.ts'
@@ -31,7 +41,8 @@ import {
   respond,
 } from './requests.ts'
 import { Retention } from './retention.ts'
-import { DurableSubscription, type Lag, lagOf, type SubscribeOptions, type Subscription } from './subscription.ts'
+import type { SubscribeOptions } from './subscribe-options.ts'
+import { DurableSubscription, type Lag, lagOf, type Subscription } from './subscription.ts'
 import { TopicTree } from './topic-tree.ts'
 import type { InputsOf, OutputsOf, PatternOf, TopicOf, TopicSchemas } from './topic-types.ts'
 
@@ -143,9 +154,23 @@ class OpenBus {
 
   constructor(chain: Chain, options: BusOptions & { readonly topics?: TopicSchemas }, environment: BusEnvironment) {
     if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'a bus stands on a chain' })
-    const { name = 'bus', topics, observe, ephemeral = [], retain, access = {} } = options
-    checkText(name, 'the name of a bus')
-    for (const topic of Object.keys(topics ?? {})) parseTopic(topic)
+    const {
+      name = 'bus',
+      topics,
+      observe,
+      ephemeral = [],
+      retain,
+      access = {},
+    } = objectOf(options, 'the options of a bus')
+    checkEntityName(name, 'the name of a bus')
+    for (const [topic, schema] of Object.entries(objectOf(topics, 'topics') ?? {})) {
+      parseTopic(topic)
+      if (typeof (schema as Partial<StandardSchema> | undefined)?.['~standard']?.validate !== 'function')
+        throw bad(`topics: ${topic} has a schema (Standard Schema)`, schema)
+    }
+    if (!Array.isArray(ephemeral)) throw bad('ephemeral is a list of patterns', ephemeral)
+    objectOf(access, 'access')
+    if (observe !== undefined && typeof observe !== 'function') throw bad('observe is a function', observe)
     this.#context = {
       chain,
       name,
@@ -228,6 +253,7 @@ class OpenBus {
     more?: RequestOptions,
   ): Promise<unknown> {
     this.#assertOpen()
+    objectOf(replyOrOptions, 'the options of request, or the schema of the reply')
     const isSchema = replyOrOptions !== undefined && '~standard' in replyOrOptions
     const reply = isSchema ? (replyOrOptions as StandardSchema) : undefined
     return this.#requests.request(topic, data, reply, (isSchema ? more : (replyOrOptions as RequestOptions)) ?? {})
@@ -243,7 +269,7 @@ class OpenBus {
     const { chain } = this.#context
     const { id, value } = await this.#cursorOf(subscription)
     const pattern = parsePattern(value.pattern)
-    const floor = await positionBefore(this.#context, to, { head: chain.head.seq, pattern })
+    const floor = await storedPositionBefore(this.#context, to, { head: chain.head.seq, pattern })
     await chain.transact((tx) =>
       tx.update(SubscriptionType, id, ({ halted: _, ...now }) => ({
         ...now,
@@ -273,11 +299,12 @@ class OpenBus {
     { limit = Number.POSITIVE_INFINITY }: { readonly limit?: number } = {},
   ): Promise<number> {
     this.#assertOpen()
+    if (limit !== Number.POSITIVE_INFINITY) wholeNumber(limit, 'limit', { min: 1, max: Number.MAX_SAFE_INTEGER })
     return redriveLetters(this.#context.chain, (await this.#cursorOf(subscription)).id, limit)
   }
 
   async #cursorOf(name: string): Promise<Entity<StoredSubscription>> {
-    checkText(name, 'the name of a subscription')
+    checkSubscriptionName(name)
     const { chain, tree } = this.#context
     const parent = await tree.findBus()
     const found = parent && (await chain.named(SubscriptionType, name, { parent, in: IN.subscriptions }))

@@ -134,11 +134,13 @@ export class Committer {
     return until
   }
 
-  /** Finds the event whose effects cannot be committed, by halves; the others are committed. */
+  /** Finds the event whose effects cannot be committed, by halves; the others are committed. So is what is too much at once. */
   async #commitFailed(entries: readonly Entry<Work>[], error: unknown): Promise<void> {
     const { entryFailed, failed, isOver } = this.#parts
     const hasEffects = entries.some(({ work }) => work.effects.length > 0)
-    if (!hasEffects || isFatal(error)) {
+    // Of many letters each fits, and all of them do not.
+    const isTooMuch = entries.length > 1 && isAteError(error) && error.code === 'TX_TOO_LARGE'
+    if ((!hasEffects && !isTooMuch) || isFatal(error)) {
       failed(error)
       return
     }

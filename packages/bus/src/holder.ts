@@ -50,6 +50,8 @@ export class Holder {
   readonly #done: Set<Position>
   readonly #tries: Map<Position, number>
   readonly #reading = new AbortController()
+  /** Aborts what is delivered again, when it is not waited for any more. */
+  readonly #leaving = new AbortController()
   readonly #end: Promise<HoldEnd>
   #resolveEnd!: (end: HoldEnd) => void
   #rejectEnd!: (error: unknown) => void
@@ -122,10 +124,18 @@ export class Holder {
       return
     }
     this.#hasMoreLetters = false
-    const { handler, retry, leaseMs } = this.#options
-    const { signal } = this.#reading
-    const parts = { context: this.#context, place: this.#place, hold: this.#hold, handler, retry, leaseMs, signal }
-    this.#redelivering = redeliver(parts)
+    const { handler, retry, leaseMs, timeoutMs } = this.#options
+    this.#redelivering = redeliver({
+      context: this.#context,
+      place: this.#place,
+      hold: this.#hold,
+      handler,
+      retry,
+      leaseMs,
+      timeoutMs,
+      stopping: this.#reading.signal,
+      signal: this.#leaving.signal,
+    })
       .catch((error) => this.#failOrLose(error))
       .finally(() => {
         this.#redelivering = undefined
@@ -336,6 +346,7 @@ export class Holder {
   #close(reason: unknown): void {
     this.#isOver = true
     this.#reading.abort()
+    this.#leaving.abort()
     this.#lease.stop()
     this.#room?.()
     for (const { work, state } of this.#window.pending()) {
@@ -351,9 +362,10 @@ export class Holder {
     this.#isStopping = true
     this.#reading.abort()
     this.#room?.()
-    await this.#quiet(graceMs)
+    const cancel = this.#context.environment.timer(graceMs, () => this.#leaving.abort())
+    await Promise.all([this.#quiet(graceMs), this.#redelivering])
+    cancel()
     await this.#committer.running
-    await this.#redelivering
     if (this.#isOver) return
     const { chain } = this.#context
     try {

@@ -1,10 +1,11 @@
 /** Events that failed for good: set aside with their error, listed, and delivered once more when somebody asks. */
-import { AteError, type Chain, type Entity, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Entity, type EntityId, isAteError, type Transaction } from '@ate/core'
 import { IN, LetterType, type StoredLetter, SubscriptionType } from './bus-records.ts'
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { type BusContext, NO_HEADERS, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
 import { describe } from './describe.ts'
+import { busError } from './errors.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
@@ -77,6 +78,10 @@ export interface RedeliverParts {
   readonly handler: (delivery: AnyDelivery) => unknown
   readonly retry: RetryOptions
   readonly leaseMs: number
+  readonly timeoutMs: number | undefined
+  /** Nothing more is begun. */
+  readonly stopping: AbortSignal
+  /** The handler that runs is not waited for any more. */
   readonly signal: AbortSignal
 }
 
@@ -85,13 +90,13 @@ export async function redeliver(parts: RedeliverParts): Promise<void> {
   const { chain } = parts.context
   const letters = await chain.children(LetterType, parts.place.id, IN.again).page({ limit: LETTERS_A_STEP })
   for (const letter of letters) {
-    if (parts.signal.aborted) return
+    if (parts.stopping.aborted) return
     await redeliverOne(parts, letter)
   }
 }
 
 async function redeliverOne(parts: RedeliverParts, letter: Entity<StoredLetter>): Promise<void> {
-  const { context, signal } = parts
+  const { context, signal, stopping } = parts
   const { environment } = context
   const place = await placeAt(context, letter.value.at)
   if (!place) {
@@ -108,12 +113,14 @@ async function redeliverOne(parts: RedeliverParts, letter: Entity<StoredLetter>)
     }
     await new Promise<void>((resolve) => {
       const cancel = environment.timer(wait, resolve)
-      signal.addEventListener('abort', () => {
+      const goOn = (): void => {
         cancel()
         resolve()
-      })
+      }
+      if (stopping.aborted) goOn()
+      else stopping.addEventListener('abort', goOn, { once: true })
     })
-    if (signal.aborted) return
+    if (stopping.aborted) return
   }
 }
 
@@ -124,15 +131,12 @@ async function deliverOnce(
   place: StoredPlace,
   tries: number,
 ): Promise<{ readonly reason: unknown } | undefined> {
-  const { context, hold, handler, signal } = parts
+  const { context, hold, signal } = parts
   let delivery: Delivery
   try {
     const { event } = await openEvent(context, place)
     delivery = new Delivery(event, { attempt: letter.value.tries + tries, fence: hold.fence })
-    const abort = (): void => delivery.abort(new AteError('LEASE_LOST', { subscription: parts.place.name }))
-    signal.addEventListener('abort', abort, { once: true })
-    await handler(delivery)
-    signal.removeEventListener('abort', abort)
+    await handled(parts, delivery)
   } catch (reason) {
     return { reason }
   }
@@ -144,8 +148,35 @@ async function deliverOnce(
     })
     return undefined
   } catch (reason) {
-    if (effects.length === 0 || (reason as { code?: unknown }).code === 'LEASE_LOST') throw reason
+    if (effects.length === 0 || (isAteError(reason) && reason.code === 'LEASE_LOST')) throw reason
     return { reason }
+  }
+}
+
+/** Resolves when the handler is through; rejects when its time is up, or nobody waits for it any more. */
+async function handled(
+  { context, place, handler, timeoutMs, signal }: RedeliverParts,
+  delivery: Delivery,
+): Promise<void> {
+  let cancel: (() => void) | undefined
+  let abort = (): void => undefined
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const end = (reason: AteError): void => {
+        delivery.abort(reason)
+        reject(reason)
+      }
+      abort = () => end(new AteError('LEASE_LOST', { subscription: place.name }))
+      signal.addEventListener('abort', abort, { once: true })
+      if (timeoutMs !== undefined)
+        cancel = context.environment.timer(timeoutMs, () =>
+          end(busError('HANDLER_TIMEOUT', { subscription: place.name, ms: timeoutMs })),
+        )
+      Promise.resolve(handler(delivery)).then(() => resolve(), reject)
+    })
+  } finally {
+    cancel?.()
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -2,8 +2,8 @@
  * A live listener: events from now on, one after the other, in a buffer that has an end. What happens there is declared:
  * the oldest or the newest is dropped and counted, or the listener fails.
  */
-import { AteError } from '@ate/core'
-import { endOfRecord, matchesTopic, parsePattern, parseTopic } from './bus-rules.ts'
+import { AteError, isAteError } from '@ate/core'
+import { checkSignal, endOfRecord, matchesTopic, objectOf, parsePattern, parseTopic } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyLiveEvent } from './event-types.ts'
@@ -20,7 +20,7 @@ export interface ListenOptions {
 export interface Listener extends AsyncDisposable {
   /** Resolves when it is closed; rejects with what the function threw, or with OVERFLOW. */
   readonly done: Promise<void>
-  /** Events that were dropped because the buffer was full. */
+  /** Events that were dropped because the buffer was full, or because retention was faster than the listener. */
   readonly dropped: number
   close(): Promise<void>
 }
@@ -46,7 +46,8 @@ export class LiveListener implements Listener {
   #reject!: (error: unknown) => void
 
   constructor(context: BusContext, pattern: string, handler: (event: AnyLiveEvent) => unknown, options: ListenOptions) {
-    const { buffer = BUFFER, overflow = 'drop-oldest', signal } = options
+    const { buffer = BUFFER, overflow = 'drop-oldest', signal } = objectOf(options, 'the options of a listener')
+    checkSignal(signal)
     if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > BUFFER_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `buffer is 1 to ${BUFFER_MAX}`, given: String(buffer) })
     if (!['drop-oldest', 'drop-newest', 'error'].includes(overflow))
@@ -104,14 +105,28 @@ export class LiveListener implements Listener {
     for (;;) {
       const item = this.#waiting.shift()
       if (item === undefined || this.#stopping.signal.aborted) break
-      const event = 'event' in item ? (await openEvent(this.#context, item)).event : item
+      const event = 'event' in item ? await this.#open(item) : item
       if (this.#stopping.signal.aborted) break
+      if (event === undefined) continue
       const since = observing.start()
       const running = this.#handler(event)
       if (running instanceof Promise) await running
       observing.tell('receive', { topic: event.topic, id: event.id, since })
     }
     this.#isBusy = false
+  }
+
+  /** Undefined if retention was faster than this listener: that event is dropped too. */
+  async #open(place: StoredPlace): Promise<AnyLiveEvent | undefined> {
+    try {
+      return (await openEvent(this.#context, place)).event
+    } catch (error) {
+      if (!isAteError(error) || error.code !== 'BODY_DROPPED') throw error
+      if (this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
+      this.#dropped++
+      this.#context.observing.tell('drop', { topic: place.topic, count: 1 })
+      return undefined
+    }
   }
 
   #end(failure?: { readonly error: unknown }): void {

@@ -84,12 +84,24 @@ export async function positionBefore(
   if (from === 'start') return -1
   if (from === 'end') return endOfRecord(head)
   if (from === 'last') return beforeLast(context, head, pattern)
-  if (from instanceof Date) return beforeTime(context, timeOf(from), head)
+  if (from instanceof Date) return beforeTime(context, timeOfDate(from), head)
   if (typeof from === 'object' && from !== null && 'ago' in from) {
     const { now } = context
     return beforeTime(context, now - durationMs(from.ago, now), head)
   }
   return positionOfCursor(context, from)
+}
+
+/** The same, for what is stored: a record that is not there yet may never come. @throws AteError BAD_CURSOR */
+export async function storedPositionBefore(
+  context: BusContext,
+  from: From,
+  parts: { readonly head: number; readonly pattern: readonly string[] },
+): Promise<Position> {
+  const position = await positionBefore(context, from, parts)
+  if (position > endOfRecord(parts.head))
+    throw busError('BAD_CURSOR', { what: 'there is no such record yet', newest: parts.head })
+  return position
 }
 
 /** @throws AteError BAD_CURSOR */
@@ -103,7 +115,8 @@ export function positionOfCursor({ chain }: BusContext, cursor: Cursor): Positio
   return index === undefined ? positionOf(cursor.seq, 0) - 1 : positionOf(cursor.seq, index)
 }
 
-function timeOf(date: Date): number {
+/** @throws AteError BAD_CURSOR */
+export function timeOfDate(date: Date): number {
   const ms = date.getTime()
   if (!Number.isFinite(ms)) throw busError('BAD_CURSOR', { what: 'it is no valid date' })
   return ms

@@ -1,7 +1,7 @@
 /** Publishing: what is checked, where the event is put, and what is known once it is there. */
 import { isAteError, isEffects, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import { EventType, IN, type StoredEvent } from './bus-records.ts'
-import { checkHeaders, checkText, parseTopic } from './bus-rules.ts'
+import { checkEntityName, checkHeaders, checkText, objectOf, parseTopic } from './bus-rules.ts'
 import { type BusContext, schemaOf, validated } from './context.ts'
 import type { Cursor } from './event-types.ts'
 
@@ -37,11 +37,11 @@ export function outgoing(
   data: unknown,
   options: PublishOptions & { readonly until?: number },
 ): Outgoing | Promise<Outgoing> {
-  const { key, id, headers, until } = options
+  const { key, id, headers, until } = objectOf(options, 'the options of publish')
   const schema = schemaOf(context, topic)
   if (schema === undefined) parseTopic(topic)
   if (key !== undefined) checkText(key, 'a key')
-  if (id !== undefined) checkText(id, 'an id')
+  if (id !== undefined) checkEntityName(id, 'an id')
   if (headers !== undefined) checkHeaders(headers)
   const made = (d: unknown): Outgoing => {
     const stored: { -readonly [K in keyof StoredEvent]: StoredEvent[K] } = { d }

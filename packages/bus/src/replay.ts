@@ -1,9 +1,9 @@
 /** Reading events again, from any point: a loop over the log that holds nothing up, and nothing in memory. */
 import { AteError, durationMs } from '@ate/core'
-import { endOfRecord, type Position, parsePattern } from './bus-rules.ts'
+import { checkSignal, endOfRecord, objectOf, type Position, parsePattern } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import type { AnyEvent } from './event-types.ts'
-import { type From, positionBefore, positionOfCursor, readPlaceBatches } from './log-reader.ts'
+import { type From, positionBefore, positionOfCursor, readPlaceBatches, timeOfDate } from './log-reader.ts'
 
 export interface ReplayOptions {
   /** `start` if left out. A cursor begins behind its event; one without index with its record. */
@@ -22,6 +22,7 @@ export function replay(
   options: ReplayOptions,
 ): AsyncGenerator<AnyEvent, void, void> {
   const tokens = parsePattern(pattern)
+  checkSignal(objectOf(options, 'the options of read').signal)
   if (options.live && options.to !== undefined)
     throw new AteError('BAD_ARGUMENT', { what: 'read takes to or live, not both' })
   return replayFrom(context, tokens, options, context.chain.head.seq)
@@ -59,12 +60,13 @@ async function lastPosition(
   const end = endOfRecord(parts.head)
   if (to === undefined || to === 'end' || to === 'last') return end
   if (to === 'start') return -1
-  if (to instanceof Date || 'ago' in to) return end
-  return Math.min(end, to.index === undefined ? endOfRecord(to.seq) : positionOfCursor(context, to))
+  if (typeof to === 'object' && to !== null && (to instanceof Date || 'ago' in to)) return end
+  const position = positionOfCursor(context, to)
+  return Math.min(end, to.index === undefined ? endOfRecord(to.seq) : position)
 }
 
 function timeOf({ now }: BusContext, point: From): number | undefined {
-  if (point instanceof Date) return point.getTime()
+  if (point instanceof Date) return timeOfDate(point)
   if (typeof point === 'object' && point !== null && 'ago' in point) return now - durationMs(point.ago, now)
   return undefined
 }

@@ -4,13 +4,14 @@
  */
 import { AteError, type Duration, durationMs, isAteError, type StandardSchema } from '@ate/core'
 import { IN, ReplyType, type StoredReply } from './bus-records.ts'
-import { checkHeaders, checkText, parseTopic } from './bus-rules.ts'
+import { checkHeaders, checkSignal, checkText, msOf, objectOf, parseTopic } from './bus-rules.ts'
 import { type BusContext, isEphemeral, NO_HEADERS, schemaOf, validated } from './context.ts'
 import { describe } from './describe.ts'
 import { busError } from './errors.ts'
 import type { AnyDelivery, AnyLiveEvent } from './event-types.ts'
 import { outgoing, publishNow } from './publishing.ts'
-import { DurableSubscription, type SubscribeOptions, type Subscription } from './subscription.ts'
+import type { SubscribeOptions } from './subscribe-options.ts'
+import { DurableSubscription, type Subscription } from './subscription.ts'
 
 export interface RequestOptions {
   /** How long a reply is waited for; 30 s if left out. */
@@ -63,6 +64,8 @@ export class Requests {
     reply: StandardSchema | undefined,
     options: RequestOptions,
   ): Promise<unknown> {
+    checkSignal(objectOf(options, 'the options of request').signal)
+    if (options.timeout !== undefined) msOf(options.timeout, 'timeout')
     options.signal?.throwIfAborted()
     const answer = isEphemeral(this.#context, topic)
       ? await this.#ask(topic, data, options)
@@ -227,7 +230,8 @@ export function respond(
   responder: Responder,
   options: RespondOptions,
 ): Subscription {
-  const { group = topic, concurrency = CONCURRENCY, signal, timeout } = options
+  const { group = topic, concurrency = CONCURRENCY, signal, timeout } = objectOf(options, 'the options of respond')
+  checkText(group, 'a group')
   if (typeof responder !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'respond takes a function of an event' })
   const wanted: SubscribeOptions = {

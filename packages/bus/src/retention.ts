@@ -2,9 +2,9 @@
  * Drops the oldest events, by age, bytes or count. One mark on the bus says up to where: readers begin behind it, whether
  * or not the bytes are gone yet. What is deleted here the next compaction of the chain frees.
  */
-import { type Duration, durationMs, type EntityId, isAteError } from '@ate/core'
+import { type EntityId, isAteError } from '@ate/core'
 import { BusType, EventType } from './bus-records.ts'
-import { dropsOldest, type Position, type RetainOptions } from './bus-rules.ts'
+import { dropsOldest, msOf, objectOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 
@@ -125,6 +125,10 @@ export class Retention {
   }
 }
 
-function checkRetain({ for: age }: RetainOptions): void {
-  if (age !== undefined) durationMs(age as Duration, 0)
+/** @throws AteError BAD_ARGUMENT */
+function checkRetain(retain: RetainOptions): void {
+  const { for: age, count, bytes } = objectOf(retain, 'retain')
+  if (age !== undefined) msOf(age, 'retain.for')
+  if (count !== undefined) wholeNumber(count, 'retain.count', { min: 0, max: Number.MAX_SAFE_INTEGER })
+  if (bytes !== undefined) wholeNumber(bytes, 'retain.bytes', { min: 0, max: Number.MAX_SAFE_INTEGER })
 }

@@ -2,40 +2,16 @@
  * A durable subscription. Members of one name take turns: one delivers, the others stand by, and take over when it closes
  * or its lease has run out while there is work.
  */
-import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
-import type { Order, StoredSubscription } from './bus-records.ts'
-import { checkText, endOfRecord, type Position, parsePattern, type RetryOptions } from './bus-rules.ts'
+import { AteError, durationMs, isAteError } from '@ate/core'
+import type { StoredSubscription } from './bus-records.ts'
+import { checkSubscriptionName, endOfRecord, type Position, parsePattern } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyDelivery } from './event-types.ts'
 import { Holder } from './holder.ts'
-import { type From, positionBefore, readPlaces } from './log-reader.ts'
+import { readPlaces, storedPositionBefore } from './log-reader.ts'
+import { checkSubscribeOptions, type SubscribeOptions } from './subscribe-options.ts'
 import { type CursorPlace, members, openCursor, readCursor, type SeenLease, takeHold } from './subscription-cursor.ts'
-
-export interface SubscribeOptions {
-  /** Where a subscription of a new name begins: `start` if left out. One that is known goes on where it was. */
-  readonly from?: From
-  /** Closes the subscription. */
-  readonly signal?: AbortSignal
-  /**
-   * `topic` (the default): events of a topic one after the other. `key`: events of a key, across topics; those without a
-   * key in no order. `none`.
-   */
-  readonly order?: Order
-  /** Handlers that run at a time; 1 if left out. */
-  readonly concurrency?: number
-  /** Events that are read ahead; 1,024 if left out, 4,096 at most. */
-  readonly prefetch?: number
-  readonly retry?: RetryOptions
-  /** What becomes of an event that has failed for good: set aside (the default), or everything stands still. */
-  readonly onPoison?: 'dead' | 'halt'
-  /** How long a member that does nothing more is waited for; 10 s if left out. */
-  readonly lease?: Duration
-  /** How long one handler may take; without limit if left out. */
-  readonly timeout?: Duration
-  /** How long close() waits for handlers that run; 5 s if left out. */
-  readonly grace?: Duration
-}
 
 export interface Lag {
   /** Events that are not done. */
@@ -59,8 +35,6 @@ const LEASE_MS = 10_000
 const LEASE_MS_MIN = 100
 const GRACE_MS = 5_000
 const PREFETCH = 1024
-const PREFETCH_MAX = 4096
-const CONCURRENCY_MAX = 1024
 
 interface Waiter {
   readonly target: Position
@@ -84,6 +58,8 @@ export class DurableSubscription implements Subscription {
   #holder: Holder | undefined
   #floor: Position = -1
   #isOver = false
+  /** Why it cannot go on. */
+  #failure: unknown
   /** Called when the stored cursor has changed. */
   #changed: (() => void) | undefined
 
@@ -94,8 +70,8 @@ export class DurableSubscription implements Subscription {
     options: SubscribeOptions,
   ) {
     const { chain, environment } = context
-    checkText(subscription.name, 'the name of a subscription')
-    checkCounts(options)
+    checkSubscriptionName(subscription.name)
+    checkSubscribeOptions(options)
     if (typeof handler !== 'function')
       throw new AteError('BAD_ARGUMENT', { what: 'subscribe takes a function of an event' })
     this.#context = context
@@ -109,7 +85,14 @@ export class DurableSubscription implements Subscription {
     const head = chain.head.seq
     this.#opened = this.#open(subscription.pattern, head)
     this.ready = this.#opened.then(() => undefined)
-    this.done = this.#run().finally(() => this.#end())
+    this.done = this.#run().then(
+      () => this.#end(),
+      (error) => {
+        this.#failure = error
+        this.#end()
+        throw error
+      },
+    )
     // What goes wrong here is heard of through `done`.
     this.ready.catch(() => undefined)
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -124,7 +107,7 @@ export class DurableSubscription implements Subscription {
     const { chain, tree } = this.#context
     const { from = 'start', order = 'topic' } = this.#options
     const bus = await tree.bus()
-    const start = (): Promise<Position> => positionBefore(this.#context, from, { head, pattern: this.#pattern })
+    const start = (): Promise<Position> => storedPositionBefore(this.#context, from, { head, pattern: this.#pattern })
     const place = await openCursor(chain, bus, { name: this.#name, pattern, order, start })
     this.#progress((await readCursor(place)).floor)
     return place
@@ -315,7 +298,7 @@ export class DurableSubscription implements Subscription {
       target = position
     }
     if (target === undefined || this.#floor >= target) return
-    if (this.#isOver) throw busError('BUS_CLOSED', { subscription: this.#name })
+    if (this.#isOver) throw this.#whyOver
     await new Promise<void>((resolve, reject) => {
       this.#waiters.add({ target: target!, resolve, reject })
     })
@@ -342,10 +325,14 @@ export class DurableSubscription implements Subscription {
     this.#isOver = true
     members().delete(this.#id)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#rejectWaiters(busError('BUS_CLOSED', { subscription: this.#name }))
+    this.#rejectWaiters(this.#whyOver)
   }
 
-  #rejectWaiters(error: AteError): void {
+  get #whyOver(): unknown {
+    return this.#failure ?? busError('BUS_CLOSED', { subscription: this.#name })
+  }
+
+  #rejectWaiters(error: unknown): void {
     for (const { reject } of this.#waiters) reject(error)
     this.#waiters.clear()
   }
@@ -366,13 +353,4 @@ export async function lagOf(context: BusContext, cursor: StoredSubscription, pat
     oldest ??= event.at
   }
   return { events, ms: oldest === undefined ? 0 : Math.max(0, context.now - oldest) }
-}
-
-function checkCounts({ concurrency, prefetch, retry }: SubscribeOptions): void {
-  const isCount = (n: number | undefined, max: number): boolean =>
-    n === undefined || (Number.isSafeInteger(n) && n >= 1 && n <= max)
-  if (!isCount(concurrency, CONCURRENCY_MAX) || !isCount(prefetch, PREFETCH_MAX) || !isCount(retry?.max, 2 ** 31))
-    throw new AteError('BAD_ARGUMENT', {
-      what: `concurrency is 1 to ${CONCURRENCY_MAX}, prefetch 1 to ${PREFETCH_MAX}, retry.max 1 or more`,
-    })
 }

@@ -20,7 +20,7 @@ interface BusCommandOptions extends LookOptions {
   readonly follow?: boolean
 }
 
-const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
+const PLACE = 'a chain: a folder, as a path or as file:PATH, or ws://HOST:PORT/NAME'
 const FROM = 'start, end, last, a cursor (SEQ or SEQ.INDEX), a time (ISO 8601), or how long ago (15m, 2h, 7d)'
 /** How often `tail --follow` looks for what another process has written, in ms. */
 const FOLLOW_MS = 500

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 
 /** Where a chain is, for commands that take it as their first argument. */
-const PLACE = ['<place>', 'a folder that holds a chain, as a path or as file:PATH'] as const
+const PLACE = ['<place>', 'a chain: a folder, as a path or as file:PATH, or ws://HOST:PORT/NAME'] as const
 
 /** Which chain, as whom, and for whom to print: of commands that find their chain by an option. */
 export function actingOptions(command: Command): Command {

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/core: a signed, hash-linked, encrypted chain with a view in memory. The public names, listed by hand. */
 export { type Duration, durationMs } from './base/duration.ts'
+export { errorText } from './base/error-text.ts'
 export {
   AteError,
   type AteErrorOptions,

@@ -1,7 +1,7 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, Creations, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, Creations, type EntityId, type Transaction } from '@ate/core'
 import { queueError } from './errors.ts'
-import { wholeNumber } from './queue-options.ts'
+import { bad, msOf, objectOf, wholeNumber } from './queue-options.ts'
 import {
   decodeLeases,
   IN,
@@ -13,6 +13,7 @@ import {
   type UniqueValue,
 } from './queue-records.ts'
 import type { AddOptions, When } from './queue-types.ts'
+import { withRoom } from './sizes.ts'
 
 /** Parents of one job. */
 const PARENTS_MAX = 1000
@@ -32,13 +33,20 @@ export interface Prepared {
 export interface Parent {
   readonly id: string
   readonly entity: string | undefined
+  /** The queue's, if it is known. */
+  readonly node: string | undefined
+}
+
+interface Known {
+  readonly entity: string
+  readonly node: string
 }
 
 /** Entities by the handles that add() gave: a job may wait for one of another queue. */
-const entities = new WeakMap<object, string>()
+const entities = new WeakMap<object, Known>()
 
-export function rememberHandle(handle: object, entity: string): void {
-  if (entity !== '') entities.set(handle, entity)
+export function rememberHandle(handle: object, known: Known): void {
+  if (known.entity !== '') entities.set(handle, known)
 }
 
 export interface Staged {
@@ -49,7 +57,8 @@ export interface Staged {
 
 /** @throws AteError BAD_ARGUMENT */
 export function prepare(data: unknown, group: string | undefined, options: AddOptions, now: number): Prepared {
-  const { id, priority, unique, after, onParentFail } = options
+  const { id, priority, after, onParentFail } = options
+  const unique = objectOf(options.unique, 'unique')
   if (id !== undefined) checkKey(id, 'id')
   if (group !== undefined) checkKey(group, 'group')
   if (onParentFail !== undefined && onParentFail !== 'fail' && onParentFail !== 'run')
@@ -66,7 +75,8 @@ export function prepare(data: unknown, group: string | undefined, options: AddOp
     ...(unique === undefined ? {} : { unique: unique.key }),
     ...(onParentFail === 'run' ? { onParentFail } : {}),
   }
-  return { value, id, unique: unique && checkUnique(unique, id, now), after: parentsOf(after) }
+  const parents = parentsOf(after)
+  return { value: withRoom(value, parents.length), id, unique: unique && checkUnique(unique, id, now), after: parents }
 }
 
 function checkUnique(
@@ -78,15 +88,16 @@ function checkUnique(
   if (unique.onConflict !== undefined && !UNIQUE_POLICIES.includes(unique.onConflict))
     throw new AteError('BAD_ARGUMENT', { what: 'unique.onConflict is keep, replace or after' })
   if (id !== undefined) throw new AteError('BAD_ARGUMENT', { what: 'id or unique, not both' })
-  return { ...unique, forMs: unique.for === undefined ? undefined : durationMs(unique.for, now) }
+  return { ...unique, forMs: unique.for === undefined ? undefined : msOf(unique.for, 'unique.for', now) }
 }
 
+/** @throws AteError BAD_ARGUMENT */
 export function checkKey(key: unknown, what: string): void {
-  if (typeof key !== 'string' || key.length === 0 || key.length > KEY_CHARS_MAX || key.startsWith('ate:'))
-    throw new AteError('BAD_ARGUMENT', {
-      what: `${what} is text of 1 to ${KEY_CHARS_MAX} characters`,
-      given: typeof key,
-    })
+  if (typeof key !== 'string' || key.length === 0 || key.length > KEY_CHARS_MAX)
+    throw bad(`${what} is text of 1 to ${KEY_CHARS_MAX} characters`, typeof key)
+  if (key.startsWith('ate:')) throw bad(`${what} does not begin with ate:, which is reserved`, key)
+  // As bytes, all halves of surrogate pairs are one.
+  if (/\p{Surrogate}/u.test(key)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof key)
 }
 
 function parentsOf(after: AddOptions['after']): Parent[] {
@@ -96,20 +107,20 @@ function parentsOf(after: AddOptions['after']): Parent[] {
   const parents = new Map<string, Parent>()
   for (const handle of after as readonly { readonly id: string }[]) {
     if (typeof handle?.id !== 'string') throw new AteError('BAD_ARGUMENT', { what: 'after lists handles of jobs' })
-    const entity = entities.get(handle)
-    parents.set(entity ?? handle.id, { id: handle.id, entity })
+    const { entity, node } = entities.get(handle) ?? { entity: undefined, node: undefined }
+    parents.set(entity ?? handle.id, { id: handle.id, entity, node })
   }
   return [...parents.values()]
 }
 
 function startOf({ at, delay }: AddOptions, now: number): number | undefined {
   if (at !== undefined && delay !== undefined) throw new AteError('BAD_ARGUMENT', { what: 'at or delay, not both' })
-  const when = at ?? delay
-  return when === undefined ? undefined : timeOf(when, now)
+  if (delay !== undefined) return now + msOf(delay, 'delay', now)
+  return at === undefined ? undefined : timeOf(at, now)
 }
 
 function timeOf(when: When, now: number): number {
-  if (!(when instanceof Date)) return now + durationMs(when, now)
+  if (!(when instanceof Date)) return now + msOf(when, 'at', now)
   const ms = when.getTime()
   if (!Number.isSafeInteger(ms)) throw new AteError('BAD_ARGUMENT', { what: 'at is no date' })
   return ms
@@ -166,9 +177,7 @@ export class Adder {
     }
     if (after.some((parent) => parent.entity === undefined && parent.id === id))
       throw queueError('DEPENDENCY_CYCLE', { job: id })
-    const parents: string[] = []
-    for (const parent of after) parents.push(known?.get(parent.id) ?? (await this.#parent(tx, parent)))
-    const value = parents.length > 0 ? { ...prepared.value, after: parents } : prepared.value
+    const value = after.length > 0 ? await this.#behind(tx, prepared, known) : prepared.value
     if (unique !== undefined) return this.#stageUnique(tx, value, unique)
     return this.#create(tx, value, id)
   }
@@ -196,13 +205,32 @@ export class Adder {
     return isEntityId(id) ? (await this.#chain.get(JobRecord, id))?.id : undefined
   }
 
-  /** The same in a transaction. @throws AteError NOT_FOUND */
-  async #parent(tx: Transaction, { id, entity: known }: Parent): Promise<string> {
+  async #behind(
+    tx: Transaction,
+    { value, after }: Prepared,
+    known: ReadonlyMap<string, string> | undefined,
+  ): Promise<JobValue> {
+    const parents: string[] = []
+    let isForeign = false
+    for (const parent of after) {
+      const own = known?.get(parent.id)
+      const { entity, isOwn } = own === undefined ? await this.#parent(tx, parent) : { entity: own, isOwn: true }
+      parents.push(entity)
+      isForeign ||= !isOwn
+    }
+    return { ...value, after: parents, ...(isForeign ? { foreign: true as const } : {}) }
+  }
+
+  /** The same in a transaction; own if that is certain. @throws AteError NOT_FOUND */
+  async #parent(
+    tx: Transaction,
+    { id, entity: known, node }: Parent,
+  ): Promise<{ readonly entity: string; readonly isOwn: boolean }> {
     const named = known === undefined ? await tx.named(JobRecord, id, this.#place) : undefined
-    if (named) return named.id
+    if (named) return { entity: named.id, isOwn: true }
     const entity = known !== undefined || isEntityId(id) ? await tx.peek(JobRecord, known ?? id) : undefined
     if (!entity) throw new AteError('NOT_FOUND', { job: id.slice(0, 60), what: 'a job to run after' })
-    return entity.id
+    return { entity: entity.id, isOwn: node === this.#node }
   }
 
   #create(tx: Transaction, value: JobValue, id: string | undefined): Staged {
@@ -216,24 +244,27 @@ export class Adder {
     const now = this.#chain.now
     const known = (await tx.named(UniqueRecord, unique.key, place))?.value
     const there = known && (await tx.get(JobRecord, known.job))
+    // The time of a key may be longer than its job is kept.
     const isTaken =
-      there !== undefined && (known?.until === undefined ? there.value.end === undefined : known.until > now)
+      known?.until === undefined ? there?.value.end === undefined && there !== undefined : known.until > now
     const later = unique.onConflict === 'replace' && unique.forMs !== undefined ? { at: now + unique.forMs } : {}
     const put = (record: UniqueValue): void => {
       tx.put(UniqueRecord, unique.key, record, place)
     }
+    const isKept = unique.onConflict === undefined || unique.onConflict === 'keep'
+    if (isTaken && known && !there && isKept) return { entity: known.job, id: known.job }
     if (!isTaken || !there || !known) {
       const made = this.#create(tx, { ...value, ...later }, undefined)
       put({ job: made.entity, ...(unique.forMs === undefined ? {} : { until: now + unique.forMs }) })
       return made
     }
     const same = { entity: there.id, id: there.name ?? there.id }
-    if (unique.onConflict === undefined || unique.onConflict === 'keep') return same
+    if (isKept) return same
     const isActive = await this.#isLeased(tx, there.id, there.value.turn ?? 0)
     if (!isActive && there.value.end === undefined) {
       // The turn goes on, so that whoever leases it meanwhile does not start with the older data.
       const turn = (there.value.turn ?? 0) + 1
-      await tx.update(JobRecord, there.id, (before) => ({ ...before, data: value.data, turn, ...later }))
+      await tx.update(JobRecord, there.id, (before) => withRoom({ ...before, data: value.data, turn, ...later }))
       if (unique.forMs !== undefined) put({ ...known, until: now + unique.forMs })
       return same
     }
@@ -271,7 +302,9 @@ export class Adder {
   ): Promise<Staged> {
     const next = known.next === undefined ? undefined : await tx.get(JobRecord, known.next)
     if (next && next.value.end === undefined && next.value.after?.includes(there)) {
-      await tx.update(JobRecord, next.id, (before) => ({ ...before, data: value.data, turn: (before.turn ?? 0) + 1 }))
+      await tx.update(JobRecord, next.id, (before) =>
+        withRoom({ ...before, data: value.data, turn: (before.turn ?? 0) + 1 }),
+      )
       return { entity: next.id, id: next.id }
     }
     const made = this.#create(tx, { ...value, after: [there], onParentFail: 'run' }, undefined)

@@ -9,6 +9,7 @@ import { Attempt, type HandlingParts } from './handling.ts'
 import type { Held, Lane } from './lane.ts'
 import type { Rules } from './queue-options.ts'
 import { JobRecord } from './queue-records.ts'
+import { isOfOne } from './queue-rules.ts'
 
 /** How often leases are looked after, at most and at least. */
 const TICK_MAX_MS = 1000
@@ -49,16 +50,25 @@ export class Dispatcher<D> {
   #wake: { cancel(): void } | undefined
   #wakeAt = Number.POSITIVE_INFINITY
   #isOpen = true
+  /** What ended its consumers. */
+  #failure: unknown
   #first = 0
 
   constructor(parts: DispatcherParts<D>) {
     this.#parts = parts
   }
 
+  /** What ended the others may be over: it is tried again, unless nothing is followed any more. */
   add(consumer: Consumer<D>): void {
+    const { follower } = this.#parts
+    if (!this.#isOpen && (follower.failure !== undefined || follower.isEnded)) {
+      consumer.ended(this.#failure)
+      return
+    }
+    this.#isOpen = true
     this.#consumers.push(consumer)
     if (this.#consumers.length === 1) this.#startTicking()
-    this.#parts.follower.load().then(
+    follower.load().then(
       () => this.news(),
       (error) => this.end(error),
     )
@@ -105,6 +115,7 @@ export class Dispatcher<D> {
   end(error: unknown): void {
     if (!this.#isOpen) return
     this.#isOpen = false
+    this.#failure = error
     this.#stopTicking()
     for (const consumer of this.#consumers.splice(0)) consumer.ended(error)
   }
@@ -159,7 +170,12 @@ export class Dispatcher<D> {
       data = parse(job.value.data)
     } catch (error) {
       // Set aside with what is wrong: a later version of the program may retry it.
-      await new Attempt(handling, held, { id, data: undefined, value: job.value }).setAside(error)
+      const attempt = new Attempt(handling, held, { id, data: undefined, value: job.value })
+      // If even that cannot be stored, the lease is kept: what is wrong with one job must not end the work on all.
+      await attempt.setAside(error).catch((failure) => {
+        if (!isOfOne(failure)) throw failure
+      })
+      attempt.close()
       return
     }
     const consumer = this.#nextConsumer()

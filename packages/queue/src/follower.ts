@@ -2,12 +2,13 @@
  * Follows the chain for one queue: reads what is there once, then what changes, into the table. It is started by the first
  * who needs more than single jobs; until then it only wakes those who wait for a result.
  */
-import { AteError, type Chain, type EntityId } from '@ate/core'
+import { AteError, type Chain, type ChainEvent, type EntityId } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { STATE } from './job-rows.ts'
 import { JobTable } from './job-table.ts'
 import {
   decodeLeases,
+  type Ending,
   IN,
   JobRecord,
   type JobValue,
@@ -46,6 +47,8 @@ export class Follower {
   readonly #stop = new AbortController()
   readonly #waiters = new Map<string, Set<(value: JobValue | undefined) => void>>()
   readonly #idle = new Set<() => void>()
+  /** How jobs of other queues have ended that are not there any more. */
+  readonly #gone = new Map<string, Ending>()
   #watching: Promise<void> | undefined
   #watchingParents: Promise<void> | undefined
   #loading: Promise<void> | undefined
@@ -126,7 +129,7 @@ export class Follower {
       this.repeats.set(repeat.id, repeat.value)
     for await (const jobs of this.#chain.children(JobRecord, this.#node, IN.jobs).batches({ size: TURN })) {
       for (const { id, value } of jobs) {
-        if (value.after && value.end === undefined) await this.#lookAtParents(value.after)
+        if (value.after && value.end === undefined) await this.#lookAtParents(value)
         this.table.put(id, value, this.now)
       }
       await this.#environment.pause()
@@ -207,7 +210,7 @@ export class Follower {
     if (this.#loading === undefined) return
     if (!job) this.table.remove(id)
     else {
-      if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value.after)
+      if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value)
       this.table.put(id, job.value, this.now)
       this.#events.job(id, job.value)
     }
@@ -215,13 +218,21 @@ export class Follower {
   }
 
   /** Parents in other queues: they are watched from here on, and then looked at. */
-  async #lookAtParents(parents: readonly string[]): Promise<void> {
-    for (const id of parents) {
+  async #lookAtParents({ after = [], foreign }: JobValue): Promise<void> {
+    for (const id of after) {
       if (this.table.rows.find(id) >= 0 || this.table.parents.hasForeign(id)) continue
       this.#watchingParents ??= this.#followParents()
       const parent = await this.#chain.get(JobRecord, id)
       if (parent) this.table.putForeign(id, parent.value, this.now)
+      else if (foreign) this.table.putForeign(id, await this.#valueOfGone(id), this.now)
     }
+  }
+
+  /** Its queue kept it no longer than this one took to look. What the log does not say any more was not done. */
+  async #valueOfGone(id: string): Promise<JobValue> {
+    const end = this.#gone.get(id) ?? (await endOfGone(this.#chain, id)) ?? 'dead'
+    this.#gone.set(id, end)
+    return { data: undefined, added: 0, end }
   }
 
   async #followParents(): Promise<void> {
@@ -230,8 +241,7 @@ export class Follower {
       for await (const { id, kind } of this.#chain.watch({ type: JobRecord, signal })) {
         if (kind === 'created' || !this.table.parents.hasForeign(id)) continue
         const parent = await this.#chain.get(JobRecord, id)
-        // One that is gone has ended before, and was told then.
-        if (parent) this.table.putForeign(id, parent.value, this.now)
+        this.table.putForeign(id, parent?.value ?? (await this.#valueOfGone(id)), this.now)
         this.#events.news()
         this.#wake()
       }
@@ -253,4 +263,13 @@ export class Follower {
     this.#idle.clear()
     for (const resolve of waiting) resolve()
   }
+}
+
+/** By the last that the log says of it: reads all of the log, so only where nothing else knows. */
+async function endOfGone(chain: Chain, id: string): Promise<Ending | undefined> {
+  let last: ChainEvent | undefined
+  for await (const event of chain.events({ type: JobRecord, until: 'end' }))
+    if (event.entity === id && (event.op === 'create' || event.op === 'put')) last = event
+  const value = await last?.value(JobRecord).catch(() => undefined)
+  return value?.end
 }

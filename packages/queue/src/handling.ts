@@ -18,9 +18,18 @@ import { queueError } from './errors.ts'
 import type { Held, Lane } from './lane.ts'
 import { hasFence } from './lane-steps.ts'
 import type { Rules } from './queue-options.ts'
-import type { JobValue } from './queue-records.ts'
-import { backoffMs, doneValue, failedValue, releasedValue, snoozedValue } from './queue-rules.ts'
+import { JobRecord, type JobValue, type StoredStep } from './queue-records.ts'
+import {
+  barelyFailedValue,
+  doneValue,
+  type FailureFacts,
+  failedValue,
+  releasedValue,
+  retryWait,
+  snoozedValue,
+} from './queue-rules.ts'
 import type { Job } from './queue-types.ts'
+import { withRoom } from './sizes.ts'
 
 /** Effects of one attempt, and names of its steps. */
 const EFFECTS_MAX = 10_000
@@ -69,6 +78,8 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   #effects: Effect[] = []
   readonly #recorded: JobValue['steps']
   #lazySteps: Map<string, unknown> | undefined
+  /** Steps that are not through yet. */
+  #stepping: Map<string, Promise<unknown>> | undefined
   #left: Left | undefined
   #progress: { readonly value: unknown } | undefined
   #writing: Promise<void> | undefined
@@ -123,13 +134,30 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   async step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
     if (typeof name !== 'string' || name.length === 0 || typeof run !== 'function')
       throw new AteError('BAD_ARGUMENT', { what: 'a step has a name and a function' })
+    this.#stepping ??= new Map()
+    const stepping = this.#stepping
+    const running = stepping.get(name)
+    if (running) return running as Promise<T>
     if (this.#steps.has(name)) return this.#steps.get(name) as T
-    if (this.#steps.size >= STEPS_MAX) throw new AteError('BAD_ARGUMENT', { what: `steps: at most ${STEPS_MAX}` })
+    if (this.#steps.size + stepping.size >= STEPS_MAX)
+      throw new AteError('BAD_ARGUMENT', { what: `steps: at most ${STEPS_MAX}` })
     if (this.reason !== undefined) throw this.reason
-    const result = await run(`${this.key}/${name}`)
-    await this.#write((value) => ({ ...value, steps: [...(value.steps ?? []), [name, result ?? null]] }))
-    this.#steps.set(name, result)
-    return result
+    // Asked for again before it is through, it is the same step.
+    const step = this.#runStep(name, run).finally(() => stepping.delete(name))
+    stepping.set(name, step)
+    return step as Promise<T>
+  }
+
+  /** What it gave, as a later attempt gets it: as it was recorded. */
+  async #runStep(name: string, run: (key: string) => unknown): Promise<unknown> {
+    const given = await run(`${this.key}/${name}`)
+    const step: StoredStep = given === undefined ? [name] : [name, given]
+    await this.#write((value) => withRoom({ ...value, steps: [...(value.steps ?? []), step] }))
+    const job = await this.#parts.chain.get(JobRecord, this.held.job)
+    const recorded = job?.value.steps?.find(([known]) => known === name)
+    if (!recorded) throw new AteError('LEASE_LOST', { job: this.id, fence: this.held.fence })
+    this.#steps.set(name, recorded[1])
+    return recorded[1]
   }
 
   progress(value: unknown): void {
@@ -151,7 +179,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
 
   /** Most handlers have none. */
   get #steps(): Map<string, unknown> {
-    this.#lazySteps ??= new Map(this.#recorded ?? [])
+    this.#lazySteps ??= new Map(this.#recorded?.map(([name, result]) => [name, result]))
     return this.#lazySteps
   }
 
@@ -177,22 +205,36 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
 
   /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */
   async fail(error: unknown, { retryIn }: { readonly retryIn?: Duration } = {}): Promise<'retry' | 'dead' | 'snoozed'> {
+    if (retryIn !== undefined) durationMs(retryIn, 0)
     this.#isOpen = false
     await this.#writing
     if (error instanceof Left && error.how === 'snooze') {
       await this.#end((value, now) => snoozedValue(value, now + error.ms))
       return 'snoozed'
     }
-    const { rules, environment } = this.#parts
+    const { rules, environment, chain } = this.#parts
     const isDead = error instanceof Left || this.attempt >= rules().retryMax
     const reason = error instanceof Left ? error.reason : error
-    await this.#end((value, now) => {
-      if (isDead) return failedValue(value, { error: reason, now, retryAt: undefined })
-      const wait =
-        retryIn === undefined ? backoffMs(rules(), this.attempt, environment.random(), now) : durationMs(retryIn, now)
-      return failedValue(value, { error: reason, now, retryAt: now + wait })
-    })
+    const wait =
+      retryIn === undefined
+        ? retryWait(rules(), this.attempt, environment.random(), chain.now)
+        : { ms: durationMs(retryIn, chain.now) }
+    await this.#endFailed((now) =>
+      isDead
+        ? { error: reason, now, retryAt: undefined }
+        : { error: reason, now, retryAt: now + wait.ms, problem: wait.problem },
+    )
     return isDead ? 'dead' : 'retry'
+  }
+
+  async #endFailed(facts: (now: number) => FailureFacts): Promise<void> {
+    try {
+      await this.#end((value, now) => failedValue(value, facts(now)))
+    } catch (error) {
+      // Data that was added when nothing was kept free for this.
+      if (!isAteError(error) || (error.code !== 'VALUE_TOO_LARGE' && error.code !== 'BAD_VALUE')) throw error
+      await this.#end((value, now) => barelyFailedValue(value, facts(now)))
+    }
   }
 
   /** Gives the job back; no attempt. */
@@ -210,7 +252,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   /** Its data does not fit the schema: dead, with what is wrong, and not lost. */
   async setAside(error: unknown): Promise<void> {
     this.#isOpen = false
-    await this.#end((value, now) => failedValue(value, { error, now, retryAt: undefined }))
+    await this.#endFailed((now) => ({ error, now, retryAt: undefined }))
   }
 
   /** The first reason counts. */
@@ -270,7 +312,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
       while (this.#progress !== undefined) {
         const { value } = this.#progress
         this.#progress = undefined
-        await this.#write((job) => ({ ...job, progress: value }))
+        await this.#write((job) => withRoom({ ...job, progress: value }))
       }
     } catch {
       // Progress is for those who look on; why it could not be written, the end of the attempt will say.

@@ -2,6 +2,7 @@
 import { AteError, type Transaction } from '@ate/core'
 import { FenceRecord, JobRecord, LaneRecord, type LeaseRecord } from './queue-records.ts'
 import { lostValue } from './queue-rules.ts'
+import { hasRoom } from './sizes.ts'
 
 /** What every transaction of a lease's holder guards. */
 export async function hasFence(tx: Transaction, fence: string): Promise<boolean> {
@@ -29,6 +30,8 @@ export async function freeJob(
 ): Promise<boolean> {
   const entity = await tx.get(JobRecord, job)
   if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
-  await tx.update(JobRecord, job, (value) => lostValue(value, retryMax, now))
+  const next = lostValue(entity.value, retryMax, now)
+  // One that was added when nothing was kept free for this is free at the turn that it has.
+  if (hasRoom(next)) await tx.update(JobRecord, job, () => next)
   return true
 }

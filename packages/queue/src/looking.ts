@@ -3,7 +3,7 @@ import type { Chain, EntityId } from '@ate/core'
 import { isEntityId } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE, STATE_NAMES } from './job-rows.ts'
-import { wholeNumber } from './queue-options.ts'
+import { bad, checkSignal, objectOf, wholeNumber } from './queue-options.ts'
 import { decodeLeases, IN, JobRecord, type JobValue, LaneRecord, SessionRecord } from './queue-records.ts'
 import type { JobInfo, JobState, ListOptions, QueueEvent } from './queue-types.ts'
 
@@ -57,6 +57,9 @@ export async function* listJobs(
   { chain, follower }: LookingParts,
   options: ListOptions,
 ): AsyncGenerator<{ readonly id: string; readonly state: JobState }, void, void> {
+  const { state, group } = objectOf(options, 'the options of list')
+  if (state !== undefined && !STATE_NAMES.includes(state)) throw bad(`state is one of ${STATE_NAMES.join(', ')}`, state)
+  if (group !== undefined && typeof group !== 'string') throw bad('group is text', group)
   const limit = wholeNumber(options.limit ?? 100, 'limit', { min: 1, max: LIST_MAX })
   await follower.caughtUp()
   const { table } = follower
@@ -64,9 +67,9 @@ export async function* listJobs(
   const { rows } = table
   const found: number[] = []
   for (let row = 0; row < rows.length; row++) {
-    const state = rows.state[row]!
-    if (state === STATE.free || (options.state !== undefined && STATE_NAMES[state] !== options.state)) continue
-    if (options.group !== undefined && table.groupOf(row)?.name !== options.group) continue
+    const is = rows.state[row]!
+    if (is === STATE.free || (state !== undefined && STATE_NAMES[is] !== state)) continue
+    if (group !== undefined && table.groupOf(row)?.name !== group) continue
     found.push(row)
   }
   found.sort((a, b) => rows.arrival[a]! - rows.arrival[b]!)
@@ -81,8 +84,10 @@ export async function* queueEvents(
   { chain, node, follower }: LookingParts,
   options: { readonly from?: number | 'start' | 'end'; readonly signal?: AbortSignal },
 ): AsyncGenerator<QueueEvent, void, void> {
-  const { from = 'end', signal } = options
-  const first = from === 'start' ? 0 : from === 'end' ? chain.head.seq + 1 : from
+  const { from = 'end', signal } = objectOf(options, 'the options of events')
+  checkSignal(signal)
+  const first =
+    from === 'start' ? 0 : from === 'end' ? chain.head.seq + 1 : wholeNumber(from, 'from', { min: 0, max: 2 ** 48 })
   await follower.load()
   const created = new Set<string>()
   const fences = new Map<string, number>()

@@ -21,9 +21,14 @@ export class Parents {
     return this.#foreign.has(id)
   }
 
+  /** How one of another queue has ended, also if it is gone; undefined of one that is done or open. */
+  foreignEnd(id: string): JobValue['end'] {
+    return this.#foreign.get(id)?.end
+  }
+
   /**
-   * Whether a job waits for others. `stateOf` tells of those of its own queue. One that is not there any more has been
-   * done: one that failed has failed its children before it went.
+   * Whether a job waits for others. `stateOf` tells of those of its own queue. One of them that is not there any more has
+   * been done: one that failed has failed its children before it went. Of other queues, the follower finds out.
    */
   isBlocked(id: string, value: JobValue, stateOf: (parent: string) => 'done' | 'open' | 'failed' | undefined): boolean {
     const open = new Set<string>()

@@ -1,7 +1,8 @@
 /** The options of a queue: checked, turned into what is stored, compared with what stands there, and filled up. */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, type StandardSchema } from '@ate/core'
 import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
+import { BACKOFF_MS } from './queue-rules.ts'
 import type { Limit, QueueOptions } from './queue-types.ts'
 
 /** Limits of one queue: each claim looks at all of them. */
@@ -31,7 +32,7 @@ export interface Rules {
 
 const DAY_MS = 86_400_000
 
-function bad(what: string, given: unknown): AteError {
+export function bad(what: string, given: unknown): AteError {
   return new AteError('BAD_ARGUMENT', { what, given: String(given).slice(0, 60) })
 }
 
@@ -44,15 +45,51 @@ export function wholeNumber(
   throw bad(`${what} is a whole number from ${min} to ${max}`, value)
 }
 
+/** Options as they were given. @throws AteError BAD_ARGUMENT for what is no object */
+export function objectOf<T extends object | undefined>(value: T, what: string): T {
+  if (value === undefined || (typeof value === 'object' && value !== null)) return value
+  throw bad(`${what}: an object`, value)
+}
+
+/** A duration, and how it is called where it is wrong. @throws AteError BAD_ARGUMENT */
+export function msOf(duration: Duration, what: string, now = 0): number {
+  try {
+    return durationMs(duration, now)
+  } catch {
+    throw bad(`${what} is a duration, as 1500, 90s, 15m, 24h`, duration)
+  }
+}
+
+/** @throws AteError BAD_ARGUMENT */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw bad('signal is an AbortSignal', signal)
+}
+
+/** The options that are functions or schemas. @throws AteError BAD_ARGUMENT */
+export function checkHandleOptions(
+  options: QueueOptions<never> & { readonly data?: unknown; readonly result?: unknown },
+): void {
+  for (const name of ['group', 'observe'] as const)
+    if (options[name] !== undefined && typeof options[name] !== 'function')
+      throw bad(`${name} is a function`, options[name])
+  for (const name of ['data', 'result'] as const) {
+    const schema = options[name] as Partial<StandardSchema> | null | undefined
+    if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
+      throw bad(`${name} is a schema (Standard Schema)`, schema)
+  }
+}
+
 /** What is given of the options that are the same everywhere. @throws AteError BAD_ARGUMENT */
 export function storedOptions(options: Omit<QueueOptions<never>, 'observe'>): StoredOptions {
-  const { retry, lease, timeout, limit, keep } = options
+  const { lease, timeout, limit } = objectOf(options, 'the options of a queue')
+  const retry = objectOf(options.retry, 'retry')
+  const keep = objectOf(options.keep, 'keep')
   const limits = limit === undefined ? undefined : (Array.isArray(limit) ? limit : [limit]).map(storedLimit)
   if (limits && limits.length > LIMITS_MAX) throw bad(`limits: at most ${LIMITS_MAX}`, limits.length)
-  const leaseMs = lease === undefined ? undefined : durationMs(lease, 0)
+  const leaseMs = lease === undefined ? undefined : msOf(lease, 'lease')
   if (leaseMs !== undefined && (leaseMs < LEASE_MIN_MS || leaseMs > LEASE_MAX_MS))
     throw bad('lease: 100 ms to 1 day', lease)
-  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout, 0)
+  const timeoutMs = timeout === undefined ? undefined : msOf(timeout, 'timeout')
   if (timeoutMs === 0) throw bad('timeout: longer than 0', timeout)
   return compact({
     retryMax: retry?.max === undefined ? undefined : wholeNumber(retry.max, 'retry.max', { min: 1, max: 1_000_000 }),
@@ -69,21 +106,23 @@ function storedBackoff(
   backoff: Duration | ((attempt: number) => Duration) | undefined,
 ): number | 'function' | undefined {
   if (backoff === undefined) return undefined
-  return typeof backoff === 'function' ? 'function' : durationMs(backoff, 0)
+  return typeof backoff === 'function' ? 'function' : msOf(backoff, 'retry.backoff')
 }
 
 function storedLimit(limit: Limit): StoredLimit {
-  const per = limit.per ?? 'queue'
+  const per = objectOf(limit, 'a limit').per ?? 'queue'
   if (per !== 'queue' && per !== 'group') throw bad('limit.per is queue or group', per)
+  if ('active' in limit === 'starts' in limit)
+    throw bad('a limit has active, or starts and every', JSON.stringify(limit))
   if ('active' in limit) return { active: wholeNumber(limit.active, 'limit.active', { min: 1, max: 1_000_000 }), per }
-  const everyMs = durationMs(limit.every, 0)
+  const everyMs = msOf(limit.every, 'limit.every')
   if (everyMs === 0) throw bad('limit.every: longer than 0', limit.every)
   return { starts: wholeNumber(limit.starts, 'limit.starts', { min: 1, max: STARTS_MAX }), everyMs, per }
 }
 
 function storedKeep(keep: QueueOptions['keep']): Partial<StoredOptions> {
-  const done = keepOf(keep?.done)
-  const dead = keepOf(keep?.dead)
+  const done = keepOf(keep?.done, 'keep.done')
+  const dead = keepOf(keep?.dead, 'keep.dead')
   return {
     keepDoneMs: done?.ms,
     keepDoneCount: done?.count,
@@ -92,10 +131,14 @@ function storedKeep(keep: QueueOptions['keep']): Partial<StoredOptions> {
   } as Partial<StoredOptions>
 }
 
-function keepOf(keep: Duration | { readonly count: number } | undefined): { ms?: number; count?: number } | undefined {
+function keepOf(
+  keep: Duration | { readonly count: number } | undefined,
+  what: string,
+): { ms?: number; count?: number } | undefined {
   if (keep === undefined) return undefined
-  if (typeof keep === 'object') return { count: wholeNumber(keep.count, 'keep.count', { min: 0, max: 100_000_000 }) }
-  return { ms: durationMs(keep, 0) }
+  if (typeof keep === 'object' && keep !== null)
+    return { count: wholeNumber(keep.count, `${what}.count`, { min: 0, max: 100_000_000 }) }
+  return { ms: msOf(keep, what) }
 }
 
 function compact<T extends object>(value: { readonly [K in keyof T]: T[K] | undefined }): T {
@@ -135,7 +178,7 @@ export function rulesOf(stored: StoredOptions, backoff: ((attempt: number) => Du
   const deadCounts = stored.keepDeadCount !== undefined && stored.keepDeadMs === undefined
   return {
     retryMax: stored.retryMax ?? 10,
-    backoff: typeof stored.backoffMs === 'number' ? stored.backoffMs : (backoff ?? 1000),
+    backoff: typeof stored.backoffMs === 'number' ? stored.backoffMs : (backoff ?? BACKOFF_MS),
     leaseMs: stored.leaseMs ?? 30_000,
     timeoutMs: stored.timeoutMs,
     limits,

@@ -30,14 +30,19 @@ export interface JobValue {
   readonly unique?: string
   /** Entities of the jobs that have to be done first. */
   readonly after?: readonly string[]
+  /** Some of them are jobs of other queues, or may be. */
+  readonly foreign?: true
   readonly onParentFail?: 'run'
   /** Counts what ends a lease without ending the job: a lease of an older turn is void. */
   readonly turn?: number
   readonly fails?: number
   readonly errors?: readonly string[]
-  readonly steps?: readonly (readonly [string, unknown])[]
+  readonly steps?: readonly StoredStep[]
   readonly progress?: unknown
 }
+
+/** Its name, and what it gave unless that was undefined. */
+export type StoredStep = readonly [name: string, result?: unknown]
 
 /** Starts that still count for a limit: the limit's number, the group or null, and pairs of time and count. */
 export type StartsRecord = readonly [number, string | null, ...number[]]

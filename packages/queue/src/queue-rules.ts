@@ -1,5 +1,5 @@
 /** What a queue decides, as functions of what is stored and of a time that comes in. */
-import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
+import { AteError, type Duration, durationMs, errorText, isAteError } from '@ate/core'
 import type { JobValue, StartsRecord, StoredLimit } from './queue-records.ts'
 
 /** Errors that a job keeps, and characters of each. */
@@ -7,21 +7,54 @@ const ERRORS_MAX = 10
 const ERROR_CHARS_MAX = 500
 /** The longest wait before a retry. */
 const BACKOFF_MAX_MS = 3_600_000
+/** The first one, if none is given. */
+export const BACKOFF_MS = 1000
+
+/** What is wrong with one job or one repeat, and says nothing of the others. */
+const OF_ONE: ReadonlySet<string> = new Set([
+  'BAD_ARGUMENT',
+  'BAD_CRON',
+  'BAD_VALUE',
+  'JOB_CANCELLED',
+  'LEASE_LOST',
+  'TX_TOO_LARGE',
+  'VALUE_TOO_LARGE',
+])
+
+export function isOfOne(error: unknown): boolean {
+  return isAteError(error) && OF_ONE.has(error.code)
+}
 
 export interface RetryRules {
   readonly backoff: number | ((attempt: number) => Duration)
 }
 
-/** What is left of an error: its name or code, and its message. */
-function errorText(error: unknown): string {
-  const text = error instanceof Error ? `${isAteError(error) ? '' : `${error.name}: `}${error.message}` : String(error)
-  return text.length > ERROR_CHARS_MAX ? `${text.slice(0, ERROR_CHARS_MAX - 1)}…` : text
+/** Chain time ends here, as dates do. */
+const TIME_MAX_MS = 8.64e15
+
+export interface Wait {
+  readonly ms: number
+  /** What is wrong with a backoff function that threw, or gave no duration: then the wait is the default one. */
+  readonly problem?: unknown
 }
 
 /** The wait after attempt number `attempt` (from 1) failed: doubled each time, the upper half of it by chance. */
-export function backoffMs(rules: RetryRules, attempt: number, random: number, now: number): number {
-  if (typeof rules.backoff === 'function') return durationMs(rules.backoff(attempt), now)
-  const whole = Math.min(rules.backoff * 2 ** Math.min(attempt - 1, 40), BACKOFF_MAX_MS)
+export function retryWait({ backoff }: RetryRules, attempt: number, random: number, now: number): Wait {
+  if (typeof backoff !== 'function') return { ms: doubled(backoff, attempt, random) }
+  try {
+    return { ms: Math.min(givenMs(backoff(attempt), now), TIME_MAX_MS - now) }
+  } catch (problem) {
+    return { ms: doubled(BACKOFF_MS, attempt, random), problem }
+  }
+}
+
+/** Factors such as 1.5 give parts of a millisecond. */
+function givenMs(given: Duration, now: number): number {
+  return durationMs(typeof given === 'number' ? Math.ceil(given) : given, now)
+}
+
+function doubled(firstMs: number, attempt: number, random: number): number {
+  const whole = Math.min(firstMs * 2 ** Math.min(attempt - 1, 40), BACKOFF_MAX_MS)
   return Math.round(whole / 2 + (whole / 2) * random)
 }
 
@@ -36,7 +69,7 @@ const nextTurn = (value: JobValue): number => (value.turn ?? 0) + 1
 
 export function doneValue(value: JobValue, result: unknown, now: number): JobValue {
   return {
-    ...without(value, 'at', 'wait', 'steps', 'after'),
+    ...without(value, 'at', 'wait', 'steps', 'after', 'foreign'),
     end: 'done',
     ended: now,
     ...(result === undefined ? {} : { result }),
@@ -48,18 +81,27 @@ export interface FailureFacts {
   readonly now: number
   /** When it starts again; undefined: it is dead. */
   readonly retryAt: number | undefined
+  /** What was wrong with the backoff function. */
+  readonly problem?: unknown
 }
 
 /** An attempt has failed: it waits for the next, or is dead. */
-export function failedValue(value: JobValue, { error, now, retryAt }: FailureFacts): JobValue {
+export function failedValue(value: JobValue, { error, now, retryAt, problem }: FailureFacts): JobValue {
+  const texts = [errorText(error, ERROR_CHARS_MAX)]
+  if (problem !== undefined) texts.push(errorText(`backoff: ${errorText(problem, ERROR_CHARS_MAX)}`, ERROR_CHARS_MAX))
   const failed = {
     ...without(value, 'at', 'wait'),
     turn: nextTurn(value),
     fails: (value.fails ?? 0) + 1,
-    errors: [...(value.errors ?? []), errorText(error)].slice(-ERRORS_MAX),
+    errors: [...(value.errors ?? []), ...texts].slice(-ERRORS_MAX),
   }
   if (retryAt === undefined) return { ...failed, end: 'dead', ended: now }
   return { ...failed, at: retryAt, wait: 'retry' }
+}
+
+/** The same of a job that has no room for it: what can be done without goes. */
+export function barelyFailedValue(value: JobValue, facts: FailureFacts): JobValue {
+  return failedValue(without(value, 'progress', 'errors'), { ...facts, error: errorText(facts.error, 60) })
 }
 
 export function snoozedValue(value: JobValue, until: number): JobValue {
@@ -86,7 +128,7 @@ export function cancelledValue(value: JobValue, reason: string | undefined, now:
     turn: nextTurn(value),
     ...(reason === undefined
       ? {}
-      : { errors: [...(value.errors ?? []), `cancelled: ${errorText(reason)}`].slice(-ERRORS_MAX) }),
+      : { errors: [...(value.errors ?? []), errorText(`cancelled: ${reason}`, ERROR_CHARS_MAX)].slice(-ERRORS_MAX) }),
   }
 }
 

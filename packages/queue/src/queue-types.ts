@@ -11,7 +11,10 @@ export interface QueueOptions<D = unknown> {
   readonly retry?: {
     /** Attempts at most, the first one counted; 10 if left out. */
     readonly max?: number
-    /** The wait after the first failure, doubled after each (1 s if left out, at most 1 h, half of it random), or a function. */
+    /**
+     * The wait after the first failure, doubled after each (1 s if left out, at most 1 h, half of it random), or a function.
+     * One that throws or gives no duration is noted with the error, and the wait is the default one.
+     */
     readonly backoff?: Duration | ((attempt: number) => Duration)
   }
   /** How long a worker that is not heard of keeps its jobs; 30 s if left out. It is renewed. */
@@ -45,7 +48,7 @@ export interface AddOptions {
   readonly group?: string
   readonly unique?: {
     readonly key: string
-    /** How long the key is taken; until the job has ended, if left out. */
+    /** How long the key is taken, whether or not the job is still kept; until the job has ended, if left out. */
     readonly for?: Duration
     /**
      * `keep`: the job that is there stays as it is (throttle). `replace`: if it has not started it takes this data, and with
@@ -82,7 +85,10 @@ export interface Job<D> {
   readonly tx: TxTarget
   /** Runs in the transaction of "done", and again if that conflicts. */
   effect(run: (tx: Transaction) => unknown): void
-  /** Runs once: what it gave is recorded and given again in later attempts. `key` is the same in each. */
+  /**
+   * Runs once: what it gave is recorded, and given as it was recorded, in this attempt and in later ones. `key` is the same
+   * in each. @throws AteError VALUE_TOO_LARGE | BAD_VALUE | LEASE_LOST and what `run` throws
+   */
   step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T>
   /** Shown by get(); the newest counts. */
   progress(value: unknown): void
@@ -119,7 +125,7 @@ export interface WorkOptions {
 }
 
 export interface Worker extends AsyncDisposable {
-  /** Resolves when the worker has stopped; rejects if it had to. */
+  /** Resolves when the worker has stopped; rejects if it had to: an unhandled rejection, if nobody looks at this. */
   readonly done: Promise<void>
   /** Takes no more jobs, waits `grace` for those that run, then aborts and gives them back. */
   stop(options?: { readonly grace?: Duration }): Promise<void>

@@ -3,7 +3,6 @@ import {
   AteError,
   type Chain,
   type Duration,
-  durationMs,
   type EntityId,
   isChain,
   stageIn,
@@ -11,7 +10,7 @@ import {
   type TxTarget,
   validated,
 } from '@ate/core'
-import { type Prepared, prepare, rememberHandle, type Staged } from './adding.ts'
+import { checkKey, type Prepared, prepare, rememberHandle, type Staged } from './adding.ts'
 import { addAll, cancelJob, itemsOf, retryDead, retryJob, setPaused } from './changing.ts'
 import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
@@ -20,7 +19,7 @@ import { STATE } from './job-rows.ts'
 import { jobInfo, listJobs, queueEvents } from './looking.ts'
 import { errorType, messagingOf } from './observed.ts'
 import { type OpenQueue, openQueue, type QueueSchemas } from './open-queue.ts'
-import { storedOptions, wholeNumber } from './queue-options.ts'
+import { bad, checkHandleOptions, checkSignal, msOf, objectOf, storedOptions, wholeNumber } from './queue-options.ts'
 import { IN, OptionsRecord, type StoredOptions } from './queue-records.ts'
 import type {
   AddOptions,
@@ -66,6 +65,8 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'queue takes an open chain' })
     if (typeof name !== 'string' || name.length === 0 || name.length > NAME_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `a queue has a name of 1 to ${NAME_MAX} characters` })
+    checkKey(name, 'the name of a queue')
+    checkHandleOptions(objectOf(options, 'the options of a queue') as QueueOptions<never>)
     this.name = name
     this.#chain = chain
     this.#options = options
@@ -114,6 +115,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     options: Pick<AddOptions, 'tx' | 'priority' | 'group'> = {},
   ): Promise<void> {
     const { repeats } = await this.#open()
+    objectOf(options, 'the options of a repeat')
     this.#prepare(data, options.group === undefined ? {} : { group: options.group })
     const value = repeatValue(when, data, options, this.#chain.now)
     await this.#inTx(options.tx, (tx) => repeats.set(tx, key, value))
@@ -125,6 +127,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   work(handler: (job: Job<D>) => R | Promise<R>, options: WorkOptions = {}): Worker {
+    objectOf(options, 'the options of a worker')
     if (typeof handler !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'work takes a function of a job' })
     return this.#start(runOne(handler), { ...options, size: 1, waitMs: 0 })
   }
@@ -135,13 +138,15 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   ): Worker {
     if (typeof handler !== 'function')
       throw new AteError('BAD_ARGUMENT', { what: 'workBatch takes a function of jobs' })
-    const size = wholeNumber(options.size, 'size', { min: 1, max: BATCH_MAX })
-    const waitMs = options.wait === undefined ? 0 : durationMs(options.wait, 0)
+    objectOf(options, 'the options of a worker')
+    const size = wholeNumber(options?.size, 'size', { min: 1, max: BATCH_MAX })
+    const waitMs = options.wait === undefined ? 0 : msOf(options.wait, 'wait')
     return this.#start(runMany(handler), { ...options, size, waitMs })
   }
 
   leases(options: Pick<WorkOptions, 'prefetch' | 'signal'> = {}): Leases<D, R> {
     this.#assertOpen()
+    checkSignal(objectOf(options, 'the options of leases').signal)
     const leases: Taking<D, R> = new Taking<D, R>(
       {
         start: async (consumer) => (await this.#open()).dispatcher.add(consumer),
@@ -201,8 +206,10 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
 
   async cancel(id: string, options: { readonly reason?: string; readonly tx?: TxTarget } = {}): Promise<boolean> {
     const { adder } = await this.#open()
+    const { reason } = objectOf(options, 'the options of cancel')
+    if (reason !== undefined && typeof reason !== 'string') throw bad('reason is text', reason)
     const entity = await adder.find(id)
-    const cancelled = await this.#inTx(options.tx, (tx) => cancelJob(tx, entity, options.reason, this.#chain.now))
+    const cancelled = await this.#inTx(options.tx, (tx) => cancelJob(tx, entity, reason, this.#chain.now))
     return cancelled ?? true
   }
 
@@ -262,6 +269,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   #prepare(data: I, options: AddOptions): Prepared {
+    objectOf(options, 'the options of a job')
     const { data: schema, group } = this.#options
     const valid = schema ? validated(schema, data, `queue ${this.name}`) : (data as unknown as D)
     // What was given is stored, and goes through the schema again when it is leased.
@@ -300,7 +308,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
         return (await resultOf({ ...parts, signal }, id, find)) as R
       },
     }
-    rememberHandle(handle, entity)
+    rememberHandle(handle, { entity, node: open.node })
     return handle
   }
 
@@ -315,15 +323,15 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   #start(run: Run<D>, options: RunnerOptions): Worker {
     this.#assertOpen()
     const parts = {
+      onStopped: () => this.#workers.delete(runner),
       news: () => this.#opened?.dispatcher.news(),
       remove: async (one: Consumer<D>) => this.#opened?.dispatcher.remove(one),
       environment: this.#environment,
       now: () => this.#chain.now,
       onEnded: (ended: Ended) => this.#ended(ended),
     }
-    const runner = new Runner<D>(parts, run, options)
+    const runner: Runner<D> = new Runner<D>(parts, run, options)
     this.#workers.add(runner)
-    runner.done.finally(() => this.#workers.delete(runner)).catch(() => undefined)
     this.#open().then(
       ({ dispatcher }) => dispatcher.add(runner),
       (error) => runner.ended(error),

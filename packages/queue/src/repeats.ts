@@ -1,15 +1,20 @@
 /** What is added again and again: patterns, the ticks that are due, and what becomes of those that were missed. */
-import { AteError, type Chain, durationMs, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
 import { Cron } from 'croner'
-import { type Adder, checkKey, type Prepared } from './adding.ts'
+import { type Adder, checkKey, type Prepared, prepare } from './adding.ts'
 import { queueError } from './errors.ts'
+import { bad, msOf, objectOf } from './queue-options.ts'
 import { IN, RepeatRecord, type RepeatValue } from './queue-records.ts'
+import { failedValue } from './queue-rules.ts'
 import type { AddOptions, RepeatWhen } from './queue-types.ts'
+import { textBytes } from './sizes.ts'
 
 /** A tick is missed if nobody was there for this long. */
 const LATE_MS = 60_000
 /** Ticks of one repeat in one transaction; more follow in the next. */
 const TICKS_MAX = 100
+/** Bytes of a key in the ids of its jobs; what else stands there has 32. */
+const TICK_KEY_MAX = 360
 /** The shortest interval: ticks are looked for once a second at most. */
 const EVERY_MIN_MS = 1000
 const MISSED: readonly string[] = ['skip', 'once', 'all']
@@ -21,7 +26,8 @@ export function repeatValue(
   { priority, group }: Pick<AddOptions, 'priority' | 'group'>,
   now: number,
 ): RepeatValue {
-  const { missed = 'once' } = when
+  const { missed = 'once' } = when === undefined ? ({} as RepeatWhen) : objectOf(when, 'when a repeat comes')
+  if (when === undefined || 'every' in when === 'cron' in when) throw bad('a repeat has cron, or every', typeof when)
   if (!MISSED.includes(missed)) throw new AteError('BAD_ARGUMENT', { what: 'missed is skip, once or all' })
   const common = {
     missed,
@@ -30,7 +36,7 @@ export function repeatValue(
     ...(group === undefined ? {} : { group }),
   }
   if ('every' in when) {
-    const everyMs = durationMs(when.every, now)
+    const everyMs = msOf(when.every, 'every', now)
     if (everyMs < EVERY_MIN_MS) throw new AteError('BAD_ARGUMENT', { what: 'every is at least 1 s', everyMs })
     return { everyMs, ...common, next: now + everyMs }
   }
@@ -56,10 +62,11 @@ export function nextTick(when: Pick<RepeatValue, 'cron' | 'tz' | 'everyMs'>, aft
 export function dueTicks(
   repeat: RepeatValue,
   now: number,
+  ticksMax: number = TICKS_MAX,
 ): { readonly ticks: readonly number[]; readonly next: number | undefined } {
   const due: number[] = []
   let next: number | undefined = repeat.next
-  while (next !== undefined && next <= now && (repeat.missed !== 'all' || due.length < TICKS_MAX)) {
+  while (next !== undefined && next <= now && (repeat.missed !== 'all' || due.length < ticksMax)) {
     due.push(next)
     if (repeat.missed !== 'all' && due.length > 1) due.shift()
     // An interval that was missed a million times is not counted through.
@@ -110,22 +117,45 @@ export class Repeats {
   }
 
   /** Adds the jobs of what is due. The tick is in the job's id: nobody adds it twice. */
-  async fire(id: string): Promise<void> {
-    await this.#chain.transact(async (tx) => {
-      const repeat = await tx.get(RepeatRecord, id)
-      const { now } = this.#chain
-      if (!repeat || repeat.value.next > now) return
-      const { ticks, next } = dueTicks(repeat.value, now)
-      const { data, priority, group } = repeat.value
-      for (const tick of ticks) {
-        const options = { id: `repeat:${repeat.name}:${new Date(tick).toISOString()}`, ...without({ priority, group }) }
-        await this.#adder.stage(tx, this.#prepare(data, options))
-      }
-      const last = ticks.at(-1)
-      if (next === undefined) tx.delete(repeat)
-      else await tx.update(RepeatRecord, id, (value) => ({ ...value, next, ...(last === undefined ? {} : { last }) }))
-    })
+  async fire(id: string, ticksMax: number = TICKS_MAX): Promise<void> {
+    try {
+      await this.#chain.transact((tx) => this.#stageTicks(tx, id, ticksMax))
+    } catch (error) {
+      if (!isAteError(error) || error.code !== 'TX_TOO_LARGE' || ticksMax < 2) throw error
+      await this.fire(id, Math.floor(ticksMax / 2))
+    }
   }
+
+  async #stageTicks(tx: Transaction, id: string, ticksMax: number): Promise<void> {
+    const repeat = await tx.get(RepeatRecord, id)
+    const { now } = this.#chain
+    if (!repeat || repeat.value.next > now) return
+    const { ticks, next } = dueTicks(repeat.value, now, ticksMax)
+    const { data, priority, group } = repeat.value
+    for (const tick of ticks) {
+      const options = { id: tickId(repeat, tick), ...without({ priority, group }) }
+      await this.#adder.stage(tx, this.#prepareTick(data, options, now))
+    }
+    const last = ticks.at(-1)
+    if (next === undefined) tx.delete(repeat)
+    else await tx.update(RepeatRecord, id, (value) => ({ ...value, next, ...(last === undefined ? {} : { last }) }))
+  }
+
+  /** Data that does not fit its schema any more makes a job that is dead with what is wrong, as when it is leased. */
+  #prepareTick(data: unknown, options: AddOptions, now: number): Prepared {
+    try {
+      return this.#prepare(data, options)
+    } catch (error) {
+      const prepared = prepare(data, options.group, options, now)
+      return { ...prepared, value: failedValue(prepared.value, { error, now, retryAt: undefined }) }
+    }
+  }
+}
+
+/** With the key of the repeat, if that leaves a name that can be: else with its entity. */
+function tickId({ name, id }: { readonly name: string | undefined; readonly id: string }, tick: number): string {
+  const time = new Date(tick).toISOString()
+  return `repeat:${textBytes(name!) > TICK_KEY_MAX ? id : name}:${time}`
 }
 
 function without<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

@@ -9,7 +9,7 @@ import type { TimeHeap } from './heaps.ts'
 import { STATE } from './job-rows.ts'
 import type { Rules } from './queue-options.ts'
 import { IN, JobRecord, type JobValue, UniqueRecord } from './queue-records.ts'
-import { failedValue } from './queue-rules.ts'
+import { failedValue, isOfOne } from './queue-rules.ts'
 import type { Repeats } from './repeats.ts'
 
 /** Jobs that one transaction removes. */
@@ -41,26 +41,43 @@ export async function upkeep(parts: UpkeepParts): Promise<void> {
 async function fireRepeats({ follower, repeats }: UpkeepParts): Promise<void> {
   for (const [id, { next }] of follower.repeats) {
     if (next > follower.now) continue
-    await repeats.fire(id).catch(ifLost)
+    // One that cannot be fired holds up neither the others nor the work.
+    await repeats.fire(id).catch((error) => {
+      if (!isOfOne(error)) ifLost(error)
+    })
   }
 }
 
 async function failOrphans({ chain, follower }: UpkeepParts): Promise<void> {
   const { table } = follower
   for (const id of [...table.parents.orphans]) {
-    const failed = await chain.transact((tx) => failOrphan(tx, id, chain.now))
-    for (const parent of failed) table.forgive(id, parent, follower.now)
+    const endOfGone = (parent: string): JobValue['end'] => table.parents.foreignEnd(parent)
+    try {
+      const failed = await chain.transact((tx) => failOrphan(tx, { id, now: chain.now, endOfGone }))
+      for (const parent of failed) table.forgive(id, parent, follower.now)
+    } catch (error) {
+      // It stays blocked: what is wrong with one job must not end the work on the others.
+      if (!isOfOne(error)) throw error
+    }
     table.parents.orphans.delete(id)
   }
 }
 
 /** Fails a job whose parent has failed; or gives the parents that it does not mind. */
-async function failOrphan(tx: Transaction, id: string, now: number): Promise<readonly string[]> {
+async function failOrphan(
+  tx: Transaction,
+  {
+    id,
+    now,
+    endOfGone,
+  }: { readonly id: string; readonly now: number; readonly endOfGone: (parent: string) => JobValue['end'] },
+): Promise<readonly string[]> {
   const job = await tx.get(JobRecord, id)
   if (!job || job.value.end !== undefined) return []
   const failed: string[] = []
   for (const parent of job.value.after ?? []) {
-    const end = (await tx.get(JobRecord, parent))?.value.end
+    const there = await tx.get(JobRecord, parent)
+    const end = there ? there.value.end : endOfGone(parent)
     if (end === 'dead' || end === 'cancelled') failed.push(parent)
   }
   if (job.value.onParentFail === 'run' || failed.length === 0) return failed
@@ -86,19 +103,28 @@ async function removeEnded(parts: UpkeepParts, heap: TimeHeap, isOver: () => boo
   }
 }
 
-async function removeJobs({ node }: UpkeepParts, tx: Transaction, ids: readonly string[]): Promise<void> {
+async function removeJobs({ node, chain }: UpkeepParts, tx: Transaction, ids: readonly string[]): Promise<void> {
+  const { now } = chain
   for (const id of ids) {
     const job = await tx.get(JobRecord, id)
     if (!job || job.value.end === undefined) continue
-    await removeUnique(tx, node, id, job.value)
+    await removeUnique(tx, { node, id, now }, job.value)
     tx.delete(job)
   }
 }
 
-async function removeUnique(tx: Transaction, node: EntityId, id: string, { unique }: JobValue): Promise<void> {
+/** A key that is taken for longer than its job is kept goes when its time is over. */
+async function removeUnique(
+  tx: Transaction,
+  { node, id, now }: { readonly node: EntityId; readonly id: string; readonly now: number },
+  { unique }: JobValue,
+): Promise<void> {
   if (unique === undefined) return
   const record = await tx.named(UniqueRecord, unique, { parent: node, in: IN.uniques })
-  if (record && record.value.job === id) tx.delete(record)
+  if (!record || record.value.job !== id) return
+  const { until } = record.value
+  if (until !== undefined && until > now) tx.expire(record, { expires: until })
+  else tx.delete(record)
 }
 
 /** Somebody else has done it meanwhile. */

@@ -1,9 +1,9 @@
 /** Those who take jobs: workers that call a handler, for one job or for many, and the iterator of leases. */
-import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
+import { AteError, type Duration, isAteError } from '@ate/core'
 import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Attempt } from './handling.ts'
-import { wholeNumber } from './queue-options.ts'
+import { checkSignal, msOf, wholeNumber } from './queue-options.ts'
 import type { Worker, WorkOptions } from './queue-types.ts'
 
 const CONCURRENCY_MAX = 10_000
@@ -14,6 +14,9 @@ const ENDING_MAX = 64
 const AHEAD_MS = 10
 const AHEAD_MAX = 256
 const GRACE_MS = 10_000
+/** Waits before a failure that could not be recorded is recorded again. */
+const AGAIN_FIRST_MS = 1000
+const AGAIN_MAX_MS = 60_000
 
 export interface Ended {
   readonly id: string
@@ -26,6 +29,8 @@ export interface Ended {
 export interface WorkingParts<D> {
   /** Told that there is room. */
   readonly news: () => void
+  /** Told when it has stopped, for whatever reason. */
+  readonly onStopped: () => void
   /** Takes a runner that has stopped out. */
   readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
@@ -62,32 +67,34 @@ export class Runner<D> implements Worker, Consumer<D> {
   #isOpen = true
   #failure: unknown
   #collecting: { cancel(): void } | undefined
+  #letGo = (): void => undefined
   #resolve!: () => void
   #reject!: (error: unknown) => void
   readonly #quiet = new Set<() => void>()
+  /** Failures that wait to be recorded. */
+  readonly #holding = new Set<() => void>()
 
   constructor(parts: WorkingParts<D>, run: Run<D>, options: RunnerOptions) {
     this.#parts = parts
     this.#run = run
     const { concurrency = 1, prefetch, grace, signal } = options
+    checkSignal(signal)
     this.#concurrency = wholeNumber(concurrency, 'concurrency', { min: 1, max: CONCURRENCY_MAX })
     this.#prefetch =
       prefetch === undefined ? undefined : wholeNumber(prefetch, 'prefetch', { min: 0, max: PREFETCH_MAX })
     this.#size = options.size
     this.#waitMs = options.waitMs
-    this.#graceMs = grace === undefined ? GRACE_MS : durationMs(grace, 0)
+    this.#graceMs = grace === undefined ? GRACE_MS : msOf(grace, 'grace')
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    // Who does not look at it is not to be ended by it.
-    this.done.catch(() => undefined)
     const stop = (): void => {
       this.stop().catch(() => undefined)
     }
     if (signal?.aborted) queueMicrotask(stop)
     else signal?.addEventListener('abort', stop, { once: true })
-    this.done.finally(() => signal?.removeEventListener('abort', stop)).catch(() => undefined)
+    this.#letGo = () => signal?.removeEventListener('abort', stop)
   }
 
   get wanted(): number {
@@ -108,12 +115,11 @@ export class Runner<D> implements Worker, Consumer<D> {
   ended(error: unknown): void {
     this.#failure = error
     for (const attempt of this.#running) attempt.abort(error)
-    this.#waiting.length = 0
     this.stop({ grace: 0 }).catch(() => undefined)
   }
 
   stop(options: { readonly grace?: Duration } = {}): Promise<void> {
-    this.#stopping ??= this.#stop(options.grace === undefined ? this.#graceMs : durationMs(options.grace, 0))
+    this.#stopping ??= this.#stop(options.grace === undefined ? this.#graceMs : msOf(options.grace, 'grace'))
     return this.#stopping
   }
 
@@ -198,22 +204,44 @@ export class Runner<D> implements Worker, Consumer<D> {
     }
   }
 
-  /** The handler threw, or its effects did, or the commit. */
+  /**
+   * The handler threw, or its effects did, or the commit. If that cannot be recorded (the disk is full), the lease goes on
+   * and it is tried again after a while: the job does not start anew with an attempt that nobody has counted.
+   */
   async #failed(attempt: Attempt<D>, error: unknown, tookMs: number): Promise<void> {
-    if (attempt.held.isOver) return this.#tell(attempt, 'lost', tookMs, error)
-    try {
-      // What a shutdown has aborted is no attempt.
-      if (isShutdown(attempt.reason)) {
-        await attempt.release()
-        return this.#tell(attempt, 'released', tookMs)
+    for (let waitMs = AGAIN_FIRST_MS; ; waitMs = Math.min(2 * waitMs, AGAIN_MAX_MS)) {
+      if (attempt.held.isOver) return this.#tell(attempt, 'lost', tookMs, error)
+      try {
+        // What a shutdown has aborted is no attempt.
+        if (isShutdown(attempt.reason)) {
+          await attempt.release()
+          return this.#tell(attempt, 'released', tookMs)
+        }
+        const outcome = await attempt.fail(error)
+        return this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
+      } catch (failure) {
+        if (this.#isOpen && !isClosed(failure) && !attempt.held.isOver) {
+          await this.#holdOn(waitMs)
+          continue
+        }
+        // Nothing of it is in the chain; the session is given back with its leases, or taken over.
+        attempt.drop()
+        return this.#tell(attempt, 'lost', tookMs, failure)
       }
-      const outcome = await attempt.fail(error)
-      this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
-    } catch (failure) {
-      // Nothing of it is in the chain; its lease goes on until somebody takes it over, or this handle claims again.
-      attempt.drop()
-      this.#tell(attempt, 'lost', tookMs, failure)
     }
+  }
+
+  /** For so long, or until the worker stops. */
+  async #holdOn(waitMs: number): Promise<void> {
+    let goOn = (): void => undefined
+    const over = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const timer = this.#parts.environment.start(waitMs, goOn, 'lets go')
+    this.#holding.add(goOn)
+    await over
+    this.#holding.delete(goOn)
+    timer.cancel()
   }
 
   #tell(attempt: Attempt<D>, outcome: Ended['outcome'], processMs: number, error?: unknown): void {
@@ -226,6 +254,7 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#collecting?.cancel()
     const { environment, remove } = this.#parts
     await this.pause()
+    for (const goOn of this.#holding) goOn()
     let timer: { cancel(): void } | undefined
     if (this.#running.size > 0) {
       const abort = (): void => {
@@ -242,6 +271,9 @@ export class Runner<D> implements Worker, Consumer<D> {
     await remove(this).catch((error) => {
       this.#failure ??= error
     })
+    this.#letGo()
+    this.#parts.onStopped()
+    // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
     if (this.#failure === undefined || isClosed(this.#failure)) this.#resolve()
     else this.#reject(this.#failure)
   }
@@ -274,18 +306,26 @@ export function runOne<D, R>(handler: (job: Attempt<D>) => R | Promise<R>): Run<
 async function outcomeOf<D>(attempt: Attempt<D>, run: () => unknown): Promise<Outcome> {
   try {
     const running = run()
-    if (!(running instanceof Promise)) return { result: running }
-    return { result: await untilAborted(attempt, running) }
+    return { result: isThenable(running) ? await untilAborted([attempt], running) : running }
   } catch (error) {
     return { error }
   }
 }
 
-/** A handler that goes on after its attempt was aborted does so for nobody. */
-function untilAborted<D, R>(attempt: Attempt<D>, running: Promise<R>): Promise<R> {
+/** Not only promises: query builders run when they are awaited. */
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** A handler that goes on after all of its attempts were aborted does so for nobody. */
+async function untilAborted<D, R>(attempts: readonly Attempt<D>[], running: PromiseLike<R>): Promise<R> {
   return new Promise<R>((resolve, reject) => {
     running.then(resolve, reject)
-    attempt.onAbort(reject)
+    let left = attempts.length
+    for (const attempt of attempts)
+      attempt.onAbort((reason) => {
+        if (--left === 0) reject(reason)
+      })
   })
 }
 
@@ -293,12 +333,16 @@ function untilAborted<D, R>(attempt: Attempt<D>, running: Promise<R>): Promise<R
 export function runMany<D, R>(handler: (jobs: readonly Attempt<D>[]) => Promise<readonly (R | Error)[]>): Run<D> {
   return async (attempts) => {
     try {
-      const answers = await handler(attempts)
+      const answers = await untilAborted(attempts, Promise.resolve(handler(attempts)))
       if (!Array.isArray(answers) || answers.length !== attempts.length)
         throw new AteError('BAD_ARGUMENT', { what: 'a batch handler answers for each job', jobs: attempts.length })
-      return answers.map((answer) => (answer instanceof Error ? { error: answer } : { result: answer }))
+      return attempts.map(({ reason }, index) => {
+        const answer: unknown = answers[index]
+        if (reason !== undefined) return { error: reason }
+        return answer instanceof Error ? { error: answer } : { result: answer }
+      })
     } catch (error) {
-      return attempts.map(() => ({ error }))
+      return attempts.map(({ reason }) => ({ error: reason ?? error }))
     }
   }
 }

@@ -23,6 +23,26 @@ it('refuses options that make no sense, before anything is written', async () =>
     () => queue(chain, 'jobs', { limit: { starts: 1, every: 0 } }),
     () => queue(chain, 'jobs', { limit: { active: 1, per: 'user' as never } }),
     () => queue(chain, 'jobs', { keep: { done: { count: -1 } } }),
+    () => queue(chain, 'half \ud800'),
+    () => queue(chain, 'jobs', null as never),
+    () => queue(chain, 'jobs', { retry: 5 as never }),
+    () => queue(chain, 'jobs', { retry: null as never }),
+    () => queue(chain, 'jobs', { limit: null as never }),
+    () => queue(chain, 'jobs', { limit: [null] as never }),
+    () => queue(chain, 'jobs', { limit: {} as never }),
+    () => queue(chain, 'jobs', { limit: { active: 1, starts: 1, every: '1s' } as never }),
+    () => queue(chain, 'jobs', { limit: { starts: 1 } as never }),
+    () => queue(chain, 'jobs', { keep: null as never }),
+    () => queue(chain, 'jobs', { keep: { done: null as never } }),
+    () => queue(chain, 'jobs', { group: 'g' as never }),
+    () => queue(chain, 'jobs', { observe: 5 as never }),
+    () => queue(chain, 'jobs', { data: 5 as never }),
+    () => queue(chain, 'jobs', { data: z.number(), result: {} as never }),
+    () => queue(chain, 'jobs').work(() => undefined, null as never),
+    () => queue(chain, 'jobs').work(() => undefined, { signal: 5 as never }),
+    () => queue(chain, 'jobs').work(() => undefined, { grace: 'x' as never }),
+    () => queue(chain, 'jobs').workBatch(async () => [], undefined as never),
+    () => queue(chain, 'jobs').leases(null as never),
     () => queue(chain, 'jobs').work(undefined as never),
     () => queue(chain, 'jobs').work(() => undefined, { concurrency: 0 }),
     () => queue(chain, 'jobs').workBatch(async () => [], { size: 0 }),
@@ -50,6 +70,14 @@ it('refuses adds that make no sense', async () => {
   await expectCode(jobs.add(1, { at: new Date('x') }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { at: 5, delay: 5 }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { priority: 0.5 }), 'BAD_ARGUMENT')
+  await expectCode(jobs.add(1, null as never), 'BAD_ARGUMENT')
+  await expectCode(jobs.add(1, 5 as never), 'BAD_ARGUMENT')
+  await expectCode(jobs.add(1, { unique: null as never }), 'BAD_ARGUMENT')
+  for (const half of ['a\ud800', '\udc00'])
+    for (const options of [{ id: half }, { group: half }, { unique: { key: half } }])
+      await expectCode(jobs.add(1, options), 'BAD_ARGUMENT')
+  const reserved = await jobs.add(1, { id: 'ate:x' }).catch(String)
+  expect(reserved).toContain('reserved')
   await expectCode(jobs.add(1, { id: 'b', unique: { key: 'k' } }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { unique: { key: 'k', onConflict: 'x' as never } }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { after: [{ id: 'nobody' }] }), 'NOT_FOUND')
@@ -69,6 +97,24 @@ it('refuses adds that make no sense', async () => {
   ])
   await expectCode(circle, 'DEPENDENCY_CYCLE')
   await expectCode(jobs.retry({ state: 'done' } as never), 'BAD_ARGUMENT')
+  await expectCode(jobs.configure(null as never), 'BAD_ARGUMENT')
+  await expectCode(jobs.cancel('a', { reason: 5 as never }), 'BAD_ARGUMENT')
+  for (const from of ['foo', -1, Number.NaN, 1.5, null])
+    await expectCode(
+      jobs
+        .events({ from: from as never })
+        [Symbol.asyncIterator]()
+        .next(),
+      'BAD_ARGUMENT',
+    )
+  for (const options of [{ state: 'foo' }, { group: 5 }, { limit: 'x' }, null])
+    await expectCode(
+      jobs
+        .list(options as never)
+        [Symbol.asyncIterator]()
+        .next(),
+      'BAD_ARGUMENT',
+    )
   expect((await jobs.counts()).waiting).toBe(1)
 })
 
@@ -80,6 +126,8 @@ it('refuses repeats that make no sense', async () => {
   await expectCode(jobs.repeat('r', { cron: '0 0 30 2 *' }, 1), 'BAD_CRON')
   await expectCode(jobs.repeat('r', { every: 10 }, 1), 'BAD_ARGUMENT')
   await expectCode(jobs.repeat('', { every: '1m' }, 1), 'BAD_ARGUMENT')
+  for (const when of [null, undefined, {}, { every: '5s', cron: '* * * * *' }])
+    await expectCode(jobs.repeat('r', when as never, 1), 'BAD_ARGUMENT')
   await jobs.unrepeat('nobody')
 })
 

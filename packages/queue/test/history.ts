@@ -41,6 +41,8 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
   const effects = new Map<string, number>()
   const starts: number[] = []
   const doneOfGroup = new Map<string, string[]>()
+  const leases = new Set<string>()
+  let highestFence = 0
   let mostActive = 0
   let mostActiveOfGroup = 0
   const named = new Map<string, string>()
@@ -68,7 +70,14 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
       // Given back, or taken over: whatever it still held is free.
       for (const [job, holder] of holders) if (holder === entity) active.delete(job)
     } else if (type === SessionRecord.name) {
+      const claimed = new Set<number>()
       for (const { job, turn, fence } of decodeLeases((await event.value(SessionRecord)).leases)) {
+        // A session lists what it holds: a lease that was not listed before is of the claim that wrote this.
+        const lease = `${job} ${turn} ${fence}`
+        if (!leases.has(lease)) {
+          leases.add(lease)
+          claimed.add(fence)
+        }
         const known = jobs.get(job)
         if (!known || fence <= known.fence) continue
         known.fence = fence
@@ -77,6 +86,11 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
         active.set(job, turn)
         holders.set(job, entity)
         starts.push(event.at)
+      }
+      expect(claimed.size, 'one fence of one claim').toBeLessThanOrEqual(1)
+      for (const fence of claimed) {
+        expect(fence, 'the fence of a claim is above those of all claims before it').toBeGreaterThan(highestFence)
+        highestFence = fence
       }
       mostActive = Math.max(mostActive, active.size)
       const groups = new Map<string, number>()

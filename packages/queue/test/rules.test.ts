@@ -6,7 +6,7 @@ import { RowHeap, TimeHeap } from '../src/heaps.ts'
 import { JobRows, STATE } from '../src/job-rows.ts'
 import { JobTable } from '../src/job-table.ts'
 import { decodeLeases, encodeLeases, type JobValue, readId, writeId } from '../src/queue-records.ts'
-import { backoffMs, Rates } from '../src/queue-rules.ts'
+import { Rates, retryWait } from '../src/queue-rules.ts'
 import { dueTicks, nextTick } from '../src/repeats.ts'
 import { codeOf } from './kit.ts'
 
@@ -208,7 +208,7 @@ describe('rates', () => {
 describe('the wait before a retry', () => {
   it('doubles, with its upper half by chance, up to an hour; or is what a function says', () => {
     const waits = [1, 2, 3, 20, 1000].map((attempt) =>
-      [0, 1].map((random) => backoffMs({ backoff: 1000 }, attempt, random, 0)),
+      [0, 1].map((random) => retryWait({ backoff: 1000 }, attempt, random, 0).ms),
     )
     expect(waits).toEqual([
       [500, 1000],
@@ -217,7 +217,7 @@ describe('the wait before a retry', () => {
       [1_800_000, 3_600_000],
       [1_800_000, 3_600_000],
     ])
-    expect(backoffMs({ backoff: (attempt) => `${attempt}s` }, 3, 0.5, 0)).toBe(3000)
+    expect(retryWait({ backoff: (attempt) => `${attempt}s` }, 3, 0.5, 0)).toEqual({ ms: 3000 })
   })
 })
 

@@ -159,7 +159,7 @@ export const ADVICE = {
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
   // of more than one kit
   BAD_PATTERN:
-    'this is no pattern: of secrets it is a path, a path and /**, or **; of events a topic in which * stands for one token, and > at the end for one or more',
+    'this is no pattern. Of events: a topic in which * stands for one token, and > at the end for one or more. Of secrets: a path, a path and /**, or **',
   LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
   CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
   KEY_MISSING:

@@ -8,6 +8,7 @@ import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, NAME_BYTES_MAX } from '../base/limits.ts'
 import { decodeValue, encodeValueInto } from '../codec/cbor.ts'
+import { isWellFormed } from '../codec/cbor-encode.ts'
 import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import type { OutputOf, StandardSchema } from './standard-schema.ts'
 
@@ -67,17 +68,18 @@ function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
   return (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
 }
 
-/** @throws AteError BAD_ARGUMENT for an empty, over-long or reserved name. */
+/** @throws AteError BAD_ARGUMENT for an empty or over-long name, or half a surrogate pair: as bytes, such names are one. RESERVED_NAME. */
 export function checkName(name: unknown, what: string): asserts name is string {
   if (
     typeof name !== 'string' ||
     name.length === 0 ||
     name.length > NAME_BYTES_MAX ||
     // A UTF-16 unit is at most three bytes of UTF-8: most names need not be encoded to be measured.
-    (name.length * 3 > NAME_BYTES_MAX && utf8(name).length > NAME_BYTES_MAX)
+    (name.length * 3 > NAME_BYTES_MAX && utf8(name).length > NAME_BYTES_MAX) ||
+    !isWellFormed(name)
   ) {
     throw new AteError('BAD_ARGUMENT', {
-      what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes`,
+      what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes of well-formed text`,
       given: typeof name,
     })
   }
