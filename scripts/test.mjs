@@ -40,7 +40,7 @@ const LONG = {
   ATE_QUEUE_RUNS: '2000',
   ATE_QUEUE_WAITING: '1000000',
 }
-/** Fewer for files in which one of them costs most: all files together take about two hours of one core. */
+/** Fewer for files in which one of them costs most. */
 const LONG_OF_FILE = {
   'packages/core/test/chain/fold-properties.test.ts': { ATE_RUNS: '2000' },
   'packages/core/test/chain/snapshot-state.test.ts': { ATE_RUNS: '2000' },
