@@ -12,7 +12,8 @@ export default defineConfig({
     setupFiles: ['scripts/test/equal-bytes.ts'],
     // ms; the long run (npm run test:long) sets its own
     testTimeout: Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 60_000),
-    maxWorkers: 2,
+    // One more than cores: tests wait for disks, processes, browsers and time.
+    maxWorkers: 3,
     // What a passing test prints is noise in a log; a failing one shows it (the seed of a property, for example).
     silent: 'passed-only',
     reporters: [['default', { summary: process.stdout.isTTY && !process.env['CI'] }]],

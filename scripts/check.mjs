@@ -94,7 +94,6 @@ const jobs = [
     check('knip: unused files, exports, dependencies', () =>
       tool('knip/bin/knip.js', ['--no-progress', '--no-config-hints']),
     ),
-  () => check('import directions', () => tool('vitest/vitest.mjs', ['run', 'scripts/test/imports.test.ts'])),
   () => check('types of scripts', () => tool('@typescript/native/bin/tsc', ['-p', root])),
   () => check('tsc is the native one, 7', tscVersion),
   () => checkBuilt('types without Node and without skipLibCheck', consumerTypes),

@@ -294,8 +294,9 @@ function isShutdown(reason: unknown): boolean {
   return isAteError(reason) && reason.message.includes(SHUTDOWN)
 }
 
+/** That the chain is closed ends a worker; what was on its way to a server then is not known, or was not sent. */
 function isClosed(error: unknown): boolean {
-  return isAteError(error) && error.code === 'CHAIN_CLOSED'
+  return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['what'] === 'the chain was closed')
 }
 
 /** Calls a handler of one job; ends early if the attempt is aborted, whatever the handler does. */

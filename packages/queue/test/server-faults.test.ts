@@ -154,6 +154,20 @@ it.each(['in its handler', 'with its commit under way'] as const)(
   },
 )
 
+it('a worker whose chain is closed while it does not reach the server has ended, and not failed', async () => {
+  const far = await open(line.url)
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  const worker = jobs.work(effect)
+  await add(jobs, client(), 0)
+  await jobs.idle()
+  line.hold()
+  // By then it has asked for its lease again, and has no answer.
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  await far.close({ signal: AbortSignal.abort() }).catch(() => undefined)
+  await worker.done
+  line.heal()
+})
+
 it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
   const disks = new Map<string, SimFileSystem>()
   const platform = quickPlatform(9, { disks, time: realTime() })

@@ -41,6 +41,8 @@ const SUBMISSIONS_MAX = 2
 const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
+/** Why nobody hears what became of it. Kits know by it that it was not the connection. */
+const CLOSED = 'the chain was closed'
 /** How long to wait before what a server had no room for is sent again, in ms. */
 const RETRY_MS = 250
 /** Of a commit that waits for the one before it: not a word about itself. */
@@ -784,9 +786,9 @@ class RemoteWriting implements Writing, LinkEvents {
   #dropAll(): void {
     const sent = this.#sent.splice(0).map(({ batch }) => batch)
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
-      was === 'sent' ? indeterminate('the chain was closed', { nonce: draft.nonce }) : new AteError('OFFLINE', {}),
+      was === 'sent' ? indeterminate(CLOSED, { nonce: draft.nonce }) : new AteError('OFFLINE', { what: CLOSED }),
     )
-    for (const other of this.#others.splice(0)) other.fail(indeterminate('the chain was closed'))
+    for (const other of this.#others.splice(0)) other.fail(indeterminate(CLOSED))
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())

@@ -13,7 +13,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
 import { assertReadable, assertSameAsLog, Count, coreOf, Note, open, person, quickPlatform, Thing } from './kit.ts'
 
-const STRIDE = Number(process.env['ATE_STRIDE'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 7 : 3))
+const STRIDE = Number(process.env['ATE_STRIDE'] ?? (Number(process.versions.node.split('.')[0]) < 24 ? 7 : 4))
 const TIMEOUT_MS = Number(process.env['ATE_TEST_TIMEOUT_MS'] ?? 600_000)
 const PLACE = 'file:/chain'
 
