@@ -26,6 +26,8 @@ async function open(place: (folder: string) => string, folder: string): Promise<
       return () => worker.stop()
     },
     async reopen() {
+      // What is in memory alone is gone with its chain.
+      if (place(folder) === 'memory:') return
       await chain.close()
       chain = await openChain(place(folder), { as })
       jobs = queue<Data>(chain, 'jobs', { retry: { max: 3 } })
