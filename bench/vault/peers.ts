@@ -67,26 +67,32 @@ async function age(folder: string): Promise<SecretStore> {
   }
 }
 
+/** Left out, keys go to where the bench was called. */
+interface DotenvxFiles {
+  readonly path: string
+  readonly envKeysFile: string
+}
+
 interface Dotenvx {
-  set(key: string, value: string, options: { readonly path: string; readonly encrypt: boolean }): unknown
-  get(key: string, options: { readonly path: string }): unknown
+  set(key: string, value: string, options: DotenvxFiles & { readonly encrypt: boolean }): unknown
+  get(key: string, options: DotenvxFiles): unknown
 }
 
 /** One file for all: a put writes all of it, and nothing syncs it. */
 async function dotenvx(folder: string): Promise<SecretStore> {
   const module = await load<{ default?: Dotenvx } & Dotenvx>('@dotenvx/dotenvx')
   const { set, get } = module.default ?? module
-  const path = join(folder, `${randomUUID()}.env`)
-  writeFileSync(path, '')
+  const files = { path: join(folder, `${randomUUID()}.env`), envKeysFile: join(folder, '.env.keys') }
+  writeFileSync(files.path, '')
   const keyOf = (name: string): string => name.replaceAll(/[^a-z0-9]/gi, '_').toUpperCase()
   return {
     name: 'dotenvx, one file, no sync',
     calls: 50,
     async put(name, value) {
-      await set(keyOf(name), value, { path, encrypt: true })
+      await set(keyOf(name), value, { ...files, encrypt: true })
     },
     async get(name) {
-      return String(await get(keyOf(name), { path }))
+      return String(await get(keyOf(name), files))
     },
   }
 }
