@@ -188,7 +188,8 @@ describe.runIf(findChromium())('the list of two tabs and a program', () => {
     for (const page of [a, b, c]) await page.close()
   })
 
-  it('goes on when the tab that has the connection is frozen', async () => {
+  // As long as a leader may be silent; browser.test.ts freezes one in each run.
+  it.runIf(process.env['ATE_SEEDS_NET'])('goes on when the tab that has the connection is frozen', async () => {
     const [a, b] = [await openList(), await openList()]
     const thaw = await freeze(context, a)
     await add(b, 'thawed')

@@ -26,7 +26,7 @@ import {
   turns,
 } from './kit.ts'
 
-const RUNS = Number(process.env['ATE_RUNS'] ?? 50)
+const RUNS = Number(process.env['ATE_RUNS'] ?? 30)
 
 /** What these commands can rightly be refused for. A code that is not here is a mistake of ours. */
 const EXPECTED: ReadonlySet<string> = new Set([
