@@ -7,7 +7,7 @@
  * may run again, and commits once. See docs/decisions/0060.
  */
 
-import { AteError, type Chain, type Effect, isAteError, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Effect, isAteError, mayBeOneOf, type Transaction } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
 import type { Held } from './lane.ts'
@@ -171,22 +171,6 @@ export function leaseLost({ held, id }: Pick<End, 'held' | 'id'>): AteError {
 
 /** Of one job alone: the others of its transaction commit. */
 const ITS_OWN: ReadonlySet<string> = new Set(['LEASE_LOST', 'JOB_CANCELLED', 'NOT_FOUND'])
-
-/** False for what would be the same for each of them. */
-function mayBeOneOf(error: unknown): boolean {
-  return !isAteError(error) || !ALL.has(error.code)
-}
-
-const ALL: ReadonlySet<string> = new Set([
-  'CHAIN_CLOSED',
-  'DISK_FULL',
-  'INDETERMINATE',
-  'IO_ERROR',
-  'KEY_REMOVED',
-  'READ_ONLY',
-  'WRITER_FENCED',
-  'WRITER_POISONED',
-])
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

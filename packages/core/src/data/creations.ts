@@ -110,7 +110,7 @@ export class Creations {
       for (const { id, resolve } of items) resolve({ id: id!, seq })
     } catch (error) {
       if (this.#open === group) this.#open = undefined
-      if (items.length < 2 || (isAteError(error) && ALL.has(error.code))) {
+      if (items.length < 2 || !mayBeOneOf(error)) {
         for (const { reject } of items) reject(error)
         return
       }
@@ -144,7 +144,11 @@ function stage(tx: Transaction, item: Item): boolean {
   }
 }
 
-/** What would be the same for each of them. */
+/** Of several that went together, whether it may be the fault of one: false for what would be the same for each alone. */
+export function mayBeOneOf(error: unknown): boolean {
+  return !isAteError(error) || !ALL.has(error.code)
+}
+
 const ALL: ReadonlySet<string> = new Set([
   'CHAIN_CLOSED',
   'DISK_FULL',
