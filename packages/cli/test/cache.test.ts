@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { cache, openChain } from '@ate/cache'
 import { createIdentity, saveIdentity } from '@ate/core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Machine, newMachine } from './run-ate.ts'
+import { type Machine, newMachine, onShop } from './run-ate.ts'
 
 let machine: Machine
 let chainId: string
@@ -25,16 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => machine.remove())
 
-const whole = (verb: string, ...args: string[]): string[] => [
-  'cache',
-  verb,
-  'shop',
-  ...args,
-  '--as',
-  'me.id',
-  '--id',
-  chainId,
-]
+const whole = onShop('cache', () => chainId)
 const ate = (verb: string, ...args: string[]) => machine.quick(whole(verb, ...args))
 
 it('lists, counts and shows', async () => {

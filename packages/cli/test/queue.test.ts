@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createIdentity, saveIdentity } from '@ate/core'
 import { openChain, queue } from '@ate/queue'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Machine, newMachine } from './run-ate.ts'
+import { type Machine, newMachine, onShop } from './run-ate.ts'
 
 let machine: Machine
 let chainId: string
@@ -32,16 +32,7 @@ beforeAll(async () => {
 })
 afterAll(() => machine.remove())
 
-const whole = (verb: string, ...args: string[]): string[] => [
-  'queue',
-  verb,
-  'shop',
-  ...args,
-  '--as',
-  'me.id',
-  '--id',
-  chainId,
-]
+const whole = onShop('queue', () => chainId)
 const ate = (verb: string, ...args: string[]) => machine.quick(whole(verb, ...args))
 
 it('lists and counts', async () => {

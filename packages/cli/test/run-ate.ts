@@ -93,3 +93,8 @@ function outcomeOf(child: ChildProcess): Promise<Outcome> {
     child.on('close', (code) => resolve({ code: code ?? -1, stdout: out.join(''), stderr: err.join('') }))
   })
 }
+
+/** Words of a command of a kit on the chain in `shop`, as the identity in `me.id`. */
+export function onShop(kit: string, chainId: () => string): (verb: string, ...args: string[]) => string[] {
+  return (verb, ...args) => [kit, verb, 'shop', ...args, '--as', 'me.id', '--id', chainId()]
+}

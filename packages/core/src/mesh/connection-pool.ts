@@ -3,6 +3,7 @@
  * on it is in use.
  */
 import { AteError } from '../base/errors.ts'
+import { mapOf } from '../base/weak-maps.ts'
 import type { Platform } from '../session/platform.ts'
 import { ClientConnection, type ConnectOptions } from './client-connection.ts'
 import { type ServerPinOptions, serverPin } from './server-pins.ts'
@@ -40,7 +41,7 @@ export async function leaseConnection(
   request: PoolRequest,
   signal: AbortSignal | undefined,
 ): Promise<Lease> {
-  const pool = poolOf(platform)
+  const pool = mapOf(pools, platform)
   const key = poolKey(request)
   for (;;) {
     const shared = pool.get(key) ?? begin(platform, pool, key, request)
@@ -118,15 +119,6 @@ function fits({ path }: ClientConnection, address: Place): boolean {
 function badPath({ path }: Place, service: string): AteError {
   const hint = "the address of a chain is the server's with its name behind it: .../NAME"
   return new AteError('BAD_URL', { path, service }, { hint })
-}
-
-function poolOf(platform: Platform): Map<string, Shared> {
-  let pool = pools.get(platform)
-  if (!pool) {
-    pool = new Map()
-    pools.set(platform, pool)
-  }
-  return pool
 }
 
 /** What two chains must have in common to share: the server, how it is known, and what is trusted on the way. */

@@ -3,6 +3,7 @@
  * and closes a chain in turn does not fetch it each time. They hold no process. Copies in memory alone: one that is
  * kept is for the next process.
  */
+import { mapOf } from '../base/weak-maps.ts'
 import type { Replica } from '../chain/replica.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
@@ -24,18 +25,9 @@ const PARKED_MAX = 64
 
 const parked = new WeakMap<Platform, Map<string, Entry>>()
 
-function entriesOf(platform: Platform): Map<string, Entry> {
-  let entries = parked.get(platform)
-  if (!entries) {
-    entries = new Map()
-    parked.set(platform, entries)
-  }
-  return entries
-}
-
 /** Keeps the chain for who asks for `key` within a minute. */
 export function park(platform: Platform, key: string, chain: ParkedChain): void {
-  const entries = entriesOf(platform)
+  const entries = mapOf(parked, platform)
   const other = entries.get(key)
   if (other) drop(entries, key, other)
   for (const [oldest, entry] of entries) {
@@ -50,7 +42,7 @@ export function park(platform: Platform, key: string, chain: ParkedChain): void 
 
 /** The chain, if it is kept: it is the caller's now. */
 export function unpark(platform: Platform, key: string): ParkedChain | undefined {
-  const entries = entriesOf(platform)
+  const entries = mapOf(parked, platform)
   const entry = entries.get(key)
   if (!entry) return undefined
   entries.delete(key)

@@ -5,6 +5,7 @@
  * Invariant: an entry stands under the hash of all bytes that it was made of, and only what was verified makes one.
  */
 import { concatBytes, toBinaryText } from '../base/bytes.ts'
+import { mapOf } from '../base/weak-maps.ts'
 import { compositeVerifier } from '../crypto/composite.ts'
 import type { ContextVerifier, CryptoProvider } from '../crypto/provider.ts'
 import { type Delegation, parseDelegation } from '../event/acknowledgement.ts'
@@ -28,7 +29,7 @@ export function shownServer(
   crypto: CryptoProvider,
   { keys, delegation: bytes }: { readonly keys: Uint8Array; readonly delegation: Uint8Array },
 ): ShownServer {
-  const servers = serversOf(crypto)
+  const servers = mapOf(shown, crypto)
   const name = toBinaryText(crypto.sha256(concatBytes(keys, bytes)))
   const known = servers.get(name)
   if (known) return known
@@ -46,13 +47,4 @@ export function shownServer(
       return both
     },
   }
-}
-
-function serversOf(crypto: CryptoProvider): Map<string, ShownServer> {
-  let servers = shown.get(crypto)
-  if (!servers) {
-    servers = new Map()
-    shown.set(crypto, servers)
-  }
-  return servers
 }
