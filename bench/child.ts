@@ -15,6 +15,7 @@ const workload = WORKLOADS[job.workload]
 if (!workload) throw new Error(`no workload ${job.workload}; there are ${Object.keys(WORKLOADS).join(', ')}`)
 
 const engine = await loadEngine(job.engine)
+await engine.load?.()
 const figures = await workload(engine, job)
 if (process.send) process.send(figures ?? {}, () => process.exit(0))
 else {

@@ -12,6 +12,8 @@ export interface Engine {
   readonly durability: Durability
   /** What a reader must know to compare fairly, in one line. */
   readonly note: string
+  /** Loads what the engine needs, if its module has not done so: no figure is about that. */
+  load?(): Promise<unknown>
   open(folder: string): Promise<Store>
   /** Opens without what an earlier opening left behind to make this one fast: everything is verified. */
   openFully?(folder: string): Promise<Store>

@@ -41,6 +41,7 @@ export const engine: Engine = {
   name: 'ate',
   durability: 'disk',
   note: 'ours: every event signed, linked, encrypted; file engine; an entity is created in one collection',
+  load: loadCore,
   open: (folder) => openStore(folder, 'use'),
   openFully: (folder) => openStore(folder, 'ignore'),
 }

@@ -8,6 +8,7 @@
  *     --quick       quick tests only: what is left may still fall to a long one; --quick=300 takes those of 300 ms
  *     --kept        tries those too that may stay: is the reason still true?
  *     --fresh       forgets what earlier runs found (mutants of an unchanged source that were caught are not run again)
+ *     --write       keeps what was caught in scripts/mutants-caught.json too, from where every checkout takes it up
  */
 import { createHash } from 'node:crypto'
 import {
@@ -106,6 +107,7 @@ const ROUNDS_MAX = 30
 /** ms that a file may take with a mutant on from its beginning. */
 const ALONE_MS = 300_000
 const cache = join(root, 'node_modules/.cache/ate-mutants')
+const recordPath = join(root, 'scripts/mutants-caught.json')
 /** A copy, so that the tree can be worked on meanwhile. */
 const copy = mkdtempSync(join(tmpdir(), 'ate-mutants-'))
 const src = join(copy, 'packages/core/src')
@@ -302,16 +304,17 @@ interface RunOptions {
   readonly kept: boolean
   readonly passes: readonly ('quick' | 'all')[]
   readonly quickMs: number
+  readonly write: boolean
 }
 
 async function run(name: string, area: Area, options: RunOptions): Promise<number> {
   const memory = join(cache, `${name}.jsonl`)
   if (options.fresh) rmSync(memory, { force: true })
-  const caught = new Set<string>()
+  const { sites: every, texts } = plant(area)
+  const caught = options.fresh ? new Set<string>() : recorded(every)
   if (existsSync(memory)) {
     for (const line of readFileSync(memory, 'utf8').trim().split('\n').filter(Boolean)) caught.add(JSON.parse(line).key)
   }
-  const { sites: every, texts } = plant(area)
   const sites = every.filter((site) => site.file.includes(options.part))
   const tried = options.kept ? sites : sites.filter((site) => keptEntry(site) === undefined)
   const vitest = await startVitest(texts)
@@ -347,7 +350,43 @@ async function run(name: string, area: Area, options: RunOptions): Promise<numbe
   } finally {
     await vitest.close()
   }
+  if (options.write) record(every, caught)
   return report(name, sites, { caught, reached })
+}
+
+/** By source: the sum of its bytes, and its mutants in their order, `1` for each that a test caught. */
+type Caughts = Record<string, { readonly source: string; readonly caught: string }>
+
+function readRecord(): Caughts {
+  return existsSync(recordPath) ? JSON.parse(readFileSync(recordPath, 'utf8')) : {}
+}
+
+function sumOf(file: string): string {
+  return createHash('sha256')
+    .update(readFileSync(join(src, file)))
+    .digest('hex')
+    .slice(0, 16)
+}
+
+/** Keys of those that were caught when their source was what it is now. */
+function recorded(every: readonly Site[]): Set<string> {
+  const keys = new Set<string>()
+  for (const [file, { source, caught }] of Object.entries(readRecord())) {
+    const sites = every.filter((site) => site.file === file)
+    if (sites.length !== caught.length || source !== sumOf(file)) continue
+    for (const [i, site] of sites.entries()) if (caught[i] === '1') keys.add(site.key)
+  }
+  return keys
+}
+
+function record(every: readonly Site[], caught: ReadonlySet<string>): void {
+  const all = readRecord()
+  for (const file of new Set(every.map((site) => site.file))) {
+    const bits = every.filter((site) => site.file === file).map((site) => (caught.has(site.key) ? '1' : '0'))
+    all[file] = { source: sumOf(file), caught: bits.join('') }
+  }
+  const sorted = Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)))
+  writeFileSync(recordPath, `${JSON.stringify(sorted, null, 2)}\n`)
 }
 
 function report(
@@ -389,8 +428,12 @@ try {
   for (const name of names.length > 0 ? names : Object.keys(AREAS)) {
     const area = AREAS[name]
     if (!area) throw new Error(`no area ${name}: there are ${Object.keys(AREAS).join(', ')}`)
-    const [fresh, kept] = [args.includes('--fresh'), args.includes('--kept')]
-    unknown += await run(name, area, { part, testPart, fresh, kept, passes, quickMs })
+    const [fresh, kept, write] = ['--fresh', '--kept', '--write'].map((flag) => args.includes(flag)) as [
+      boolean,
+      boolean,
+      boolean,
+    ]
+    unknown += await run(name, area, { part, testPart, fresh, kept, passes, quickMs, write })
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })

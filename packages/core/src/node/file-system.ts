@@ -7,7 +7,6 @@ import {
   fdatasync,
   fdatasyncSync,
   fstatSync,
-  fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -18,9 +17,10 @@ import {
   unlinkSync,
   writevSync,
 } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { FileSystem, OpenFile } from '../log/file-system.ts'
 import { lockFolder } from './folder-lock.ts'
+import { makeFolders, syncFolder } from './folders.ts'
 
 export const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const
 
@@ -32,7 +32,7 @@ export function nodeFileSystem(folder: string): FileSystem {
     open: (path, mode) => openFile(openSync(at(path), FLAGS[mode], 0o600)),
     list: (path) => readdirSync(at(path)),
     makeFolder(path) {
-      if (path === '') makeRoot(root)
+      if (path === '') makeFolders(root)
       else mkdirSync(at(path), { mode: 0o700 })
     },
     rename: (from, to) => renameSync(at(from), at(to)),
@@ -40,27 +40,6 @@ export function nodeFileSystem(folder: string): FileSystem {
     removeFolder: (path) => rmdirSync(at(path)),
     syncFolder: (path) => syncFolder(at(path)),
     lock: () => lockFolder(root),
-  }
-}
-
-/** Each folder that is new, and the name of the first in the folder that was there, are made durable. */
-function makeRoot(root: string): void {
-  const first = mkdirSync(root, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
-  for (let made = root; ; made = dirname(made)) {
-    syncFolder(dirname(made))
-    if (made === first || made === dirname(made)) return
-  }
-}
-
-/** Windows cannot open a folder; NTFS journals names by itself. */
-function syncFolder(path: string): void {
-  if (process.platform === 'win32') return
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
 

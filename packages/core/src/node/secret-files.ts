@@ -4,10 +4,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { AteError } from '../base/errors.ts'
 import { STATE_BYTES_MAX } from '../base/limits.ts'
 import type { SecretFiles } from '../session/platform.ts'
+import { makeFolders, syncFolder } from './folders.ts'
 
 /** Windows has no permission bits; its folders in the user's profile are closed to others. */
 const HAS_MODES = process.platform !== 'win32'
@@ -18,7 +19,10 @@ export const nodeSecretFiles: SecretFiles = {
     return found && { text: new TextDecoder().decode(found.bytes), mode: found.mode }
   },
   async create(path, text) {
-    return ioErrors(path, () => createFile(path, new TextEncoder().encode(text)))
+    return ioErrors(path, () => {
+      makeFolders(dirname(resolve(path)))
+      return createFile(path, new TextEncoder().encode(text))
+    })
   },
 }
 
@@ -55,17 +59,6 @@ export function replaceFile(path: string, bytes: Uint8Array): void {
     throw error
   }
   syncFolder(dirname(path))
-}
-
-/** Makes the names of a folder durable, where the system can: Windows cannot open one. */
-export function syncFolder(path: string): void {
-  if (!HAS_MODES) return
-  const folder = fs.openSync(path, 'r')
-  try {
-    fs.fsyncSync(folder)
-  } finally {
-    fs.closeSync(folder)
-  }
 }
 
 export function codeOf(error: unknown): string | undefined {

@@ -9,7 +9,8 @@ import { AteError, isAteError } from '../base/errors.ts'
 import type { FileLock } from '../log/file-system.ts'
 import { assertStateName, assertStatePrefix, type StateStore } from '../session/state-store.ts'
 import { lockFolder } from './folder-lock.ts'
-import { codeOf, readSmallFile, replaceFile, syncFolder } from './secret-files.ts'
+import { syncFolder } from './folders.ts'
+import { codeOf, readSmallFile, replaceFile } from './secret-files.ts'
 
 /** What decides where the state is; taken from the process where it is left out. */
 export interface StatePlace {

@@ -61,7 +61,16 @@ describe('identity files', () => {
     expect(await codeOf(() => openIdentity('me.ate', {}, platform))).toBe('BAD_IDENTITY')
     const made = await openIdentity('me.ate', { create: true }, platform)
     expect((await openIdentity('me.ate', { create: true }, platform)).fingerprint).toBe(made.fingerprint)
-    expect(await codeOf(() => openIdentity(join(folder, 'no', 'folder', 'x'), { create: true }))).toBe('IO_ERROR')
+    fs.writeFileSync(join(folder, 'a file'), '')
+    expect(await codeOf(() => openIdentity(join(folder, 'a file', 'x'), { create: true }))).toBe('IO_ERROR')
+  })
+
+  it('are made in a folder that is not there yet, and it is closed to others', async () => {
+    const file = join(folder, 'new', 'folder', 'me.ate')
+    const made = await openIdentity(file, { create: true })
+    expect((await openIdentity(file)).fingerprint).toBe(made.fingerprint)
+    if (posix)
+      for (const name of ['new', 'new/folder']) expect(fs.statSync(join(folder, name)).mode & 0o777).toBe(0o700)
   })
 
   it('of another process that was first are taken', async () => {
