@@ -26,6 +26,7 @@ import {
 import { getPriority, setPriority, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import process from 'node:process'
+import { defaultServerConditions } from 'vite'
 import { createVitest, type TestSpecification, type Vitest } from 'vitest/node'
 import { root } from './lib/nodes.mjs'
 import { instrument, type Mutant } from './mutants.ts'
@@ -169,7 +170,10 @@ async function startVitest(texts: ReadonlyMap<string, string>): Promise<Vitest> 
   }
   const options = {
     root: copy,
-    config: join(copy, 'vitest.config.ts'),
+    // Not that of the tree: there the tests of one process share their modules, and here each file needs its own.
+    config: false as const,
+    include: ['packages/core/test/**/*.test.ts'],
+    globalSetup: [join(copy, 'scripts/test/home.ts')],
     watch: false,
     testTimeout: 600_000,
     // Hooks in their order: ours comes before a file takes away what its tests use.
@@ -179,7 +183,9 @@ async function startVitest(texts: ReadonlyMap<string, string>): Promise<Vitest> 
     reporters: [{}],
     setupFiles: [join(copy, 'scripts/mutate-setup.ts')],
   }
-  return createVitest('test', options, { plugins: [plugin] })
+  const conditions = ['@ate/source', ...defaultServerConditions]
+  const resolving = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
+  return createVitest('test', options, { ...resolving, plugins: [plugin] })
 }
 
 function messages(): readonly Message[] {
