@@ -40,7 +40,7 @@ export function putKeyFiles(host: RingHost, entries: readonly RingEntry[]): void
       writeTemporary(host, `${base}.tmp`, bytes)
     }
   } catch (error) {
-    // Those that fitted on the disk, too.
+    // What was written of them is overwritten: the same keys may be put and destroyed later.
     for (const base of bases) destroy(host, `${base}.tmp`)
     throw error
   }
@@ -122,17 +122,10 @@ function readWhole(fs: FileSystem, path: string): Uint8Array | undefined {
   }
 }
 
-/** If it does not fit on the disk, what was written is overwritten too: the same key may be put and destroyed later. */
 function writeTemporary(host: RingHost, path: string, bytes: Uint8Array): void {
   const file = host.fs.open(path, 'create')
   try {
     writeWhole(file, [bytes], 0)
-  } catch (error) {
-    file.close()
-    destroy(host, path)
-    throw error
-  }
-  try {
     synced(host, () => file.syncNow())
   } finally {
     file.close()

@@ -68,8 +68,7 @@ export function encodeSlot(target: Uint8Array, name: Uint8Array, wrapped: Uint8A
 export function decodeSlot(bytes: Uint8Array, crc: Crc32): Slot {
   if (bytes[0] === 0) return isZero(bytes) ? FREE : UNFINISHED
   if (bytes[RING_SLOT_BYTES - 1] === 0) return UNFINISHED
-  const size = getU32(bytes, 4)
-  const key = size <= SLOT_KEY_BYTES_MAX ? decodeKey(bytes.subarray(0, size + KEY_EXTRA_BYTES), crc) : undefined
+  const key = decodeKey(bytes.subarray(0, getU32(bytes, 4) + KEY_EXTRA_BYTES), crc)
   const again = bytes.subarray(NAME_AT, NAME_AT + 32)
   const isNamed = crc(again) === getU32(bytes, RING_SLOT_BYTES - 8)
   if (key && isNamed && equalBytes(key.name, again)) return { kind: 'key', ...key }

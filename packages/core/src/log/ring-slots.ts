@@ -192,7 +192,7 @@ export class RingSlots {
 
   #take(text: string, place: number, left: number[]): void {
     const old = this.#places.get(text)
-    if (old !== undefined && old !== place) left.push(old)
+    if (old !== undefined) left.push(old)
     this.#places.set(text, place)
   }
 
@@ -239,7 +239,6 @@ export class RingSlots {
     const number = last ? last.number + 1 : 0
     const path = pathOf(number)
     const temporary = `${path}.tmp`
-    removeIfThere(fs, temporary)
     const file = fs.open(temporary, 'create')
     try {
       const doubled = Math.min(SLOTS_MIDDLE, 2 * (last?.slots ?? 0))

@@ -4,8 +4,12 @@ import { toHex } from '../../src/base/bytes.ts'
 import { crc32 } from '../../src/log/crc32.ts'
 import type { LogEngine } from '../../src/log/engine.ts'
 import { MANIFEST } from '../../src/log/file-manifest.ts'
+import { salvagedRing } from '../../src/log/file-salvage.ts'
+import type { OpenFile } from '../../src/log/file-system.ts'
 import { encodeSlot, RING_SLOT_BYTES, SLOT_KEY_BYTES_MAX } from '../../src/log/ring-key.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
+import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { withCalls } from './damage-kit.ts'
 import { Trial } from './trial.ts'
 
 const FIRST = 'ring/000000.slots'
@@ -90,6 +94,54 @@ describe('what it costs', () => {
   })
 })
 
+describe('a key that is alone, on a disk that syncs fast', () => {
+  it('is on the disk when its put has resolved', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    // The log learns from its own syncs how fast they are; the clock of this one stands still.
+    await trial.append([10])
+    await log.ring.put(named(2), NEW)
+    expect(isOnDisk(trial, NEW)).toBe(true)
+    await log.close()
+  })
+})
+
+describe('the largest key of a slot', () => {
+  it('stands in one, and is given back; a larger one has a file', async () => {
+    const largest = new Uint8Array(SLOT_KEY_BYTES_MAX).fill(0xdd)
+    const trial = await ringWith(largest)
+    const log = await trial.open()
+    expect([ringFiles(trial), await log.ring.get(NAME)]).toEqual([[FIRST], largest])
+    await log.ring.put(named(2), new Uint8Array(SLOT_KEY_BYTES_MAX + 1))
+    expect(ringFiles(trial)).toEqual([`ring/${'02'.repeat(32)}.key`, FIRST].sort())
+    await log.close()
+  })
+})
+
+describe('a file of which every key is gone', () => {
+  it('goes with the next one, if it was the newest', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    for (const i of [2, 3]) await log.ring.put(named(i), NEW)
+    for (const i of [1, 2, 3]) await log.ring.erase(named(i))
+    expect(ringFiles(trial)).toEqual([FIRST])
+    await log.ring.put(named(4), NEW)
+    expect(ringFiles(trial)).toEqual(['ring/000001.slots'])
+    await log.close()
+  })
+
+  it('goes when the next writer opens, if the one before did not come to it', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    for (const i of [2, 3, 4]) await log.ring.put(named(i), NEW)
+    await log.close()
+    for (const index of [0, 1, 2]) setSlot(trial, index, new Uint8Array(RING_SLOT_BYTES))
+    const again = await trial.open()
+    expect([ringFiles(trial), await namesOf(again)]).toEqual([['ring/000001.slots'], ['04']])
+    await again.close()
+  })
+})
+
 describe('a put or an erasure that was interrupted', () => {
   it('counts when it is whole and not before, wherever it ends, and leaves nothing', async () => {
     const whole = slot(named(2), NEW)
@@ -135,6 +187,9 @@ describe('a put or an erasure that was interrupted', () => {
     const trial = await ringWith(long)
     const other = await ringWith()
     other.fs.copyTo(trial.fs, FIRST, FIRST)
+    const reader = await trial.open(true)
+    expect([(await reader.ring.get(NAME))?.length, await namesOf(reader)]).toEqual([OLD.length, ['01']])
+    await reader.close()
     const log = await trial.open()
     expect([await log.ring.get(NAME), isOnDisk(trial, OLD)]).toEqual([long, false])
     // What has a file keeps it: which of the two is newer must not be a question.
@@ -192,9 +247,21 @@ describe('a full disk', () => {
     const entries = [2, 3, 4, 5].map((first) => ({ name: named(first), wrapped: NEW }))
     expect(await codeOf(() => log.ring.putAll(entries))).toBe('DISK_FULL')
     expect([ringFiles(trial), isOnDisk(trial, NEW), await namesOf(log)]).toEqual([[FIRST], false, ['01']])
+    // Those that fitted into the first file were there for a moment.
+    expect(trial.fs.peek(FIRST).includes(NEW[0]!)).toBe(false)
     trial.fs.faults = {}
     await log.ring.putAll(entries)
     expect(await namesOf(log)).toEqual(['01', '02', '03', '04', '05'])
+    await log.close()
+  })
+
+  it('leaves nothing of a long key that fits in part', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    trial.fs.faults.spaceBytes = trial.fs.files().reduce((bytes, name) => bytes + trial.fs.peek(name).length, 300)
+    const long = new Uint8Array(SLOT_KEY_BYTES_MAX + 1).fill(0xcc)
+    expect(await codeOf(() => log.ring.put(named(2), long))).toBe('DISK_FULL')
+    expect([ringFiles(trial), await namesOf(log)]).toEqual([[FIRST], ['01']])
     await log.close()
   })
 })
@@ -213,7 +280,10 @@ describe('a slot that was changed on the disk', () => {
       const trial = await flipped(at)
       const log = await trial.open()
       const found = counts ? 'DAMAGED' : 'nothing'
-      expect([at, await codeOf(() => log.ring.get(NAME))]).toEqual([at, found])
+      const reader = await trial.open(true)
+      const codes = [await codeOf(() => log.ring.get(NAME)), await codeOf(() => reader.ring.get(NAME))]
+      expect([at, ...codes]).toEqual([at, found, found])
+      await reader.close()
       expect((await log.scrub()).map(({ segment }) => segment)).toEqual(counts ? [FIRST] : [])
       expect(await log.ring.get(named(2))).toBeUndefined()
       await log.ring.put(NAME, NEW)
@@ -234,6 +304,33 @@ describe('a slot that was changed on the disk', () => {
     expect([await other.ring.get(named(2)), await namesOf(other)]).toEqual([NEW, ['02']])
     expect(other.residue!().damagedKeys).toEqual([FIRST])
     await other.close()
+    const ring = salvagedRing(lost.fs, crc32)
+    // However often one looks.
+    for (let i = 0; i < 2; i++) for await (const name of ring.names()) expect(name).toEqual(named(2))
+    expect(ring.unnamed).toEqual([`${FIRST} at 0`])
+    await ring.close()
+  })
+
+  it('is DAMAGED if it says two names, each with its sum', async () => {
+    const trial = await ringWith()
+    const bytes = slot(NAME, OLD)
+    bytes.set(slot(named(2), OLD).subarray(472, 508), 472)
+    setSlot(trial, 0, bytes)
+    const log = await trial.open()
+    expect(await codeOf(() => log.ring.get(named(2)))).toBe('DAMAGED')
+    expect((await log.scrub()).map(({ segment }) => segment)).toEqual([FIRST])
+    await log.close()
+  })
+
+  it('gives no key under the name of another that stood there', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    const reader = await trial.open(true)
+    expect(await reader.ring.get(NAME)).toEqual(OLD)
+    setSlot(trial, 0, slot(named(2), NEW))
+    expect([await codeOf(() => log.ring.get(NAME)), await reader.ring.get(NAME)]).toEqual(['DAMAGED', undefined])
+    await reader.close()
+    await log.close()
   })
 
   it('is DAMAGED when the file is cut or an older one stands there under an open log', async () => {
@@ -265,6 +362,101 @@ describe('a reader beside a writer', () => {
     ])
     await reader.close()
     await log.close()
+  })
+})
+
+describe('a reader of several files', () => {
+  it('keeps what the older ones say when it looks at the newest again', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    for (const i of [2, 3, 4]) await log.ring.put(named(i), NEW)
+    // Not even the name of the second key is left: that stays known, too.
+    trial.fs.poke(FIRST, (all) => all.with(522, 0xff).with(992, 0xff))
+    const reader = await trial.open(true)
+    expect(await reader.ring.get(NAME)).toEqual(OLD)
+    await log.ring.put(named(5), NEW)
+    expect([await reader.ring.get(named(5)), await reader.ring.get(NAME)]).toEqual([NEW, OLD])
+    expect(await codeOf(() => reader.ring.get(named(2)))).toBe('DAMAGED')
+    expect((await namesOf(reader)).length).toBe(4)
+    await reader.close()
+    await log.close()
+  })
+
+  it('finds nothing where the newest has gone with its keys', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    const reader = await trial.open(true)
+    expect(await reader.ring.get(NAME)).toEqual(OLD)
+    for (const i of [2, 3, 4]) await log.ring.put(named(i), NEW)
+    for (const i of [1, 2, 3]) await log.ring.erase(named(i))
+    expect(ringFiles(trial)).toEqual(['ring/000001.slots'])
+    expect([await reader.ring.get(NAME), await reader.ring.get(named(4))]).toEqual([undefined, NEW])
+    await reader.close()
+    await log.close()
+  })
+
+  it('finds nothing where one in the middle has gone', async () => {
+    const trial = await ringWith()
+    const log = await trial.open()
+    for (let i = 2; i <= 9; i++) await log.ring.put(named(i), NEW)
+    const reader = await trial.open(true)
+    expect(await reader.ring.get(named(4))).toEqual(NEW)
+    await log.ring.put(named(10), NEW)
+    for (let i = 4; i <= 9; i++) await log.ring.erase(named(i))
+    expect(ringFiles(trial)).toEqual([FIRST, 'ring/000002.slots'])
+    expect([await reader.ring.get(named(4)), await reader.ring.get(named(10))]).toEqual([undefined, NEW])
+    await reader.close()
+    await log.close()
+  })
+
+  it('opens each file once, but for the newest, and everyone closes each once', async () => {
+    const opened = new Map<string, number>()
+    let isOpen = 0
+    const open = (path: string, mode: 'read' | 'write' | 'create'): OpenFile => {
+      const file = trial.fs.open(path, mode)
+      if (!path.endsWith('.slots')) return file
+      opened.set(path, (opened.get(path) ?? 0) + 1)
+      isOpen++
+      let isClosed = false
+      const close = (): void => {
+        if (isClosed) throw new Error(`${path} is closed twice`)
+        isClosed = true
+        isOpen--
+        file.close()
+      }
+      return { ...file, close }
+    }
+    const trial = new Trial(1, { wrap: (fs) => withCalls(fs as SimFileSystem, { open }) })
+    const log = await trial.open()
+    for (const i of [2, 3, 4, 5]) await log.ring.put(named(i), NEW)
+    opened.clear()
+    const reader = await trial.open(true)
+    await namesOf(reader)
+    for (const i of [6, 7]) {
+      await log.ring.put(named(i), NEW)
+      expect(await reader.ring.get(named(i))).toEqual(NEW)
+    }
+    expect([...opened]).toEqual([
+      [FIRST, 1],
+      ['ring/000001.slots', 3],
+    ])
+    for (const i of [2, 3, 4]) await log.ring.erase(named(i))
+    await reader.close()
+    await log.close()
+    expect(isOpen).toBe(0)
+  })
+
+  it('goes on where a file is gone between the list and its opening', async () => {
+    const trial = await ringWith()
+    await trial.open()
+    for (const i of [2, 3, 4]) await trial.log!.ring.put(named(i), NEW)
+    await trial.log!.close()
+    const list = (path: string): readonly string[] =>
+      path === 'ring' ? [...trial.fs.list(path), '000009.slots'] : trial.fs.list(path)
+    const late = new Trial(2, { wrap: () => withCalls(trial.fs, { list }) })
+    const reader = await late.open(true)
+    expect([await namesOf(reader), await reader.ring.get(NAME)]).toEqual([['01', '02', '03', '04'], OLD])
+    await reader.close()
   })
 })
 
