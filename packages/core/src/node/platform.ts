@@ -8,8 +8,10 @@ import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type Crc32, crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { ClientTickets } from '../mesh/client-tickets.ts'
 import type { Channel, Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
+import type { Tickets } from '../session/tickets.ts'
 import { nativeCrc32 } from './crc32.ts'
 import { nodeProvider } from './crypto-node.ts'
 import { nodeEnvironment } from './environment.ts'
@@ -20,6 +22,7 @@ import { nodeState } from './state.ts'
 
 let environment: Environment | undefined
 let state: StateStore | undefined
+let tickets: Tickets | undefined
 
 export const platform: Platform = {
   name: 'node',
@@ -34,6 +37,10 @@ export const platform: Platform = {
   get state(): StateStore {
     state ??= nodeState()
     return state
+  },
+  get tickets(): Tickets {
+    tickets ??= new ClientTickets(nodeProvider())
+    return tickets
   },
   get crc32(): Crc32 {
     return nativeCrc32 ?? crc32
