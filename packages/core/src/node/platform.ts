@@ -23,6 +23,7 @@ import { nodeState } from './state.ts'
 let environment: Environment | undefined
 let state: StateStore | undefined
 let tickets: Tickets | undefined
+let dialer: Promise<typeof import('./dial.ts')> | undefined
 
 export const platform: Platform = {
   name: 'node',
@@ -70,6 +71,10 @@ export const platform: Platform = {
   },
   resolveTxt: (name) => resolveTxt(name),
   // Most programs open no socket, and loading what does takes longer than opening a chain.
-  dial: async (url, options) => (await import('./dial.ts')).dial(url, options),
+  async dial(url, options) {
+    // Asking for what is loaded takes as long as two of the keys of a handshake.
+    dialer ??= import('./dial.ts')
+    return (await dialer).dial(url, options)
+  },
   share: async (options) => (await import('./sharing.ts')).joinProcesses(options),
 }
