@@ -41,7 +41,7 @@ const SUBMISSIONS_MAX = 2
 const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
-/** Why nobody hears what became of it. Kits know by it that it was not the connection. */
+/** Why nobody hears what became of it, in words: who asks whether it was that asks the chain. */
 const CLOSED = 'the chain was closed'
 /** How long to wait before what a server had no room for is sent again, in ms. */
 const RETRY_MS = 250
