@@ -84,6 +84,8 @@ export const RING_PAGE_BYTES: number = 256 * 1024
 export const KEY_COST_BYTES = 64
 /** How long a server that answers before it syncs leaves records to the system alone, in ms: as Redis's `everysec`. */
 export const SYNC_DELAY_MS = 1000
+/** How long a chain that is connected waits until it looks again for what another process or tab of this machine has left, in ms. */
+export const LEFT_LOOK_MS = 30_000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
 export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000

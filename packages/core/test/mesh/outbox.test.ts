@@ -1,6 +1,7 @@
 /** What was written without a connection is kept on this machine, and sent by whoever opens the chain there next. */
 import { describe, expect, test } from 'vitest'
-import { WRITER_PLACES_MAX } from '../../src/base/limits.ts'
+import { AteError } from '../../src/base/errors.ts'
+import { LEFT_LOOK_MS, WRITER_PLACES_MAX } from '../../src/base/limits.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -158,6 +159,53 @@ describe('without a connection', () => {
     expect(e.writers()).toHaveLength(3)
     await d.close()
     await e.close()
+  })
+
+  test('what one has left that was killed goes on with one that stays connected, also if nothing else happens', async () => {
+    const { server, me, here } = await setting()
+    const open = { as: me, serverKey: server.identity, create: true }
+    const looks: (() => void)[] = []
+    const { timers } = here.environment
+    const start: typeof timers.start = (ms, run, how) => {
+      if (ms !== LEFT_LOOK_MS) return timers.start(ms, run, how)
+      looks.push(run)
+      return { cancel: () => undefined }
+    }
+    const watched = { environment: { value: { ...here.environment, timers: { ...timers, start } } } }
+    const staying = await openChain(`${server.url}/notes`, open, Object.create(here, watched) as typeof here)
+    await staying.transact((tx) => tx.create(Note, { text: 'before' }))
+    // Another tab: of the same state, with a connection of its own that breaks and does not come back.
+    let isCut = false
+    const dial: typeof here.dial = (url, options) =>
+      isCut ? Promise.reject(new AteError('SERVER_UNREACHABLE', { url })) : here.dial(url, options)
+    const killed = await openChain(
+      `${server.url}/notes`,
+      open,
+      Object.create(here, { dial: { value: dial } }) as typeof here,
+    )
+    isCut = true
+    const [, last] = [...server.connections]
+    last!.close()
+    for (;;) if ((await killed.refresh().catch((error) => error.code)) === 'OFFLINE') break
+    for (const text of ['of the killed', 'and another'])
+      await killed.transact((tx) => tx.create(Note, { text }), { wait: 'local' })
+    // Its lock is held still: whoever looks now finds nothing to take, and looks again.
+    await expect.poll(() => looks.length).toBe(1)
+    looks.shift()!()
+    await expect.poll(() => looks.length).toBe(1)
+    expect(await here.state.list('outbox/')).toHaveLength(2)
+    await killed.close()
+    expect(await here.state.list('outbox/')).toHaveLength(2)
+    looks.shift()!()
+    await until(() => staying.head.seq >= 3, 'what was left')
+    expect(await texts(staying)).toEqual(['and another', 'before', 'of the killed'])
+    await expect.poll(() => here.state.list('outbox/')).toEqual([])
+    await expect.poll(() => looks.length).toBe(1)
+    await staying.close()
+    // One that is closed looks no more.
+    looks.shift()!()
+    expect(looks).toEqual([])
+    await server.close()
   })
 
   test('what cannot be kept is known safe when it is in the log', async () => {
