@@ -328,6 +328,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
       remove: async (one: Consumer<D>) => this.#opened?.dispatcher.remove(one),
       environment: this.#environment,
       now: () => this.#chain.now,
+      isClosing: () => this.#chain.isClosing,
       onEnded: (ended: Ended) => this.#ended(ended),
     }
     const runner: Runner<D> = new Runner<D>(parts, run, options)

@@ -35,6 +35,8 @@ export interface WorkingParts<D> {
   readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
   readonly now: () => number
+  /** The chain takes no new work. */
+  readonly isClosing: () => boolean
   readonly onEnded: (ended: Ended) => void
 }
 
@@ -220,7 +222,7 @@ export class Runner<D> implements Worker, Consumer<D> {
         const outcome = await attempt.fail(error)
         return this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
       } catch (failure) {
-        if (this.#isOpen && !isClosed(failure) && !attempt.held.isOver) {
+        if (this.#isOpen && !this.#isClosed(failure) && !attempt.held.isOver) {
           await this.#holdOn(waitMs)
           continue
         }
@@ -274,8 +276,14 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#letGo()
     this.#parts.onStopped()
     // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
-    if (this.#failure === undefined || isClosed(this.#failure)) this.#resolve()
+    if (this.#failure === undefined || this.#isClosed(this.#failure)) this.#resolve()
     else this.#reject(this.#failure)
+  }
+
+  /** That the chain is closed ends a worker; what was on its way to a server then is not known, or was not sent. */
+  #isClosed(error: unknown): boolean {
+    if (!isAteError(error)) return false
+    return error.code === 'CHAIN_CLOSED' || (UNTOLD.has(error.code) && this.#parts.isClosing())
   }
 
   async #giveBack(attempt: Attempt<D>): Promise<void> {
@@ -283,6 +291,9 @@ export class Runner<D> implements Worker, Consumer<D> {
     attempt.close()
   }
 }
+
+/** What became of a commit of which a chain that was closed heard no more. */
+const UNTOLD: ReadonlySet<string> = new Set(['INDETERMINATE', 'OFFLINE'])
 
 const SHUTDOWN = 'the worker is shut down'
 
@@ -292,11 +303,6 @@ function shutdown(): AteError {
 
 function isShutdown(reason: unknown): boolean {
   return isAteError(reason) && reason.message.includes(SHUTDOWN)
-}
-
-/** That the chain is closed ends a worker; what was on its way to a server then is not known, or was not sent. */
-function isClosed(error: unknown): boolean {
-  return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['what'] === 'the chain was closed')
 }
 
 /** Calls a handler of one job; ends early if the attempt is aborted, whatever the handler does. */

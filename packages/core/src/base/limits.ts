@@ -84,6 +84,8 @@ export const RING_PAGE_BYTES: number = 256 * 1024
 export const KEY_COST_BYTES = 64
 /** How long a server that answers before it syncs leaves records to the system alone, in ms: as Redis's `everysec`. */
 export const SYNC_DELAY_MS = 1000
+/** How long a chain that is connected waits until it looks again for what another process or tab of this machine has left, in ms. */
+export const LEFT_LOOK_MS = 30_000
 /** How long a client waits before it connects again, in ms: doubled from try to try, up to the second. */
 export const LINK_RETRY_MS = 500
 export const LINK_RETRY_MAX_MS = 60_000
@@ -208,6 +210,11 @@ export const SERVER_LIMITS_MAX = 16
 export const COOKIE_MS = 30_000
 /** How long a server's delegation lives at most, in ms: what a stolen acknowledgement key is good for. */
 export const DELEGATION_MS_MAX: number = 7 * 24 * 3_600_000
+/** How long a ticket stands for the signature of the handshake that it goes back to, in ms: as long as one delegation is given out. */
+export const TICKET_MS: number = 24 * 3_600_000
+/** Tickets that a server keeps, at some 400 bytes each; and a client, of one server: as many connections as break at once. */
+export const TICKETS_MAX = 16_384
+export const TICKETS_OF_SERVER_MAX = 16
 /** How far the clocks of two ends may differ where a delegation begins or ends, in ms. */
 export const WIRE_CLOCK_MS: number = 5 * 60_000
 /** Bytes of the plaintext of one frame: the largest record, and 68 kB for what goes with it. */

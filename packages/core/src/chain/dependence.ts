@@ -11,6 +11,8 @@ import type { Guard, TransactionEvent } from '../event/transaction-event.ts'
 import type { TransactionDraft } from './staged.ts'
 
 export class OpenChanges {
+  /** Looked at when somebody asks for one of their entities: most transactions make new ones and ask for none. */
+  readonly #unread: TransactionDraft[] = []
   readonly #entities = new Set<string>()
   /** Nodes below which something was created. */
   readonly #parents = new Set<string>()
@@ -19,34 +21,43 @@ export class OpenChanges {
   /** Policies, keys or roles: whatever is written depends on them. */
   #trust = false
 
-  add({ events }: TransactionDraft): void {
-    for (const event of events) {
-      this.#entities.add(entityKey(event))
-      if (event.op === OP.create) this.#parents.add(entityKey(event.parent))
-      else if (event.op === OP.move || event.op === OP.delete || event.op === OP.forget) this.#lists = true
-      if (changesTrust(event)) this.#trust = true
-    }
+  add(draft: TransactionDraft): void {
+    this.#unread.push(draft)
+    this.#trust ||= draft.events.some(changesTrust)
   }
 
   /** The draft saw what is not decided yet. */
   isUnder({ guards, events }: TransactionDraft): boolean {
-    if (this.#entities.size === 0) return false
-    return (
-      this.#trust || guards.some((guard) => this.#isGuarded(guard)) || events.some((event) => this.#isChanged(event))
-    )
+    if (this.#trust) return true
+    if (guards.length === 0 && !events.some(asksForNumber)) return false
+    this.#read()
+    return guards.some((guard) => this.#isGuarded(guard)) || events.some((event) => this.#isChanged(event))
+  }
+
+  #read(): void {
+    for (const { events } of this.#unread.splice(0))
+      for (const event of events) {
+        this.#entities.add(entityKey(event))
+        if (event.op === OP.create) this.#parents.add(entityKey(event.parent))
+        else if (event.op === OP.move || event.op === OP.delete || event.op === OP.forget) this.#lists = true
+      }
   }
 
   #isGuarded({ kind, entity }: Guard): boolean {
+    if (this.#entities.size === 0) return false
     if (kind === GUARD.subtree) return true
     if (kind === GUARD.members && (this.#lists || this.#parents.has(entityKey(entity)))) return true
     return this.#entities.has(entityKey(entity))
   }
 
-  /** A new one has an id of its own, unless it has a name; one that is counted up asks for no number. */
   #isChanged(event: TransactionEvent): boolean {
-    if (event.op === OP.add || (event.op === OP.create && event.key === null)) return false
-    return this.#entities.has(entityKey(event))
+    return asksForNumber(event) && this.#entities.has(entityKey(event))
   }
+}
+
+/** A new one has an id of its own, unless it has a name; one that is counted up asks for no number. */
+function asksForNumber({ op, key }: TransactionEvent): boolean {
+  return op !== OP.add && !(op === OP.create && key === null)
 }
 
 function changesTrust({ rare }: TransactionEvent): boolean {

@@ -15,7 +15,7 @@ import { AteError, isAteError } from '../base/errors.ts'
 import { ENTRY_COST_BYTES, KEY_COST_BYTES, SUBMITTED_BYTES_MAX } from '../base/limits.ts'
 import type { Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
-import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { Durability, Head, LogEngine, LogRecord } from '../log/engine.ts'
 import type { KeyChanges } from './entity-keys.ts'
 import type { KeptKeys, KeyEntry } from './kept-keys.ts'
 import type { Replica } from './replica.ts'
@@ -99,6 +99,8 @@ export interface SequencerParts {
   readonly fingerprint: Uint8Array
   /** How safe a record is when others are told of it; what the engine reaches, if left out. */
   readonly durability?: Durability | undefined
+  /** Told while records are being stored, and before anybody may be told of them: the newest of them, which may fail still. */
+  readonly storing?: (head: Head) => void
 }
 
 export class Sequencer {
@@ -112,6 +114,7 @@ export class Sequencer {
   readonly #clock: Clock
   readonly #fingerprint: Uint8Array
   readonly #keys: KeptKeys
+  readonly #onStoring: SequencerParts['storing']
   readonly #queue: Submission[] = []
   readonly #idle: (() => void)[] = []
   /** Who waits for the next group to be stored. */
@@ -124,7 +127,8 @@ export class Sequencer {
   /** The newest record that is stored. */
   #stored: { readonly seq: number; readonly hash: Uint8Array }
 
-  constructor({ engine, replica, keys, clock, fingerprint, durability }: SequencerParts) {
+  constructor({ engine, replica, keys, clock, fingerprint, durability, storing }: SequencerParts) {
+    this.#onStoring = storing
     this.engine = engine
     this.durability = durability ?? engine.durability
     this.replica = replica
@@ -265,7 +269,10 @@ export class Sequencer {
       if (records.length > 0 || this.#syncDue) {
         this.#syncDue = false
         const load = records.length === 1 && this.#queue.length === 0 ? 'alone' : 'group'
-        await engine.append(records, { after: this.#stored, durability: level, load })
+        const appended = engine.append(records, { after: this.#stored, durability: level, load })
+        // The disk takes longer than what this thread has to do for them.
+        if (records.length > 0) this.#onStoring?.(records.at(-1)!)
+        await appended
       }
       if (keys.erase.length > 0) await this.#keys.erase(keys)
       if (records.length > 0) {

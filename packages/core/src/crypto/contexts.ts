@@ -46,6 +46,7 @@ export const CONTEXTS = {
   wireRekey: 'ate/1/wire-rekey',
   wireExchange: 'ate/1/wire-exchange',
   wireSession: 'ate/1/wire-session',
+  wireTicket: 'ate/1/wire-ticket',
   ringPlace: 'ate/1/ring-place',
 } as const
 

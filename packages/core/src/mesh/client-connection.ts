@@ -12,8 +12,9 @@ import { ByteReader } from '../codec/writer.ts'
 import type { Durability, Head } from '../log/engine.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
+import type { EstablishedServer } from '../session/tickets.ts'
 import { FrameSender } from './frames.ts'
-import { ClientHandshake, type EstablishedServer } from './handshake-client.ts'
+import { ClientHandshake, type Established } from './handshake-client.ts'
 import { type KeyAnswer, keyAccessOf, type RingPage } from './key-messages.ts'
 import type { LentNumbers } from './lent-numbers.ts'
 import {
@@ -127,18 +128,26 @@ export class ClientConnection {
   static async open(platform: Platform, options: ConnectOptions): Promise<ClientConnection> {
     const { url, pin, plain, dial = platform.dial, ...dialing } = options
     const socket = await dial(url, dialing)
+    const { crypto, environment, tickets } = platform
+    const now = (): number => environment.clock.now()
+    const ticket = pin.hint && tickets?.take(url, pin.hint, now())
     const handshake = new ClientHandshake({
-      crypto: platform.crypto,
-      random: platform.environment.random,
-      now: () => platform.environment.clock.now(),
+      crypto,
+      random: environment.random,
+      now,
       expect: pin.expect,
+      ...(ticket ? { ticket } : {}),
       ...(pin.hint ? { hint: pin.hint } : {}),
       ...(plain ? { plain } : {}),
     })
     // One that takes the connection and says nothing: whoever dials anew finds another, or none.
-    const tooLate = platform.environment.timers.start(SOCKET_DIAL_MS, () => socket.terminate())
+    const tooLate = environment.timers.start(SOCKET_DIAL_MS, () => socket.terminate())
     try {
-      const connection = await shake(platform, socket, handshake, dialing.signal)
+      const made = ({ wire, server, by }: Established): ClientConnection => {
+        tickets?.keep(url, { exporter: wire.exporter, server, by }, now())
+        return ClientConnection.made(platform, socket, wire, server)
+      }
+      const connection = await shake(socket, handshake, made, dialing.signal)
       await connection.#greet(dialing.signal)
       await pin.remember(connection.server)
       return connection
@@ -426,9 +435,9 @@ export class ClientConnection {
 
 /** The handshake over the socket, then the connection takes the socket's messages. */
 function shake(
-  platform: Platform,
   socket: Socket,
   handshake: ClientHandshake,
+  made: (done: Established) => ClientConnection,
   signal: AbortSignal | undefined,
 ): Promise<ClientConnection> {
   let connection: ClientConnection | undefined
@@ -443,7 +452,7 @@ function shake(
           const { send, done } = handshake.receive(bytes)
           socket.send(send)
           if (!done) return
-          connection = ClientConnection.made(platform, socket, done.wire, done.server)
+          connection = made(done)
           resolve(connection)
         } catch (error) {
           socket.close(CLOSE.REFUSED, '')

@@ -1,12 +1,12 @@
 /**
  * The client's side of the handshake ATE-HS/1 (docs/FORMAT.md, section 18), as a pure state machine: a Hello, a Reply (or one
  * Retry before it), a Finish. When it ends well the server has proved its identity over all that both sides said, and both
- * have shown that they hold the keys. Who the client's identities are is said inside (session-proof.ts).
+ * have shown that they hold the keys. It has signed, or it has the secret of a ticket from a connection on which it had. Who the client's identities are is said inside (session-proof.ts).
  *
  * After an error the object is dead. Errors: HANDSHAKE_FAILED for everything that an attacker could tell apart;
  * WIRE_VERSION, and what `expect` throws (SERVER_UNKNOWN, SERVER_CHANGED), because a user can act on them.
  */
-import { equalBytes, wipe } from '../base/bytes.ts'
+import { concatBytes, equalBytes, wipe } from '../base/bytes.ts'
 import { type Randomness, randomBytes } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { WIRE_CLOCK_MS } from '../base/limits.ts'
@@ -14,26 +14,12 @@ import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider, KemSecret } from '../crypto/provider.ts'
 import { AES_TAG_BYTES } from '../crypto/sizes.ts'
 import { XWING_SECRET_BYTES, xWingSecret } from '../crypto/x-wing.ts'
-import type { Delegation } from '../event/acknowledgement.ts'
-import type { PublicIdentity } from '../session/identity.ts'
+import type { EstablishedServer, PresentedServer, Ticket } from '../session/tickets.ts'
 import * as format from './handshake-format.ts'
 import { type HandshakeKeys, handshakeKeys, Transcript, wipeHandshakeKeys, wireKeys } from './handshake-keys.ts'
 import { type ShownServer, shownServer } from './shown-servers.ts'
 import { verifySuccession } from './succession.ts'
 import { createWire, type Wire } from './wire.ts'
-
-/** Whom a server has shown itself to be. */
-export interface PresentedServer {
-  readonly identity: PublicIdentity
-  /** Fingerprint (32 bytes) of an older identity that has signed that this one follows it. */
-  readonly follows: Uint8Array | undefined
-}
-
-export interface EstablishedServer extends PresentedServer {
-  readonly delegation: Delegation
-  readonly delegationBytes: Uint8Array
-  readonly limits: format.ServerLimits
-}
 
 export interface ClientHandshakeOptions {
   readonly crypto: CryptoProvider
@@ -44,6 +30,8 @@ export interface ClientHandshakeOptions {
   readonly expect: (server: PresentedServer) => void
   /** Fingerprint (32 bytes) that the server is known by: stands in clear in the Hello. */
   readonly hint?: Uint8Array
+  /** Of this server, and used up with this handshake. */
+  readonly ticket?: Ticket
   /** Offers a wire that seals nothing; the server must allow it too. */
   readonly plain?: 'allow'
 }
@@ -52,7 +40,14 @@ export interface ClientStep {
   /** To be sent. */
   readonly send: Uint8Array
   /** The end, if it is that: usable as soon as `send` was handed over. */
-  readonly done: { readonly wire: Wire; readonly server: EstablishedServer } | undefined
+  readonly done: Established | undefined
+}
+
+export interface Established {
+  readonly wire: Wire
+  readonly server: EstablishedServer
+  /** What the server has signed now, or the ticket that stood for it. */
+  readonly by: Uint8Array | Ticket
 }
 
 export class ClientHandshake {
@@ -63,7 +58,7 @@ export class ClientHandshake {
 
   constructor(options: ClientHandshakeOptions) {
     this.#options = options
-    const { crypto, random, hint } = options
+    const { crypto, random, hint, ticket } = options
     const seed = randomBytes(random, XWING_SECRET_BYTES)
     this.#secret = xWingSecret(crypto, seed)
     wipe(seed)
@@ -71,7 +66,7 @@ export class ClientHandshake {
       versions: [format.WIRE_VERSION],
       suites: [format.WIRE_SUITE],
       modes: format.MODE.sealed | (options.plain === 'allow' ? format.MODE.plain : 0),
-      nonce: randomBytes(random, format.NONCE_BYTES),
+      nonce: ticket?.name ?? randomBytes(random, format.NONCE_BYTES),
       kemKey: this.#secret.publicKey,
       hint: hint?.slice(),
       cookie: undefined,
@@ -101,21 +96,30 @@ export class ClientHandshake {
   }
 
   #finish(message: Uint8Array): ClientStep {
-    const { crypto, random, expect } = this.#options
+    const { crypto, random, expect, ticket: offered } = this.#options
     const reply = format.parseReply(message)
     const mode = reply && this.#chosenMode(reply.clear)
-    if (!reply || !mode) throw failed()
+    const isResumed = reply?.clear.kind === 'resumed'
+    const ticket = isResumed ? offered : undefined
+    if (!reply || !mode || (isResumed && !ticket)) throw failed()
     const transcript = new Transcript(crypto)
     transcript.add(format.encodeHello(this.#hello))
     const shared = this.#secret.decapsulate(reply.clear.encapsulated)
-    const keys = handshakeKeys(crypto, shared, transcript.add(reply.clearBytes))
+    const secret = ticket ? concatBytes(shared, ticket.secret) : shared
+    const keys = handshakeKeys(crypto, secret, transcript.add(reply.clearBytes))
+    if (ticket) wipe(shared)
     try {
-      const server = this.#serverOf(this.#openSealed(reply.sealed, keys, transcript))
+      const plaintext = this.#openSealed(reply.sealed, keys)
+      const { server, by } = ticket
+        ? this.#recognized(plaintext, keys, transcript, ticket)
+        : this.#serverOf(this.#signedBody(plaintext, keys, transcript))
+      this.#checkTime(server)
       expect(server)
       const send = format.encodeFinish(crypto.hmacSha256(keys.clientMacKey, transcript.hash))
       const wire = wireKeys(crypto, keys.next, transcript.add(send))
-      return { send, done: { wire: createWire({ crypto, random, role: 'client', mode, keys: wire }), server } }
+      return { send, done: { wire: createWire({ crypto, random, role: 'client', mode, keys: wire }), server, by } }
     } finally {
+      if (offered) wipe(offered.secret)
       wipeHandshakeKeys(keys)
     }
   }
@@ -127,38 +131,59 @@ export class ClientHandshake {
     return mode === format.MODE.plain && this.#options.plain === 'allow' ? 'plain' : undefined
   }
 
-  /** The body that the holder of the keys in it has signed over the whole transcript. */
-  #openSealed(sealed: Uint8Array, keys: HandshakeKeys, transcript: Transcript): SignedBody {
-    const { crypto } = this.#options
+  #openSealed(sealed: Uint8Array, { aes, nonce }: HandshakeKeys): Uint8Array {
     const tagAt = sealed.length - AES_TAG_BYTES
-    const plaintext = keys.aes.open(keys.nonce, sealed.subarray(0, tagAt), sealed.subarray(tagAt))
-    const parts = plaintext && format.parseSealed(plaintext)
+    const plaintext = aes.open(nonce, sealed.subarray(0, tagAt), sealed.subarray(tagAt))
+    if (!plaintext) throw failed()
+    return plaintext
+  }
+
+  /** The body that the holder of the keys in it has signed over the whole transcript. */
+  #signedBody(plaintext: Uint8Array, keys: HandshakeKeys, transcript: Transcript): SignedBody {
+    const { crypto } = this.#options
+    const parts = format.parseSealed(plaintext)
     const body = parts && format.parseReplyBody(parts.body)
     if (!body) throw failed()
     const signed = transcript.add(parts.body)
-    const mac = crypto.hmacSha256(keys.serverMacKey, transcript.add(parts.signature))
-    transcript.add(parts.mac)
-    if (!equalBytes(parts.mac, mac)) throw failed()
+    transcript.add(parts.signature)
+    this.#checkMac(parts.mac, keys, transcript)
     const server = shownServer(crypto, body)
     if (!server.verifier.verify(signed, parts.signature, contextBytes('handshakeServer'))) throw failed()
-    return { body, server }
+    return { bytes: parts.body, body, server }
   }
 
-  #serverOf({ body, server }: SignedBody): EstablishedServer {
-    const { crypto, now } = this.#options
+  /** It has the secret that it shared with this process when it signed what the ticket was made of. */
+  #recognized(mac: Uint8Array, keys: HandshakeKeys, transcript: Transcript, by: Ticket): Omit<Established, 'wire'> {
+    transcript.add(by.said)
+    this.#checkMac(mac, keys, transcript)
+    return { server: by.server, by }
+  }
+
+  /** The server's, over all that was said; then it is said too. */
+  #checkMac(mac: Uint8Array, { serverMacKey }: HandshakeKeys, transcript: Transcript): void {
+    if (!equalBytes(mac, this.#options.crypto.hmacSha256(serverMacKey, transcript.hash))) throw failed()
+    transcript.add(mac)
+  }
+
+  #serverOf({ bytes, body, server }: SignedBody): Omit<Established, 'wire'> {
+    const { crypto } = this.#options
     const { identity } = server
     const { delegation, delegationBytes } = checked(() => server.delegation())
-    const at = now()
-    // Proved by now: what is told is between this client and the server that it reached.
-    if (at < delegation.from - WIRE_CLOCK_MS || at >= delegation.until + WIRE_CLOCK_MS)
-      throw failed("the server's delegation is over, or one of the clocks is wrong")
     const { succession } = body
     const follows = succession && checked(() => verifySuccession(crypto, succession, identity.fingerprintBytes))
-    return { identity, follows, delegation, delegationBytes, limits: body.limits }
+    return { server: { identity, follows, delegation, delegationBytes, limits: body.limits }, by: bytes }
+  }
+
+  #checkTime({ delegation: { from, until } }: EstablishedServer): void {
+    const at = this.#options.now()
+    // Proved by now: what is told is between this client and the server that it reached.
+    if (at < from - WIRE_CLOCK_MS || at >= until + WIRE_CLOCK_MS)
+      throw failed("the server's delegation is over, or one of the clocks is wrong")
   }
 }
 
 interface SignedBody {
+  readonly bytes: Uint8Array
   readonly body: format.ReplyBody
   readonly server: ShownServer
 }

@@ -8,6 +8,7 @@
  *   Reply   = 3 | version u8 | suite u8 | mode u8 | nonce 32 | X-Wing ciphertext 1120 | sealed, to the end
  *             sealed: body | composite signature 3373 | MAC 32, as one AES-256-GCM ciphertext and its tag 16
  *   Finish  = 4 | MAC 32
+ *   Resumed = 6, and on as a Reply;  sealed: MAC 32
  *   Refusal = 5 | reason u8 (0 failed, 1 no common version)
  */
 import {
@@ -24,6 +25,7 @@ import { COMPOSITE_SIGNATURE_BYTES } from '../crypto/composite.ts'
 import { AES_TAG_BYTES, HASH_BYTES } from '../crypto/sizes.ts'
 import { XWING_CIPHERTEXT_BYTES, XWING_PUBLIC_BYTES } from '../crypto/x-wing.ts'
 import { DELEGATION_BYTES } from '../event/acknowledgement.ts'
+import type { ServerLimits } from '../session/tickets.ts'
 import { IDENTITY_KEYS_BYTES } from '../trust/identity-keys.ts'
 import { COOKIE_BYTES } from './cookie.ts'
 import { SUCCESSION_BYTES } from './succession.ts'
@@ -35,7 +37,7 @@ export type WireMode = keyof typeof MODE
 
 export const NONCE_BYTES = 32
 const MAC_BYTES = 32
-const KIND = { hello: 1, retry: 2, reply: 3, finish: 4, refusal: 5 } as const
+const KIND = { hello: 1, retry: 2, reply: 3, finish: 4, refusal: 5, resumed: 6 } as const
 const REPLY_CLEAR_BYTES = 4 + NONCE_BYTES + XWING_CIPHERTEXT_BYTES
 
 export interface Hello {
@@ -51,15 +53,14 @@ export interface Hello {
 }
 
 export interface ReplyClear {
+  /** `resumed`: the nonce of the Hello was the name of a ticket that the server has. */
+  readonly kind: 'reply' | 'resumed'
   readonly version: number
   readonly suite: number
   readonly mode: number
   readonly nonce: Uint8Array
   readonly encapsulated: Uint8Array
 }
-
-/** What a server says of itself: small whole numbers by name, at most 16. */
-export type ServerLimits = Readonly<Record<string, number>>
 
 export interface ReplyBody {
   readonly keys: Uint8Array
@@ -118,7 +119,7 @@ export function parseRetry(message: Uint8Array): Uint8Array | undefined {
 
 export function encodeReplyClear(reply: ReplyClear): Uint8Array {
   const out = new ByteWriter(REPLY_CLEAR_BYTES)
-  out.u8(KIND.reply)
+  out.u8(KIND[reply.kind])
   out.u8(reply.version)
   out.u8(reply.suite)
   out.u8(reply.mode)
@@ -131,8 +132,10 @@ export function encodeReplyClear(reply: ReplyClear): Uint8Array {
 export function parseReply(
   message: Uint8Array,
 ): { readonly clear: ReplyClear; readonly clearBytes: Uint8Array; readonly sealed: Uint8Array } | undefined {
-  return parsed(message, REPLY_BYTES_MAX, KIND.reply, (input) => {
+  const kind = message[0] === KIND.resumed ? 'resumed' : 'reply'
+  return parsed(message, REPLY_BYTES_MAX, KIND[kind], (input) => {
     const clear: ReplyClear = {
+      kind,
       version: input.u8(),
       suite: input.u8(),
       mode: input.u8(),

@@ -7,6 +7,9 @@
  *                  = key 32 | nonce 12 of the sealed part | MAC key of the server 32 | of the client 32 | next 32
  *   wire keys      = HKDF-SHA-512(secret = next, salt = TH(Finish), ctx(wireKeys), 152)
  *                  = client to server: key 32, IV 12 | server to client: the same | exporter 32 | chain 32
+ *   ticket         = HKDF-SHA-512(secret = exporter, no salt, ctx(wireTicket), 64) = name 32 | secret 32
+ *
+ * Of a handshake that is resumed the secret is the X-Wing secret and the ticket's behind it: who lacks one has no key.
  */
 import { concatBytes, wipe } from '../base/bytes.ts'
 import { contextBytes } from '../crypto/contexts.ts'
@@ -52,7 +55,7 @@ export interface WireKeys {
   readonly chain: Uint8Array
 }
 
-/** Wipes `shared`. */
+/** Wipes `shared`: 32 bytes, or 64 with a ticket's secret behind them. */
 export function handshakeKeys(crypto: CryptoProvider, shared: Uint8Array, transcript: Uint8Array): HandshakeKeys {
   const take = derived(crypto, shared, transcript, contextBytes('handshakeKeys'), 140)
   const key = take(AES_KEY_BYTES)
@@ -90,6 +93,15 @@ export function exchangedKeys(
   wipe(secrets.shared)
   const take = derived(crypto, secret, salt, contextBytes('wireExchange'), 152)
   return { toServer: directionIn(take), toClient: directionIn(take), chain: take(32), confirmation: take(32) }
+}
+
+/** What both ends of a wire may show each other at a later handshake: the name is said in clear, the secret never. */
+export function ticketOf(
+  crypto: CryptoProvider,
+  exporter: Uint8Array,
+): { readonly name: Uint8Array; readonly secret: Uint8Array } {
+  const take = derived(crypto, exporter.slice(), new Uint8Array(0), contextBytes('wireTicket'), 64)
+  return { name: take(32), secret: take(32) }
 }
 
 /** The key that follows a key of one direction (wiped). */

@@ -29,7 +29,10 @@ import type { Wire } from './wire.ts'
 
 /** What a connection asks before it spends anything, and what it tells. An error that is given ends it. */
 export interface ConnectionRules {
-  readonly handshake: Pick<ServerHandshakeOptions, 'limits' | 'successions' | 'plain' | 'demandCookie' | 'signLater'>
+  readonly handshake: Pick<
+    ServerHandshakeOptions,
+    'limits' | 'successions' | 'plain' | 'demandCookie' | 'signLater' | 'tickets'
+  >
   /** Before the first computation of a handshake. */
   admitHandshake?(): AteError | undefined
   /** Frames and their bytes as they come in: the ms for which the next ones wait. */

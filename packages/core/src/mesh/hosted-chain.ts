@@ -26,7 +26,7 @@ import {
 } from '../event/commit-parse.ts'
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
-import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
+import type { Durability, Head, LogEngine, LogRecord } from '../log/engine.ts'
 import type { ChainQuota } from './holdings.ts'
 
 export interface RecentRecord {
@@ -64,6 +64,12 @@ export interface HostedParts {
   readonly quota?: ChainQuota | undefined
 }
 
+/** An acknowledgement. */
+interface Signed {
+  readonly head: Head
+  readonly bytes: Uint8Array
+}
+
 export class HostedChain {
   readonly name: string
   readonly crypto: CryptoProvider
@@ -83,7 +89,9 @@ export class HostedChain {
   /** Without gaps up to the newest that is stored. */
   readonly #recent: RecentRecord[] = []
   #recentBytes = 0
-  #acknowledgement: { readonly seq: number; readonly bytes: Uint8Array } | undefined
+  #acknowledgement: Signed | undefined
+  /** Of what is being stored: shown to nobody before it is. */
+  #next: Signed | undefined
   #checkpointing: { cancel(): void } | undefined
   #syncing: { cancel(): void } | undefined
   #resting: { cancel(): void } | undefined
@@ -104,7 +112,17 @@ export class HostedChain {
     this.engine = engine
     this.replica = replica
     this.keys = keys
-    this.sequencer = new Sequencer({ engine, replica, keys, clock: environment.clock, fingerprint, durability })
+    this.sequencer = new Sequencer({
+      engine,
+      replica,
+      keys,
+      clock: environment.clock,
+      fingerprint,
+      durability,
+      storing: (head) => {
+        this.#next = this.#sign(head)
+      },
+    })
     this.listeners = this.sequencer.listeners
     this.sequencer.listeners.add((group) => this.#stored(group))
     this.sequencer.failures.add((error) => {
@@ -134,13 +152,18 @@ export class HostedChain {
 
   /** Signed anew for each head, once: the server says again what it has said. */
   acknowledgement(): Uint8Array {
-    const { seq, hash } = this.sequencer.head
-    if (this.#acknowledgement?.seq !== seq) {
-      const at = this.#parts.now()
-      const body = { chain: this.replica.chainId, seq, hash, level: this.sequencer.durability, at }
-      this.#acknowledgement = { seq, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
+    const { head } = this.sequencer
+    if (this.#acknowledgement?.head.seq !== head.seq) {
+      const isSigned = this.#next?.head.seq === head.seq && equalBytes(this.#next.head.hash, head.hash)
+      this.#acknowledgement = isSigned ? this.#next! : this.#sign(head)
     }
     return this.#acknowledgement.bytes
+  }
+
+  #sign({ seq, hash }: Head): Signed {
+    const at = this.#parts.now()
+    const body = { chain: this.replica.chainId, seq, hash, level: this.sequencer.durability, at }
+    return { head: { seq, hash }, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
   }
 
   /** A stored record that is in memory still. */

@@ -21,7 +21,7 @@ import {
 } from '../session/known-lines.ts'
 import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
-import type { PresentedServer } from './handshake-client.ts'
+import type { PresentedServer } from '../session/tickets.ts'
 
 export interface ServerPinOptions {
   /** As in a URL: a name, an IPv4 address, or an IPv6 address in brackets. Case does not matter. */

@@ -8,8 +8,10 @@ import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type Crc32, crc32 } from '../log/crc32.ts'
 import type { FileSystem } from '../log/file-system.ts'
+import { ClientTickets } from '../mesh/client-tickets.ts'
 import type { Channel, Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
+import type { Tickets } from '../session/tickets.ts'
 import { nativeCrc32 } from './crc32.ts'
 import { nodeProvider } from './crypto-node.ts'
 import { nodeEnvironment } from './environment.ts'
@@ -20,6 +22,8 @@ import { nodeState } from './state.ts'
 
 let environment: Environment | undefined
 let state: StateStore | undefined
+let tickets: Tickets | undefined
+let dialer: Promise<typeof import('./dial.ts')> | undefined
 
 export const platform: Platform = {
   name: 'node',
@@ -34,6 +38,10 @@ export const platform: Platform = {
   get state(): StateStore {
     state ??= nodeState()
     return state
+  },
+  get tickets(): Tickets {
+    tickets ??= new ClientTickets(nodeProvider())
+    return tickets
   },
   get crc32(): Crc32 {
     return nativeCrc32 ?? crc32
@@ -63,6 +71,10 @@ export const platform: Platform = {
   },
   resolveTxt: (name) => resolveTxt(name),
   // Most programs open no socket, and loading what does takes longer than opening a chain.
-  dial: async (url, options) => (await import('./dial.ts')).dial(url, options),
+  async dial(url, options) {
+    // Asking for what is loaded takes as long as two of the keys of a handshake.
+    dialer ??= import('./dial.ts')
+    return (await dialer).dial(url, options)
+  },
   share: async (options) => (await import('./sharing.ts')).joinProcesses(options),
 }

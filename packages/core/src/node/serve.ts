@@ -20,6 +20,7 @@ import { Host } from '../mesh/host.ts'
 import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts'
 import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
 import { type ServerMetrics, serverMetrics, serverPages } from '../mesh/server-metrics.ts'
+import { ServerTickets } from '../mesh/server-tickets.ts'
 import type { Arrival, Listening } from '../mesh/transport.ts'
 import { type Identity, identityCheckpointSeed, type PublicIdentity, signLater } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
@@ -67,6 +68,7 @@ class Server implements Served {
   readonly #holdings: Holdings
   readonly #connections = new Map<HostConnection, number>()
   readonly #cookieKey: Uint8Array
+  readonly #tickets: ServerTickets
   readonly #signer: Signer
   readonly #checkpointSigner: Signer
   readonly #ring: ServedRing | undefined
@@ -92,6 +94,7 @@ class Server implements Served {
     this.fingerprint = identity.fingerprint
     this.#startedAt = environment.clock.now()
     this.#version = versionOf()
+    this.#tickets = new ServerTickets(crypto)
     this.#cookieKey = randomBytes(environment.random, 32)
     this.#signer = signerOf(platform, randomBytes(environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
@@ -169,6 +172,7 @@ class Server implements Served {
     await this.#host.settled()
     for (const connection of [...this.#connections.keys()]) connection.close()
     await this.#listening?.close()
+    this.#tickets.close()
     await this.#host.close()
     await this.#folder.close()
     this.#ended()
@@ -266,6 +270,7 @@ class Server implements Served {
       ...(ring ? { place: (name, who) => ring.place(name, who), takerOf: (name) => ring.takerOf(name) } : {}),
       handshake: {
         limits: {},
+        tickets: this.#tickets,
         signLater: (message) => signLater(this.#folder.identity, message, 'handshakeServer'),
         ...(this.#settings.wireEncryption === 'off' && isLoopback ? { plain: 'allow' } : {}),
         ...(pass.needsCookie ? { demandCookie: { key: this.#cookieKey, peer } } : {}),

@@ -74,11 +74,17 @@ export class ServedRing {
   /** Offers what belongs elsewhere, now and until nothing is left. */
   start(delayMs: number = RING_OFFER_MS): void {
     if (this.#closing.signal.aborted) return
-    this.#offering = this.#offerAll().then((left) => {
-      if (left > 0 && !this.#closing.signal.aborted)
-        this.#timer = this.#parts.platform.environment.timers.start(delayMs, () => {
-          this.start(Math.min(2 * delayMs, RING_OFFER_MAX_MS))
-        })
+    const { platform } = this.#parts
+    const again = (left: number): void => {
+      if (left === 0 || this.#closing.signal.aborted) return
+      this.#timer = platform.environment.timers.start(delayMs, () => {
+        this.start(Math.min(2 * delayMs, RING_OFFER_MAX_MS))
+      })
+    }
+    this.#offering = this.#offerAll().then(again, (error) => {
+      // Nobody waits for it before the server is closed: whoever runs it is told, and what is left is offered again.
+      platform.warn(error)
+      again(1)
     })
   }
 
@@ -93,15 +99,15 @@ export class ServedRing {
   async #offerAll(): Promise<number> {
     const { folder } = this.#parts
     const byOwner = new Map<string, ChainName[]>()
+    let left = 0
     for (const name of await folder.chains()) {
       const taker = this.takerOf(name)
       if (taker === undefined || !(await folder.hasChain(name))) continue
       const standing = await this.#standing(name)
-      if (standing === 'moved') await this.#emptyRing(name)
+      if (standing === 'moved' && !(await this.#emptyRing(name))) left++
       if (standing !== 'live') continue
       byOwner.set(taker, [...(byOwner.get(taker) ?? []), name])
     }
-    let left = 0
     for (const [owner, names] of byOwner) left += await this.#offer(owner, names)
     return left
   }
@@ -180,14 +186,22 @@ export class ServedRing {
     }
   }
 
-  /** What was moved has its keys where it is now: an interruption may have left them here, too. */
-  async #emptyRing(name: ChainName): Promise<void> {
-    if (this.#emptied.has(name)) return
+  /**
+   * What was moved has its keys where it is now: an interruption may have left them here, too. False while it is open here: who has
+   * just given it away closes it, and a client that asks for it is told where it went.
+   */
+  async #emptyRing(name: ChainName): Promise<boolean> {
+    if (this.#emptied.has(name)) return true
     const place = parsePlace(this.#placeOf(name), { standings: ['moved'] }, this.#parts.platform)
-    const engine = await place.open({ create: false, label: undefined })
+    const engine = await place.open({ create: false, label: undefined }).catch((error: unknown) => {
+      if (isAteError(error) && error.code === 'CHAIN_LOCKED') return undefined
+      throw error
+    })
+    if (!engine) return false
     try {
       await emptyRing(engine.ring)
       this.#emptied.add(name)
+      return true
     } finally {
       await engine.close()
     }

@@ -11,6 +11,7 @@ import type { Crc32 } from '../log/crc32.ts'
 import type { LogDatabases } from '../log/database.ts'
 import type { FileSystem } from '../log/file-system.ts'
 import type { StateStore } from './state-store.ts'
+import type { Tickets } from './tickets.ts'
 
 export interface Platform {
   readonly name: 'node' | 'browser'
@@ -39,6 +40,8 @@ export interface Platform {
   resolveTxt(name: string): Promise<readonly (readonly string[])[]>
   /** Connects to a server. Importing what does it waits for the first call. */
   readonly dial: Dial
+  /** What resumes connections to servers; undefined in pages, which have one to each server and no code to spare. */
+  readonly tickets?: Tickets
   /** Joins those on this machine who share a chain; undefined where nobody can. */
   readonly share?: Share
   /** Joins the tabs of this origin that share a connection; undefined where there are none. */

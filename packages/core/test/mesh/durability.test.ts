@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import type { OpenOptions } from '../../src/data/open-chain.ts'
+import { parseAcknowledgement } from '../../src/event/acknowledgement.ts'
 import type { AppendOptions, Durability, LogEngine, LogRecord } from '../../src/log/engine.ts'
 import type { HostedChain } from '../../src/mesh/hosted-chain.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { platform as ownPlatform } from '../../src/node/platform.ts'
+import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import { machine, someone, startServer } from './net-kit.ts'
 
 const Note = defineType<string>('note')
@@ -78,4 +82,54 @@ test('what the system alone has is synced behind it: in a while, before old byte
     expect(appended.at(-1)).toEqual({ records: 0, durability: 'disk' })
   })
   expect(all.at(-1)).toEqual({ records: 0, durability: 'disk' })
+})
+
+test('an acknowledgement is signed while the log stores, and shown to nobody before it has, nor if it fails', async () => {
+  const { crypto } = ownPlatform
+  let signed = 0
+  const signer: typeof crypto.ed25519Signer = (seed) => {
+    const { publicKey, sign } = crypto.ed25519Signer(seed)
+    const counted = (message: Uint8Array): Uint8Array => {
+      signed++
+      return sign(message)
+    }
+    return { publicKey, sign: counted }
+  }
+  const counting = Object.create(crypto, { ed25519Signer: { value: signer } }) as typeof crypto
+  const gates: GatedEngine[] = []
+  await using server = await startServer({
+    platform: Object.create(ownPlatform, { crypto: { value: counting } }) as typeof ownPlatform,
+    engineOf(engine) {
+      gates.push(new GatedEngine(engine))
+      return gates.at(-1)!
+    },
+  })
+  const me = someone()
+  const options: OpenOptions = { as: me, serverKey: server.identity, create: true }
+  const chain = await openChain(`${server.url}/notes`, options, machine())
+  await chain.transact((tx) => tx.create(Note, 'milk'))
+  const hosted = await server.host.acquire('notes', { identity: me, admitCreate: async () => {} }, undefined)
+  const [gate, said, before] = [gates.at(-1)!, hosted.acknowledgement(), signed]
+  gate.hold()
+  gate.takeAppends()
+  let isDone = false
+  const bread = chain
+    .transact((tx) => tx.create(Note, 'bread'))
+    .finally(() => {
+      isDone = true
+    })
+  await expect.poll(() => gate.appends.length).toBe(1)
+  await expect.poll(() => signed).toBe(before + 1)
+  expect([hosted.acknowledgement(), isDone]).toEqual([said, false])
+  gate.release()
+  await bread
+  // What was signed is what is said: for this head no other signature is made.
+  expect(parseAcknowledgement(hosted.acknowledgement()).hash).toEqual(hosted.sequencer.head.hash)
+  expect(signed).toBe(before + 1)
+  const last = hosted.acknowledgement()
+  gate.failNext = new AteError('DISK_FULL', {})
+  await expect(chain.transact((tx) => tx.create(Note, 'salt'))).rejects.toThrow()
+  expect([signed, hosted.acknowledgement()]).toEqual([before + 2, last])
+  server.host.release(hosted)
+  await chain.close().catch(() => undefined)
 })

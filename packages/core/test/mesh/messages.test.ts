@@ -299,7 +299,7 @@ describe('messages of a handshake', () => {
   })
 
   it('a Reply has something sealed in it, whose parts are as long as they must be', () => {
-    const clear = { version: 1, suite: 1, mode: 1, nonce: bytes(32), encapsulated: bytes(1120) }
+    const clear = { kind: 'reply', version: 1, suite: 1, mode: 1, nonce: bytes(32), encapsulated: bytes(1120) } as const
     const reply = (sealed: number): Uint8Array =>
       Uint8Array.of(...format.encodeReplyClear(clear), ...new Uint8Array(sealed))
     expect(format.parseReply(reply(17))?.clear).toEqual(clear)

@@ -112,6 +112,41 @@ export interface Mischief {
   readonly hello?: Uint8Array
 }
 
+/** What stands for the signature: the secret of a ticket, and the hash of what was signed when it was made. */
+export interface OracleTicket {
+  readonly name: Uint8Array
+  readonly secret: Uint8Array
+  readonly said: Uint8Array
+}
+
+export function oracleTicket(exporter: Uint8Array, body: Uint8Array): OracleTicket {
+  const bytes = hkdf(exporter, new Uint8Array(0), 'wire-ticket', 64)
+  return { name: bytes.subarray(0, 32), secret: bytes.subarray(32), said: createHash('sha256').update(body).digest() }
+}
+
+/** A Resumed: no key of the server is needed for it. */
+export function oracleResumed(
+  hello: Uint8Array,
+  ticket: Pick<OracleTicket, 'secret' | 'said'>,
+  seed: number,
+): OracleServer {
+  const { ciphertext, shared } = xWingEncapsulate(nobleProvider, hello.subarray(38, 38 + 1216), seededRandom(seed))!
+  const clear = Buffer.concat([Buffer.of(6, 1, 1, 1), Buffer.alloc(32, seed), ciphertext])
+  const keys = hkdf(Buffer.concat([shared, ticket.secret]), transcript(hello, clear), 'handshake-keys', 140)
+  const serverMac = mac(keys.subarray(44, 76), transcript(hello, clear, ticket.said))
+  return {
+    reply: Buffer.concat([clear, gcmSeal(keys.subarray(0, 32), keys.subarray(32, 44), serverMac)]),
+    finish: finisher(keys, [hello, clear, ticket.said, serverMac]),
+  }
+}
+
+function finisher(keys: Buffer, said: readonly Uint8Array[]): OracleServer['finish'] {
+  return (message) => {
+    const isClients = Buffer.concat([Buffer.of(4), mac(keys.subarray(76, 108), transcript(...said))]).equals(message)
+    return isClients ? wireKeysOf(keys.subarray(108, 140), transcript(...said, message)) : undefined
+  }
+}
+
 export interface OracleServer {
   readonly reply: Buffer
   /** The keys, or undefined if the Finish is not the client's. */
@@ -150,10 +185,7 @@ export function oracleServer(
   const said = [heard, clear, body, signature, serverMac]
   return {
     reply: Buffer.concat([clear, sealed]),
-    finish(message) {
-      const isClients = Buffer.concat([Buffer.of(4), mac(keys.subarray(76, 108), transcript(...said))]).equals(message)
-      return isClients ? wireKeysOf(keys.subarray(108, 140), transcript(...said, message)) : undefined
-    },
+    finish: finisher(keys, said),
   }
 }
 
@@ -166,12 +198,12 @@ export interface OracleClient {
 export function oracleClient(
   serverKeys: Uint8Array,
   seed: number,
-  crypto: CryptoProvider = nobleProvider,
+  { crypto = nobleProvider, ticket }: { readonly crypto?: CryptoProvider; readonly ticket?: OracleTicket } = {},
 ): OracleClient {
   const secret: KemSecret = xWingSecret(crypto, Buffer.alloc(32, seed))
   const hello = Buffer.concat([
     Buffer.of(1, 1, 1, 1, 1, 1),
-    Buffer.alloc(32, seed + 1),
+    ticket?.name ?? Buffer.alloc(32, seed + 1),
     secret.publicKey,
     Buffer.of(0, 0),
   ])
@@ -179,6 +211,13 @@ export function oracleClient(
     hello,
     receive(reply) {
       const clear = reply.subarray(0, 1156)
+      if (clear[0] === 6 && ticket) {
+        const both = Buffer.concat([secret.decapsulate(clear.subarray(36)), ticket.secret])
+        const keys = hkdf(both, transcript(hello, clear), 'handshake-keys', 140)
+        const serverMac = gcmOpen(keys.subarray(0, 32), keys.subarray(32, 44), reply.subarray(1156))
+        if (!mac(keys.subarray(44, 76), transcript(hello, clear, ticket.said)).equals(serverMac)) return undefined
+        return finished(keys, [hello, clear, ticket.said, serverMac])
+      }
       const keys = hkdf(secret.decapsulate(clear.subarray(36)), transcript(hello, clear), 'handshake-keys', 140)
       const plain = gcmOpen(keys.subarray(0, 32), keys.subarray(32, 44), reply.subarray(1156))
       const body = plain.subarray(0, -3405)
@@ -188,9 +227,12 @@ export function oracleClient(
       if (!verifier.verify(transcript(hello, clear, body), signature, context('handshake-server'))) return undefined
       if (!mac(keys.subarray(44, 76), transcript(hello, clear, body, signature)).equals(serverMac)) return undefined
       if (!body.subarray(0, 3200).equals(serverKeys)) return undefined
-      const said = [hello, clear, body, signature, serverMac]
-      const finish = Buffer.concat([Buffer.of(4), mac(keys.subarray(76, 108), transcript(...said))])
-      return { finish, keys: wireKeysOf(keys.subarray(108, 140), transcript(...said, finish)) }
+      return finished(keys, [hello, clear, body, signature, serverMac])
     },
   }
+}
+
+function finished(keys: Buffer, said: readonly Uint8Array[]): NonNullable<ReturnType<OracleClient['receive']>> {
+  const finish = Buffer.concat([Buffer.of(4), mac(keys.subarray(76, 108), transcript(...said))])
+  return { finish, keys: wireKeysOf(keys.subarray(108, 140), transcript(...said, finish)) }
 }

@@ -1,6 +1,7 @@
 /** What was written without a connection is kept on this machine, and sent by whoever opens the chain there next. */
 import { describe, expect, test } from 'vitest'
-import { WRITER_PLACES_MAX } from '../../src/base/limits.ts'
+import { AteError } from '../../src/base/errors.ts'
+import { LEFT_LOOK_MS, WRITER_PLACES_MAX } from '../../src/base/limits.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -158,6 +159,55 @@ describe('without a connection', () => {
     expect(e.writers()).toHaveLength(3)
     await d.close()
     await e.close()
+  })
+
+  test('what one has left that was killed goes on with one that stays connected, also if nothing else happens', async () => {
+    const { server, me, here } = await setting()
+    const open = { as: me, serverKey: server.identity, create: true }
+    const looks: (() => void)[] = []
+    const { timers } = here.environment
+    const start: typeof timers.start = (ms, run, how) => {
+      if (ms !== LEFT_LOOK_MS) return timers.start(ms, run, how)
+      looks.push(run)
+      return { cancel: () => undefined }
+    }
+    const watched = { environment: { value: { ...here.environment, timers: { ...timers, start } } } }
+    const staying = await openChain(`${server.url}/notes`, open, Object.create(here, watched) as typeof here)
+    await staying.transact((tx) => tx.create(Note, { text: 'before' }))
+    const look = async (): Promise<void> => {
+      await expect.poll(() => looks.length).toBe(1)
+      looks.shift()!()
+    }
+    // One after the other, so that places are given back and left with something in them again.
+    for (let round = 1; round <= 3; round++) {
+      // Another tab: of the same state, with a connection of its own that breaks and does not come back.
+      let isCut = false
+      const dial: typeof here.dial = (url, options) =>
+        isCut ? Promise.reject(new AteError('SERVER_UNREACHABLE', { url })) : here.dial(url, options)
+      const tab = Object.create(here, { dial: { value: dial } }) as typeof here
+      const killed = await openChain(`${server.url}/notes`, open, tab)
+      isCut = true
+      const [, last] = [...server.connections]
+      last!.close()
+      for (;;) if ((await killed.refresh().catch((error) => error.code)) === 'OFFLINE') break
+      for (const text of ['a', 'b'])
+        await killed.transact((tx) => tx.create(Note, { text: `${text}${round}` }), { wait: 'local' })
+      // Its lock is held still: whoever looks now finds nothing to take, and looks again.
+      await look()
+      await expect.poll(() => looks.length).toBe(1)
+      expect(await here.state.list('outbox/')).toHaveLength(2)
+      await killed.close()
+      expect(await here.state.list('outbox/')).toHaveLength(2)
+      await look()
+      await expect.poll(() => here.state.list('outbox/')).toEqual([])
+    }
+    expect(await texts(staying)).toEqual(['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'before'])
+    await expect.poll(() => looks.length).toBe(1)
+    await staying.close()
+    // One that is closed looks no more.
+    looks.shift()!()
+    expect(looks).toEqual([])
+    await server.close()
   })
 
   test('what cannot be kept is known safe when it is in the log', async () => {

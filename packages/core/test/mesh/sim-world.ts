@@ -1,5 +1,6 @@
 /** Machines with clients and a server on a simulated network, in simulated time: a seed replays a run. */
 // What is loaded when it is first needed is loaded before: simulated time does not wait for it.
+import '../../src/chain/lasting.ts'
 import '../../src/chain/local-writing.ts'
 import '../../src/chain/snapshots.ts'
 import '../../src/chain/verify-log.ts'

@@ -3,15 +3,12 @@ import type { Randomness } from '../../src/base/environment.ts'
 import { AteError, isAteError } from '../../src/base/errors.ts'
 import type { CryptoProvider, Signer } from '../../src/crypto/provider.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
-import {
-  ClientHandshake,
-  type ClientHandshakeOptions,
-  type EstablishedServer,
-} from '../../src/mesh/handshake-client.ts'
+import { ClientHandshake, type ClientHandshakeOptions } from '../../src/mesh/handshake-client.ts'
 import { ServerHandshake, type ServerHandshakeOptions } from '../../src/mesh/handshake-server.ts'
 import type { Wire } from '../../src/mesh/wire.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { type Identity, newIdentity } from '../../src/session/identity.ts'
+import type { EstablishedServer } from '../../src/session/tickets.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 
 /** The fast one: vectors and interop take noble. */
