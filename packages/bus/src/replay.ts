@@ -3,7 +3,15 @@ import { AteError, durationMs } from '@ate/core'
 import { checkSignal, endOfRecord, objectOf, type Position, parsePattern } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import type { AnyEvent } from './event-types.ts'
-import { type From, positionBefore, positionOfCursor, readPlaceBatches, timeOfDate } from './log-reader.ts'
+import { Flat } from './flat.ts'
+import {
+  type From,
+  positionBefore,
+  positionOfCursor,
+  readPlaceBatches,
+  type StoredPlace,
+  timeOfDate,
+} from './log-reader.ts'
 
 export interface ReplayOptions {
   /** `start` if left out. A cursor begins behind its event; one without index with its record. */
@@ -25,29 +33,29 @@ export function replay(
   checkSignal(objectOf(options, 'the options of read').signal)
   if (options.live && options.to !== undefined)
     throw new AteError('BAD_ARGUMENT', { what: 'read takes to or live, not both' })
-  return replayFrom(context, tokens, options, context.chain.head.seq)
+  const { signal } = options
+  return new Flat(placesOf(context, tokens, options, context.chain.head.seq), (place) => {
+    signal?.throwIfAborted()
+    const opened = openEvent(context, place)
+    return opened instanceof Promise ? opened.then(({ event }) => event) : opened.event
+  })
 }
 
-async function* replayFrom(
+/** Where the events stand that are to be read, those of a record at once. */
+async function* placesOf(
   context: BusContext,
   pattern: readonly string[],
   { from = 'start', to, live, signal }: ReplayOptions,
   head: number,
-): AsyncGenerator<AnyEvent, void, void> {
+): AsyncGenerator<readonly StoredPlace[], void, void> {
   const after = await positionBefore(context, from, { head, pattern })
   const last = live ? Number.POSITIVE_INFINITY : await lastPosition(context, to, { head, pattern })
-  const notBefore = timeOf(context, from)
-  const before = to === undefined ? undefined : timeOf(context, to)
+  const notBefore = timeOf(context, from) ?? Number.NEGATIVE_INFINITY
+  const before = (to === undefined ? undefined : timeOf(context, to)) ?? Number.POSITIVE_INFINITY
   const until = live ? undefined : ('end' as const)
   for await (const places of readPlaceBatches(context, { after, pattern, until, signal })) {
-    for (const place of places) {
-      if (place.position > last) return
-      if (signal?.aborted) break
-      const { at } = place.event
-      if ((notBefore !== undefined && at < notBefore) || (before !== undefined && at >= before)) continue
-      const opened = openEvent(context, place)
-      yield opened instanceof Promise ? (await opened).event : opened.event
-    }
+    yield places.filter(({ position, event: { at } }) => position <= last && at >= notBefore && at < before)
+    if (places.at(-1)!.position > last) return
   }
   signal?.throwIfAborted()
 }

@@ -1,5 +1,5 @@
 /** Those who take jobs: workers that call a handler, for one job or for many, and the iterator of leases. */
-import { AteError, type Duration, isAteError } from '@ate/core'
+import { AteError, type Duration, isAteError, isChainClosed } from '@ate/core'
 import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Attempt } from './handling.ts'
@@ -220,7 +220,7 @@ export class Runner<D> implements Worker, Consumer<D> {
         const outcome = await attempt.fail(error)
         return this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
       } catch (failure) {
-        if (this.#isOpen && !isClosed(failure) && !attempt.held.isOver) {
+        if (this.#isOpen && !isChainClosed(failure) && !attempt.held.isOver) {
           await this.#holdOn(waitMs)
           continue
         }
@@ -274,7 +274,7 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#letGo()
     this.#parts.onStopped()
     // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
-    if (this.#failure === undefined || isClosed(this.#failure)) this.#resolve()
+    if (this.#failure === undefined || isChainClosed(this.#failure)) this.#resolve()
     else this.#reject(this.#failure)
   }
 
@@ -292,11 +292,6 @@ function shutdown(): AteError {
 
 function isShutdown(reason: unknown): boolean {
   return isAteError(reason) && reason.message.includes(SHUTDOWN)
-}
-
-/** That the chain is closed ends a worker; what was on its way to a server then is not known, or was not sent. */
-function isClosed(error: unknown): boolean {
-  return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['what'] === 'the chain was closed')
 }
 
 /** Calls a handler of one job; ends early if the attempt is aborted, whatever the handler does. */

@@ -59,6 +59,14 @@ export function assert(condition: unknown, what: string): asserts condition {
   if (!condition) throw new AteError('INTERNAL', { what })
 }
 
+/** Why nobody hears what became of what was on its way to a server: it was not the connection. */
+export const CHAIN_WAS_CLOSED = 'the chain was closed'
+
+/** For kits: what is open on a chain has ended with it, and has not failed. */
+export function isChainClosed(error: unknown): boolean {
+  return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['what'] === CHAIN_WAS_CLOSED)
+}
+
 /** Rejects with the signal's reason if it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason

@@ -11,7 +11,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import type { Timers } from '../base/environment.ts'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, CHAIN_WAS_CLOSED, isAteError } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import { CLOCK_AHEAD_MS, CLOSE_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
@@ -41,8 +41,6 @@ const SUBMISSIONS_MAX = 2
 const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
-/** Why nobody hears what became of it. Kits know by it that it was not the connection. */
-const CLOSED = 'the chain was closed'
 /** How long to wait before what a server had no room for is sent again, in ms. */
 const RETRY_MS = 250
 /** Of a commit that waits for the one before it: not a word about itself. */
@@ -786,9 +784,11 @@ class RemoteWriting implements Writing, LinkEvents {
   #dropAll(): void {
     const sent = this.#sent.splice(0).map(({ batch }) => batch)
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
-      was === 'sent' ? indeterminate(CLOSED, { nonce: draft.nonce }) : new AteError('OFFLINE', { what: CLOSED }),
+      was === 'sent'
+        ? indeterminate(CHAIN_WAS_CLOSED, { nonce: draft.nonce })
+        : new AteError('OFFLINE', { what: CHAIN_WAS_CLOSED }),
     )
-    for (const other of this.#others.splice(0)) other.fail(indeterminate(CLOSED))
+    for (const other of this.#others.splice(0)) other.fail(indeterminate(CHAIN_WAS_CLOSED))
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())
