@@ -1,6 +1,7 @@
 /** Results for who knows an id and has no handle: how a job ended, whenever it is asked for; and waits that have an end. */
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Queue } from '../src/index.ts'
+import { type Queue, queue } from '../src/index.ts'
+import { JobRecord } from '../src/queue-records.ts'
 import { codeOf, expectCode, openWorld, type World } from './kit.ts'
 
 type Jobs = Queue<string, string, string>
@@ -52,6 +53,31 @@ describe.each([undefined, 'file:/q'])('a result by id, on %s', (at) => {
     await world.pass(120_000, 5000)
     await expectCode(asks.result('good'), 'NOT_FOUND')
   })
+})
+
+it('is asked for where the chain is ordered, before it is said not to be there', async () => {
+  world = await openWorld(2)
+  const [works, asks] = [world.process(), world.process()]
+  await works.queue<string, string>().add('good', { id: 'good' })
+  let isNew = false
+  const behind = new Proxy(asks.chain, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target)
+      if (property === 'refresh') {
+        return async () => {
+          isNew = true
+          return 1
+        }
+      }
+      if (property !== 'named') return value
+      return (...args: readonly [{ readonly name: string }]) =>
+        args[0].name === JobRecord.name && !isNew ? undefined : (value as (...given: unknown[]) => unknown)(...args)
+    },
+  })
+  workOn(works.queue<string, string>())
+  const result = queue<string, string>(behind, 'jobs', {}, asks.environment).result('good')
+  await world.pass(500)
+  expect(await result).toBe('did good')
 })
 
 describe('a wait for a result', () => {
