@@ -6,13 +6,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Chain } from '@ate/core'
+import { type Chain, createIdentity, type Identity, role } from '@ate/core'
 import { type Served, serve } from '@ate/core/server'
-import { quickPlatform, type SimFileSystem, type SimTime } from '@ate/core/testing'
+import { quickPlatform, type SimFileSystem } from '@ate/core/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Job, openChain, type Queue, queue } from '../src/index.ts'
 import { type Client, findingsOf } from './history.ts'
-import { codeOf, EffectOf, person } from './kit.ts'
+import { codeOf, EffectOf, person, realTime } from './kit.ts'
 import { Line } from './line.ts'
 
 const OPTIONS = { lease: '600ms', retry: { max: 10, backoff: 0 } } as const
@@ -42,8 +42,8 @@ afterEach(async () => {
 })
 
 /** A connection of its own, by the line that can be cut or beside it. */
-async function open(url: string, id?: string): Promise<Chain> {
-  const as = await person()
+async function open(url: string, id?: string, someone?: Identity): Promise<Chain> {
+  const as = someone ?? (await person())
   const wanted = id === undefined ? { create: true } : { id }
   const chain = await openChain(`${url}/jobs`, { as, serverKey: server.fingerprint, share: false, ...wanted })
   chains.push(chain)
@@ -168,6 +168,31 @@ it('a worker whose chain is closed while it does not reach the server has ended,
   line.heal()
 })
 
+it('F18: a worker whose rights are taken away while it holds a lease: its commit is refused, and its effects with it', async () => {
+  const near = await open(server.url)
+  const hand = await createIdentity()
+  const seen = client()
+  const jobs = queue<number>(near, 'jobs', OPTIONS)
+  const node = await jobs.entity()
+  await near.transact((tx) => {
+    tx.role('workers').add(hand.publicId)
+    // The name of the queue stands below the root: who works reads there, and his effects stand there too.
+    tx.setPolicy('0'.repeat(26), { read: [role('workers')], write: [role('workers')] })
+    tx.setPolicy(node, { read: [role('workers')], write: [role('workers')] })
+  })
+  await add(jobs, seen, 0)
+  const his = await open(server.url, near.id, hand)
+  const lease = (await queue<number>(his, 'jobs', OPTIONS).leases().next()).value!
+  effect(lease)
+  await near.transact((tx) => tx.role('workers').remove(hand.publicId))
+  const code = await lease.complete(undefined).then(() => 'done', codeOf)
+  expect(['NOT_AUTHORIZED', 'NO_READ_KEY', 'LOCKED']).toContain(code)
+  expect((await jobs.counts()).done).toBe(0)
+  jobs.work(effect)
+  await jobs.idle()
+  expect(await findings(near.id, seen)).toMatchObject({ ...CLEAN, done: 1 })
+})
+
 it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
   const disks = new Map<string, SimFileSystem>()
   const platform = quickPlatform(9, { disks, time: realTime() })
@@ -201,20 +226,3 @@ it('F9: the power of the server fails: what it acknowledged is there, and effect
   await jobs.idle()
   expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 1 + 12 * CUTS })
 })
-
-function realTime(): SimTime {
-  return {
-    clock: { now: () => Date.now(), monotonic: () => performance.now() },
-    timers: {
-      start(delayMs, run) {
-        const timer = setTimeout(run, delayMs)
-        timer.unref()
-        return { cancel: () => clearTimeout(timer) }
-      },
-      pause: () => new Promise((resolve) => setImmediate(resolve)),
-    },
-    advance: () => undefined,
-    run: async () => undefined,
-    runUntil: async () => true,
-  }
-}

@@ -47,6 +47,8 @@ export async function startServer(
     readonly durability?: Durability
     /** Takes clients that seal nothing. */
     readonly plain?: 'allow'
+    /** When it compacts its logs; never, if left out. */
+    readonly compact?: CompactPolicy
     /** `none`: as a server that does not know attached keys. */
     readonly keyAccess?: KeyAccess
   } = {},
@@ -85,6 +87,7 @@ export async function startServer(
     idleMs: 60_000,
     ...(options.openMax === undefined ? {} : { openMax: options.openMax }),
     durability: options.durability,
+    compact: options.compact,
   })
   const connections = new Set<HostConnection>()
   const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {
