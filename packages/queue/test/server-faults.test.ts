@@ -193,19 +193,58 @@ it('F18: a worker whose rights are taken away while it holds a lease: its commit
   expect(await findings(near.id, seen)).toMatchObject({ ...CLEAN, done: 1 })
 })
 
-it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
-  const disks = new Map<string, SimFileSystem>()
+/** The server again, on simulated disks; the line goes to it. */
+async function serveOnDisks(disks: Map<string, SimFileSystem>): Promise<() => Promise<void>> {
   const platform = quickPlatform(9, { disks, time: realTime() })
   const data = join(folder, 'other')
-  const start = (listen: string): Promise<Served> => serve({ listen, data }, platform)
+  const start = async (): Promise<void> => {
+    server = await serve({ listen: 'ws://127.0.0.1:0/db', data }, platform)
+    line.target = Number(new URL(server.url).port)
+  }
   await server.close()
-  server = await start('ws://127.0.0.1:0/db')
-  line.target = Number(new URL(server.url).port)
+  await start()
+  return start
+}
+
+const diskOf = (disks: ReadonlyMap<string, SimFileSystem>): SimFileSystem =>
+  [...disks].find(([path]) => path.endsWith('jobs'))![1]
+
+it('F14: the disk of the server is full: nothing is acknowledged, and what waits goes on when there is room', async () => {
+  const disks = new Map<string, SimFileSystem>()
+  await serveOnDisks(disks)
   const far = await open(line.url)
   const seen = client()
   const jobs = queue<number>(far, 'jobs', OPTIONS)
   await add(jobs, seen, 0)
-  const [, disk] = [...disks].find(([path]) => path.endsWith('jobs')) as [string, SimFileSystem]
+  const disk = diskOf(disks)
+  const { counts, faults } = disk
+  const fail = (): void => {
+    faults.failWrite = { at: counts.writes + 1, code: 'ENOSPC', written: 0 }
+  }
+  const from = counts.writes
+  fail()
+  const adding = add(jobs, seen, 1)
+  // It is sent again by itself, and refused again.
+  for (let fails = 1; fails <= 2; fails++) {
+    await until(() => counts.writes >= from + fails)
+    expect(seen.acknowledged.size).toBe(1)
+    if (fails < 2) fail()
+  }
+  await adding
+  fail()
+  jobs.work(effect, { concurrency: 2 })
+  await jobs.idle()
+  expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 2 })
+})
+
+it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
+  const disks = new Map<string, SimFileSystem>()
+  const startAgain = await serveOnDisks(disks)
+  const far = await open(line.url)
+  const seen = client()
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  await add(jobs, seen, 0)
+  const disk = diskOf(disks)
   // Whoever loses his power says nothing more.
   line.isDeaf = () => disk.isCut
   jobs.work(effect, { concurrency: 2 })
@@ -219,8 +258,7 @@ it('F9: the power of the server fails: what it acknowledged is there, and effect
     line.sever()
     await server.close().catch(() => undefined)
     disk.crash()
-    server = await start('ws://127.0.0.1:0/db')
-    line.target = Number(new URL(server.url).port)
+    await startAgain()
     await Promise.all(adds)
   }
   await jobs.idle()
