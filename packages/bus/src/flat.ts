@@ -18,9 +18,17 @@ export class Flat<T, E> implements AsyncGenerator<E, void, void> {
   #calls = 0
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(batches: AsyncGenerator<readonly T[], void, void>, open: OpenItem<T, E>) {
+  readonly #leave: () => void
+
+  /** `leave` is told that no more is wanted: a call that waits for batches ends, and need not wait for the next one. */
+  constructor(
+    batches: AsyncGenerator<readonly T[], void, void>,
+    open: OpenItem<T, E>,
+    leave: () => void = () => undefined,
+  ) {
     this.#batches = batches
     this.#open = open
+    this.#leave = leave
   }
 
   next(): Promise<IteratorResult<E, void>> {
@@ -36,6 +44,7 @@ export class Flat<T, E> implements AsyncGenerator<E, void, void> {
   }
 
   return(): Promise<IteratorResult<E, void>> {
+    this.#leave()
     return this.#inTurn(async () => {
       await this.#end()
       return OVER
@@ -43,6 +52,7 @@ export class Flat<T, E> implements AsyncGenerator<E, void, void> {
   }
 
   throw(error: unknown): Promise<IteratorResult<E, void>> {
+    this.#leave()
     return this.#inTurn(async () => {
       await this.#end()
       throw error

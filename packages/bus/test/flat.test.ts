@@ -63,6 +63,22 @@ describe('flat', () => {
     }
   })
 
+  it('says that it is left before what is waited for comes', async () => {
+    let leave = (): void => undefined
+    const left = new Promise<void>((resolve) => {
+      leave = resolve
+    })
+    async function* waits(): AsyncGenerator<readonly number[], void, void> {
+      yield [2]
+      await left
+    }
+    const flat = new Flat(waits(), tens, leave)
+    await flat.next()
+    const waiting = flat.next()
+    expect(await flat.return()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+  })
+
   it('is left by return and by throw, behind what was asked for', async () => {
     for (const leave of ['return', 'throw'] as const) {
       const { from, seen } = batches([[2, 4]])

@@ -299,3 +299,28 @@ describe('a failure that nobody looks at', () => {
     ).toEqual([])
   })
 })
+
+describe('a read that goes on with what comes', () => {
+  it('ends when it is left, and when its bus is closed, also while it waits', async () => {
+    const { events } = await make()
+    await events.publish('a', 1)
+    const read = events.read('a', { live: true })
+    expect(await read.next()).toMatchObject({ value: { data: 1 } })
+    const waiting = read.next()
+    await turns()
+    await read.return()
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    const other = collect(events.read('a', { live: true }))
+    await turns()
+    await events.close()
+    expect(await other).toHaveLength(1)
+  })
+
+  it('unlike one that comes to an end, which says that it did not', async () => {
+    const { events } = await make()
+    await events.publish('a', 1)
+    const read = events.read('a')
+    await events.close()
+    expect(await codeOf(collect(read))).toBe('BUS_CLOSED')
+  })
+})
