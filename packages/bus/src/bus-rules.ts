@@ -2,7 +2,7 @@
  * What the bus decides, without reading or writing: names of topics and what patterns match, positions in the log, when
  * a failed event is tried again, and what retention drops. Time comes in as an argument.
  */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, isWellFormed } from '@ate/core'
 import { busError } from './errors.ts'
 
 /** Tokens of a topic: each is an entity above its events, and the tree of a chain is at most 32 deep. */
@@ -87,7 +87,7 @@ export function bad(what: string, given: unknown): AteError {
 export function checkText(text: unknown, what: string, lengthMax: number = KEY_LENGTH_MAX): asserts text is string {
   if (typeof text !== 'string' || text.length === 0 || text.length > lengthMax)
     throw bad(`${what} is text of 1 to ${lengthMax} characters`, typeof text)
-  if (/\p{Surrogate}/u.test(text)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof text)
+  if (!isWellFormed(text)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof text)
 }
 
 /** Of what names an entity. @throws AteError BAD_ARGUMENT | RESERVED_NAME */

@@ -141,7 +141,6 @@ export interface Bus<I, O> extends AsyncDisposable {
 }
 
 interface Closable {
-  readonly done: Promise<void>
   close(): Promise<void>
 }
 
@@ -174,6 +173,7 @@ class OpenBus {
     this.#context = {
       chain,
       name,
+      source: `ate:${chain.id}`,
       environment,
       get now() {
         return environment.now(chain)
@@ -219,7 +219,7 @@ class OpenBus {
 
   on(pattern: string, handler: (event: AnyLiveEvent) => unknown, options: ListenOptions = {}): Listener {
     this.#assertOpen()
-    return this.#keep(new LiveListener(this.#context, pattern, handler, options))
+    return this.#keep((ended) => new LiveListener(this.#context, pattern, handler, options, ended))
   }
 
   subscribe(
@@ -230,7 +230,7 @@ class OpenBus {
   ): Subscription {
     this.#assertOpen()
     this.#assertStored(pattern)
-    return this.#keep(new DurableSubscription(this.#context, { name, pattern }, handler, options))
+    return this.#keep((ended) => new DurableSubscription(this.#context, { name, pattern }, handler, options, ended))
   }
 
   read(pattern: string, options: ReplayOptions = {}): ReturnType<typeof replay> {
@@ -261,7 +261,7 @@ class OpenBus {
 
   respond(topic: string, responder: Responder, options: RespondOptions = {}): Subscription {
     this.#assertOpen()
-    return this.#keep(respond(this.#context, topic, responder, options))
+    return this.#keep((ended) => respond(this.#context, topic, responder, options, ended))
   }
 
   async seek(subscription: string, to: From): Promise<void> {
@@ -352,11 +352,15 @@ class OpenBus {
     return this.close()
   }
 
-  #keep<C extends Closable>(made: C): C {
-    this.#open.add(made)
-    const forget = (): unknown => this.#open.delete(made)
-    // Its owner hears of a failure through `done`; this is no second place that does.
-    made.done.then(forget, forget)
+  /** Until it says that it has ended. Its `done` is its owner's: a look at it here would have nobody hear of a failure. */
+  #keep<C extends Closable>(make: (ended: () => void) => C): C {
+    let hasEnded = false
+    let made: C | undefined
+    made = make(() => {
+      hasEnded = true
+      if (made) this.#open.delete(made)
+    })
+    if (!hasEnded) this.#open.add(made)
     return made
   }
 

@@ -2,7 +2,7 @@
  * Commits what handlers have done: the cursor with all effects in one transaction under the fence, one after the other.
  * What returns while one is on its way goes into the next.
  */
-import { type Effect, isAteError, type Transaction } from '@ate/core'
+import { type Effect, isAteError, isChainClosed, type Transaction } from '@ate/core'
 import { IN, LetterType } from './bus-records.ts'
 import type { BusContext } from './context.ts'
 import type { Delivery } from './delivery.ts'
@@ -44,7 +44,6 @@ const COMMIT_EVENTS = 4096
 /** Not the event's fault: the subscription stops, and nothing is counted against the event. */
 const FATAL: ReadonlySet<string> = new Set([
   'CERT_ENDED',
-  'CHAIN_CLOSED',
   'DISK_FULL',
   'IO_ERROR',
   'KEY_REMOVED',
@@ -55,7 +54,7 @@ const FATAL: ReadonlySet<string> = new Set([
 ])
 
 export function isFatal(error: unknown): boolean {
-  return isAteError(error) && FATAL.has(error.code)
+  return isChainClosed(error) || (isAteError(error) && FATAL.has(error.code))
 }
 
 export class Committer {

@@ -14,6 +14,8 @@ import type { TopicTree } from './topic-tree.ts'
 export interface BusContext {
   readonly chain: Chain
   readonly name: string
+  /** Of its events, as CloudEvents have it: the chain. */
+  readonly source: string
   readonly environment: BusEnvironment
   /** Chain time, Unix ms. */
   readonly now: number
@@ -82,17 +84,23 @@ function checkEvent(context: BusContext, place: StoredPlace, stored: StoredEvent
 
 export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 
-function eventOf({ chain }: BusContext, place: StoredPlace, stored: StoredEvent, data: unknown): AnyEvent {
+/** Without spreads: this is done for each event that is read. */
+function eventOf(context: BusContext, place: StoredPlace, stored: StoredEvent, data: unknown): AnyEvent {
   const { event, topic } = place
-  return {
+  const { seq, index } = event
+  const { chain } = context
+  const made: Mutable<AnyEvent> = {
     topic,
     data,
     id: stored.i ?? event.entity,
-    source: `ate:${chain.id}`,
+    source: context.source,
     time: new Date(event.at),
-    ...(stored.k === undefined ? {} : { key: stored.k }),
     headers: stored.h ?? NO_HEADERS,
-    ...(stored.u === undefined ? {} : { until: stored.u }),
-    cursor: { chain: chain.id, seq: event.seq, index: event.index },
+    cursor: { chain: chain.id, seq, index },
   }
+  if (stored.k !== undefined) made.key = stored.k
+  if (stored.u !== undefined) made.until = stored.u
+  return made
 }
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }

@@ -3,7 +3,7 @@
  * a time; whatever has returned while a commit is on its way goes into the next one: the cursor, with all effects, in one
  * transaction under the fence. So a holder that has lost the subscription commits nothing.
  */
-import { AteError, isAteError } from '@ate/core'
+import { AteError, isAteError, isChainClosed } from '@ate/core'
 import type { Order, StoredSubscription } from './bus-records.ts'
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { Committer, isFatal, type Work } from './committer.ts'
@@ -14,7 +14,7 @@ import { busError } from './errors.ts'
 import type { AnyDelivery, AnyEvent } from './event-types.ts'
 import { Lease } from './lease.ts'
 import { redeliver } from './letters.ts'
-import { readPlaces, type StoredPlace } from './log-reader.ts'
+import { readPlaceBatches, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
 import { Entry, Window } from './window.ts'
 
@@ -148,41 +148,59 @@ export class Holder {
     const { pattern, prefetch } = this.#options
     const window = this.#window
     const { signal } = this.#reading
-    for await (const place of readPlaces(this.#context, { after: window.floor, pattern, signal })) {
-      if (this.#isOver || this.#isStopping) return
-      if (this.#done.delete(place.position)) {
-        window.addDone(place.position)
-        continue
-      }
-      if (this.#lease.isShort) await this.#lease.renew()
-      if (this.#isOver || this.#isStopping) return
-      await this.#add(place)
-      while (window.size >= prefetch || window.bytes >= WINDOW_BYTES_MAX || window.span >= SPAN_MAX) {
-        await new Promise<void>((resolve) => {
-          this.#room = resolve
-        })
+    for await (const places of readPlaceBatches(this.#context, { after: window.floor, pattern, signal })) {
+      for (const place of places) {
         if (this.#isOver || this.#isStopping) return
+        if (this.#done.delete(place.position)) {
+          window.addDone(place.position)
+          continue
+        }
+        if (this.#lease.isShort) await this.#lease.renew()
+        if (this.#isOver || this.#isStopping) return
+        const added = this.#add(place)
+        if (added) await added
+        while (window.size >= prefetch || window.bytes >= WINDOW_BYTES_MAX || window.span >= SPAN_MAX) {
+          await new Promise<void>((resolve) => {
+            this.#room = resolve
+          })
+          if (this.#isOver || this.#isStopping) return
+        }
       }
     }
   }
 
-  async #add(place: StoredPlace): Promise<void> {
-    const { position } = place
-    let event: AnyEvent | undefined
-    let poison: string | undefined
+  /** At once where the event can be opened at once. */
+  #add(place: StoredPlace): Promise<void> | undefined {
+    let opened: ReturnType<typeof openEvent>
     try {
-      event = (await openEvent(this.#context, place)).event
+      opened = openEvent(this.#context, place)
     } catch (error) {
-      // Erased by retention or by who may: there is nothing to deliver.
-      if (isAteError(error) && error.code === 'BODY_DROPPED') {
-        this.#context.observing.tell('drop', { topic: place.topic, subscription: this.#place.name, error })
-        this.#window.addDone(position)
-        return
-      }
-      if (isFatal(error)) throw error
-      poison = describe(error)
+      this.#addUnopened(place, error)
+      return undefined
     }
+    if (opened instanceof Promise)
+      return opened.then(
+        ({ event }) => this.#addOpened(place, event, undefined),
+        (error) => this.#addUnopened(place, error),
+      )
+    this.#addOpened(place, opened.event, undefined)
+    return undefined
+  }
+
+  #addUnopened(place: StoredPlace, error: unknown): void {
+    // Erased by retention or by who may: there is nothing to deliver.
+    if (isAteError(error) && error.code === 'BODY_DROPPED') {
+      this.#context.observing.tell('drop', { topic: place.topic, subscription: this.#place.name, error })
+      this.#window.addDone(place.position)
+      return
+    }
+    if (isFatal(error)) throw error
+    this.#addOpened(place, undefined, describe(error))
+  }
+
+  #addOpened(place: StoredPlace, event: AnyEvent | undefined, poison: string | undefined): void {
     if (this.#isOver) return
+    const { position } = place
     const lane = this.#laneOf(place.topic, event)
     const entry = new Entry<Work>(
       { position, lane, bytes: place.event.bytes, tries: this.#tries.get(position) ?? 0 },
@@ -374,7 +392,7 @@ export class Holder {
       )
     } catch (error) {
       // Whoever has it now, or a chain that is closed, needs nothing given back.
-      if (!isAteError(error) || !['LEASE_LOST', 'CHAIN_CLOSED'].includes(error.code)) {
+      if (!isChainClosed(error) && !(isAteError(error) && error.code === 'LEASE_LOST')) {
         this.#fail(error)
         return
       }

@@ -39,9 +39,8 @@ export async function* deadLetters(
   }
 }
 
-function unopened({ chain }: BusContext, { topic, event }: StoredPlace): AnyEvent {
+function unopened({ chain, source }: BusContext, { topic, event }: StoredPlace): AnyEvent {
   const cursor = { chain: chain.id, seq: event.seq, index: event.index }
-  const source = `ate:${chain.id}`
   return { topic, data: undefined, id: event.entity, source, time: new Date(event.at), headers: NO_HEADERS, cursor }
 }
 

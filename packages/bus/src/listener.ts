@@ -7,7 +7,7 @@ import { checkSignal, endOfRecord, matchesTopic, objectOf, parsePattern, parseTo
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyLiveEvent } from './event-types.ts'
-import { readPlaces, type StoredPlace } from './log-reader.ts'
+import { readPlaceBatches, type StoredPlace } from './log-reader.ts'
 
 export interface ListenOptions {
   readonly signal?: AbortSignal
@@ -18,7 +18,10 @@ export interface ListenOptions {
 }
 
 export interface Listener extends AsyncDisposable {
-  /** Resolves when it is closed; rejects with what the function threw, or with OVERFLOW. */
+  /**
+   * Resolves when it is closed, or its chain is; rejects with what the function threw, or with OVERFLOW: an unhandled
+   * rejection, if nobody looks at this.
+   */
   readonly done: Promise<void>
   /** Events that were dropped because the buffer was full, or because retention was faster than the listener. */
   readonly dropped: number
@@ -38,6 +41,7 @@ export class LiveListener implements Listener {
   readonly #signal: AbortSignal | undefined
   readonly #stopping = new AbortController()
   readonly #stopHearing: () => void
+  readonly #ended: () => void
   /** Where events stand, not their values: those are opened when it is their turn. */
   #waiting: (StoredPlace | AnyLiveEvent)[] = []
   #isBusy = false
@@ -45,7 +49,13 @@ export class LiveListener implements Listener {
   #resolve!: () => void
   #reject!: (error: unknown) => void
 
-  constructor(context: BusContext, pattern: string, handler: (event: AnyLiveEvent) => unknown, options: ListenOptions) {
+  constructor(
+    context: BusContext,
+    pattern: string,
+    handler: (event: AnyLiveEvent) => unknown,
+    options: ListenOptions,
+    ended: () => void,
+  ) {
     const { buffer = BUFFER, overflow = 'drop-oldest', signal } = objectOf(options, 'the options of a listener')
     checkSignal(signal)
     if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > BUFFER_MAX)
@@ -59,6 +69,7 @@ export class LiveListener implements Listener {
     this.#buffer = buffer
     this.#overflow = overflow
     this.#signal = signal
+    this.#ended = ended
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -79,7 +90,8 @@ export class LiveListener implements Listener {
 
   async #follow(after: number): Promise<void> {
     const { signal } = this.#stopping
-    for await (const place of readPlaces(this.#context, { after, pattern: this.#pattern, signal })) this.#take(place)
+    for await (const places of readPlaceBatches(this.#context, { after, pattern: this.#pattern, signal }))
+      for (const place of places) this.#take(place)
   }
 
   #take(item: StoredPlace | AnyLiveEvent): void {
@@ -105,7 +117,8 @@ export class LiveListener implements Listener {
     for (;;) {
       const item = this.#waiting.shift()
       if (item === undefined || this.#stopping.signal.aborted) break
-      const event = 'event' in item ? await this.#open(item) : item
+      const opened = 'event' in item ? this.#open(item) : item
+      const event = opened instanceof Promise ? await opened : opened
       if (this.#stopping.signal.aborted) break
       if (event === undefined) continue
       const since = observing.start()
@@ -117,16 +130,25 @@ export class LiveListener implements Listener {
   }
 
   /** Undefined if retention was faster than this listener: that event is dropped too. */
-  async #open(place: StoredPlace): Promise<AnyLiveEvent | undefined> {
+  #open(place: StoredPlace): AnyLiveEvent | undefined | Promise<AnyLiveEvent | undefined> {
     try {
-      return (await openEvent(this.#context, place)).event
+      const opened = openEvent(this.#context, place)
+      if (!(opened instanceof Promise)) return opened.event
+      return opened.then(
+        ({ event }) => event,
+        (error) => this.#unopened(place, error),
+      )
     } catch (error) {
-      if (!isAteError(error) || error.code !== 'BODY_DROPPED') throw error
-      if (this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
-      this.#dropped++
-      this.#context.observing.tell('drop', { topic: place.topic, count: 1 })
-      return undefined
+      return this.#unopened(place, error)
     }
+  }
+
+  #unopened(place: StoredPlace, error: unknown): undefined {
+    if (!isAteError(error) || error.code !== 'BODY_DROPPED') throw error
+    if (this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
+    this.#dropped++
+    this.#context.observing.tell('drop', { topic: place.topic, count: 1 })
+    return undefined
   }
 
   #end(failure?: { readonly error: unknown }): void {
@@ -135,6 +157,7 @@ export class LiveListener implements Listener {
     this.#stopHearing()
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#waiting = []
+    this.#ended()
     if (failure) this.#reject(failure.error)
     else this.#resolve()
   }

@@ -2,15 +2,24 @@
 import { AteError, durationMs } from '@ate/core'
 import { checkSignal, endOfRecord, objectOf, type Position, parsePattern } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
+import { busError } from './errors.ts'
 import type { AnyEvent } from './event-types.ts'
-import { type From, positionBefore, positionOfCursor, readPlaceBatches, timeOfDate } from './log-reader.ts'
+import { Flat } from './flat.ts'
+import {
+  type From,
+  positionBefore,
+  positionOfCursor,
+  readPlaceBatches,
+  type StoredPlace,
+  timeOfDate,
+} from './log-reader.ts'
 
 export interface ReplayOptions {
   /** `start` if left out. A cursor begins behind its event; one without index with its record. */
   readonly from?: From
   /** The last point that is read; the newest event of the moment of the call if left out. A cursor's event is read. */
   readonly to?: From
-  /** Goes on with what comes. Not beside `to`. */
+  /** Goes on with what comes, until it is left or the bus is closed. Not beside `to`. */
   readonly live?: boolean
   readonly signal?: AbortSignal
 }
@@ -25,31 +34,65 @@ export function replay(
   checkSignal(objectOf(options, 'the options of read').signal)
   if (options.live && options.to !== undefined)
     throw new AteError('BAD_ARGUMENT', { what: 'read takes to or live, not both' })
-  return replayFrom(context, tokens, options, context.chain.head.seq)
+  const { signal } = options
+  const leaving = new AbortController()
+  const open = (place: StoredPlace): AnyEvent | Promise<AnyEvent> => {
+    signal?.throwIfAborted()
+    const opened = openEvent(context, place)
+    return opened instanceof Promise ? opened.then(({ event }) => event) : opened.event
+  }
+  const reading = { head: context.chain.head.seq, leaving: leaving.signal }
+  return new Flat(untilLeft(context, tokens, options, reading), open, () => leaving.abort())
 }
 
-async function* replayFrom(
+interface Reading {
+  /** The newest record of the moment of the call. */
+  readonly head: number
+  /** Whoever reads wants no more. */
+  readonly leaving: AbortSignal
+}
+
+/** Ends with its reader, its signal and its bus, also while it waits. What was to come to an end of its own says that it did not. */
+async function* untilLeft(
+  context: BusContext,
+  pattern: readonly string[],
+  options: ReplayOptions,
+  { head, leaving }: Reading,
+): AsyncGenerator<readonly StoredPlace[], void, void> {
+  const { closing } = context
+  const { signal, live } = options
+  const ending = new AbortController()
+  const end = (): void => ending.abort()
+  const ends = [leaving, closing, ...(signal ? [signal] : [])]
+  for (const one of ends) {
+    if (one.aborted) end()
+    else one.addEventListener('abort', end, { once: true })
+  }
+  try {
+    yield* placesOf(context, pattern, { ...options, signal: ending.signal }, head)
+  } finally {
+    for (const one of ends) one.removeEventListener('abort', end)
+  }
+  signal?.throwIfAborted()
+  if (closing.aborted && !live && !leaving.aborted) throw busError('BUS_CLOSED')
+}
+
+/** Where the events stand that are to be read, those of a record at once. */
+async function* placesOf(
   context: BusContext,
   pattern: readonly string[],
   { from = 'start', to, live, signal }: ReplayOptions,
   head: number,
-): AsyncGenerator<AnyEvent, void, void> {
+): AsyncGenerator<readonly StoredPlace[], void, void> {
   const after = await positionBefore(context, from, { head, pattern })
   const last = live ? Number.POSITIVE_INFINITY : await lastPosition(context, to, { head, pattern })
-  const notBefore = timeOf(context, from)
-  const before = to === undefined ? undefined : timeOf(context, to)
+  const notBefore = timeOf(context, from) ?? Number.NEGATIVE_INFINITY
+  const before = (to === undefined ? undefined : timeOf(context, to)) ?? Number.POSITIVE_INFINITY
   const until = live ? undefined : ('end' as const)
   for await (const places of readPlaceBatches(context, { after, pattern, until, signal })) {
-    for (const place of places) {
-      if (place.position > last) return
-      if (signal?.aborted) break
-      const { at } = place.event
-      if ((notBefore !== undefined && at < notBefore) || (before !== undefined && at >= before)) continue
-      const opened = openEvent(context, place)
-      yield opened instanceof Promise ? (await opened).event : opened.event
-    }
+    yield places.filter(({ position, event: { at } }) => position <= last && at >= notBefore && at < before)
+    if (places.at(-1)!.position > last) return
   }
-  signal?.throwIfAborted()
 }
 
 async function lastPosition(

@@ -201,7 +201,7 @@ export class Requests {
 
 /** What travels on an ephemeral topic. */
 export function ephemeralEvent(
-  { chain, now }: BusContext,
+  { source, now }: BusContext,
   parts: { readonly topic: string; readonly id: string; readonly data: unknown; readonly until?: number },
   { key, headers }: { readonly key?: string; readonly headers?: Readonly<Record<string, string>> },
 ): AnyLiveEvent {
@@ -212,7 +212,7 @@ export function ephemeralEvent(
     topic,
     data,
     id,
-    source: `ate:${chain.id}`,
+    source,
     time: new Date(now),
     ...(key === undefined ? {} : { key }),
     headers: headers ?? NO_HEADERS,
@@ -229,6 +229,7 @@ export function respond(
   topic: string,
   responder: Responder,
   options: RespondOptions,
+  ended: () => void,
 ): Subscription {
   const { group = topic, concurrency = CONCURRENCY, signal, timeout } = objectOf(options, 'the options of respond')
   checkText(group, 'a group')
@@ -243,13 +244,14 @@ export function respond(
   }
   schemaOf(context, topic)
   parseTopic(topic)
-  if (isEphemeral(context, topic)) return respondHere(context, topic, responder, signal)
+  if (isEphemeral(context, topic)) return respondHere(context, topic, responder, { signal, ended })
   const name = `respond:${group}`
   return new DurableSubscription(
     context,
     { name, pattern: topic },
     (event) => answer(context, event, responder),
     wanted,
+    ended,
   )
 }
 
@@ -258,7 +260,7 @@ function respondHere(
   { carrier }: BusContext,
   topic: string,
   responder: Responder,
-  signal: AbortSignal | undefined,
+  { signal, ended }: { readonly signal: AbortSignal | undefined; readonly ended: () => void },
 ): Subscription {
   const closing = new AbortController()
   const stop = carrier.answer(topic, async (event) => responder({ ...event, signal: closing.signal }))
@@ -266,6 +268,7 @@ function respondHere(
   const close = async (): Promise<void> => {
     stop()
     closing.abort()
+    ended()
   }
   signal?.addEventListener('abort', close, { once: true })
   return {

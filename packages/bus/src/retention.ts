@@ -2,7 +2,7 @@
  * Drops the oldest events, by age, bytes or count. One mark on the bus says up to where: readers begin behind it, whether
  * or not the bytes are gone yet. What is deleted here the next compaction of the chain frees.
  */
-import { type EntityId, isAteError } from '@ate/core'
+import { type EntityId, isChainClosed } from '@ate/core'
 import { BusType, EventType } from './bus-records.ts'
 import { dropsOldest, msOf, objectOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
@@ -49,7 +49,7 @@ export class Retention {
         await this.#sleep()
       }
     } catch (error) {
-      if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
+      if (!signal.aborted && !isChainClosed(error)) throw error
     } finally {
       this.#stopping.abort()
       await reading

@@ -2,7 +2,7 @@
  * A durable subscription. Members of one name take turns: one delivers, the others stand by, and take over when it closes
  * or its lease has run out while there is work.
  */
-import { AteError, durationMs, isAteError } from '@ate/core'
+import { AteError, durationMs, isChainClosed } from '@ate/core'
 import type { StoredSubscription } from './bus-records.ts'
 import { checkSubscriptionName, endOfRecord, type Position, parsePattern } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
@@ -23,7 +23,10 @@ export interface Lag {
 export interface Subscription extends AsyncDisposable {
   /** Resolves when the subscription is stored. */
   readonly ready: Promise<void>
-  /** Resolves when it is closed; rejects if it cannot go on. */
+  /**
+   * Resolves when it is closed, or its chain is; rejects if it cannot go on: an unhandled rejection, if nobody looks at this
+   * and nobody waits for `ready` or `drain()`, which tell of it too.
+   */
   readonly done: Promise<void>
   lag(): Promise<Lag>
   /** Resolves when everything that is published by now is done; the subscription stays open. */
@@ -43,7 +46,6 @@ interface Waiter {
 }
 
 export class DurableSubscription implements Subscription {
-  readonly ready: Promise<void>
   readonly done: Promise<void>
   readonly #context: BusContext
   readonly #name: string
@@ -55,11 +57,15 @@ export class DurableSubscription implements Subscription {
   readonly #stopping = new AbortController()
   readonly #waiters = new Set<Waiter>()
   readonly #opened: Promise<CursorPlace>
+  readonly #closed: Promise<void>
   #holder: Holder | undefined
   #floor: Position = -1
   #isOver = false
+  /** Calls that tell of a failure when they end. */
+  #telling = 0
+  #hasTold = false
   /** Why it cannot go on. */
-  #failure: unknown
+  #failure: { readonly error: unknown } | undefined
   /** Called when the stored cursor has changed. */
   #changed: (() => void) | undefined
 
@@ -68,6 +74,7 @@ export class DurableSubscription implements Subscription {
     subscription: { readonly name: string; readonly pattern: string },
     handler: (delivery: AnyDelivery) => unknown,
     options: SubscribeOptions,
+    ended: () => void,
   ) {
     const { chain, environment } = context
     checkSubscriptionName(subscription.name)
@@ -84,19 +91,25 @@ export class DurableSubscription implements Subscription {
     members().add(this.#id)
     const head = chain.head.seq
     this.#opened = this.#open(subscription.pattern, head)
-    this.ready = this.#opened.then(() => undefined)
-    this.done = this.#run().then(
-      () => this.#end(),
-      (error) => {
-        this.#failure = error
-        this.#end()
-        throw error
-      },
-    )
-    // What goes wrong here is heard of through `done`.
-    this.ready.catch(() => undefined)
+    this.#closed = this.#run()
+      .catch((error) => {
+        this.#failure = { error }
+      })
+      .then(() => this.#end(ended))
+    // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
+    this.done = this.#closed.then(() => {
+      if (this.#failure) throw this.#failure.error
+    })
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
     if (options.signal?.aborted) this.#onAbort()
+  }
+
+  /** A promise for each who asks: it tells of a failure, and `done` need not. */
+  get ready(): Promise<void> {
+    this.#telling++
+    return this.#opened.then(() => {
+      this.#telling--
+    })
   }
 
   readonly #onAbort = (): void => {
@@ -114,7 +127,14 @@ export class DurableSubscription implements Subscription {
   }
 
   async #run(): Promise<void> {
-    const place = await this.#opened
+    try {
+      await this.#follow(await this.#opened)
+    } catch (error) {
+      if (!isChainClosed(error)) throw error
+    }
+  }
+
+  async #follow(place: CursorPlace): Promise<void> {
     const watching = Promise.all([this.#watch(place), this.#watchLetters(place)])
     // Whatever ends it, nothing goes on behind its back.
     const stop = (): void => {
@@ -124,8 +144,6 @@ export class DurableSubscription implements Subscription {
     watching.then(stop, stop)
     try {
       await this.#deliver(place)
-    } catch (error) {
-      if (!isAteError(error) || error.code !== 'CHAIN_CLOSED') throw error
     } finally {
       stop()
       await watching
@@ -255,7 +273,7 @@ export class DurableSubscription implements Subscription {
           this.#rejectWaiters(busError('SUBSCRIPTION_HALTED', { subscription: this.#name, error: halted.error }))
       }
     } catch (error) {
-      if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
+      if (!signal.aborted && !isChainClosed(error)) throw error
     }
   }
 
@@ -265,7 +283,7 @@ export class DurableSubscription implements Subscription {
       for await (const { kind } of this.#context.chain.watch({ parent: place.id, signal }))
         if (kind === 'created') this.#holder?.redeliver()
     } catch (error) {
-      if (!signal.aborted && !(isAteError(error) && error.code === 'CHAIN_CLOSED')) throw error
+      if (!signal.aborted && !isChainClosed(error)) throw error
     }
   }
 
@@ -278,30 +296,42 @@ export class DurableSubscription implements Subscription {
     }
   }
 
-  async lag(): Promise<Lag> {
-    const place = await this.#opened
-    return lagOf(this.#context, await readCursor(place), this.#pattern)
+  lag(): Promise<Lag> {
+    return this.#tell(async () => lagOf(this.#context, await readCursor(await this.#opened), this.#pattern))
   }
 
-  async drain(): Promise<void> {
-    const { chain } = this.#context
-    const head = endOfRecord(chain.head.seq)
-    const place = await this.#opened
-    const { floor } = await readCursor(place)
-    let target: Position | undefined
-    for await (const { position } of readPlaces(this.#context, {
-      after: floor,
-      pattern: this.#pattern,
-      until: 'end',
-    })) {
-      if (position > head) break
-      target = position
-    }
-    if (target === undefined || this.#floor >= target) return
-    if (this.#isOver) throw this.#whyOver
-    await new Promise<void>((resolve, reject) => {
-      this.#waiters.add({ target: target!, resolve, reject })
+  drain(): Promise<void> {
+    const head = endOfRecord(this.#context.chain.head.seq)
+    return this.#tell(async () => {
+      const target = await this.#lastUpTo(head)
+      if (target === undefined || this.#floor >= target) return
+      if (this.#isOver) throw this.#whyOver
+      await new Promise<void>((resolve, reject) => {
+        this.#waiters.add({ target, resolve, reject })
+      })
     })
+  }
+
+  /** The last one behind the cursor. */
+  async #lastUpTo(head: Position): Promise<Position | undefined> {
+    const { floor } = await readCursor(await this.#opened)
+    const behind = { after: floor, pattern: this.#pattern, until: 'end' as const }
+    let last: Position | undefined
+    for await (const { position } of readPlaces(this.#context, behind)) {
+      if (position > head) break
+      last = position
+    }
+    return last
+  }
+
+  /** Whoever waits for this hears of a failure. */
+  async #tell<T>(run: () => Promise<T>): Promise<T> {
+    this.#telling++
+    try {
+      return await run()
+    } finally {
+      this.#telling--
+    }
   }
 
   async close(): Promise<void> {
@@ -310,7 +340,7 @@ export class DurableSubscription implements Subscription {
       this.#changed?.()
       await this.#holder?.stop(durationMs(this.#options.grace ?? GRACE_MS, 0))
     }
-    await this.done.catch(() => undefined)
+    await this.#closed
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -321,18 +351,21 @@ export class DurableSubscription implements Subscription {
     return this.#stopping.signal.aborted
   }
 
-  #end(): void {
+  #end(ended: () => void): void {
     this.#isOver = true
     members().delete(this.#id)
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#telling > 0 || this.#hasTold) this.done.catch(() => undefined)
     this.#rejectWaiters(this.#whyOver)
+    ended()
   }
 
   get #whyOver(): unknown {
-    return this.#failure ?? busError('BUS_CLOSED', { subscription: this.#name })
+    return this.#failure ? this.#failure.error : busError('BUS_CLOSED', { subscription: this.#name })
   }
 
   #rejectWaiters(error: unknown): void {
+    if (this.#waiters.size > 0) this.#hasTold = true
     for (const { reject } of this.#waiters) reject(error)
     this.#waiters.clear()
   }

@@ -1,20 +1,11 @@
 /** What may go wrong around the bus: a disk that is full, a process that ends, an identity that is taken out. */
-import { type Chain, createIdentity, defineType, type Effect, memoryEngine, openChain, role } from '@ate/core'
+import { type Chain, createIdentity, type Effect, memoryEngine, openChain, role } from '@ate/core'
 import { afterEach, expect, it } from 'vitest'
 import { type Bus, bus } from '../src/index.ts'
-import { codeOf, collect, openAt, place, turns, until } from './kit.ts'
+import { closeAll, closeLater, codeOf, collect, Done, type Letters, openAt, place, turns, until } from './kit.ts'
 
 type Engine = ReturnType<typeof memoryEngine>
-interface Topics {
-  a: number
-  b: number
-}
-const Done = defineType<number>('done')
-const opened: { close(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close().catch(() => undefined)
-})
+afterEach(closeAll)
 
 const numbers = async (chain: Chain): Promise<number[]> =>
   (await collect(chain.children(Done))).map(({ value }) => value)
@@ -38,8 +29,8 @@ function diskError(code: string): Error {
 it('a full disk: nothing is acknowledged, the subscription stops, and goes on when there is room', async () => {
   const fault: { code: string | undefined } = { code: undefined }
   const chain = await openAt(place(), failing(fault))
-  opened.push(chain)
-  const events = bus<Topics>(chain)
+  closeLater(chain)
+  const events = bus<Letters>(chain)
   await events.publish('a', 0)
   const handler = ({ data, effect }: { data: number; effect: (run: Effect) => void }): void => {
     if (data === 2 && isFirst) fault.code = 'DISK_FULL'
@@ -67,7 +58,7 @@ it('a process that ends in the middle: the next one goes on, and effects happen 
   const at = place()
   for (let round = 0; round < 6; round++) {
     const chain = await openAt(at)
-    const events = bus<Topics>(chain)
+    const events = bus<Letters>(chain)
     for (let n = 0; n < 20; n++) await events.publish('a', round * 20 + n, { id: `e${round * 20 + n}` })
     let handled = 0
     events.subscribe(
@@ -85,8 +76,8 @@ it('a process that ends in the middle: the next one goes on, and effects happen 
     await chain.close() // with handlers on their way, and the subscription held
   }
   const chain = await openAt(at)
-  opened.push(chain)
-  const events = bus<Topics>(chain)
+  closeLater(chain)
+  const events = bus<Letters>(chain)
   await events
     .subscribe('books', 'a', ({ data, effect }) => effect((tx) => tx.create(Done, data)), { order: 'none' })
     .drain()
@@ -101,25 +92,25 @@ it('a revoked member commits nothing more', async () => {
   const mine = await openAt(at)
   await mine.transact((tx) => tx.role('staff').add(bob.publicId))
   const staff = [role('staff')]
-  const events = bus<Topics>(mine, { access: { read: staff, write: staff } })
+  const events = bus<Letters>(mine, { access: { read: staff, write: staff } })
   await events.publish('a', 1)
   await mine.close()
 
   const his = await openChain(memoryEngine(at.store), { as: bob, id: at.id! })
   const seen: number[] = []
-  const member = bus<Topics>(his)
+  const member = bus<Letters>(his)
   await member.subscribe('books', 'a', ({ data }) => seen.push(data)).drain()
   await member.publish('a', 2)
   await his.close()
 
   const again = await openAt(at)
   await again.transact((tx) => tx.role('staff').remove(bob.publicId))
-  await bus<Topics>(again).publish('a', 3)
+  await bus<Letters>(again).publish('a', 3)
   await again.close()
 
   const late = await openChain(memoryEngine(at.store), { as: bob, id: at.id! })
-  opened.push(late)
-  const out: Bus<Topics, Topics> = bus<Topics>(late)
+  closeLater(late)
+  const out: Bus<Letters, Letters> = bus<Letters>(late)
   expect(await codeOf(out.publish('a', 4))).toMatch(/NOT_AUTHORIZED|NO_READ_KEY|UNKNOWN_WRITER/)
   expect(await codeOf(out.subscribe('books', 'a', ({ data }) => seen.push(data)).done)).toMatch(
     /NOT_AUTHORIZED|NO_READ_KEY|UNKNOWN_WRITER/,

@@ -1,24 +1,16 @@
 /** Much poison at once, errors without a text, handlers that never end, listeners that are too slow, options that are none. */
-import { AteError, type Chain, defineType } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Bus, type BusOptions, bus } from '../src/index.ts'
-import { codeOf, collect, open, turns, until } from './kit.ts'
+import { closeAll, closeLater, codeOf, collect, Done, type Letters, open, turns, unhandledIn, until } from './kit.ts'
 
-interface Topics {
-  a: number
-  b: number
-}
-const Done = defineType<number>('done')
-const opened: { close(): Promise<void> }[] = []
+afterEach(closeAll)
 
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close().catch(() => undefined)
-})
-
-async function make(options: BusOptions = {}): Promise<{ chain: Chain; events: Bus<Topics, Topics> }> {
+async function make(options: BusOptions = {}): Promise<{ chain: Chain; events: Bus<Letters, Letters> }> {
   const chain = await open()
-  const events = bus<Topics>(chain, options)
-  opened.push(chain, events)
+  const events = bus<Letters>(chain, options)
+  closeLater(chain)
+  closeLater(events)
   return { chain, events }
 }
 
@@ -136,8 +128,9 @@ describe('what is delivered again', () => {
 
 it('counts what retention took from a slow listener as dropped, and goes on', async () => {
   const real = await open()
-  const events = bus<Topics>(compactedBehind(real, 7))
-  opened.push(real, events)
+  const events = bus<Letters>(compactedBehind(real, 7))
+  closeLater(real)
+  closeLater(events)
   const seen: number[] = []
   const listener = events.on('a', ({ data }) => void seen.push(data))
   const strict = events.on('a', () => undefined, { overflow: 'error' })
@@ -243,7 +236,8 @@ describe('refuses', () => {
 it('answers on the longest topics', async () => {
   const chain = await open()
   const events = bus(chain)
-  opened.push(chain, events)
+  closeLater(chain)
+  closeLater(events)
   const topic = ['a', 'b', 'c', 'd'].map((one) => one.repeat(63)).join('.')
   expect(topic).toHaveLength(255)
   const desk = events.respond(topic, () => 5)
@@ -264,4 +258,69 @@ it('says why a subscription is over to who drains it', async () => {
   await turns(5)
   await sub.close()
   expect(await drained).toBe('BUS_CLOSED')
+})
+
+describe('a failure that nobody looks at', () => {
+  const halting = { retry: { max: 1 }, onPoison: 'halt' } as const
+  const ways: readonly (readonly [string, string[], (events: Bus<Letters, Letters>) => Promise<unknown>])[] = [
+    ['of a subscription', ['SUBSCRIPTION_HALTED'], async (events) => events.subscribe('s', 'a', fail('no'), halting)],
+    [
+      'of one that cannot be opened',
+      ['BAD_CURSOR'],
+      async (events) => events.subscribe('s', 'a', fail('no'), { from: 1 as never }),
+    ],
+    ['of a listener', ['no'], async (events) => events.on('a', fail('no'))],
+    ['that done tells', [], (events) => codeOf(events.subscribe('s', 'a', fail('no'), halting).done)],
+    ['that drain tells', [], (events) => codeOf(events.subscribe('s', 'a', fail('no'), halting).drain())],
+    ['that ready tells', [], (events) => codeOf(events.subscribe('s', 'a', fail('no'), { from: 1 as never }).ready)],
+    ['that is none: it was closed', [], (events) => events.subscribe('s', 'a', () => undefined).close()],
+  ]
+  it.each(ways)('%s: is heard once, as an unhandled rejection: %s', async (_name, heard, run) => {
+    const { events } = await make()
+    await events.publish('a', 1)
+    expect(
+      await unhandledIn(async () => {
+        await run(events)
+        await events.publish('a', 2)
+        await turns(60)
+      }),
+    ).toEqual(heard)
+  })
+
+  it('is none if the chain was closed', async () => {
+    const { chain, events } = await make()
+    expect(
+      await unhandledIn(async () => {
+        await events.subscribe('s', 'a', () => undefined).ready
+        events.on('a', () => undefined)
+        events.subscribe('late', 'a', () => undefined)
+        await chain.close()
+      }),
+    ).toEqual([])
+  })
+})
+
+describe('a read that goes on with what comes', () => {
+  it('ends when it is left, and when its bus is closed, also while it waits', async () => {
+    const { events } = await make()
+    await events.publish('a', 1)
+    const read = events.read('a', { live: true })
+    expect(await read.next()).toMatchObject({ value: { data: 1 } })
+    const waiting = read.next()
+    await turns()
+    await read.return()
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    const other = collect(events.read('a', { live: true }))
+    await turns()
+    await events.close()
+    expect(await other).toHaveLength(1)
+  })
+
+  it('unlike one that comes to an end, which says that it did not', async () => {
+    const { events } = await make()
+    await events.publish('a', 1)
+    const read = events.read('a')
+    await events.close()
+    expect(await codeOf(collect(read))).toBe('BUS_CLOSED')
+  })
 })

@@ -2,6 +2,8 @@
 import {
   type Chain,
   createIdentity,
+  defineType,
+  type EntityType,
   type Identity,
   isAteError,
   type MemoryStore,
@@ -40,6 +42,40 @@ export async function openAt(at: Place, wrap: (engine: Engine) => Engine = (engi
 export function open(): Promise<Chain> {
   return openAt(place())
 }
+
+const opened: { close(): Promise<void> }[] = []
+
+/** Closed when the test ends, the newest first; whatever becomes of that. */
+export function closeLater<C extends { close(): Promise<void> }>(one: C): C {
+  opened.push(one)
+  return one
+}
+
+export async function closeAll(): Promise<void> {
+  for (const one of opened.splice(0).reverse()) await one.close().catch(() => undefined)
+}
+
+/** What is heard as unhandled rejections while `run` runs. */
+export async function unhandledIn(run: () => Promise<void>): Promise<string[]> {
+  const heard: string[] = []
+  const others = process.listeners('unhandledRejection')
+  process.removeAllListeners('unhandledRejection')
+  process.on('unhandledRejection', (error) => heard.push(isAteError(error) ? error.code : String(error)))
+  try {
+    await run()
+    await turns()
+  } finally {
+    process.removeAllListeners('unhandledRejection')
+    for (const other of others) process.on('unhandledRejection', other)
+  }
+  return heard
+}
+
+export interface Letters {
+  a: number
+  b: number
+}
+export const Done: EntityType<number> = defineType<number>('done')
 
 export async function codeOf(run: Promise<unknown> | (() => unknown)): Promise<string> {
   try {

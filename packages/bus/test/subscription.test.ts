@@ -2,7 +2,7 @@
 import { type Chain, defineType, type Effect } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Bus, bus, type SubscribeOptions } from '../src/index.ts'
-import { codeOf, collect, deferred, open, openAt, place, turns, until } from './kit.ts'
+import { closeAll, closeLater, codeOf, collect, deferred, open, openAt, place, turns, until } from './kit.ts'
 
 interface Topics {
   'a.x': number
@@ -10,16 +10,13 @@ interface Topics {
   b: number
 }
 const Done = defineType<number>('done')
-const opened: { close(): Promise<void> }[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one.close().catch(() => undefined)
-})
+afterEach(closeAll)
 
 async function make(): Promise<{ chain: Chain; events: Bus<Topics, Topics> }> {
   const chain = await open()
   const events = bus<Topics>(chain)
-  opened.push(chain, events)
+  closeLater(chain)
+  closeLater(events)
   return { chain, events }
 }
 
@@ -87,7 +84,7 @@ describe('a subscription', () => {
     await events.subscribe('books', 'a.*', ({ data }) => seen.push(data)).drain()
     await chain.close() // without closing the bus
     chain = await openAt(at)
-    opened.push(chain)
+    closeLater(chain)
     events = bus<Topics>(chain)
     await publish(events, 'a.x', 10, 15)
     await events.subscribe('books', 'a.*', ({ data }) => seen.push(data), { lease: 100 }).drain()
@@ -387,7 +384,7 @@ describe('members of one name', () => {
   it('take turns: one delivers, the other takes over', async () => {
     const { chain, events } = await make()
     const second = bus<Topics>(chain)
-    opened.push(second)
+    closeLater(second)
     const seen: string[] = []
     const one = events.subscribe('books', 'a.*', ({ data, fence }) => seen.push(`1:${data}:${fence}`), { lease: 200 })
     await publish(events, 'a.x', 0, 3)

@@ -18,9 +18,12 @@ interface QueueCommandOptions extends LookOptions, ActingOptions {
   readonly jobId?: string
   readonly delay?: string
   readonly priority?: number
+  readonly timeout?: string
 }
 
 const STATES: readonly JobState[] = ['waiting', 'scheduled', 'blocked', 'active', 'done', 'dead', 'cancelled']
+/** How often is looked whether a job has ended, in ms. */
+const REFRESH_MS = 200
 const NAME = ['<name>', 'the name of the queue'] as const
 const JOB = ['<job>', 'the id of the job'] as const
 
@@ -43,6 +46,11 @@ export function addQueue(ate: Command, common: () => object): void {
     .argument(...NAME)
     .argument(...JOB)
     .action((place, name, job, options) => peek(place, name, job, all(options)))
+  verb('result', 'Wait until a job has ended, and print what its handler returned.')
+    .argument(...NAME)
+    .argument(...JOB)
+    .option('--timeout <duration>', 'no longer than this, as 30s; without an end if left out')
+    .action((place, name, job, options) => result(place, name, job, all(options)))
   verb('retry', 'Run a dead or cancelled job again.')
     .argument(...NAME)
     .argument(...JOB)
@@ -132,6 +140,21 @@ function peek(place: string, name: string, id: string, options: QueueCommandOpti
   })
 }
 
+function result(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
+  return looking(place, name, options, async (jobs, chain) => {
+    const { timeout } = options
+    // It is opened for reading: beside a writer of a folder, what comes is there when it is asked for.
+    const asking = setInterval(() => chain.refresh().catch(() => undefined), REFRESH_MS)
+    try {
+      // Checked by the queue, as every duration.
+      const wanted = timeout === undefined ? {} : { timeout: timeout as `${number}s` }
+      await print(toJson((await jobs.result(id, wanted)) ?? null))
+    } finally {
+      clearInterval(asking)
+    }
+  })
+}
+
 function retry(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
   return writing(place, name, options, async (jobs) => {
     if ((await jobs.retry(id)) === 0) throw new AteError('NOT_FOUND', { job: id, what: 'a dead or cancelled job' })
@@ -200,7 +223,7 @@ function looking(
   place: string,
   name: string,
   options: QueueCommandOptions,
-  run: (jobs: Jobs) => Promise<void>,
+  run: (jobs: Jobs, chain: Chain) => Promise<void>,
 ): Promise<void> {
   return look(place, options, (chain) => within(chain, name, run))
 }
@@ -226,14 +249,14 @@ async function writing(
 async function within(
   chain: Chain,
   name: string,
-  run: (jobs: Jobs) => Promise<void>,
+  run: (jobs: Jobs, chain: Chain) => Promise<void>,
   missing: 'is an error' | 'made if it is not there' = 'is an error',
 ): Promise<void> {
   if (missing === 'is an error' && !(await queueNames(chain)).includes(name))
     throw new AteError('NOT_FOUND', { queue: name, chain: chain.id })
   const jobs = queue(chain, name)
   try {
-    await run(jobs)
+    await run(jobs, chain)
   } finally {
     await jobs.close()
   }

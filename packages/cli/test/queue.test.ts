@@ -17,7 +17,7 @@ beforeAll(async () => {
   await saveIdentity(me, join(machine.folder, 'me.id'))
   const chain = await openChain(`file:${join(machine.folder, 'shop')}`, { as: me })
   chainId = chain.id
-  const mails = queue<{ to: string }>(chain, 'mails', { retry: { max: 1 } })
+  const mails = queue<{ to: string }, object>(chain, 'mails', { retry: { max: 1 } })
   await mails.addMany([
     [{ to: 'a' }, { id: 'a' }],
     [{ to: 'b' }, { id: 'b' }],
@@ -25,6 +25,7 @@ beforeAll(async () => {
   ])
   const worker = mails.work((job) => {
     if (job.data.to === 'b') throw new Error('no such address')
+    return { sent: job.data.to }
   })
   await mails.idle()
   await worker.stop()
@@ -42,6 +43,13 @@ it('lists and counts', async () => {
   expect((await ate('peek', 'mails', 'b')).stdout).toContain('error     Error: no such address\n')
   expect(await ate('counts', 'mailz')).toMatchObject({ code: 1, stderr: expect.stringContaining('NOT_FOUND') })
   expect((await ate('list', 'mails', '--state', 'gone')).code).toBe(2)
+})
+
+it('gives the result of a job, or says why there is none', async () => {
+  expect(await ate('result', 'mails', 'a')).toMatchObject({ code: 0, stdout: '{"sent":"a"}\n' })
+  expect(await ate('result', 'mails', 'b')).toMatchObject({ code: 1, stderr: expect.stringContaining('JOB_FAILED') })
+  expect((await ate('result', 'mails', 'c', '--timeout', '50ms')).stderr).toContain('NO_RESULT')
+  expect((await ate('result', 'mails', 'z')).stderr).toContain('NOT_FOUND')
 })
 
 it('runs again, cancels, pauses and adds', async () => {

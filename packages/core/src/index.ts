@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/core: a signed, hash-linked, encrypted chain with a view in memory. The public names, listed by hand. */
+export { isWellFormed } from './base/bytes.ts'
 export { type Duration, durationMs } from './base/duration.ts'
 export { errorText } from './base/error-text.ts'
 export {
@@ -10,6 +11,7 @@ export {
   type ErrorMaker,
   errorsOf,
   isAteError,
+  isChainClosed,
   type KitErrors,
 } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'

@@ -1,5 +1,5 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, Creations, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, Creations, type EntityId, isWellFormed, type Transaction } from '@ate/core'
 import { queueError } from './errors.ts'
 import { bad, msOf, objectOf, wholeNumber } from './queue-options.ts'
 import {
@@ -97,7 +97,7 @@ export function checkKey(key: unknown, what: string): void {
     throw bad(`${what} is text of 1 to ${KEY_CHARS_MAX} characters`, typeof key)
   if (key.startsWith('ate:')) throw bad(`${what} does not begin with ate:, which is reserved`, key)
   // As bytes, all halves of surrogate pairs are one.
-  if (/\p{Surrogate}/u.test(key)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof key)
+  if (!isWellFormed(key)) throw bad(`${what} is well-formed text: it has half a surrogate pair`, typeof key)
 }
 
 function parentsOf(after: AddOptions['after']): Parent[] {

@@ -68,6 +68,7 @@ export type {
   QueueObserver,
   QueueOptions,
   RepeatWhen,
+  ResultOptions,
   When,
   Worker,
   WorkOptions,

@@ -62,10 +62,19 @@ export interface AddOptions {
   readonly onParentFail?: 'fail' | 'run'
 }
 
+export interface ResultOptions {
+  readonly signal?: AbortSignal
+  /** NO_RESULT if the job has not ended by then; the job goes on. Without an end if left out. */
+  readonly timeout?: Duration
+}
+
 export interface Handle<R> {
   readonly id: string
-  /** What the handler returned, wherever it ran. @throws AteError JOB_FAILED | JOB_CANCELLED | NOT_FOUND | CHAIN_CLOSED */
-  result(options?: { readonly signal?: AbortSignal }): Promise<R>
+  /**
+   * What the handler returned, wherever it ran.
+   * @throws AteError JOB_FAILED (dead) | JOB_CANCELLED | NO_RESULT | NOT_FOUND | CHAIN_CLOSED and the signal's reason
+   */
+  result(options?: ResultOptions): Promise<R>
 }
 
 export type JobState = 'waiting' | 'scheduled' | 'blocked' | 'active' | 'done' | 'dead' | 'cancelled'
@@ -190,6 +199,13 @@ export interface Queue<I, D, R> extends AsyncDisposable {
   /** Jobs to take by hand, one with each next(). */
   leases(options?: Pick<WorkOptions, 'prefetch' | 'signal'>): Leases<D, R>
   get(id: string): Promise<JobInfo<D, R> | undefined>
+  /**
+   * What the handler of the job with this id returns, for who has no handle of it; waits until it has ended. An id that is not
+   * there, or not any more (`keep`), is NOT_FOUND.
+   * @throws AteError JOB_FAILED (dead) | JOB_CANCELLED | NO_RESULT | NOT_FOUND | BAD_ARGUMENT | OFFLINE | CHAIN_CLOSED and the
+   * signal's reason
+   */
+  result(id: string, options?: ResultOptions): Promise<R>
   list(options?: ListOptions): AsyncIterable<{ readonly id: string; readonly state: JobState }>
   counts(): Promise<Counts>
   pause(options?: { readonly tx?: TxTarget }): Promise<void>

@@ -36,6 +36,7 @@ import type {
   QueueObservation,
   QueueOptions,
   RepeatWhen,
+  ResultOptions,
   Worker,
   WorkOptions,
 } from './queue-types.ts'
@@ -166,6 +167,13 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   async get(id: string): Promise<JobInfo<D, R> | undefined> {
     const { node, follower } = await this.#open()
     return jobInfo<D, R>({ chain: this.#chain, node, follower }, id)
+  }
+
+  async result(id: string, options: ResultOptions = {}): Promise<R> {
+    checkKey(id, 'the id of a job')
+    const { adder, follower } = await this.#open()
+    const parts = { chain: this.#chain, follower, environment: this.#environment }
+    return (await resultOf(parts, id, { ...options, find: () => adder.find(id), missing: 'is an error' })) as R
   }
 
   async *list(
@@ -303,9 +311,9 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     const parts = { chain, follower: open.follower, environment: this.#environment }
     const handle: Handle<R> = {
       id,
-      result: async ({ signal } = {}) => {
+      result: async (options = {}) => {
         const find = async (): Promise<string | undefined> => (entity === '' ? open.adder.find(id) : entity)
-        return (await resultOf({ ...parts, signal }, id, find)) as R
+        return (await resultOf(parts, id, { ...options, find, missing: 'may come' })) as R
       },
     }
     rememberHandle(handle, { entity, node: open.node })
@@ -328,7 +336,6 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
       remove: async (one: Consumer<D>) => this.#opened?.dispatcher.remove(one),
       environment: this.#environment,
       now: () => this.#chain.now,
-      isClosing: () => this.#chain.isClosing,
       onEnded: (ended: Ended) => this.#ended(ended),
     }
     const runner: Runner<D> = new Runner<D>(parts, run, options)

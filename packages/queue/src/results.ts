@@ -1,8 +1,11 @@
 /** Waits: for the result of a job, for the next change, for nothing to be left. They keep the process alive. */
 import { AteError, type Chain } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
+import { queueError } from './errors.ts'
 import type { Follower } from './follower.ts'
+import { checkSignal, msOf } from './queue-options.ts'
 import { JobRecord, type JobValue } from './queue-records.ts'
+import type { ResultOptions } from './queue-types.ts'
 
 /** How often who waits looks again by himself, in ms: a job may be due without a record that says so. */
 const LOOK_MS = 200
@@ -32,21 +35,63 @@ export async function nextChange({ follower, environment, signal }: WaitingParts
   }
 }
 
+export interface Wanted extends ResultOptions {
+  /** The entity of the job, or undefined as long as it is not there. */
+  readonly find: () => Promise<string | undefined>
+  /** What it is if it is not there: as an effect it comes with "done" of another job. */
+  readonly missing: 'may come' | 'is an error'
+}
+
 /**
- * What the handler of a job returned. `find` gives the job's entity, or undefined as long as it is not there.
- * @throws AteError JOB_FAILED | JOB_CANCELLED | NOT_FOUND | CHAIN_CLOSED
+ * What the handler of a job returned.
+ * @throws AteError JOB_FAILED | JOB_CANCELLED | NO_RESULT | NOT_FOUND | CHAIN_CLOSED and the signal's reason
  */
 export async function resultOf(
+  parts: Omit<WaitingParts, 'signal'>,
+  id: string,
+  { signal, timeout, ...wanted }: Wanted,
+): Promise<unknown> {
+  checkSignal(signal)
+  const ends = new AbortController()
+  const stop = (): void => ends.abort(signal?.reason)
+  if (signal?.aborted) stop()
+  else signal?.addEventListener('abort', stop, { once: true })
+  const late = (): void => ends.abort(queueError('NO_RESULT', { job: id }))
+  const timer =
+    timeout === undefined
+      ? undefined
+      : parts.environment.start(msOf(timeout, 'timeout', parts.chain.now), late, 'holds')
+  // Also while a server is asked, which may not answer.
+  const ended = new Promise<never>((_, reject) => {
+    const end = (): void => reject(ends.signal.reason)
+    if (ends.signal.aborted) end()
+    else ends.signal.addEventListener('abort', end, { once: true })
+  })
+  try {
+    return await Promise.race([waitFor({ ...parts, signal: ends.signal }, id, wanted), ended])
+  } finally {
+    timer?.cancel()
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+async function waitFor(
   parts: WaitingParts,
   id: string,
-  find: () => Promise<string | undefined>,
+  { find, missing }: Omit<Wanted, keyof ResultOptions>,
 ): Promise<unknown> {
   const { chain, follower } = parts
   let entity: string | undefined
-  for (;;) {
+  for (let isFirst = true; ; isFirst = false) {
     parts.signal?.throwIfAborted()
     if (follower.isEnded) throw new AteError('CHAIN_CLOSED', { chain: chain.id })
     entity ??= await find()
+    if (entity === undefined && missing === 'is an error') {
+      if (!isFirst) throw new AteError('NOT_FOUND', { job: id })
+      // Who gave the id may know more of the chain than this process does.
+      await chain.refresh()
+      continue
+    }
     if (entity === undefined) {
       await nextChange(parts)
       continue
@@ -66,7 +111,7 @@ export async function resultOf(
 function endOf(id: string, value: JobValue): unknown {
   if (value.end === 'done') return value.result
   const error = value.errors?.at(-1)
-  throw new AteError(value.end === 'cancelled' ? 'JOB_CANCELLED' : 'JOB_FAILED', { job: id, error })
+  throw queueError(value.end === 'cancelled' ? 'JOB_CANCELLED' : 'JOB_FAILED', { job: id, error })
 }
 
 /** Waits for the next value of a job, from now on. */

@@ -1,5 +1,5 @@
 /** Those who take jobs: workers that call a handler, for one job or for many, and the iterator of leases. */
-import { AteError, type Duration, isAteError } from '@ate/core'
+import { AteError, type Duration, isAteError, isChainClosed } from '@ate/core'
 import type { Consumer } from './dispatcher.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Attempt } from './handling.ts'
@@ -35,8 +35,6 @@ export interface WorkingParts<D> {
   readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
   readonly now: () => number
-  /** The chain takes no new work. */
-  readonly isClosing: () => boolean
   readonly onEnded: (ended: Ended) => void
 }
 
@@ -222,7 +220,7 @@ export class Runner<D> implements Worker, Consumer<D> {
         const outcome = await attempt.fail(error)
         return this.#tell(attempt, outcome, tookMs, outcome === 'snoozed' ? undefined : error)
       } catch (failure) {
-        if (this.#isOpen && !this.#isClosed(failure) && !attempt.held.isOver) {
+        if (this.#isOpen && !isChainClosed(failure) && !attempt.held.isOver) {
           await this.#holdOn(waitMs)
           continue
         }
@@ -276,14 +274,8 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#letGo()
     this.#parts.onStopped()
     // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
-    if (this.#failure === undefined || this.#isClosed(this.#failure)) this.#resolve()
+    if (this.#failure === undefined || isChainClosed(this.#failure)) this.#resolve()
     else this.#reject(this.#failure)
-  }
-
-  /** That the chain is closed ends a worker; what was on its way to a server then is not known, or was not sent. */
-  #isClosed(error: unknown): boolean {
-    if (!isAteError(error)) return false
-    return error.code === 'CHAIN_CLOSED' || (UNTOLD.has(error.code) && this.#parts.isClosing())
   }
 
   async #giveBack(attempt: Attempt<D>): Promise<void> {
@@ -291,9 +283,6 @@ export class Runner<D> implements Worker, Consumer<D> {
     attempt.close()
   }
 }
-
-/** What became of a commit of which a chain that was closed heard no more. */
-const UNTOLD: ReadonlySet<string> = new Set(['INDETERMINATE', 'OFFLINE'])
 
 const SHUTDOWN = 'the worker is shut down'
 

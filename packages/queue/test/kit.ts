@@ -12,7 +12,7 @@ import {
   memoryStore,
   openChain,
 } from '@ate/core'
-import { seededRandom, type TestPlatform, testPlatform } from '@ate/core/testing'
+import { type SimTime, seededRandom, type TestPlatform, testPlatform } from '@ate/core/testing'
 import { expect } from 'vitest'
 import { type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
 
@@ -34,12 +34,18 @@ export async function turns(count = 12): Promise<void> {
 
 export interface World {
   readonly chain: Chain
-  readonly platform: TestPlatform
+  readonly platform: Pick<TestPlatform, 'advance' | 'setWallClock' | 'environment'>
+  /** Waits, and lets time pass where answers need some. */
+  wait<T>(promise: Promise<T>): Promise<T>
+  /** Compacts the log, and starts anew from it: other processes, which know nothing. Time is some minutes later. */
+  restart(): Promise<World>
   /** Moves time on in steps, and lets everything run after each. */
   pass(ms: number, step?: number): Promise<void>
   process(name?: string): Process
   close(): Promise<void>
 }
+
+const RESTARTED_MS = 600_000
 
 /** `at` is a store in memory, or `file:PATH` on a simulated disk of the platform. */
 export async function openWorld(
@@ -50,9 +56,16 @@ export async function openWorld(
   const place = typeof at === 'string' ? at : memoryEngine(at)
   const chain = await openChain(place, { as: await person() }, platform)
   const processes: Process[] = []
-  return {
+  const world: World = {
     chain,
     platform,
+    wait: (promise) => promise,
+    async restart() {
+      await chain.compact()
+      await world.close()
+      platform.advance(RESTARTED_MS)
+      return openWorld(seed + 1, at, platform)
+    },
     async pass(ms, step = 50) {
       for (let left = ms; left > 0; left -= step) {
         platform.advance(Math.min(step, left))
@@ -70,6 +83,7 @@ export async function openWorld(
       await chain.close()
     },
   }
+  return world
 }
 
 /** One process: between it and the chain stands a gate. */
@@ -88,7 +102,7 @@ export class Process {
   #freezes = -1
   readonly #thawing = new Set<() => void>()
 
-  constructor(name: string, chain: Chain, platform: TestPlatform, seed: number) {
+  constructor(name: string, chain: Chain, platform: Pick<TestPlatform, 'environment'>, seed: number) {
     this.name = name
     const random = seededRandom(seed)
     const { clock, timers } = platform.environment
@@ -211,6 +225,24 @@ export class Process {
         return call
       },
     })
+  }
+}
+
+/** For a simulated disk whose program goes by real time. */
+export function realTime(): SimTime {
+  return {
+    clock: { now: () => Date.now(), monotonic: () => performance.now() },
+    timers: {
+      start(delayMs, run) {
+        const timer = setTimeout(run, delayMs)
+        timer.unref()
+        return { cancel: () => clearTimeout(timer) }
+      },
+      pause: () => new Promise((resolve) => setImmediate(resolve)),
+    },
+    advance: () => undefined,
+    run: async () => undefined,
+    runUntil: async () => true,
   }
 }
 

@@ -6,13 +6,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Chain } from '@ate/core'
+import { type Chain, createIdentity, type Identity, role } from '@ate/core'
 import { type Served, serve } from '@ate/core/server'
-import { quickPlatform, type SimFileSystem, type SimTime } from '@ate/core/testing'
+import { quickPlatform, type SimFileSystem } from '@ate/core/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Job, openChain, type Queue, queue } from '../src/index.ts'
 import { type Client, findingsOf } from './history.ts'
-import { codeOf, EffectOf, person } from './kit.ts'
+import { codeOf, EffectOf, person, realTime } from './kit.ts'
 import { Line } from './line.ts'
 
 const OPTIONS = { lease: '600ms', retry: { max: 10, backoff: 0 } } as const
@@ -42,8 +42,8 @@ afterEach(async () => {
 })
 
 /** A connection of its own, by the line that can be cut or beside it. */
-async function open(url: string, id?: string): Promise<Chain> {
-  const as = await person()
+async function open(url: string, id?: string, someone?: Identity): Promise<Chain> {
+  const as = someone ?? (await person())
   const wanted = id === undefined ? { create: true } : { id }
   const chain = await openChain(`${url}/jobs`, { as, serverKey: server.fingerprint, share: false, ...wanted })
   chains.push(chain)
@@ -168,19 +168,83 @@ it('a worker whose chain is closed while it does not reach the server has ended,
   line.heal()
 })
 
-it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
-  const disks = new Map<string, SimFileSystem>()
+it('F18: a worker whose rights are taken away while it holds a lease: its commit is refused, and its effects with it', async () => {
+  const near = await open(server.url)
+  const hand = await createIdentity()
+  const seen = client()
+  const jobs = queue<number>(near, 'jobs', OPTIONS)
+  const node = await jobs.entity()
+  await near.transact((tx) => {
+    tx.role('workers').add(hand.publicId)
+    // The name of the queue stands below the root: who works reads there, and his effects stand there too.
+    tx.setPolicy('0'.repeat(26), { read: [role('workers')], write: [role('workers')] })
+    tx.setPolicy(node, { read: [role('workers')], write: [role('workers')] })
+  })
+  await add(jobs, seen, 0)
+  const his = await open(server.url, near.id, hand)
+  const lease = (await queue<number>(his, 'jobs', OPTIONS).leases().next()).value!
+  effect(lease)
+  await near.transact((tx) => tx.role('workers').remove(hand.publicId))
+  const code = await lease.complete(undefined).then(() => 'done', codeOf)
+  expect(['NOT_AUTHORIZED', 'NO_READ_KEY', 'LOCKED']).toContain(code)
+  expect((await jobs.counts()).done).toBe(0)
+  jobs.work(effect)
+  await jobs.idle()
+  expect(await findings(near.id, seen)).toMatchObject({ ...CLEAN, done: 1 })
+})
+
+/** The server again, on simulated disks; the line goes to it. */
+async function serveOnDisks(disks: Map<string, SimFileSystem>): Promise<() => Promise<void>> {
   const platform = quickPlatform(9, { disks, time: realTime() })
   const data = join(folder, 'other')
-  const start = (listen: string): Promise<Served> => serve({ listen, data }, platform)
+  const start = async (): Promise<void> => {
+    server = await serve({ listen: 'ws://127.0.0.1:0/db', data }, platform)
+    line.target = Number(new URL(server.url).port)
+  }
   await server.close()
-  server = await start('ws://127.0.0.1:0/db')
-  line.target = Number(new URL(server.url).port)
+  await start()
+  return start
+}
+
+const diskOf = (disks: ReadonlyMap<string, SimFileSystem>): SimFileSystem =>
+  [...disks].find(([path]) => path.endsWith('jobs'))![1]
+
+it('F14: the disk of the server is full: nothing is acknowledged, and what waits goes on when there is room', async () => {
+  const disks = new Map<string, SimFileSystem>()
+  await serveOnDisks(disks)
   const far = await open(line.url)
   const seen = client()
   const jobs = queue<number>(far, 'jobs', OPTIONS)
   await add(jobs, seen, 0)
-  const [, disk] = [...disks].find(([path]) => path.endsWith('jobs')) as [string, SimFileSystem]
+  const disk = diskOf(disks)
+  const { counts, faults } = disk
+  const fail = (): void => {
+    faults.failWrite = { at: counts.writes + 1, code: 'ENOSPC', written: 0 }
+  }
+  const from = counts.writes
+  fail()
+  const adding = add(jobs, seen, 1)
+  // It is sent again by itself, and refused again.
+  for (let fails = 1; fails <= 2; fails++) {
+    await until(() => counts.writes >= from + fails)
+    expect(seen.acknowledged.size).toBe(1)
+    if (fails < 2) fail()
+  }
+  await adding
+  fail()
+  jobs.work(effect, { concurrency: 2 })
+  await jobs.idle()
+  expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 2 })
+})
+
+it('F9: the power of the server fails: what it acknowledged is there, and effects happen once', async () => {
+  const disks = new Map<string, SimFileSystem>()
+  const startAgain = await serveOnDisks(disks)
+  const far = await open(line.url)
+  const seen = client()
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  await add(jobs, seen, 0)
+  const disk = diskOf(disks)
   // Whoever loses his power says nothing more.
   line.isDeaf = () => disk.isCut
   jobs.work(effect, { concurrency: 2 })
@@ -194,27 +258,9 @@ it('F9: the power of the server fails: what it acknowledged is there, and effect
     line.sever()
     await server.close().catch(() => undefined)
     disk.crash()
-    server = await start('ws://127.0.0.1:0/db')
-    line.target = Number(new URL(server.url).port)
+    await startAgain()
     await Promise.all(adds)
   }
   await jobs.idle()
   expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 1 + 12 * CUTS })
 })
-
-function realTime(): SimTime {
-  return {
-    clock: { now: () => Date.now(), monotonic: () => performance.now() },
-    timers: {
-      start(delayMs, run) {
-        const timer = setTimeout(run, delayMs)
-        timer.unref()
-        return { cancel: () => clearTimeout(timer) }
-      },
-      pause: () => new Promise((resolve) => setImmediate(resolve)),
-    },
-    advance: () => undefined,
-    run: async () => undefined,
-    runUntil: async () => true,
-  }
-}

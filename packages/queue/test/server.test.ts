@@ -12,6 +12,7 @@ import { type Served, serve } from '@ate/core/server'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openChain, queue } from '../src/index.ts'
 import { EffectOf } from './effect-of.ts'
+import { codeOf } from './kit.ts'
 
 let folder: string
 let server: Served
@@ -126,9 +127,16 @@ it('several handles work on one queue, each job once, and results come to who ad
       { concurrency: 4 },
     ),
   )
+  // Who knows only the ids, on a connection of his own, and asks for more than is there yet.
+  const asks = await open('shared', first.id)
+  const asking = queue<number, number>(asks, 'jobs')
+  const late = adder.add(60, { id: 'late' }).then(() => asking.result('late'))
+  const byId = Promise.all(handles.map(({ id }) => asking.result(id, { timeout: '1m' })))
   const results = await Promise.all(handles.map((handle) => handle.result()))
+  expect([await byId, await late]).toEqual([results, 120])
+  expect(await asking.result('nobody').catch(codeOf)).toBe('NOT_FOUND')
   expect(results).toEqual(handles.map((_, n) => n * 2))
-  expect(ran).toBe(60)
+  expect(ran).toBe(61)
   await Promise.all(workers.map((worker) => worker.stop()))
-  await Promise.all([...others, first].map((chain) => chain.close()))
+  await Promise.all([...others, asks, first].map((chain) => chain.close()))
 })

@@ -2,7 +2,7 @@
  * Values as bytes: a tag (text, JSON or bytes), a length, the content, and zeros up to the next step, so that the size in
  * the log tells little of the length of a password.
  */
-import { AteError } from '@ate/core'
+import { AteError, isWellFormed } from '@ate/core'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
@@ -16,7 +16,6 @@ const HEADER_BYTES = 5
 /** Bytes of one value: what one entity takes, less what sealing adds. */
 const VALUE_BYTES_MAX: number = 768 * 1024
 const DEPTH_MAX = 32
-const HALF_CHARACTER = /\p{Surrogate}/u
 
 /** @throws AteError BAD_VALUE | VALUE_TOO_LARGE. No error holds a part of the value. */
 export function encodeValue(value: unknown): Uint8Array {
@@ -50,7 +49,7 @@ export function decodeValue(bytes: Uint8Array): SecretValue {
 
 function contentOf(value: unknown): readonly [number, Uint8Array] {
   if (typeof value === 'string') {
-    if (HALF_CHARACTER.test(value)) throw new AteError('BAD_VALUE', { what: 'the text has half a character' })
+    if (!isWellFormed(value)) throw new AteError('BAD_VALUE', { what: 'the text has half a character' })
     return [TEXT, new TextEncoder().encode(value)]
   }
   if (value instanceof Uint8Array) return [BYTES, value]
@@ -62,7 +61,7 @@ function contentOf(value: unknown): readonly [number, Uint8Array] {
 function checkJson(value: unknown, depth: number): void {
   if (depth > DEPTH_MAX) throw new AteError('BAD_VALUE', { what: `deeper than ${DEPTH_MAX} levels` })
   if (value === null || typeof value === 'boolean') return
-  if (typeof value === 'string' && !HALF_CHARACTER.test(value)) return
+  if (typeof value === 'string' && isWellFormed(value)) return
   if (typeof value === 'number' && Number.isFinite(value) && !Object.is(value, -0)) return
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) checkJson(value[i], depth + 1)

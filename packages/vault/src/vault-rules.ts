@@ -1,5 +1,5 @@
 /** What a vault decides, from records and the time alone: paths, patterns, rights, versions. Nothing here reads or writes. */
-import { AteError } from '@ate/core'
+import { AteError, isWellFormed } from '@ate/core'
 import { vaultError } from './errors.ts'
 import {
   type Can,
@@ -35,7 +35,7 @@ function faultOf(path: unknown): string | undefined {
     if (segment.length > SEGMENT_CHARACTERS_MAX) return `a segment of more than ${SEGMENT_CHARACTERS_MAX} characters`
     if (segment.trim() !== segment) return 'a segment that begins or ends with a space'
     if (/[*?#\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(segment)) return 'a character that paths do not have'
-    if (/\p{Surrogate}/u.test(segment)) return 'half a character'
+    if (!isWellFormed(segment)) return 'half a character'
   }
   return undefined
 }

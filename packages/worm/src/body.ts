@@ -1,5 +1,5 @@
 /** Bodies as they come, in chunks of one size but for the last. Memory holds one chunk and one piece of the source. */
-import { AteError } from '@ate/core'
+import { AteError, isWellFormed } from '@ate/core'
 
 export type Body = Uint8Array | string | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
@@ -53,8 +53,7 @@ async function* readAll(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint
 
 /** Half a character has no bytes: TextEncoder would store another one. */
 function utf8Of(text: string): Uint8Array {
-  if (/\p{Surrogate}/u.test(text))
-    throw new AteError('BAD_ARGUMENT', { what: 'text with half a character; give bytes' })
+  if (!isWellFormed(text)) throw new AteError('BAD_ARGUMENT', { what: 'text with half a character; give bytes' })
   return new TextEncoder().encode(text)
 }
 

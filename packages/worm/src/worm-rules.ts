@@ -1,5 +1,5 @@
 /** Decisions of the kit that need no chain: names, terms, what is due. Time comes in. */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, isWellFormed } from '@ate/core'
 import type { Mode } from './manifest.ts'
 
 /** How long and how strictly. */
@@ -19,7 +19,7 @@ const NAME_BYTES_MAX = 512
 /** @throws AteError BAD_ARGUMENT */
 export function checkText(text: unknown, what: string, maxBytes: number = NAME_BYTES_MAX): string {
   const bytes = typeof text === 'string' ? new TextEncoder().encode(text).length : 0
-  if (typeof text !== 'string' || bytes < 1 || bytes > maxBytes || /\p{Surrogate}/u.test(text))
+  if (typeof text !== 'string' || bytes < 1 || bytes > maxBytes || !isWellFormed(text))
     throw new AteError('BAD_ARGUMENT', { what: `${what} is text of 1 to ${maxBytes} bytes`, bytes })
   if (text.startsWith('ate:')) throw new AteError('RESERVED_NAME', { what })
   return text

@@ -74,6 +74,12 @@ const encoder = new TextEncoder()
 // A byte order mark is a character like others: dropped, two texts would have one reading.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** Whether it has no half of a surrogate pair: as bytes, all halves are one. */
+export function isWellFormed(text: string): boolean {
+  const native = (text as { isWellFormed?: () => boolean }).isWellFormed
+  return native ? native.call(text) : !/\p{Surrogate}/u.test(text)
+}
+
 export function utf8(text: string): Uint8Array {
   return shortAscii(text) ?? encoder.encode(text)
 }

@@ -59,6 +59,11 @@ export function assert(condition: unknown, what: string): asserts condition {
   if (!condition) throw new AteError('INTERNAL', { what })
 }
 
+/** For kits: what is open on a chain has ended with it, and has not failed. */
+export function isChainClosed(error: unknown): boolean {
+  return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['closed'] === true)
+}
+
 /** Rejects with the signal's reason if it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason

@@ -17,9 +17,9 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const VALUE_OF = new Int8Array(128).fill(-1)
 for (let i = 0; i < 32; i++) VALUE_OF[ALPHABET.charCodeAt(i)] = i
 
-/** Crockford base32 text, most significant bits first, zero bits at the end. */
+/** Crockford base32 text, most significant bits first, zero bits at the end. One string is made, not one a character. */
 export function toBase32(bytes: Uint8Array): string {
-  let text = ''
+  const codes: number[] = []
   let bits = 0
   let held = 0
   for (let i = 0; i < bytes.length; i++) {
@@ -27,11 +27,11 @@ export function toBase32(bytes: Uint8Array): string {
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      text += ALPHABET[(held >>> bits) & 31]
+      codes.push(ALPHABET.charCodeAt((held >>> bits) & 31))
     }
   }
-  if (bits > 0) text += ALPHABET[(held << (5 - bits)) & 31]
-  return text
+  if (bits > 0) codes.push(ALPHABET.charCodeAt((held << (5 - bits)) & 31))
+  return String.fromCharCode(...codes)
 }
 
 /** The bytes of base32 text, or undefined if a character, the length or the unused bits are wrong. */

@@ -99,7 +99,7 @@ export class RefusedCommits {
     this.#core.staging.dropAll(
       gone.map(({ batch }) => batch),
       ({ draft }, was) =>
-        isStranger && was === 'sent' ? indeterminate('refused', { nonce: draft.nonce, cause: error }) : error,
+        isStranger && was === 'sent' ? indeterminate({ what: 'refused' }, { nonce: draft.nonce, cause: error }) : error,
     )
   }
 

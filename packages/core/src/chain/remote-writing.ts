@@ -40,8 +40,8 @@ const SUBMISSIONS_MAX = 2
 const PARTED_MIN = 64
 /** Commits that are signed while there is no connection. */
 const SENT_OFFLINE_MAX = 1024
-/** Why nobody hears what became of it, in words: who asks whether it was that asks the chain. */
-const CLOSED = 'the chain was closed'
+/** Why nobody hears what became of it: it was not the connection (`isChainClosed`). */
+const CLOSED = { what: 'the chain was closed', closed: true } as const
 /** How long to wait before what a server had no room for is sent again, in ms. */
 const RETRY_MS = 250
 
@@ -254,7 +254,7 @@ class RemoteWriting implements Writing, LinkEvents {
     this.#online = true
     this.#core.observing.tell({ kind: 'connection', state: 'online' })
     this.#attesting = false
-    for (const other of this.#underWay.reconnected()) other.fail(indeterminate('the connection broke'))
+    for (const other of this.#underWay.reconnected()) other.fail(indeterminate({ what: 'the connection broke' }))
     this.schedule()
     this.#left?.online()
   }
@@ -436,7 +436,7 @@ class RemoteWriting implements Writing, LinkEvents {
   #dropAll(): void {
     const sent = this.#underWay.takeAll().map(({ batch }) => batch)
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
-      was === 'sent' ? indeterminate(CLOSED, { nonce: draft.nonce }) : new AteError('OFFLINE', { what: CLOSED }),
+      was === 'sent' ? indeterminate(CLOSED, { nonce: draft.nonce }) : new AteError('OFFLINE', CLOSED),
     )
     for (const other of this.#underWay.others.splice(0)) other.fail(indeterminate(CLOSED))
     this.#attesting = false
@@ -452,10 +452,10 @@ class RemoteWriting implements Writing, LinkEvents {
     const sent = this.#underWay.takeAll().map(({ batch }) => batch)
     // What was sent may have landed, or may still: nobody can say so any more.
     this.#core.staging.dropAll(sent, ({ draft }, was) =>
-      was === 'sent' ? indeterminate('the chain failed', { nonce: draft.nonce, cause: failure }) : failure,
+      was === 'sent' ? indeterminate({ what: 'the chain failed' }, { nonce: draft.nonce, cause: failure }) : failure,
     )
     for (const other of this.#underWay.others.splice(0))
-      other.fail(indeterminate('the chain failed', { cause: failure }))
+      other.fail(indeterminate({ what: 'the chain failed' }, { cause: failure }))
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())

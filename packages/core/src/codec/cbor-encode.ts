@@ -3,7 +3,7 @@
  * every property twice, and no general encoder writes shortest forms only. What it writes, cbor-check.ts accepts.
  */
 
-import { compareBytes, utf8 } from '../base/bytes.ts'
+import { compareBytes, isWellFormed, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
 import { dateMs } from './cbor-check.ts'
@@ -304,11 +304,6 @@ function isBytes(value: object): value is Uint8Array {
 /** The Object.prototype of another realm (a frame, a vm context): nothing above it, and it has what only that one has. */
 function isForeignPlain(prototype: object): boolean {
   return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf')
-}
-
-export function isWellFormed(text: string): boolean {
-  const native = (text as { isWellFormed?: () => boolean }).isWellFormed
-  return native ? native.call(text) : !/\p{Surrogate}/u.test(text)
 }
 
 function pathText(trail: readonly (string | number)[]): string {

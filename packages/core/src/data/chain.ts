@@ -216,11 +216,6 @@ export class Chain {
     return this.#core.writing.isAlone
   }
 
-  /** From `close` or `destroy` on: no new work is taken, and what ends with INDETERMINATE or OFFLINE may end because of it. */
-  get isClosing(): boolean {
-    return this.#core.isClosing
-  }
-
   /**
    * Runs `run` and commits what it wrote, all or nothing; its result is given back once the commit is acknowledged. If
    * something it read has changed meanwhile, it is run again: so it has no effects outside of the transaction.

@@ -4,11 +4,10 @@
  * A value of an older version is migrated when it is read. The name of a named entity is sealed with its value: its id
  * shows only a blinded hash of it.
  */
-import { fromUtf8, utf8 } from '../base/bytes.ts'
+import { fromUtf8, isWellFormed, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, NAME_BYTES_MAX } from '../base/limits.ts'
 import { decodeValue, encodeValueInto } from '../codec/cbor.ts'
-import { isWellFormed } from '../codec/cbor-encode.ts'
 import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import type { OutputOf, StandardSchema } from './standard-schema.ts'
 

@@ -35,6 +35,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'SERVER_UNREACHABLE',
   'WIRE_BROKEN',
   'CHAIN_ELSEWHERE',
+  'DISK_FULL',
 ])
 
 /** Things that have come and were not told yet: records of the smallest size that the window holds, and answers. */

@@ -2,6 +2,7 @@
 import { AteError } from '../../src/base/errors.ts'
 import type { KeyAccess } from '../../src/chain/link.ts'
 import type { Signer } from '../../src/crypto/provider.ts'
+import type { CompactPolicy } from '../../src/data/compacting.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { Durability, LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
@@ -47,6 +48,8 @@ export async function startServer(
     readonly durability?: Durability
     /** Takes clients that seal nothing. */
     readonly plain?: 'allow'
+    /** When it compacts its logs; never, if left out. */
+    readonly compact?: CompactPolicy
     /** `none`: as a server that does not know attached keys. */
     readonly keyAccess?: KeyAccess
   } = {},
@@ -85,6 +88,7 @@ export async function startServer(
     idleMs: 60_000,
     ...(options.openMax === undefined ? {} : { openMax: options.openMax }),
     durability: options.durability,
+    compact: options.compact,
   })
   const connections = new Set<HostConnection>()
   const listening = await (options.listen ?? listen)(options.url ?? 'ws://127.0.0.1:0/db', {

@@ -82,7 +82,7 @@ export class SimWorld {
 
   /** `more` changes how it listens. */
   async startServer(
-    more: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'listen' | 'plain'> = {},
+    more: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'listen' | 'plain' | 'compact'> = {},
   ): Promise<TestServer> {
     for (const store of this.stores.values()) store.written = false
     this.network.restart('server')
