@@ -10,6 +10,7 @@ import {
   type TxTarget,
 } from '@ate/core'
 import { vaultError } from './errors.ts'
+import type { Listing } from './listing.ts'
 import {
   type Can,
   DeskType,
@@ -73,6 +74,7 @@ interface Shared {
   /** Zones are being made or changed. */
   changing: Promise<unknown>
   readonly halves: Map<string, Uint8Array>
+  listing: Listing | undefined
 }
 
 const shared = new WeakMap<Chain, Map<string, Shared>>()
@@ -97,7 +99,7 @@ export class Context {
       shared.set(chain, vaults)
     }
     const known = vaults.get(name)
-    this.#shared = known ?? { cached: undefined, changing: Promise.resolve(), halves: new Map() }
+    this.#shared = known ?? { cached: undefined, changing: Promise.resolve(), halves: new Map(), listing: undefined }
     if (!known) vaults.set(name, this.#shared)
   }
 
@@ -106,7 +108,7 @@ export class Context {
     return Math.max(this.chain.now, this.makers.now())
   }
 
-  /** Where things stand, as acknowledged; undefined if there is no vault yet. */
+  /** Where things stand, as acknowledged; undefined if there is no vault yet. One object as long as the chain has no new record. */
   async layout(signal?: AbortSignal): Promise<Layout | undefined> {
     signal?.throwIfAborted()
     const { seq } = this.chain.head
@@ -115,6 +117,15 @@ export class Context {
     const layout = await loadLayout(this.chain, this.name)
     this.#shared.cached = { seq, layout }
     return layout
+  }
+
+  /** What the last list has read. */
+  get listing(): Listing | undefined {
+    return this.#shared.listing
+  }
+
+  set listing(listing: Listing | undefined) {
+    this.#shared.listing = listing
   }
 
   /** The half of a key that stands in the ring, or will when its transaction commits. */
@@ -240,8 +251,8 @@ export class Context {
    * by. @throws AteError NOT_AUTHORIZED
    */
   assertNotLapsed(layout: Layout, pattern: string, can: Can): void {
+    if (layout.record.until.length === 0 && !layout.zones.some(hasEnds)) return
     const grants = grantsAt(layout.zones, pattern)
-    if (layout.record.until.length === 0 && grants.every(({ until }) => until === undefined)) return
     const counts = (role: string): boolean =>
       this.chain.role(role, layout.vault)?.isMember === true && !this.#hasLeft(layout, role)
     const may = (grant: Grant): boolean =>
@@ -280,6 +291,10 @@ export class Context {
     }
     return staged
   }
+}
+
+function hasEnds({ grants }: Zone): boolean {
+  return grants.some(({ until }) => until !== undefined)
 }
 
 async function loadLayout(chain: Chain, name: string): Promise<Layout | undefined> {

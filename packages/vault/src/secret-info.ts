@@ -19,8 +19,8 @@ export interface SecretInfo {
 export function infoOf(context: Context, { path, kind, latest, versions, meta }: SecretRecord): SecretInfo {
   const newest = versions.findLast(({ n }) => n === latest)
   const state = newest ? stateOf(newest, context.chain.has(newest.value), context.now) : 'destroyed'
-  const expires = newest?.expires === undefined ? {} : { expires: new Date(newest.expires) }
-  return { path, kind, latest, updated: new Date(newest?.at ?? 0), state, meta: meta ?? {}, ...expires }
+  const info = { path, kind, latest, updated: new Date(newest?.at ?? 0), state, meta: meta ?? {} }
+  return newest?.expires === undefined ? info : { ...info, expires: new Date(newest.expires) }
 }
 
 /** Unix ms of a time, or of a duration from now. @throws AteError BAD_ARGUMENT */

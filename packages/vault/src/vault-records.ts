@@ -118,12 +118,15 @@ const version = record<VersionRecord>(
   ['deleted', 'expires', 'open'],
 )
 
+const META_TEXT = text(4096)
+
 function metadata(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('is no object')
   const entries = Object.entries(value)
   if (entries.length > 64) throw new Error('has more than 64 entries')
-  for (const [, item] of entries) text(4096)(item)
-  return value as Readonly<Record<string, string>>
+  for (const [, item] of entries) META_TEXT(item)
+  // A copy: what is written is frozen, and the caller's object is his.
+  return Object.fromEntries(entries) as Readonly<Record<string, string>>
 }
 
 export const VaultType: EntityType<VaultRecord> = defineType(
@@ -158,6 +161,8 @@ export const SecretType: EntityType<SecretRecord> = defineType(
       ['meta', 'oldest', 'claim'],
     ),
   ),
+  // Who writes secrets reads their records again with the next write.
+  { written: 'frozen' },
 )
 
 export const ValueType: EntityType<ValueRecord> = defineType(
