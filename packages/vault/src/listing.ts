@@ -4,7 +4,7 @@
  */
 import type { Chain, Entity } from '@ate/core'
 import type { CallOptions, Context, Layout } from './context.ts'
-import { infoOf, type SecretInfo } from './secret-info.ts'
+import { infoAt, isThere, newestOf, type SecretInfo } from './secret-info.ts'
 import { IN, type SecretRecord, SecretType } from './vault-records.ts'
 import { selects, zonesOf } from './vault-rules.ts'
 
@@ -24,6 +24,8 @@ export interface Listing {
   readonly read: ReadonlyMap<string, readonly Listed[]>
   /** One for each path, by path. */
   readonly sorted: readonly Listed[]
+  /** For each of them whether the value of its newest version stands on the chain. */
+  readonly there: readonly boolean[]
 }
 
 export async function* listSecrets(
@@ -32,34 +34,39 @@ export async function* listSecrets(
   { signal }: CallOptions,
 ): AsyncGenerator<SecretInfo, void, void> {
   const isWanted = selects(prefix)
+  const { chain } = context
+  // Before anything is read: what comes meanwhile is read again by the next list.
+  const { seq } = chain.head
   const layout = await context.layout(signal)
   if (!layout) return
-  const { chain } = context
-  for (const secret of await secretsIn(context, layout, signal)) {
+  const { sorted, there } = await secretsIn(context, seq, layout, signal)
+  for (let i = 0; i < sorted.length; i++) {
+    const secret = sorted[i]!
     if (!isWanted(secret.value.path) || !chain.has(secret)) continue
     signal?.throwIfAborted()
-    yield infoOf(context, secret.value)
+    yield infoAt(secret.value, there[i]!, context.now)
   }
 }
 
 async function secretsIn(
   context: Context,
+  seq: number,
   layout: Layout,
   signal: AbortSignal | undefined,
-): Promise<readonly Listed[]> {
-  const { seq } = context.chain.head
+): Promise<Pick<Listing, 'sorted' | 'there'>> {
+  const { chain } = context
   const kept = context.listing
-  if (kept?.seq === seq) return kept.sorted
+  if (kept?.seq === seq && chain.head.seq === seq) return kept
   const zones = JSON.stringify(layout.zones)
-  const isNear = kept?.zones === zones && seq - kept.seq <= BEHIND_MAX
+  const isNear = kept?.zones === zones && chain.head.seq - kept.seq <= BEHIND_MAX
   const read = isNear
-    ? await readSince(context.chain, kept, { layout, signal })
-    : await readAll(context.chain, layout, signal)
+    ? await readSince(chain, kept, { layout, signal })
+    : await readAll(chain, layout, signal)
   const sorted = sortedOf(layout, read)
+  const there = sorted.map(({ value }) => isThere(chain, newestOf(value)))
   const versions = sorted.reduce((sum, { value }) => sum + value.versions.length, 0)
-  // While it was read the chain may have gone on: what came then is read again by the next one.
-  context.listing = versions <= KEPT_VERSIONS_MAX ? { seq, zones, read, sorted } : undefined
-  return sorted
+  context.listing = versions <= KEPT_VERSIONS_MAX ? { seq, zones, read, sorted, there } : undefined
+  return { sorted, there }
 }
 
 async function readAll(chain: Chain, { zones }: Layout, signal: AbortSignal | undefined): Promise<Listing['read']> {
