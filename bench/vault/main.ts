@@ -49,6 +49,7 @@ async function singleCalls(): Promise<void> {
   tell('S1 a bare commit', taken.commit.figures)
   tell('S1 put', { ...taken.put.figures, 'times a commit': ratio })
   tell('S1 get', taken.get.figures)
+  installPeers()
   for (const store of await storesBeside(join(folder, 'peers'))) await beside(store, names)
 }
 
@@ -159,7 +160,6 @@ function tell(row: string, figures: Record<string, number>): void {
 console.log(
   `node ${process.version}, ${availableParallelism()} cores (${cpus()[0]?.model}), load ${loadavg()[0]?.toFixed(1)}`,
 )
-installPeers()
 const rows = { S1: singleCalls, S2: listing, S3: revocation }
 try {
   for (const [name, run] of Object.entries(rows)) if (name.includes(values.only)) await run()

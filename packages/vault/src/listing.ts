@@ -59,9 +59,7 @@ async function secretsIn(
   if (kept?.seq === seq && chain.head.seq === seq) return kept
   const zones = JSON.stringify(layout.zones)
   const isNear = kept?.zones === zones && chain.head.seq - kept.seq <= BEHIND_MAX
-  const read = isNear
-    ? await readSince(chain, kept, { layout, signal })
-    : await readAll(chain, layout, signal)
+  const read = isNear ? await readSince(chain, kept, { layout, signal }) : await readAll(chain, layout, signal)
   const sorted = sortedOf(layout, read)
   const there = sorted.map(({ value }) => isThere(chain, newestOf(value)))
   const versions = sorted.reduce((sum, { value }) => sum + value.versions.length, 0)

@@ -19,6 +19,7 @@ const encoder = new TextEncoder()
 const LABELS = {
   value: 'ate vault: key of a value',
   commitment: 'ate vault: commitment to a key',
+  pattern: 'ate vault: commitment to the pattern of a zone',
   wrap: 'ate vault: key of a wrapped value',
   transit: 'ate vault: transit, symmetric key',
   transitKem: 'ate vault: transit, seed of the hybrid key',
@@ -31,7 +32,7 @@ const LABEL_BYTES = Object.fromEntries(
   Object.entries(LABELS).map(([label, text]) => [label, encoder.encode(`${text}\0`)]),
 ) as Record<Label, Uint8Array>
 
-/** SHA-256 of a label and parts of fixed sizes. */
+/** SHA-256 of a label and parts, of which at most one has a size that is not fixed. */
 export function derive(label: Label, ...parts: readonly Uint8Array[]): Uint8Array {
   // In one call: a hash that is fed piece by piece costs twice as much.
   let size = LABEL_BYTES[label].length

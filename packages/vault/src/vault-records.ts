@@ -25,6 +25,14 @@ export interface VaultRecord {
   readonly roles: readonly string[]
   /** When memberships end: Unix ms, by role and fingerprint. */
   readonly until: readonly { readonly role: string; readonly member: string; readonly at: number }[]
+  /** What owners said of each zone when they made it. */
+  readonly zones: readonly VouchedZone[]
+}
+
+export interface VouchedZone {
+  readonly zone: string
+  /** To its pattern: see vouched.ts. */
+  readonly commitment: string
 }
 
 export interface Grant {
@@ -40,6 +48,8 @@ export interface ZoneRecord {
   /** Ids of the two nodes below it. */
   readonly names: string
   readonly values: string
+  /** Of the commitment to the pattern. */
+  readonly salt: string
 }
 
 export type Kind = 'secret' | 'transit' | 'lease'
@@ -136,13 +146,16 @@ export const VaultType: EntityType<VaultRecord> = defineType(
       name: text(),
       roles: list(text(), 256),
       until: list(record({ role: text(), member: text(), at: whole() }), 4096),
+      zones: list(record<VouchedZone>({ zone: text(), commitment: text() }), 4096),
     }),
   ),
 )
 
 export const ZoneType: EntityType<ZoneRecord> = defineType(
   'vault.zone',
-  schemaOf(record<ZoneRecord>({ pattern: text(), grants: list(grant, 256), names: text(), values: text() })),
+  schemaOf(
+    record<ZoneRecord>({ pattern: text(), grants: list(grant, 256), names: text(), values: text(), salt: text() }),
+  ),
 )
 
 export const SecretType: EntityType<SecretRecord> = defineType(
