@@ -1,6 +1,6 @@
 /** Members who write records by hand, with the rights that they have, to have others do what they may not. */
 import assert from 'node:assert/strict'
-import { createIdentity } from '@ate/core'
+import { createIdentity, role } from '@ate/core'
 import { afterEach, beforeEach, test } from 'vitest'
 import type { Vault } from '../src/vault.ts'
 import { IN, OpenType, SecretType, ValueType, ZoneType } from '../src/vault-records.ts'
@@ -111,6 +111,51 @@ test('a zone whose granters point it at the values of another does not have owne
   assert.deepEqual(secrets.chain.policy(prod.value.values).read, before)
   await secrets.secret('prod/db').put('the next value of prod')
   assert.notEqual(await codeOf((await place.open(mallory)).secret('prod/db').get()), 'none')
+})
+
+test('whom a granter put into the policies by hand goes with him', async () => {
+  const { mallory } = await withMallory()
+  const eve = await createIdentity()
+  const hers = await place.open(mallory)
+  const { value: zone, id } = await zoneOf(hers, 'dev/**')
+  const ours = [role('dev'), role('owners')]
+  const plant = (): Promise<void> =>
+    hers.chain.transact((tx) => {
+      tx.setPolicy(zone.values, { read: [...ours, eve.publicId] })
+      tx.setPolicy(id, { read: [...ours, eve.publicId] })
+    })
+  await plant()
+  await hers.secret('dev/x').put('before')
+  assert.equal((await (await place.open(eve)).secret('dev/x').get()).value, 'before')
+  let secrets = await place.open()
+  await secrets.role('dev').remove(mallory.publicId)
+  await secrets.secret('dev/x').put('after')
+  for (const who of [mallory, eve]) assert.notEqual(await codeOf((await place.open(who)).secret('dev/x').get()), 'none')
+  // Where she is still a member, whoever tidies up takes out what no grant says; and then there is nothing more.
+  secrets = await place.open()
+  await secrets.role('dev').add(mallory.publicId)
+  const again = await place.open(mallory)
+  await again.chain.transact((tx) => tx.setPolicy(zone.names, { write: [...ours, eve.publicId] }))
+  secrets = await place.open()
+  assert.equal(await secrets.tidy(), 1)
+  assert.equal(await secrets.tidy(), 0)
+  assert.equal(await codeOf((await place.open(eve)).secret('dev/x').put('hers')), 'NO_READ_KEY')
+})
+
+test('grants of patterns that overlap leave nothing to tidy up', async () => {
+  const secrets = await place.open()
+  await secrets.role('a').allow('**', ['list'])
+  await secrets.role('b').allow('x/**', ['write'])
+  await secrets.role('c').allow('x/y/**', ['read', 'destroy'])
+  await secrets.role('a').allow('x/y/z', ['grant', 'write'])
+  assert.equal(await secrets.tidy(), 0)
+  await secrets.role('b').allow('x/**', ['destroy'])
+  await secrets.role('a').revoke('**')
+  await secrets.role('c').allow('x/**', ['read'], { until: new Date(place.makers.now() + 60_000) })
+  assert.equal(await secrets.tidy(), 0)
+  place.makers.move(60_001)
+  assert.equal(await secrets.tidy(), 1)
+  assert.equal(await secrets.tidy(), 0)
 })
 
 test('a value that its writer sealed wrongly keeps nobody from what is beside it', async () => {
