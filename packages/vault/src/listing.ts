@@ -1,31 +1,34 @@
 /**
- * Lists of secrets. The records of a list are kept, so that the next one reads only what was written since: whether a record is
- * still there is asked of the chain each time, what it says follows from the events of the log.
+ * Lists of secrets. What a list has read is kept, as of one record of the log; the next one takes from the log what was written
+ * since, and reads that.
  */
 import type { Chain, Entity } from '@ate/core'
 import type { CallOptions, Context, Layout } from './context.ts'
 import { infoAt, isThere, newestOf, type SecretInfo } from './secret-info.ts'
-import { IN, type SecretRecord, SecretType } from './vault-records.ts'
-import { selects, zonesOf } from './vault-rules.ts'
+import { IN, type SecretRecord, SecretType, ValueType } from './vault-records.ts'
+import { selects, type Zone, zonesOf } from './vault-rules.ts'
 
-/** Versions of all secrets of a list that is kept: some 300 bytes each. */
+/** Versions of all secrets of a list that is kept: some 600 bytes each. */
 const KEPT_VERSIONS_MAX = 262_144
 /** Records of the log behind which all secrets are read anew. */
 const BEHIND_MAX = 512
 
 type Listed = Entity<SecretRecord>
 
-/** What a list has read, as of one record of the log. */
+interface Shown {
+  readonly secret: Listed
+  /** Whether the value of its newest version stands on the chain. */
+  readonly isThere: boolean
+}
+
 export interface Listing {
   readonly seq: number
   /** What it was read for. */
   readonly zones: string
-  /** By the id of the zone. */
+  /** What stands in each zone, by its id and by path. */
   readonly read: ReadonlyMap<string, readonly Listed[]>
   /** One for each path, by path. */
-  readonly sorted: readonly Listed[]
-  /** For each of them whether the value of its newest version stands on the chain. */
-  readonly there: readonly boolean[]
+  readonly shown: readonly Shown[]
 }
 
 export async function* listSecrets(
@@ -34,98 +37,146 @@ export async function* listSecrets(
   { signal }: CallOptions,
 ): AsyncGenerator<SecretInfo, void, void> {
   const isWanted = selects(prefix)
-  const { chain } = context
   // Before anything is read: what comes meanwhile is read again by the next list.
-  const { seq } = chain.head
+  const { seq } = context.chain.head
   const layout = await context.layout(signal)
   if (!layout) return
-  const { sorted, there } = await secretsIn(context, seq, layout, signal)
-  for (let i = 0; i < sorted.length; i++) {
-    const secret = sorted[i]!
-    if (!isWanted(secret.value.path) || !chain.has(secret)) continue
+  const { now } = context
+  for (const { secret, isThere } of (await listingOf(context, seq, layout, signal)).shown) {
+    if (!isWanted(secret.value.path)) continue
     signal?.throwIfAborted()
-    yield infoAt(secret.value, there[i]!, context.now)
+    yield infoAt(secret.value, isThere, now)
   }
 }
 
-async function secretsIn(
+async function listingOf(
   context: Context,
   seq: number,
   layout: Layout,
   signal: AbortSignal | undefined,
-): Promise<Pick<Listing, 'sorted' | 'there'>> {
+): Promise<Listing> {
   const { chain } = context
   const kept = context.listing
   if (kept?.seq === seq && chain.head.seq === seq) return kept
   const zones = JSON.stringify(layout.zones)
   const isNear = kept?.zones === zones && chain.head.seq - kept.seq <= BEHIND_MAX
-  const read = isNear ? await readSince(chain, kept, { layout, signal }) : await readAll(chain, layout, signal)
-  const sorted = sortedOf(layout, read)
-  const there = sorted.map(({ value }) => isThere(chain, newestOf(value)))
-  const versions = sorted.reduce((sum, { value }) => sum + value.versions.length, 0)
-  context.listing = versions <= KEPT_VERSIONS_MAX ? { seq, zones, read, sorted, there } : undefined
-  return { sorted, there }
+  const { read, shown } = isNear ? await readSince(chain, kept, layout, signal) : await readAll(chain, layout, signal)
+  const listing = { seq, zones, read, shown }
+  const versions = shown.reduce((sum, { secret }) => sum + secret.value.versions.length, 0)
+  context.listing = versions <= KEPT_VERSIONS_MAX ? listing : undefined
+  return listing
 }
 
-async function readAll(chain: Chain, { zones }: Layout, signal: AbortSignal | undefined): Promise<Listing['read']> {
-  const read = new Map<string, Listed[]>()
+async function readAll(
+  chain: Chain,
+  { zones }: Layout,
+  signal: AbortSignal | undefined,
+): Promise<Pick<Listing, 'read' | 'shown'>> {
+  const read = new Map<string, readonly Listed[]>()
+  const paths = new Set<string>()
   for (const { id, names } of zones) {
     const secrets: Listed[] = []
     for await (const batch of chain.children(SecretType, names, IN.secrets).batches()) {
       signal?.throwIfAborted()
-      for (const secret of batch) secrets.push(secret)
+      for (const secret of batch) {
+        secrets.push(secret)
+        if (zones.length > 1) paths.add(secret.value.path)
+      }
     }
-    read.set(id, secrets)
+    read.set(
+      id,
+      secrets.sort((a, b) => (a.value.path < b.value.path ? -1 : 1)),
+    )
   }
-  return read
+  const counting =
+    zones.length === 1
+      ? read.get(zones[0]!.id)!
+      : [...paths].sort().flatMap((path) => countingAt(zones, read, path) ?? [])
+  return { read, shown: counting.map((secret) => shownOf(chain, secret)) }
+}
+
+/** While a secret moves into a narrower zone, or where two made it at once, the narrower one counts. */
+function countingAt(zones: readonly Zone[], read: Listing['read'], path: string): Listed | undefined {
+  for (const { id } of zonesOf(zones, path)) {
+    const secrets = read.get(id)!
+    const found = secrets[placeOf(secrets, path, (one) => one.value.path)]
+    if (found?.value.path === path) return found
+  }
+  return undefined
+}
+
+function shownOf(chain: Chain, secret: Listed): Shown {
+  return { secret, isThere: isThere(chain, newestOf(secret.value)) }
 }
 
 async function readSince(
   chain: Chain,
-  { seq, read }: Listing,
-  { layout, signal }: { readonly layout: Layout; readonly signal: AbortSignal | undefined },
-): Promise<Listing['read']> {
-  /** With the parent of those that came. */
-  const changed = new Map<string, string | undefined>()
-  const since = { from: seq + 1, until: 'end', type: SecretType, ...(signal ? { signal } : {}) } as const
-  for await (const events of chain.eventBatches(since))
-    for (const { entity, parent } of events) changed.set(entity, parent ?? changed.get(entity))
-  const next = new Map<string, Listed[]>()
-  for (const { id, names } of layout.zones) {
-    const before = read.get(id) ?? []
-    const secrets: Listed[] = []
-    const again: string[] = []
-    for (const secret of before) {
-      if (changed.has(secret.id)) again.push(secret.id)
-      else secrets.push(secret)
-    }
-    const known = new Set(again)
-    for (const [entity, parent] of changed) if (parent === names && !known.has(entity)) again.push(entity)
-    for (const entity of again) {
-      const secret = await chain.get(SecretType, entity)
-      if (secret) secrets.push(secret)
-    }
-    next.set(id, secrets)
+  kept: Listing,
+  { zones }: Layout,
+  signal: AbortSignal | undefined,
+): Promise<Pick<Listing, 'read' | 'shown'>> {
+  const { secrets, gone } = await writtenSince(chain, kept.seq, signal)
+  const read = new Map<string, Listed[]>([...kept.read].map(([id, list]) => [id, [...list]]))
+  const paths = new Set<string>()
+  for (const id of secrets) {
+    const parent = chain.has(id) ? chain.parentOf(id) : undefined
+    const zone = zones.find(({ names }) => names === parent)
+    const secret = zone && (await chain.get(SecretType, id))
+    // Taken out wherever it stood: most often where it goes.
+    for (const list of read.values()) takeOut(list, id, secret?.value.path, paths)
+    if (!secret) continue
+    const { path } = secret.value
+    const list = read.get(zone.id)!
+    list.splice(
+      placeOf(list, path, (one) => one.value.path),
+      0,
+      secret,
+    )
+    paths.add(path)
   }
-  return next
+  const shown = kept.shown.map((one) =>
+    one.isThere && gone.size > 0 && gone.has(newestOf(one.secret.value)!.value) ? { ...one, isThere: false } : one,
+  )
+  for (const path of paths) {
+    const at = placeOf(shown, path, (one) => one.secret.value.path)
+    const counts = countingAt(zones, read, path)
+    shown.splice(at, shown[at]?.secret.value.path === path ? 1 : 0, ...(counts ? [shownOf(chain, counts)] : []))
+  }
+  return { read, shown }
 }
 
-/** While a secret moves into a narrower zone, or where two made it at once, the narrower one counts. */
-function sortedOf({ zones }: Layout, read: Listing['read']): readonly Listed[] {
-  const [only] = zones
-  if (zones.length === 1) return byPath(read.get(only!.id)!)
-  const found = new Map<string, { readonly secret: Listed; readonly rank: number }>()
-  for (const [id, secrets] of read) {
-    for (const secret of secrets) {
-      const { path } = secret.value
-      const rank = zonesOf(zones, path).findIndex((zone) => zone.id === id)
-      const known = found.get(path)
-      if (rank >= 0 && (!known || rank < known.rank)) found.set(path, { secret, rank })
+/** Secrets that were written behind a record, and values that were deleted. */
+async function writtenSince(
+  chain: Chain,
+  seq: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly secrets: ReadonlySet<string>; readonly gone: ReadonlySet<string> }> {
+  const secrets = new Set<string>()
+  const gone = new Set<string>()
+  for await (const events of chain.eventBatches({ from: seq + 1, until: 'end', ...(signal ? { signal } : {}) }))
+    for (const { type, op, entity } of events) {
+      if (type === SecretType.name) secrets.add(entity)
+      else if (type === ValueType.name && op === 'delete') gone.add(entity)
     }
-  }
-  return byPath([...found.values()].map(({ secret }) => secret))
+  return { secrets, gone }
 }
 
-function byPath(secrets: readonly Listed[]): readonly Listed[] {
-  return [...secrets].sort((a, b) => (a.value.path < b.value.path ? -1 : 1))
+/** `path`: where it stands if its path is what it was. */
+function takeOut(list: Listed[], id: string, path: string | undefined, paths: Set<string>): void {
+  let at = path === undefined ? -1 : placeOf(list, path, (one) => one.value.path)
+  if (list[at]?.id !== id) at = list.findIndex((one) => one.id === id)
+  if (at < 0) return
+  paths.add(list[at]!.value.path)
+  list.splice(at, 1)
+}
+
+/** The first place in a list by path that is not in front of `path`. */
+function placeOf<T>(list: readonly T[], path: string, pathOf: (one: T) => string): number {
+  let [low, high] = [0, list.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (pathOf(list[middle]!) < path) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -49,6 +49,46 @@ test('a list after each kind of write is that of a process which has kept nothin
   await chain.close()
 })
 
+test('a list after many writes in any order is that of a process which has kept nothing', async () => {
+  const store = memoryStore()
+  const as = await createIdentity()
+  const chain = await openChain(memoryEngine(store), { as })
+  const secrets = vault(chain)
+  const paths = ['a', 'a/b', 'a/b/c', 'a/d', 'b', 'b/c']
+  let state = 1
+  const random = (below: number): number => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % below
+  }
+  await secrets.secret('a').put('1')
+  await secrets.role('ops').allow('a/**', ['read'])
+  await secrets.role('ops').allow('a/b/**', ['read', 'write'])
+  for (let round = 0; round < 15; round++) {
+    for (let i = random(4); i >= 0; i--) {
+      const secret = secrets.secret(paths[random(paths.length)]!)
+      const verbs = [
+        () => secret.put(`${round}`),
+        () => secret.delete(),
+        () => secret.destroy('all'),
+        () => secret.annotate({ round: `${round}` }),
+        async () => {
+          const all = [...chain.children(SecretType, (await zoneOf(secrets, 'a'))!, 'secrets').ids()]
+          if (all.length > 0) await chain.transact((tx) => tx.delete(all[random(all.length)]!))
+        },
+        // By hand, under another path than its name.
+        async () => {
+          const [id] = chain.children(SecretType, (await zoneOf(secrets, 'a'))!, 'secrets').ids()
+          if (id) await chain.transact((tx) => tx.update(SecretType, id, (one) => ({ ...one, path: `z/${round}` })))
+        },
+      ]
+      const verb = verbs[random(round < 12 ? 5 : 6)]!
+      await verb().catch((error) => assert.equal(error.code, 'NOT_FOUND'))
+    }
+    assert.deepEqual(await all(secrets.list()), await anew(store, as), `after round ${round}`)
+  }
+  await chain.close()
+})
+
 /** The node whose children are the secrets of the zone of everything. */
 async function zoneOf({ chain }: Vault, path: string): Promise<string | undefined> {
   for await (const event of chain.events({ until: 'end', type: SecretType }))
