@@ -43,8 +43,34 @@ describe('json and yaml', () => {
     ['just canary text', 'x.yaml'],
     ['', 'x.json'],
     ['not a line of canary', '.env'],
+    // What a number would not keep, or a merge would leave out.
+    ['{"a": 12345678901234567890}', 'x.json'],
+    ['{"a": [1e400]}', 'x.json'],
+    ['{"a": 0.1234567890123456789}', 'x.json'],
+    ['{"a": 1e-400}', 'x.json'],
+    ['pin: 0123', 'x.yaml'],
+    ['version: 1.10', 'x.yaml'],
+    ['id: 12345678901234567890', 'x.yaml'],
+    ['mask: 0x1f', 'x.yaml'],
+    ['? 007\n: canary', 'x.yaml'],
+    ['a: &a { x: canary }\nb:\n  <<: *a', 'x.yaml'],
+    // Two values at one path.
+    ['{"a/b": "canary", "a": {"b": {"x": 1}, "c": 1}}', 'x.json'],
   ])('%j is none', async (text, name) => {
     expect(await codeOf(read(text, name))).toBe('BAD_VALUE')
+  })
+
+  it('numbers that come back as they are written are numbers', async () => {
+    const text = '{"a": 9007199254740991, "b": -1.5e3, "c": "12345678901234567890 \\" 1e400", "d": 0, "e": 0.25}'
+    const tree = { a: 9007199254740991, b: -1500, c: '12345678901234567890 " 1e400', d: 0, e: 0.25 }
+    expect(await read(`{"x": ${text}}`, 'x.json')).toEqual({ x: tree })
+    expect(await read('a: 9007199254740991\nb: "007"\nc: -1.5\n', 'x.yaml')).toEqual({
+      a: 9007199254740991,
+      b: '007',
+      c: -1.5,
+    })
+    const long = 'x\\n'.repeat(1_000_000)
+    expect(((await read(`{"a": "${long}"}`, 'x.json')) as { a: string }).a.length).toBe(2_000_000)
   })
 
   it('a bomb of aliases is refused', async () => {
@@ -66,6 +92,8 @@ describe('vault kv get -format=json', () => {
     expect(await read(JSON.stringify(two), 'out.json')).toEqual({ '': { url: 'x' } })
     expect(await read(JSON.stringify(one), 'out.json', 'vault-kv')).toEqual({ '': { url: 'x' } })
     expect(await codeOf(read('{"a":1}', 'x', 'vault-kv'))).toBe('BAD_VALUE')
+    const deleted = { request_id: 'r', data: { data: null, metadata: { version: 3, deletion_time: '2026-01-01' } } }
+    expect(await codeOf(read(JSON.stringify(deleted), 'out.json'))).toBe('BAD_VALUE')
   })
 })
 

@@ -31,6 +31,23 @@ it('takes secrets out wherever the chunks are cut, and changes nothing else', as
   )
 })
 
+it('gives on at once what begins no secret', async () => {
+  const long = `-----BEGIN${'x'.repeat(100_000)}`
+  const mask = new Mask([long, 'hunter2', 'hunting'])
+  const given: string[] = []
+  mask.on('data', (chunk: Buffer) => given.push(chunk.toString()))
+  for (const chunk of ['listening on 8080\n', 'name: hunt', 'er2, ', 'hunthunting -----BEG']) {
+    await new Promise((resolve) => mask.write(chunk, resolve))
+    given.push('|')
+  }
+  await new Promise((resolve) => mask.end(resolve))
+  expect(given.join('')).toBe('listening on 8080\n|name: |[redacted], |hunt[redacted] |-----BEG')
+})
+
+it('masks a secret that ends with a line break where it is printed without', async () => {
+  expect(await masked(['hunter2\n'], 'it is hunter2.', [])).toBe('it is [redacted].')
+})
+
 it('masks the lines of a key that are printed alone', async () => {
   const pem = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n'
   expect(await masked([pem], 'line: MIIEvQIBADANBgkqhkiG.', [8])).toBe('line: [redacted].')

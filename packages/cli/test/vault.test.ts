@@ -1,7 +1,9 @@
 /** `ate vault`: most of it in this process, since processes are slow to start; as users run it where that matters. */
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { createIdentity, saveIdentity } from '@ate/core'
 import type { Vault } from '@ate/vault'
@@ -176,6 +178,40 @@ describe('ate vault', () => {
     expect((await ate(['run', '--from', 'app', '--', 'no-such-command'])).code).toBe(1)
   })
 
+  it('says nothing of a secret that no environment holds', async () => {
+    await done(['put', 'odd/zero', '--json'], JSON.stringify(`${CANARY}\0`))
+    const zero = await ate(['run', '--from', 'odd', '--', 'true'])
+    expect([zero.code, zero.stderr.split(':')[0]]).toEqual([1, 'BAD_VALUE'])
+    const given = await ate(['run', '--from', 'app', '--', 'true\0'])
+    expect([given.code, given.stderr.split(':')[0]]).toEqual([1, 'IO_ERROR'])
+    expect(zero.stderr + given.stderr).not.toContain(CANARY)
+  })
+
+  // A pseudo terminal is needed, which `script` of util-linux makes.
+  it.runIf(existsSync('/usr/bin/script'))('gives a command on a terminal one Ctrl-C, not two', async () => {
+    const program = join(machine.folder, 'interrupted.mjs')
+    writeFileSync(
+      program,
+      `let count = 0
+process.on('SIGINT', () => {
+  if (++count === 1) setTimeout(() => { console.log('interrupted ' + count); process.exit(0) }, 500)
+})
+setInterval(() => undefined, 1000)
+console.log('ready')
+`,
+    )
+    const ate = `${process.execPath} -C @ate/source ${resolve(import.meta.dirname, '../src/ate.ts')}`
+    const command = `${ate} vault run --from app -- ${process.execPath} ${program}`
+    const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], { cwd: machine.folder })
+    let seen = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (!seen.includes('ready') && (seen + text).includes('ready')) child.stdin.write('\x03')
+      seen += text
+    })
+    await once(child, 'close')
+    expect(seen).toContain('interrupted 1')
+  })
+
   it('exports and injects, and never into a file that others read', async () => {
     expect(await done(['export', 'app', '--format', 'shell'])).toBe(`export API_KEY='${CANARY}-key'\n`)
     await done(['export', 'app', '--format', 'node', '--out', 'app.env'])
@@ -231,6 +267,13 @@ describe('ate vault', () => {
     const token = await done(['wrap', '--ttl', '10m'], CANARY)
     expect(await done(['unwrap'], token)).toBe(`${CANARY}\n`)
     expect((await ate(['unwrap'], token)).stderr).toContain('TOKEN_SPENT')
+    const second = await done(['wrap', '--ttl', '10m'], CANARY)
+    // Where it cannot be written it is not spent; and nothing is left where it was not to be had.
+    expect((await ate(['unwrap', '--out', 'no-folder/x'], second)).stderr).toContain('IO_ERROR')
+    await done(['unwrap', '--out', 'unwrapped'], second)
+    expect(readFileSync(join(machine.folder, 'unwrapped'), 'utf8')).toBe(CANARY)
+    expect((await ate(['unwrap', '--out', 'again'], second)).stderr).toContain('TOKEN_SPENT')
+    expect(existsSync(join(machine.folder, 'again'))).toBe(false)
     await done(['transit', 'rotate', 'release'])
     writeFileSync(join(machine.folder, 'sig'), await done(['transit', 'sign', 'release'], 'v1.2.3'))
     expect(await done(['transit', 'verify', 'release', '--signature', 'sig'], 'v1.2.3')).toBe('the signature holds\n')
@@ -241,6 +284,11 @@ describe('ate vault', () => {
       await done(['split', '--shares', '3', '--threshold', '2', '--out', 'shares', '--json']),
     ) as { fingerprint: string; files: string[] }
     expect(files.map((file) => statSync(join(machine.folder, file)).mode & 0o777)).toEqual([0o600, 0o600, 0o600])
+    const kept = readFileSync(join(machine.folder, files[0]!))
+    rmSync(join(machine.folder, files[0]!))
+    const mixed = await ate(['split', '--shares', '3', '--threshold', '2', '--out', 'shares'])
+    expect([mixed.code, existsSync(join(machine.folder, files[0]!))]).toEqual([1, false])
+    writeFileSync(join(machine.folder, files[0]!), kept)
     expect(await done(['drill', ...files, '--fingerprint', fingerprint])).toContain('3 shares make')
     const other = await ate(['drill', ...files, '--fingerprint', (await createIdentity()).fingerprint])
     expect([other.code, other.stdout]).toEqual([1, expect.stringContaining(`shares of ${fingerprint}`)])
@@ -265,8 +313,32 @@ describe('ate vault', () => {
     expect(await done(['get', 'app/api-key'])).toBe('edited\n')
   })
 
+  it.runIf(existsSync('/proc/self/stat'))('leaves nothing behind an editor that is interrupted', async () => {
+    const editor = join(machine.folder, 'interrupting.sh')
+    writeFileSync(
+      editor,
+      `#!/bin/sh
+ate=$PPID
+case "$(cat /proc/$ate/comm)" in *sh) ate=$(cut -d' ' -f4 /proc/$ate/stat);; esac
+echo "$1" > edited-at
+kill -INT $ate
+sleep 0.2
+if [ "$END" ]; then kill -TERM $ate; exec sleep 5; fi
+echo interrupted > "$1"
+`,
+      { mode: 0o700 },
+    )
+    const placeOf = (): string => readFileSync(join(machine.folder, 'edited-at'), 'utf8').trim()
+    const stayed = await spawned(['edit', 'app/api-key'], undefined, { EDITOR: editor })
+    expect([stayed.code, existsSync(placeOf())]).toEqual([0, false])
+    expect(await done(['get', 'app/api-key'])).toBe('interrupted\n')
+    const ended = await spawned(['edit', 'app/api-key'], undefined, { EDITOR: editor, END: '1' })
+    expect([ended.code, existsSync(placeOf())]).toEqual([1, false])
+    expect(ended.stderr).toContain('nothing was written')
+  })
+
   it('left no secret on the disk but where it was told to', async () => {
-    const told = new Set(['app.env', '.env', 'seen', 'sig'])
+    const told = new Set(['app.env', '.env', 'seen', 'sig', 'unwrapped'])
     const files = readdirSync(machine.folder, { recursive: true, encoding: 'utf8' })
     for (const file of files) {
       const at = join(machine.folder, file)

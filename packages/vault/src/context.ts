@@ -10,6 +10,7 @@ import {
   type TxTarget,
 } from '@ate/core'
 import { vaultError } from './errors.ts'
+import type { Listing } from './listing.ts'
 import {
   type Can,
   DeskType,
@@ -26,6 +27,7 @@ import {
   ZoneType,
 } from './vault-records.ts'
 import { type Access, accessOf, grantsAt, isLapsed, needsOwnPolicy, union, type Zone } from './vault-rules.ts'
+import { isVouchedFor, SALT_BYTES, toHex, vouchFor } from './vouched.ts'
 
 /** Every call takes it. */
 export interface CallOptions {
@@ -73,6 +75,7 @@ interface Shared {
   /** Zones are being made or changed. */
   changing: Promise<unknown>
   readonly halves: Map<string, Uint8Array>
+  listing: Listing | undefined
 }
 
 const shared = new WeakMap<Chain, Map<string, Shared>>()
@@ -97,7 +100,7 @@ export class Context {
       shared.set(chain, vaults)
     }
     const known = vaults.get(name)
-    this.#shared = known ?? { cached: undefined, changing: Promise.resolve(), halves: new Map() }
+    this.#shared = known ?? { cached: undefined, changing: Promise.resolve(), halves: new Map(), listing: undefined }
     if (!known) vaults.set(name, this.#shared)
   }
 
@@ -106,7 +109,7 @@ export class Context {
     return Math.max(this.chain.now, this.makers.now())
   }
 
-  /** Where things stand, as acknowledged; undefined if there is no vault yet. */
+  /** Where things stand, as acknowledged; undefined if there is no vault yet. One object as long as the chain has no new record. */
   async layout(signal?: AbortSignal): Promise<Layout | undefined> {
     signal?.throwIfAborted()
     const { seq } = this.chain.head
@@ -115,6 +118,15 @@ export class Context {
     const layout = await loadLayout(this.chain, this.name)
     this.#shared.cached = { seq, layout }
     return layout
+  }
+
+  /** What the last list has read. */
+  get listing(): Listing | undefined {
+    return this.#shared.listing
+  }
+
+  set listing(listing: Listing | undefined) {
+    this.#shared.listing = listing
   }
 
   /** The half of a key that stands in the ring, or will when its transaction commits. */
@@ -240,8 +252,8 @@ export class Context {
    * by. @throws AteError NOT_AUTHORIZED
    */
   assertNotLapsed(layout: Layout, pattern: string, can: Can): void {
+    if (layout.record.until.length === 0 && !layout.zones.some(hasEnds)) return
     const grants = grantsAt(layout.zones, pattern)
-    if (layout.record.until.length === 0 && grants.every(({ until }) => until === undefined)) return
     const counts = (role: string): boolean =>
       this.chain.role(role, layout.vault)?.isMember === true && !this.#hasLeft(layout, role)
     const may = (grant: Grant): boolean =>
@@ -282,6 +294,10 @@ export class Context {
   }
 }
 
+function hasEnds({ grants }: Zone): boolean {
+  return grants.some(({ until }) => until !== undefined)
+}
+
 async function loadLayout(chain: Chain, name: string): Promise<Layout | undefined> {
   for (const id of chain.children(VaultType, undefined, IN.vaults).ids()) {
     const vault = await readable(chain.get(VaultType, id))
@@ -290,7 +306,7 @@ async function loadLayout(chain: Chain, name: string): Promise<Layout | undefine
     const zones: Zone[] = []
     for (const zoneId of chain.children(ZoneType, id, IN.zones).ids()) {
       const zone = await readable(chain.get(ZoneType, zoneId))
-      if (zone) zones.push({ id: zoneId, ...zone.value })
+      if (zone && isVouchedFor(vault.value, chain, zoneId, zone.value)) zones.push({ id: zoneId, ...zone.value })
     }
     if (desk !== undefined) return { vault: id, record: vault.value, desk, zones }
   }
@@ -311,31 +327,35 @@ async function readable<T>(reading: Promise<T | undefined>): Promise<T | undefin
 async function makeVault(context: Context, tx: Transaction): Promise<Layout> {
   const { chain, name } = context
   tx.guard.members(undefined, IN.vaults, chain.children(VaultType, undefined, IN.vaults).count())
-  const record: VaultRecord = { name, roles: [], until: [] }
+  const record: VaultRecord = { name, roles: [], until: [], zones: [] }
   const vault = tx.create(VaultType, record, { in: IN.vaults, read: 'everyone' }).id
   tx.role(OWNERS, vault).add(chain.publicId)
   const owners = [roleName(OWNERS)]
   tx.setPolicy(vault, { write: owners, manage: owners })
   const desk = tx.create(DeskType, {}, { parent: vault, in: IN.desk, read: owners, write: owners, allow: owners }).id
-  const zone = await makeZone(context, tx, { vault, record, desk, zones: [] }, { pattern: '**', grants: [] })
-  return { vault, record, desk, zones: [zone] }
+  return makeZone(context, tx, { vault, record, desk, zones: [] }, { pattern: '**', grants: [] })
 }
 
-/** A zone with its two nodes, under the policies that its grants, and those of wider zones, ask for. */
+/** A zone with its two nodes, under the policies that its grants, and those of wider zones, ask for: the layout with it, as the last. */
 export async function makeZone(
   context: Context,
   tx: Transaction,
   layout: Layout,
   made: Pick<Zone, 'pattern' | 'grants'>,
-): Promise<Zone> {
-  const draft: ZoneRecord = { names: '', values: '', ...made }
+): Promise<Layout> {
+  const salt = toHex(context.makers.random(SALT_BYTES))
+  const draft: ZoneRecord = { names: '', values: '', salt, ...made }
   const access = context.accessAt([...layout.zones, { id: '', ...draft }], made.pattern)
   const policies = policiesOf(access)
   const placed = tx.create(ZoneType, draft, { parent: layout.vault, in: IN.zones, ...policies.zone })
   const names = tx.create(NamesType, {}, { parent: placed, in: IN.names, ...policies.names }).id
   const values = tx.create(ValuesType, {}, { parent: placed, in: IN.values, ...policies.values }).id
-  await tx.update(placed, () => ({ ...made, names, values }))
-  return { ...made, id: placed.id, names, values }
+  await tx.update(placed, () => ({ ...made, names, values, salt }))
+  const { value: record } = await tx.update(VaultType, layout.vault, (before) => ({
+    ...before,
+    zones: [...before.zones, vouchFor(placed.id, draft)],
+  }))
+  return { ...layout, record, zones: [...layout.zones, { ...made, id: placed.id, names, values, salt }] }
 }
 
 interface NodePolicies {

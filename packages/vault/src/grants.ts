@@ -31,8 +31,8 @@ export async function setGrant(
   ]
   if (!existing) {
     if (grants.length === 0) return { made: undefined, layout, policies: [], tx, lost: false }
-    const made = await makeZone(context, tx, { ...layout, zones }, { pattern, grants })
-    const next = { ...layout, zones: [...zones, made] }
+    const next = await makeZone(context, tx, { ...layout, zones }, { pattern, grants })
+    const made = next.zones.at(-1)!
     // Narrower patterns that were there before are covered by this one too.
     const policies = applyPolicies(context, tx, { before: zones, after: next.zones, pattern, except: made })
     context.setLayout(tx, next)
@@ -50,9 +50,9 @@ export async function setGrant(
   return { made: undefined, layout: { ...layout, zones: after }, policies, tx, lost }
 }
 
-/** The zone as the transaction sees it, guarded. */
-export async function reload(tx: Transaction, { id }: Zone): Promise<Zone> {
-  return { id, ...(await tx.load(ZoneType, id)).value }
+/** The zone with its grants as the transaction sees them, guarded. What owners have vouched for stays as it was seen. */
+export async function reload(tx: Transaction, zone: Zone): Promise<Zone> {
+  return { ...zone, grants: (await tx.load(ZoneType, zone.id)).value.grants }
 }
 
 /** New policies for the zones that a pattern covers; those whose values follow. */

@@ -2,11 +2,12 @@
  * What follows a change of zones, in steps that each fit into a transaction: secrets move into a narrower zone, sealed anew
  * under its keys; values get a policy that says who may destroy them. Interrupted, the same change finishes it.
  */
-import { role as roleName, type Transaction } from '@ate/core'
+import { isAteError, role as roleName, type Transaction } from '@ate/core'
 import type { Context, Layout, WriteNowOptions } from './context.ts'
 import { IN, OpenType, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
 import { covers, needsOwnPolicy, type Zone, zonesOf } from './vault-rules.ts'
 import { openVersion, sealInto } from './versions.ts'
+import { isBelow } from './vouched.ts'
 
 /** Values of one step: with 20 kB each, a step is half of what a transaction takes. */
 const STEP_VALUES = 24
@@ -70,7 +71,7 @@ async function moveStep(
       const old = await tx.named(SecretType, path, { parent: from.names, in: IN.secrets })
       if (!old) continue
       const versions = await Promise.all(
-        old.value.versions.map((one) => moveVersion(context, tx, { layout, to, path }, one)),
+        old.value.versions.map((one) => moveVersion(context, tx, { layout, from, to, path }, one)),
       )
       tx.put(SecretType, path, { ...old.value, versions }, { parent: to.names, in: IN.secrets })
       tx.delete(old)
@@ -81,17 +82,39 @@ async function moveStep(
 async function moveVersion(
   context: Context,
   tx: Transaction,
-  { layout, to, path }: { readonly layout: Layout; readonly to: Zone; readonly path: string },
+  {
+    layout,
+    from,
+    to,
+    path,
+  }: { readonly layout: Layout; readonly from: Zone; readonly to: Zone; readonly path: string },
   version: VersionRecord,
 ): Promise<VersionRecord> {
-  if (!context.chain.has(version.value) && !context.isMaking(version.value, tx)) return version
+  const { chain } = context
+  // A record may name what stands elsewhere: that stays there.
+  if (chain.has(version.value) ? !isBelow(chain, version.value, from.values) : !context.isMaking(version.value, tx))
+    return version
   // This transaction may have destroyed it.
   if (!(await tx.get(ValueType, version.value))) return version
-  const plain = await openVersion(context, { path, layout }, version, tx)
+  const plain = await openedOr(() => openVersion(context, { path, layout }, version, tx))
+  // What its writer sealed wrongly nobody can read, here or there: it keeps nobody from the rest.
+  if (!plain) return version
   const value = await sealInto(context, tx, { zone: to, layout }, { path, n: version.n, plain })
   tx.shred(version.value)
-  const open = version.open === undefined ? {} : { open: await moveOpenHalf(tx, to, version.open) }
-  return { ...version, value, ...open }
+  const { open, ...rest } = version
+  // As with values: a record may name what stands elsewhere.
+  const isOwn = open !== undefined && (!chain.has(open) || isBelow(chain, open, from.names))
+  return { ...rest, value, ...(isOwn ? { open: await moveOpenHalf(tx, to, open) } : {}) }
+}
+
+/** Undefined for what nobody can open. */
+async function openedOr(open: () => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
+  try {
+    return await open()
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_BODY') return undefined
+    throw error
+  }
 }
 
 /** The public half of a transit key is read by who lists the zone. */

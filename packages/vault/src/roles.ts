@@ -10,6 +10,7 @@ import {
 } from './context.ts'
 import { follow, renewRole, setGrant } from './grants.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
+import { takeOutStrays } from './strays.ts'
 import { CANS, type Can, type Grant, IN, OWNERS, SecretType, VaultType } from './vault-records.ts'
 import { checkPattern, union, type Zone } from './vault-rules.ts'
 
@@ -115,7 +116,14 @@ export class Role {
     const layout = await this.#existing(options)
     const run = () =>
       this.#context.write({ ...options, changing: true }, async (tx) => tx.role(this.name, layout.vault).remove(member))
-    const removal = await (options.tx ? run() : this.#context.change(run))
+    const removal = await (options.tx
+      ? run()
+      : this.#context.change(async () => {
+          const removed = await run()
+          // Not before: until then he might have put them there again.
+          await takeOutStrays(this.#context, options.signal ? { signal: options.signal } : {})
+          return removed
+        }))
     if (!removal) return undefined
     const zones = layout.zones.filter(({ values }) => (removal.couldRead as readonly string[]).includes(values))
     const waiting = layout.zones.filter(({ values }) => (removal.stale as readonly string[]).includes(values))

@@ -1,7 +1,7 @@
 /** What a list shows of a secret: never its value. */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Chain, type Duration, durationMs } from '@ate/core'
 import type { Context } from './context.ts'
-import type { Kind, SecretRecord } from './vault-records.ts'
+import type { Kind, SecretRecord, VersionRecord } from './vault-records.ts'
 import { stateOf, type VersionState } from './vault-rules.ts'
 
 export interface SecretInfo {
@@ -16,11 +16,27 @@ export interface SecretInfo {
   readonly meta: Readonly<Record<string, string>>
 }
 
-export function infoOf(context: Context, { path, kind, latest, versions, meta }: SecretRecord): SecretInfo {
-  const newest = versions.findLast(({ n }) => n === latest)
-  const state = newest ? stateOf(newest, context.chain.has(newest.value), context.now) : 'destroyed'
-  const expires = newest?.expires === undefined ? {} : { expires: new Date(newest.expires) }
-  return { path, kind, latest, updated: new Date(newest?.at ?? 0), state, meta: meta ?? {}, ...expires }
+export function infoOf({ chain, now }: Context, record: SecretRecord): SecretInfo {
+  return infoAt(record, isThere(chain, newestOf(record)), now)
+}
+
+/** Of the newest version there ever was; undefined if it is forgotten. */
+export function newestOf({ versions, latest }: SecretRecord): VersionRecord | undefined {
+  const last = versions.at(-1)
+  return last?.n === latest ? last : versions.findLast(({ n }) => n === latest)
+}
+
+/** Whether the value of a version stands on the chain. */
+export function isThere(chain: Chain, version: VersionRecord | undefined): boolean {
+  return version !== undefined && chain.has(version.value)
+}
+
+export function infoAt(record: SecretRecord, newestIsThere: boolean, now: number): SecretInfo {
+  const { path, kind, latest, meta } = record
+  const newest = newestOf(record)
+  const state = newest ? stateOf(newest, newestIsThere, now) : 'destroyed'
+  const info = { path, kind, latest, updated: new Date(newest?.at ?? 0), state, meta: meta ?? {} }
+  return newest?.expires === undefined ? info : { ...info, expires: new Date(newest.expires) }
 }
 
 /** Unix ms of a time, or of a duration from now. @throws AteError BAD_ARGUMENT */

@@ -15,6 +15,7 @@ import { decodeValue, encodeValue } from './value-bytes.ts'
 import type { Kind, VersionRecord } from './vault-records.ts'
 import { assertReadable, checkCas, checkPath, stateOf, type VersionState, versionAt, versionOf } from './vault-rules.ts'
 import { appendVersion, findSecret, openVersion, type Place, placeIn } from './versions.ts'
+import { isBelow } from './vouched.ts'
 
 export interface Version {
   readonly n: number
@@ -173,10 +174,11 @@ export class Secret<T> {
       throw new AteError('BAD_ARGUMENT', { what: "versions are a list of numbers, or 'all'" })
     const { chain } = this.#context
     const gone = await this.#context.write(options, async (tx) => {
-      const { record } = await placeIn(this.#context, tx, this.path)
+      const { record, zone } = await placeIn(this.#context, tx, this.path)
       if (!record) throw new AteError('NOT_FOUND', { path: this.path })
-      const wanted = versions === 'all' ? record.versions : versions.map((n) => versionOf(record, n))
-      const there = wanted.filter(({ value }) => chain.has(value))
+      const wanted = versions === 'all' ? record.versions : [...new Set(versions)].map((n) => versionOf(record, n))
+      // Who writes here, and may destroy nothing elsewhere, could have named the value of another secret.
+      const there = wanted.filter(({ value }) => isBelow(chain, value, zone.values))
       for (const { value } of there) tx.shred(value)
       return there
     })

@@ -42,15 +42,19 @@ export function record<T>(
   fields: { readonly [K in keyof T]-?: Parse<NonNullable<T[K]>> },
   optional: readonly (keyof T & string)[] = [],
 ): Parse<T> {
-  const names = Object.keys(fields)
+  const parts = Object.entries<Parse<unknown>>(fields).map(([name, parse]) => ({
+    name,
+    parse,
+    isOptional: (optional as readonly string[]).includes(name),
+  }))
   return (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('is no record')
+    const given = value as Record<string, unknown>
     const made: Record<string, unknown> = {}
-    for (const name of Object.keys(value)) if (!names.includes(name)) throw new Error('has an unknown field')
-    for (const name of names) {
-      const given: unknown = Reflect.get(value, name)
-      if (given === undefined && (optional as readonly string[]).includes(name)) continue
-      made[name] = (fields as Record<string, Parse<unknown>>)[name]!(given)
+    for (const name in given) if (!Object.hasOwn(fields, name)) throw new Error('has an unknown field')
+    for (const { name, parse, isOptional } of parts) {
+      const field = given[name]
+      if (field !== undefined || !isOptional) made[name] = parse(field)
     }
     return made as T
   }

@@ -16,6 +16,8 @@ const HEADER_BYTES = 5
 /** Bytes of one value: what one entity takes, less what sealing adds. */
 const VALUE_BYTES_MAX: number = 768 * 1024
 const DEPTH_MAX = 32
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** @throws AteError BAD_VALUE | VALUE_TOO_LARGE. No error holds a part of the value. */
 export function encodeValue(value: unknown): Uint8Array {
@@ -38,7 +40,7 @@ export function decodeValue(bytes: Uint8Array): SecretValue {
   const content = bytes.subarray(HEADER_BYTES, HEADER_BYTES + size)
   if (bytes[0] === BYTES) return content.slice()
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(content)
+    const text = decoder.decode(content)
     if (bytes[0] === TEXT) return text
     if (bytes[0] === JSON_TEXT) return JSON.parse(text) as Json
   } catch {
@@ -50,11 +52,11 @@ export function decodeValue(bytes: Uint8Array): SecretValue {
 function contentOf(value: unknown): readonly [number, Uint8Array] {
   if (typeof value === 'string') {
     if (!isWellFormed(value)) throw new AteError('BAD_VALUE', { what: 'the text has half a character' })
-    return [TEXT, new TextEncoder().encode(value)]
+    return [TEXT, encoder.encode(value)]
   }
   if (value instanceof Uint8Array) return [BYTES, value]
   checkJson(value, 0)
-  return [JSON_TEXT, new TextEncoder().encode(JSON.stringify(value))]
+  return [JSON_TEXT, encoder.encode(JSON.stringify(value))]
 }
 
 /** What JSON would change on the way is refused: a Date, a bigint, NaN, a class. */

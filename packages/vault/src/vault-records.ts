@@ -25,6 +25,14 @@ export interface VaultRecord {
   readonly roles: readonly string[]
   /** When memberships end: Unix ms, by role and fingerprint. */
   readonly until: readonly { readonly role: string; readonly member: string; readonly at: number }[]
+  /** What owners said of each zone when they made it. */
+  readonly zones: readonly VouchedZone[]
+}
+
+export interface VouchedZone {
+  readonly zone: string
+  /** To its pattern: see vouched.ts. */
+  readonly commitment: string
 }
 
 export interface Grant {
@@ -40,6 +48,8 @@ export interface ZoneRecord {
   /** Ids of the two nodes below it. */
   readonly names: string
   readonly values: string
+  /** Of the commitment to the pattern. */
+  readonly salt: string
 }
 
 export type Kind = 'secret' | 'transit' | 'lease'
@@ -118,12 +128,15 @@ const version = record<VersionRecord>(
   ['deleted', 'expires', 'open'],
 )
 
+const META_TEXT = text(4096)
+
 function metadata(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('is no object')
   const entries = Object.entries(value)
   if (entries.length > 64) throw new Error('has more than 64 entries')
-  for (const [, item] of entries) text(4096)(item)
-  return value as Readonly<Record<string, string>>
+  for (const [, item] of entries) META_TEXT(item)
+  // A copy: what is written is frozen, and the caller's object is his.
+  return Object.fromEntries(entries) as Readonly<Record<string, string>>
 }
 
 export const VaultType: EntityType<VaultRecord> = defineType(
@@ -133,13 +146,16 @@ export const VaultType: EntityType<VaultRecord> = defineType(
       name: text(),
       roles: list(text(), 256),
       until: list(record({ role: text(), member: text(), at: whole() }), 4096),
+      zones: list(record<VouchedZone>({ zone: text(), commitment: text() }), 4096),
     }),
   ),
 )
 
 export const ZoneType: EntityType<ZoneRecord> = defineType(
   'vault.zone',
-  schemaOf(record<ZoneRecord>({ pattern: text(), grants: list(grant, 256), names: text(), values: text() })),
+  schemaOf(
+    record<ZoneRecord>({ pattern: text(), grants: list(grant, 256), names: text(), values: text(), salt: text() }),
+  ),
 )
 
 export const SecretType: EntityType<SecretRecord> = defineType(
@@ -158,6 +174,8 @@ export const SecretType: EntityType<SecretRecord> = defineType(
       ['meta', 'oldest', 'claim'],
     ),
   ),
+  // Who writes secrets reads their records again with the next write.
+  { written: 'frozen' },
 )
 
 export const ValueType: EntityType<ValueRecord> = defineType(

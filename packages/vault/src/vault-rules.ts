@@ -13,6 +13,8 @@ import {
 /** Bytes of a path in UTF-8: it is the name of an entity. */
 const PATH_BYTES_MAX = 480
 const SEGMENT_CHARACTERS_MAX = 128
+/** What most paths look like: without a fault at a glance. */
+const PLAIN_PATH = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
 /** Versions that one secret remembers: the record is written anew with each. */
 export const VERSIONS_MAX = 256
 
@@ -20,6 +22,7 @@ export type VersionState = 'live' | 'deleted' | 'destroyed' | 'expired'
 
 /** Several segments between slashes, none of them empty, `.`, `..`, or with characters that mean something elsewhere. @throws AteError BAD_PATH */
 export function checkPath(path: unknown): asserts path is string {
+  if (typeof path === 'string' && path.length <= SEGMENT_CHARACTERS_MAX && PLAIN_PATH.test(path)) return
   const fault = faultOf(path)
   if (fault)
     throw vaultError('BAD_PATH', { path: typeof path === 'string' ? path.slice(0, 80) : typeof path, what: fault })

@@ -6,6 +6,10 @@ import { derive, HALF_BYTES, openSealed, purposeOf, sealOnce } from './sealing.t
 import { IN, type Kind, type SecretRecord, SecretType, ValueType, type VersionRecord } from './vault-records.ts'
 import { needsOwnPolicy, withVersion, type Zone, zonesOf } from './vault-rules.ts'
 
+/** Secrets that were looked up. What stands in a layout is of one record of the chain, and so are they. */
+const found = new WeakMap<Layout, Map<string, Place>>()
+const PLACES_MAX = 4096
+
 /** Where a secret stands, or would. */
 export interface Place {
   readonly path: string
@@ -16,10 +20,25 @@ export interface Place {
 
 /** As acknowledged; undefined if this session sees no zone that holds the path. */
 export async function findSecret(context: Context, layout: Layout, path: string): Promise<Place | undefined> {
+  let places = found.get(layout)
+  if (!places) {
+    places = new Map()
+    found.set(layout, places)
+  }
+  const known = places.get(path)
+  if (known) return known
+  const place = await searchSecret(context, layout, path)
+  if (!place) return undefined
+  if (places.size === PLACES_MAX) places.clear()
+  places.set(path, place)
+  return place
+}
+
+async function searchSecret(context: Context, layout: Layout, path: string): Promise<Place | undefined> {
   const zones = zonesOf(layout.zones, path)
   for (const zone of zones) {
-    const found = await context.chain.named(SecretType, path, { parent: zone.names, in: IN.secrets })
-    if (found?.value.path === path) return { path, zone: { ...zone, save: refuse }, layout, record: found.value }
+    const entity = await context.chain.named(SecretType, path, { parent: zone.names, in: IN.secrets })
+    if (entity?.value.path === path) return { path, zone: { ...zone, save: refuse }, layout, record: entity.value }
   }
   const [narrowest] = zones
   return narrowest && { path, zone: { ...narrowest, save: refuse }, layout, record: undefined }
@@ -38,16 +57,13 @@ export async function placeIn(context: Context, tx: Transaction, path: string): 
   context.assertNotLapsed(layout, narrowest.pattern, 'write')
   for (const zone of zones) {
     const found = await tx.named(SecretType, path, { parent: zone.names, in: IN.secrets })
-    if (found?.value.path === path) return placed(tx, { path, layout, zone, record: found.value })
+    if (found?.value.path !== path) continue
+    const save = (next: SecretRecord): void => void tx.replace(found, next)
+    return { path, layout, zone: { ...zone, save }, record: found.value }
   }
-  return placed(tx, { path, layout, zone: narrowest, record: undefined })
-}
-
-function placed(tx: Transaction, { zone, ...place }: Omit<Place, 'zone'> & { readonly zone: Zone }): Place {
-  const save = (next: SecretRecord): void => {
-    tx.put(SecretType, next.path, next, { parent: zone.names, in: IN.secrets })
-  }
-  return { ...place, zone: { ...zone, save } }
+  const save = (next: SecretRecord): void =>
+    void tx.put(SecretType, next.path, next, { parent: narrowest.names, in: IN.secrets })
+  return { path, layout, zone: { ...narrowest, save }, record: undefined }
 }
 
 export interface NewVersion {
@@ -92,8 +108,9 @@ export async function sealInto(
   { zone, layout }: { readonly zone: Zone; readonly layout: Layout },
   { path, n, plain }: { readonly path: string; readonly n: number; readonly plain: Uint8Array },
 ): Promise<string> {
-  const half = context.makers.random(HALF_BYTES)
-  const other = context.makers.random(HALF_BYTES)
+  const random = context.makers.random(2 * HALF_BYTES)
+  const [half, other] = [random.slice(0, HALF_BYTES), random.slice(HALF_BYTES)]
+  random.fill(0)
   const sealed = sealOnce(derive('value', half, other), purposeOf(path, n), plain)
   const access = context.accessAt(layout.zones, zone.pattern)
   const own = needsOwnPolicy(access) ? { write: access.destroy.map(roleName) } : {}

@@ -1,5 +1,5 @@
 /** `put`, `patch`, `edit`, `rm`, `restore`, `destroy`, `grant`, `revoke`: what changes. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -101,12 +101,9 @@ async function editText(editor: string, text: string, ending: string): Promise<s
   const file = join(folder, `secret.${ending}`)
   try {
     writeNewFile(file, Buffer.from(text))
-    const code = await new Promise<number>((resolve, reject) => {
-      // As git does it: the variable may hold arguments.
-      const child = spawn('sh', ['-c', `${editor} "$@"`, editor, file], { stdio: 'inherit' })
-      child.on('error', reject)
-      child.on('close', (status) => resolve(status ?? 1))
-    })
+    // As git does it: the variable may hold arguments.
+    const child = spawn('sh', ['-c', `${editor} "$@"`, editor, file], { stdio: 'inherit' })
+    const code = await untilClosed(child)
     if (code !== 0) throw new AteError('IO_ERROR', { editor, code }, { hint: 'the editor failed; nothing was written' })
     return textOf(readFileSync(file))
   } finally {
@@ -114,6 +111,29 @@ async function editText(editor: string, text: string, ending: string): Promise<s
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+/**
+ * What would end this process goes to the editor, or is the editor's already, as Ctrl-C on a terminal: this one stays, to wipe
+ * what the editor leaves.
+ */
+async function untilClosed(child: ChildProcess): Promise<number> {
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal)
+  const stay = (): void => undefined
+  for (const signal of ENDING) process.on(signal, pass)
+  for (const signal of KEYS) process.on(signal, stay)
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.on('error', reject)
+      child.on('close', (status) => resolve(status ?? 1))
+    })
+  } finally {
+    for (const signal of ENDING) process.off(signal, pass)
+    for (const signal of KEYS) process.off(signal, stay)
+  }
+}
+
+const ENDING: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP']
+const KEYS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT']
 
 /** Zeros over it first. An editor's own copies are the editor's. */
 function wipeFile(file: string): void {

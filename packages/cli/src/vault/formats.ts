@@ -2,8 +2,8 @@
 import { AteError } from '@ate/core'
 import type { Json, SecretValue } from '@ate/vault'
 import { parse as parseDotenv } from 'dotenv'
-import { parseDocument } from 'yaml'
-import { parseJson } from './input.ts'
+import { isScalar, parseDocument, visit } from 'yaml'
+import { changedNumber, parseJson } from './input.ts'
 import { decryptSops, isSops } from './sops.ts'
 import type { Format } from './words.ts'
 
@@ -48,6 +48,17 @@ function parseYaml(text: string): unknown {
   const document = parseDocument(text, { schema: 'core', merge: false, uniqueKeys: true, prettyErrors: false })
   const [error] = document.errors
   if (error) throw new AteError('BAD_VALUE', { what: 'the file is no YAML', code: error.code, offset: error.pos[0] })
+  visit(document, {
+    // 007, 1.50, 0x1f and 12345678901234567890 are numbers in YAML, and would be 7, 1.5, 31 and 12345678901234567000.
+    Scalar(_, { value, source, range }) {
+      if (typeof value === 'number' && source !== undefined && String(value) !== source)
+        throw changedNumber(range ? { offset: range[0] } : {})
+    },
+    Pair(_, { key }) {
+      if (isScalar(key) && key.value === '<<' && key.type === 'PLAIN')
+        throw new AteError('BAD_VALUE', { what: 'the YAML merges with <<, which is not followed' })
+    },
+  })
   try {
     return document.toJS({ maxAliasCount: ALIASES_MAX, mapAsMap: false })
   } catch {
@@ -67,6 +78,8 @@ function isVaultKv(value: unknown): boolean {
 function vaultKv(tree: Tree, from: string): Tree {
   const { data } = tree
   if (!isTree(data)) throw new AteError('BAD_VALUE', { file: from, what: 'no output of `vault kv get -format=json`' })
+  if (data['data'] === null && isTree(data['metadata']))
+    throw new AteError('BAD_VALUE', { file: from, what: 'the version that it shows is deleted or destroyed' })
   return isTree(data['data']) && isTree(data['metadata']) ? data['data'] : data
 }
 
@@ -75,16 +88,20 @@ function vaultKv(tree: Tree, from: string): Tree {
  */
 function valuesOf(tree: Tree): Map<string, SecretValue> {
   const values = new Map<string, SecretValue>()
+  const add = (path: string, value: SecretValue): void => {
+    if (values.has(path)) throw new AteError('BAD_VALUE', { path, what: 'two values of the file have this path' })
+    values.set(path, value)
+  }
   const walk = (node: Tree, path: string): void => {
     const isLeaf = path !== '' && Object.values(node).every((item) => !isTree(item))
     if (isLeaf) {
-      values.set(path, node)
+      add(path, node)
       return
     }
     for (const [name, item] of Object.entries(node)) {
       const at = path === '' ? name : `${path}/${name}`
       if (isTree(item)) walk(item, at)
-      else values.set(at, item)
+      else add(at, item)
     }
   }
   walk(tree, '')

@@ -65,11 +65,35 @@ export function textOf(bytes: Uint8Array): string {
 
 /** The parser's own message quotes what it read. */
 export function parseJson(text: string): SecretValue {
+  let value: SecretValue
   try {
-    return JSON.parse(text) as SecretValue
+    value = JSON.parse(text) as SecretValue
   } catch {
     throw new AteError('BAD_VALUE', { what: 'the input is no JSON' })
   }
+  for (const [token] of text.matchAll(STRING_OR_NUMBER)) if (!token.startsWith('"')) assertKeepsDigits(token)
+  return value
+}
+
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g
+/** Decimal digits that each number keeps. */
+const DIGITS = 15
+
+/** An account number of twenty digits would come back as another one. */
+function assertKeepsDigits(token: string): void {
+  const value = Number(token)
+  const digits = token.replace(/e.*$/i, '').replace(/[-.]/g, '').replace(/^0+/, '')
+  const isKept =
+    digits.length > DIGITS ? String(value) === token : Number.isFinite(value) && (value !== 0 || digits === '')
+  if (!isKept) throw changedNumber()
+}
+
+export function changedNumber(facts: Readonly<Record<string, number>> = {}): AteError {
+  return new AteError(
+    'BAD_VALUE',
+    { what: 'a number would not come back as it is written', ...facts },
+    { hint: 'put it between quotation marks: then it is text' },
+  )
 }
 
 function readWhole(file: string): Buffer {

@@ -1,6 +1,6 @@
 /** Where secrets go: to a pipe, a terminal, or a new file of mode 0600. A file that others can read is refused. */
 import { once } from 'node:events'
-import { closeSync, existsSync, fchmodSync, fstatSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fstatSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import process from 'node:process'
 import { AteError } from '@ate/core'
 import type { SecretValue } from '@ate/vault'
@@ -18,16 +18,41 @@ export async function writeSecret(bytes: Uint8Array | string, out: string | unde
   if (!process.stdout.write(content)) await once(process.stdout, 'drain')
 }
 
-/** That `writeSecret` will take it: asked before something is done that cannot be done again. */
-export function assertOutlet(out: string | undefined): void {
-  if (out === undefined) refuseOpenFile()
-  else if (existsSync(out)) throw new AteError('IO_ERROR', { file: out, reason: 'EEXIST' }, { hint: EXISTS })
+export interface Outlet {
+  write(bytes: Uint8Array | string): Promise<void>
+  /** If nothing was written, nothing is left. */
+  drop(): void
+}
+
+/** Where a secret will go that can be had only once: the file is there before it is taken. */
+export function openOutlet(out: string | undefined): Outlet {
+  if (out === undefined) {
+    refuseOpenFile()
+    return { write: (bytes) => writeSecret(bytes, undefined), drop: () => undefined }
+  }
+  let handle: number | undefined = openNewFile(out)
+  const take = (): number | undefined => {
+    const taken = handle
+    handle = undefined
+    return taken
+  }
+  return {
+    async write(bytes) {
+      fillFile(take()!, typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
+    },
+    drop() {
+      const unused = take()
+      if (unused === undefined) return
+      closeSync(unused)
+      rmSync(out, { force: true })
+    },
+  }
 }
 
 const EXISTS = 'a file is already there; choose another name'
 
 /** `ate vault export > .env` makes a file that everybody may read, unless the shell's umask says otherwise. */
-function refuseOpenFile(): void {
+export function refuseOpenFile(): void {
   if (process.platform === 'win32') return
   let stat: ReturnType<typeof fstatSync>
   try {
@@ -47,14 +72,20 @@ function refuseOpenFile(): void {
 
 /** Mode 0600 whatever the umask; a file that is there is never overwritten. */
 export function writeNewFile(file: string, content: Uint8Array): void {
-  let handle: number
+  fillFile(openNewFile(file), content)
+}
+
+function openNewFile(file: string): number {
   try {
-    handle = openSync(file, 'wx', 0o600)
+    return openSync(file, 'wx', 0o600)
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code
     const hint = reason === 'EEXIST' ? EXISTS : 'the file cannot be written'
     throw new AteError('IO_ERROR', { file, reason }, { hint })
   }
+}
+
+function fillFile(handle: number, content: Uint8Array): void {
   try {
     if (process.platform !== 'win32') fchmodSync(handle, 0o600)
     for (let at = 0; at < content.length; ) at += writeSync(handle, content, at)

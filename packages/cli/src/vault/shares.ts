@@ -1,5 +1,5 @@
 /** `split`, `join`, `drill`: shares of an identity, which recover it. Shares go to files of mode 0600, never to a terminal. */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join as joinPath } from 'node:path'
 import process from 'node:process'
 import { AteError, saveIdentity } from '@ate/core'
@@ -20,6 +20,14 @@ export async function split(options: SplitOptions): Promise<void> {
   const identity = await actingIdentity(options)
   const shares = await splitIdentity(identity, options)
   mkdirSync(options.out, { recursive: true, mode: 0o700 })
+  // Shares of two splits do not go together: none is written where one of another is.
+  const left = readdirSync(options.out).find((name) => /^share-\d+\.txt$/.test(name))
+  if (left !== undefined)
+    throw new AteError(
+      'IO_ERROR',
+      { file: joinPath(options.out, left), reason: 'EEXIST' },
+      { hint: 'there are shares in this folder already; give another one' },
+    )
   const files = shares.map((share, i) => {
     const file = joinPath(options.out, `share-${i + 1}.txt`)
     writeNewFile(file, Buffer.from(`${share}\n`))

@@ -5,11 +5,11 @@ import type { SecretValue } from '@ate/vault'
 import { print, toJson } from '../output.ts'
 import { type InputOptions, readInput, readLines, readValue } from './input.ts'
 import { usage, type VaultOptions, withVault } from './open.ts'
-import { assertOutlet, contentOf, writeSecret } from './output.ts'
+import { contentOf, openOutlet, refuseOpenFile, writeSecret } from './output.ts'
 import { TRANSIT_VERBS, type TransitVerb } from './words.ts'
 
 export async function wrap(options: VaultOptions & InputOptions & { readonly ttl: string }): Promise<void> {
-  assertOutlet(undefined)
+  refuseOpenFile()
   const value = await readValue('what is wrapped', options)
   await withVault(options, 'make', async (vault) => {
     await writeSecret(`${await vault.wrap(value, { ttl: options.ttl as Duration })}\n`, undefined)
@@ -17,14 +17,18 @@ export async function wrap(options: VaultOptions & InputOptions & { readonly ttl
 }
 
 export async function unwrap(options: VaultOptions & { readonly file?: string; readonly out?: string }): Promise<void> {
-  assertOutlet(options.out)
   const [token] = await readLines('Token', options.file)
   if (token === undefined) throw usage('the token comes from stdin, or from --file')
-  await withVault(options, 'write', async (vault) => {
-    const value = await vault.unwrap<SecretValue>(token)
-    const content = contentOf(value)
-    await writeSecret(typeof content === 'string' && options.out === undefined ? `${content}\n` : content, options.out)
-  })
+  // Before the token is spent: there is no second try.
+  const outlet = openOutlet(options.out)
+  try {
+    await withVault(options, 'write', async (vault) => {
+      const content = contentOf(await vault.unwrap<SecretValue>(token))
+      await outlet.write(typeof content === 'string' && options.out === undefined ? `${content}\n` : content)
+    })
+  } finally {
+    outlet.drop()
+  }
 }
 
 export interface TransitOptions extends VaultOptions {

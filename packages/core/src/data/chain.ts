@@ -9,6 +9,7 @@ import { AteError, throwIfAborted } from '../base/errors.ts'
 import {
   type ChainId,
   chainIdOf,
+  type EntityId,
   type Fingerprint,
   fingerprintOf,
   type PublicId,
@@ -328,6 +329,14 @@ export class Chain {
     const { a, b, c, d } = wordsOfRef(ref, this.id)
     const row = this.#core.replica.view.table.find(a, b, c, d)
     return row >= 0 && this.#core.replica.view.isVisible(row) && !this.#isExpired(row)
+  }
+
+  /** The entity directly above one, as acknowledged; undefined below the root. @throws AteError NOT_FOUND */
+  parentOf(ref: EntityRef): EntityId | undefined {
+    this.#core.assertOpen()
+    const { view } = this.#core.replica
+    const parent = view.acknowledged(visibleRow(view, wordsOfRef(ref, this.id)), ROW.parent)
+    return parent === 0 ? undefined : view.idText(parent)
   }
 
   /** Seq of the record that wrote the value which an entity has now, as acknowledged. @throws AteError NOT_FOUND */
