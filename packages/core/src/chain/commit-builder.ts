@@ -30,6 +30,12 @@ export interface BuiltCommit {
   readonly opened: readonly (WholeBlock | undefined)[]
 }
 
+/**
+ * Blocks above this are sealed into a buffer that is used again, and are not kept to be read again: a few of them would
+ * displace all others.
+ */
+const LARGE_BYTES: number = 64 * 1024
+
 /** Plaintext of one block while it is gathered. */
 interface OpenBlock {
   readonly node: EntityWords
@@ -49,6 +55,8 @@ export class CommitBuilder {
   readonly #encoder: CommitEncoder
   /** Plaintext buffers, used again by the next commit. */
   readonly #pool: ByteWriter[] = []
+  /** Ciphertext of large blocks, the same. */
+  readonly #sealed: Uint8Array[] = []
 
   constructor(parts: {
     readonly crypto: CryptoProvider
@@ -75,6 +83,8 @@ export class CommitBuilder {
       readonly session: WriterSession
       readonly writerSeq: number
       readonly certificate: Uint8Array | undefined
+      /** What the record is written to; a new one if left out. */
+      readonly out?: ByteWriter | undefined
     },
   ): BuiltCommit {
     const { writer } = place.session
@@ -82,10 +92,12 @@ export class CommitBuilder {
     const open = this.#gather(drafts)
     const blocks = open.map((block) => this.#seal(block, writer, place.writerSeq))
     // A copy: the buffers are used again by the next commit.
-    const opened = blocks.map(({ mode, ciphertext }, i) =>
-      mode === BLOCK_MODE.epoch ? { ciphertext, plaintext: open[i]!.plaintext.copy() } : undefined,
+    const opened = blocks.map(({ mode, ciphertext, size }, i) =>
+      mode === BLOCK_MODE.epoch && size <= LARGE_BYTES
+        ? { ciphertext, plaintext: open[i]!.plaintext.copy() }
+        : undefined,
     )
-    const unsigned = this.#encoder.encode(this.#chainId, {
+    const commit = {
       record: { seq: batch.seq, prev: place.prev, admittedAt: batch.time, sequencer: place.sequencer },
       writer,
       writerSeq: place.writerSeq,
@@ -94,7 +106,8 @@ export class CommitBuilder {
       certificate: place.certificate,
       transactions: drafts,
       blocks,
-    })
+    }
+    const unsigned = this.#encoder.encode(this.#chainId, commit, place.out)
     const { bytes, hash } = unsigned.finish(place.session.signer.sign(unsigned.commitHash))
     return { bytes, hash, commitHash: unsigned.commitHash, writerSeq: place.writerSeq, opened }
   }
@@ -145,14 +158,23 @@ export class CommitBuilder {
     const info = sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
     const plaintext = block.plaintext.bytes()
     const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
+    const out = plaintext.length > LARGE_BYTES ? this.#roomFor(block.index, plaintext.length) : undefined
     if (secrets) {
-      const sealed = sealBlock(this.#crypto, this.#random, { secret: secrets.key, info, plaintext })
+      const sealed = sealBlock(this.#crypto, this.#random, { secret: secrets.key, info, plaintext, out })
       return { node, epoch, mode: BLOCK_MODE.epoch, encapsulated: undefined, ...sealed, size: plaintext.length }
     }
     const publicKey = this.#trust.epochs.get(row)?.[epoch]?.fields.writeKey
     assert(publicKey, 'staging has looked for the sealing keys')
-    const sealed = sealBlockTo(this.#crypto, this.#random, { publicKey, info, plaintext })
+    const sealed = sealBlockTo(this.#crypto, this.#random, { publicKey, info, plaintext, out })
     if (!sealed) throw new AteError('BAD_WRAP', { what: 'the write key of the epoch is not valid' })
     return { node, epoch, mode: BLOCK_MODE.public, ...sealed, size: plaintext.length }
+  }
+
+  #roomFor(index: number, size: number): Uint8Array {
+    const kept = this.#sealed[index]
+    if (kept && kept.length >= size) return kept
+    const room = new Uint8Array(size)
+    this.#sealed[index] = room
+    return room
   }
 }

@@ -5,6 +5,8 @@
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
 import { AteError, isAteError } from '../base/errors.ts'
+import { RECORD_BYTES_MAX } from '../base/limits.ts'
+import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
@@ -20,10 +22,16 @@ import { takeWriterPlace } from './writer-places.ts'
 import { WriterSession } from './writer-session.ts'
 import type { Writing } from './writing.ts'
 
+/** Records above this are written to buffers that are used again, of which so many are kept: new memory costs more than what fills it. */
+const LARGE_BYTES: number = 64 * 1024
+const BUFFERS_MAX = 4
+
 /** The records of one append: commits first, attestations behind them. */
 interface Append {
   readonly batches: readonly Batch[]
   readonly records: LogRecord[]
+  /** Hold large records until these are acknowledged. */
+  readonly buffers: ByteWriter[]
   readonly commits: UnattestedCommit[]
   /** Blocks of each of them. */
   readonly opened: BuiltCommit['opened'][]
@@ -52,6 +60,7 @@ class LocalWriting implements Writing {
   /** Seq of the newest record that is as durable as the engine can make it. */
   #synced: number
   #flushing: 'idle' | 'scheduled' | 'running' = 'idle'
+  readonly #buffers: ByteWriter[] = []
   #failed: AteError | undefined
 
   constructor(core: ChainCore, writer: WriterSession | undefined, keys: HeldKeys | undefined) {
@@ -237,6 +246,8 @@ class LocalWriting implements Writing {
         await this.#eraseKeys(erase)
         await this.#acknowledge(append, durability)
       }
+      // The engine keeps none of the bytes that it was given, and rows have their hashes.
+      for (const buffer of append.buffers) if (this.#buffers.length < BUFFERS_MAX) this.#buffers.push(buffer)
     } catch (error) {
       this.#fail(batches, error)
     }
@@ -269,7 +280,7 @@ class LocalWriting implements Writing {
   }
 
   #build(batches: readonly Batch[]): Append {
-    const append: Append = { batches, records: [], commits: [], opened: [] }
+    const append: Append = { batches, records: [], buffers: [], commits: [], opened: [] }
     // A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it.
     if (batches.length > 0) this.#writer!.renew(batches[0]!.time)
     let prev = this.#core.replica.head.hash
@@ -283,6 +294,7 @@ class LocalWriting implements Writing {
         session: { writer: certificate.id, signer },
         writerSeq,
         certificate: append.commits.length === 0 ? fresh?.bytes : undefined,
+        out: this.#bufferFor(batch, append),
       })
       this.#core.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })
@@ -292,6 +304,13 @@ class LocalWriting implements Writing {
     }
     if (this.#core.staging.isEmpty) this.#addAttestations(append, prev)
     return append
+  }
+
+  #bufferFor({ sizeBytes }: Batch, { buffers }: Append): ByteWriter | undefined {
+    if (sizeBytes <= LARGE_BYTES) return undefined
+    const buffer = this.#buffers.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
+    buffers.push(buffer)
+    return buffer
   }
 
   /** Only when no batch waits: those have their seqs already. */

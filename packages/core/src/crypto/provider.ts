@@ -46,12 +46,19 @@ export interface KemSecret {
 
 /** An AES-256 key, imported once. */
 export interface AesKey {
-  /** GCM, 12-byte nonce, no additional data: the ciphertext, as long as the plaintext, and a 16-byte tag. */
-  seal(nonce: Uint8Array, plaintext: Uint8Array): { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
+  /**
+   * GCM, 12-byte nonce, no additional data: the ciphertext, as long as the plaintext, and a 16-byte tag. A provider that can
+   * writes the ciphertext to `out`, which is at least as long, and gives a view of that.
+   */
+  seal(
+    nonce: Uint8Array,
+    plaintext: Uint8Array,
+    out?: Uint8Array,
+  ): { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
   /** Undefined if the tag does not fit. */
   open(nonce: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined
-  /** The bytes of a GCM ciphertext that stand at `offset`, opened alone: counter mode, no tag. The caller has checked a hash. */
-  openSlice(nonce: Uint8Array, slice: Uint8Array, offset: number): Uint8Array
+  /** The bytes of a GCM ciphertext that stand at `offset`, opened alone: counter mode, no tag. The caller has checked a hash. `out` as in seal. */
+  openSlice(nonce: Uint8Array, slice: Uint8Array, offset: number, out?: Uint8Array): Uint8Array
   /** Overwrites the handle's copy of the key; afterwards it seals and opens nothing of use. Absent where the platform holds keys itself. */
   wipe?(): void
 }

@@ -17,6 +17,8 @@ import { type EntityType, encodeBody } from './entity-type.ts'
 const EVENT_BYTES = 96
 const GUARD_BYTES = 32
 const TX_BYTES = 48
+/** What stands before the bytes of a body that is bytes: its version, its name, their length. */
+const BODY_HEAD_BYTES = 1024
 
 /** What this transaction has done to an entity so far. */
 export interface LocalState {
@@ -98,6 +100,8 @@ export class Draft implements TransactionDraft {
   /** Encodes the value at once: what the caller does to it later changes nothing. */
   setBody<T>(event: TransactionEvent, type: EntityType<T>, value: T, name: string | undefined): void {
     const at = this.bodies.at
+    // Bytes alone are what is stored large and often: a file, part by part.
+    if (value instanceof Uint8Array) this.#core.staging.growBuffer(this.bodies, value.length + BODY_HEAD_BYTES)
     event.size = encodeBody(this.bodies, type, value, name)
     event.stagedAt = at
     event.body = true

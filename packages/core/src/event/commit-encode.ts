@@ -50,8 +50,13 @@ export class CommitEncoder {
     this.#eventTree = new RunTree(crypto)
   }
 
-  encode(chainId: Uint8Array, draft: CommitDraft): UnsignedCommit {
-    const out = new ByteWriter(this.#sizeOf(draft))
+  /** The record is written to the beginning of `out`. */
+  encode(
+    chainId: Uint8Array,
+    draft: CommitDraft,
+    out: ByteWriter = new ByteWriter(this.#sizeOf(draft)),
+  ): UnsignedCommit {
+    out.reset()
     writeRecordHead(out, { ...draft.record, kind: KIND.commit })
     out.u8(FORMAT)
     out.u8(SUITE)

@@ -28,8 +28,8 @@ import { advance, newSegment, type Segment, segmentName } from './file-segment.t
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { Standing } from './standing.ts'
 
-/** Frames up to this size are built in one buffer of this process: building and writing a frame is one step. */
-const BUFFER_BYTES = 2 * 1024 * 1024
+/** Frames up to this size (four large records) are built in one buffer of this process: building and writing a frame is one step. */
+const BUFFER_BYTES = 4 * 1024 * 1024
 let buffer = new Uint8Array(4096)
 /** What is written ahead of the log, of all writers of this process: only read. */
 let zeros = new Uint8Array(0)
