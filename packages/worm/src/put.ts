@@ -65,7 +65,8 @@ export async function put(
   const archive = await context.ensure(options.signal)
   const claimed = options.key === undefined ? undefined : await claimOf(context, archive, options.key, terms)
   if (claimed?.done) return sameAgain(context, claimed.done, body, terms, options)
-  const chunks = chunksOf(body, CHUNK_BYTES, options.signal)
+  const spare: Uint8Array[] = []
+  const chunks = chunksOf(body, CHUNK_BYTES, { spare, signal: options.signal })
   try {
     const first = await chunks.next()
     const bytes = first.done ? new Uint8Array(0) : first.value
@@ -74,7 +75,7 @@ export async function put(
       return await finished(context, options, await context.write(options, staging))
     }
     const upload = claimed?.open ?? (await begin(context, archive, terms, options))
-    const measured = await storeAll(context, upload, chained(bytes, first.done === true, chunks), options)
+    const measured = await storeAll(context, upload, { chunks: chained(bytes, first.done === true, chunks), spare }, options)
     const staging = (tx: Transaction): Promise<Staged> => commit(context, tx, archive, { terms, upload, measured })
     return await finished(context, options, await context.write(options, staging))
   } finally {
@@ -264,7 +265,7 @@ async function putSmall(
 async function storeAll(
   context: Context,
   upload: Upload,
-  chunks: AsyncGenerator<Uint8Array>,
+  { chunks, spare }: { readonly chunks: AsyncGenerator<Uint8Array>; readonly spare: Uint8Array[] },
   { signal }: CallOptions,
 ): Promise<Measured> {
   const { chain } = context
@@ -273,6 +274,10 @@ async function storeAll(
   let count = 0
   const before = chain.children(ChunkType, upload.id, IN.chunks).count()
   const flights: Promise<void>[] = []
+  const land = async (bytes: Uint8Array, landing: Promise<void>): Promise<void> => {
+    await landing
+    if (bytes.length === CHUNK_BYTES) spare.push(bytes)
+  }
   try {
     for await (const bytes of chunks) {
       if (count >= CHUNKS_MAX) throw new AteError('VALUE_TOO_LARGE', { chunks: CHUNKS_MAX, what: 'one object' })
@@ -280,9 +285,9 @@ async function storeAll(
       size += BigInt(bytes.length)
       const index = count++
       if (flights.length >= IN_FLIGHT) await flights.shift()
-      flights.push(
-        handled(index < before ? compare(context, upload, index, bytes) : store(context, upload, index, bytes, signal)),
-      )
+      const landing =
+        index < before ? compare(context, upload, index, bytes) : store(context, upload, index, bytes, signal)
+      flights.push(handled(land(bytes, landing)))
     }
     while (flights.length > 0) await flights.shift()
   } catch (error) {
