@@ -457,7 +457,6 @@ export class FileWriter {
    */
   async close(): Promise<void> {
     await this.#busy
-    await this.#behind
     try {
       if (this.#isUntold) this.check()
       if (this.#failure !== undefined) return
