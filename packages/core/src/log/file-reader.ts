@@ -281,7 +281,7 @@ export class FileReader {
     const { firstSeq, writerEpoch } = segment.header
     let from: Position | undefined = { offset: SEGMENT_HEADER_BYTES, nextSeq: firstSeq, writerEpoch }
     while (from && from.offset < end) {
-      const walk = new FrameWalk(file, segment, from, this.#crc, { end })
+      const walk = new FrameWalk(file, segment, from, this.#crc, { end, readBytes: WALK_BYTES })
       let reported = from.offset
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         if (walk.position.offset - reported < WINDOW_BYTES) continue
