@@ -3,6 +3,7 @@
  * mode at its offset. A block that is read several times in a row is opened whole, with its tag, and kept for a while. Each
  * slice is compared with its hash either way: who holds the key could forge a tag. Caches are bounded.
  */
+import { roomFor } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
@@ -24,8 +25,6 @@ const PLACES_MAX = 8192
 const KEYS_MAX = 8192
 /** Slices of one block, read one after the other, after which it is opened whole. */
 const RUN_BEFORE_WHOLE = 4
-/** Bodies above this are read and opened in memory that is used again, for who takes what he needs at once: new memory costs more. */
-const LARGE_BYTES: number = 64 * 1024
 /** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
 const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
 
@@ -78,8 +77,6 @@ export class BodyReader {
   /** Of the engine, when the caches were filled: compaction moves bodies within their records. */
   #generation = 0
   readonly #hash = new Uint8Array(32)
-  /** Of large bodies: what is read, and what is opened. */
-  #room: readonly [Uint8Array, Uint8Array] | undefined
 
   constructor(parts: {
     readonly crypto: CryptoProvider
@@ -171,7 +168,7 @@ export class BodyReader {
     }
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
-    const [read, opened] = life === 'moment' && body.size > LARGE_BYTES ? this.#roomFor(body.size) : []
+    const [read, opened] = (life === 'moment' && roomFor(body.size)) || []
     const bytes = this.#engine.readPart(body.record, at, body.size, read)
     if (!(bytes instanceof Promise)) return this.#open(block, body, bytes, opened)
     const own = withOwnHash(body)
@@ -201,11 +198,6 @@ export class BodyReader {
       this.#fetched.delete(oldest)
       this.#fetchedBytes -= bytes.length
     }
-  }
-
-  #roomFor(size: number): readonly [Uint8Array, Uint8Array] {
-    if (!this.#room || this.#room[0].length < size) this.#room = [new Uint8Array(size), new Uint8Array(size)]
-    return this.#room
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array, out?: Uint8Array): Uint8Array {

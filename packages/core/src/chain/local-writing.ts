@@ -4,9 +4,8 @@
  *
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
+import { release, sealAhead } from '#large'
 import { AteError, isAteError } from '../base/errors.ts'
-import { RECORD_BYTES_MAX } from '../base/limits.ts'
-import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
@@ -15,6 +14,7 @@ import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import type { BuiltCommit } from './commit-builder.ts'
 import { HeldKeys, ringName } from './entity-keys.ts'
+import type { LargeBatch } from './large-bodies.ts'
 import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
@@ -22,16 +22,10 @@ import { takeWriterPlace } from './writer-places.ts'
 import { WriterSession } from './writer-session.ts'
 import type { Writing } from './writing.ts'
 
-/** Records above this are written to buffers that are used again, of which so many are kept: new memory costs more than what fills it. */
-const LARGE_BYTES: number = 64 * 1024
-const BUFFERS_MAX = 4
-
 /** The records of one append: commits first, attestations behind them. */
 interface Append {
   readonly batches: readonly Batch[]
   readonly records: LogRecord[]
-  /** Hold large records until these are acknowledged. */
-  readonly buffers: ByteWriter[]
   readonly commits: UnattestedCommit[]
   /** Blocks of each of them. */
   readonly opened: BuiltCommit['opened'][]
@@ -60,7 +54,6 @@ class LocalWriting implements Writing {
   /** Seq of the newest record that is as durable as the engine can make it. */
   #synced: number
   #flushing: 'idle' | 'scheduled' | 'running' = 'idle'
-  readonly #buffers: ByteWriter[] = []
   #failed: AteError | undefined
 
   constructor(core: ChainCore, writer: WriterSession | undefined, keys: HeldKeys | undefined) {
@@ -228,7 +221,9 @@ class LocalWriting implements Writing {
     const keys = put.length > 0 ? this.#core.engine.ring.putAll(put) : undefined
     keys?.catch(() => undefined)
     try {
-      const append = this.#build(batches)
+      const sealing = sealAhead(batches, this.#core, () => this.#nextPlace(batches[0]!))
+      const large = sealing && (await sealing)
+      const append = this.#build(batches, large)
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
         await keys
@@ -245,9 +240,8 @@ class LocalWriting implements Writing {
         this.#core.observing.appended(started, append, durability)
         await this.#eraseKeys(erase)
         await this.#acknowledge(append, durability)
+        if (large) release(large)
       }
-      // The engine keeps none of the bytes that it was given, and rows have their hashes.
-      for (const buffer of append.buffers) if (this.#buffers.length < BUFFERS_MAX) this.#buffers.push(buffer)
     } catch (error) {
       this.#fail(batches, error)
     }
@@ -279,10 +273,16 @@ class LocalWriting implements Writing {
     return level ?? this.durability
   }
 
-  #build(batches: readonly Batch[]): Append {
-    const append: Append = { batches, records: [], buffers: [], commits: [], opened: [] }
-    // A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it.
-    if (batches.length > 0) this.#writer!.renew(batches[0]!.time)
+  /** A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it. */
+  #nextPlace({ time }: Batch): { readonly writer: Uint8Array; readonly writerSeq: number } {
+    this.#writer!.renew(time)
+    const { id, mark } = this.#writer!.current.certificate
+    return { writer: id, writerSeq: mark + 1 }
+  }
+
+  #build(batches: readonly Batch[], large: readonly (LargeBatch | undefined)[] | undefined): Append {
+    const append: Append = { batches, records: [], commits: [], opened: [] }
+    if (batches.length > 0) this.#nextPlace(batches[0]!)
     let prev = this.#core.replica.head.hash
     for (const batch of batches) {
       const { certificate, signer, fresh } = this.#writer!.current
@@ -294,7 +294,7 @@ class LocalWriting implements Writing {
         session: { writer: certificate.id, signer },
         writerSeq,
         certificate: append.commits.length === 0 ? fresh?.bytes : undefined,
-        out: this.#bufferFor(batch, append),
+        large: large?.[append.commits.length],
       })
       this.#core.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })
@@ -304,13 +304,6 @@ class LocalWriting implements Writing {
     }
     if (this.#core.staging.isEmpty) this.#addAttestations(append, prev)
     return append
-  }
-
-  #bufferFor({ sizeBytes }: Batch, { buffers }: Append): ByteWriter | undefined {
-    if (sizeBytes <= LARGE_BYTES) return undefined
-    const buffer = this.#buffers.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
-    buffers.push(buffer)
-    return buffer
   }
 
   /** Only when no batch waits: those have their seqs already. */

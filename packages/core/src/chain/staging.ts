@@ -8,10 +8,11 @@
  * - a batch fits into one record: its size, its events and its sealed blocks are bounded before a transaction joins;
  * - staged transactions are undone newest first, all of them or none.
  */
+import { takeBack } from '#large'
 import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { fromBase32 } from '../base/ids.ts'
-import { BODY_BYTES_MAX, COMMIT_BLOCKS_MAX, PENDING_BYTES_MAX, PENDING_TXS_MAX } from '../base/limits.ts'
+import { COMMIT_BLOCKS_MAX, PENDING_BYTES_MAX, PENDING_TXS_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { OP } from '../event/format.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -41,9 +42,6 @@ const APPEND_BYTES_MAX: number = 8 * 1024 * 1024
 /** Buffers kept for the next transactions, and the largest of them. */
 const BUFFERS_MAX = 1024
 const BUFFER_BYTES_MAX: number = 64 * 1024
-/** Room for one body of any size, and how many such buffers are kept: new memory costs more than sealing what goes into it. */
-const LARGE_BYTES: number = BODY_BYTES_MAX + 16 * 1024
-const LARGE_MAX = 4
 
 const NO_BODY = { record: NO_RECORD, block: 0, offset: 0, size: 0 }
 const NO_HASH = new Uint8Array(32)
@@ -67,7 +65,6 @@ export class Staging {
   readonly #staged = new Map<number, StagedTransaction>()
   readonly #outcomes = new RecentOutcomes()
   readonly #buffers: ByteWriter[] = []
-  readonly #large: Uint8Array[] = []
   /** Hears of each body of which what was written is kept, when its record is stored. */
   onPlaced: ((event: TransactionEvent, record: number) => void) | undefined
   /** Staged last, and not acknowledged. */
@@ -384,18 +381,9 @@ export class Staging {
     return this.#buffers.pop() ?? new ByteWriter(1024)
   }
 
-  /** Makes room in it for a body of about `bytes`, which is large. */
-  growBuffer(buffer: ByteWriter, bytes: number): void {
-    const isEnough = buffer.at + bytes <= buffer.buffer.length
-    if (isEnough || bytes <= BUFFER_BYTES_MAX || buffer.at + bytes > LARGE_BYTES) return
-    const large = this.#large.pop() ?? new Uint8Array(LARGE_BYTES)
-    large.set(buffer.bytes())
-    buffer.buffer = large
-  }
-
   /** Nobody points into the buffer any more. */
   giveBuffer(buffer: ByteWriter): void {
-    if (buffer.buffer.length === LARGE_BYTES && this.#large.length < LARGE_MAX) this.#large.push(buffer.buffer)
+    takeBack(buffer)
     if (buffer.buffer.length > BUFFER_BYTES_MAX || this.#buffers.length >= BUFFERS_MAX) return
     buffer.reset()
     this.#buffers.push(buffer)

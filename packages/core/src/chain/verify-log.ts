@@ -91,7 +91,10 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
   let replica: Replica | undefined
   let seq = 0
   try {
-    for await (const chunk of verifyAhead(engine.read(0, { chunkBytes: CHUNK_BYTES, ...(signal ? { signal } : {}) }), () => replica)) {
+    for await (const chunk of verifyAhead(
+      engine.read(0, { chunkBytes: CHUNK_BYTES, ...(signal ? { signal } : {}) }),
+      () => replica,
+    )) {
       for (const record of chunk) {
         if (record.seq > until.seq) break
         seq = record.seq

@@ -75,6 +75,8 @@ export interface CryptoProvider {
   sha256(data: Uint8Array): Uint8Array
   /** Writes the 32 bytes of the hash to `out` at `at`: the hot path makes no object an event. */
   sha256Into(data: Uint8Array, out: Uint8Array, at: number): void
+  /** The same hash, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay as they are until then. */
+  sha256Later?(data: Uint8Array): Promise<Uint8Array>
   sha512(data: Uint8Array): Uint8Array
   sha3_256(data: Uint8Array): Uint8Array
   /** The first `size` bytes of SHAKE256: the key expansion of X-Wing. */
@@ -122,7 +124,7 @@ type LaterHandle<H> = { readonly [K in keyof H]: Later<H[K]> }
  * is one of these.
  */
 export type AsyncCryptoProvider = { readonly name: string } & {
-  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: LaterPrimitive<CryptoProvider[K]>
+  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into' | 'sha256Later'>]?: LaterPrimitive<CryptoProvider[K]>
 }
 
 /** Bytes may come later; so may handles, and what their methods answer. (In brackets: a union is one answer, not two.) */

@@ -33,7 +33,7 @@ export interface PublicSealedBlock extends SealedBlock {
 export interface BlockKey {
   /** The whole block; undefined if the ciphertext or the tag was altered. */
   open(ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined
-  /** The ciphertext bytes at `offset`, alone. Not authenticated: the caller has compared the slice's hash before. `out` as in seal. */
+  /** The ciphertext bytes at `offset`, alone. Not authenticated: the caller has compared the slice's hash before. `out`: as of an AES key. */
   openSlice(slice: Uint8Array, offset: number, out?: Uint8Array): Uint8Array
 }
 
@@ -75,21 +75,17 @@ function putSafeInteger(bytes: Uint8Array, at: number, value: number): void {
   view.setUint32(at + 4, value % 2 ** 32)
 }
 
-/** Seals `plaintext` under a 32-byte epoch key. `out`: as in the contract of an AES key. */
+/** Seals `plaintext` under a 32-byte epoch key. `ahead`: its SHA-256, and where to seal it to, as in the contract of an AES key. */
 export function sealBlock(
   crypto: CryptoProvider,
   random: Randomness,
-  input: {
-    readonly secret: Uint8Array
-    readonly info: Uint8Array
-    readonly plaintext: Uint8Array
-    readonly out?: Uint8Array | undefined
-  },
+  input: { readonly secret: Uint8Array; readonly info: Uint8Array; readonly plaintext: Uint8Array },
+  ahead?: { readonly hash: Uint8Array; readonly out: Uint8Array },
 ): SealedBlock {
   sizes.assertSize(input.secret, sizes.SECRET_BYTES, 'an epoch key')
-  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext)
+  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext, ahead?.hash)
   const key = committedKey(crypto, input.secret, salt, infoOf('seal', input.info))
-  const { ciphertext, tag } = key.aes.seal(key.nonce, input.plaintext, input.out)
+  const { ciphertext, tag } = key.aes.seal(key.nonce, input.plaintext, ahead?.out)
   return { salt, commitment: key.commitment, tag, ciphertext }
 }
 
@@ -124,18 +120,13 @@ function blockKey({ aes, nonce }: CommittedKey): BlockKey {
 export function sealBlockTo(
   crypto: CryptoProvider,
   random: Randomness,
-  input: {
-    readonly publicKey: Uint8Array
-    readonly info: Uint8Array
-    readonly plaintext: Uint8Array
-    readonly out?: Uint8Array | undefined
-  },
+  input: { readonly publicKey: Uint8Array; readonly info: Uint8Array; readonly plaintext: Uint8Array },
 ): PublicSealedBlock | undefined {
   const encapsulation = xWingEncapsulate(crypto, input.publicKey, random)
   if (!encapsulation) return undefined
   const { ciphertext: encapsulated, shared } = encapsulation
   const secret = publicBlockSecret(crypto, { shared, encapsulated, publicKey: input.publicKey, info: input.info })
-  const block = sealBlock(crypto, random, { secret, info: input.info, plaintext: input.plaintext, out: input.out })
+  const block = sealBlock(crypto, random, { secret, info: input.info, plaintext: input.plaintext })
   wipe(secret)
   return { ...block, encapsulated }
 }

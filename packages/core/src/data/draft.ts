@@ -2,6 +2,7 @@
  * A transaction while it is made: its events, its guards, and what it has changed itself, so that its own reads see it.
  * The view is not touched before the transaction is staged.
  */
+import { lend } from '#large'
 import { KEY_COST_BYTES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type KeyChanges, ringName } from '../chain/entity-keys.ts'
@@ -101,7 +102,7 @@ export class Draft implements TransactionDraft {
   setBody<T>(event: TransactionEvent, type: EntityType<T>, value: T, name: string | undefined): void {
     const at = this.bodies.at
     // Bytes alone are what is stored large and often: a file, part by part.
-    if (value instanceof Uint8Array) this.#core.staging.growBuffer(this.bodies, value.length + BODY_HEAD_BYTES)
+    if (value instanceof Uint8Array) lend(this.bodies, value.length + BODY_HEAD_BYTES)
     event.size = encodeBody(this.bodies, type, value, name)
     event.stagedAt = at
     event.body = true

@@ -13,6 +13,8 @@ import type { BlockHeader, ParsedTransaction, TransactionEvent } from './transac
 
 export interface SealedBlock extends BlockHeader {
   readonly ciphertext: Uint8Array
+  /** SHA-256 of all of it, if it is known already. */
+  readonly hash?: Uint8Array
 }
 
 export interface CommitDraft {
@@ -217,7 +219,9 @@ export class CommitEncoder {
     out.varint(event.block)
     out.varint(event.size)
     out.need(32)
-    this.#crypto.sha256Into(block.ciphertext.subarray(event.offset, event.offset + event.size), out.buffer, out.at)
+    // A hash of the whole block is that of a slice which is all there is.
+    if (block.hash && event.size === block.size) out.buffer.set(block.hash, out.at)
+    else this.#crypto.sha256Into(block.ciphertext.subarray(event.offset, event.offset + event.size), out.buffer, out.at)
     event.hashAt = out.at
     out.at += 32
   }
