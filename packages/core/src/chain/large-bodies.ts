@@ -111,5 +111,5 @@ async function sealOne(
   const plaintext = bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size)
   const hash = await crypto.sha256Later(plaintext)
   const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { hash, out })
-  return block && { ...block, hash: await crypto.sha256Later(block.ciphertext) }
+  return block && { ...block, sliceHash: await crypto.sha256Later(block.ciphertext) }
 }

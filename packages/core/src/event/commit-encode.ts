@@ -13,8 +13,8 @@ import type { BlockHeader, ParsedTransaction, TransactionEvent } from './transac
 
 export interface SealedBlock extends BlockHeader {
   readonly ciphertext: Uint8Array
-  /** SHA-256 of all of it, if it is known already. */
-  readonly hash?: Uint8Array
+  /** Of a block that is one slice: its SHA-256, if it is known already. */
+  readonly sliceHash?: Uint8Array
 }
 
 export interface CommitDraft {
@@ -219,8 +219,7 @@ export class CommitEncoder {
     out.varint(event.block)
     out.varint(event.size)
     out.need(32)
-    // A hash of the whole block is that of a slice which is all there is.
-    if (block.hash && event.size === block.size) out.buffer.set(block.hash, out.at)
+    if (block.sliceHash) out.buffer.set(block.sliceHash, out.at)
     else this.#crypto.sha256Into(block.ciphertext.subarray(event.offset, event.offset + event.size), out.buffer, out.at)
     event.hashAt = out.at
     out.at += 32
