@@ -1,11 +1,19 @@
-/** Bodies as they come, in chunks of one size but for the last. Memory holds one chunk and one piece of the source. */
+/** Bodies as they come, in chunks of one size but for the last. Memory holds the chunks that are in use and one piece of the source. */
 import { AteError, isWellFormed } from '@ate/core'
 
 export type Body = Uint8Array | string | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
-/** Copies what is given, so that what the caller does to it later changes nothing. @throws AteError BAD_ARGUMENT */
-export async function* chunksOf(body: Body, chunkBytes: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  let chunk = new Uint8Array(chunkBytes)
+/**
+ * Copies what is given, so that what the caller does to it later changes nothing. A chunk that is put into `spare` is used
+ * again: new memory for each would cost more than sealing what it holds. @throws AteError BAD_ARGUMENT
+ */
+export async function* chunksOf(
+  body: Body,
+  chunkBytes: number,
+  { spare = [], signal }: { readonly spare?: Uint8Array[]; readonly signal?: AbortSignal | undefined } = {},
+): AsyncGenerator<Uint8Array> {
+  const next = (): Uint8Array => spare.pop() ?? new Uint8Array(chunkBytes)
+  let chunk = next()
   let filled = 0
   for await (const piece of piecesOf(body)) {
     signal?.throwIfAborted()
@@ -16,11 +24,11 @@ export async function* chunksOf(body: Body, chunkBytes: number, signal?: AbortSi
       from += size
       if (filled < chunkBytes) continue
       yield chunk
-      chunk = new Uint8Array(chunkBytes)
+      chunk = next()
       filled = 0
     }
   }
-  if (filled > 0) yield chunk.slice(0, filled)
+  if (filled > 0) yield chunk.subarray(0, filled)
 }
 
 export async function* piecesOf(body: Body): AsyncGenerator<Uint8Array> {

@@ -76,7 +76,8 @@ export async function chunkAt(
   index: number,
   key: ObjectKey | undefined,
 ): Promise<Uint8Array> {
-  const entity = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks })
+  // Once: who reads a body may change what he is given, and nobody else must see that.
+  const entity = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks, use: 'once' })
   const left = BigInt(manifest.size) - BigInt(index) * BigInt(manifest.chunkBytes)
   const size = left < BigInt(manifest.chunkBytes) ? Number(left) : manifest.chunkBytes
   if (!entity || entity.value.length !== size + (key ? SEAL_BYTES : 0)) throw damaged(manifest.name, id, index)

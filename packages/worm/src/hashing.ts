@@ -7,8 +7,26 @@ export interface Hasher {
   hex(): string
 }
 
+/** Of `node:crypto`, what this package takes where it is there. */
 interface NodeCrypto {
   createHash(name: 'sha256'): { update(bytes: Uint8Array): unknown; digest(form: 'hex'): string }
+  createSecretKey(key: Uint8Array): NodeKey
+  createCipheriv(name: 'aes-256-gcm', key: NodeKey, nonce: Uint8Array): NodeCipher & { getAuthTag(): Uint8Array }
+  createDecipheriv(
+    name: 'aes-256-gcm',
+    key: NodeKey,
+    nonce: Uint8Array,
+    options: { readonly authTagLength: 16 },
+  ): NodeCipher & { setAuthTag(tag: Uint8Array): unknown }
+}
+/** A key as Node holds it. */
+export interface NodeKey {
+  readonly type: string
+}
+export interface NodeCipher {
+  setAAD(bytes: Uint8Array): unknown
+  update(bytes: Uint8Array): Uint8Array
+  final(): Uint8Array
 }
 
 export function newHasher(): Hasher {
@@ -22,7 +40,7 @@ export function newHasher(): Hasher {
 }
 
 /** Asked for at run time, so that this file runs in browsers too. */
-function nodeCrypto(): NodeCrypto | undefined {
+export function nodeCrypto(): NodeCrypto | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }
   return process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
 }

@@ -10,7 +10,7 @@ import { newHasher, sha256Of, toBase64 } from './hashing.ts'
 import { keyOf, makeKey } from './keys.ts'
 import { type Json, type Manifest, manifestText } from './manifest.ts'
 import { type Found, readObject, type Stored, storedOf } from './objects.ts'
-import { newNonce, type ObjectKey, openChunk, sealChunk } from './sealing.ts'
+import { newNonce, type ObjectKey, openChunk, SEAL_BYTES, sealChunk } from './sealing.ts'
 import {
   CHUNK_BYTES,
   CHUNKS_MAX,
@@ -65,7 +65,8 @@ export async function put(
   const archive = await context.ensure(options.signal)
   const claimed = options.key === undefined ? undefined : await claimOf(context, archive, options.key, terms)
   if (claimed?.done) return sameAgain(context, claimed.done, body, terms, options)
-  const chunks = chunksOf(body, CHUNK_BYTES, options.signal)
+  const spare: Uint8Array[] = []
+  const chunks = chunksOf(body, CHUNK_BYTES, { spare, signal: options.signal })
   try {
     const first = await chunks.next()
     const bytes = first.done ? new Uint8Array(0) : first.value
@@ -74,7 +75,12 @@ export async function put(
       return await finished(context, options, await context.write(options, staging))
     }
     const upload = claimed?.open ?? (await begin(context, archive, terms, options))
-    const measured = await storeAll(context, upload, chained(bytes, first.done === true, chunks), options)
+    const measured = await storeAll(
+      context,
+      upload,
+      { chunks: chained(bytes, first.done === true, chunks), spare },
+      options,
+    )
     const staging = (tx: Transaction): Promise<Staged> => commit(context, tx, archive, { terms, upload, measured })
     return await finished(context, options, await context.write(options, staging))
   } finally {
@@ -264,7 +270,7 @@ async function putSmall(
 async function storeAll(
   context: Context,
   upload: Upload,
-  chunks: AsyncGenerator<Uint8Array>,
+  { chunks, spare }: { readonly chunks: AsyncGenerator<Uint8Array>; readonly spare: Uint8Array[] },
   { signal }: CallOptions,
 ): Promise<Measured> {
   const { chain } = context
@@ -273,6 +279,14 @@ async function storeAll(
   let count = 0
   const before = chain.children(ChunkType, upload.id, IN.chunks).count()
   const flights: Promise<void>[] = []
+  const boxes: Uint8Array[] = []
+  const fly = async (index: number, bytes: Uint8Array): Promise<void> => {
+    const box = upload.sealing && (boxes.pop() ?? new Uint8Array(CHUNK_BYTES + SEAL_BYTES))
+    if (index < before) await compare(context, upload, index, bytes)
+    else await store(context, upload, { index, bytes, box }, signal)
+    if (box) boxes.push(box)
+    if (bytes.length === CHUNK_BYTES) spare.push(bytes)
+  }
   try {
     for await (const bytes of chunks) {
       if (count >= CHUNKS_MAX) throw new AteError('VALUE_TOO_LARGE', { chunks: CHUNKS_MAX, what: 'one object' })
@@ -280,9 +294,7 @@ async function storeAll(
       size += BigInt(bytes.length)
       const index = count++
       if (flights.length >= IN_FLIGHT) await flights.shift()
-      flights.push(
-        handled(index < before ? compare(context, upload, index, bytes) : store(context, upload, index, bytes, signal)),
-      )
+      flights.push(handled(fly(index, bytes)))
     }
     while (flights.length > 0) await flights.shift()
   } catch (error) {
@@ -303,12 +315,11 @@ function handled(flight: Promise<void>): Promise<void> {
 async function store(
   context: Context,
   { id, sealing }: Upload,
-  index: number,
-  bytes: Uint8Array,
+  { index, bytes, box }: { readonly index: number; readonly bytes: Uint8Array; readonly box: Uint8Array | undefined },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const nonce = newNonce(context.makers.random)
-  const stored = sealing ? await sealChunk(sealing, { index, nonce }, bytes) : bytes
+  const stored = sealing ? await sealChunk(sealing, { index, nonce }, bytes, box) : bytes
   try {
     await context.chain.transact(
       (tx) => void tx.create(ChunkType, stored, { parent: id, in: IN.chunks, name: String(index) }),
@@ -323,10 +334,15 @@ async function store(
 }
 
 async function compare({ chain }: Context, { id, sealing }: Upload, index: number, bytes: Uint8Array): Promise<void> {
-  const chunk = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks })
+  const chunk = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks, use: 'once' })
   if (!chunk) throw new AteError('DAMAGED', { what: 'a chunk of an upload is missing', chunk: index })
   const stored = sealing ? await openChunk(sealing, index, chunk.value) : chunk.value
-  if (stored.length !== bytes.length || !stored.every((byte, i) => byte === bytes[i])) throw otherBody(index)
+  if (stored.length !== bytes.length || !isSame(stored, bytes)) throw otherBody(index)
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
 }
 
 function otherBody(chunk: number): AteError {

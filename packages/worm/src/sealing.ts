@@ -6,16 +6,19 @@
  *   chunk = nonce 12 | AES-256-GCM(key, nonce, bytes, additional data: number of the chunk as u32)
  */
 import { AteError } from '@ate/core'
-import { sha256Of } from './hashing.ts'
+import { type NodeCipher, type NodeKey, nodeCrypto, sha256Of } from './hashing.ts'
 
 export const HALF_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 export const SEAL_BYTES: number = NONCE_BYTES + TAG_BYTES
+/** Buffers of this size are used again by Node's allocator; larger ones are new memory each time, which takes longer than the cipher. */
+const PIECE_BYTES: number = 64 * 1024
 
 const LABEL = new TextEncoder().encode('ate worm: key of an object\0')
 
-export type ObjectKey = CryptoKey
+/** Held by the platform: Node's own cipher, which writes where it is told, or WebCrypto. */
+export type ObjectKey = { readonly node: NodeKey } | { readonly web: CryptoKey }
 
 /** Wipes what it is made from. */
 export async function objectKey(inLog: Uint8Array, inRing: Uint8Array): Promise<ObjectKey> {
@@ -25,22 +28,33 @@ export async function objectKey(inLog: Uint8Array, inRing: Uint8Array): Promise<
   all.set(inRing, LABEL.length + HALF_BYTES)
   const bytes = sha256Of(all)
   try {
-    return await crypto.subtle.importKey('raw', owned(bytes), 'AES-GCM', false, ['encrypt', 'decrypt'])
+    const node = nodeCrypto()
+    if (node) return { node: node.createSecretKey(bytes) }
+    return { web: await crypto.subtle.importKey('raw', owned(bytes), 'AES-GCM', false, ['encrypt', 'decrypt']) }
   } finally {
     all.fill(0)
     bytes.fill(0)
   }
 }
 
+/** The box is a view of `out`, if that is given and the platform can; it holds SEAL_BYTES more than `bytes`. */
 export async function sealChunk(
   key: ObjectKey,
   { index, nonce }: { readonly index: number; readonly nonce: Uint8Array },
   bytes: Uint8Array,
+  out?: Uint8Array,
 ): Promise<Uint8Array> {
-  const sealed = await crypto.subtle.encrypt(parameters(index, nonce), key, owned(bytes))
-  const box = new Uint8Array(NONCE_BYTES + sealed.byteLength)
+  const box = (out ?? new Uint8Array(bytes.length + SEAL_BYTES)).subarray(0, bytes.length + SEAL_BYTES)
   box.set(nonce)
-  box.set(new Uint8Array(sealed), NONCE_BYTES)
+  if ('web' in key) {
+    box.set(new Uint8Array(await crypto.subtle.encrypt(parameters(index, nonce), key.web, owned(bytes))), NONCE_BYTES)
+    return box
+  }
+  const cipher = nodeCrypto()!.createCipheriv('aes-256-gcm', key.node, nonce)
+  cipher.setAAD(numberOf(index))
+  updateInto(cipher, bytes, box.subarray(NONCE_BYTES))
+  cipher.final()
+  box.set(cipher.getAuthTag(), NONCE_BYTES + bytes.length)
   return box
 }
 
@@ -48,20 +62,39 @@ export async function sealChunk(
 export async function openChunk(key: ObjectKey, index: number, box: Uint8Array): Promise<Uint8Array> {
   try {
     const nonce = box.subarray(0, NONCE_BYTES)
-    return new Uint8Array(await crypto.subtle.decrypt(parameters(index, nonce), key, owned(box.subarray(NONCE_BYTES))))
+    if ('web' in key) {
+      const sealed = owned(box.subarray(NONCE_BYTES))
+      return new Uint8Array(await crypto.subtle.decrypt(parameters(index, nonce), key.web, sealed))
+    }
+    const opened = new Uint8Array(box.length - SEAL_BYTES)
+    const cipher = nodeCrypto()!.createDecipheriv('aes-256-gcm', key.node, nonce, { authTagLength: TAG_BYTES })
+    cipher.setAAD(numberOf(index))
+    cipher.setAuthTag(box.subarray(box.length - TAG_BYTES))
+    updateInto(cipher, box.subarray(NONCE_BYTES, box.length - TAG_BYTES), opened)
+    cipher.final()
+    return opened
   } catch {
     throw new AteError('BAD_BODY', { what: 'a sealed chunk was altered', chunk: index })
   }
+}
+
+function updateInto(cipher: NodeCipher, bytes: Uint8Array, out: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+    out.set(cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
 }
 
 export function newNonce(random: (size: number) => Uint8Array): Uint8Array {
   return random(NONCE_BYTES)
 }
 
+function numberOf(index: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, index)
+  return bytes
+}
+
 function parameters(index: number, nonce: Uint8Array): AesGcmParams {
-  const additionalData = new Uint8Array(4)
-  new DataView(additionalData.buffer).setUint32(0, index)
-  return { name: 'AES-GCM', iv: owned(nonce), additionalData }
+  return { name: 'AES-GCM', iv: owned(nonce), additionalData: numberOf(index) }
 }
 
 /** WebCrypto's types take no bytes over shared memory. */

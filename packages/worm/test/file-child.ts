@@ -1,6 +1,6 @@
 /**
  * An archive on a file in a process of its own: `upload` puts a large body slowly, tells of its progress, and waits to be killed;
- * `put`, `dispose`, `try` do one thing under whatever clock the process has, and tell what came of it.
+ * `dispose` does that under whatever clock the process has, and tells what came of it.
  */
 import process from 'node:process'
 import { isAteError, openChain, openIdentity, worm } from '../src/index.ts'
@@ -28,6 +28,5 @@ async function tell(run: () => Promise<unknown>): Promise<void> {
 }
 
 if (what === 'upload') await archive.put('large', body(), { key: 'k' })
-else if (what === 'put') await tell(() => archive.put('a', 'kept'))
 else await tell(() => archive.dispose('a', { reason: 'r' }))
 await chain.close()

@@ -4,6 +4,7 @@ import { chunksOf } from '../src/body.ts'
 import { auditCsv } from '../src/export.ts'
 import { fromBase64, toBase64 } from '../src/hashing.ts'
 import { type Manifest, manifestText, parseManifest } from '../src/manifest.ts'
+import { newNonce, objectKey, openChunk, SEAL_BYTES, sealChunk } from '../src/sealing.ts'
 import { quorumOf, rangeOf, tolerated, untilOf } from '../src/worm-rules.ts'
 import { all, codeOf, noise } from './kit.ts'
 
@@ -93,6 +94,67 @@ it('a body in pieces of any size makes the same chunks', async () => {
     expect(Buffer.compare(Buffer.concat(chunks), bytes)).toBe(0)
   }
   expect(await all(chunksOf('', 256))).toEqual([])
+})
+
+it('a chunk that was given back is filled again, and no other', async () => {
+  const spare: Uint8Array[] = []
+  const chunks = chunksOf(noise(700), 100, { spare })
+  const first = (await chunks.next()).value as Uint8Array
+  const second = (await chunks.next()).value as Uint8Array
+  spare.push(first)
+  const others = [await chunks.next(), await chunks.next()].map(({ value }) => value as Uint8Array)
+  expect(others.map((chunk) => chunk === first)).toEqual([true, false])
+  expect(Buffer.compare(second, noise(700).subarray(100, 200))).toBe(0)
+  expect(Buffer.compare(first, noise(700).subarray(200, 300))).toBe(0)
+})
+
+describe('a sealed chunk', () => {
+  const halves = (): [Uint8Array, Uint8Array] => [noise(32, 1), noise(32, 2)]
+  /** The same key where there is no Node. */
+  async function webKey(): ReturnType<typeof objectKey> {
+    const { getBuiltinModule } = process
+    process.getBuiltinModule = (() => undefined) as unknown as typeof getBuiltinModule
+    try {
+      return await objectKey(...halves())
+    } finally {
+      process.getBuiltinModule = getBuiltinModule
+    }
+  }
+
+  it('is the same bytes from Node and from WebCrypto, wherever they are written', async () => {
+    const [node, web] = [await objectKey(...halves()), await webKey()]
+    expect([Object.keys(node), Object.keys(web)]).toEqual([['node'], ['web']])
+    for (const size of [0, 1, 65_536, 200_000]) {
+      const bytes = noise(size, 3)
+      const place = { index: 7, nonce: newNonce((count) => noise(count, 4)) }
+      const out = new Uint8Array(size + SEAL_BYTES + 5).fill(9)
+      const boxes = [
+        await sealChunk(node, place, bytes),
+        await sealChunk(web, place, bytes),
+        await sealChunk(node, place, bytes, out),
+      ]
+      for (const box of boxes) expect(Buffer.compare(box, boxes[0]!)).toBe(0)
+      expect([boxes[2]!.buffer === out.buffer, out.at(-5)]).toEqual([true, 9])
+      for (const key of [node, web]) expect(Buffer.compare(await openChunk(key, 7, boxes[0]!), bytes)).toBe(0)
+    }
+  })
+
+  it('is refused with another number, another key, or one bit that differs', async () => {
+    const node = await objectKey(...halves())
+    const web = await webKey()
+    const box = await sealChunk(node, { index: 7, nonce: noise(12, 4) }, noise(100_000, 3))
+    const other = await objectKey(noise(32, 1), noise(32, 9))
+    expect(await codeOf(openChunk(other, 7, box))).toBe('BAD_BODY')
+    for (const key of [node, web]) {
+      expect(await codeOf(openChunk(key, 8, box))).toBe('BAD_BODY')
+      for (const at of [0, 12, 90_000, box.length - 1]) {
+        const changed = box.slice()
+        changed[at]! ^= 1
+        expect(await codeOf(openChunk(key, 7, changed))).toBe('BAD_BODY')
+      }
+      for (const size of [0, 11, 27]) expect(await codeOf(openChunk(key, 7, box.subarray(0, size)))).toBe('BAD_BODY')
+    }
+  })
 })
 
 it('a cell that a spreadsheet would run is text', () => {

@@ -3,6 +3,7 @@
  * mode at its offset. A block that is read several times in a row is opened whole, with its tag, and kept for a while. Each
  * slice is compared with its hash either way: who holds the key could forge a tag. Caches are bounded.
  */
+import { roomFor } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
@@ -43,6 +44,9 @@ export function storedBodyOf(record: number, event: TransactionEvent): StoredBod
   for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
   return { record, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
 }
+
+/** Whether who reads a body keeps it, or is done with it before he does anything else. */
+export type Life = 'kept' | 'moment'
 
 interface KeyedBlock extends BlockBytes {
   readonly key: BlockKey
@@ -96,20 +100,20 @@ export class BodyReader {
   }
 
   /**
-   * The plaintext of a body.
+   * The plaintext of a body; for the `moment`, what comes at once is valid until the next call.
    * @throws AteError NO_READ_KEY | LOCKED | BODY_DROPPED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR
    */
-  read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+  read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
     const { record, size } = body
-    if (!this.#observing.wants('read') && !this.#observing.wants('alarm')) return this.#readPlaced(body)
-    return this.#observing.reading(record, size, () => this.#readPlaced(body))
+    if (!this.#observing.wants('read') && !this.#observing.wants('alarm')) return this.#readPlaced(body, life)
+    return this.#observing.reading(record, size, () => this.#readPlaced(body, life))
   }
 
-  #readPlaced(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+  #readPlaced(body: StoredBody, life: Life): Uint8Array | Promise<Uint8Array> {
     if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
     const { generation } = this.#engine
     try {
-      const bytes = this.#read(body)
+      const bytes = this.#read(body, life)
       if (!(bytes instanceof Promise)) return bytes
       const own = withOwnHash(body)
       return bytes.catch((error) => this.#readAgain(own, generation, error))
@@ -141,17 +145,17 @@ export class BodyReader {
     this.#last = undefined
   }
 
-  #read(body: StoredBody): Uint8Array | Promise<Uint8Array> {
+  #read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
     const written = this.own.find(body.record, body.block)
     if (written && this.#fits(written.ciphertext.subarray(body.offset, body.offset + body.size), body))
       return written.plaintext.subarray(body.offset, body.offset + body.size)
     const block = this.#blocks.get(blockKeyOf(body.record, body.block)) ?? this.#openBlock(body)
-    if (!(block instanceof Promise)) return this.#readSlice(block, body)
+    if (!(block instanceof Promise)) return this.#readSlice(block, body, life)
     const own = withOwnHash(body)
     return block.then((opened) => this.#readSlice(opened, own))
   }
 
-  #readSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
+  #readSlice(block: KeyedBlock, body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
     const whole = this.#whole.get(blockKeyOf(body.record, body.block))
     if (whole) return this.#fromWhole(whole, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
@@ -164,8 +168,9 @@ export class BodyReader {
     }
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
-    const bytes = this.#engine.readPart(body.record, at, body.size)
-    if (!(bytes instanceof Promise)) return this.#open(block, body, bytes)
+    const [read, opened] = (life === 'moment' && roomFor(body.size)) || []
+    const bytes = this.#engine.readPart(body.record, at, body.size, read)
+    if (!(bytes instanceof Promise)) return this.#open(block, body, bytes, opened)
     const own = withOwnHash(body)
     return bytes.then((slice) => this.#open(block, own, slice))
   }
@@ -195,9 +200,9 @@ export class BodyReader {
     }
   }
 
-  #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array): Uint8Array {
+  #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array, out?: Uint8Array): Uint8Array {
     this.#checkHash(slice, body)
-    return block.key.openSlice(slice, body.offset)
+    return block.key.openSlice(slice, body.offset, out)
   }
 
   #fromWhole({ ciphertext, plaintext }: WholeBlock, body: StoredBody): Uint8Array {

@@ -75,26 +75,34 @@ export class CommitBuilder {
       readonly session: WriterSession
       readonly writerSeq: number
       readonly certificate: Uint8Array | undefined
+      /** Of large batches: what was sealed ahead under the same writer and number, and what the record is written to. */
+      readonly large?: { readonly block: SealedBlock | undefined; readonly record: ByteWriter } | undefined
     },
   ): BuiltCommit {
     const { writer } = place.session
+    const ahead = place.large?.block
     const drafts = batch.transactions.map((staged) => staged.draft)
-    const open = this.#gather(drafts)
-    const blocks = open.map((block) => this.#seal(block, writer, place.writerSeq))
-    // A copy: the buffers are used again by the next commit.
-    const opened = blocks.map(({ mode, ciphertext }, i) =>
+    const open = ahead ? [] : this.#gather(drafts)
+    const sealed = open.map((block) => this.#seal(block, writer, place.writerSeq))
+    const blocks = ahead ? [ahead] : sealed
+    // A copy: the buffers are used again by the next commit. A body that is large is not kept: a few would displace all others.
+    const opened = sealed.map(({ mode, ciphertext }, i) =>
       mode === BLOCK_MODE.epoch ? { ciphertext, plaintext: open[i]!.plaintext.copy() } : undefined,
     )
-    const unsigned = this.#encoder.encode(this.#chainId, {
-      record: { seq: batch.seq, prev: place.prev, admittedAt: batch.time, sequencer: place.sequencer },
-      writer,
-      writerSeq: place.writerSeq,
-      base: batch.base,
-      at: batch.time,
-      certificate: place.certificate,
-      transactions: drafts,
-      blocks,
-    })
+    const unsigned = this.#encoder.encode(
+      this.#chainId,
+      {
+        record: { seq: batch.seq, prev: place.prev, admittedAt: batch.time, sequencer: place.sequencer },
+        writer,
+        writerSeq: place.writerSeq,
+        base: batch.base,
+        at: batch.time,
+        certificate: place.certificate,
+        transactions: drafts,
+        blocks,
+      },
+      place.large?.record,
+    )
     const { bytes, hash } = unsigned.finish(place.session.signer.sign(unsigned.commitHash))
     return { bytes, hash, commitHash: unsigned.commitHash, writerSeq: place.writerSeq, opened }
   }
@@ -140,19 +148,34 @@ export class CommitBuilder {
     return block
   }
 
-  #seal(block: OpenBlock, writer: Uint8Array, writerSeq: number): SealedBlock {
-    const { node, row, epoch } = block
-    const info = sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
-    const plaintext = block.plaintext.bytes()
-    const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
-    if (secrets) {
-      const sealed = sealBlock(this.#crypto, this.#random, { secret: secrets.key, info, plaintext })
-      return { node, epoch, mode: BLOCK_MODE.epoch, encapsulated: undefined, ...sealed, size: plaintext.length }
-    }
+  #seal({ plaintext, ...place }: OpenBlock, writer: Uint8Array, writerSeq: number): SealedBlock {
+    const { node, row, epoch } = place
+    const bytes = plaintext.bytes()
+    const sealed = this.sealUnderKey(place, { writer, writerSeq }, bytes)
+    if (sealed) return sealed
     const publicKey = this.#trust.epochs.get(row)?.[epoch]?.fields.writeKey
     assert(publicKey, 'staging has looked for the sealing keys')
-    const sealed = sealBlockTo(this.#crypto, this.#random, { publicKey, info, plaintext })
-    if (!sealed) throw new AteError('BAD_WRAP', { what: 'the write key of the epoch is not valid' })
-    return { node, epoch, mode: BLOCK_MODE.public, ...sealed, size: plaintext.length }
+    const info = this.#infoOf(node, epoch, writer, writerSeq)
+    const open = sealBlockTo(this.#crypto, this.#random, { publicKey, info, plaintext: bytes })
+    if (!open) throw new AteError('BAD_WRAP', { what: 'the write key of the epoch is not valid' })
+    return { node, epoch, mode: BLOCK_MODE.public, ...open, size: bytes.length }
+  }
+
+  /** Undefined if this session lacks the key. `ahead` as in sealBlock. */
+  sealUnderKey(
+    { node, row, epoch }: Pick<OpenBlock, 'node' | 'row' | 'epoch'>,
+    { writer, writerSeq }: { readonly writer: Uint8Array; readonly writerSeq: number },
+    plaintext: Uint8Array,
+    ahead?: { readonly hash: Uint8Array; readonly out: Uint8Array },
+  ): SealedBlock | undefined {
+    const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
+    if (!secrets) return undefined
+    const info = this.#infoOf(node, epoch, writer, writerSeq)
+    const sealed = sealBlock(this.#crypto, this.#random, { secret: secrets.key, info, plaintext }, ahead)
+    return { node, epoch, mode: BLOCK_MODE.epoch, encapsulated: undefined, ...sealed, size: plaintext.length }
+  }
+
+  #infoOf(node: EntityWords, epoch: number, writer: Uint8Array, writerSeq: number): Uint8Array {
+    return sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
   }
 }

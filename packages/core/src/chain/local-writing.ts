@@ -4,6 +4,7 @@
  *
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
+import { release, sealAhead } from '#large'
 import { AteError, isAteError } from '../base/errors.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
@@ -13,6 +14,7 @@ import type { UnattestedCommit } from '../trust/trust-state.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
 import type { BuiltCommit } from './commit-builder.ts'
 import { HeldKeys, ringName } from './entity-keys.ts'
+import type { LargeBatch } from './large-bodies.ts'
 import type { KeyAccess } from './link.ts'
 import { settleLists } from './settle.ts'
 import type { Batch } from './staged.ts'
@@ -219,7 +221,9 @@ class LocalWriting implements Writing {
     const keys = put.length > 0 ? this.#core.engine.ring.putAll(put) : undefined
     keys?.catch(() => undefined)
     try {
-      const append = this.#build(batches)
+      const sealing = sealAhead(batches, this.#core, () => this.#nextPlace(batches[0]!))
+      const large = sealing && (await sealing)
+      const append = this.#build(batches, large)
       if (append.records.length > 0 || sync.length > 0) {
         const started = this.#core.observing.start('append')
         await keys
@@ -236,6 +240,7 @@ class LocalWriting implements Writing {
         this.#core.observing.appended(started, append, durability)
         await this.#eraseKeys(erase)
         await this.#acknowledge(append, durability)
+        if (large) release(large)
       }
     } catch (error) {
       this.#fail(batches, error)
@@ -268,10 +273,16 @@ class LocalWriting implements Writing {
     return level ?? this.durability
   }
 
-  #build(batches: readonly Batch[]): Append {
+  /** A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it. */
+  #nextPlace({ time }: Batch): { readonly writer: Uint8Array; readonly writerSeq: number } {
+    this.#writer!.renew(time)
+    const { id, mark } = this.#writer!.current.certificate
+    return { writer: id, writerSeq: mark + 1 }
+  }
+
+  #build(batches: readonly Batch[], large: readonly (LargeBatch | undefined)[] | undefined): Append {
     const append: Append = { batches, records: [], commits: [], opened: [] }
-    // A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it.
-    if (batches.length > 0) this.#writer!.renew(batches[0]!.time)
+    if (batches.length > 0) this.#nextPlace(batches[0]!)
     let prev = this.#core.replica.head.hash
     for (const batch of batches) {
       const { certificate, signer, fresh } = this.#writer!.current
@@ -283,6 +294,7 @@ class LocalWriting implements Writing {
         session: { writer: certificate.id, signer },
         writerSeq,
         certificate: append.commits.length === 0 ? fresh?.bytes : undefined,
+        large: large?.[append.commits.length],
       })
       this.#core.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })

@@ -8,6 +8,7 @@
  * - a batch fits into one record: its size, its events and its sealed blocks are bounded before a transaction joins;
  * - staged transactions are undone newest first, all of them or none.
  */
+import { takeBack } from '#large'
 import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { fromBase32 } from '../base/ids.ts'
@@ -382,6 +383,7 @@ export class Staging {
 
   /** Nobody points into the buffer any more. */
   giveBuffer(buffer: ByteWriter): void {
+    takeBack(buffer)
     if (buffer.buffer.length > BUFFER_BYTES_MAX || this.#buffers.length >= BUFFERS_MAX) return
     buffer.reset()
     this.#buffers.push(buffer)

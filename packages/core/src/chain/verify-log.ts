@@ -17,6 +17,9 @@ import { verifyAhead } from './verify-ahead.ts'
 import { countVoids } from './voids.ts'
 import { type Witnessed, witnessedBy } from './witnessing.ts'
 
+/** Read at a time: what was read is still in the processor's cache when it is hashed, and few new pages are asked for. */
+const CHUNK_BYTES: number = 2 * 1024 * 1024
+
 export interface VerifyOptions {
   readonly signal?: AbortSignal
   /** Called now and then with the records that are done. */
@@ -88,7 +91,10 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
   let replica: Replica | undefined
   let seq = 0
   try {
-    for await (const chunk of verifyAhead(engine.read(0, signal ? { signal } : {}), () => replica)) {
+    for await (const chunk of verifyAhead(
+      engine.read(0, { chunkBytes: CHUNK_BYTES, ...(signal ? { signal } : {}) }),
+      () => replica,
+    )) {
       for (const record of chunk) {
         if (record.seq > until.seq) break
         seq = record.seq

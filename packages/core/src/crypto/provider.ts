@@ -46,12 +46,19 @@ export interface KemSecret {
 
 /** An AES-256 key, imported once. */
 export interface AesKey {
-  /** GCM, 12-byte nonce, no additional data: the ciphertext, as long as the plaintext, and a 16-byte tag. */
-  seal(nonce: Uint8Array, plaintext: Uint8Array): { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
+  /**
+   * GCM, 12-byte nonce, no additional data: the ciphertext, as long as the plaintext, and a 16-byte tag. A provider that can
+   * writes the ciphertext to `out`, which is at least as long, and gives a view of that.
+   */
+  seal(
+    nonce: Uint8Array,
+    plaintext: Uint8Array,
+    out?: Uint8Array,
+  ): { readonly ciphertext: Uint8Array; readonly tag: Uint8Array }
   /** Undefined if the tag does not fit. */
   open(nonce: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined
-  /** The bytes of a GCM ciphertext that stand at `offset`, opened alone: counter mode, no tag. The caller has checked a hash. */
-  openSlice(nonce: Uint8Array, slice: Uint8Array, offset: number): Uint8Array
+  /** The bytes of a GCM ciphertext that stand at `offset`, opened alone: counter mode, no tag. The caller has checked a hash. `out` as in seal. */
+  openSlice(nonce: Uint8Array, slice: Uint8Array, offset: number, out?: Uint8Array): Uint8Array
   /** Overwrites the handle's copy of the key; afterwards it seals and opens nothing of use. Absent where the platform holds keys itself. */
   wipe?(): void
 }
@@ -68,6 +75,8 @@ export interface CryptoProvider {
   sha256(data: Uint8Array): Uint8Array
   /** Writes the 32 bytes of the hash to `out` at `at`: the hot path makes no object an event. */
   sha256Into(data: Uint8Array, out: Uint8Array, at: number): void
+  /** The same hash, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay as they are until then. */
+  sha256Later?(data: Uint8Array): Promise<Uint8Array>
   sha512(data: Uint8Array): Uint8Array
   sha3_256(data: Uint8Array): Uint8Array
   /** The first `size` bytes of SHAKE256: the key expansion of X-Wing. */
@@ -115,7 +124,7 @@ type LaterHandle<H> = { readonly [K in keyof H]: Later<H[K]> }
  * is one of these.
  */
 export type AsyncCryptoProvider = { readonly name: string } & {
-  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into'>]?: LaterPrimitive<CryptoProvider[K]>
+  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into' | 'sha256Later'>]?: LaterPrimitive<CryptoProvider[K]>
 }
 
 /** Bytes may come later; so may handles, and what their methods answer. (In brackets: a union is one answer, not two.) */

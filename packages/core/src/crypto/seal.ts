@@ -33,8 +33,8 @@ export interface PublicSealedBlock extends SealedBlock {
 export interface BlockKey {
   /** The whole block; undefined if the ciphertext or the tag was altered. */
   open(ciphertext: Uint8Array, tag: Uint8Array): Uint8Array | undefined
-  /** The ciphertext bytes at `offset`, alone. Not authenticated: the caller has compared the slice's hash before. */
-  openSlice(slice: Uint8Array, offset: number): Uint8Array
+  /** The ciphertext bytes at `offset`, alone. Not authenticated: the caller has compared the slice's hash before. `out`: as of an AES key. */
+  openSlice(slice: Uint8Array, offset: number, out?: Uint8Array): Uint8Array
 }
 
 /** Where a block stands. Two blocks never have the same: a writer gives each of its numbers once, each epoch one block. */
@@ -75,16 +75,17 @@ function putSafeInteger(bytes: Uint8Array, at: number, value: number): void {
   view.setUint32(at + 4, value % 2 ** 32)
 }
 
-/** Seals `plaintext` under a 32-byte epoch key. */
+/** Seals `plaintext` under a 32-byte epoch key. `ahead`: its SHA-256, and where to seal it to, as in the contract of an AES key. */
 export function sealBlock(
   crypto: CryptoProvider,
   random: Randomness,
   input: { readonly secret: Uint8Array; readonly info: Uint8Array; readonly plaintext: Uint8Array },
+  ahead?: { readonly hash: Uint8Array; readonly out: Uint8Array },
 ): SealedBlock {
   sizes.assertSize(input.secret, sizes.SECRET_BYTES, 'an epoch key')
-  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext)
+  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext, ahead?.hash)
   const key = committedKey(crypto, input.secret, salt, infoOf('seal', input.info))
-  const { ciphertext, tag } = key.aes.seal(key.nonce, input.plaintext)
+  const { ciphertext, tag } = key.aes.seal(key.nonce, input.plaintext, ahead?.out)
   return { salt, commitment: key.commitment, tag, ciphertext }
 }
 
@@ -108,7 +109,7 @@ export function openBlockKey(
 function blockKey({ aes, nonce }: CommittedKey): BlockKey {
   return {
     open: (ciphertext, tag) => aes.open(nonce, ciphertext, tag),
-    openSlice: (slice, offset) => aes.openSlice(nonce, slice, offset),
+    openSlice: (slice, offset, out) => aes.openSlice(nonce, slice, offset, out),
   }
 }
 

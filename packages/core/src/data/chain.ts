@@ -108,6 +108,8 @@ export interface CloseOptions {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal
+  /** `once`: the value is not kept in memory, and unless it was there already it is the caller's own. Default `again`. */
+  readonly use?: 'again' | 'once'
 }
 
 export interface AttachedKeyOptions extends ReadOptions {
@@ -268,7 +270,7 @@ export class Chain {
       this.#core.assertOpen()
       throwIfAborted(options?.signal)
       const words = ref instanceof EntityHandle && ref.chain === this.id ? ref : wordsOfRef(ref, this.id)
-      return this.#readWords(type, words)
+      return this.#readWords(type, words, options?.use)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -290,7 +292,7 @@ export class Chain {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
     const parent = parentWords(options.parent, this.id)
-    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name))
+    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options.use)
   }
 
   /** The single child of a collection. @throws as get */
@@ -668,7 +670,7 @@ export class Chain {
     return this.close()
   }
 
-  #readWords<T>(type: EntityType<T>, words: EntityWords): Promise<Entity<T> | undefined> {
+  #readWords<T>(type: EntityType<T>, words: EntityWords, use?: 'again' | 'once'): Promise<Entity<T> | undefined> {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     if (row < 0) {
@@ -679,7 +681,7 @@ export class Chain {
     const hit = this.#values.hit(type, row)
     if (hit) return hit
     assertType(type)
-    return Promise.resolve(this.#values.open(type, row, 'acknowledged'))
+    return Promise.resolve(this.#values.open(type, row, 'acknowledged', use))
   }
 
   #isExpired(row: number): boolean {

@@ -5,8 +5,9 @@ import { chainIdOf, parseId } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type AcknowledgementPart, readAcknowledgementPart, type SignedAcknowledgement } from '../chain/signed-parts.ts'
 import { Fields, jsonOf } from '../codec/json-fields.ts'
-import { acknowledged, evidenceBase } from './check-head.ts'
 import type { Evidence } from './evidence.ts'
+import { evidenceBase } from './evidence-base.ts'
+import { acknowledged } from './head-evidence.ts'
 import { HEAD_FORMAT, type HeadStatement } from './head-statement.ts'
 
 /** `same`: both have that record. `behind`: this one lacks it, also after it has asked its server. */

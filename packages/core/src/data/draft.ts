@@ -2,6 +2,7 @@
  * A transaction while it is made: its events, its guards, and what it has changed itself, so that its own reads see it.
  * The view is not touched before the transaction is staged.
  */
+import { lend } from '#large'
 import { KEY_COST_BYTES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type KeyChanges, ringName } from '../chain/entity-keys.ts'
@@ -17,6 +18,8 @@ import { type EntityType, encodeBody } from './entity-type.ts'
 const EVENT_BYTES = 96
 const GUARD_BYTES = 32
 const TX_BYTES = 48
+/** What stands before the bytes of a body that is bytes: its version, its name, their length. */
+const BODY_HEAD_BYTES = 1024
 
 /** What this transaction has done to an entity so far. */
 export interface LocalState {
@@ -98,6 +101,8 @@ export class Draft implements TransactionDraft {
   /** Encodes the value at once: what the caller does to it later changes nothing. */
   setBody<T>(event: TransactionEvent, type: EntityType<T>, value: T, name: string | undefined): void {
     const at = this.bodies.at
+    // Bytes alone are what is stored large and often: a file, part by part.
+    if (value instanceof Uint8Array) lend(this.bodies, value.length + BODY_HEAD_BYTES)
     event.size = encodeBody(this.bodies, type, value, name)
     event.stagedAt = at
     event.body = true

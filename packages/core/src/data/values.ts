@@ -153,14 +153,16 @@ export class Values {
     }
     if (record === NO_RECORD || record === PENDING)
       throw new AteError('WRONG_TYPE', { id: this.#view.idText(row), what: 'the entity has no value' })
-    return this.#core.bodies.read({
+    const stored = {
       record,
       block: words[at + ROW.blockAndFlags]! & 0xff,
       offset: words[at + ROW.offset]!,
       size: words[at + ROW.size]!,
       hash: words,
       hashAt: at + ROW.hash,
-    })
+    }
+    // Decoded at once, which copies.
+    return this.#core.bodies.read(stored, 'moment')
   }
 
   #decode<T>(

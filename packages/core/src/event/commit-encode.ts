@@ -13,6 +13,8 @@ import type { BlockHeader, ParsedTransaction, TransactionEvent } from './transac
 
 export interface SealedBlock extends BlockHeader {
   readonly ciphertext: Uint8Array
+  /** Of a block that is one slice: its SHA-256, if it is known already. */
+  readonly sliceHash?: Uint8Array
 }
 
 export interface CommitDraft {
@@ -50,8 +52,13 @@ export class CommitEncoder {
     this.#eventTree = new RunTree(crypto)
   }
 
-  encode(chainId: Uint8Array, draft: CommitDraft): UnsignedCommit {
-    const out = new ByteWriter(this.#sizeOf(draft))
+  /** The record is written to the beginning of `out`. */
+  encode(
+    chainId: Uint8Array,
+    draft: CommitDraft,
+    out: ByteWriter = new ByteWriter(this.#sizeOf(draft)),
+  ): UnsignedCommit {
+    out.reset()
     writeRecordHead(out, { ...draft.record, kind: KIND.commit })
     out.u8(FORMAT)
     out.u8(SUITE)
@@ -212,7 +219,8 @@ export class CommitEncoder {
     out.varint(event.block)
     out.varint(event.size)
     out.need(32)
-    this.#crypto.sha256Into(block.ciphertext.subarray(event.offset, event.offset + event.size), out.buffer, out.at)
+    if (block.sliceHash) out.buffer.set(block.sliceHash, out.at)
+    else this.#crypto.sha256Into(block.ciphertext.subarray(event.offset, event.offset + event.size), out.buffer, out.at)
     event.hashAt = out.at
     out.at += 32
   }

@@ -160,8 +160,11 @@ export interface LogEngine {
     from: number,
     options?: { readonly chunkBytes?: number; readonly signal?: AbortSignal },
   ): AsyncIterable<readonly LogRecord[]>
-  /** `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR */
-  readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array>
+  /**
+   * `size` bytes at `offset` of the bytes of record `seq`. Synchronous where it can be. An engine that reads at once may write
+   * them to `out`, which is at least as long, and give a view of that. @throws AteError NOT_FOUND | DAMAGED | IO_ERROR
+   */
+  readPart(seq: number, offset: number, size: number, out?: Uint8Array): Uint8Array | Promise<Uint8Array>
   /** Grows when parts of records stand at other offsets than before: what was remembered of them no longer counts. */
   readonly generation: number
   /**

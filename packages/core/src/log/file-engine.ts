@@ -36,6 +36,8 @@ import { checkStanding, LIVE, type Standing, type StandingState } from './standi
 
 /** How far zeros are written ahead of small frames: some 60 commits of 4 kB share one growth of the file. */
 const ZERO_FILL_BYTES: number = 256 * 1024
+/** So much that nobody waits for is written before the disk is told to begin: a few records more would not pay for a sync. */
+const SYNC_BEHIND_BYTES: number = 16 * 1024 * 1024
 /** What may stand in a folder before there is a chain: a lock, a creation that a crash ended, a mounted volume's own. */
 export const HARMLESS: readonly string[] = ['LOCK', 'SHARE', MANIFEST_NEW, 'lost+found', '.DS_Store']
 
@@ -61,6 +63,8 @@ export interface FileLogOptions {
   readonly segmentBytes?: number
   /** How far to write zeros ahead of small frames, in bytes; 0 for never. */
   readonly zeroFillBytes?: number
+  /** After how many bytes that nobody waits for a sync begins. */
+  readonly syncBehindBytes?: number
   /** Slots of the first file of the key ring; its own choice if left out. */
   readonly ringSlotsMin?: number
   /** A faster CRC-32, if the platform has one. */
@@ -161,8 +165,8 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     removeLeftovers(fs, unused)
     const tail = state.segments.at(-1)
     tailFile = tail && !tail.sealed ? fs.open(tail.name, 'write') : undefined
-    const { random, clock, zeroFillBytes = ZERO_FILL_BYTES, onSync } = options
-    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, onSync }
+    const { random, clock, zeroFillBytes = ZERO_FILL_BYTES, syncBehindBytes = SYNC_BEHIND_BYTES, onSync } = options
+    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, syncBehindBytes, onSync }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     const pause = pauseOf(options)
     const { ringSlotsMin } = options

@@ -153,9 +153,9 @@ export class FileLog implements LogEngine {
     if (this.#parts.damage) throw this.#parts.damage
   }
 
-  readPart(seq: number, offset: number, size: number): Uint8Array {
+  readPart(seq: number, offset: number, size: number, out?: Uint8Array): Uint8Array {
     this.#check('read')
-    return this.#reader.readPart(seq, offset, size)
+    return this.#reader.readPart(seq, offset, size, out)
   }
 
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined {

@@ -119,12 +119,12 @@ export class FileReader {
   }
 
   /** Synchronous: the index of a segment that was not read yet is made on the way. */
-  readPart(seq: number, offset: number, size: number): Uint8Array {
+  readPart(seq: number, offset: number, size: number, out?: Uint8Array): Uint8Array {
     const place = this.#place(seq)
     if (!place || offset < 0 || size < 0 || offset + size > place.length)
       throw new AteError('NOT_FOUND', { seq, offset, size })
     const { segment, file } = place
-    const bytes = new Uint8Array(size)
+    const bytes = out?.subarray(0, size) ?? new Uint8Array(size)
     const read = this.#io(segment, () => file.read(bytes, place.offset + offset))
     if (read < size) throw damaged({ segment: segment.name, offset: place.offset, firstSeq: seq, lastSeq: seq })
     return bytes
@@ -281,7 +281,7 @@ export class FileReader {
     const { firstSeq, writerEpoch } = segment.header
     let from: Position | undefined = { offset: SEGMENT_HEADER_BYTES, nextSeq: firstSeq, writerEpoch }
     while (from && from.offset < end) {
-      const walk = new FrameWalk(file, segment, from, this.#crc, { end })
+      const walk = new FrameWalk(file, segment, from, this.#crc, { end, readBytes: WALK_BYTES })
       let reported = from.offset
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
         if (walk.position.offset - reported < WINDOW_BYTES) continue

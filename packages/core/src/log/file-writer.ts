@@ -3,7 +3,8 @@
  *
  * Order that matters: a frame is acknowledged at `disk` only after a sync that began after its write; a new segment is
  * listed in the manifest only when its file and its name are durable, and takes frames only after that; a sync is
- * never tried twice, for the second one succeeds without the bytes (fsyncgate).
+ * never tried twice, for the second one succeeds without the bytes (fsyncgate), and two of one file never run at the same
+ * time, since the error may come to one of them alone.
  */
 
 import type { Clock, Randomness } from '../base/environment.ts'
@@ -28,8 +29,8 @@ import { advance, newSegment, type Segment, segmentName } from './file-segment.t
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { Standing } from './standing.ts'
 
-/** Frames up to this size are built in one buffer of this process: building and writing a frame is one step. */
-const BUFFER_BYTES = 2 * 1024 * 1024
+/** Frames up to this size (four large records) are built in one buffer of this process: building and writing a frame is one step. */
+const BUFFER_BYTES = 4 * 1024 * 1024
 let buffer = new Uint8Array(4096)
 /** What is written ahead of the log, of all writers of this process: only read. */
 let zeros = new Uint8Array(0)
@@ -43,6 +44,7 @@ export interface WriterOptions {
   readonly crc: Crc32
   readonly segmentBytes: number
   readonly zeroFillBytes: number
+  readonly syncBehindBytes: number
   readonly onSync: ((tookMs: number) => void) | undefined
 }
 
@@ -64,6 +66,12 @@ export class FileWriter {
   #durableCount: number
   #durableHash: Uint8Array
   #syncMs = Number.POSITIVE_INFINITY
+  /** Written since a sync last began. */
+  #unsyncedBytes = 0
+  /** The sync that nobody waits for yet. Never rejects. */
+  #behind: Promise<void> | undefined
+  /** It failed, and nobody has heard of it. */
+  #isUntold = false
   #failure: unknown
   #busy: Promise<void> = Promise.resolve()
   #isBusy = false
@@ -120,6 +128,7 @@ export class FileWriter {
   /** @throws AteError WRITER_POISONED after any sync that failed. */
   check(): void {
     if (this.#failure === undefined) return
+    this.#isUntold = false
     throw new AteError('WRITER_POISONED', { errno: errnoOf(this.#failure) }, { cause: this.#failure })
   }
 
@@ -142,6 +151,7 @@ export class FileWriter {
         options.written?.()
       }
       if (options.durability === 'disk' && this.#durableCount < countOf(this.#state)) await this.#sync(options.load)
+      else if (this.#unsyncedBytes >= this.#options.syncBehindBytes) this.#syncBehind()
       return this.#durableCount === countOf(this.#state) ? 'disk' : 'os'
     })
   }
@@ -225,6 +235,7 @@ export class FileWriter {
       const written = tail.file.write(fill.length > 0 ? [frame, fill] : [frame], offset)
       if (written < frame.length) writeWhole(tail.file, [frame.subarray(written)], offset + written)
       tail.allocated = Math.max(tail.allocated, end, offset + written)
+      this.#unsyncedBytes += frame.length
     } catch (error) {
       this.#undo(tail, offset)
       throw diskError(error, { segment: tail.segment.name, offset, bytes: frame.length })
@@ -251,10 +262,12 @@ export class FileWriter {
   }
 
   async #sync(load: 'alone' | 'group'): Promise<void> {
+    await this.#settled()
     const count = countOf(this.#state)
     const hash = this.#state.lastHash
     const file = this.#tail?.file
     assert(file, 'what is not durable is in the tail')
+    this.#unsyncedBytes = 0
     const { clock } = this.#options
     const begun = clock.monotonic()
     try {
@@ -270,8 +283,41 @@ export class FileWriter {
     this.#options.onSync?.(took)
   }
 
+  /**
+   * Has the disk begin with what is written and nobody waits for: who waits at the end, or seals, then waits for little, and
+   * the disk works while the next records are made.
+   */
+  #syncBehind(): void {
+    const file = this.#tail?.file
+    if (this.#behind || !file) return
+    this.#unsyncedBytes = 0
+    const count = countOf(this.#state)
+    const hash = this.#state.lastHash
+    const done = (): void => {
+      this.#durableCount = count
+      this.#durableHash = hash
+    }
+    this.#behind = file
+      .sync()
+      .then(done, (error: unknown) => {
+        this.#isUntold = this.#failure === undefined
+        this.poison(error)
+      })
+      .finally(() => {
+        this.#behind = undefined
+      })
+  }
+
+  /** When no sync is under way. @throws AteError WRITER_POISONED if the one that was has failed */
+  async #settled(): Promise<void> {
+    if (!this.#behind) return
+    await this.#behind
+    this.check()
+  }
+
   /** Ends the tail: the seal, nothing behind it, and a sync, so that only the newest segment can be torn. */
   async #seal(tail: Tail): Promise<void> {
+    await this.#settled()
     this.fence()
     const { segment, file } = tail
     const offset = segment.endOffset
@@ -296,6 +342,7 @@ export class FileWriter {
     }
     this.#durableCount = segment.nextSeq
     this.#durableHash = this.#state.lastHash
+    this.#unsyncedBytes = 0
     segment.endOffset = offset + SEAL_BYTES
     segment.walked = { ...segment.walked, offset: segment.endOffset }
     segment.sealed = true
@@ -411,6 +458,7 @@ export class FileWriter {
   async close(): Promise<void> {
     await this.#busy
     try {
+      if (this.#isUntold) this.check()
       if (this.#failure !== undefined) return
       await this.#finish()
     } finally {

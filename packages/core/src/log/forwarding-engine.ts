@@ -80,8 +80,8 @@ export class ForwardingEngine implements LogEngine {
     return this.inner.read(from, options)
   }
 
-  readPart(seq: number, offset: number, size: number): Uint8Array | Promise<Uint8Array> {
-    return this.inner.readPart(seq, offset, size)
+  readPart(seq: number, offset: number, size: number, out?: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    return this.inner.readPart(seq, offset, size, out)
   }
 
   compact(compaction: Compaction): Promise<Compacted> {

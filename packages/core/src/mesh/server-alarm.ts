@@ -4,7 +4,7 @@ import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import type { LinkAlarm } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
-import { evidenceBase } from '../data/check-head.ts'
+import { evidenceBase } from '../data/evidence-base.ts'
 import { parseAcknowledgement } from '../event/acknowledgement.ts'
 
 /** `replica` is what this process has verified. Of a fork only what was said before is shown: opening it anew shows both. */

@@ -54,6 +54,8 @@ const SPKI = {
 
 /** Text before a slice in its first counter block, to be thrown away. */
 const SKIPPED = new Uint8Array(16)
+/** Buffers of this size are used again by the allocator, without new pages. */
+const PIECE_BYTES: number = 64 * 1024
 
 const native: CryptoProvider = {
   name: 'node:crypto',
@@ -63,6 +65,8 @@ const native: CryptoProvider = {
     const text = nodeCrypto.hash('sha256', data, 'binary')
     for (let i = 0; i < sizes.HASH_BYTES; i++) out[at + i] = text.charCodeAt(i)
   },
+  sha256Later: async (data) =>
+    new Uint8Array(await nodeCrypto.webcrypto.subtle.digest('SHA-256', data as Uint8Array<ArrayBuffer>)),
   sha512: (data) => latin1Bytes(nodeCrypto.hash('sha512', data, 'binary')),
   sha3_256: (data) => latin1Bytes(nodeCrypto.hash('sha3-256', data, 'binary')),
   shake256: (data, size) => plain(nodeCrypto.createHash('shake256', { outputLength: size }).update(data).digest()),
@@ -119,12 +123,13 @@ export function bareNodeProvider(): CryptoProvider {
 }
 
 function build(): CryptoProvider {
-  const { sha256, sha256Into } = choose('sha256')
+  const { sha256, sha256Into, sha256Later } = choose('sha256')
   const { hkdfSha256: hkdf256, hkdfSha512: hkdf512 } = choose('hkdf')
   return {
     name: 'node',
     sha256,
     sha256Into,
+    ...(sha256Later ? { sha256Later } : {}),
     sha512: choose('sha512').sha512,
     hmacSha256: choose('hmac').hmacSha256,
     hkdfSha256: hkdf256,
@@ -263,10 +268,10 @@ function aesKey(key: Uint8Array): AesKey {
   sizes.assertSize(key, sizes.AES_KEY_BYTES, 'an AES key')
   const secret = key.slice()
   return {
-    seal(nonce, plaintext) {
+    seal(nonce, plaintext, out) {
       sizes.assertSize(nonce, sizes.AES_NONCE_BYTES, 'a GCM nonce')
       const cipher = nodeCrypto.createCipheriv('aes-256-gcm', secret, nonce)
-      const ciphertext = plain(cipher.update(plaintext))
+      const ciphertext = updated(cipher, plaintext, out)
       cipher.final()
       return { ciphertext, tag: plain(cipher.getAuthTag()) }
     },
@@ -284,13 +289,21 @@ function aesKey(key: Uint8Array): AesKey {
         return undefined
       }
     },
-    openSlice(nonce, slice, offset) {
+    openSlice(nonce, slice, offset, out) {
       const decipher = nodeCrypto.createDecipheriv('aes-256-ctr', secret, counterBlock(nonce, offset))
       if (offset % 16 !== 0) decipher.update(SKIPPED.subarray(0, offset % 16))
-      return plain(decipher.update(slice))
+      return updated(decipher, slice, out)
     },
     wipe: () => wipe(secret),
   }
+}
+
+/** To `out` in pieces, if it is given: a new buffer of a megabyte has new pages, which take longer than the cipher. */
+function updated(cipher: nodeCrypto.Cipher | nodeCrypto.Decipher, bytes: Uint8Array, out?: Uint8Array): Uint8Array {
+  if (!out) return plain(cipher.update(bytes))
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES)
+    out.set(cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
+  return out.subarray(0, bytes.length)
 }
 
 function header(hex: string): Uint8Array {

@@ -55,7 +55,10 @@ export function cryptoSuite(test: TestApi, makeProvider: () => AsyncCryptoProvid
       if (options.vectors) cryptoVectorTests(test, { provider, algorithm, vectors: options.vectors, say: options.say })
     }
     if (!missing.includes('ed25519')) ruleTests(test, provider)
-    if (!missing.includes('aes256Gcm')) sliceTests(test, provider, options.random)
+    if (!missing.includes('aes256Gcm')) {
+      sliceTests(test, provider, options.random)
+      placeTests(test, provider, options.random)
+    }
     if (!missing.includes('x25519')) {
       test.it('x25519: gives undefined for keys of low order', async () => {
         const secret = new Uint8Array(32).fill(7)
@@ -126,6 +129,33 @@ function sliceTests(test: TestApi, provider: Tested, random: Randomness): void {
     const { ciphertext } = await key.seal(new Uint8Array(12), plaintext)
     const opened = await key.openSlice(new Uint8Array(12), ciphertext.subarray(4103), 4103)
     test.expect(toHex(opened)).toBe(toHex(plaintext.subarray(4103)))
+  })
+}
+
+/** Where an answer may be written to, or worked out, changes no byte of it; a provider may do neither. */
+function placeTests(test: TestApi, provider: Tested, random: Randomness): void {
+  test.it('aes256Gcm: gives the same bytes whether or not it is told where to write them', async () => {
+    const key = await provider.aesKey(randomBytes(random, 32))
+    const nonce = randomBytes(random, 12)
+    for (const size of [0, 1, 65_536, 70_001]) {
+      const plaintext = randomBytes(random, size)
+      const room = new Uint8Array(size + 3).fill(9)
+      const { ciphertext, tag } = await key.seal(nonce, plaintext)
+      const placed = await key.seal(nonce, plaintext, room)
+      test.expect(equalBytes(placed.ciphertext, ciphertext) && equalBytes(placed.tag, tag)).toBe(true)
+      const from = Math.min(5, size)
+      const opened = await key.openSlice(nonce, ciphertext.slice(from), from, room)
+      test.expect(equalBytes(opened, plaintext.subarray(from))).toBe(true)
+      test.expect(toHex(room.subarray(size))).toBe('090909')
+    }
+  })
+  test.it('sha256: gives the same hash later, if it can', async () => {
+    const { sha256Later } = provider as { readonly sha256Later?: (data: Uint8Array) => Promise<Uint8Array> }
+    for (const size of [0, 1, 100_000]) {
+      const data = randomBytes(random, size)
+      const later = (await sha256Later?.(data)) ?? (await provider.sha256(data))
+      test.expect(toHex(later)).toBe(toHex(await provider.sha256(data)))
+    }
   })
 }
 

@@ -41,6 +41,16 @@ const WORKLOADS: readonly Workload[] = [
     },
   ],
   [
+    'records that nobody waits for, synced behind',
+    async (t) => {
+      await t.open()
+      for (let i = 0; i < 5; i++) await t.append([500, 30], 'os')
+      await t.append([10])
+      await t.append([900], 'os')
+    },
+    { syncBehindBytes: 600 },
+  ],
+  [
     'without zeros ahead',
     async (t) => {
       await t.open()

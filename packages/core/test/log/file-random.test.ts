@@ -72,6 +72,7 @@ async function runSeed(seed: number, options: TrialOptions = {}): Promise<void> 
   const trial = new Trial(seed, {
     segmentBytes: 4500 + random.below(8000),
     zeroFillBytes: random.oneIn(2) ? 0 : 4096,
+    ...(random.oneIn(2) ? { syncBehindBytes: 1000 } : {}),
     ...options,
   })
   await trial.open()

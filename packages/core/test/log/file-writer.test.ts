@@ -199,6 +199,94 @@ describe('what waited for a step that failed', () => {
   })
 })
 
+describe('a sync that nobody waits for', () => {
+  /** A log whose syncs of segments wait until they are let go. */
+  async function slowLog(segmentBytes = 100_000) {
+    const syncs: (() => void)[] = []
+    const seen = { atOnce: 0, most: 0 }
+    let isSlow = false
+    const slow = (file: OpenFile): OpenFile => ({
+      ...file,
+      sync: async () => {
+        seen.most = Math.max(seen.most, ++seen.atOnce)
+        if (isSlow) await new Promise<void>((resolve) => syncs.push(resolve))
+        seen.atOnce--
+        await file.sync()
+      },
+    })
+    const wrap = (fs: FileSystem): FileSystem =>
+      withCalls(fs as SimFileSystem, { open: (path, mode) => slow(fs.open(path, mode)) })
+    const trial = new Trial(1, { zeroFillBytes: 0, syncBehindBytes: 1000, segmentBytes, wrap })
+    const log = await trial.open()
+    await trial.append([10])
+    isSlow = true
+    return { trial, log, syncs, seen }
+  }
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 20; i++) await Promise.resolve()
+  }
+
+  it('begins when enough is written, and makes it durable', async () => {
+    const { trial, log, syncs } = await slowLog()
+    await trial.append([400], 'os')
+    expect(syncs.length).toBe(0)
+    await trial.append([600], 'os')
+    await trial.append([2000], 'os')
+    expect([syncs.length, log.durableSeq()]).toEqual([1, 0])
+    syncs[0]!()
+    await turns()
+    expect([syncs.length, log.durableSeq()]).toEqual([1, 2])
+  })
+
+  it('is waited for by the next one, by a seal and by close, since an error comes to one of two alone', async () => {
+    const ends: ((part: Awaited<ReturnType<typeof slowLog>>) => Promise<unknown>)[] = [
+      ({ trial }) => trial.append([10], 'disk'),
+      ({ trial }) => trial.append([4500], 'os'),
+      ({ trial }) => trial.close(),
+    ]
+    for (const end of ends) {
+      const part = await slowLog(9500)
+      await part.trial.append([2000], 'os')
+      await part.trial.append([2500], 'os')
+      const done = end(part)
+      await turns()
+      expect([part.syncs.length, part.seen.most]).toEqual([1, 1])
+      for (let i = 0; i < 4; i++) {
+        part.syncs.splice(0).forEach((go) => void go())
+        await turns()
+      }
+      await done
+      expect(part.seen.most).toBe(1)
+    }
+  })
+
+  it('that fails ends the writer, and who closes hears of it if nobody has', async () => {
+    const failing = async (): Promise<Trial> => {
+      const { trial, syncs } = await slowLog()
+      await trial.append([2000], 'os')
+      trial.fs.faults.failSync = trial.fs.counts.syncs + 1
+      syncs[0]!()
+      await turns()
+      return trial
+    }
+    const untold = await failing()
+    expect(await codeOf(() => untold.log!.close())).toBe('WRITER_POISONED')
+    const told = await failing()
+    expect(await codeOf(() => told.append([10], 'os'))).toBe('WRITER_POISONED')
+    expect(await codeOf(() => told.log!.close())).toBe('nothing')
+  })
+
+  it('that fails while somebody waits is his error', async () => {
+    const { trial, syncs } = await slowLog()
+    await trial.append([2000], 'os')
+    const waiting = codeOf(() => trial.append([10], 'disk'))
+    trial.fs.faults.failSync = trial.fs.counts.syncs + 1
+    syncs[0]!()
+    expect(await waiting).toBe('WRITER_POISONED')
+    expect(trial.fs.counts.syncs).toBe(trial.fs.faults.failSync)
+  })
+})
+
 describe('a folder that changes under who opens it', () => {
   const parts = { random: seededRandom(1), clock: manualClock() }
 

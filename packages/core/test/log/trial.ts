@@ -18,6 +18,7 @@ import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 export interface TrialOptions {
   readonly segmentBytes?: number
   readonly zeroFillBytes?: number
+  readonly syncBehindBytes?: number
   /** Mutants: a file system that lies to the engine, another CRC, something that meddles before each open. */
   readonly wrap?: (fs: FileSystem) => FileSystem
   readonly crc32?: Crc32
@@ -61,7 +62,7 @@ export class Trial {
   }
 
   async open(readOnly = false, onDamage: 'refuse' | 'keep' = 'refuse'): Promise<LogEngine> {
-    const { wrap, beforeOpen, segmentBytes = 5200, zeroFillBytes = 4096, crc32 } = this.#options
+    const { wrap, beforeOpen, segmentBytes = 5200, zeroFillBytes = 4096, syncBehindBytes, crc32 } = this.#options
     if (!this.fs.isCut) beforeOpen?.(this.fs)
     const fs = wrap ? wrap(this.fs) : this.fs
     const parts = {
@@ -71,6 +72,7 @@ export class Trial {
       segmentBytes,
       zeroFillBytes,
       ringSlotsMin: 3,
+      ...(syncBehindBytes === undefined ? {} : { syncBehindBytes }),
       ...(crc32 ? { crc32 } : {}),
     }
     const log = await openFileLog(readOnly ? { ...parts, readOnly, onDamage } : { ...parts, create: true })

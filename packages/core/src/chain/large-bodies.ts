@@ -1,0 +1,115 @@
+/**
+ * Large bodies, a file part by part: memory for them that is used again, since new memory costs more than the cipher, and commits
+ * that are sealed ahead, whose hashes are worked out beside this thread. `#large` of the platforms that have threads; on
+ * others it is large-nothing.ts.
+ *
+ * Of all chains of this process, and bounded: what is lent beyond that is new, and is not kept.
+ */
+import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
+import { ByteWriter } from '../codec/writer.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
+import type { SealedBlock } from '../event/commit-encode.ts'
+import type { CommitBuilder } from './commit-builder.ts'
+import type { Replica } from './replica.ts'
+import type { Batch } from './staged.ts'
+
+/** What a batch is sealed and written with; undefined for one that is not large. */
+export interface LargeBatch {
+  /** Undefined: it is sealed with its commit. */
+  readonly block: SealedBlock | undefined
+  readonly record: ByteWriter
+  readonly sealed: Uint8Array
+}
+
+interface Sealing {
+  readonly builder: CommitBuilder
+  readonly replica: Replica
+  readonly crypto: CryptoProvider
+}
+
+interface SealPlace {
+  readonly writer: Uint8Array
+  readonly writerSeq: number
+}
+
+/** Below this nothing is large. */
+const LARGE_BYTES: number = 64 * 1024
+/** One large body, and what may come with it: the events of a new key. */
+const EVENTS_MAX = 4
+/** Room for any body, and for what stands before it. */
+const STAGED_BYTES: number = BODY_BYTES_MAX + 16 * 1024
+const KEPT_MAX = 4
+const records: ByteWriter[] = []
+const ciphertexts: Uint8Array[] = []
+const staged: Uint8Array[] = []
+let room: readonly [Uint8Array, Uint8Array] | undefined
+
+/** Two buffers of at least `size` for who is done with them before he does anything else; undefined for what is small. */
+export function roomFor(size: number): readonly [Uint8Array, Uint8Array] | undefined {
+  if (size <= LARGE_BYTES) return undefined
+  if (!room || room[0].length < size) room = [new Uint8Array(size), new Uint8Array(size)]
+  return room
+}
+
+/** Makes room in a buffer of a transaction for a body of about `bytes`. */
+export function lend(buffer: ByteWriter, bytes: number): void {
+  const wanted = buffer.at + bytes
+  if (bytes <= LARGE_BYTES || wanted <= buffer.buffer.length || wanted > STAGED_BYTES) return
+  const large = staged.pop() ?? new Uint8Array(STAGED_BYTES)
+  large.set(buffer.bytes())
+  buffer.buffer = large
+}
+
+/** Nobody points into the buffer any more. */
+export function takeBack({ buffer }: ByteWriter): void {
+  if (buffer.length === STAGED_BYTES && staged.length < KEPT_MAX) staged.push(buffer)
+}
+
+/** Undefined if no batch is large. `placeOf`: under which the first one is sealed. */
+export function sealAhead(
+  batches: readonly Batch[],
+  sealing: Sealing,
+  placeOf: () => SealPlace,
+): Promise<(LargeBatch | undefined)[]> | undefined {
+  if (!batches.some(isLarge)) return undefined
+  const { writer, writerSeq } = placeOf()
+  return Promise.all(
+    batches.map(async (batch, i) => {
+      if (!isLarge(batch)) return undefined
+      const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
+      const sealed = ciphertexts.pop() ?? new Uint8Array(BODY_BYTES_MAX)
+      return { block: await sealOne(batch, sealing, { writer, writerSeq: writerSeq + i }, sealed), record, sealed }
+    }),
+  )
+}
+
+/** When their records are stored, and rows have their hashes: an engine keeps none of the bytes that it was given. */
+export function release(large: readonly (LargeBatch | undefined)[]): void {
+  for (const one of large) {
+    if (!one || records.length >= KEPT_MAX) continue
+    records.push(one.record)
+    ciphertexts.push(one.sealed)
+  }
+}
+
+function isLarge({ sizeBytes, transactions, events }: Batch): boolean {
+  return sizeBytes > LARGE_BYTES && transactions.length === 1 && events <= EVENTS_MAX
+}
+
+async function sealOne(
+  { transactions }: Batch,
+  { builder, replica, crypto }: Sealing,
+  place: SealPlace,
+  out: Uint8Array,
+): Promise<SealedBlock | undefined> {
+  const { events, bodies } = transactions[0]!.draft
+  const [event, second] = events.filter(({ body }) => body)
+  if (!event || second || !crypto.sha256Later) return undefined
+  event.block = 0
+  event.offset = 0
+  const { readNode: row, epoch } = event
+  const plaintext = bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size)
+  const hash = await crypto.sha256Later(plaintext)
+  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { hash, out })
+  return block && { ...block, sliceHash: await crypto.sha256Later(block.ciphertext) }
+}

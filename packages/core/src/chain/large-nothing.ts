@@ -1,0 +1,10 @@
+/** `#large` of platforms without threads, and of pages, which stay small: every body goes the way of small ones. */
+import type * as large from './large-bodies.ts'
+
+const nothing = (): undefined => undefined
+
+export const roomFor: typeof large.roomFor = nothing
+export const lend: typeof large.lend = nothing
+export const takeBack: typeof large.takeBack = nothing
+export const sealAhead: typeof large.sealAhead = nothing
+export const release: typeof large.release = nothing

@@ -1,0 +1,115 @@
+/**
+ * Large bodies: sealed ahead of their commits, in memory that is used again. Whatever is shared, each body comes back as it was
+ * written, everybody else verifies it, and an append that fails leaves nothing behind.
+ */
+import { describe, expect, it } from 'vitest'
+import { nobleProvider } from '../../src/crypto/noble.ts'
+import type { CryptoProvider } from '../../src/crypto/provider.ts'
+import type { Chain } from '../../src/data/chain.ts'
+import { codeOf, coreOf, crypto, freshReplica, open, person, quickPlatform, Thing } from '../data/kit.ts'
+
+const KIB = 1024
+/** Around what is large, and about as large as a body may be. */
+const SIZES: readonly number[] = [10, 63, 64, 65, 100, 890, 700, 500, 880, 66].map((size) => size * KIB)
+
+function filled(size: number, seed: number): Uint8Array {
+  const bytes = new Uint8Array(size)
+  for (let i = 0; i < size; i += 97) bytes[i] = seed + i
+  return bytes
+}
+
+/** All at once, each out of a buffer that its owner changes as soon as the transaction has it. */
+function writeAll(chain: Chain, sizes: readonly number[]): Promise<string[]> {
+  return Promise.all(
+    sizes.map(async (size, seed) => {
+      const bytes = filled(size, seed)
+      return chain.transact((tx) => {
+        const { id } = tx.create(Thing, bytes)
+        bytes.fill(255)
+        return id
+      })
+    }),
+  )
+}
+
+async function valuesOf(chain: Chain, ids: readonly string[]): Promise<Uint8Array[]> {
+  const values: Uint8Array[] = []
+  for (const id of ids) values.push((await chain.load(Thing, id, { use: 'once' })).value as Uint8Array)
+  return values
+}
+
+function expectFilled(values: readonly Uint8Array[], sizes: readonly number[]): void {
+  const differ = values.flatMap((value, i) => (Buffer.compare(value, filled(sizes[i]!, i)) === 0 ? [] : [i]))
+  expect([values.length, differ]).toEqual([sizes.length, []])
+}
+
+const providers: readonly (readonly [string, CryptoProvider, readonly number[]])[] = [
+  ['beside this thread', crypto, SIZES],
+  ['in this thread', nobleProvider, SIZES.slice(2, 5)],
+]
+
+describe('large bodies', () => {
+  for (const [where, provider, sizes] of providers) {
+    it(`come back as they were written, hashed ${where}, and others verify them`, async () => {
+      const platform = quickPlatform(3, { crypto: provider })
+      const chain = await open('file:large', { as: person('alice') }, platform)
+      const first = await writeAll(chain, sizes)
+      const second = await writeAll(chain, sizes)
+      // All values are held at a time: none of them is memory that the next one is read into.
+      expectFilled(await valuesOf(chain, first), sizes)
+      expect(await chain.verify()).toMatchObject({ ok: true, problems: [] })
+      expect((await freshReplica(coreOf(chain).engine)).head.seq).toBe(coreOf(chain).replica.head.seq)
+      await chain.close()
+      const again = await open('file:large', { as: person('alice') }, platform)
+      for (const ids of [first, second]) expectFilled(await valuesOf(again, ids), sizes)
+      await again.close()
+    })
+  }
+
+  it('come with others in one record, or in one transaction', async () => {
+    const chain = await open('file:mixed', { as: person('alice') }, quickPlatform(4))
+    const sizes = [70 * KIB, 80 * KIB, 5]
+    const ids = await chain.transact((tx) => sizes.map((size, seed) => tx.create(Thing, filled(size, seed)).id))
+    const seq = chain.seqOf(ids[0]!)
+    const [large, small] = await Promise.all([
+      chain.transact((tx) => tx.create(Thing, filled(90 * KIB, 0)).id),
+      chain.transact((tx) => tx.create(Thing, filled(9, 1)).id),
+    ])
+    expect([chain.seqOf(large!), chain.seqOf(small!)]).toEqual([seq + 1, seq + 1])
+    expectFilled(await valuesOf(chain, ids), sizes)
+    expectFilled(await valuesOf(chain, [large!, small!]), [90 * KIB, 9])
+    expect((await chain.verify()).ok).toBe(true)
+    await chain.close()
+  })
+
+  it('that a full disk refuses leave nothing, and what comes next is whole', async () => {
+    const platform = quickPlatform(5)
+    const chain = await open('file:full', { as: person('alice') }, platform)
+    const ids = await writeAll(chain, SIZES.slice(4, 6))
+    const disk = platform.disk('full')
+    const used = disk.files().reduce((sum, name) => sum + disk.peek(name).length, 0)
+    disk.faults.spaceBytes = used + 100 * KIB
+    const refused = await Promise.all([1, 2, 3].map(() => codeOf(writeAll(chain, [800 * KIB]))))
+    expect(refused).toEqual(['DISK_FULL', 'DISK_FULL', 'DISK_FULL'])
+    disk.faults = {}
+    const next = await writeAll(chain, SIZES)
+    expectFilled(
+      await valuesOf(chain, ids),
+      SIZES.slice(4, 6).map((size) => size),
+    ) // seeds 0 and 1
+    expectFilled(await valuesOf(chain, next), SIZES)
+    expect((await chain.verify()).ok).toBe(true)
+    await chain.close()
+  })
+
+  it('are not kept for the next reader where one reads once, and else are', async () => {
+    const chain = await open('file:once', { as: person('alice') }, quickPlatform(6))
+    const [id] = await writeAll(chain, [100 * KIB])
+    const read = (use?: 'once') => chain.load(Thing, id!, use ? { use } : {})
+    const once = await read('once')
+    expect((await read('once')) === once).toBe(false)
+    const kept = await read()
+    expect([(await read()) === kept, (await read('once')) === kept]).toEqual([true, true])
+    await chain.close()
+  })
+})
