@@ -4,7 +4,7 @@
  */
 import { type AteError, type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
-import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode } from './ledger-records.ts'
+import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode, Page } from './ledger-records.ts'
 import { noSums, storedSums } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 
@@ -26,6 +26,8 @@ export interface Journaled {
 
 /** How far an author's clock may be ahead of the record, in ms: the chain judges by no later time. */
 const AHEAD_MS = 60_000
+
+const PAGE_NAME = /^(0|[1-9]\d{0,8})$/
 
 export class Audit {
   readonly books: Books
@@ -111,6 +113,8 @@ export class Audit {
 
   /** Accounts that the transaction at hand opens: the books do not know them yet. */
   readonly #opening = new Set<string>()
+  /** Numbers of the pages that were met. */
+  readonly #numbers = new Map<string, number | undefined>()
 
   #isAccount(entity: string): boolean {
     return this.books.isAccount(entity) || this.#opening.has(entity)
@@ -126,12 +130,11 @@ export class Audit {
       return { kind: 'add', entity, counter, amount }
     }
     if (type === Account.name && op === 'put')
-      return this.#isAccount(entity)
-        ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
-        : undefined
+      return this.#isAccount(entity) ? this.#accountPut(event, entity) : undefined
+    if (type === Page.name && op === 'put') return this.#page(event, entity)
     if (type === Account.name && (op === 'delete' || op === 'expire'))
       return this.#isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
-    if (type === Entry.name || (type === LedgerNode.name && entity === this.#node.id)) {
+    if (type === Entry.name || type === Page.name || (type === LedgerNode.name && entity === this.#node.id)) {
       if (op === 'put' || op === 'delete' || op === 'expire' || op === 'move')
         return { kind: 'tamper', what: `${op} of ${type}` }
     }
@@ -143,8 +146,9 @@ export class Audit {
     if (parent === this.#node.id && event.collection === type) {
       if (type === Account.name) {
         const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
-        return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
+        return { kind: 'open', entity, counters: countersOf(event), name: undefined, value: undefined, ...read }
       }
+      if (type === Page.name) return this.#page(event, entity)
       if (type === Entry.name) {
         const read = await opened(event, Entry)
         return { kind: 'entry', name: read?.name, value: read?.value }
@@ -162,14 +166,41 @@ export class Audit {
     return undefined
   }
 
+  async #accountPut(event: RecordEvent, entity: string): Promise<LedgerEvent> {
+    const read = await opened(event, Account)
+    if (read) return { kind: 'account', entity, value: read.value }
+    const now = await this.#store.chain.get(Account, entity)
+    return { kind: 'account', entity, value: undefined, place: now?.value.place }
+  }
+
+  async #page(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
+    const read = await opened(event, Page)
+    if (!this.#numbers.has(entity)) this.#numbers.set(entity, await this.#numberOf(entity, read?.name))
+    const number = this.#numbers.get(entity)
+    return number === undefined ? undefined : { kind: 'page', number, value: read?.value }
+  }
+
+  /** Of a page that is found under its number; others are read by nobody. One that is gone now has the name that it was given. */
+  async #numberOf(entity: string, given: string | undefined): Promise<number | undefined> {
+    const { chain } = this.#store
+    const page = await chain.get(Page, entity)
+    const name = (page ? page.name : given) ?? ''
+    if (!PAGE_NAME.test(name)) return undefined
+    const found = await chain.named(Page, name, { parent: this.#node })
+    return found?.id === page?.id ? Number(name) : undefined
+  }
+
   /** Compaction has dropped what an account began with: its terms stand, and it began empty. */
   async #asItBegan(
     entity: string,
-  ): Promise<{ readonly value: AccountValue; readonly name: string | undefined } | undefined> {
+  ): Promise<
+    { readonly value: AccountValue; readonly name: string | undefined; readonly place: number | undefined } | undefined
+  > {
     const account = await this.#store.chain.get(Account, entity)
     if (!account) return undefined
-    const { closed: _, sums, ...terms } = account.value
-    return { name: account.name, value: { ...terms, ...(sums ? { sums: storedSums(noSums()) } : {}) } }
+    const { closed: _, sums, place, ...terms } = account.value
+    const isSealed = sums !== undefined || place !== undefined
+    return { name: account.name, value: { ...terms, ...(isSealed ? { sums: storedSums(noSums()) } : {}) }, place }
   }
 
   /** The entries that reversals name: of this transaction, or as they stand in the chain. */

@@ -105,14 +105,14 @@ export class History {
     const node = await this.#store.known()
     const account = node && (await this.#store.knownAccount(node, name))
     if (!account) throw noAccount(name)
-    return this.#balanceOf(account)
+    return this.#balanceOf(node, account)
   }
 
   async *accounts(): AsyncGenerator<AccountInfo, void, void> {
     const node = await this.#store.known()
     if (!node) return
     for await (const account of this.#chain.children(Account, node))
-      yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(account)) }
+      yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(node, account)) }
   }
 
   async *accountsAt(at: Date | number, signal?: AbortSignal): AsyncGenerator<AccountInfo, void, void> {
@@ -129,8 +129,9 @@ export class History {
       }
   }
 
-  async #balanceOf(account: Entity<AccountValue>): Promise<Balance> {
-    const { currency, normal, sums: stored } = account.value
+  async #balanceOf(node: Node, account: Entity<AccountValue>): Promise<Balance> {
+    const { currency, normal } = account.value
+    const stored = await this.#store.knownSums(node, account)
     const sums = stored ? sumsOf(stored) : this.#counted(account)
     if (sums.heldDebits !== 0n || sums.heldCredits !== 0n) await this.#setFree(account, sums)
     return {
