@@ -2,7 +2,7 @@
  * Reads the journal of a ledger from the log and applies it to books, so that whoever holds the keys repeats every check of
  * every author. What it yields has been checked; at the first record that breaks a rule it throws RULE_BROKEN and ends.
  */
-import { type AteError, type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
+import { type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
 import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode, Page } from './ledger-records.ts'
 import { noSums, storedSums } from './ledger-rules.ts'
@@ -36,13 +36,19 @@ export class Audit {
   /** The next record to read. */
   #next = 0
   #time = 0
-  #busy: Promise<void> = Promise.resolve()
-  #broken: AteError | undefined
 
-  constructor(store: LedgerStore, node: Node) {
+  /** From the first record on; or behind record `seq`, with the books as they were there. */
+  constructor(
+    store: LedgerStore,
+    node: Node,
+    from?: { readonly books: Books; readonly seq: number; readonly time: number },
+  ) {
     this.#store = store
     this.#node = node
-    this.books = new Books(node.value.amounts)
+    this.books = from?.books ?? new Books(node.value.amounts)
+    if (!from) return
+    this.#next = from.seq + 1
+    this.#time = from.time
   }
 
   /** Seq of the last record that was read; -1 before the first. */
@@ -55,26 +61,16 @@ export class Audit {
     return this.#time
   }
 
-  /** Reads up to the newest record, one caller after the other. @throws AteError RULE_BROKEN | NO_READ_KEY */
-  catchUp(signal?: AbortSignal): Promise<void> {
-    const turn = this.#busy.then(async () => {
-      if (this.#broken) throw this.#broken
-      try {
-        for await (const journaled of this.read(signal ? { signal } : {})) void journaled
-      } catch (error) {
-        if (isAteError(error) && error.code === 'RULE_BROKEN') this.#broken = error
-        throw error
-      }
-    })
-    this.#busy = turn.catch(() => {})
-    return turn
-  }
-
   /** What came since it was read last, up to `until` (the newest record): transactions with entries, checked. */
   async *read(
-    options: { readonly until?: (record: { seq: number; at: number }) => boolean; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly until?: (record: { seq: number; at: number }) => boolean
+      readonly signal?: AbortSignal
+      /** Called behind each record. */
+      readonly passed?: () => void
+    } = {},
   ): AsyncGenerator<Journaled, void, void> {
-    const { signal, until } = options
+    const { signal, until, passed } = options
     const { chain } = this.#store
     for await (const record of chain.records({ from: this.#next, ...(signal ? { signal } : {}) })) {
       const at = this.#timeOf(record)
@@ -91,6 +87,7 @@ export class Audit {
         if (entries.length > 0) yield { seq, at, txId: transaction.txId, author, entries }
       }
       this.#next = record.seq + 1
+      passed?.()
     }
   }
 

@@ -96,10 +96,13 @@ export interface BookAccount {
   sure: boolean
 }
 
-interface OpenHold extends HoldValue {
+export interface OpenHold extends HoldValue {
   readonly fromName: string
   readonly toName: string
 }
+
+/** What there is to know of an account at some record; what was written of it is looked at again by the next check. */
+export type AccountMark = Pick<BookAccount, 'value' | 'sums'>
 
 /** What a transaction did, for the comparison at its end. */
 interface Doing {
@@ -119,6 +122,8 @@ export class Books {
   readonly accounts: Map<string, BookAccount> = new Map()
   readonly holds: Map<string, OpenHold> = new Map()
   entries = 0
+  /** Accounts that were opened, posted in or closed since somebody emptied it. */
+  readonly changed: Set<BookAccount> = new Set()
   readonly #byId = new Map<string, BookAccount>()
   readonly #byPlace = new Map<number, BookAccount>()
   /** Undefined while compaction has dropped what was written of one last. */
@@ -127,6 +132,27 @@ export class Books {
 
   constructor(amounts: Amounts) {
     this.amounts = amounts
+  }
+
+  /** Books as they were at a record: `accounts` in the order in which they were opened. */
+  static restored(
+    amounts: Amounts,
+    accounts: Iterable<readonly [BookAccount, AccountMark]>,
+    { holds, entries }: { readonly holds: ReadonlyMap<string, OpenHold>; readonly entries: number },
+  ): Books {
+    const books = new Books(amounts)
+    books.entries = entries
+    for (const [id, hold] of holds) books.holds.set(id, hold)
+    for (const [account, { value, sums }] of accounts) {
+      const then = { ...account, value, sums: { ...sums }, sure: false }
+      books.accounts.set(then.name, then)
+      books.#byId.set(then.id, then)
+      const { place } = value
+      if (place === undefined) continue
+      books.#byPlace.set(place, then)
+      books.#pages.set(pageOf(place), undefined)
+    }
+    return books
   }
 
   isAccount(entity: string): boolean {
@@ -178,6 +204,7 @@ export class Books {
       this.#broken('counters of an account are as its value says', { account: name })
     this.accounts.set(name, account)
     this.#byId.set(entity, account)
+    this.changed.add(account)
     this.#keepPlace(place, account)
   }
 
@@ -280,6 +307,7 @@ export class Books {
     doing: Doing,
   ): void {
     doing.touched.add(from).add(to)
+    this.changed.add(from).add(to)
     if (value.kind !== 'expire') doing.debits.set(from, (doing.debits.get(from) ?? 0n) + 1n)
     if (this.amounts === 'sealed') return
     due(doing, from, COUNTER.free, -posted - held)
@@ -351,6 +379,7 @@ export class Books {
     } else if (value.sums !== undefined || place !== undefined)
       this.#broken('the terms of an account stand', { account: name })
     account.value = value
+    this.changed.add(account)
   }
 
   /** The sums of an account that has a place; undefined if compaction has dropped the page that said them. */
