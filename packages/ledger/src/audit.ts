@@ -127,7 +127,9 @@ export class Audit {
       return { kind: 'add', entity, counter, amount }
     }
     if (type === Account.name && op === 'put')
-      return this.#isAccount(entity) ? this.#accountPut(event, entity) : undefined
+      return this.#isAccount(entity)
+        ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
+        : undefined
     if (type === Page.name && op === 'put') return this.#page(event, entity)
     if (type === Account.name && (op === 'delete' || op === 'expire'))
       return this.#isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
@@ -143,7 +145,7 @@ export class Audit {
     if (parent === this.#node.id && event.collection === type) {
       if (type === Account.name) {
         const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
-        return { kind: 'open', entity, counters: countersOf(event), name: undefined, value: undefined, ...read }
+        return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
       }
       if (type === Page.name) return this.#page(event, entity)
       if (type === Entry.name) {
@@ -161,13 +163,6 @@ export class Audit {
       }
     }
     return undefined
-  }
-
-  async #accountPut(event: RecordEvent, entity: string): Promise<LedgerEvent> {
-    const read = await opened(event, Account)
-    if (read) return { kind: 'account', entity, value: read.value }
-    const now = await this.#store.chain.get(Account, entity)
-    return { kind: 'account', entity, value: undefined, place: now?.value.place }
   }
 
   async #page(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
@@ -190,14 +185,12 @@ export class Audit {
   /** Compaction has dropped what an account began with: its terms stand, and it began empty. */
   async #asItBegan(
     entity: string,
-  ): Promise<
-    { readonly value: AccountValue; readonly name: string | undefined; readonly place: number | undefined } | undefined
-  > {
+  ): Promise<{ readonly value: AccountValue; readonly name: string | undefined } | undefined> {
     const account = await this.#store.chain.get(Account, entity)
     if (!account) return undefined
     const { closed: _, sums, place, ...terms } = account.value
     const isSealed = sums !== undefined || place !== undefined
-    return { name: account.name, value: { ...terms, ...(isSealed ? { sums: storedSums(noSums()) } : {}) }, place }
+    return { name: account.name, value: { ...terms, ...(isSealed ? { sums: storedSums(noSums()) } : {}) } }
   }
 
   /** The entries that reversals name: of this transaction, or as they stand in the chain. */

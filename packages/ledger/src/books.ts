@@ -51,16 +51,9 @@ export type LedgerEvent =
       readonly name: string | undefined
       readonly value: unknown
       readonly counters: readonly ClearCounter[]
-      /** Where compaction has dropped the value: the place that the account has got by now. */
-      readonly place?: number | undefined
     }
-  /** `value` is undefined where compaction has dropped it; then `place` is the one that the account has got by now. */
-  | {
-      readonly kind: 'account'
-      readonly entity: string
-      readonly value: unknown
-      readonly place?: number | undefined
-    }
+  /** `value` is undefined where compaction has dropped it. */
+  | { readonly kind: 'account'; readonly entity: string; readonly value: unknown }
   /** Of a page that readers find under its number; `value` is undefined where compaction has dropped it. */
   | { readonly kind: 'page'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'entry'; readonly name: string | undefined; readonly value: unknown }
@@ -184,7 +177,7 @@ export class Books {
     this.#compare(doing)
   }
 
-  #openAccount({ entity, name, value, counters, place }: Extract<LedgerEvent, { kind: 'open' }>): void {
+  #openAccount({ entity, name, value, counters }: Extract<LedgerEvent, { kind: 'open' }>): void {
     if (name === undefined || !isAccountValue(value)) this.#broken('an account is well formed', { account: name })
     if (this.accounts.has(name)) this.#broken('an account is opened once', { account: name })
     if (value.closed || value.place !== undefined || (value.sums && !areStored(noSums(), value.sums)))
@@ -205,7 +198,6 @@ export class Books {
     this.accounts.set(name, account)
     this.#byId.set(entity, account)
     this.changed.add(account)
-    this.#keepPlace(place, account)
   }
 
   #keepPlace(place: number | undefined, account: BookAccount): void {
@@ -230,11 +222,11 @@ export class Books {
     )
   }
 
-  #putAccount({ entity, value, place }: Extract<LedgerEvent, { kind: 'account' }>, doing: Doing): void {
+  #putAccount({ entity, value }: Extract<LedgerEvent, { kind: 'account' }>, doing: Doing): void {
     const account = this.#byId.get(entity)!
     if (value !== undefined && !isAccountValue(value))
       this.#broken('an account is well formed', { account: account.name })
-    this.#keepPlace((value as AccountValue | undefined)?.place ?? place, account)
+    this.#keepPlace((value as AccountValue | undefined)?.place, account)
     doing.put.set(account, value as AccountValue | undefined)
   }
 

@@ -7,7 +7,8 @@ import { Audit } from './audit.ts'
 import { type AccountMark, type BookAccount, Books, type OpenHold } from './books.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 
-const ENTRIES_BETWEEN = 4096
+/** Entries between two marks, by what a mark keeps. */
+const entriesBetween = (accountsAndHolds: number): number => Math.max(4096, 2 * accountsAndHolds)
 
 /** True of records that are later than what is asked for. */
 export type IsLater = (record: { readonly seq: number; readonly at: number }) => boolean
@@ -29,17 +30,17 @@ interface AccountAt extends AccountMark {
 export class Past {
   readonly #store: LedgerStore
   readonly #node: Node
-  readonly #between: number
+  readonly #between: (accountsAndHolds: number) => number
   readonly #marks: Mark[] = []
   readonly #accounts = new Map<string, AccountAt[]>()
   /** As far as anybody has asked. */
   #front: Audit
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: LedgerStore, node: Node, entriesBetween: number = ENTRIES_BETWEEN) {
+  constructor(store: LedgerStore, node: Node, between: (accountsAndHolds: number) => number = entriesBetween) {
     this.#store = store
     this.#node = node
-    this.#between = entriesBetween
+    this.#between = between
     this.#front = new Audit(store, node)
   }
 
@@ -89,7 +90,7 @@ export class Past {
     const { books, seq, time } = this.#front
     const { accounts, holds, entries } = books
     const last = this.#marks.at(-1)?.entries ?? 0
-    if (entries - last < Math.max(this.#between, 2 * (accounts.size + holds.size))) return
+    if (entries - last < this.#between(accounts.size + holds.size)) return
     const mark = this.#marks.length
     for (const account of books.changed) this.#keep(account, mark)
     books.changed.clear()

@@ -4,6 +4,7 @@
  */
 import type { Chain, Entity } from '@ate/core'
 import { describe, expect, it } from 'vitest'
+import { Books, type LedgerEvent } from '../src/books.ts'
 import { type AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
 import { Account, type AccountValue, LedgerNode, Page, type PageValue, type SumsValue } from '../src/ledger-records.ts'
 import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
@@ -128,6 +129,48 @@ describe('balances in pages', () => {
     expect((await bank.balance('account-1')).posted).toBe(7n)
     await bank.verify()
     await chain.close()
+  })
+
+  it('of two ledgers of one chain are apart', async () => {
+    const chain = await new Shared().open('boss')
+    const banks = ['one', 'two'].map((name) => ledger(chain, { name, balances: 'paged' }))
+    for (const [i, bank] of banks.entries()) {
+      await bank.account('world', { currency: GOLD, floor: 'none' })
+      await bank.account('a', { currency: GOLD })
+      for (let k = 0; k < 2 + i; k++) await bank.transfer({ from: 'world', to: 'a', amount: gold(5n) })
+    }
+    for (const [i, bank] of banks.entries()) {
+      await bank.verify()
+      expect((await bank.balance('a')).posted).toBe(10n + 5n * BigInt(i))
+    }
+    await chain.close()
+  })
+
+  it('may be dropped by compaction here and there', () => {
+    const books = new Books('sealed')
+    const account = (name: string): AccountValue => ({
+      currency: ['GOLD', 2],
+      normal: 'credit',
+      ...(name === 'world' ? {} : { floor: 0n }),
+      sums: [0n, 0n, 0n, 0n],
+    })
+    const placed = (name: string, place: number): LedgerEvent => {
+      const { sums: _, ...terms } = account(name)
+      return { kind: 'account', entity: name, value: { ...terms, place } }
+    }
+    const entry = (name: string): LedgerEvent => {
+      return { kind: 'entry', name, value: { kind: 'post', from: 'world', to: 'a', units: 5n } }
+    }
+    const page = (...slots: SumsValue[]): LedgerEvent => ({ kind: 'page', number: 0, value: pageValue(slots) })
+    const dropped: LedgerEvent = { kind: 'page', number: 0, value: undefined }
+    const apply = (...events: LedgerEvent[]): void =>
+      books.apply({ seq: 1, at: 0, txId: '', author: undefined, events }, () => undefined)
+    for (const name of ['world', 'a']) apply({ kind: 'open', entity: name, name, value: account(name), counters: [] })
+    apply(entry('1'), placed('world', 0), placed('a', 1), page([5n, 0n, 0n, 0n], [0n, 5n, 0n, 0n]))
+    apply(entry('2'), dropped)
+    apply(entry('3'), page([15n, 0n, 0n, 0n], [0n, 15n, 0n, 0n]))
+    expect(() => apply(entry('4'))).toThrow('RULE_BROKEN')
+    expect(() => apply(page([20n, 0n, 0n, 0n], [0n, 15n, 0n, 0n]))).toThrow('RULE_BROKEN')
   })
 
   it('are refused as an option that is none', async () => {
