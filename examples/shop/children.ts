@@ -1,12 +1,14 @@
 /** Processes that are started again when they end, until all are told to. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { extname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Ready } from './part.ts'
 import type { Setting } from './parts.ts'
 
-const PART = fileURLToPath(new URL('part.ts', import.meta.url))
+/** Beside this file, and of its kind: bundled it is JavaScript. */
+const PART = fileURLToPath(new URL(`part${extname(import.meta.url)}`, import.meta.url))
 const AGAIN_MS = 100
 
 export class Children {

@@ -1,25 +1,24 @@
 /**
- * The carrier's token, kept by the vault: whoever owns the shop puts it there, the shop's processes may read it. It stands on
- * a chain of its own in a file, which they open beside each other to read.
+ * The carrier's token, kept by the vault on the shop's own chain: its owner puts it there, and of the shop's processes only
+ * the workers open it. The web process, which strangers talk to, has the same log before it and no key for that.
  */
 import { randomBytes } from 'node:crypto'
-import type { Identity } from '@ate/core'
-import { openChain, vault } from '@ate/vault'
+import type { Chain, Identity } from '@ate/core'
+import { vault } from '@ate/vault'
 
 const TOKEN = 'carrier/token'
 
-/** With the first start a token is drawn; in real life the carrier would give one. The id of the chain. */
-export async function keepCredentials(place: string, owner: Identity, shop: Identity): Promise<string> {
-  await using chain = await openChain(place, { as: owner })
+/** By the owner. With the first start a token is drawn; in real life the carrier would give one. */
+export async function keepCredentials(chain: Chain, worker: Identity): Promise<void> {
   const secrets = vault(chain)
-  for await (const _ of secrets.list(TOKEN)) return chain.id
-  await secrets.role('shop').allow('carrier/**', ['list', 'read'])
-  await secrets.role('shop').add(shop.publicId)
+  for await (const _ of secrets.list(TOKEN)) return
+  await secrets.role('worker').allow('carrier/**', ['list', 'read'])
+  await secrets.role('worker').add(worker.publicId)
+  // Last: while it is not there, a start that was cut off begins again.
   await secrets.secret(TOKEN).put(randomBytes(24).toString('base64url'))
-  return chain.id
 }
 
-export async function carrierToken(place: string, id: string, as: Identity): Promise<string> {
-  await using chain = await openChain(place, { as, id, readOnly: true })
+/** @throws AteError NOT_FOUND for whoever is no worker */
+export async function carrierToken(chain: Chain): Promise<string> {
   return (await vault(chain).secret(TOKEN).get()).value
 }

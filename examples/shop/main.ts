@@ -7,12 +7,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { openIdentity } from '@ate/core'
-import { startCarrier } from './carrier.ts'
+import { type Carrier, startCarrier } from './carrier.ts'
 import { Children } from './children.ts'
 import { carrierToken, keepCredentials } from './credentials.ts'
-import { connect, runWeb, runWorker, type Setting, shopIdentity, vaultPlace } from './parts.ts'
-import { closeShop, setUp } from './shop.ts'
+import { connect, identityOf, openAs, type Place, runWeb, runWorker, type Setting } from './parts.ts'
+import { closeShop, openShop, setUp } from './shop.ts'
 
 const { values } = parseArgs({
   options: {
@@ -23,44 +22,51 @@ const { values } = parseArgs({
 })
 const { data } = values
 await mkdir(data, { recursive: true })
-const owner = await openIdentity(join(data, 'owner.identity'), { create: true })
-const vault = await keepCredentials(vaultPlace(data), owner, await shopIdentity(data))
-const carrier = await startCarrier(join(data, 'parcels'), await carrierToken(vaultPlace(data), vault, owner))
-const where = { data, vault, carrier: carrier.url, port: Number(values.port) }
 
-const shop = await (values.processes ? runProcesses() : runAll({ ...where, place: `file:${join(data, 'chain')}` }))
+const shop = await (values.processes ? runProcesses() : runAll())
 console.log(`open http://127.0.0.1:${shop.port}/`)
 
 let isClosing = false
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop())
 
-async function runAll(setting: Setting) {
-  const all = await connect(setting)
-  await setUp(all)
+/** A worker may what a web process may, and open the token. */
+async function runAll() {
+  const { carrier, ...setting } = await prepare({ data, place: `file:${join(data, 'chain')}` })
+  const all = await connect('worker', setting)
   await runWorker(all, setting)
-  return runWeb(all, setting)
+  const { port, close } = await runWeb(all, setting)
+  return { port, carrier, close }
 }
 
 async function runProcesses() {
   const children = new Children()
   // A free port for the server, which it keeps.
-  const listen = { ...where, place: 'ws://127.0.0.1:0/db' }
+  const listen = { data, place: 'ws://127.0.0.1:0/db', carrierUrl: '', port: 0 }
   const { url, serverKey } = await children.keep('server', listen, (ready) => ({ ...listen, place: ready.url! }))
-  const made = await connect({ ...where, place: `${url}/shop`, serverKey: serverKey! })
-  await setUp(made)
-  const setting = { ...where, place: `${url}/shop`, serverKey: serverKey!, id: made.chain.id }
-  await closeShop(made)
+  const { carrier, ...setting } = await prepare({ data, place: `${url}/shop`, serverKey: serverKey! })
   const [{ port }] = await Promise.all([
     children.keep('web', setting, ({ port }) => ({ ...setting, port })),
     children.keep('worker 1', setting),
     children.keep('worker 2', setting),
   ])
-  return { port, close: () => children.close() }
+  return { port, carrier, close: () => children.close() }
+}
+
+/** What the owner does at each start: what is there already is as good. And the carrier, whom the same token lets in. */
+async function prepare(where: Place): Promise<Setting & { readonly carrier: Carrier }> {
+  const [web, worker] = await Promise.all((['web', 'worker'] as const).map((who) => identityOf(data, who)))
+  const made = openShop(await openAs('owner', where))
+  await keepCredentials(made.chain, worker!)
+  await setUp(made, [web!, worker!])
+  const carrier = await startCarrier(join(data, 'parcels'), await carrierToken(made.chain))
+  const { id } = made.chain
+  await closeShop(made)
+  return { ...where, id, carrier, carrierUrl: carrier.url, port: Number(values.port) }
 }
 
 async function stop(): Promise<void> {
   if (isClosing) return
   isClosing = true
   await shop.close()
-  await carrier.close()
+  await shop.carrier.close()
 }

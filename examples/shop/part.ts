@@ -24,8 +24,9 @@ async function start(): Promise<{ readonly ready: Ready; readonly close: () => P
     const server = await serve({ listen: setting.place, data: join(setting.data, 'served') })
     return { ready: { port: 0, url: server.url, serverKey: server.fingerprint }, close: () => server.close() }
   }
-  const shop = await connect(setting)
-  const { port, close } = await (name === 'web' ? runWeb(shop, setting) : runWorker(shop, setting))
+  const who = name === 'web' ? 'web' : 'worker'
+  const shop = await connect(who, setting)
+  const { port, close } = await (who === 'web' ? runWeb(shop, setting) : runWorker(shop, setting))
   return { ready: { port }, close }
 }
 

@@ -1,14 +1,13 @@
 /** The parts of the shop, as they run: together in one process, or each in one of its own (main.ts, part.ts). */
 import { join } from 'node:path'
-import { type Identity, openChain, openIdentity } from '@ate/core'
+import { type Chain, type Identity, openChain, openIdentity } from '@ate/core'
 import { closeServer } from './carrier.ts'
 import { carrierToken } from './credentials.ts'
 import { closeShop, openShop, type Shop } from './shop.ts'
 import { startWeb } from './web.ts'
 import { startWorker } from './worker.ts'
 
-/** Where everything is; nothing of it is secret. */
-export interface Setting {
+export interface Place {
   readonly data: string
   /** The chain: `file:`, or `ws:` at a server. */
   readonly place: string
@@ -16,8 +15,11 @@ export interface Setting {
   readonly serverKey?: string
   /** The chain that is meant; left out, it is made if it is not there. */
   readonly id?: string
-  readonly vault: string
-  readonly carrier: string
+}
+
+/** Where everything is; nothing of it is secret. */
+export interface Setting extends Place {
+  readonly carrierUrl: string
   /** Of the web server; 0 takes a free one. */
   readonly port: number
 }
@@ -27,19 +29,22 @@ export interface Running {
   close(): Promise<void>
 }
 
-export function shopIdentity(data: string): Promise<Identity> {
-  return openIdentity(join(data, 'shop.identity'), { create: true })
-}
+/** The owner sets the shop up; its processes are one of the others. */
+export type Who = 'owner' | 'web' | 'worker'
 
-export function vaultPlace(data: string): string {
-  return `file:${join(data, 'vault')}`
+export function identityOf(data: string, who: Who): Promise<Identity> {
+  return openIdentity(join(data, `${who}.identity`), { create: true })
 }
 
 /** The chain is the only thing that differs between one process on a file and many at a server. */
-export async function connect({ data, place, serverKey, id }: Setting): Promise<Shop> {
-  const as = await shopIdentity(data)
+export async function openAs(who: Who, { data, place, serverKey, id }: Place): Promise<Chain> {
+  const as = await identityOf(data, who)
   const which = id === undefined ? { create: true } : { id }
-  const shop = openShop(await openChain(place, { as, ...which, ...(serverKey === undefined ? {} : { serverKey }) }))
+  return openChain(place, { as, ...which, ...(serverKey === undefined ? {} : { serverKey }) })
+}
+
+export async function connect(who: Who, setting: Setting): Promise<Shop> {
+  const shop = openShop(await openAs(who, setting))
   await shop.views.ready
   return shop
 }
@@ -56,8 +61,7 @@ export async function runWeb(shop: Shop, { port }: Setting): Promise<Running> {
   }
 }
 
-export async function runWorker(shop: Shop, { data, vault, carrier: url }: Setting): Promise<Running> {
-  const token = await carrierToken(vaultPlace(data), vault, await shopIdentity(data))
-  await startWorker(shop, { url, token })
+export async function runWorker(shop: Shop, { carrierUrl: url }: Setting): Promise<Running> {
+  await startWorker(shop, { url, token: await carrierToken(shop.chain) })
   return { port: 0, close: () => closeShop(shop) }
 }

@@ -4,7 +4,7 @@
  */
 import { bus } from '@ate/bus'
 import { cache } from '@ate/cache'
-import { AteError, type Chain, defineType } from '@ate/core'
+import { AteError, type Chain, defineType, type Identity, role } from '@ate/core'
 import { type Ledger, ledger, money, moneyText, USD } from '@ate/ledger'
 import { type Job, queue } from '@ate/queue'
 import { worm } from '@ate/worm'
@@ -70,9 +70,20 @@ export async function closeShop({ chain, events, shipping, views }: Shop): Promi
   await chain.close()
 }
 
-/** Accounts, and what customers have. To be called at each start: what is there is as good. */
-export async function setUp({ chain, bank }: Shop): Promise<void> {
+/** The root of every chain has this id. */
+const ROOT = '0'.repeat(26)
+
+/**
+ * Who may what, accounts, and what customers have, by the owner: `members` are the shop's processes, which read and write
+ * the chain and govern nothing. To be called at each start: it is done once.
+ */
+export async function setUp({ chain, archive, bank }: Shop, members: readonly Identity[]): Promise<void> {
+  if (await chain.named(Turnover, 'turnover')) return
+  for (const { publicId } of members) await archive.addWriter(publicId)
   await chain.transact(async (tx) => {
+    // The owner makes the role: he is in it.
+    for (const { publicId } of members) tx.role('shop').add(publicId)
+    if (members.length > 0) tx.setPolicy(ROOT, { read: [role('shop')], write: [role('shop')] })
     await bank.account('world', { currency: USD, floor: 'none' }, { tx })
     await bank.account('shop', { currency: USD }, { tx })
     for (const customer of CUSTOMERS) {
@@ -80,7 +91,7 @@ export async function setUp({ chain, bank }: Shop): Promise<void> {
       const amount = money(USD, ALLOWANCE)
       await bank.transfer({ id: `allowance:${customer}`, from: 'world', to: customer, amount }, { tx })
     }
-    if (!(await tx.named(Turnover, 'turnover'))) tx.put(Turnover, 'turnover', 0)
+    tx.put(Turnover, 'turnover', 0)
   })
 }
 

@@ -11,8 +11,8 @@ const codeOf = (error: { readonly code?: string }) => error.code
 it('takes an order whole, once, or not at all, and finds what does not belong there', async () => {
   const chain = await openChain('memory:', { as: await createIdentity() })
   const shop = openShop(chain)
-  await setUp(shop)
-  await setUp(shop)
+  await setUp(shop, [])
+  await setUp(shop, [])
   const [id, other] = [crypto.randomUUID(), crypto.randomUUID()]
   expect(await placeOrder(shop, { id, ...tea })).toMatchObject({ existed: false, order: { cents: 900 } })
   expect(await placeOrder(shop, { id, ...tea })).toMatchObject({ existed: true })

@@ -2,18 +2,21 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 
-const PROGRAM = fileURLToPath(new URL('../../examples/shop/main.ts', import.meta.url))
-const POLL_MS = 50
+const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url))
+const POLL_MS = 20
 const ANSWER_MS = 20_000
 /** Between two orders of a customer. */
-const THINK_MS = 50
+const THINK_MS = 20
 
 export interface ShopOptions {
-  /** What machines remember and what was compiled is here, and the shop's data in a folder of it. */
+  /** The bundle, what machines remember and what was compiled is here, and the shop's data in a folder of it. */
   readonly folder: string
   readonly data: string
   readonly processes: 'one' | 'many'
@@ -22,17 +25,43 @@ export interface ShopOptions {
 }
 
 /**
- * Half of what a process needs to begin is to take the types out of the sources and to compile them. Node keeps that for
- * later ones, once a process has ended that was not killed.
+ * Three quarters of what a process needs to begin is to find its modules, to take the types out of them and to compile them. So
+ * the example is bundled once, and Node keeps what it has compiled, once a process has ended that was not killed.
  */
-export async function compileAll(folder: string): Promise<void> {
-  const modules = ['core/src/server.ts', '../examples/shop/parts.ts'].map(
-    (name) => new URL(`../../packages/${name}`, import.meta.url),
+export async function bundleShop(folder: string): Promise<void> {
+  const bundled = join(folder, 'shop')
+  await build({
+    entryPoints: [join(SHOP, 'main.ts'), join(SHOP, 'part.ts')],
+    stdin: { contents: "export * from './parts.ts'\nexport * from '@ate/core/server'", resolveDir: SHOP },
+    outdir: bundled,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node26',
+    conditions: ['@ate/source'],
+    // For packages that are not ES modules.
+    banner: { js: "import { createRequire as __make } from 'node:module'\nconst require = __make(import.meta.url)" },
+    logLevel: 'warning',
+  })
+  writeFileSync(join(bundled, 'package.json'), '{ "type": "module" }')
+  // A server reads its version from the package.
+  mkdirSync(join(folder, 'node_modules'))
+  symlinkSync(
+    fileURLToPath(new URL('../../node_modules/@ate', import.meta.url)),
+    join(folder, 'node_modules/@ate'),
+    'junction',
   )
-  const source = modules.map((url) => `import ${JSON.stringify(url.href)}`).join('\n')
-  const env = { ...process.env, NODE_COMPILE_CACHE: `${folder}/compiled` }
-  const args = ['-C', '@ate/source', '--input-type=module', '-e', source]
-  await once(spawn(process.execPath, args, { env, stdio: 'ignore' }), 'exit')
+  cpSync(join(SHOP, 'page'), join(bundled, 'page'), { recursive: true })
+  cpSync(join(SHOP, '../page.css'), join(folder, 'page.css'))
+  await once(
+    spawn(process.execPath, [join(bundled, 'stdin.js')], { env: environmentOf(folder), stdio: 'ignore' }),
+    'exit',
+  )
+}
+
+function environmentOf(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, ATE_HOME: join(folder, 'home'), NODE_COMPILE_CACHE: join(folder, 'compiled') }
 }
 
 export class ShopProgram {
@@ -47,12 +76,11 @@ export class ShopProgram {
   }
 
   static async start({ folder, data, processes, port = 0 }: ShopOptions): Promise<ShopProgram> {
-    const args = ['-C', '@ate/source', PROGRAM, '--port', String(port), '--data', `${folder}/${data}`]
+    const args = [join(folder, 'shop', 'main.js'), '--port', String(port), '--data', join(folder, data)]
     if (processes === 'many') args.push('--processes')
-    const env = { ...process.env, ATE_HOME: `${folder}/home`, NODE_COMPILE_CACHE: `${folder}/compiled` }
     const child = spawn(process.execPath, args, {
       cwd: folder,
-      env,
+      env: environmentOf(folder),
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     const program = new ShopProgram(child)

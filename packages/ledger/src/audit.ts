@@ -2,9 +2,9 @@
  * Reads the journal of a ledger from the log and applies it to books, so that whoever holds the keys repeats every check of
  * every author. What it yields has been checked; at the first record that breaks a rule it throws RULE_BROKEN and ends.
  */
-import { type AteError, type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
+import { type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
-import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode } from './ledger-records.ts'
+import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode, Page } from './ledger-records.ts'
 import { noSums, storedSums } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 
@@ -27,6 +27,8 @@ export interface Journaled {
 /** How far an author's clock may be ahead of the record, in ms: the chain judges by no later time. */
 const AHEAD_MS = 60_000
 
+const PAGE_NAME = /^(0|[1-9]\d{0,8})$/
+
 export class Audit {
   readonly books: Books
   readonly #store: LedgerStore
@@ -34,13 +36,19 @@ export class Audit {
   /** The next record to read. */
   #next = 0
   #time = 0
-  #busy: Promise<void> = Promise.resolve()
-  #broken: AteError | undefined
 
-  constructor(store: LedgerStore, node: Node) {
+  /** From the first record on; or behind record `seq`, with the books as they were there. */
+  constructor(
+    store: LedgerStore,
+    node: Node,
+    from?: { readonly books: Books; readonly seq: number; readonly time: number },
+  ) {
     this.#store = store
     this.#node = node
-    this.books = new Books(node.value.amounts)
+    this.books = from?.books ?? new Books(node.value.amounts)
+    if (!from) return
+    this.#next = from.seq + 1
+    this.#time = from.time
   }
 
   /** Seq of the last record that was read; -1 before the first. */
@@ -53,26 +61,16 @@ export class Audit {
     return this.#time
   }
 
-  /** Reads up to the newest record, one caller after the other. @throws AteError RULE_BROKEN | NO_READ_KEY */
-  catchUp(signal?: AbortSignal): Promise<void> {
-    const turn = this.#busy.then(async () => {
-      if (this.#broken) throw this.#broken
-      try {
-        for await (const journaled of this.read(signal ? { signal } : {})) void journaled
-      } catch (error) {
-        if (isAteError(error) && error.code === 'RULE_BROKEN') this.#broken = error
-        throw error
-      }
-    })
-    this.#busy = turn.catch(() => {})
-    return turn
-  }
-
   /** What came since it was read last, up to `until` (the newest record): transactions with entries, checked. */
   async *read(
-    options: { readonly until?: (record: { seq: number; at: number }) => boolean; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly until?: (record: { seq: number; at: number }) => boolean
+      readonly signal?: AbortSignal
+      /** Called behind each record. */
+      readonly passed?: () => void
+    } = {},
   ): AsyncGenerator<Journaled, void, void> {
-    const { signal, until } = options
+    const { signal, until, passed } = options
     const { chain } = this.#store
     for await (const record of chain.records({ from: this.#next, ...(signal ? { signal } : {}) })) {
       const at = this.#timeOf(record)
@@ -89,6 +87,7 @@ export class Audit {
         if (entries.length > 0) yield { seq, at, txId: transaction.txId, author, entries }
       }
       this.#next = record.seq + 1
+      passed?.()
     }
   }
 
@@ -111,6 +110,8 @@ export class Audit {
 
   /** Accounts that the transaction at hand opens: the books do not know them yet. */
   readonly #opening = new Set<string>()
+  /** Numbers of the pages that were met. */
+  readonly #numbers = new Map<string, number | undefined>()
 
   #isAccount(entity: string): boolean {
     return this.books.isAccount(entity) || this.#opening.has(entity)
@@ -129,9 +130,10 @@ export class Audit {
       return this.#isAccount(entity)
         ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
         : undefined
+    if (type === Page.name && op === 'put') return this.#page(event, entity)
     if (type === Account.name && (op === 'delete' || op === 'expire'))
       return this.#isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
-    if (type === Entry.name || (type === LedgerNode.name && entity === this.#node.id)) {
+    if (type === Entry.name || type === Page.name || (type === LedgerNode.name && entity === this.#node.id)) {
       if (op === 'put' || op === 'delete' || op === 'expire' || op === 'move')
         return { kind: 'tamper', what: `${op} of ${type}` }
     }
@@ -145,6 +147,7 @@ export class Audit {
         const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
         return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
       }
+      if (type === Page.name) return this.#page(event, entity)
       if (type === Entry.name) {
         const read = await opened(event, Entry)
         return { kind: 'entry', name: read?.name, value: read?.value }
@@ -162,14 +165,32 @@ export class Audit {
     return undefined
   }
 
+  async #page(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
+    const read = await opened(event, Page)
+    if (!this.#numbers.has(entity)) this.#numbers.set(entity, await this.#numberOf(entity, read?.name))
+    const number = this.#numbers.get(entity)
+    return number === undefined ? undefined : { kind: 'page', number, value: read?.value }
+  }
+
+  /** Of a page that is found under its number; others are read by nobody. One that is gone now has the name that it was given. */
+  async #numberOf(entity: string, given: string | undefined): Promise<number | undefined> {
+    const { chain } = this.#store
+    const page = await chain.get(Page, entity)
+    const name = (page ? page.name : given) ?? ''
+    if (!PAGE_NAME.test(name)) return undefined
+    const found = await chain.named(Page, name, { parent: this.#node })
+    return found?.id === page?.id ? Number(name) : undefined
+  }
+
   /** Compaction has dropped what an account began with: its terms stand, and it began empty. */
   async #asItBegan(
     entity: string,
   ): Promise<{ readonly value: AccountValue; readonly name: string | undefined } | undefined> {
     const account = await this.#store.chain.get(Account, entity)
     if (!account) return undefined
-    const { closed: _, sums, ...terms } = account.value
-    return { name: account.name, value: { ...terms, ...(sums ? { sums: storedSums(noSums()) } : {}) } }
+    const { closed: _, sums, place, ...terms } = account.value
+    const isSealed = sums !== undefined || place !== undefined
+    return { name: account.name, value: { ...terms, ...(isSealed ? { sums: storedSums(noSums()) } : {}) } }
   }
 
   /** The entries that reversals name: of this transaction, or as they stand in the chain. */

@@ -4,6 +4,7 @@
  */
 import { AteError, type Durability, isAteError, type Receipt, type Transaction } from '@ate/core'
 import type { LedgerStore } from './ledger-store.ts'
+import { pageOf } from './pages.ts'
 import { type Posted, Poster } from './poster.ts'
 import { isPost, type Request } from './requests.ts'
 
@@ -17,6 +18,8 @@ const BATCH_BYTES_MAX = 900_000
 /** Of an entry, and of what is written of an account that is debited or credited, texts apart. */
 const ENTRY_BYTES = 128
 const ACCOUNT_BYTES = 165
+/** Of a page of balances; its accounts cost nothing beside it. */
+const PAGE_BYTES = 1200
 
 export interface Call {
   /** One group: all or none. */
@@ -48,6 +51,8 @@ const JUDGED: ReadonlySet<string> = new Set([
   'ALREADY_REVERSED',
   'ID_REUSED',
   'NOT_FOUND',
+  // Of an account that somebody wrote a wrong place into.
+  'RULE_BROKEN',
 ])
 /** Refusals of a whole transaction that one of its requests may have caused. */
 const BLAMED: ReadonlySet<string> = new Set([
@@ -102,7 +107,7 @@ export class Batching {
     const waiting = this.#waiting.filter(({ aborted }) => !aborted)
     this.#waiting = []
     for (const level of new Set(waiting.map(({ durability }) => durability))) {
-      for (const batch of batchesOf(waiting.filter(({ durability }) => durability === level))) {
+      for (const batch of this.#batchesOf(waiting.filter(({ durability }) => durability === level))) {
         for (const call of batch) call.staged = true
         void this.#settle(batch)
       }
@@ -116,7 +121,31 @@ export class Batching {
 
   /** Runs calls in as few transactions as hold them. */
   async run(calls: readonly Call[]): Promise<Settled[]> {
-    return (await Promise.all(batchesOf(calls).map((batch) => this.#runBatch(batch)))).flat()
+    return (await Promise.all(this.#batchesOf(calls).map((batch) => this.#runBatch(batch)))).flat()
+  }
+
+  #batchesOf<C extends Call>(calls: readonly C[]): C[][] {
+    const batches: C[][] = []
+    let batch: C[] = []
+    let requests = 0
+    let bytes = 0
+    let sides = new Sides(this.#store)
+    const bytesOf = (call: C): number => call.requests.reduce((sum, request) => sum + sides.bytesOf(request), 0)
+    for (const call of calls) {
+      let size = bytesOf(call)
+      if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
+        batches.push(batch)
+        batch = []
+        requests = bytes = 0
+        sides = new Sides(this.#store)
+        size = bytesOf(call)
+      }
+      batch.push(call)
+      requests += call.requests.length
+      bytes += size
+    }
+    if (batch.length > 0) batches.push(batch)
+    return batches
   }
 
   /** Runs calls in one transaction, or, if it is refused for one of them, each in its own. */
@@ -169,7 +198,7 @@ export class Batching {
     if (ids === 'trusting') await poster.openAll(calls.flatMap(({ requests }) => requests))
     const found: (readonly Posted[] | AteError)[] = []
     for (const { requests } of calls) found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
-    poster.flush()
+    await poster.flush()
     return found
   }
 
@@ -188,50 +217,32 @@ async function postedOrRefused(poster: Poster, requests: readonly Request[]): Pr
   }
 }
 
-function batchesOf<C extends Call>(calls: readonly C[]): C[][] {
-  const batches: C[][] = []
-  let batch: C[] = []
-  let requests = 0
-  let bytes = 0
-  let sides = noSides()
-  for (const call of calls) {
-    let size = call.requests.reduce((sum, request) => sum + bytesOf(request, sides), 0)
-    if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
-      batches.push(batch)
-      batch = []
-      requests = bytes = 0
-      sides = noSides()
-      size = call.requests.reduce((sum, request) => sum + bytesOf(request, sides), 0)
-    }
-    batch.push(call)
-    requests += call.requests.length
-    bytes += size
+/** What a transaction writes of accounts: where amounts are clear, a debit and a credit are an event each. */
+class Sides {
+  readonly #store: LedgerStore
+  readonly #debited = new Set<string>()
+  readonly #credited = new Set<string>()
+  readonly #pages = new Set<number>()
+
+  constructor(store: LedgerStore) {
+    this.#store = store
   }
-  if (batch.length > 0) batches.push(batch)
-  return batches
-}
 
-/** Accounts that a transaction debits and credits: where amounts are clear, each of the two is an event. */
-interface Sides {
-  readonly debited: Set<string>
-  readonly credited: Set<string>
-}
+  /** About what a request adds to a transaction. The accounts of a resolution are known only later. */
+  bytesOf(request: Request): number {
+    if (!isPost(request)) return 2 * (ENTRY_BYTES + ACCOUNT_BYTES + request.id.length)
+    const { from, to, code = '', ref = '', meta } = request.value
+    const texts = request.id.length + from.length + to.length + code.length + ref.length
+    const size = ENTRY_BYTES + texts + (meta === undefined ? 0 : JSON.stringify(meta).length)
+    return size + this.#firstTime(from, this.#debited) + this.#firstTime(to, this.#credited)
+  }
 
-function noSides(): Sides {
-  return { debited: new Set(), credited: new Set() }
-}
-
-/** About what a request adds to a transaction that has these sides already. The accounts of a resolution are known only later. */
-function bytesOf(request: Request, { debited, credited }: Sides): number {
-  if (!isPost(request)) return 2 * (ENTRY_BYTES + ACCOUNT_BYTES + request.id.length)
-  const { from, to, code = '', ref = '', meta } = request.value
-  const texts = request.id.length + from.length + to.length + code.length + ref.length
-  const size = ENTRY_BYTES + texts + (meta === undefined ? 0 : JSON.stringify(meta).length)
-  return size + firstTime(from, debited) + firstTime(to, credited)
-}
-
-function firstTime(account: string, accounts: Set<string>): number {
-  if (accounts.has(account)) return 0
-  accounts.add(account)
-  return ACCOUNT_BYTES + account.length
+  #firstTime(account: string, accounts: Set<string>): number {
+    if (accounts.has(account)) return 0
+    accounts.add(account)
+    const place = this.#store.placeOf(account)
+    if (place === undefined) return ACCOUNT_BYTES + account.length
+    const before = this.#pages.size
+    return this.#pages.add(pageOf(place)).size === before ? 0 : PAGE_BYTES
+  }
 }

@@ -15,6 +15,7 @@ import {
   type HoldValue,
   RESOLVE,
   REVERSE,
+  type SumsValue,
 } from './ledger-records.ts'
 import {
   applyCredit,
@@ -28,8 +29,10 @@ import {
   refusedCredit,
   refusedDebit,
   type Sums,
+  storedSums,
   type Terms,
 } from './ledger-rules.ts'
+import { PAGE_SLOTS, pageOf, slotOf, slotsOf } from './pages.ts'
 import { isAccountValue, isEntryValue } from './stored-shapes.ts'
 
 export interface ClearCounter {
@@ -51,6 +54,8 @@ export type LedgerEvent =
     }
   /** `value` is undefined where compaction has dropped it. */
   | { readonly kind: 'account'; readonly entity: string; readonly value: unknown }
+  /** Of a page that readers find under its number; `value` is undefined where compaction has dropped it. */
+  | { readonly kind: 'page'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'entry'; readonly name: string | undefined; readonly value: unknown }
   | {
       readonly kind: 'hold'
@@ -78,14 +83,19 @@ export interface BookAccount {
   value: AccountValue
   readonly terms: Terms
   readonly sums: Sums
+  /** Of sealed amounts: what was written of them last, as far as it is known. */
+  stored: SumsValue
   /** False while what was written last of it was dropped by compaction: then the next value is compared. */
   sure: boolean
 }
 
-interface OpenHold extends HoldValue {
+export interface OpenHold extends HoldValue {
   readonly fromName: string
   readonly toName: string
 }
+
+/** What there is to know of an account at some record; what was written of it is looked at again by the next check. */
+export type AccountMark = Pick<BookAccount, 'value' | 'sums'>
 
 /** What a transaction did, for the comparison at its end. */
 interface Doing {
@@ -95,6 +105,7 @@ interface Doing {
   readonly due: Map<string, bigint>
   readonly told: Map<string, bigint>
   readonly put: Map<BookAccount, AccountValue | undefined>
+  readonly pages: Map<number, unknown>
   readonly heldCounters: Map<string, bigint>
   readonly resolved: Set<string>
 }
@@ -104,11 +115,37 @@ export class Books {
   readonly accounts: Map<string, BookAccount> = new Map()
   readonly holds: Map<string, OpenHold> = new Map()
   entries = 0
+  /** Accounts that were opened, posted in or closed since somebody emptied it. */
+  readonly changed: Set<BookAccount> = new Set()
   readonly #byId = new Map<string, BookAccount>()
+  readonly #byPlace = new Map<number, BookAccount>()
+  /** Undefined while compaction has dropped what was written of one last. */
+  readonly #pages = new Map<number, readonly SumsValue[] | undefined>()
   #transaction: LedgerTransaction | undefined
 
   constructor(amounts: Amounts) {
     this.amounts = amounts
+  }
+
+  /** Books as they were at a record: `accounts` in the order in which they were opened. */
+  static restored(
+    amounts: Amounts,
+    accounts: Iterable<readonly [BookAccount, AccountMark]>,
+    { holds, entries }: { readonly holds: ReadonlyMap<string, OpenHold>; readonly entries: number },
+  ): Books {
+    const books = new Books(amounts)
+    books.entries = entries
+    for (const [id, hold] of holds) books.holds.set(id, hold)
+    for (const [account, { value, sums }] of accounts) {
+      const then = { ...account, value, sums: { ...sums }, sure: false }
+      books.accounts.set(then.name, then)
+      books.#byId.set(then.id, then)
+      const { place } = value
+      if (place === undefined) continue
+      books.#byPlace.set(place, then)
+      books.#pages.set(pageOf(place), undefined)
+    }
+    return books
   }
 
   isAccount(entity: string): boolean {
@@ -124,6 +161,7 @@ export class Books {
       due: new Map(),
       told: new Map(),
       put: new Map(),
+      pages: new Map(),
       heldCounters: new Map(),
       resolved: new Set(),
     }
@@ -133,6 +171,7 @@ export class Books {
       else if (event.kind === 'entry') this.#entry(event, doing, original)
       else if (event.kind === 'hold') noteHold(event, doing)
       else if (event.kind === 'add') this.#add(event, doing)
+      else if (event.kind === 'page') doing.pages.set(event.number, event.value)
       else this.#broken('what is posted stands', { what: event.what })
     }
     this.#compare(doing)
@@ -141,22 +180,32 @@ export class Books {
   #openAccount({ entity, name, value, counters }: Extract<LedgerEvent, { kind: 'open' }>): void {
     if (name === undefined || !isAccountValue(value)) this.#broken('an account is well formed', { account: name })
     if (this.accounts.has(name)) this.#broken('an account is opened once', { account: name })
-    if (value.closed || (value.sums && !areStored(noSums(), value.sums)))
+    if (value.closed || value.place !== undefined || (value.sums && !areStored(noSums(), value.sums)))
       this.#broken('an account begins open and empty', { account: name })
     const [code, scale] = value.currency
-    const account = {
+    const account: BookAccount = {
       id: entity,
       name,
       currency: { code, scale },
       value,
       terms: { normal: value.normal, bounds: boundsOf(value) },
       sums: noSums(),
+      stored: storedSums(noSums()),
       sure: true,
     }
     if (this.amounts === 'sealed' ? value.sums === undefined : !this.#boundedAs(account, counters))
       this.#broken('counters of an account are as its value says', { account: name })
     this.accounts.set(name, account)
     this.#byId.set(entity, account)
+    this.changed.add(account)
+  }
+
+  #keepPlace(place: number | undefined, account: BookAccount): void {
+    if (place === undefined) return
+    const other = this.#byPlace.get(place)
+    if (other && other !== account)
+      this.#broken('a place is of one account', { account: account.name, other: other.name, place })
+    this.#byPlace.set(place, account)
   }
 
   #boundedAs({ value, terms: { bounds } }: BookAccount, counters: readonly ClearCounter[]): boolean {
@@ -177,6 +226,7 @@ export class Books {
     const account = this.#byId.get(entity)!
     if (value !== undefined && !isAccountValue(value))
       this.#broken('an account is well formed', { account: account.name })
+    this.#keepPlace((value as AccountValue | undefined)?.place, account)
     doing.put.set(account, value as AccountValue | undefined)
   }
 
@@ -249,6 +299,7 @@ export class Books {
     doing: Doing,
   ): void {
     doing.touched.add(from).add(to)
+    this.changed.add(from).add(to)
     if (value.kind !== 'expire') doing.debits.set(from, (doing.debits.get(from) ?? 0n) + 1n)
     if (this.amounts === 'sealed') return
     due(doing, from, COUNTER.free, -posted - held)
@@ -277,24 +328,26 @@ export class Books {
   #compare(doing: Doing): void {
     for (const [account, value] of doing.put) {
       account.sure = value !== undefined
-      if (value) this.#compareValue(account, value)
+      if (value) this.#compareValue(account, value, doing)
     }
     if (this.amounts === 'clear') {
       this.#compareCounters(doing)
       return
     }
+    for (const [number, value] of doing.pages) this.#comparePage(number, value)
     for (const account of doing.touched) {
       const debits = doing.debits.get(account) ?? 0n
       if (account.value.guarded && (doing.told.get(`${account.id} ${GATE}`) ?? 0n) !== debits)
         this.#broken('only those named for it debit an account', { account: account.name })
       // Entries of one transaction may cancel out, so that nothing is written.
-      if (account.sure && !areStored(account.sums, account.value.sums!))
+      if (account.sure && !areStored(account.sums, account.stored))
         this.#broken('every entry is in the balance of its accounts', { account: account.name })
     }
   }
 
-  #compareValue(account: BookAccount, value: AccountValue): void {
+  #compareValue(account: BookAccount, value: AccountValue, doing: Doing): void {
     const { value: before, name } = account
+    const { place } = value
     const sameTerms =
       value.currency[0] === before.currency[0] &&
       value.currency[1] === before.currency[1] &&
@@ -303,16 +356,50 @@ export class Books {
       value.ceiling === before.ceiling &&
       value.guarded === before.guarded &&
       value.unit === before.unit &&
+      (before.place === undefined || place === before.place) &&
       (value.closed || !before.closed)
     if (!sameTerms) this.#broken('the terms of an account stand', { account: name })
     if (this.amounts === 'sealed') {
-      if (!value.sums || !areStored(account.sums, value.sums))
+      const stored = place === undefined ? value.sums : this.#inPage(account, value, doing)
+      if (stored ? !areStored(account.sums, stored) : place === undefined)
         this.#broken('a balance is the sum of its entries', { account: name })
+      account.stored = stored ?? account.stored
+      account.sure = stored !== undefined
       const { posted, pending, available } = positionOf(account.sums, value.normal)
       if (value.closed && (posted !== 0n || pending !== 0n || available !== 0n))
         this.#broken('an account is closed when it is empty', { account: name })
-    } else if (value.sums !== undefined) this.#broken('the terms of an account stand', { account: name })
+    } else if (value.sums !== undefined || place !== undefined)
+      this.#broken('the terms of an account stand', { account: name })
     account.value = value
+    this.changed.add(account)
+  }
+
+  /** The sums of an account that has a place; undefined if compaction has dropped the page that said them. */
+  #inPage({ name }: BookAccount, { place, sums }: AccountValue, { pages }: Doing): SumsValue | undefined {
+    const number = pageOf(place!)
+    const slots = pages.has(number) ? slotsOf(pages.get(number)) : this.#pages.get(number)
+    const stored = slots?.[slotOf(place!)]
+    const isDropped = slots === undefined && (pages.has(number) || this.#pages.has(number))
+    if (sums !== undefined || (!stored && !isDropped))
+      this.#broken('a balance stands in its page', { account: name, place })
+    return stored
+  }
+
+  /** Every account that has its place there is in it, with the sum of its entries. */
+  #comparePage(number: number, value: unknown): void {
+    const slots = slotsOf(value)
+    if (value !== undefined && !slots) this.#broken('a page is well formed', { page: number })
+    this.#pages.set(number, slots)
+    for (let slot = 0; slot < PAGE_SLOTS; slot++) {
+      const account = this.#byPlace.get(number * PAGE_SLOTS + slot)
+      if (!account) continue
+      const stored = slots?.[slot]
+      const isMissing = slots !== undefined && account.value.place !== undefined
+      if (stored ? !areStored(account.sums, stored) : isMissing)
+        this.#broken('a balance is the sum of its entries', { account: account.name, page: number })
+      if (stored) account.stored = stored
+      if (stored || !slots) account.sure = stored !== undefined
+    }
   }
 
   #compareCounters({ due, told, touched, heldCounters, resolved }: Doing): void {

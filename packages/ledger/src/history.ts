@@ -7,6 +7,7 @@ import { Account, type AccountValue, COUNTER, type EntryKind, type Json, type No
 import { noSums, type Position, positionOf, type Sums, sumsOf } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 import type { Money } from './money.ts'
+import { type IsLater, Past } from './past.ts'
 
 export interface Balance<C extends string = string> extends Position {
   readonly currency: Currency<C>
@@ -90,8 +91,8 @@ const DESCENDING_MAX = 100_000
 
 export class History {
   readonly #store: LedgerStore
-  /** The books up to the last look; the journal goes on from there. */
-  #present: Audit | undefined
+  /** The books up to what was asked for so far; the journal goes on from there. */
+  #past: Past | undefined
 
   constructor(store: LedgerStore) {
     this.#store = store
@@ -105,32 +106,30 @@ export class History {
     const node = await this.#store.known()
     const account = node && (await this.#store.knownAccount(node, name))
     if (!account) throw noAccount(name)
-    return this.#balanceOf(account)
+    return this.#balanceOf(node, account)
   }
 
   async *accounts(): AsyncGenerator<AccountInfo, void, void> {
     const node = await this.#store.known()
     if (!node) return
     for await (const account of this.#chain.children(Account, node))
-      yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(account)) }
+      yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(node, account)) }
   }
 
   async *accountsAt(at: Date | number, signal?: AbortSignal): AsyncGenerator<AccountInfo, void, void> {
-    const audit = await this.#booksAt(at, signal)
-    if (!audit) return
-    const time = at instanceof Date ? at.getTime() : audit.time
-    for (const account of audit.books.accounts.values())
-      yield {
+    const found = await this.#booksAt(at, signal, (audit, time) =>
+      [...audit.books.accounts.values()].map((account) => ({
         name: account.name,
         ...termsOf(account.value),
-        currency: account.currency,
-        ...audit.books.position(account, time),
-        seq: audit.seq,
-      }
+        ...balanceIn(audit, account, time),
+      })),
+    )
+    yield* found ?? []
   }
 
-  async #balanceOf(account: Entity<AccountValue>): Promise<Balance> {
-    const { currency, normal, sums: stored } = account.value
+  async #balanceOf(node: Node, account: Entity<AccountValue>): Promise<Balance> {
+    const { currency, normal } = account.value
+    const stored = await this.#store.knownSums(node, account)
     const sums = stored ? sumsOf(stored) : this.#counted(account)
     if (sums.heldDebits !== 0n || sums.heldCredits !== 0n) await this.#setFree(account, sums)
     return {
@@ -156,28 +155,42 @@ export class History {
   }
 
   async balanceAt(name: string, at: Date | number, signal?: AbortSignal): Promise<Balance> {
-    const audit = await this.#booksAt(at, signal)
-    const account = audit?.books.accounts.get(name)
-    if (!audit || !account) throw noAccount(name)
-    const time = at instanceof Date ? at.getTime() : audit.time
-    return { currency: account.currency, ...audit.books.position(account, time), seq: audit.seq }
+    const balance = await this.#booksAt(at, signal, (audit, time) => {
+      const account = audit.books.accounts.get(name)
+      return account && balanceIn(audit, account, time)
+    })
+    if (!balance) throw noAccount(name)
+    return balance
   }
 
-  /** The books with all records up to a seq, or of a time and before. */
-  async #booksAt(at: Date | number, signal?: AbortSignal): Promise<Audit | undefined> {
-    const isPast = pastOf(at)
+  /** The books with all records up to a seq, or of a time and before; undefined if there is no ledger. */
+  async #booksAt<R>(
+    at: Date | number,
+    signal: AbortSignal | undefined,
+    look: (audit: Audit, time: number) => R,
+  ): Promise<R | undefined> {
+    const isLater = laterThan(at)
+    const past = await this.#pastOf()
+    return past?.at(isLater, (audit) => look(audit, at instanceof Date ? at.getTime() : audit.time), signal)
+  }
+
+  async #pastOf(): Promise<Past | undefined> {
     const node = await this.#store.known()
-    if (!node) return undefined
-    const audit = new Audit(this.#store, node)
-    for await (const journaled of audit.read({ until: isPast, ...(signal ? { signal } : {}) })) void journaled
-    return audit
+    if (node) this.#past ??= new Past(this.#store, node)
+    return this.#past
+  }
+
+  /** From the first record on, or from one before `since`: what lies before that was checked. */
+  async #auditSince(since: Date | undefined, signal: AbortSignal | undefined): Promise<Audit | undefined> {
+    const past = await this.#pastOf()
+    if (past && since) return past.before(({ at }) => at >= since.getTime(), signal)
+    return past && new Audit(this.#store, (await this.#store.known())!)
   }
 
   async *entries(query: EntryQuery): AsyncGenerator<Entry, void, void> {
     const { order = 'asc', limit = Number.POSITIVE_INFINITY } = checkedQuery(query)
-    const node = await this.#store.known()
-    if (!node || limit === 0) return
-    const audit = new Audit(this.#store, node)
+    const audit = limit === 0 ? undefined : await this.#auditSince(query.since, query.signal)
+    if (!audit) return
     const kept: Entry[] = []
     let count = 0
     for await (const entry of this.#read(audit, query)) {
@@ -227,12 +240,14 @@ export class History {
     checkedQuery(query)
     const node = await this.#store.known()
     if (!node) throw noAccount(name)
-    const audit = new Audit(this.#store, node)
-    const lines: (Entry & { change: bigint; balance: bigint })[] = []
-    let account: BookAccount | undefined
-    let balance = 0n
-    let opening = 0n
     const { since, ...rest } = query
+    const { until } = rest
+    const first = since && until && until < since ? until : since
+    const audit = (await this.#auditSince(first, query.signal))!
+    const lines: (Entry & { change: bigint; balance: bigint })[] = []
+    let account = audit.books.accounts.get(name)
+    let balance = account ? audit.books.position(account, 0).posted : 0n
+    let opening = balance
     for await (const entry of this.#read(audit, { ...rest, account: name })) {
       account ??= audit.books.accounts.get(name)
       if (entry.kind === 'hold' || entry.kind === 'void' || entry.kind === 'expire') continue
@@ -264,29 +279,26 @@ export class History {
     readonly at?: Date | number
     readonly signal?: AbortSignal
   }): Promise<ReadonlyMap<string, TrialRow>> {
-    const audit = at === undefined ? await this.#upToDate(signal) : await this.#booksAt(at, signal)
-    return audit ? audit.books.trial() : new Map()
+    const past = await this.#pastOf()
+    const isLater = at === undefined ? () => false : laterThan(at)
+    return past ? past.at(isLater, ({ books }) => books.trial(), signal) : new Map()
   }
 
   async verify(signal?: AbortSignal): Promise<Verified> {
     const node = await this.#store.known()
     if (!node) return { through: this.#chain.head.seq, entries: 0, accounts: 0, root: await digest([]) }
     const audit = new Audit(this.#store, node)
-    await audit.catchUp(signal)
+    for await (const journaled of audit.read(signal ? { signal } : {})) void journaled
     const { accounts, entries } = audit.books
     const lines = [...accounts.values()]
       .map(({ name, currency, sums }) => JSON.stringify([name, currency.code, ...Object.values(sums).map(String)]))
       .sort()
     return { through: audit.seq, entries, accounts: accounts.size, root: await digest(lines) }
   }
+}
 
-  async #upToDate(signal: AbortSignal | undefined): Promise<Audit | undefined> {
-    const node = await this.#store.known()
-    if (!node) return undefined
-    this.#present ??= new Audit(this.#store, node)
-    await this.#present.catchUp(signal)
-    return this.#present
-  }
+function balanceIn({ books, seq }: Audit, account: BookAccount, time: number): Balance {
+  return { currency: account.currency, ...books.position(account, time), seq }
 }
 
 function termsOf(value: AccountValue): Omit<AccountInfo, 'name' | keyof Balance> {
@@ -294,7 +306,7 @@ function termsOf(value: AccountValue): Omit<AccountInfo, 'name' | keyof Balance>
   return { normal, floor, ceiling, guarded, closed }
 }
 
-function pastOf(at: Date | number): (record: { seq: number; at: number }) => boolean {
+function laterThan(at: Date | number): IsLater {
   if (at instanceof Date && !Number.isNaN(at.getTime())) return (record) => record.at > at.getTime()
   if (typeof at === 'number' && Number.isSafeInteger(at) && at >= 0) return ({ seq }) => seq > at
   throw new AteError('BAD_ARGUMENT', { what: 'at is a Date, or the seq of a record' })

@@ -30,8 +30,15 @@ export interface AccountValue {
   readonly closed?: true
   /** Of a ledger with clear amounts: the unit of its counters. */
   readonly unit?: string
-  /** Of a ledger with sealed amounts. */
+  /** Of a ledger with sealed amounts, unless they stand in a page. */
   readonly sums?: SumsValue
+  /** Where they stand in the pages of the ledger; once an account has a place, it keeps it. */
+  readonly place?: number
+}
+
+/** Sums of up to 64 accounts, in the order of their slots (pages.ts). Named by its number, from 0 on. */
+export interface PageValue {
+  readonly sums: Uint8Array
 }
 
 export type EntryKind = 'post' | 'hold' | 'capture' | 'void' | 'expire' | 'reverse'
@@ -77,6 +84,8 @@ export interface CurrencyValue {
 export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger')
 /** Who posts in one account posts there again: what he wrote is not decoded for it. */
 export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account', { written: 'frozen' })
+/** Its bytes are made anew for each value, and never changed. */
+export const Page: EntityType<PageValue> = defineType<PageValue>('ledger-page', { written: 'frozen' })
 export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry')
 export const Hold: EntityType<HoldValue> = defineType<HoldValue>('ledger-hold', {
   indexes: { from: ({ from }) => from, to: ({ to }) => to },

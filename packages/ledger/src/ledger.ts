@@ -149,7 +149,7 @@ export class Ledger {
       const found = await this.#store.account(tx, node, name)
       if (!found) throw new AteError('NOT_FOUND', { account: name })
       if (found.value.closed) return
-      if (!this.#store.isEmpty(tx, found)) await this.#emptied(tx, node, name)
+      if (!(await this.#store.isEmpty(tx, node, found))) await this.#emptied(tx, node, name)
       await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
     }
     if (options.tx) await stageIn(options.tx, (tx) => serially(tx, () => close(tx)))
@@ -160,9 +160,10 @@ export class Ledger {
   async #emptied(tx: Transaction, node: Node, name: string): Promise<void> {
     const poster = new Poster(this.#store, tx, node, 'looking')
     await poster.release(name)
-    poster.flush()
+    await poster.flush()
     const found = await this.#store.account(tx, node, name)
-    if (!found || !this.#store.isEmpty(tx, found)) throw ledgerError('ACCOUNT_NOT_EMPTY', { account: name })
+    if (!found || !(await this.#store.isEmpty(tx, node, found)))
+      throw ledgerError('ACCOUNT_NOT_EMPTY', { account: name })
   }
 
   /**
@@ -326,7 +327,7 @@ export class Ledger {
   async #stage(tx: Transaction, requests: readonly Request[]): Promise<Posted[]> {
     const poster = new Poster(this.#store, tx, await this.#store.obtain(tx), 'looking')
     const posted = await poster.run(requests)
-    poster.flush()
+    await poster.flush()
     return posted
   }
 

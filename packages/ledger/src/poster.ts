@@ -14,7 +14,10 @@ import {
   HELD,
   Hold,
   type HoldValue,
+  Page,
+  type PageValue,
   RESOLVE,
+  type SumsValue,
 } from './ledger-records.ts'
 import {
   applyCredit,
@@ -31,7 +34,8 @@ import {
   sumsOf,
   type Terms,
 } from './ledger-rules.ts'
-import type { LedgerStore, Node } from './ledger-store.ts'
+import { type LedgerStore, type Node, sumsAt } from './ledger-store.ts'
+import { PAGE_SLOTS, pageOf, pageValue, slotOf, slotsOf } from './pages.ts'
 import {
   asksFor,
   isPost,
@@ -57,6 +61,8 @@ interface Open {
   readonly entity: Entity<AccountValue>
   readonly terms: Terms
   readonly sums: Sums
+  /** Of sealed amounts: the sums as they were read. */
+  readonly stored: SumsValue | undefined
   /** Where counters are written: of clear amounts, and of a guarded account. */
   readonly work: Work | undefined
 }
@@ -69,6 +75,15 @@ interface Work {
   out: bigint
   in: bigint
   top: bigint
+}
+
+/** A page while a batch is being judged. */
+interface OpenPage {
+  readonly number: number
+  /** Undefined of one that is not there yet. */
+  readonly entity: Entity<PageValue> | undefined
+  readonly slots: SumsValue[]
+  isChanged: boolean
 }
 
 interface Step {
@@ -87,6 +102,7 @@ export class Poster {
   readonly #node: Node
   readonly #ids: 'trusting' | 'looking'
   readonly #open = new Map<string, Open>()
+  readonly #pages = new Map<number, OpenPage>()
 
   /**
    * `trusting` takes ids for new without looking: the chain refuses the transaction if one is not, and whoever runs it again
@@ -106,11 +122,18 @@ export class Poster {
   async openAll(requests: Iterable<Request>): Promise<void> {
     const names = new Set<string>()
     for (const request of requests) if (isPost(request)) names.add(request.value.from).add(request.value.to)
-    const found = await this.#store.accountsOf(this.#tx, this.#node, names).catch((error) => {
+    try {
+      const found = await this.#store.accountsOf(this.#tx, this.#node, names)
+      const numbers = new Set<number>()
+      for (const entity of found.values()) {
+        const place = entity && this.#placeOf(entity)
+        if (place !== undefined) numbers.add(pageOf(place))
+      }
+      if (numbers.size > 0) await this.#openPages([...numbers])
+      for (const [name, entity] of found) if (entity) this.#keep(name, entity)
+    } catch (error) {
       if (!isAteError(error)) throw error
-      return new Map<string, undefined>()
-    })
-    for (const [name, entity] of found) if (entity) this.#keep(name, entity)
+    }
   }
 
   /**
@@ -177,14 +200,65 @@ export class Poster {
   }
 
   /** Writes what all groups did to their accounts; once, at the end. */
-  flush(): void {
-    for (const { entity, sums, work } of this.#open.values()) {
-      const { value } = entity
-      if (value.sums) {
-        if (!areStored(sums, value.sums)) this.#tx.replace(entity, { ...value, sums: storedSums(sums) })
+  async flush(): Promise<void> {
+    const unplaced: Open[] = []
+    for (const open of this.#open.values()) {
+      const { entity, sums, stored, work } = open
+      if (stored) {
+        if (!areStored(sums, stored)) {
+          const place = this.#placeOf(entity)
+          if (place !== undefined) this.#writeSlot(this.#pages.get(pageOf(place))!, slotOf(place), sums)
+          else if (this.#store.isPaged) unplaced.push(open)
+          else this.#tx.replace(entity, { ...entity.value, sums: storedSums(sums) })
+        }
         if (work && work.debits > 0n) this.#tx.add(entity, GATE, work.debits)
       } else if (work) this.#addCounters(entity, work)
     }
+    if (unplaced.length > 0) await this.#givePlaces(unplaced)
+    for (const page of this.#pages.values()) if (page.isChanged) this.#writePage(page)
+  }
+
+  /** Accounts that are posted in for the first time get the next slots of the last page. */
+  async #givePlaces(unplaced: readonly Open[]): Promise<void> {
+    let page = await this.#openPage(this.#store.lastPage(this.#node))
+    for (const { entity, sums } of unplaced) {
+      while (page.slots.length === PAGE_SLOTS) page = await this.#openPage(page.number + 1)
+      const { sums: _, ...terms } = entity.value
+      this.#tx.replace(entity, { ...terms, place: page.number * PAGE_SLOTS + page.slots.length })
+      this.#writeSlot(page, page.slots.length, sums)
+    }
+  }
+
+  #writeSlot(page: OpenPage, slot: number, sums: Sums): void {
+    page.slots[slot] = storedSums(sums)
+    page.isChanged = true
+  }
+
+  #writePage({ number, entity, slots }: OpenPage): void {
+    const value = pageValue(slots)
+    if (entity) this.#tx.replace(entity, value)
+    else this.#store.rememberPage(number, this.#tx.create(Page, value, { parent: this.#node, name: String(number) }))
+  }
+
+  async #openPage(number: number): Promise<OpenPage> {
+    return this.#pages.get(number) ?? (await this.#openPages([number]))[0]!
+  }
+
+  async #openPages(numbers: readonly number[]): Promise<OpenPage[]> {
+    const found = await this.#store.pagesOf(this.#tx, this.#node, numbers)
+    return numbers.map((number, i) => {
+      const entity = found[i]
+      const slots = entity ? slotsOf(entity.value) : []
+      if (!slots) throw ledgerError('RULE_BROKEN', { rule: 'a page is well formed', page: number })
+      const page: OpenPage = { number, entity, slots: [...slots], isChanged: false }
+      this.#pages.set(number, page)
+      return page
+    })
+  }
+
+  /** Undefined of an account with its own sums. */
+  #placeOf({ value }: Entity<AccountValue>): number | undefined {
+    return this.#node.value.amounts === 'sealed' ? value.place : undefined
   }
 
   /** Debits and credits apart: a sum of both would hide a debit from those who say who may make one. */
@@ -333,18 +407,23 @@ export class Poster {
   async #load(name: string): Promise<Open> {
     const entity = await this.#store.account(this.#tx, this.#node, name)
     if (!entity) throw new AteError('NOT_FOUND', { account: name }, { hint: 'there is no such account; open it first' })
+    const place = this.#placeOf(entity)
+    if (place !== undefined) await this.#openPage(pageOf(place))
     return this.#keep(name, entity)
   }
 
+  /** Its page is open. */
   #keep(name: string, entity: Entity<AccountValue>): Open {
     const { value } = entity
-    const sums = value.sums ? sumsOf(value.sums) : this.#counted(entity)
+    const place = this.#placeOf(entity)
+    const stored = place === undefined ? value.sums : sumsAt(this.#pages.get(pageOf(place))?.entity, place, name)
     const open: Open = {
       name,
       entity,
       terms: { normal: value.normal, bounds: boundsOf(value) },
-      sums,
-      work: value.sums && !value.guarded ? undefined : noWork(),
+      sums: stored ? sumsOf(stored) : this.#counted(entity),
+      stored,
+      work: stored && !value.guarded ? undefined : noWork(),
     }
     this.#open.set(name, open)
     return open

@@ -14,13 +14,13 @@ export function isEntryValue(value: unknown): value is EntryValue {
     typeof units === 'bigint' &&
     units > 0n &&
     [code, ref, group, of].every(isOptionalText) &&
-    [effective, until].every(isOptionalTime)
+    [effective, until].every(isOptionalCount)
   )
 }
 
 export function isAccountValue(value: unknown): value is AccountValue {
   if (!isRecord(value)) return false
-  const { currency, normal, floor, ceiling, guarded, closed, sums, unit } = value
+  const { currency, normal, floor, ceiling, guarded, closed, sums, place, unit } = value
   return (
     Array.isArray(currency) &&
     currency.length === 2 &&
@@ -30,6 +30,7 @@ export function isAccountValue(value: unknown): value is AccountValue {
     [floor, ceiling].every((bound) => bound === undefined || typeof bound === 'bigint') &&
     [guarded, closed].every((flag) => flag === undefined || flag === true) &&
     isOptionalText(unit) &&
+    isOptionalCount(place) &&
     (sums === undefined || (Array.isArray(sums) && sums.length === 4 && sums.every(isSum)))
   )
 }
@@ -46,6 +47,6 @@ function isOptionalText(value: unknown): boolean {
   return value === undefined || typeof value === 'string'
 }
 
-function isOptionalTime(value: unknown): boolean {
+function isOptionalCount(value: unknown): boolean {
   return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
 }

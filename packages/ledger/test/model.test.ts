@@ -4,9 +4,8 @@
  */
 import { type Chain, openChain } from '@ate/core'
 import { describe, expect, it } from 'vitest'
-import type { Amounts } from '../src/index.ts'
 import { person, platformOf, Shared } from './kit.ts'
-import { type Place, Program } from './program.ts'
+import { type Kept, type Place, Program } from './program.ts'
 
 const SEEDS = Number(process.env['ATE_LEDGER_SEEDS'] ?? 6)
 /** Seeds that run on files too: one, or all of a long run. */
@@ -25,19 +24,19 @@ function onFiles(): Place {
 }
 
 /** The hash of all sums at the end. */
-async function play(seed: number, amounts: Amounts, place: Place): Promise<string> {
-  const program = new Program(seed, amounts, place)
+async function play(seed: number, kept: Kept, place: Place): Promise<string> {
+  const program = new Program(seed, kept, place)
   await program.begin()
   for (let i = 0; i < STEPS; i++) await program.step()
   return program.end()
 }
 
-describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
+describe.each(['sealed', 'paged', 'clear'] as const)('%s', (kept) => {
   it.each(Array.from({ length: SEEDS }, (_, i) => i + 1))(
     'L1 to L5, L7, L9: a random program does what the model does, in memory and on files, seed %i',
     async (seed) => {
-      const root = await play(seed, amounts, inMemory())
-      if (seed <= SEEDS_ON_FILES) expect(await play(seed, amounts, onFiles())).toBe(root)
+      const root = await play(seed, kept, inMemory())
+      if (seed <= SEEDS_ON_FILES) expect(await play(seed, kept, onFiles())).toBe(root)
     },
   )
 })

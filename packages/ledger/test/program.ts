@@ -9,6 +9,9 @@ import { type Body, Model, pick } from './model.ts'
 const NAMES = ['world', 'cash', 'a', 'b', 'c', 'silver', 'pot', 'ghost']
 const IDS: readonly string[] = Array.from({ length: 25 }, (_, i) => `id-${i}`)
 
+/** How a ledger is kept: with clear amounts, or sealed, and then with its balances apart, or in pages by some of its handles. */
+export type Kept = Amounts | 'paged'
+
 /** Where the chain is, and who opens it next. */
 export interface Place {
   open(): Promise<Chain>
@@ -20,20 +23,25 @@ export class Program {
   readonly random: SeededRandom
   readonly model: Model = new Model()
   readonly #place: Place
-  readonly amounts: Amounts
+  readonly kept: Kept
   chain!: Chain
   bank!: Ledger
 
-  constructor(seed: number, amounts: Amounts, place: Place) {
+  constructor(seed: number, kept: Kept, place: Place) {
     this.random = seededRandom(seed)
-    this.amounts = amounts
+    this.kept = kept
     this.#place = place
   }
 
   async open(): Promise<void> {
     this.chain = await this.#place.open()
-    this.bank = ledger(this.chain, { amounts: this.amounts })
+    this.bank = this.bankOf(this.chain)
     this.model.now = this.chain.now
+  }
+
+  bankOf(chain: Chain): Ledger {
+    if (this.kept === 'clear') return ledger(chain, { amounts: 'clear' })
+    return ledger(chain, { balances: this.kept === 'paged' && this.random.oneIn(2) ? 'paged' : 'apart' })
   }
 
   /** Goes on as another client. */

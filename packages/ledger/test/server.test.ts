@@ -56,7 +56,11 @@ class Clients {
 
 async function banksOf(clients: Clients, amounts: 'sealed' | 'clear', number = CLIENTS): Promise<Ledger[]> {
   const banks: Ledger[] = []
-  while (banks.length < number) banks.push(ledger(await clients.open(), { amounts }))
+  // Of those with sealed amounts every second gathers balances in pages.
+  while (banks.length < number) {
+    const balances = banks.length % 2 === 0 ? 'paged' : 'apart'
+    banks.push(ledger(await clients.open(), { amounts, balances }))
+  }
   return banks
 }
 

@@ -1,0 +1,313 @@
+/**
+ * Balances in pages: what a page is, that the same is posted as apart, what came before goes on, and that whoever writes a page
+ * or a place that does not fit is named.
+ */
+import type { Chain, Entity } from '@ate/core'
+import { describe, expect, it } from 'vitest'
+import { Books, type LedgerEvent } from '../src/books.ts'
+import { type AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
+import { Account, type AccountValue, LedgerNode, Page, type PageValue, type SumsValue } from '../src/ledger-records.ts'
+import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
+import { all, codeOf, GOLD, gold, Shared } from './kit.ts'
+
+const bytes = (...sums: number[]): PageValue => ({ sums: Uint8Array.from(sums) })
+const nodeOf = async (chain: Chain) => (await chain.children(LedgerNode).page())[0]!
+const pagesOf = async (chain: Chain) => all(chain.children(Page, await nodeOf(chain)))
+
+describe('a page', () => {
+  it('keeps sums of any size', () => {
+    const slots: SumsValue[] = [
+      [0n, 127n, 128n, 16_384n],
+      [(1n << 53n) - 1n, 1n << 53n, (1n << 53n) + 1n, (1n << 49n) - 1n],
+      [1n << 49n, 1n << 126n, (1n << 126n) - 1n, 1n << 63n],
+    ]
+    const { sums } = pageValue(slots)
+    expect(slotsOf({ sums })).toEqual(slots)
+    expect(sums.length).toBe(1 + 1 + 2 + 3 + 8 + 8 + 8 + 7 + 8 + 19 + 18 + 10)
+  })
+  it.each([
+    ['nothing', undefined],
+    ['no bytes', { sums: [1, 2, 3, 4] }],
+    ['a slot that is cut', bytes(1, 2, 3)],
+    ['a sum that is cut', bytes(1, 2, 3, 128)],
+    ['a sum that is longer than it must be', bytes(1, 2, 3, 128, 0)],
+    ['a sum that is too large', bytes(1, 2, 3, ...Array.from({ length: 19 }, () => 255), 1)],
+    ['a slot too many', bytes(...Array.from({ length: 4 * (PAGE_SLOTS + 1) }, () => 1))],
+  ])('is none: %s', (_, value) => expect(slotsOf(value)).toBeUndefined())
+})
+
+const COUNT = 150
+const transfers = (round: string, count: number): Transfer[] =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `${round}-${i}`,
+    from: i % 7 === 0 ? 'world' : `account-${i % COUNT}`,
+    to: `account-${(i * 31 + 1) % COUNT}`,
+    amount: gold(BigInt(1 + (i % 5))),
+  })).filter(({ from, to }) => from !== to)
+
+async function opened(chain: Chain, bank: Ledger): Promise<Ledger> {
+  await chain.transact(async (tx) => {
+    await bank.account('world', { currency: GOLD, floor: 'none' }, { tx })
+    for (let i = 0; i < COUNT; i++) await bank.account(`account-${i}`, { currency: GOLD, floor: -1000n }, { tx })
+  })
+  return bank
+}
+
+async function loaded(bank: Ledger, round: string, count: number): Promise<void> {
+  for await (const outcome of bank.load(transfers(round, count), { batch: 100 }))
+    expect(outcome).toMatchObject({ ok: true })
+}
+
+const balancesOf = async (bank: Ledger) =>
+  (await all(bank.accounts())).map(({ name, posted, pending, available }) => [name, posted, pending, available])
+
+describe('balances in pages', () => {
+  it('are those of balances apart, over restarts, compaction, and handles of both kinds', async () => {
+    const apart = await opened(...(await both(new Shared(), 'apart')))
+    const shared = new Shared()
+    const [chain, paged] = await both(shared, 'paged')
+    await opened(chain, paged)
+    for (const bank of [apart, paged]) await loaded(bank, 'first', 300)
+    expect((await pagesOf(chain)).length).toBe(Math.ceil((COUNT + 1) / PAGE_SLOTS))
+    const node = await nodeOf(chain)
+    const world = await chain.named(Account, 'world', { parent: node })
+    expect(world!.value).toMatchObject({ place: expect.any(Number) })
+    expect(world!.value.sums).toBeUndefined()
+    expect(await balancesOf(paged)).toEqual(await balancesOf(apart))
+    await chain.compact()
+    await chain.close()
+
+    // Who was not told of pages posts in them all the same.
+    const [again, other] = await both(shared, 'apart')
+    for (const bank of [apart, other]) {
+      await loaded(bank, 'second', 200)
+      await loaded(bank, 'second', 200)
+      await bank.transfer({ id: 'one', from: 'world', to: 'account-3', amount: gold(9n) })
+      const hold = await bank.hold({ id: 'h', from: 'account-3', to: 'world', amount: gold(5n) }, { expires: '1h' })
+      await hold.capture(gold(2n))
+    }
+    expect(await balancesOf(other)).toEqual(await balancesOf(apart))
+    expect((await other.verify()).root).toBe((await apart.verify()).root)
+    await again.compact()
+    expect((await other.verify()).root).toBe((await apart.verify()).root)
+    await again.close()
+  })
+
+  it('take over accounts that had theirs apart, a few at a time, and close them', async () => {
+    const shared = new Shared()
+    const [chain, before] = await both(shared, 'apart')
+    await opened(chain, before)
+    await loaded(before, 'first', 100)
+    const bank = ledger(chain, { balances: 'paged' })
+    await bank.transfer({ from: 'account-1', to: 'account-2', amount: gold(4n) })
+    const [page] = await pagesOf(chain)
+    expect(slotsOf(page!.value)!.length).toBe(2)
+    await before.transfer({ from: 'account-2', to: 'account-5', amount: gold(1n) })
+    const { posted } = await bank.balance('account-1')
+    if (posted !== 0n) {
+      const [from, to] = posted > 0n ? ['account-1', 'world'] : ['world', 'account-1']
+      await bank.transfer({ from, to, amount: gold(posted > 0n ? posted : -posted) })
+    }
+    expect(await codeOf(bank.close('world'))).toBe('ACCOUNT_NOT_EMPTY')
+    await bank.close('account-1')
+    expect(await codeOf(bank.transfer({ from: 'world', to: 'account-1', amount: gold(1n) }))).toBe('ACCOUNT_CLOSED')
+    await bank.verify()
+    await chain.compact()
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('are written by two calls of one transaction, and not at all by one that is given up', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await opened(chain, bank)
+    const pay = (amount: bigint) => ({ from: 'world', to: 'account-1', amount: gold(amount) })
+    await bank.transfer(pay(100n), { dryRun: true })
+    expect(await pagesOf(chain)).toEqual([])
+    await chain.transact(async (tx) => {
+      await Promise.all([bank.transfer(pay(3n), { tx }), bank.transfer(pay(4n), { tx })])
+    })
+    expect((await bank.balance('account-1')).posted).toBe(7n)
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('of two ledgers of one chain are apart', async () => {
+    const chain = await new Shared().open('boss')
+    const banks = ['one', 'two'].map((name) => ledger(chain, { name, balances: 'paged' }))
+    for (const [i, bank] of banks.entries()) {
+      await bank.account('world', { currency: GOLD, floor: 'none' })
+      await bank.account('a', { currency: GOLD })
+      for (let k = 0; k < 2 + i; k++) await bank.transfer({ from: 'world', to: 'a', amount: gold(5n) })
+    }
+    for (const [i, bank] of banks.entries()) {
+      await bank.verify()
+      expect((await bank.balance('a')).posted).toBe(10n + 5n * BigInt(i))
+    }
+    await chain.close()
+  })
+
+  it('may be dropped by compaction here and there', () => {
+    const books = new Books('sealed')
+    const account = (name: string): AccountValue => ({
+      currency: ['GOLD', 2],
+      normal: 'credit',
+      ...(name === 'world' ? {} : { floor: 0n }),
+      sums: [0n, 0n, 0n, 0n],
+    })
+    const placed = (name: string, place: number): LedgerEvent => {
+      const { sums: _, ...terms } = account(name)
+      return { kind: 'account', entity: name, value: { ...terms, place } }
+    }
+    const entry = (name: string): LedgerEvent => {
+      return { kind: 'entry', name, value: { kind: 'post', from: 'world', to: 'a', units: 5n } }
+    }
+    const page = (...slots: SumsValue[]): LedgerEvent => ({ kind: 'page', number: 0, value: pageValue(slots) })
+    const dropped: LedgerEvent = { kind: 'page', number: 0, value: undefined }
+    const apply = (...events: LedgerEvent[]): void =>
+      books.apply({ seq: 1, at: 0, txId: '', author: undefined, events }, () => undefined)
+    for (const name of ['world', 'a']) apply({ kind: 'open', entity: name, name, value: account(name), counters: [] })
+    apply(entry('1'), placed('world', 0), placed('a', 1), page([5n, 0n, 0n, 0n], [0n, 5n, 0n, 0n]))
+    apply(entry('2'), dropped)
+    apply(entry('3'), page([15n, 0n, 0n, 0n], [0n, 15n, 0n, 0n]))
+    expect(() => apply(entry('4'))).toThrow('RULE_BROKEN')
+    expect(() => apply(page([20n, 0n, 0n, 0n], [0n, 15n, 0n, 0n]))).toThrow('RULE_BROKEN')
+  })
+
+  it('are refused as an option that is none', async () => {
+    const chain = await new Shared().open('boss')
+    expect(await codeOf(() => ledger(chain, { balances: 'together' as 'apart' }))).toBe('BAD_ARGUMENT')
+    await chain.close()
+  })
+})
+
+async function both(shared: Shared, balances: 'apart' | 'paged'): Promise<[Chain, Ledger]> {
+  const chain = await shared.open('boss')
+  return [chain, ledger(chain, { balances })]
+}
+
+describe('whoever writes what does not fit is named', () => {
+  interface Scene {
+    readonly chain: Chain
+    readonly bank: Ledger
+    readonly page: Entity<PageValue>
+    readonly node: Entity<unknown>
+    readonly account: (name: string) => Promise<Entity<AccountValue>>
+  }
+  async function scene(): Promise<Scene> {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await bank.account('world', { currency: GOLD, floor: 'none' })
+    await bank.account('a', { currency: GOLD })
+    await bank.account('b', { currency: GOLD })
+    await bank.transfer({ id: 'first', from: 'world', to: 'a', amount: gold(100n) })
+    const node = await nodeOf(chain)
+    const account = async (name: string) => (await chain.named(Account, name, { parent: node }))!
+    return { chain, bank, page: (await pagesOf(chain))[0]!, node, account }
+  }
+  const rich: SumsValue = [0n, 500n, 0n, 0n]
+  const sums = ({ page }: Scene, slot: number) => slotsOf(page.value)![slot]!
+  type Attack = readonly [string, string | RegExp, (one: Scene) => Promise<unknown>]
+  const attacks: readonly Attack[] = [
+    [
+      'a page in which an account has more',
+      'a balance is the sum of its entries',
+      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0), rich]))),
+    ],
+    [
+      'a page that lacks an account',
+      'a balance is the sum of its entries',
+      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0)]))),
+    ],
+    [
+      'a page that is none',
+      'a page is well formed',
+      (one) => one.chain.transact((tx) => tx.update(one.page, () => bytes(1, 2, 3))),
+    ],
+    ['a page that is gone', 'what is posted stands', (one) => one.chain.transact((tx) => tx.delete(one.page))],
+    [
+      'an account in the place of another',
+      'a place is of one account',
+      async (one) => {
+        const account = await one.account('b')
+        await one.chain.transact((tx) => tx.update(account, ({ sums: _, ...terms }) => ({ ...terms, place: 1 })))
+      },
+    ],
+    [
+      'an account in a place that nobody wrote',
+      'a balance stands in its page',
+      async (one) => {
+        const account = await one.account('b')
+        await one.chain.transact((tx) => tx.update(account, ({ sums: _, ...terms }) => ({ ...terms, place: 700 })))
+      },
+    ],
+    [
+      'an account that has sums beside its place',
+      'a balance stands in its page',
+      async (one) => {
+        const account = await one.account('a')
+        await one.chain.transact((tx) =>
+          tx.update(account, (value) => ({ ...value, sums: [0n, 100n, 0n, 0n] as const })),
+        )
+      },
+    ],
+    [
+      'an account that leaves its place',
+      'the terms of an account stand',
+      async (one) => {
+        const account = await one.account('a')
+        await one.chain.transact((tx) =>
+          tx.update(account, ({ place: _, ...terms }) => ({ ...terms, sums: [0n, 100n, 0n, 0n] as const })),
+        )
+      },
+    ],
+    [
+      'an account that begins in a place',
+      'an account begins open and empty',
+      (one) =>
+        one.chain.transact((tx) => {
+          const value: AccountValue = { currency: ['GOLD', 2], normal: 'credit', floor: 0n, place: 1 }
+          tx.create(Account, { ...value, sums: [0n, 0n, 0n, 0n] }, { parent: one.node, name: 'twin' })
+        }),
+    ],
+    [
+      'an account with a place that is no number',
+      'an account is well formed',
+      async (one) => {
+        const account = await one.account('b')
+        await one.chain.transact((tx) =>
+          tx.update(account, (value) => ({ ...value, place: 'first' as unknown as number })),
+        )
+      },
+    ],
+  ]
+  it.each(attacks)('%s', async (_, rule, attack) => {
+    const one = await scene()
+    await one.bank.verify()
+    await attack(one)
+    const error = (await one.bank.verify().catch((reason) => reason)) as AteError
+    expect(error.code).toBe('RULE_BROKEN')
+    expect(error.facts).toMatchObject({ rule, seq: one.chain.head.seq })
+    await one.chain.close()
+  })
+
+  it('and who posts in such an account, not the others of his batch', async () => {
+    const one = await scene()
+    const account = await one.account('b')
+    await one.chain.transact((tx) => tx.update(account, ({ sums: _, ...terms }) => ({ ...terms, place: 700 })))
+    const pay = (to: string) => codeOf(one.bank.transfer({ from: 'world', to, amount: gold(1n) }))
+    expect(await Promise.all([pay('a'), pay('b'), pay('a')])).toEqual(['none', 'RULE_BROKEN', 'none'])
+    expect(await codeOf(one.bank.balance('b'))).toBe('RULE_BROKEN')
+    await one.chain.close()
+  })
+
+  it('a page that nobody finds under its number says nothing', async () => {
+    const one = await scene()
+    await one.chain.transact((tx) => {
+      tx.create(Page, pageValue([rich, rich]), { parent: one.node, name: 'a page' })
+      tx.create(Page, pageValue([rich, rich]), { parent: one.node })
+    })
+    await one.bank.transfer({ from: 'world', to: 'b', amount: gold(1n) })
+    await one.bank.verify()
+    expect((await one.bank.balance('a')).posted).toBe(100n)
+    await one.chain.close()
+  })
+})
