@@ -74,7 +74,7 @@ const AREAS: Readonly<Record<string, Area>> = {
   },
   mesh: {
     sources:
-      /^mesh\/(admission|chain-name|cookie|counted-table|frames|handshake-.*|key-messages|messages|outbox-bound|refused|server-pins|session-proof|succession|token-bucket|wire)\.ts$/,
+      /^mesh\/(admission|chain-name|client-tickets|cookie|counted-table|frames|handshake-.*|key-messages|messages|outbox-bound|refused|server-pins|server-tickets|session-proof|succession|token-bucket|wire)\.ts$/,
     tests: [
       ...[
         'edges',

@@ -1,7 +1,7 @@
 /**
- * The pipeline of a chain whose records a server orders: seal, sign and submit here; what is on its way (under-way.ts), what comes
+ * The pipeline of a chain whose records a server orders: what is sent, and when, here; what is on its way (under-way.ts), what comes
  * back (taking-back.ts), what the server does not take (refused-commits.ts), and what this machine keeps of it meanwhile
- * (kept-writing.ts, left-behind.ts).
+ * (signing.ts, kept-writing.ts, left-behind.ts).
  *
  * Invariants:
  * - numbers of the certificate are taken in order, each by one commit: a transaction is told that it is refused only once
@@ -13,22 +13,21 @@ import type { Timers } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { CLOSE_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
-import { COMMIT, KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
+import { KIND, type Kind } from '../event/format.ts'
 import type { Durability, Head, LogRecord } from '../log/engine.ts'
 import type { ChainCore, CoreParts } from './chain-core.ts'
-import { OpenChanges } from './dependence.ts'
-import { hasKeys, keysOf } from './entity-keys.ts'
 import type { HeldTail } from './held-tail.ts'
 import { indeterminate } from './indeterminate.ts'
 import { type Hand, KeptWriting, openWriter } from './kept-writing.ts'
 import type { Lasting } from './lasting.ts'
 import type { LeftBehind } from './left-behind.ts'
-import type { KeyAccess, Link, LinkAlarm, LinkEntry, LinkEvents } from './link.ts'
+import type { KeyAccess, Link, LinkAlarm, LinkEvents } from './link.ts'
 import { RefusedCommits } from './refused-commits.ts'
 import type { Replica } from './replica.ts'
-import type { Sent, Submitted } from './sent.ts'
+import { entryOf, type Sent, type Submitted } from './sent.ts'
 import type { EntryAnswer } from './sequencer.ts'
 import type { AcknowledgementPart } from './signed-parts.ts'
+import { type Pen, signBatch, signReady } from './signing.ts'
 import type { Batch } from './staged.ts'
 import { TakingBack } from './taking-back.ts'
 import { UnderWay } from './under-way.ts'
@@ -91,6 +90,7 @@ class RemoteWriting implements Writing, LinkEvents {
   readonly #alarmOf: RemoteParts['alarmOf']
   readonly #underWay = new UnderWay()
   readonly #kept: KeptWriting
+  readonly #pen: Pen
   readonly #refused: RefusedCommits
   readonly #back: TakingBack
   readonly #left: LeftBehind | undefined
@@ -114,10 +114,12 @@ class RemoteWriting implements Writing, LinkEvents {
     const underWay = this.#underWay
     const kept = new KeptWriting(core, underWay, { hand, lasting })
     this.#kept = kept
+    this.#pen = { core, kept, underWay }
     const isOver = (): boolean => this.#released || this.#failed !== undefined
     const schedule = (): void => this.schedule()
     const fail = (error: unknown): void => this.#fail(error)
-    const submit = (batches: readonly Batch[]): void => this.#submit(batches.map((batch) => this.#build(batch)))
+    const submit = (batches: readonly Batch[]): void =>
+      this.#submit(batches.map((batch) => signBatch(this.#pen, batch)))
     this.#refused = new RefusedCommits({ core, kept, underWay, fail, submit, later: () => this.#sendLater() })
     this.#back = new TakingBack({
       core,
@@ -347,60 +349,20 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   #submitReady(max: number): void {
-    const built = this.#buildReady(max)
-    if (built.length > 0) this.#submit(built)
+    const signed = this.#signReady(max)
+    if (signed.length > 0) this.#submit(signed)
   }
 
   /** What waits for a connection is signed already, if somebody wants to know it safe: up to what one submission takes. */
   #signOffline(): void {
     const { staging } = this.#core
     if (!this.readOnly && staging.hasKeepers && this.#underWay.sent.length < SENT_OFFLINE_MAX)
-      this.#buildReady(Number.POSITIVE_INFINITY)
+      this.#signReady(Number.POSITIVE_INFINITY)
   }
 
-  /** Signs what builds on nothing that is open: at most so many transactions. */
-  #buildReady(max: number): Sent[] {
-    const { staging } = this.#core
-    if (staging.isEmpty || this.#left?.isChanging || !this.#mayBuild()) return []
-    const open = new OpenChanges()
-    for (const { batch, restored } of this.#underWay.sent) {
-      // Nobody knows any more what it has seen and changed.
-      if (restored) return []
-      for (const { draft } of batch.transactions) open.add(draft)
-    }
-    let room = max
-    const batches = staging.takeReady((draft) => {
-      const isReady = room > 0 && !open.isUnder(draft)
-      if (isReady) room--
-      // What waits keeps those waiting that build on it.
-      open.add(draft)
-      return isReady
-    })
-    return batches.map((batch) => this.#build(batch))
-  }
-
-  /** A successor certificate starts its numbers anew, so all that was sent under the one before it has to come back first. */
-  #mayBuild(): boolean {
-    const { time } = this.#core.staging
-    const writer = this.#kept.writer!
-    if (this.#underWay.sent.length > 0) return writer.isGood(time)
-    writer.renew(time)
-    return true
-  }
-
-  #build(batch: Batch): Sent {
-    const { replica, observing } = this.#core
-    const last = this.#underWay.sent.at(-1)
-    const number = last ? last.number + 1 : this.#kept.writer!.current.certificate.mark + 1
-    const started = observing.start('seal')
-    const commit = this.#kept.sign(batch, number, last ? 'behind another' : 'first')
-    observing.sealed(started, batch, commit.bytes)
-    replica.signatures.made(commit.commitHash, commit.bytes.slice(COMMIT.sig, COMMIT.sig + 64))
-    const payload = commit.bytes.slice(RECORD_HEAD_BYTES)
-    const sent: Sent = { number, batch, payload, hash: commit.commitHash, isKept: false }
-    this.#underWay.sent.push(sent)
-    if (batch.transactions.some((staged) => staged.settlers.some((settler) => settler.kept))) this.#kept.keepUpTo(sent)
-    return sent
+  /** At most so many transactions. */
+  #signReady(max: number): readonly Sent[] {
+    return this.#left?.isChanging ? [] : signReady(this.#pen, max)
   }
 
   #submit(submitted: readonly Submitted[]): void {
@@ -434,14 +396,10 @@ class RemoteWriting implements Writing, LinkEvents {
 
   /** Nobody will say any more what becomes of it: but what is kept goes on with the next process. */
   #dropAll(): void {
-    const sent = this.#underWay.takeAll().map(({ batch }) => batch)
-    this.#core.staging.dropAll(sent, ({ draft }, was) =>
+    this.#drop(({ draft }, was) =>
       was === 'sent' ? indeterminate(CLOSED, { nonce: draft.nonce }) : new AteError('OFFLINE', CLOSED),
     )
     for (const other of this.#underWay.others.splice(0)) other.fail(indeterminate(CLOSED))
-    this.#attesting = false
-    for (const resume of this.#idle.splice(0)) resume()
-    queueMicrotask(() => this.#core.admit())
   }
 
   #fail(error: unknown): void {
@@ -449,24 +407,21 @@ class RemoteWriting implements Writing, LinkEvents {
     const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'records' }, { cause: error })
     this.#failed = failure
     this.#core.observing.alarm(failure)
-    const sent = this.#underWay.takeAll().map(({ batch }) => batch)
     // What was sent may have landed, or may still: nobody can say so any more.
-    this.#core.staging.dropAll(sent, ({ draft }, was) =>
+    this.#drop(({ draft }, was) =>
       was === 'sent' ? indeterminate({ what: 'the chain failed' }, { nonce: draft.nonce, cause: failure }) : failure,
     )
     for (const other of this.#underWay.others.splice(0))
       other.fail(indeterminate({ what: 'the chain failed' }, { cause: failure }))
+  }
+
+  #drop(errorOf: Parameters<ChainCore['staging']['dropAll']>[1]): void {
+    const sent = this.#underWay.takeAll().map(({ batch }) => batch)
+    this.#core.staging.dropAll(sent, errorOf)
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())
   }
-}
-
-/** What stands for one that was refused has no keys. */
-function entryOf({ batch, payload, refused }: Sent): LinkEntry {
-  if (refused) return { kind: KIND.commit, payload: refused.payload }
-  const keys = hasKeys(batch) ? keysOf(batch) : []
-  return { kind: KIND.commit, payload, ...(keys.length > 0 ? { keys } : {}) }
 }
 
 /** False after so long, or when `signal` aborts. */

@@ -1,6 +1,8 @@
 /** What a chain has sent to the server that orders its records, and what has not come back yet. */
 import type { AteError } from '../base/errors.ts'
+import { KIND } from '../event/format.ts'
 import type { LogRecord } from '../log/engine.ts'
+import { hasKeys, keysOf } from './entity-keys.ts'
 import type { LinkEntry } from './link.ts'
 import type { Batch } from './staged.ts'
 import { type Refusal, refuse } from './verdict.ts'
@@ -32,4 +34,11 @@ export type Submitted = Sent | Other
 export function refusalsOf({ batch, refused, restored }: Sent): readonly Refusal[] {
   const refusals = refused?.refusals ?? [refuse('SEQ_USED')]
   return (restored ?? batch.transactions).map((_, i) => refusals[i] ?? refusals[0]!)
+}
+
+/** What stands for one that was refused has no keys. */
+export function entryOf({ batch, payload, refused }: Sent): LinkEntry {
+  if (refused) return { kind: KIND.commit, payload: refused.payload }
+  const keys = hasKeys(batch) ? keysOf(batch) : []
+  return { kind: KIND.commit, payload, ...(keys.length > 0 ? { keys } : {}) }
 }

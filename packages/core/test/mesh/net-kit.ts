@@ -6,6 +6,7 @@ import type { CompactPolicy } from '../../src/data/compacting.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { Durability, LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
+import { ClientTickets } from '../../src/mesh/client-tickets.ts'
 import { type ChainStore, Host } from '../../src/mesh/host.ts'
 import { HostConnection } from '../../src/mesh/host-connection.ts'
 import type { Listen } from '../../src/mesh/transport.ts'
@@ -19,8 +20,9 @@ const makers = { crypto: ownPlatform.crypto, random: ownPlatform.environment.ran
 
 /** A platform with a state of its own: another machine. */
 export function machine(): Platform {
-  const state = memoryState()
-  return Object.create(ownPlatform, { state: { value: state } }) as Platform
+  const state = { value: memoryState() }
+  const tickets = { value: new ClientTickets(ownPlatform.crypto) }
+  return Object.create(ownPlatform, { state, tickets }) as Platform
 }
 
 export interface TestServer extends AsyncDisposable {

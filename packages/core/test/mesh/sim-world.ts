@@ -72,6 +72,8 @@ export class SimWorld {
       state: { value: memoryState() },
       environment: { value: { clock, timers, random: this.random } },
       dial: { value: this.network.dial(name) },
+      // What an earlier world of this process has left would take the place of what the seed gives.
+      tickets: { value: undefined },
       warn: { value: () => undefined },
     }) as Platform
   }
