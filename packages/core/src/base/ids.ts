@@ -55,6 +55,22 @@ export function fromBase32(text: string, size: number): Uint8Array | undefined {
   return (held & ((1 << bits) - 1)) === 0 && at === size ? bytes : undefined
 }
 
+const entityCodes: number[] = new Array(26).fill(0)
+
+/** The text of an entity's id, of its four words of 32 bits: as toBase32 of its bytes, without making those. */
+export function entityIdOfWords(a: number, b: number, c: number, d: number): EntityId {
+  for (let i = 0, bit = 0; i < 26; i++, bit += 5) {
+    const from = bit & 31
+    const index = bit >> 5
+    const word = index === 0 ? a : index === 1 ? b : index === 2 ? c : d
+    let value = from <= 27 ? word >>> (27 - from) : word << (from - 27)
+    // Of the next word; behind the last one stand zero bits.
+    if (from > 27 && index < 3) value |= (index === 0 ? b : index === 1 ? c : d) >>> (59 - from)
+    entityCodes[i] = ALPHABET.charCodeAt(value & 31)
+  }
+  return String.fromCharCode(...entityCodes) as EntityId
+}
+
 export function chainIdOf(bytes: Uint8Array): ChainId {
   return toBase32(bytes) as ChainId
 }
