@@ -103,7 +103,7 @@ export function checkKey(key: unknown, what: string): void {
 function parentsOf(after: AddOptions['after']): Parent[] {
   if (after === undefined) return []
   if (!Array.isArray(after) || after.length > PARENTS_MAX)
-    throw new AteError('BAD_ARGUMENT', { what: `after: at most ${PARENTS_MAX} jobs` })
+    throw new AteError('BAD_ARGUMENT', { what: `after lists handles of jobs, at most ${PARENTS_MAX}` })
   const parents = new Map<string, Parent>()
   for (const handle of after as readonly { readonly id: string }[]) {
     if (typeof handle?.id !== 'string') throw new AteError('BAD_ARGUMENT', { what: 'after lists handles of jobs' })

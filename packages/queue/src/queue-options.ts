@@ -3,7 +3,7 @@ import { AteError, type Duration, durationMs, type StandardSchema } from '@ate/c
 import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
 import { BACKOFF_MS } from './queue-rules.ts'
-import type { Limit, QueueOptions } from './queue-types.ts'
+import type { AddOptions, Limit, QueueOptions, WorkOptions } from './queue-types.ts'
 
 /** Limits of one queue: each claim looks at all of them. */
 const LIMITS_MAX = 16
@@ -46,9 +46,46 @@ export function wholeNumber(
 }
 
 /** Options as they were given. @throws AteError BAD_ARGUMENT for what is no object */
-export function objectOf<T extends object | undefined>(value: T, what: string): T {
-  if (value === undefined || (typeof value === 'object' && value !== null)) return value
-  throw bad(`${what}: an object`, value)
+/** `known`: the names that it may have; without it any. A name of another library, or a slip, is not passed over. */
+export function objectOf<T extends object | undefined>(value: T, what: string, known?: Names<T>): T {
+  if (value === undefined) return value
+  if (typeof value !== 'object' || value === null) throw bad(`${what}: an object`, value)
+  if (known)
+    for (const name in value)
+      if (!Object.hasOwn(known, name)) throw bad(`${what} are ${Object.keys(known).join(', ')}`, name)
+  return value
+}
+
+/** Each name of the options `T`: a new one that is not listed does not compile. */
+type Names<T> = { readonly [K in keyof Required<NonNullable<T>>]: true }
+
+const QUEUE_NAMES: Names<Parameters<typeof checkHandleOptions>[0]> = {
+  retry: true,
+  lease: true,
+  timeout: true,
+  group: true,
+  limit: true,
+  keep: true,
+  observe: true,
+  data: true,
+  result: true,
+}
+export const ADD_NAMES: Names<AddOptions> = {
+  tx: true,
+  id: true,
+  at: true,
+  delay: true,
+  priority: true,
+  group: true,
+  unique: true,
+  after: true,
+  onParentFail: true,
+}
+export const WORK_NAMES: Names<WorkOptions> = { concurrency: true, prefetch: true, grace: true, signal: true }
+export const BATCH_NAMES: Names<WorkOptions & { readonly size: number; readonly wait?: Duration }> = {
+  ...WORK_NAMES,
+  size: true,
+  wait: true,
 }
 
 /** A duration, and how it is called where it is wrong. @throws AteError BAD_ARGUMENT */
@@ -69,6 +106,7 @@ export function checkSignal(signal: unknown): void {
 export function checkHandleOptions(
   options: QueueOptions<never> & { readonly data?: unknown; readonly result?: unknown },
 ): void {
+  objectOf(options, 'the options of a queue', QUEUE_NAMES)
   for (const name of ['group', 'observe'] as const)
     if (options[name] !== undefined && typeof options[name] !== 'function')
       throw bad(`${name} is a function`, options[name])

@@ -19,7 +19,18 @@ import { STATE } from './job-rows.ts'
 import { jobInfo, listJobs, queueEvents } from './looking.ts'
 import { errorType, messagingOf } from './observed.ts'
 import { type OpenQueue, openQueue, type QueueSchemas } from './open-queue.ts'
-import { bad, checkHandleOptions, checkSignal, msOf, objectOf, storedOptions, wholeNumber } from './queue-options.ts'
+import {
+  ADD_NAMES,
+  BATCH_NAMES,
+  bad,
+  checkHandleOptions,
+  checkSignal,
+  msOf,
+  objectOf,
+  storedOptions,
+  WORK_NAMES,
+  wholeNumber,
+} from './queue-options.ts'
 import { IN, OptionsRecord, type StoredOptions } from './queue-records.ts'
 import type {
   AddOptions,
@@ -67,7 +78,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     if (typeof name !== 'string' || name.length === 0 || name.length > NAME_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `a queue has a name of 1 to ${NAME_MAX} characters` })
     checkKey(name, 'the name of a queue')
-    checkHandleOptions(objectOf(options, 'the options of a queue') as QueueOptions<never>)
+    checkHandleOptions(options as QueueOptions<never>)
     this.name = name
     this.#chain = chain
     this.#options = options
@@ -128,7 +139,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   work(handler: (job: Job<D>) => R | Promise<R>, options: WorkOptions = {}): Worker {
-    objectOf(options, 'the options of a worker')
+    objectOf(options, 'the options of a worker', WORK_NAMES)
     if (typeof handler !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'work takes a function of a job' })
     return this.#start(runOne(handler), { ...options, size: 1, waitMs: 0 })
   }
@@ -139,7 +150,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   ): Worker {
     if (typeof handler !== 'function')
       throw new AteError('BAD_ARGUMENT', { what: 'workBatch takes a function of jobs' })
-    objectOf(options, 'the options of a worker')
+    objectOf(options, 'the options of a worker', BATCH_NAMES)
     const size = wholeNumber(options?.size, 'size', { min: 1, max: BATCH_MAX })
     const waitMs = options.wait === undefined ? 0 : msOf(options.wait, 'wait')
     return this.#start(runMany(handler), { ...options, size, waitMs })
@@ -277,7 +288,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   #prepare(data: I, options: AddOptions): Prepared {
-    objectOf(options, 'the options of a job')
+    objectOf(options, 'the options of a job', ADD_NAMES)
     const { data: schema, group } = this.#options
     const valid = schema ? validated(schema, data, `queue ${this.name}`) : (data as unknown as D)
     // What was given is stored, and goes through the schema again when it is leased.

@@ -70,6 +70,11 @@ it('refuses adds that make no sense', async () => {
   await expectCode(jobs.add(1, { at: new Date('x') }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { at: 5, delay: 5 }), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { priority: 0.5 }), 'BAD_ARGUMENT')
+  // What another library calls so, and a slip, is not passed over.
+  await expect(jobs.add(1, { jobId: 'x' } as never)).rejects.toThrow(/given: jobId/)
+  expect(() => jobs.work(() => 1, { concurency: 3 } as never)).toThrow(/given: concurency/)
+  expect(() => jobs.workBatch(async () => [], { size: 1, sise: 3 } as never)).toThrow(/given: sise/)
+  expect(() => queue(world.chain, 'jobs', { attempts: 3 } as never)).toThrow(/given: attempts/)
   await expectCode(jobs.add(1, null as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, 5 as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { unique: null as never }), 'BAD_ARGUMENT')

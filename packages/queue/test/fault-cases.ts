@@ -13,7 +13,7 @@ afterEach(() => world?.close())
 
 export const LEASE = { lease: '2s', retry: { max: 10, backoff: '100ms' } } as const
 
-export function client(): Client {
+function client(): Client {
   return { acknowledged: new Set(), attempted: new Set() }
 }
 
@@ -29,8 +29,7 @@ async function addAll(jobs: Queue<number, number, unknown>, seen: Client, count:
   await world.wait(adding)
 }
 
-export const effect = (job: Job<number>): void =>
-  job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
+const effect = (job: Job<number>): void => job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
 
 async function expectClean(seen: Client, done: number): Promise<void> {
   await world.wait(world.chain.refresh())

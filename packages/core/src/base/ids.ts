@@ -19,7 +19,8 @@ for (let i = 0; i < 32; i++) VALUE_OF[ALPHABET.charCodeAt(i)] = i
 
 /** Crockford base32 text, most significant bits first, zero bits at the end. One string is made, not one a character. */
 export function toBase32(bytes: Uint8Array): string {
-  const codes: number[] = []
+  const codes: number[] = new Array(Math.ceil((bytes.length * 8) / 5))
+  let at = 0
   let bits = 0
   let held = 0
   for (let i = 0; i < bytes.length; i++) {
@@ -27,10 +28,10 @@ export function toBase32(bytes: Uint8Array): string {
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      codes.push(ALPHABET.charCodeAt((held >>> bits) & 31))
+      codes[at++] = ALPHABET.charCodeAt((held >>> bits) & 31)
     }
   }
-  if (bits > 0) codes.push(ALPHABET.charCodeAt((held << (5 - bits)) & 31))
+  if (bits > 0) codes[at] = ALPHABET.charCodeAt((held << (5 - bits)) & 31)
   return String.fromCharCode(...codes)
 }
 
@@ -53,6 +54,15 @@ export function fromBase32(text: string, size: number): Uint8Array | undefined {
     }
   }
   return (held & ((1 << bits) - 1)) === 0 && at === size ? bytes : undefined
+}
+
+const entityBytes = new Uint8Array(16)
+const entityWords = new DataView(entityBytes.buffer)
+
+/** The text of an entity's id, of its four words of 32 bits. */
+export function entityIdOfWords(...words: readonly [number, number, number, number]): EntityId {
+  for (let i = 0; i < 4; i++) entityWords.setInt32(4 * i, words[i]!)
+  return toBase32(entityBytes) as EntityId
 }
 
 export function chainIdOf(bytes: Uint8Array): ChainId {

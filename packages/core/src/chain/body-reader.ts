@@ -38,11 +38,25 @@ export interface StoredBody {
   readonly hashAt: number
 }
 
-/** Where the body of an event of `record` stands, with a copy of its hash: the record's bytes do not outlive the step. */
-export function storedBodyOf(record: number, event: TransactionEvent): StoredBody {
-  const hash = new Int32Array(8)
-  for (let i = 0; i < 8; i++) hash[i] = wordAt(event.hashBytes!, event.hashAt + 4 * i)
-  return { record, block: event.block, offset: event.offset, size: event.size, hash, hashAt: 0 }
+/** Hashes that stand in one piece of memory: who keeps one of them keeps them all. */
+const HASHES_TOGETHER = 16
+
+/** Where bodies of events stand, with copies of their hashes: a record's bytes do not outlive the step. */
+export class StoredBodies {
+  #hashes = new Int32Array(0)
+  #at = 0
+
+  of(record: number, { block, offset, size, hashBytes, hashAt: from }: TransactionEvent): StoredBody {
+    if (this.#at === this.#hashes.length) {
+      // The first one is often the only one.
+      this.#hashes = new Int32Array(8 * (this.#at === 0 ? 1 : HASHES_TOGETHER))
+      this.#at = 0
+    }
+    const [hash, hashAt] = [this.#hashes, this.#at]
+    this.#at += 8
+    for (let i = 0; i < 8; i++) hash[hashAt + i] = wordAt(hashBytes!, from + 4 * i)
+    return { record, block, offset, size, hash, hashAt }
+  }
 }
 
 /** Whether who reads a body keeps it, or is done with it before he does anything else. */

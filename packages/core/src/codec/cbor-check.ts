@@ -27,9 +27,13 @@ export interface CborLimits {
  * @throws AteError BAD_CBOR { at, what }
  */
 export function checkCbor(bytes: Uint8Array, limits: CborLimits = {}): boolean {
-  const scan = new Scan(bytes, limits)
-  scan.run()
-  return !scan.longByteOrderMark
+  scan.begin(bytes, limits)
+  try {
+    scan.run()
+    return !scan.longByteOrderMark
+  } finally {
+    scan.end()
+  }
 }
 
 /**
@@ -53,13 +57,15 @@ const PROTO = Uint8Array.from('__proto__', (character) => character.charCodeAt(0
 
 const float = new DataView(new ArrayBuffer(8))
 
+const NO_BYTES = new Uint8Array(0)
+
 class Scan {
   longByteOrderMark = false
-  private readonly bytes: Uint8Array
-  private readonly end: number
-  private readonly itemsMax: number
-  private readonly depthMax: number
-  private readonly sorted: boolean
+  private bytes: Uint8Array = NO_BYTES
+  private size = 0
+  private itemsMax = 0
+  private depthMax = 0
+  private sorted = false
   private at = 0
   private items = 0
   /** The number in the header read last. */
@@ -72,9 +78,14 @@ class Scan {
   /** Offsets of the first keys of each open map: SMALL_MAP_KEYS pairs (from, to) a level; of sorted maps just the last. */
   private readonly keyPlaces: number[] = []
 
-  constructor(bytes: Uint8Array, limits: CborLimits) {
+  begin(bytes: Uint8Array, limits: CborLimits): void {
+    this.longByteOrderMark = false
     this.bytes = bytes
-    this.end = bytes.length
+    this.size = bytes.length
+    this.at = 0
+    this.items = 0
+    this.depth = 0
+    this.left[0] = 1
     this.itemsMax = Math.min(limits.itemsMax ?? CBOR_ITEMS_MAX, CBOR_ITEMS_MAX)
     this.depthMax = Math.min(limits.depthMax ?? CBOR_DEPTH_MAX, CBOR_DEPTH_MAX)
     this.sorted = limits.keyOrder === 'sorted'
@@ -82,11 +93,17 @@ class Scan {
     if (bytes.length > bytesMax) this.refuse(`more than ${bytesMax} bytes`)
   }
 
+  /** Keeps nothing of what was checked. */
+  end(): void {
+    this.bytes = NO_BYTES
+    while (this.depth > 0) this.keySets[this.depth--] = undefined
+  }
+
   run(): void {
     for (;;) {
       while (this.left[this.depth] === 0) {
         if (this.depth === 0) {
-          if (this.at !== this.end) this.refuse('bytes left over')
+          if (this.at !== this.size) this.refuse('bytes left over')
           return
         }
         this.keySets[this.depth--] = undefined
@@ -125,7 +142,7 @@ class Scan {
 
   /** The major type; the argument stands in `this.argument`. Simple values and floats are checked here whole. */
   private header(): number {
-    if (this.at >= this.end) this.refuse('ends too early')
+    if (this.at >= this.size) this.refuse('ends too early')
     const first = this.bytes[this.at++]!
     const major = first >> 5
     if (major === 7) {
@@ -142,7 +159,7 @@ class Scan {
   private longArgument(info: number): void {
     if (info > 27) this.refuse(info === 31 ? 'an indefinite length' : 'a reserved header', 1)
     const size = 1 << (info - 24)
-    if (this.end - this.at < size) this.refuse('ends too early')
+    if (this.size - this.at < size) this.refuse('ends too early')
     const b = this.bytes
     let value = 0
     for (let i = 0; i < size; i++) value = value * 256 + b[this.at + i]!
@@ -154,7 +171,7 @@ class Scan {
   }
 
   private float64(): number {
-    if (this.end - this.at < 8) this.refuse('ends too early')
+    if (this.size - this.at < 8) this.refuse('ends too early')
     for (let i = 0; i < 8; i++) float.setUint8(i, this.bytes[this.at + i]!)
     const value = float.getFloat64(0)
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) this.refuse('a float that is an integer', 1)
@@ -165,13 +182,13 @@ class Scan {
   }
 
   private skip(size: number): void {
-    if (size > this.end - this.at) this.refuse('a length beyond the end')
+    if (size > this.size - this.at) this.refuse('a length beyond the end')
     this.at += size
   }
 
   private open(count: number, itemsEach: 1 | 2): void {
     // Each item takes a byte, so a count that lies is seen before anything is kept for it.
-    if (count > (this.end - this.at) / itemsEach) this.refuse('a length beyond the end')
+    if (count > (this.size - this.at) / itemsEach) this.refuse('a length beyond the end')
     if (this.depth >= this.depthMax) this.refuse(`more than ${this.depthMax} levels`)
     const depth = ++this.depth
     this.left[depth] = count * itemsEach
@@ -291,6 +308,9 @@ class Scan {
     throw new AteError('BAD_CBOR', { at: this.at - back, what })
   }
 }
+
+/** One for all: values are many and small, and nothing of a check runs the code of others. */
+const scan = new Scan()
 
 /** The range of a second byte excludes long forms (e0, f0), surrogates (ed) and what is over U+10FFFF (f4). */
 function secondFits(first: number, second: number): boolean {

@@ -28,7 +28,14 @@ export function encodeValueInto(writer: ByteWriter, value: unknown): number {
 
 /** @throws AteError BAD_CBOR { at, what } */
 export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
-  return decodeChecked(bytes, checkCbor(bytes, limits))
+  return decodeValueFrom(bytes, 0, limits)
+}
+
+/** The value that stands in `bytes` from `at` on. @throws AteError BAD_CBOR { at, what } */
+export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits): unknown {
+  // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset + at, bytes.length - at)
+  return decodeChecked(view, checkCbor(view, limits))
 }
 
 /** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */
@@ -46,7 +53,7 @@ export function encodeCanonicalInto(writer: ByteWriter, value: unknown): number 
  * @throws AteError BAD_CBOR { at, what }
  */
 export function decodeCanonical(bytes: Uint8Array, limits?: Omit<CborLimits, 'keyOrder'>): unknown {
-  return decodeChecked(bytes, checkCbor(bytes, { ...limits, keyOrder: 'sorted' }))
+  return decodeValueFrom(bytes, 0, { ...limits, keyOrder: 'sorted' })
 }
 
 function decodeChecked(bytes: Uint8Array, exact: boolean): unknown {

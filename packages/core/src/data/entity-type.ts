@@ -7,7 +7,7 @@
 import { fromUtf8, isWellFormed, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, NAME_BYTES_MAX } from '../base/limits.ts'
-import { decodeValue, encodeValueInto } from '../codec/cbor.ts'
+import { decodeValueFrom, encodeValueInto } from '../codec/cbor.ts'
 import { ByteReader, type ByteWriter } from '../codec/writer.ts'
 import type { OutputOf, StandardSchema } from './standard-schema.ts'
 
@@ -121,11 +121,18 @@ export function decodeBody<T>(
   body: Uint8Array,
   type: EntityType<T>,
 ): { readonly value: T; readonly name: string | undefined } {
-  const input = new ByteReader(body)
-  const head = input.varint()
-  const version = Math.floor(head / 2)
-  const name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
-  const stored = decodeValue(body.subarray(input.at))
+  let name: string | undefined
+  let version = body[0]! >> 1
+  let at = 1
+  // Most values have no name and a small version: one byte says so.
+  if (body.length === 0 || body[0]! > 127 || (body[0]! & 1) === 1) {
+    const input = new ByteReader(body)
+    const head = input.varint()
+    version = Math.floor(head / 2)
+    name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
+    at = input.at
+  }
+  const stored = decodeValueFrom(body, at)
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   return {
     value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)),

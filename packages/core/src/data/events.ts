@@ -5,12 +5,12 @@
 
 import { toBinaryText } from '../base/bytes.ts'
 import { throwIfAborted } from '../base/errors.ts'
-import { type ChainId, type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
-import { type StoredBody, storedBodyOf } from '../chain/body-reader.ts'
+import { type ChainId, type EntityId, entityIdOfWords, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
+import { StoredBodies, type StoredBody } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { CommitParser } from '../event/commit-parse.ts'
 import { nameCreated, PrefixHasher } from '../event/derive-ids.ts'
-import { EntityWords, textOfWords } from '../event/entity-words.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, OP } from '../event/format.ts'
 import { parseRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
@@ -123,13 +123,14 @@ function eventsOf(
   const voids = replica.voids.get(record.seq)
   if (!certificate) return found
   const author = fingerprintOf(certificate.identityBytes)
+  const bodies = new StoredBodies()
   const prefixes = new PrefixHasher(crypto, replica.chainId, certificate.identityBytes)
   let index = -1
   for (let i = 0; i < commit.transactions.length; i++) {
     if (voids?.has(i)) continue
     const transaction = commit.transactions[i]!
     nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction, prefixes)
-    const origin = { core, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
+    const origin = { core, bodies, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
     for (const event of transaction.events) {
       index++
       if (type === undefined || typeOf(core, event) === type) found.push(new CommittedEvent(origin, event, index))
@@ -147,6 +148,7 @@ function typeOf(core: ChainCore, event: TransactionEvent): string {
 
 interface EventOrigin {
   readonly core: ChainCore
+  readonly bodies: StoredBodies
   readonly seq: number
   readonly at: number
   readonly author: Fingerprint
@@ -166,7 +168,10 @@ class CommittedEvent implements ChainEvent {
   readonly collection?: string
   readonly bytes: number
   readonly #origin: EventOrigin
-  readonly #words: EntityWords
+  readonly #a: number
+  readonly #b: number
+  readonly #c: number
+  readonly #d: number
   readonly #parent: EntityWords
   readonly #body: StoredBody | undefined
 
@@ -178,9 +183,12 @@ class CommittedEvent implements ChainEvent {
     this.type = typeOf(origin.core, event)
     if (event.op === OP.create || event.op === OP.move) this.collection = event.collection
     this.#origin = origin
-    this.#words = new EntityWords(event.a, event.b, event.c, event.d)
+    this.#a = event.a
+    this.#b = event.b
+    this.#c = event.c
+    this.#d = event.d
     this.#parent = event.parent
-    this.#body = event.body ? storedBodyOf(this.seq, event) : undefined
+    this.#body = event.body ? origin.bodies.of(this.seq, event) : undefined
     this.bytes = this.#body?.size ?? 0
   }
 
@@ -193,7 +201,7 @@ class CommittedEvent implements ChainEvent {
   }
 
   get entity(): EntityId {
-    return textOfWords(this.#words)
+    return entityIdOfWords(this.#a, this.#b, this.#c, this.#d)
   }
 
   get parent(): EntityId | undefined {
@@ -228,7 +236,7 @@ let lastParentText: EntityId | undefined
 function textOfParent(words: EntityWords): EntityId {
   if (words !== lastParent || lastParentText === undefined) {
     lastParent = words
-    lastParentText = textOfWords(words)
+    lastParentText = entityIdOfWords(words.a, words.b, words.c, words.d)
   }
   return lastParentText
 }

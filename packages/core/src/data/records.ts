@@ -6,7 +6,7 @@ import { fromBinaryText, toBinaryText, toHex } from '../base/bytes.ts'
 import type { ErrorCode, ErrorFacts } from '../base/errors.ts'
 import { throwIfAborted } from '../base/errors.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
-import { storedBodyOf } from '../chain/body-reader.ts'
+import { StoredBodies } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { NUMBER_NOT_TAKEN } from '../chain/verdict.ts'
 import { parseAttestation } from '../event/attestation.ts'
@@ -169,7 +169,7 @@ class RecordReader {
     const { view } = this.#core.replica
     const row = view.table.find(event.a, event.b, event.c, event.d)
     const placed = event.op === OP.create || event.op === OP.move
-    const body = event.body ? storedBodyOf(commit.record.seq, event) : undefined
+    const body = event.body ? new StoredBodies().of(commit.record.seq, event) : undefined
     return {
       op: OP_NAMES.get(event.op)!,
       entity: event.op !== OP.create || authorKnown ? textOfWords(event) : undefined,

@@ -1,4 +1,5 @@
 /** A server in this process, over real sockets of this machine, and clients of it. */
+
 import { AteError } from '../../src/base/errors.ts'
 import type { KeyAccess } from '../../src/chain/link.ts'
 import type { Signer } from '../../src/crypto/provider.ts'
