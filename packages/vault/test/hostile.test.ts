@@ -131,6 +131,19 @@ test('a zone whose pattern its granters change takes nothing of other paths', as
   assert.deepEqual(await all(seen.list('prod')), [])
 })
 
+test('a part of a pattern cannot be taken for salt', async () => {
+  const { mallory } = await withMallory()
+  let secrets = await place.open()
+  await secrets.role('dev').allow('dev db/**', ['read', 'write', 'grant'])
+  const hers = await place.open(mallory)
+  const zone = await zoneOf(hers, 'dev db/**')
+  const { salt } = zone.value
+  await hers.chain.transact((tx) => tx.update(zone, (one) => ({ ...one, salt: `${salt} dev`, pattern: 'db/**' })))
+  secrets = await place.open()
+  await secrets.secret('db/x').put('not hers')
+  assert.notEqual(await codeOf((await place.open(mallory)).secret('db/x').get()), 'none')
+})
+
 test('a zone whose granters point it at the values of another does not have owners open those', async () => {
   const { mallory } = await withMallory()
   let secrets = await place.open()
