@@ -5,6 +5,7 @@
 import { type ChainRecord, isAteError, type RecordEvent } from '@ate/core'
 import { type CallOptions, type Context, required } from './context.ts'
 import { NoteType, type SecretRecord, SecretType, VaultType, type ZoneRecord, ZoneType } from './vault-records.ts'
+import { matches } from './vault-rules.ts'
 
 export type Act =
   | 'put'
@@ -35,7 +36,7 @@ export interface AuditEvent {
   /** Of a secret; of `grant` the pattern, of `join` and `leave` the role. Undefined where this session may not see it. */
   readonly path?: string
   readonly version?: number
-  /** Of `grant` what the role may do now; of `join` and `leave` who. */
+  /** Of `grant` what the role may do now; of `join` and `leave` who; of `write` that a record names a path of elsewhere. */
   readonly detail?: string
 }
 
@@ -68,6 +69,10 @@ class AuditReader {
   readonly #values = new Map<string, { readonly path: string; readonly n: number }>()
   readonly #zones = new Map<string, ZoneRecord>()
   readonly #roles = new Map<string, string>()
+  /** Pattern of the zone by its node of names, as it was made: who grants there may write another into its record. */
+  readonly #patterns = new Map<string, string>()
+  /** Node of names by the record of a secret. */
+  readonly #places = new Map<string, string>()
 
   constructor(vault: string) {
     this.#ours.add(vault)
@@ -91,8 +96,10 @@ class AuditReader {
     const { op, type, entity, parent } = event
     if (entity === undefined) return []
     if (parent !== undefined && !this.#ours.has(parent)) return []
-    if (op === 'create') this.#ours.add(entity)
-    else if (!this.#ours.has(entity)) return []
+    if (op === 'create') {
+      this.#ours.add(entity)
+      if (type === SecretType.name && parent !== undefined) this.#places.set(entity, parent)
+    } else if (!this.#ours.has(entity)) return []
     if (type === 'ate:role') return this.#role(event)
     if (op !== 'create' && op !== 'put') return []
     if (type === SecretType.name) return this.#secret(event)
@@ -113,10 +120,14 @@ class AuditReader {
       const path = this.#paths.get(entity)
       return [{ act: 'write', ...(path === undefined ? {} : { path }) }]
     }
+    const pattern = this.#patterns.get(this.#places.get(entity) ?? '')
+    // Who writes here could name a path of elsewhere, and values of it: neither is what he did.
+    if (pattern !== undefined && !matches(pattern, next.path)) return [{ act: 'write', detail: 'a path of elsewhere' }]
     const before = this.#records.get(next.path)
     this.#records.set(next.path, next)
     this.#paths.set(entity, next.path)
-    for (const { value, n } of next.versions) this.#values.set(value, { path: next.path, n })
+    for (const { value, n } of next.versions)
+      if (!this.#values.has(value)) this.#values.set(value, { path: next.path, n })
     return changes(before, next).map((change) => ({ ...change, path: next.path }))
   }
 
@@ -125,6 +136,7 @@ class AuditReader {
     if (!next) return []
     const before = this.#zones.get(event.entity!)?.grants ?? []
     this.#zones.set(event.entity!, next)
+    if (!this.#patterns.has(next.names)) this.#patterns.set(next.names, next.pattern)
     const roles = [...new Set([...before, ...next.grants].map(({ role }) => role))]
     return roles.flatMap((role): Found[] => {
       const [was, is] = [before, next.grants].map((grants) =>

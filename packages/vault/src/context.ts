@@ -75,6 +75,8 @@ interface Shared {
   /** Zones are being made or changed. */
   changing: Promise<unknown>
   readonly halves: Map<string, Uint8Array>
+  /** What transactions have done, through whichever handle. */
+  readonly staged: WeakMap<Transaction, Staged>
   listing: Listing | undefined
 }
 
@@ -86,7 +88,6 @@ export class Context {
   readonly #audit: 'writes' | 'reads' | undefined
   readonly makers: Makers
   readonly #shared: Shared
-  readonly #staged = new WeakMap<Transaction, Staged>()
   readonly #own = new WeakSet<Transaction>()
 
   constructor(chain: Chain, name: string, audit: 'writes' | 'reads' | undefined, makers: Makers) {
@@ -100,7 +101,13 @@ export class Context {
       shared.set(chain, vaults)
     }
     const known = vaults.get(name)
-    this.#shared = known ?? { cached: undefined, changing: Promise.resolve(), halves: new Map(), listing: undefined }
+    this.#shared = known ?? {
+      cached: undefined,
+      changing: Promise.resolve(),
+      halves: new Map(),
+      staged: new WeakMap(),
+      listing: undefined,
+    }
     if (!known) vaults.set(name, this.#shared)
   }
 
@@ -134,7 +141,7 @@ export class Context {
     id: string,
     { tx, recorded }: { readonly tx?: Transaction | undefined; readonly recorded?: number | undefined },
   ): Promise<Uint8Array | undefined> {
-    const staged = (tx && this.#staged.get(tx)?.halves.get(id)) ?? this.#shared.halves.get(id)
+    const staged = (tx && this.#shared.staged.get(tx)?.halves.get(id)) ?? this.#shared.halves.get(id)
     return staged ?? this.chain.attachedKey(id, recorded === undefined ? {} : { recorded })
   }
 
@@ -169,7 +176,7 @@ export class Context {
 
   /** This transaction, or one of ours that has not ended, makes the value. */
   isMaking(id: string, tx?: Transaction): boolean {
-    return this.#shared.halves.has(id) || (tx !== undefined && this.#staged.get(tx)?.halves.has(id) === true)
+    return this.#shared.halves.has(id) || (tx !== undefined && this.#shared.staged.get(tx)?.halves.has(id) === true)
   }
 
   /** The fingerprint by which policies name who has this public id. */
@@ -281,14 +288,14 @@ export class Context {
 
   /** By now the ring has the halves of what was committed. */
   #forget(tx: Transaction): void {
-    for (const id of this.#staged.get(tx)?.halves.keys() ?? []) this.#shared.halves.delete(id)
+    for (const id of this.#shared.staged.get(tx)?.halves.keys() ?? []) this.#shared.halves.delete(id)
   }
 
   #stagedOf(tx: Transaction): Staged {
-    let staged = this.#staged.get(tx)
+    let staged = this.#shared.staged.get(tx)
     if (!staged) {
       staged = { layout: undefined, halves: new Map() }
-      this.#staged.set(tx, staged)
+      this.#shared.staged.set(tx, staged)
     }
     return staged
   }

@@ -57,6 +57,42 @@ test('a record that names the value of another secret has nobody destroy it', as
   const receipt = await secrets.secret('dev/x').destroy('all')
   assert.deepEqual(receipt.versions, [1])
   assert.equal((await secrets.secret('prod/db').get()).value, 'the value of prod')
+  // And what becomes of the other is told of the other.
+  await secrets.secret('prod/db').destroy('all')
+  const acts = (await all(secrets.audit())).filter(({ act }) => act === 'destroy')
+  assert.deepEqual(
+    acts.map(({ path, version }) => [path, version]),
+    [
+      ['dev/x', 1],
+      ['prod/db', 1],
+    ],
+  )
+})
+
+test('a record that names a path of elsewhere shows nothing of it in the audit', async () => {
+  const { mallory } = await withMallory()
+  const hers = await place.open(mallory)
+  await hers.secret('dev/x').put('mine')
+  const { value: zone } = await zoneOf(hers, 'dev/**')
+  await hers.chain.transact(async (tx) => {
+    const record = await tx.named(SecretType, 'dev/x', { parent: zone.names, in: IN.secrets })
+    tx.replace(record!, { ...record!.value, path: 'prod/db', latest: 9, meta: { by: 'mallory' } })
+  })
+  const secrets = await place.open()
+  await secrets.secret('prod/db').put('next')
+  const log = await all(secrets.audit())
+  const puts = log.filter(({ path }) => path === 'prod/db').map(({ act, version, by }) => [act, version, by])
+  assert.deepEqual(puts, [
+    ['put', 1, place.root.fingerprint],
+    ['put', 2, place.root.fingerprint],
+  ])
+  assert.deepEqual(
+    log.filter(({ by }) => by === mallory.fingerprint).map(({ act, detail }) => [act, detail]),
+    [
+      ['put', undefined],
+      ['write', 'a path of elsewhere'],
+    ],
+  )
 })
 
 test('a record that names the public half of another key does not have it moved away', async () => {
@@ -93,6 +129,19 @@ test('a zone whose pattern its granters change takes nothing of other paths', as
   assert.notEqual(await codeOf(seen.secret('prod/new').get()), 'none')
   assert.notEqual(await codeOf(seen.secret('prod/db').get()), 'none')
   assert.deepEqual(await all(seen.list('prod')), [])
+})
+
+test('a part of a pattern cannot be taken for salt', async () => {
+  const { mallory } = await withMallory()
+  let secrets = await place.open()
+  await secrets.role('dev').allow('dev db/**', ['read', 'write', 'grant'])
+  const hers = await place.open(mallory)
+  const zone = await zoneOf(hers, 'dev db/**')
+  const { salt } = zone.value
+  await hers.chain.transact((tx) => tx.update(zone, (one) => ({ ...one, salt: `${salt} dev`, pattern: 'db/**' })))
+  secrets = await place.open()
+  await secrets.secret('db/x').put('not hers')
+  assert.notEqual(await codeOf((await place.open(mallory)).secret('db/x').get()), 'none')
 })
 
 test('a zone whose granters point it at the values of another does not have owners open those', async () => {

@@ -43,8 +43,9 @@ test('a list after each kind of write is that of a process which has kept nothin
   ]
   for (const [i, write] of writes.entries()) {
     await write()
-    assert.deepEqual(await all(secrets.list()), await anew(store, as), `after write ${i}`)
-    assert.deepEqual(await all(secrets.list()), await anew(store, as), `again after write ${i}`)
+    const wanted = await anew(store, as)
+    assert.deepEqual(await all(secrets.list()), wanted, `after write ${i}`)
+    assert.deepEqual(await all(secrets.list()), wanted, `again after write ${i}`)
   }
   await chain.close()
 })
@@ -63,7 +64,7 @@ test('a list after many writes in any order is that of a process which has kept 
   await secrets.secret('a').put('1')
   await secrets.role('ops').allow('a/**', ['read'])
   await secrets.role('ops').allow('a/b/**', ['read', 'write'])
-  for (let round = 0; round < 15; round++) {
+  for (let round = 0; round < 10; round++) {
     for (let i = random(4); i >= 0; i--) {
       const secret = secrets.secret(paths[random(paths.length)]!)
       const verbs = [
@@ -81,7 +82,7 @@ test('a list after many writes in any order is that of a process which has kept 
           if (id) await chain.transact((tx) => tx.update(SecretType, id, (one) => ({ ...one, path: `z/${round}` })))
         },
       ]
-      const verb = verbs[random(round < 12 ? 5 : 6)]!
+      const verb = verbs[random(round < 8 ? 5 : 6)]!
       await verb().catch((error) => assert.equal(error.code, 'NOT_FOUND'))
     }
     assert.deepEqual(await all(secrets.list()), await anew(store, as), `after round ${round}`)

@@ -4,6 +4,8 @@ import { type Chain, type Effect, type Effects, effectsInto, type Transaction } 
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { SecretValue } from '../src/index.ts'
+import { vault as vaultOf } from '../src/vault.ts'
+import { VaultType } from '../src/vault-records.ts'
 import { all, codeOf, fieldSchema, newPlace, type Place } from './kit.ts'
 
 let place: Place
@@ -246,6 +248,20 @@ describe('transactions', () => {
     expect(await codeOf(run())).toBe('CAS_MISMATCH')
     expect((await a.get()).value).toBe('one')
     expect(await codeOf(vault.wrap('x', { ttl: '1m', tx: tx as never }))).toBe('BAD_ARGUMENT')
+  })
+
+  it('make one vault through several handles in one transaction, which read what the others put', async () => {
+    const { chain } = await place.open()
+    await chain.transact(async (tx) => {
+      await vaultOf(chain).secret('a').put('1', { tx })
+      await vaultOf(chain).secret('b').put('2', { tx })
+      await vaultOf(chain)
+        .secret('a')
+        .patch((value) => `${value}, changed`, { tx })
+    })
+    expect(chain.children(VaultType, undefined, 'vault').count()).toBe(1)
+    expect((await vaultOf(chain).secret('a').get()).value).toBe('1, changed')
+    expect((await all(vaultOf(chain).list())).map(({ path }) => path)).toEqual(['a', 'b'])
   })
 
   it('make one vault, however many begin', async () => {
