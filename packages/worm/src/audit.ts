@@ -4,8 +4,9 @@
  */
 import { type ChainRecord, type EntityType, isAteError, type RecordEvent, type RecordTransaction } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
-import { parseManifest } from './manifest.ts'
+import { dateOf, parseManifest } from './manifest.ts'
 import { IN, NameType, type NoteRecord, NoteType, ObjectType } from './worm-records.ts'
+import { checkOptionalText, checkSeq } from './worm-rules.ts'
 
 /** `delete`: an object whose time was over went without the kit. `refused`: the chain's rules did not let it happen. */
 export type Act = 'put' | NoteRecord['act'] | 'delete' | 'refused'
@@ -45,6 +46,8 @@ export async function* audit(
   query: AuditQuery,
   options: CallOptions,
 ): AsyncGenerator<AuditEvent, void, void> {
+  for (const option of ['name', 'version'] as const) checkOptionalText(option, query[option])
+  if (query.from !== undefined) checkSeq('from', query.from)
   const archive = await context.archive(options.signal)
   if (archive === undefined) return
   const reader = new AuditReader(archive)
@@ -109,12 +112,17 @@ class AuditReader {
     const text = written && (await opened(written, ObjectType))?.manifest
     const { retain, lock: mode } = lock.clear
     const kept = {
-      ...(typeof retain === 'number' ? { until: new Date(retain) } : {}),
+      ...(typeof retain === 'number' ? { until: dateOf(retain) } : {}),
       ...(typeof mode === 'string' ? { mode } : {}),
     }
     if (text === undefined) return { act: 'put', ref: this.#ref(entity), ...kept }
-    const { name, sha256, size } = parseManifest(text)
-    return { act: 'put', ref: { name, version: entity }, ...kept, digest: sha256, size: BigInt(size) }
+    try {
+      const { name, sha256, size } = parseManifest(text)
+      return { act: 'put', ref: { name, version: entity }, ...kept, digest: sha256, size: BigInt(size) }
+    } catch {
+      // A writer has locked what is no manifest: that he did is told.
+      return { act: 'put', ref: this.#ref(entity), ...kept }
+    }
   }
 
   /** What a forger had to sign to try, he has signed. */
@@ -143,7 +151,7 @@ async function noteOf(event: RecordEvent): Promise<Told[]> {
       ref: { name, version },
       ...(reason === undefined ? {} : { reason }),
       ...(matter === undefined ? {} : { matter }),
-      ...(until === undefined ? {} : { until: new Date(until) }),
+      ...(until === undefined ? {} : { until: dateOf(until) }),
       ...(mode === undefined ? {} : { mode }),
       ...(sha256 === undefined ? {} : { digest: sha256 }),
       ...(size === undefined ? {} : { size: BigInt(size) }),

@@ -9,7 +9,7 @@ import { note } from './notes.ts'
 import { type Found, find, type Ref, readObject, type Stored, storedOf } from './objects.ts'
 import { assertNotKept, checkReason } from './retention.ts'
 import { RetentionError } from './retention-error.ts'
-import { dropUpload, uploads } from './uploads.ts'
+import { dropUpload, limits, uploads } from './uploads.ts'
 import { ChunkType, IN, KeyType, type NoteAct, ObjectType } from './worm-records.ts'
 
 export interface DisposeOptions extends WriteOptions {
@@ -26,9 +26,6 @@ export interface Tombstone {
   /** Undefined within a transaction. */
   readonly seq: number | undefined
 }
-
-/** Deletions of one transaction: its record has 960 KiB. */
-const DELETIONS_MAX = 20_000
 
 /**
  * @throws RetentionError; AteError TIME_UNPROVEN | NOT_FOUND | NOT_AUTHORIZED | BAD_ARGUMENT | KEY_NOT_ERASED | TX_TOO_LARGE (of
@@ -60,12 +57,12 @@ async function disposeOf(
       await tx.load(ObjectType, id)
       const chunks = chain.children(ChunkType, id, IN.chunks).ids()
       const how = bypass ? ({ bypass: 'governance' } as const) : {}
-      if (options.tx !== undefined && chunks.length > DELETIONS_MAX)
-        throw new AteError('TX_TOO_LARGE', { chunks: chunks.length, max: DELETIONS_MAX })
-      for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk, how)
+      if (options.tx !== undefined && chunks.length > limits.deletions)
+        throw new AteError('TX_TOO_LARGE', { chunks: chunks.length, max: limits.deletions })
+      for (const chunk of chunks.slice(0, limits.deletions)) tx.delete(chunk, how)
       for (const key of keys) tx.shred(key, how)
       // Of a very large object the note comes first; what is left of it goes in further steps.
-      if (chunks.length <= DELETIONS_MAX) tx.delete(id, how)
+      if (chunks.length <= limits.deletions) tx.delete(id, how)
       note(tx, archive, {
         act: options.act,
         name: manifest.name,
@@ -92,8 +89,8 @@ async function removeRest(context: Context, id: string, bypass: boolean, signal?
     const chunks = chain.children(ChunkType, id, IN.chunks).ids()
     await chain.transact(
       (tx) => {
-        for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk, how)
-        if (chunks.length <= DELETIONS_MAX) tx.delete(id, how)
+        for (const chunk of chunks.slice(0, limits.deletions)) tx.delete(chunk, how)
+        if (chunks.length <= limits.deletions) tx.delete(id, how)
       },
       signal ? { signal } : {},
     )

@@ -4,8 +4,9 @@ import type { CallOptions, Context } from './context.ts'
 import { chunkAt } from './get.ts'
 import { newHasher } from './hashing.ts'
 import { keyOf } from './keys.ts'
-import { type Found, idsOf, type Ref, readObject } from './objects.ts'
-import { IN, NameType, ObjectType } from './worm-records.ts'
+import { type Found, idsOf, loadObject, type Ref } from './objects.ts'
+import { IN, NameType } from './worm-records.ts'
+import { checkOptionalText } from './worm-rules.ts'
 
 export interface FsckOptions extends CallOptions {
   /** Reads every body and the whole log. */
@@ -36,6 +37,7 @@ export type Finding =
 
 export async function* fsck(context: Context, options: FsckOptions): AsyncGenerator<Finding, void, void> {
   const { chain } = context
+  checkOptionalText('prefix', options.prefix)
   const archive = await context.archive(options.signal)
   if (archive === undefined) return
   // First, since what is read behind it comes from the log and not from memory.
@@ -72,9 +74,8 @@ async function look(
   const { chain } = context
   let chunk = 0
   try {
-    const object = await chain.get(ObjectType, ref.version)
-    if (object?.value.manifest === undefined) return undefined
-    const found = (await readObject(chain, ref.version))!
+    const found = await loadObject(chain, ref.version)
+    if (!found) return undefined
     if (chain.retention(ref.version).lock === undefined)
       return { ok: false, ref, problem: 'unlocked', code: 'NOT_LOCKED' }
     if (!deep) return { ok: true, ref }

@@ -43,6 +43,18 @@ export function manifestText(manifest: Manifest): string {
   })
 }
 
+/** The last time that a Date can say. */
+const DATE_MS_MAX = 8.64e15
+
+function chunksIn(size: bigint, chunkBytes: number): number {
+  return Number((size + BigInt(chunkBytes) - 1n) / BigInt(chunkBytes))
+}
+
+/** Of a time in clear, which a member may have set beyond what a Date can say. */
+export function dateOf(ms: number): Date {
+  return new Date(Math.min(ms, DATE_MS_MAX))
+}
+
 /** @throws AteError BAD_VALUE if the text is no manifest in its one form */
 export function parseManifest(text: string): Manifest {
   const bad = (): AteError => new AteError('BAD_VALUE', { what: 'a manifest' })
@@ -63,8 +75,9 @@ export function parseManifest(text: string): Manifest {
     /^(0|[1-9][0-9]{0,18})$/.test(given['size'] as string) &&
     isText('sha256') &&
     /^[0-9a-f]{64}$/.test(given['sha256'] as string) &&
-    isCount('chunks') &&
     isCount('chunkBytes') &&
+    (given['chunkBytes'] as number) > 0 &&
+    given['chunks'] === chunksIn(BigInt(given['size'] as string), given['chunkBytes'] as number) &&
     (given['mode'] === 'governance' || given['mode'] === 'compliance') &&
     (given['retainUntil'] === undefined || isCount('retainUntil')) &&
     (given['type'] === undefined || isText('type')) &&
@@ -72,6 +85,9 @@ export function parseManifest(text: string): Manifest {
     isCount('at') &&
     isText('by') &&
     isText('salt')
-  if (!isFormed || manifestText(given as unknown as Manifest) !== text) throw bad()
+  // A writer may have written anything: dates are such as a Date can say.
+  const times = [given['at'], given['retainUntil'] ?? 0] as readonly number[]
+  if (!isFormed || times.some((ms) => ms > DATE_MS_MAX) || manifestText(given as unknown as Manifest) !== text)
+    throw bad()
   return given as unknown as Manifest
 }

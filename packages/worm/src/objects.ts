@@ -1,8 +1,9 @@
 /** Objects as they stand: found by reference, with what the chain's rules say of how they are kept. */
 import { AteError, type Chain, type EntityRef, HOLDS, isAteError } from '@ate/core'
 import type { Context } from './context.ts'
-import { type Json, type Manifest, type Mode, parseManifest } from './manifest.ts'
+import { dateOf, type Json, type Manifest, type Mode, parseManifest } from './manifest.ts'
 import { HoldType, IN, NameType, ObjectType } from './worm-records.ts'
+import { checkOptionalText } from './worm-rules.ts'
 
 /** A name stands for its newest version. */
 export type Ref = string | { readonly name: string; readonly version: string }
@@ -68,8 +69,21 @@ async function newestOf(chain: Chain, archive: string, name: string): Promise<st
   return newest?.id
 }
 
-/** Undefined for an upload, and for what is gone. */
+/**
+ * Undefined for an upload, for what is gone, and for what a writer has made without a manifest that is one: nobody was told that
+ * it is there, and it must not keep others from what is. fsck names it.
+ */
 export async function readObject(chain: Chain, id: string): Promise<Found | undefined> {
+  try {
+    return await loadObject(chain, id)
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
+    throw error
+  }
+}
+
+/** The same, and says so if it has a manifest that is none. @throws AteError BAD_VALUE */
+export async function loadObject(chain: Chain, id: string): Promise<Found | undefined> {
   const object = await chain.get(ObjectType, id)
   const text = object?.value.manifest
   return object && text !== undefined ? { id: object.id, manifest: parseManifest(text), text } : undefined
@@ -87,7 +101,7 @@ export async function storedOf(chain: Chain, { id, manifest }: Found): Promise<S
     meta,
     subject,
     mode: lock ?? manifest.mode,
-    retainUntil: until > 0 ? new Date(until) : undefined,
+    retainUntil: until > 0 ? dateOf(until) : undefined,
     holds: [...holds, ...(await mattersOf(chain, id))],
     at: new Date(at),
     seq: chain.seqOf(id),
@@ -127,7 +141,8 @@ export async function* list(
   signal?: AbortSignal,
 ): AsyncGenerator<Stored, void, void> {
   const { chain } = context
-  const { expiredBy } = query
+  const { expiredBy, prefix, hold, subject } = query
+  for (const [option, given] of Object.entries({ prefix, hold, subject })) checkOptionalText(option, given)
   if (expiredBy !== undefined && !(expiredBy instanceof Date && !Number.isNaN(expiredBy.getTime())))
     throw new AteError('BAD_ARGUMENT', { option: 'expiredBy', what: 'a Date' })
   const archive = await context.archive(signal)
@@ -135,14 +150,20 @@ export async function* list(
   for (const node of chain.children(NameType, archive, IN.names).ids()) {
     signal?.throwIfAborted()
     const named = await chain.get(NameType, node)
-    if (!named || (query.prefix !== undefined && !named.value.name.startsWith(query.prefix))) continue
-    const found: Stored[] = []
-    for (const id of chain.children(ObjectType, node, IN.versions).ids()) {
-      const object = await readObject(chain, id)
-      if (object && object.manifest.name === named.value.name) found.push(await storedOf(chain, object))
-    }
-    yield* found.filter((stored) => suits(stored, query)).sort((a, b) => a.seq - b.seq)
+    if (!named || (prefix !== undefined && !named.value.name.startsWith(prefix))) continue
+    const found = await versionsOf(chain, archive, named.value.name)
+    yield* found.filter((stored) => suits(stored, query))
   }
+}
+
+/** Older versions first. */
+export async function versionsOf(chain: Chain, archive: string, name: string): Promise<Stored[]> {
+  const found: Stored[] = []
+  for (const id of await idsOf(chain, archive, name)) {
+    const object = await readObject(chain, id)
+    if (object?.manifest.name === name) found.push(await storedOf(chain, object))
+  }
+  return found.sort((a, b) => a.seq - b.seq)
 }
 
 function suits(stored: Stored, { expiredBy, hold, subject }: ListQuery): boolean {

@@ -74,7 +74,10 @@ export async function put(
       const staging = (tx: Transaction): Promise<Staged> => putSmall(context, tx, archive, terms, bytes)
       return await finished(context, options, await context.write(options, staging))
     }
-    const upload = claimed?.open ?? (await begin(context, archive, terms, options))
+    const upload =
+      claimed?.open ??
+      (await begin(context, archive, terms, options)) ??
+      (await joined(context, archive, options.key!, terms))
     const measured = await storeAll(
       context,
       upload,
@@ -160,6 +163,14 @@ async function claimOf(
   return { open: { id, sealing: await keyOf(context, { name, version: id }) } }
 }
 
+/** What another put with the same key has begun meanwhile, or has ended: both compare, and store what is not there. */
+async function joined(context: Context, archive: string, key: string, terms: Terms): Promise<Upload> {
+  const { open, done } = (await claimOf(context, archive, key, terms)) ?? {}
+  if (open) return open
+  if (!done) throw new AteError('CONFLICT', { key, what: 'another put with this key was begun and is gone' })
+  return { id: done.id, sealing: await keyOf(context, { name: terms.name, version: done.id }) }
+}
+
 /** A put that was done is found if it is the same. */
 async function sameAgain(
   context: Context,
@@ -218,18 +229,27 @@ interface Upload {
   readonly sealing: ObjectKey | undefined
 }
 
-/** The object, without a manifest, and what finds it again. */
-async function begin(context: Context, archive: string, terms: Terms, options: PutOptions): Promise<Upload> {
+/** The object, without a manifest, and what finds it again; undefined if the key has another one by now. */
+async function begin(
+  context: Context,
+  archive: string,
+  terms: Terms,
+  options: PutOptions,
+): Promise<Upload | undefined> {
   const { chain, makers } = context
+  const { key } = options
   const { subject } = terms
   return chain.transact(
     async (tx) => {
+      // Somebody else may have begun under the same key meanwhile: then it is his that goes on.
+      const claim = key === undefined ? undefined : await tx.named(ClaimType, key, { parent: archive, in: IN.claims })
+      if (claim && (await tx.get(ObjectType, claim.value.object))) return undefined
       const parent = await nameIn(tx, archive, terms.name)
       const upload = { chunkBytes: CHUNK_BYTES, ...(subject === undefined ? {} : { subject }) }
       const { id } = tx.create(ObjectType, { upload }, { parent, in: IN.versions })
       const sealing = subject === undefined ? undefined : await makeKey(makers, tx, id)
-      if (options.key !== undefined)
-        tx.put(ClaimType, options.key, { object: id, name: terms.name }, { parent: archive, in: IN.claims })
+      if (key !== undefined)
+        tx.put(ClaimType, key, { object: id, name: terms.name }, { parent: archive, in: IN.claims })
       return { id, sealing }
     },
     options.signal ? { signal: options.signal } : {},
@@ -334,7 +354,11 @@ async function store(
 }
 
 async function compare({ chain }: Context, { id, sealing }: Upload, index: number, bytes: Uint8Array): Promise<void> {
-  const chunk = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks, use: 'once' })
+  const [name, at] = [String(index), { parent: id, in: IN.chunks }]
+  // That of another who puts the same may be on its way: a transaction sees it, and ends when it is there.
+  const chunk =
+    (await chain.named(ChunkType, name, { ...at, use: 'once' })) ??
+    (await chain.transact((tx) => tx.named(ChunkType, name, at)))
   if (!chunk) throw new AteError('DAMAGED', { what: 'a chunk of an upload is missing', chunk: index })
   const stored = sealing ? await openChunk(sealing, index, chunk.value) : chunk.value
   if (stored.length !== bytes.length || !isSame(stored, bytes)) throw otherBody(index)

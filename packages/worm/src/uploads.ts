@@ -1,6 +1,7 @@
 /** What puts have begun and not ended: nobody sees it, and nothing keeps it. */
 import type { CallOptions, Context } from './context.ts'
 import { ChunkType, IN, KeyType, NameType, ObjectType } from './worm-records.ts'
+import { checkSeq } from './worm-rules.ts'
 
 export interface Upload {
   readonly name: string
@@ -26,31 +27,37 @@ export async function* uploads(context: Context, options: CallOptions): AsyncGen
   }
 }
 
-const DELETIONS_MAX = 20_000
+/** Deletions of one transaction: its record has 960 KiB. Tests lower it. */
+export const limits = { deletions: 20_000 }
 
 /** Drops uploads that were begun before record `before`. The number of them. */
 export async function dropUploads(
   context: Context,
   options: CallOptions & { readonly before: number },
 ): Promise<number> {
+  // Without a number all of them would be before it.
+  const before = checkSeq('before', options?.before)
   let dropped = 0
   for await (const { version, seq } of uploads(context, options)) {
-    if (seq >= options.before) continue
+    if (seq >= before) continue
     await dropUpload(context, version)
     dropped++
   }
   return dropped
 }
 
-/** With its key, if it is of a subject. */
+/** With its key, if it is of a subject; in steps, if it is very large. */
 export async function dropUpload({ chain }: Context, version: string): Promise<void> {
-  await chain.transact(async (tx) => {
-    // One that is committed meanwhile is no upload any more: the lock refuses what follows, too.
-    const object = await tx.get(ObjectType, version)
-    if (!object || object.value.manifest !== undefined) return
-    const chunks = chain.children(ChunkType, version, IN.chunks).ids()
-    for (const chunk of chunks.slice(0, DELETIONS_MAX)) tx.delete(chunk)
-    for (const key of chain.children(KeyType, version, IN.key).ids()) tx.shred(key)
-    if (chunks.length <= DELETIONS_MAX) tx.delete(version)
-  })
+  for (let isLeft = true; isLeft; ) {
+    isLeft = await chain.transact(async (tx) => {
+      // One that is committed meanwhile is no upload any more: the lock refuses what follows, too.
+      const object = await tx.get(ObjectType, version)
+      if (!object || object.value.manifest !== undefined) return false
+      const chunks = chain.children(ChunkType, version, IN.chunks).ids()
+      for (const chunk of chunks.slice(0, limits.deletions)) tx.delete(chunk)
+      for (const key of chain.children(KeyType, version, IN.key).ids()) tx.shred(key)
+      if (chunks.length <= limits.deletions) tx.delete(version)
+      return chunks.length > limits.deletions
+    })
+  }
 }

@@ -6,7 +6,7 @@ import { AteError, type Cosigned, verifyProof as verifyRecord, type Witnesses } 
 import { type Body, piecesOf } from './body.ts'
 import type { CallOptions } from './context.ts'
 import { fromBase64, newHasher, sha256Of, toBase64, toHex } from './hashing.ts'
-import { type Manifest, type Mode, parseManifest } from './manifest.ts'
+import { dateOf, type Manifest, type Mode, parseManifest } from './manifest.ts'
 import { badProof, parseProof } from './proofs.ts'
 
 /** What a verifier knows beforehand. */
@@ -78,7 +78,7 @@ export async function verifyProof(
     version: lock.entity,
     digest: manifest.sha256,
     mode: lock.retention.lock,
-    retainUntil: lock.retention.until === undefined ? undefined : new Date(lock.retention.until),
+    retainUntil: lock.retention.until === undefined ? undefined : dateOf(lock.retention.until),
     by: commit.author,
     postQuantum: commit.postQuantum,
     notAfter: trust.witnesses ? quorumTime(checkpoint.witnesses, trust.witnesses.quorum) : undefined,

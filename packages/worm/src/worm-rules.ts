@@ -25,6 +25,17 @@ export function checkText(text: unknown, what: string, maxBytes: number = NAME_B
   return text
 }
 
+/** What is asked for by a text that is none would be nothing, or all. @throws AteError BAD_ARGUMENT */
+export function checkOptionalText(option: string, given: unknown): void {
+  if (given !== undefined && typeof given !== 'string') throw new AteError('BAD_ARGUMENT', { option, what: 'text' })
+}
+
+/** Seq of a record. @throws AteError BAD_ARGUMENT */
+export function checkSeq(option: string, given: unknown): number {
+  if (Number.isSafeInteger(given) && (given as number) >= 0) return given as number
+  throw new AteError('BAD_ARGUMENT', { option, what: 'the number of a record' })
+}
+
 /** Checked as a whole before anything is stored. @throws AteError BAD_ARGUMENT */
 export function checkKeep(keep: Keep): void {
   const { mode, retain, hold, subject } = keep

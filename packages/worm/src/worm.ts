@@ -16,7 +16,7 @@ import { type ExportOptions, exportArchive } from './export.ts'
 import { type Finding, type FsckOptions, fsck } from './fsck.ts'
 import { type GetOptions, get, type Opened } from './get.ts'
 import { webMakers } from './makers.ts'
-import { find, type ListQuery, list, type Ref, type Stored, storedOf } from './objects.ts'
+import { find, type ListQuery, list, type Ref, type Stored, storedOf, versionsOf } from './objects.ts'
 import { type ProveOptions, prove } from './proofs.ts'
 import { type PutOptions, put, type Staged } from './put.ts'
 import { type ExtendOptions, extend, type HoldOptions, hold, release } from './retention.ts'
@@ -114,8 +114,8 @@ export class Worm {
   /** All versions of a name, oldest first. */
   async *versions(name: string, options: CallOptions = {}): AsyncGenerator<Stored, void, void> {
     checkText(name, 'the name of an object')
-    for await (const stored of list(this.#context, { prefix: name }, options.signal))
-      if (stored.name === name) yield stored
+    const archive = await this.#context.archive(options.signal)
+    if (archive !== undefined) yield* await versionsOf(this.chain, archive, name)
   }
 
   /** All versions of all objects that suit the query. */

@@ -252,3 +252,47 @@ describe('others', () => {
     await last.dispose(hers, { reason: 'r', bypassGovernance: true })
   })
 })
+
+it('a writer who locks what is no manifest keeps nobody from the rest: it is told, and named', async () => {
+  const archive = await place.open()
+  await archive.put('name', 'sound', { subject: 's' })
+  const { chain } = archive
+  const [node] = [...chain.children(NameType, await findStore(archive), IN.names).ids()]
+  const manifests = [
+    'nonsense',
+    '{"subject":"s"}',
+    await manifestWith(archive, { chunkBytes: 0 }),
+    await manifestWith(archive, { chunks: 7 }),
+    await manifestWith(archive, { at: 8.65e15 }),
+  ]
+  for (const manifest of manifests)
+    await chain.transact((tx) => {
+      const { id } = tx.create(ObjectType, { manifest }, { parent: node!, in: IN.versions })
+      tx.retain(id, { lock: 'governance', retain: 8.7e15, digest: new Uint8Array(32) })
+    })
+  expect((await archive.stat('name')).size).toBe(5n)
+  expect((await all(archive.list())).map(({ name }) => name)).toEqual(['name'])
+  expect((await all(archive.versions('name'))).length).toBe(1)
+  const told = await all(archive.audit())
+  expect(told.map(({ act }) => act)).toEqual(['put', ...manifests.map(() => 'put')])
+  for (const { at, until } of told)
+    expect([at, until ?? at].map((date) => Number.isNaN(date.getTime()))).toEqual([false, false])
+  const found = await all(archive.fsck())
+  expect(found.filter(({ ok }) => !ok)).toHaveLength(manifests.length)
+  expect(found.every((finding) => finding.ok || finding.code === 'BAD_VALUE')).toBe(true)
+  for await (const _ of archive.export({}, { format: 'tar' }) as unknown as AsyncIterable<Uint8Array>);
+  expect((await archive.erase('s')).shredded).toBe(1)
+})
+
+async function findStore(archive: Worm): Promise<string> {
+  const { chain } = archive
+  const [made] = chain.children(ArchiveType, undefined, IN.archives).ids()
+  return chain.children(StoreType, made!, IN.store).ids()[0]!
+}
+
+/** That of the object, changed. */
+async function manifestWith(archive: Worm, change: object): Promise<string> {
+  const { version } = await archive.stat('name')
+  const { manifest } = (await archive.chain.load(ObjectType, version)).value
+  return JSON.stringify({ ...(JSON.parse(manifest!) as object), ...change })
+}

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PutOptions, RetentionError } from '../src/index.ts'
+import { limits } from '../src/uploads.ts'
 import { CHUNK_BYTES, SMALL_BYTES } from '../src/worm-records.ts'
 import { all, bytesOf, codeOf, fourWitnesses, newPlace, noise, type Place, textOf, YEAR } from './kit.ts'
 
@@ -157,6 +158,22 @@ describe('put and get', () => {
     expect((await again.put('large', pieces(bytes, 1000), { key: 'k1' })).version).toBe(stored.version)
     expect(await codeOf(again.put('large', other, { key: 'k1' }))).toBe('ID_REUSED')
     expect((await all(again.list())).length).toBe(1)
+  })
+
+  it('with one key twice at the same time is one object', async () => {
+    const archive = await place.open()
+    await archive.put('before', 'x')
+    for (const subject of [{}, { subject: 's' }]) {
+      const body = noise(CHUNK_BYTES + 7)
+      const key = `twice ${Object.keys(subject).length}`
+      const [one, two, three] = await Promise.all(
+        [1, 2, 3].map(() => archive.put(key, pieces(body, 100_000), { key, ...subject })),
+      )
+      expect([two!.version, three!.version]).toEqual([one!.version, one!.version])
+      expect((await all(archive.versions(key))).length).toBe(1)
+      expect(sha256(await bytesOf((await archive.get(key)).body))).toBe(sha256(body))
+    }
+    expect(await all(archive.uploads())).toEqual([])
   })
 
   it('is not found again by who asks for more than it got', async () => {
@@ -328,6 +345,39 @@ describe('erase', () => {
     expect(await textOf((await archive.get(other)).body)).toBe('other')
     expect((await all(archive.list({ subject: 'person:42' }))).length).toBe(2)
   })
+})
+
+it('drops uploads that were begun before a record, however many chunks they have, and never all by mistake', async () => {
+  const archive = await place.open()
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield noise(3 * CHUNK_BYTES)
+    throw new Error('the line broke')
+  }
+  await expect(archive.put('a', broken())).rejects.toThrow('the line broke')
+  const [upload] = await all(archive.uploads())
+  expect(upload!.chunks).toBe(3)
+  for (const before of [undefined, Number.NaN, '9', -1, 1.5])
+    expect(await codeOf(archive.dropUploads({ before } as never))).toBe('BAD_ARGUMENT')
+  expect(await codeOf(archive.dropUploads(undefined as never))).toBe('BAD_ARGUMENT')
+  expect(await archive.dropUploads({ before: upload!.seq })).toBe(0)
+  const { deletions } = limits
+  try {
+    limits.deletions = 2
+    expect(await archive.dropUploads({ before: upload!.seq + 1 })).toBe(1)
+  } finally {
+    limits.deletions = deletions
+  }
+  expect(await all(archive.uploads())).toEqual([])
+})
+
+it('refuses questions that are none, in place of answering with nothing or with all', async () => {
+  const archive = await place.open()
+  await archive.put('a', 'x')
+  for (const query of [{ prefix: 7 }, { hold: 7 }, { subject: /s/ }, { prefix: null }] as never[])
+    expect(await codeOf(all(archive.list(query)))).toBe('BAD_ARGUMENT')
+  for (const query of [{ from: 'x' }, { from: -1 }, { name: 7 }, { version: 7 }] as never[])
+    expect(await codeOf(all(archive.audit(query)))).toBe('BAD_ARGUMENT')
+  expect(await codeOf(all(archive.fsck({ prefix: 7 } as never)))).toBe('BAD_ARGUMENT')
 })
 
 it('erases what puts of a subject have begun, and lets nobody end them', async () => {

@@ -17,8 +17,15 @@ export function fromHex(text: string): Uint8Array | undefined {
   return bytes
 }
 
+/** Engines since 2025 have it. */
+interface MaybeBase64 {
+  toBase64?(): string
+}
+
 /** Bytes as standard base64 with padding (RFC 4648, 4). */
 export function toBase64(bytes: Uint8Array): string {
+  const native = (bytes as MaybeBase64).toBase64?.()
+  if (native !== undefined) return native
   // In parts: a spread of a whole record would overflow the stack.
   let text = ''
   for (let at = 0; at < bytes.length; at += 4096) text += String.fromCharCode(...bytes.subarray(at, at + 4096))
