@@ -11,7 +11,7 @@ import { ShopPage, type Shown } from './shop-page.ts'
 import { type Asked, bundleShop, Customers, look, ShopProgram } from './shop-program.ts'
 
 const KILLS = Number(process.env['ATE_SHOP_KILLS'] ?? 16)
-const TEST_MS = Math.max(400_000, KILLS * 20_000)
+const TEST_MS = Math.max(400_000, KILLS * 40_000)
 /** For a machine that is busy. */
 const HOOK_MS = 60_000
 /** Kills of parts for each of the whole. */
