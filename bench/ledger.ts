@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- ledger [--seconds 1.5] [--transfers 20000] [--json FILE]`: transfers a second that are durable on the disk,
- * ours with amounts sealed and clear, and the peers with a sane schema: SQLite by better-sqlite3 (WAL, synchronous FULL) and
+ * ours with amounts sealed, sealed with balances in pages, and clear, and the peers with a sane schema: SQLite by better-sqlite3 (WAL, synchronous FULL) and
  * PostgreSQL 15 by pgbench, where it is installed. Each row in a chain or database of its own, on the same disk, in turn.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -42,7 +42,7 @@ installPeers()
 const base = makeDataFolder()
 try {
   const rows: LedgerRow[] = []
-  for (const amounts of ['sealed', 'clear'] as const) rows.push(...(await ourRows(join(base, amounts), amounts)))
+  for (const kind of ['sealed', 'paged', 'clear'] as const) rows.push(...(await ourRows(join(base, kind), kind)))
   rows.push(...sqliteRows(join(base, 'sqlite'), { accounts: ACCOUNTS, transfers, seconds }))
   rows.push(...postgresRows(join(base, 'postgres'), { accounts: ACCOUNTS, seconds }))
   for (const { engine, row, perSecond, p50, p99 } of rows) {
@@ -56,15 +56,16 @@ try {
   rmSync(base, { recursive: true, force: true })
 }
 
-async function ourRows(folder: string, amounts: 'sealed' | 'clear'): Promise<LedgerRow[]> {
+/** `paged`: sealed amounts, with balances in pages. */
+async function ourRows(folder: string, kind: 'sealed' | 'paged' | 'clear'): Promise<LedgerRow[]> {
   mkdirSync(folder, { recursive: true })
   const chain = await openChain(`file:${join(folder, 'chain')}`, { as: await createIdentity() })
-  const bank = ledger(chain, { amounts })
+  const bank = ledger(chain, kind === 'paged' ? { balances: kind } : { amounts: kind })
   await bank.account('world', { currency: UNIT, floor: 'none' })
   await Promise.all(
     Array.from({ length: ACCOUNTS }, (_, i) => bank.account(`account-${i}`, { currency: UNIT, floor: 'none' })),
   )
-  const engine = `ate ${amounts}`
+  const engine = `ate ${kind}`
   const rows: LedgerRow[] = []
   await loadAll(bank, many('warm', transfers), 4096)
   const times = await alone(bank)

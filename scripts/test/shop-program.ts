@@ -13,7 +13,7 @@ const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url))
 const POLL_MS = 20
 const ANSWER_MS = 20_000
 /** Between two orders of a customer. */
-const THINK_MS = 20
+const THINK_MS = 150
 
 export interface ShopOptions {
   /** The bundle, what machines remember and what was compiled is here, and the shop's data in a folder of it. */

@@ -226,7 +226,7 @@ export class Ledger {
   ): Promise<LedgerHold<C>> {
     const request = postRequest(transfer, this.#makeId, { expires: options?.expires, now: this.#store.chain.now })
     const [receipt] = await this.#write([request], options)
-    return new LedgerHold<C>(this, receipt!)
+    return new LedgerHold<C>(this, receipt!, options.tx)
   }
 
   /** Posts what a hold keeps, or a part of it; the rest is free again. @throws AteError HOLD_RESOLVED | HOLD_EXPIRED | NOT_FOUND | BAD_AMOUNT */
