@@ -29,7 +29,7 @@ export interface LedgerOptions {
   readonly amounts?: Amounts
   /**
    * Where this handle keeps sealed balances: each `apart` with its account (if left out), or `paged`, those of 64 accounts in one
-   * value. Paged is several times as fast for batches that post in many accounts; transfers of different clients in accounts of one
+   * value. Paged is faster for batches that post in most accounts; transfers of different clients in accounts of one
    * page wait for each other. An account that was posted in so stays in its page, for all handles.
    */
   readonly balances?: 'apart' | 'paged'
