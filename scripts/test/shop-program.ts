@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { bundle } from '../lib/bundle.ts'
 
 const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url))
 const POLL_MS = 20
@@ -24,38 +24,17 @@ export interface ShopOptions {
   readonly port?: number
 }
 
-/**
- * Three quarters of what a process needs to begin is to find its modules, to take the types out of them and to compile them. So
- * the example is bundled once, and Node keeps what it has compiled, once a process has ended that was not killed.
- */
+/** The example in few files, and compiled: Node keeps what it has compiled, once a process has ended that was not killed. */
 export async function bundleShop(folder: string): Promise<void> {
   const bundled = join(folder, 'shop')
-  await build({
+  await bundle(bundled, {
     entryPoints: [join(SHOP, 'main.ts'), join(SHOP, 'part.ts')],
     stdin: { contents: "export * from './parts.ts'\nexport * from '@ate/core/server'", resolveDir: SHOP },
-    outdir: bundled,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node26',
-    conditions: ['@ate/source'],
-    // For packages that are not ES modules.
-    banner: { js: "import { createRequire as __make } from 'node:module'\nconst require = __make(import.meta.url)" },
-    logLevel: 'warning',
   })
-  writeFileSync(join(bundled, 'package.json'), '{ "type": "module" }')
-  // A server reads its version from the package.
-  mkdirSync(join(folder, 'node_modules'))
-  symlinkSync(
-    fileURLToPath(new URL('../../node_modules/@ate', import.meta.url)),
-    join(folder, 'node_modules/@ate'),
-    'junction',
-  )
   cpSync(join(SHOP, 'page'), join(bundled, 'page'), { recursive: true })
   cpSync(join(SHOP, '../page.css'), join(folder, 'page.css'))
   await once(
-    spawn(process.execPath, [join(bundled, 'stdin.js')], { env: environmentOf(folder), stdio: 'ignore' }),
+    spawn(process.execPath, [join(bundled, 'stdin.mjs')], { env: environmentOf(folder), stdio: 'ignore' }),
     'exit',
   )
 }
@@ -76,7 +55,7 @@ export class ShopProgram {
   }
 
   static async start({ folder, data, processes, port = 0 }: ShopOptions): Promise<ShopProgram> {
-    const args = [join(folder, 'shop', 'main.js'), '--port', String(port), '--data', join(folder, data)]
+    const args = [join(folder, 'shop', 'main.mjs'), '--port', String(port), '--data', join(folder, data)]
     if (processes === 'many') args.push('--processes')
     const child = spawn(process.execPath, args, {
       cwd: folder,

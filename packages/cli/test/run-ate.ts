@@ -1,14 +1,31 @@
-/** Runs the command as users do: a process of its own, from the sources, with a state folder of its own. */
+/** Runs the command as users do: a process of its own, from a bundle of the sources, with a state folder of its own. */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { bundledOnce } from '../../../scripts/lib/bundle.ts'
 
-/** Compiled once for all processes of all runs: starting takes half as long. */
-const COMPILED: string = join(tmpdir(), 'ate-cli-compiled')
-const ATE: string = resolve(import.meta.dirname, '../src/ate.ts')
-const CHILD: string = resolve(import.meta.dirname, 'ate-child.ts')
+const SHARED: string = process.env['ATE_TEST_FOLDER']!
+/** `ate` reads its version from the package, one folder up. */
+const BUNDLE: string = join(SHARED, 'cli', 'bundle')
+const COMPILED: string = join(SHARED, 'compiled')
+/** A module that Node runs as `ate`. */
+export const ATE: string = join(BUNDLE, 'ate.mjs')
+const CHILD: string = join(BUNDLE, 'ate-child.mjs')
+export const ATEDB: string = join(BUNDLE, 'atedb.mjs')
+export const SERVE_CHILD: string = join(BUNDLE, 'serve-child.mjs')
+
+mkdirSync(join(SHARED, 'cli'), { recursive: true })
+cpSync(resolve(import.meta.dirname, '../package.json'), join(SHARED, 'cli', 'package.json'))
+await bundledOnce(BUNDLE, {
+  entryPoints: {
+    ate: resolve(import.meta.dirname, '../src/ate.ts'),
+    atedb: resolve(import.meta.dirname, '../src/atedb.ts'),
+    'ate-child': resolve(import.meta.dirname, 'ate-child.ts'),
+    'serve-child': resolve(import.meta.dirname, 'serve-child.ts'),
+  },
+})
 
 export interface Outcome {
   readonly code: number
@@ -42,8 +59,7 @@ export function newMachine(): Machine {
     run(args, variables = {}, stdout, input) {
       const env = { ...environmentOf(folder), ...variables }
       const sink = stdout === undefined || stdout === 'closed' ? 'pipe' : openSync(stdout, 'w')
-      const command = ['-C', '@ate/source', ATE, ...args]
-      const child = spawn(process.execPath, command, {
+      const child = spawn(process.execPath, [ATE, ...args], {
         cwd: folder,
         env,
         stdio: [input === undefined ? 'ignore' : 'pipe', sink, 'pipe'],
@@ -56,7 +72,7 @@ export function newMachine(): Machine {
       standing ??= fork(CHILD, {
         cwd: folder,
         env: environmentOf(folder),
-        execArgv: ['-C', '@ate/source'],
+        execArgv: [],
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       })
       const child = standing

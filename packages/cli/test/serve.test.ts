@@ -5,14 +5,14 @@
 import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { isAteError } from '@ate/core'
 import type { Serve, Served, ServeOptions } from '@ate/core/server'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { runServer, type ServeArguments, type ServeHost, serveOptions } from '../src/serve.ts'
 import { addServe } from '../src/serve-arguments.ts'
-import { type Machine, newMachine } from './run-ate.ts'
+import { ATEDB, type Machine, newMachine, SERVE_CHILD } from './run-ate.ts'
 
 let machine: Machine
 beforeAll(() => {
@@ -209,13 +209,11 @@ describe('a server', () => {
 })
 
 describe('a process', () => {
-  const CHILD = new URL('serve-child.ts', import.meta.url).pathname
-
   async function run(
     signals: readonly NodeJS.Signals[],
     env: Record<string, string> = {},
   ): Promise<readonly [unknown, string]> {
-    const child = spawn(process.execPath, ['-C', '@ate/source', CHILD], {
+    const child = spawn(process.execPath, [SERVE_CHILD], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -236,7 +234,7 @@ describe('a process', () => {
 
   it('of the command itself serves, answers, and leaves its folder to the next', async () => {
     const folder = join(machine.folder, 'served')
-    const args = ['-C', '@ate/source', resolve(import.meta.dirname, '../src/atedb.ts'), 'solo', folder]
+    const args = [ATEDB, 'solo', folder]
     const env = { ...process.env, ATE_HOME: join(machine.folder, 'home'), ATE_SERVE_URL: 'ws://127.0.0.1:0/db' }
     const keys: (string | undefined)[] = []
     for (let i = 0; i < 2; i++) {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import process from 'node:process'
 import { createIdentity, saveIdentity } from '@ate/core'
 import type { Vault } from '@ate/vault'
@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { printError } from '../src/output.ts'
 import { vaultCommand } from '../src/vault/commands.ts'
 import { variablesFor } from '../src/vault/variables.ts'
-import { type Machine, newMachine, type Outcome } from './run-ate.ts'
+import { ATE, type Machine, newMachine, type Outcome } from './run-ate.ts'
 
 const CANARY = 'canary-c0ffee-94af'
 let machine: Machine
@@ -200,7 +200,7 @@ setInterval(() => undefined, 1000)
 console.log('ready')
 `,
     )
-    const ate = `${process.execPath} -C @ate/source ${resolve(import.meta.dirname, '../src/ate.ts')}`
+    const ate = `${process.execPath} ${ATE}`
     const command = `${ate} vault run --from app -- ${process.execPath} ${program}`
     const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], { cwd: machine.folder })
     let seen = ''

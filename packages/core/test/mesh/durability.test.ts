@@ -127,7 +127,7 @@ test('an acknowledgement is signed while the log stores, and shown to nobody bef
   expect(parseAcknowledgement(hosted.acknowledgement()).hash).toEqual(hosted.sequencer.head.hash)
   expect(signed).toBe(before + 1)
   const last = hosted.acknowledgement()
-  gate.failNext = new AteError('DISK_FULL', {})
+  gate.failNext = new AteError('IO_ERROR', {})
   await expect(chain.transact((tx) => tx.create(Note, 'salt'))).rejects.toThrow()
   expect([signed, hosted.acknowledgement()]).toEqual([before + 2, last])
   server.host.release(hosted)
