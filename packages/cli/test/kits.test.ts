@@ -3,10 +3,10 @@
  * event that is in the same commit as its "done". Skipped where there is no Chromium.
  * @newest-node-only: a server needs native post-quantum code to be quick
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { bus } from '@ate/bus'
 import { createIdentity, openChain, role } from '@ate/core'
 import { type Served, serve } from '@ate/core/server'
@@ -14,13 +14,10 @@ import { queue } from '@ate/queue'
 import { build } from 'esbuild'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { FLAGS, findChromium } from '../../core/test/browser/chromium.ts'
 import type { Calls } from './kits-page.ts'
 
-const found = (process.env['PATH'] ?? '')
-  .split(delimiter)
-  .map((path) => join(path, 'chromium'))
-  .find((path) => existsSync(path))
-const chromiumPath = process.env['ATE_CHROMIUM'] ?? found
+const chromiumPath = findChromium()
 
 describe.runIf(chromiumPath)('in a page', () => {
   let folder: string
@@ -52,7 +49,7 @@ describe.runIf(chromiumPath)('in a page', () => {
     await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve))
     const address = pages.address()
     origin = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
-    browser = await chromium.launch({ executablePath: chromiumPath!, args: ['--no-sandbox', '--disable-gpu'] })
+    browser = await chromium.launch({ executablePath: chromiumPath!, args: [...FLAGS] })
   }, 60_000)
   afterAll(async () => {
     await browser.close()

@@ -21,8 +21,11 @@ export function findChromium(): string | undefined {
   return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((path) => existsSync(path))
 }
 
-const FLAGS =
-  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
+/** It asks nobody on the network for anything. */
+export const FLAGS: readonly string[] =
+  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split(
+    ' ',
+  )
 
 export class Browser {
   readonly #server: Server
@@ -108,7 +111,7 @@ export async function freeze(context: BrowserContext, page: Page): Promise<() =>
 
 /** A browser on a profile of its own, that keeps what its pages store. */
 export function launch(profile: string): Promise<BrowserContext> {
-  return chromium.launchPersistentContext(profile, { executablePath: findChromium()!, args: FLAGS.split(' ') })
+  return chromium.launchPersistentContext(profile, { executablePath: findChromium()!, args: [...FLAGS] })
 }
 
 async function bundle(): Promise<string> {
