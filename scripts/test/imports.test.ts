@@ -34,7 +34,9 @@ it('a package reaches another one by its name only', () => {
         const path = join(packages, name, part, file)
         for (const [, specifier] of readFileSync(path, 'utf8').matchAll(/(?:from|import\() ?'(\.[^']*)'/g)) {
           const target = resolve(path, '..', specifier ?? '')
-          if (!target.startsWith(join(packages, name, '/'))) found.push(`${path}: ${specifier}`)
+          // What tests of several packages use is no part of any.
+          const isShared = part === 'test' && target.startsWith(join(packages, '../scripts/lib/'))
+          if (!isShared && !target.startsWith(join(packages, name, '/'))) found.push(`${path}: ${specifier}`)
         }
       }
     }

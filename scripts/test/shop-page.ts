@@ -1,7 +1,8 @@
 /** The page of examples/shop in a real browser. */
 import type { BrowserContext, Page } from 'playwright-core'
 import { expect } from 'vitest'
-import { findChromium, launch } from '../../packages/core/test/browser/chromium.ts'
+import { launch } from '../../packages/core/test/browser/chromium.ts'
+import { findChromium } from '../lib/chromium.ts'
 import type { Asked } from './shop-program.ts'
 
 const WAIT = { timeout: 30_000, interval: 50 } as const

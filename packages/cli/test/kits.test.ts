@@ -14,7 +14,7 @@ import { queue } from '@ate/queue'
 import { build } from 'esbuild'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FLAGS, findChromium } from '../../core/test/browser/chromium.ts'
+import { FLAGS, findChromium } from '../../../scripts/lib/chromium.ts'
 import type { Calls } from './kits-page.ts'
 
 const chromiumPath = findChromium()

@@ -1,7 +1,8 @@
 // In a real browser, with what it stores on a disk. Skipped where there is no Chromium.
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Browser, call, findChromium, freeze } from './chromium.ts'
+import { findChromium } from '../../../../scripts/lib/chromium.ts'
+import { Browser, call, freeze } from './chromium.ts'
 import type { Opened } from './page/chains.ts'
 import type { Outcome } from './page/runner.ts'
 

@@ -2,30 +2,16 @@
  * A real browser for tests: the sources bundled for a page, served by this process on the loopback interface, and opened
  * in headless Chromium with a profile of its own, so that what a page stores is on a disk and outlives it.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { FLAGS, findChromium } from '../../../../scripts/lib/chromium.ts'
 import type { Calls } from './page/page.ts'
-
-/** Undefined where there is none: ATE_CHROMIUM, or `chromium` on the path. */
-export function findChromium(): string | undefined {
-  const given = process.env['ATE_CHROMIUM']
-  if (given) return given
-  const names = ['chromium', 'chromium-browser', 'google-chrome']
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find((path) => existsSync(path))
-}
-
-/** It asks nobody on the network for anything. */
-export const FLAGS: readonly string[] =
-  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split(
-    ' ',
-  )
 
 export class Browser {
   readonly #server: Server

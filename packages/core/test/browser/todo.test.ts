@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findChromium, freeze, launch } from './chromium.ts'
+import { findChromium } from '../../../../scripts/lib/chromium.ts'
+import { freeze, launch } from './chromium.ts'
 import { TodoProgram } from './todo-program.ts'
 
 /** Two programs begin, on a machine that may be busy. */
