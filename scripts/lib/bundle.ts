@@ -8,7 +8,7 @@ import { type BuildOptions, build } from 'esbuild'
 
 const root: string = resolve(import.meta.dirname, '../..')
 
-/** Bundles `entries` (sources) into `folder`, which is made. `@ate` stands beside it: a server reads its version there. */
+/** Bundles `entries` (sources) into `folder`, which is made. */
 export async function bundle(folder: string, entries: Pick<BuildOptions, 'entryPoints' | 'stdin'>): Promise<void> {
   await build({
     ...entries,
@@ -24,10 +24,10 @@ export async function bundle(folder: string, entries: Pick<BuildOptions, 'entryP
     outExtension: { '.js': '.mjs' },
     logLevel: 'warning',
   })
-  linkModules(dirname(folder))
 }
 
-function linkModules(folder: string): void {
+/** For a bundle in `folder`: a server reads its version from the package. */
+export function linkModules(folder: string): void {
   try {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * Every TypeScript block of the documentation is type-checked, those marked `run` are run: on the newest Node, from the
- * sources, in a folder of their own.
+ * Every TypeScript block of the documentation is type-checked, those marked `run` are run: on the newest Node, from a
+ * bundle of the sources, in a folder of their own.
  */
 import { execFile } from 'node:child_process'
 import {
@@ -14,10 +14,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DocsProgram, programsOf } from '../docs-blocks.ts'
+import { bundle } from '../lib/bundle.ts'
 import { environmentFor, newestNode } from '../lib/nodes.mjs'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -75,7 +76,33 @@ async function output(command: readonly string[], cwd: string, home: string): Pr
   }
 }
 
+/** Where they run our packages come first, in few files; what they import besides is found one folder up. */
+const running = join(folder, 'run')
+
+async function bundlePackages(): Promise<void> {
+  const entries: Record<string, string> = {}
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const manifest = JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'))
+    const exports: Record<string, string> = { './package.json': './package.json' }
+    for (const [path, target] of Object.entries<Record<string, string>>(manifest.exports ?? {})) {
+      const source = target['@ate/source']
+      if (source === undefined) continue
+      const entry = path === '.' ? 'index' : path.slice(2)
+      entries[`${name}/${entry}`] = join(root, 'packages', name, source)
+      exports[path] = `./${entry}.mjs`
+    }
+    mkdirSync(join(running, 'node_modules/@ate', name), { recursive: true })
+    writeFileSync(
+      join(running, 'node_modules/@ate', name, 'package.json'),
+      JSON.stringify({ name: manifest.name, version: manifest.version, exports }),
+    )
+  }
+  await bundle(join(running, 'node_modules/@ate'), { entryPoints: entries })
+}
+
 describe('the TypeScript blocks of the documentation', () => {
+  beforeAll(bundlePackages, TIMEOUT_MS)
+
   it('there are some', () => {
     expect(programs.map(({ name }) => name.split(':')[0])).toContain('README.md')
   })
@@ -88,9 +115,11 @@ describe('the TypeScript blocks of the documentation', () => {
   it.each(programs.filter(({ run }) => run).map((program) => [program.name, program] as const))(
     '%s runs',
     async (_, program) => {
-      const cwd = mkdtempSync(join(folder, 'run-'))
+      const cwd = mkdtempSync(join(running, 'run-'))
       mkdirSync(join(cwd, 'work'))
-      expect(await output(['-C', '@ate/source', fileOf(program)], join(cwd, 'work'), join(cwd, 'home'))).toBe('')
+      const file = join(running, basename(fileOf(program)))
+      writeFileSync(file, program.text)
+      expect(await output([file], join(cwd, 'work'), join(cwd, 'home'))).toBe('')
     },
   )
 })

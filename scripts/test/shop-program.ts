@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { bundle } from '../lib/bundle.ts'
+import { bundle, linkModules } from '../lib/bundle.ts'
 
 const SHOP = fileURLToPath(new URL('../../examples/shop', import.meta.url))
 const POLL_MS = 20
@@ -31,6 +31,7 @@ export async function bundleShop(folder: string): Promise<void> {
     entryPoints: [join(SHOP, 'main.ts'), join(SHOP, 'part.ts')],
     stdin: { contents: "export * from './parts.ts'\nexport * from '@ate/core/server'", resolveDir: SHOP },
   })
+  linkModules(folder)
   cpSync(join(SHOP, 'page'), join(bundled, 'page'), { recursive: true })
   cpSync(join(SHOP, '../page.css'), join(folder, 'page.css'))
   await once(
