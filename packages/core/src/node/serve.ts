@@ -121,7 +121,14 @@ class Server implements Served {
       storedBytesMax: settings.limits.storedBytesPerIdentity,
     })
     const { ring } = settings
-    if (ring) this.#ring = new ServedRing({ platform, folder, ring, isOpen: (name) => this.#host.isOpen(name) })
+    if (ring)
+      this.#ring = new ServedRing({
+        platform,
+        folder,
+        ring,
+        isOpen: (name) => this.#host.isOpen(name),
+        adopted: (name) => folder.count(name, this.#holdings),
+      })
     this.#metrics = serverMetrics({
       version: this.#version,
       startedAtMs: this.#startedAt,

@@ -24,6 +24,8 @@ export interface ServedRingParts {
   readonly ring: NonNullable<ServeSettings['ring']>
   /** Whether the chain is open here, and so is here. */
   readonly isOpen: (name: string) => boolean
+  /** It has come from another server. */
+  readonly adopted: (name: ChainName) => Promise<void>
 }
 
 export class ServedRing {
@@ -144,10 +146,13 @@ export class ServedRing {
       if (node === ring.self) continue
       try {
         const found = await this.#ask(node, name)
-        if (found === 'taken') return
         if (found === 'absent') continue
-        if (found.to !== ring.self) throw elsewhere(found.to, 'moved')
-        await this.#finish(name, node)
+        if (found !== 'taken') {
+          if (found.to !== ring.self) throw elsewhere(found.to, 'moved')
+          await this.#finish(name, node)
+        }
+        // Nobody may ask for it, and it is here all the same.
+        await this.#parts.adopted(name)
         return
       } catch (error) {
         if (!isAteError(error) || !['OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'].includes(error.code)) throw error

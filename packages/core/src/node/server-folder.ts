@@ -41,6 +41,8 @@ export interface ServerFolder {
   readonly chainFiles: Pick<Platform, 'openFolder'>
   /** Whose each chain is that is served here, and how long its log is. One that cannot be read is nobody's. */
   holdings(): Promise<Holdings>
+  /** What one of them has, which came here by itself. */
+  count(name: ChainName, holdings: Holdings): Promise<void>
   /** Bytes that the disk has left for this user; undefined where it does not tell. */
   freeBytes(): number | undefined
   close(): Promise<void>
@@ -97,6 +99,8 @@ function serverFolder(
 ): ServerFolder {
   const chains = join(path, CHAINS)
   const folders = platform.foldersBelow?.(path) ?? platform
+  const count = (name: ChainName, holdings: Holdings): Promise<void> =>
+    countChain(name, holdings, join(chains, folderOfChain(name)), { folders, platform })
   return {
     path,
     identity,
@@ -104,7 +108,12 @@ function serverFolder(
     hasChain: async (name) => isChain(await folders.openFolder(join(chains, folderOfChain(name)))),
     chains: () => chainsIn(chains, folders),
     chainFiles: folders,
-    holdings: () => holdingsIn(chains, folders, platform),
+    async holdings() {
+      const holdings = new Holdings()
+      for (const name of await chainsIn(chains, folders)) await count(name, holdings)
+      return holdings
+    },
+    count,
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
   }
@@ -131,21 +140,22 @@ async function chainsIn(path: string, folders: Folders): Promise<readonly ChainN
 /** What was moved away, destroyed, or put here as a backup is no chain of this server. */
 const SERVED: ReadonlySet<StandingState> = new Set(['live', 'copy', 'incomplete'])
 
-async function holdingsIn(path: string, folders: Folders, { crypto, crc32 }: Platform): Promise<Holdings> {
-  const holdings = new Holdings()
-  for (const name of await chainsIn(path, folders)) {
-    const fs = await folders.openFolder(join(path, folderOfChain(name)))
-    try {
-      const { standing, bytes, firstRecord } = glanceAtLog(fs, crc32)
-      if (SERVED.has(standing)) holdings.set(name, ownerIn(firstRecord, crypto), bytes)
-    } catch (error) {
-      if (!isAteError(error)) throw error
-      if (error.code === 'CHAIN_NOT_FOUND') continue
-      // Whoever asks for it is told what is wrong with it.
-      holdings.set(name, undefined, 0)
-    }
+async function countChain(
+  name: ChainName,
+  holdings: Holdings,
+  path: string,
+  { folders, platform: { crypto, crc32 } }: { readonly folders: Folders; readonly platform: Platform },
+): Promise<void> {
+  const fs = await folders.openFolder(path)
+  try {
+    const { standing, bytes, firstRecord } = glanceAtLog(fs, crc32)
+    if (SERVED.has(standing)) holdings.set(name, ownerIn(firstRecord, crypto), bytes)
+  } catch (error) {
+    if (!isAteError(error)) throw error
+    if (error.code === 'CHAIN_NOT_FOUND') return
+    // Whoever asks for it is told what is wrong with it.
+    holdings.set(name, undefined, 0)
   }
-  return holdings
 }
 
 function ownerIn(genesis: Uint8Array | undefined, crypto: Platform['crypto']): Fingerprint | undefined {

@@ -111,11 +111,18 @@ class Node {
       async holdings() {
         throw new Error('not asked for')
       },
+      count: async () => {},
       freeBytes: () => undefined,
       close: async () => undefined,
     }
     const settings = { nodes, self: URLS[this.#side], ca: undefined }
-    const ring = new ServedRing({ platform, folder, ring: settings, isOpen: (name) => host.isOpen(name) })
+    const ring = new ServedRing({
+      platform,
+      folder,
+      ring: settings,
+      isOpen: (name) => host.isOpen(name),
+      adopted: async () => {},
+    })
     this.ring = ring
     await network.listen(this.#side)('ws://0.0.0.0:5000/db', {
       accept(socket, { path }) {

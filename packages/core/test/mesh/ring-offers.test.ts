@@ -41,6 +41,7 @@ async function moved(name: string): Promise<{
     folder,
     ring: { nodes: NODES, self: NODES[0], ca: undefined },
     isOpen: () => false,
+    adopted: async () => {},
   })
   return { ring, engine, warned, folder }
 }

@@ -218,6 +218,19 @@ describe('a ring', () => {
     await last.close()
   })
 
+  it('counts what was offered to it, also if nobody asks for it there', async () => {
+    await using ring = new Ring(await freePorts(2))
+    const name = ring.nameOf(1, 2)
+    const { publicKey: serverKey } = await ring.start(0, 1)
+    const chain = await openChain(`${ring.urls[0]}/${name}`, { as: someone(), serverKey, create: true }, machine())
+    await chain.transact((tx) => tx.create(Row, { text: 'moves' }))
+    await chain.close()
+    await ring.stop(0)
+    await ring.start(0, 2)
+    await ring.start(1, 2)
+    await expect.poll(async () => Promise.all(ring.urls.map(chainsCounted)), { timeout: 20_000 }).toEqual([0, 1])
+  })
+
   it.each<[string, (engine: LogEngine) => Partial<LogEngine>]>([
     ['while records are copied', () => ({ append: fail })],
     ['before the copy is whole', ({ setStanding }) => ({ setStanding: once(setStanding, 'copy', 'instead') })],
