@@ -3,12 +3,12 @@ import { defineConfig } from 'vitest/config'
 
 // The source condition lets tests run on the TypeScript sources: no build stands between an edit and its test.
 const conditions = ['@ate/source', ...defaultServerConditions]
+export const fromSources = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
 /** They change what a process has one of: its working folder, its environment, its output. */
 const ALONE = ['packages/cli/test/**/*.test.ts', 'scripts/test/**/*.test.ts']
 
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: conditions } },
+  ...fromSources,
   test: {
     globalSetup: ['scripts/test/home.ts'],
     setupFiles: ['scripts/test/equal-bytes.ts'],

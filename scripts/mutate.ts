@@ -26,8 +26,8 @@ import {
 import { getPriority, setPriority, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import process from 'node:process'
-import { defaultServerConditions } from 'vite'
 import { createVitest, type TestSpecification, type Vitest } from 'vitest/node'
+import { fromSources } from '../vitest.config.ts'
 import { root } from './lib/nodes.mjs'
 import { instrument, type Mutant } from './mutants.ts'
 
@@ -183,9 +183,7 @@ async function startVitest(texts: ReadonlyMap<string, string>): Promise<Vitest> 
     reporters: [{}],
     setupFiles: [join(copy, 'scripts/mutate-setup.ts')],
   }
-  const conditions = ['@ate/source', ...defaultServerConditions]
-  const resolving = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
-  return createVitest('test', options, { ...resolving, plugins: [plugin] })
+  return createVitest('test', options, { ...fromSources, plugins: [plugin] })
 }
 
 function messages(): readonly Message[] {
