@@ -7,7 +7,6 @@
  *     watch   waits in a stream, does not close; ends by itself
  *     hold    says `open` or the code, holds until it is killed or its stdin ends
  */
-import { writeSync } from 'node:fs'
 import { isAteError } from '../../src/base/errors.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/data/open-chain.ts'
@@ -18,7 +17,7 @@ const Count = defineType<{ n: number }>('count')
 const [mode, folder, file] = process.argv.slice(2) as [string, string, string]
 
 function say(text: string): void {
-  writeSync(1, `${text}\n`)
+  process.stdout.write(`${text}\n`)
 }
 
 async function main(): Promise<void> {

@@ -3,7 +3,7 @@
  * `node hard-writer.ts FOLDER IDENTITY`.
  * Says `open` with the chain's id, then the number of segments each time there is a new one.
  */
-import { existsSync, writeSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -25,7 +25,7 @@ const { random, clock } = platform.environment
 const fs = await platform.openFolder(folder)
 const engine = await openFileLog({ fs, random, clock, segmentBytes: SEGMENT_BYTES })
 const chain = await openChain(engine, { as })
-writeSync(1, `open ${chain.id}\n`)
+process.stdout.write(`open ${chain.id}\n`)
 
 let isEnding = false
 process.stdin.on('end', () => {
@@ -42,7 +42,7 @@ for (let round = 0; !isEnding; round++) {
     })
   await Promise.all(Array.from({ length: 1 + (round % IN_FLIGHT) }, (_, n) => write(n)))
   while (existsSync(join(folder, `seg-${String(segments).padStart(6, '0')}.ate`))) {
-    writeSync(1, `${++segments}\n`)
+    process.stdout.write(`${++segments}\n`)
     await sleep(BREATH_MS)
   }
 }

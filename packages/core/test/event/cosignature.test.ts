@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { fromBase64, toBase64, utf8 } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { encodeCheckpoint } from '../../src/event/checkpoint.ts'
-import { cosignersOf, parseWitnesses, requireQuorum, witnessKeyText } from '../../src/event/cosignature.ts'
+import { cosignedAt, cosignersOf, parseWitnesses, requireQuorum, witnessKeyText } from '../../src/event/cosignature.ts'
 import { addLines, parseNote } from '../../src/event/note.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { testWitness } from '../../src/testing/witness.ts'
@@ -62,6 +62,15 @@ describe('cosignatures', () => {
     const twice = note(w1.cosign(text, 5000), w1.cosign(text, 9000), w1.cosign(text, 7000))
     expect(cosignersOf(crypto, twice, all)).toEqual([{ name: 'one.example/w', at: 9000 }])
     expect(codeOf(() => requireQuorum(crypto, twice, all))).toBe('NOT_WITNESSED')
+  })
+
+  it('of one witness are dated by the newest line that verifies', () => {
+    const key = crypto.ed25519Signer(crypto.sha256(utf8('witness/one.example/w'))).publicKey
+    const at = (...lines: string[]): unknown => cosignedAt(crypto, note(...lines), { name: 'one.example/w', key })
+    const forged = changed(w1.cosign(text, 9000), (bytes) => (bytes[40]! ^= 1))
+    expect(at(w1.cosign(text, 5000), forged, w1.cosign(text, 7000), w2.cosign(text, 9000))).toBe(7000)
+    expect(at(forged)).toBe(undefined)
+    expect(at(w2.cosign(text, 9000))).toBe(undefined)
   })
 
   it('of unknown keys are ignored, also under a known name or the name of the log', () => {

@@ -10,7 +10,7 @@ import { Replica } from '../../src/chain/replica.ts'
 import { bodyBytes, checkBodies } from '../../src/event/commit-bodies.ts'
 import { CommitCompactor } from '../../src/event/commit-compact.ts'
 import { CommitEncoder } from '../../src/event/commit-encode.ts'
-import { CommitParser, parseBlockPlaces, placesEnd } from '../../src/event/commit-parse.ts'
+import { CommitParser, commitHoldsValues, parseBlockPlaces, placesEnd } from '../../src/event/commit-parse.ts'
 import { EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { sliceAt } from '../../src/event/kept-runs.ts'
@@ -163,6 +163,15 @@ const transactions = fc.array(transaction, { maxLength: 5 })
 describe('commits', () => {
   const { chain, boss } = boxChain()
   const parser = new CommitParser(crypto)
+
+  it('tell before they are parsed whether they bring values; what is none brings none', () => {
+    const sealed = chain.commit(boss, [chain.tx(create({ body: chain.body() }))]).bytes
+    const bare = chain.commit(boss, [chain.tx(create({}))]).bytes
+    const payload = (record: Uint8Array): Uint8Array => record.subarray(RECORD_HEAD_BYTES)
+    expect([sealed, bare].map((record) => commitHoldsValues(payload(record)))).toEqual([true, false])
+    expect(commitHoldsValues(payload(sealed).subarray(0, 40))).toBe(false)
+    expect(commitHoldsValues(new Uint8Array(0))).toBe(false)
+  })
 
   it('come back as they were written', () => {
     fc.assert(

@@ -13,6 +13,7 @@ import type { FileSystem } from '../../src/log/file-system.ts'
 import { appendTo, codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { withCalls } from './damage-kit.ts'
 import { Trial, untilFault } from './trial.ts'
 
 const SEEDS = Math.ceil(Number(process.env['ATE_SEEDS'] ?? 3000) / 20)
@@ -277,6 +278,28 @@ describe('compaction of a file log', () => {
     await first.close().catch(() => undefined)
     expect((await second.compact(halving())).records).toBe(3)
     await second.close()
+  })
+
+  it('seals no segment of its successor, and none whose sync has failed', async () => {
+    for (const end of ['fenced', 'poisoned'] as const) {
+      const sim = new SimFileSystem(1, { folder: 'missing' })
+      const fs = withCalls(sim, { lock: async () => ({ release: async () => undefined }) })
+      const first = await openFileLog({ ...parts, fs, create: true })
+      await appendTo(first, testBatch(0, [16_000, 80, 80]))
+      let before: Uint8Array = new Uint8Array()
+      const begin = async (): Promise<void> => {
+        if (end === 'fenced') await (await openFileLog({ ...parts, fs })).close()
+        else {
+          sim.faults.failSync = sim.counts.syncs + 1
+          await expect(appendTo(first, testBatch(3, [10]))).rejects.toMatchObject({ code: 'WRITER_POISONED' })
+        }
+        before = sim.peek('seg-000000.ate')
+      }
+      const code = end === 'fenced' ? 'WRITER_FENCED' : 'WRITER_POISONED'
+      expect(await codeOf(() => first.compact(halving({ begin })))).toBe(code)
+      expect(sim.peek('seg-000000.ate')).toEqual(before)
+      await first.close().catch(() => undefined)
+    }
   })
 
   it('a reader beside it follows over segments that were written anew, its tail among them', async () => {

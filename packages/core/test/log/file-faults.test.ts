@@ -10,6 +10,7 @@ import { manualClock } from '../../src/testing/clock.ts'
 import { appendTo, codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { withCalls } from './damage-kit.ts'
 import { Trial } from './trial.ts'
 
 const parts = { random: seededRandom(1), clock: manualClock(), segmentBytes: 5200, zeroFillBytes: 0 }
@@ -266,7 +267,7 @@ describe('a disk that refuses to be written', () => {
 })
 
 describe('folders', () => {
-  const open = (fs: SimFileSystem, create: boolean, readOnly = false): Promise<string> =>
+  const open = (fs: FileSystem, create: boolean, readOnly = false): Promise<string> =>
     codeOf(async () => (await openFileLog({ ...parts, fs, create, readOnly })).close())
 
   it('without a chain are CHAIN_NOT_FOUND, unless one shall be made', async () => {
@@ -287,6 +288,13 @@ describe('folders', () => {
     for (const create of [true, false]) expect(await open(fs, create)).toBe('NOT_A_CHAIN')
     expect(await open(fs, false, true)).toBe('NOT_A_CHAIN')
     expect(fs.counts.operations).toBe(operations)
+  })
+
+  it('a file in its place is NOT_A_CHAIN', async () => {
+    const list = (): never => {
+      throw Object.assign(new Error('ENOTDIR'), { code: 'ENOTDIR' })
+    }
+    expect(await open(withCalls(new SimFileSystem(1), { list }), true)).toBe('NOT_A_CHAIN')
   })
 
   it('of another label are WRONG_CHAIN', async () => {

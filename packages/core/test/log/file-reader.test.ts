@@ -1,5 +1,6 @@
 /** Reading a file log: chunks and their bounds, parts, damage that is in the way, and a scrub that is broken off. */
 import { describe, expect, it } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import type { LogEngine, LogRecord } from '../../src/log/engine.ts'
 import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { closedLog, newerFormat } from './damage-kit.ts'
@@ -181,6 +182,9 @@ describe('a scrub', () => {
     expect(await codeOf(() => log.scrub({ signal: stop.signal, onProgress }))).toMatch(/ABORT/i)
     expect(told.length).toBe(1)
     expect(await codeOf(() => log.scrub({ signal: stop.signal }))).toMatch(/ABORT/i)
+    // A reason with a code is no damage either.
+    const closed = AbortSignal.abort(new AteError('CHAIN_CLOSED'))
+    expect(await codeOf(() => log.scrub({ signal: closed }))).toBe('CHAIN_CLOSED')
     await log.close()
     const empty = new Trial(1)
     const nothing = await empty.open()

@@ -51,6 +51,21 @@ describe('an erasure that was interrupted after it counted', () => {
   })
 })
 
+describe('an erasure that failed after it counted', () => {
+  it('is ended by the next try', async () => {
+    const trial = await ringWith(OLD)
+    const log = await trial.open()
+    trial.fs.faults.failWrite = { at: trial.fs.counts.writes + 1, code: 'EIO', written: 0 }
+    expect(await codeOf(() => log.ring.erase(NAME))).toBe('IO_ERROR')
+    expect(await log.ring.get(NAME)).toBe(undefined)
+    trial.fs.faults = {}
+    await log.ring.erase(NAME)
+    expect(trial.fs.files().filter((file) => file.startsWith('ring/'))).toEqual([])
+    expect(trial.fs.durableBytes().some(([, bytes]) => Buffer.from(bytes).includes(Buffer.from(OLD)))).toBe(false)
+    await log.close()
+  })
+})
+
 describe('several that are put at once', () => {
   const names = [1, 2, 3].map((first) => new Uint8Array(32).fill(first))
   const entries = names.map((name, i) => ({ name, wrapped: new Uint8Array(432).fill(0xa0 + i) }))

@@ -144,7 +144,8 @@ describe('a block', () => {
     for (let format = 1; format <= SEGMENT_FORMAT; format++) expect(checkBlock(block(format), kind, crc32)).toBe('good')
     for (const format of [0, SEGMENT_FORMAT + 1, 255]) expect(checkBlock(block(format), kind, crc32)).toBe('newer')
     expect(checkBlock(block(1, kind.magic + 1), kind, crc32)).toBe('bad')
-    expect(checkBlock(block(1).subarray(0, 511), kind, () => 0)).toBe('bad')
+    // What is not there reads as zeros, which may be its sum.
+    expect(checkBlock(block(1).subarray(0, 508), kind, () => 0)).toBe('bad')
     const rotten = block(1)
     rotten[300]! ^= 1
     expect(checkBlock(rotten, kind, crc32)).toBe('bad')

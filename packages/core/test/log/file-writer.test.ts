@@ -9,6 +9,7 @@ import { openFileLog } from '../../src/log/file-engine.ts'
 import { errnoOf } from '../../src/log/file-errors.ts'
 import { putU32 } from '../../src/log/file-frame.ts'
 import { MANIFEST, readSlots, SLOT_BYTES, writeWhole } from '../../src/log/file-manifest.ts'
+import { removeUnfinished } from '../../src/log/file-snapshot.ts'
 import type { FileSystem, OpenFile } from '../../src/log/file-system.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
@@ -84,6 +85,7 @@ describe('a call that the disk refuses', () => {
     const fs = withCalls(trial.fs, { remove })
     const open = openFileLog({ fs, random: seededRandom(1), clock: manualClock() })
     expect(await codeOf(() => open)).toBe('IO_ERROR')
+    expect(await codeOf(async () => removeUnfinished(fs))).toMatch(/ours/)
     expect([errnoOf(errno('EIO')), errnoOf({ code: 5 }), errnoOf(new AteError('DISK_FULL')), errnoOf(null)]).toEqual([
       'EIO',
       undefined,

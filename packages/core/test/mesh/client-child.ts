@@ -2,7 +2,6 @@
  * A client in a process of its own, which writes until its stdin ends: `client-child.mjs URL KEY IDENTITY NAME`. Says
  * `open`, then `ack MARK` for what was acknowledged and `no MARK CODE` for what was not.
  */
-import { writeSync } from 'node:fs'
 import process from 'node:process'
 import { isAteError } from '../../src/base/errors.ts'
 import { defineType } from '../../src/data/entity-type.ts'
@@ -14,7 +13,7 @@ const IN_FLIGHT = 8
 
 const [url, serverKey, file, name] = process.argv.slice(2) as [string, string, string, string]
 const chain = await openChain(url, { as: await openIdentity(file), serverKey })
-writeSync(1, 'open\n')
+process.stdout.write('open\n')
 let isEnding = false
 process.stdin.on('end', () => {
   isEnding = true
@@ -24,13 +23,13 @@ process.stdin.resume()
 async function write(mark: string): Promise<void> {
   try {
     await chain.transact((tx) => void tx.create(Mark, { of: mark }))
-    writeSync(1, `ack ${mark}\n`)
+    process.stdout.write(`ack ${mark}\n`)
   } catch (error) {
-    writeSync(1, `no ${mark} ${isAteError(error) ? error.code : String(error)}\n`)
+    process.stdout.write(`no ${mark} ${isAteError(error) ? error.code : String(error)}\n`)
   }
 }
 
 for (let n = 0; !isEnding; n += IN_FLIGHT)
   await Promise.all(Array.from({ length: IN_FLIGHT }, (_, i) => write(`${name}/${n + i}`)))
 await chain.close()
-writeSync(1, 'closed\n')
+process.stdout.write('closed\n')

@@ -49,7 +49,6 @@ async function freePort(): Promise<string> {
 
 test(`a server that is killed ${KILLS} times loses nothing that it acknowledged`, {
   timeout: TIMEOUT_MS,
-  retry: 1,
 }, async () => {
   const data = join(root, 'data')
   const port = await freePort()

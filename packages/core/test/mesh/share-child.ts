@@ -3,7 +3,6 @@
  * ever, eight at a time, and says `ack N` of each that is in the log, or `CODE N`. When its stdin ends it closes, and says
  * `closed`; then nothing holds it.
  */
-import { writeSync } from 'node:fs'
 import { isAteError } from '../../src/base/errors.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -11,7 +10,7 @@ import { openIdentity } from '../../src/session/local-identity.ts'
 
 const [folder, identity, name] = process.argv.slice(2) as [string, string, string]
 const Mark = defineType<{ by: string; n: number }>('mark')
-const say = (text: string): void => void writeSync(1, `${text}\n`)
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
 async function main(): Promise<void> {
   const as = await openIdentity(identity)

@@ -6,7 +6,6 @@
  *     write   opens, says `head N`, then appends for ever; says `ack N` when a record is synced
  */
 import { randomFillSync } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import { isAteError } from '../../src/base/errors.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { nodeFileSystem } from '../../src/node/file-system.ts'
@@ -17,7 +16,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 const [mode, folder, seed] = process.argv.slice(2) as [string, string, string]
 
 function say(text: string): void {
-  writeSync(1, `${text}\n`)
+  process.stdout.write(`${text}\n`)
 }
 
 async function main(): Promise<void> {
