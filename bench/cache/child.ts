@@ -20,7 +20,7 @@ export interface CacheJob extends WorkloadOptions {
   readonly at?: { readonly url: string; readonly key: string; readonly id: string }
 }
 
-const WARM = 50
+const WARM = 500
 const job = JSON.parse(process.argv[2] ?? '{}') as CacheJob
 process.env['ATE_HOME'] = join(job.folder, job.part)
 
@@ -42,7 +42,7 @@ function answer(figures: Figures): void {
 async function server(): Promise<void> {
   // Whoever started it is gone.
   process.once('disconnect', () => process.exit(0))
-  const served = await serve({ listen: 'ws://127.0.0.1:0/db', data: join(job.folder, 'served') })
+  const served = await serve({ listen: 'ws://127.0.0.1:0/db', data: join(job.folder, 'served'), durability: 'os' })
   process.send?.({ url: served.url, key: served.publicKey })
 }
 

@@ -206,7 +206,7 @@ function addCopies(ate: Command): void {
     .description(
       'Make a restored or salvaged chain the one that is written. Only when the original is lost: else use push.',
     )
-    .argument('<place>', PLACE)
+    .argument('<place>', `${PLACE}; or ws://HOST:PORT/NAME, of a chain that was restored on its server`)
     .option(...ID)
     .option('--from <seq>', 'other copies may differ from this record on; the next one if left out', wholeNumber)
     .option(...AS)

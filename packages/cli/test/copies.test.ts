@@ -5,6 +5,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createIdentity, defineType, type Identity, openChain, openIdentity, saveIdentity } from '@ate/core'
+import { serve } from '@ate/core/server'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Machine, newMachine } from './run-ate.ts'
 
@@ -84,6 +85,31 @@ describe('a chain', () => {
     const report = await machine.quick(['verify', 'restored', '--id', chainId])
     expect(report.stdout).toContain('recovered  1 time after a loss')
     expect((await machine.quick(['dump', 'restored', '--as', 'alice.id'])).stdout).toMatch(/^#\d+ recover /m)
+  })
+
+  it('of a server is restored in its folder, and recovered by its address', async () => {
+    const alice = await openIdentity(at('alice.id'))
+    const begin = (data: string): ReturnType<typeof serve> => serve({ listen: 'ws://127.0.0.1:0/db', data: at(data) })
+    const first = await begin('served')
+    const chain = await openChain(`${first.url}/notes`, { as: alice, create: true, serverKey: first.fingerprint })
+    await chain.transact((tx) => tx.create(Note, { text: 'served' }))
+    await chain.close()
+    await first.close()
+    expect((await machine.run(['backup', 'served/chains/notes', 'served-backup'])).code).toBe(0)
+    cpSync(at('served/server-identity'), at('served-again/server-identity'))
+    expect((await machine.run(['restore', 'served-backup', 'served-again/chains/notes'])).code).toBe(0)
+    const beside = await machine.quick(['recover', 'served-again/chains/notes', '--as', 'alice.id', '--id', chain.id])
+    expect([beside.code, beside.stderr]).toEqual([1, expect.stringMatching(/^READ_ONLY: .*by its address/)])
+    await using second = await begin('served-again')
+    const at2 = `${second.url}/notes`
+    const early = await machine.run(['queue', 'ls', at2, '--id', chain.id])
+    expect([early.code, early.stderr]).toEqual([1, expect.stringContaining('NOT_AUTHORIZED')])
+    const recovered = await machine.run(['recover', at2, '--as', 'alice.id', '--id', chain.id])
+    expect({ code: recovered.code, stderr: recovered.stderr }).toEqual({ code: 0, stderr: '' })
+    expect(recovered.stdout).toMatch(/^recovered by record \d+: /)
+    const again = await openChain(at2, { as: alice, id: chain.id, serverKey: second.fingerprint })
+    await again.transact((tx) => tx.create(Note, { text: 'after' }))
+    await again.close()
   })
 
   it('whose backup was changed is not restored, and the file is named', async () => {

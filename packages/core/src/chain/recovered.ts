@@ -4,6 +4,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { chainIdOf } from '../base/ids.ts'
+import type { Head } from '../log/engine.ts'
 import { newRecoveries, noteRecovery } from '../session/known-recoveries.ts'
 import { forgetHead, type RememberedHead, rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
@@ -29,7 +30,8 @@ export async function settleRecoveries(state: StateStore, replica: Replica): Pro
   for (const recovery of fresh) await noteRecovery(state, chain, recovery)
 }
 
-function isLost({ hashes }: Replica, { seq, hash }: RememberedHead, fresh: readonly Recovery[]): boolean {
+/** Whether one of those recoveries says that this head, which the replica does not have, is lost. */
+export function isLost({ hashes }: Replica, { seq, hash }: Head, fresh: readonly Recovery[]): boolean {
   const here = hashes.at(seq)
   if (here && equalBytes(here, hash)) return false
   return fresh.some(({ from }) => from <= seq)

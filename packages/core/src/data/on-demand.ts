@@ -6,12 +6,10 @@ import { platform as ownPlatform } from '#platform'
 import type { ChainId } from '../base/ids.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
-import type { RecoverReceipt } from './append-recovery.ts'
 import type { BackupPlaceOptions, BackupReceipt, CopyReceipt, RestoreOptions } from './backup.ts'
 import type { DestroyOptions } from './destroy.ts'
 import type { KnownPlace } from './known-places.ts'
 import type { PushOptions } from './push.ts'
-import type { RecoverPlaceOptions } from './recover.ts'
 import type { SalvageOptions, SalvageReport } from './salvage.ts'
 import type { PlaceReport, VerifyPlaceOptions } from './verify-place.ts'
 
@@ -75,21 +73,6 @@ export async function salvage(
 ): Promise<SalvageReport> {
   const code = await import('./salvage.ts')
   return code.salvage(from, to, options, platform)
-}
-
-/**
- * Recovers the chain at `at`: a copy that was restored or salvaged, or a chain that lost its newest records. Afterwards it
- * is opened for writing as any other. Only when the original is lost: two places that are written are two histories.
- * @throws AteError CHAIN_NOT_FOUND | CHAIN_LOCKED | CHAIN_MOVED | CHAIN_COPY (a backup) | NOT_AUTHORIZED (needs manage of the
- * root) | LEVEL_TOO_LOW | FORK { seq } (`from` has to reach back to it) | BAD_ARGUMENT and what openChain throws
- */
-export async function recover(
-  at: string | LogEngine,
-  options: RecoverPlaceOptions = {},
-  platform: Platform = ownPlatform,
-): Promise<RecoverReceipt> {
-  const code = await import('./recover.ts')
-  return code.recover(at, options, platform)
 }
 
 /**

@@ -18,10 +18,13 @@ import { memoryState } from '../session/memory-state.ts'
 import type { Platform } from '../session/platform.ts'
 import { rememberHead } from '../session/remembered-heads.ts'
 import { appendRecovery, type RecoverOptions, type RecoverReceipt } from './append-recovery.ts'
-import { checkPin, observingOf, replay } from './open-chain.ts'
+import { checkPin, type OpenOptions, observingOf, replay } from './open-chain.ts'
 import { openEngine, parsePlace } from './place.ts'
 
-export interface RecoverPlaceOptions extends RecoverOptions {
+/** Of a served chain also how its server is known and reached, as of OpenOptions. */
+export interface RecoverPlaceOptions
+  extends RecoverOptions,
+    Pick<OpenOptions, 'serverKey' | 'serverPin' | 'ca' | 'wire'> {
   /** Who acts; this machine's own identity if left out. */
   readonly as?: Identity
   /** The chain that is meant; what this machine knows of the place if left out. */
@@ -30,7 +33,7 @@ export interface RecoverPlaceOptions extends RecoverOptions {
   readonly signal?: AbortSignal
 }
 
-/** As `recover` of on-demand.ts says. */
+/** As `recover` of mesh/recover.ts says, where this process writes the log. */
 export async function recover(
   at: string | LogEngine,
   options: RecoverPlaceOptions = {},
@@ -58,6 +61,11 @@ export async function recover(
       observing: observingOf({}, platform),
       pq: 'range',
     })
+    if (!replica.maySequence(core.keyName, core.keyName)) {
+      const hint =
+        "a server orders this chain's records: put it into that server's folder, and recover it by its address"
+      throw new AteError('READ_ONLY', { chain: core.chainId }, { hint })
+    }
     const receipt = isInterrupted(engine, replica) ?? (await appendRecovery(core, options, platform.state))
     await engine.setStanding(LIVE)
     await settleRecoveries(platform.state, replica)

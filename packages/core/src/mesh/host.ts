@@ -18,6 +18,7 @@ import type { Durability, LogEngine, LogRecord } from '../log/engine.ts'
 import type { Identity, PublicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
+import { mayManage } from '../trust/policy.ts'
 import { ChainQuota, type Holdings } from './holdings.ts'
 import { HostedChain } from './hosted-chain.ts'
 
@@ -108,7 +109,10 @@ export class Host implements Hosting {
     try {
       const chain = await open.chain
       // A server of the same ring takes what it did not order over.
-      if (asking.identity.fingerprint !== this.parts.identity.fingerprint) assertMayFollow(chain, asking.identity)
+      if (asking.identity.fingerprint !== this.parts.identity.fingerprint) {
+        assertMayFollow(chain, asking.identity)
+        assertNoCopy(chain, asking.identity)
+      }
       return chain
     } catch (error) {
       this.#leave(name, open)
@@ -317,4 +321,12 @@ export function assertMayFollow({ sequencer }: HostedChain, identity: PublicIden
   if (replica.isKnown(toBinaryText(identity.fingerprintBytes))) return
   if (replica.view.policies.some((policy) => policy?.read === 'everyone' || policy?.write === 'everyone')) return
   throw new AteError('NOT_AUTHORIZED', { needs: 'to be known to the chain', identity: identity.fingerprint })
+}
+
+/** A copy is written by nobody until who manages the root recovers it: he is let in to do that. @throws AteError CHAIN_COPY */
+function assertNoCopy({ name, isCopy, replica: { trust, view } }: HostedChain, identity: PublicIdentity): void {
+  if (!isCopy) return
+  const actor = trust.actorOf(toBinaryText(identity.fingerprintBytes))
+  if (actor !== undefined && mayManage(view, 0, actor)) return
+  throw new AteError('CHAIN_COPY', { name, needs: 'to be recovered here, by who manages the root' })
 }

@@ -12,6 +12,7 @@ import type { KeptKeys } from '../chain/kept-keys.ts'
 import type { BodyPlace } from '../chain/link.ts'
 import type { Replica } from '../chain/replica.ts'
 import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
+import { refuse } from '../chain/verdict.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { Compacting, type CompactionState, type CompactPolicy } from '../data/compacting.ts'
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
@@ -27,6 +28,7 @@ import {
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, Head, LogEngine, LogRecord } from '../log/engine.ts'
+import { LIVE } from '../log/standing.ts'
 import type { ChainQuota } from './holdings.ts'
 
 export interface RecentRecord {
@@ -212,10 +214,29 @@ export class HostedChain {
     return turn
   }
 
+  /** It was restored here, or salvaged: somebody else may be writing the original. */
+  get isCopy(): boolean {
+    return this.engine.standing.state === 'copy'
+  }
+
   submit(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
     const { quota } = this.#parts
+    if (this.isCopy) return this.#submitToCopy(entries, by)
     if (!quota) return this.sequencer.submit(entries, by)
     return quota.submit(entries, (fitting) => this.sequencer.submit(fitting, by))
+  }
+
+  /** Only what recovers it. What came behind that waits until it counts. */
+  #submitToCopy(entries: readonly Entry[], by: object): Promise<readonly EntryAnswer[]> {
+    return this.inTurn(async () => {
+      if (!this.isCopy) return this.submit(entries, by)
+      const isRecovery = entries.length === 1 && entries[0]!.kind === KIND.recover
+      if (!isRecovery) return entries.map(() => ({ refused: [refuse('CHAIN_COPY', { name: this.name })] }))
+      const answers = await this.sequencer.submit(entries, by)
+      if (answers.every((answer) => 'seq' in answer)) await this.engine.setStanding(LIVE)
+      this.#parts.quota?.measure()
+      return answers
+    })
   }
 
   /** The server that takes this chain, from when nobody else writes it here. */

@@ -64,6 +64,6 @@ function checkNames(options: unknown): void {
 }
 
 /** Addresses of servers, not of logs. Their code is loaded with the first of them. */
-function isRemote(at: unknown): at is string {
+export function isRemote(at: unknown): at is string {
   return typeof at === 'string' && /^wss?(\+unix)?:/.test(at)
 }

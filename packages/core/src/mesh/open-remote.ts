@@ -2,13 +2,14 @@
  * Opens a chain at a server: the connection, the copy that this process works on, and the same checks as of any other log.
  * The copy is what is verified; the server is only believed to have what its records say.
  */
-import { equalBytes, utf8 } from '../base/bytes.ts'
+import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { CHAIN_NAME_BYTES_MAX, SHARE_RETRY_MAX_MS } from '../base/limits.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
+import { isLost } from '../chain/recovered.ts'
 import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
@@ -113,16 +114,20 @@ async function openObserved(
   const wanted = { identity, options, platform, known, label }
   const way = await wayOf(wanted)
   const kept = way.key === undefined ? undefined : unpark(platform, way.key)
-  const copy = kept ?? (await openCopy(wanted))
+  let copy: Copy = kept ?? (await openCopy(wanted))
   let { engine } = copy
   let link = kept?.link
   let made: Made | undefined
   let away: Away | undefined
   try {
-    if (!link) ({ link, made, away } = await openLink(copy, way, wanted))
+    if (!link) {
+      ;({ copy, link, made, away } = await openLink(copy, way, wanted))
+      engine = copy.engine
+    }
     const opening = { engine, link, platform, identity, options, way }
     const replica = kept?.replica ?? (away ? copy.replica! : await catchUp(opening, copy.replica))
     checkMade(replica, made)
+    if (copy.ahead) assertRecovered(replica, copy.ahead)
     const more = away ? undefined : link.more(options.signal)
     await checkChain({
       replica,
@@ -141,8 +146,8 @@ async function openObserved(
         ...(more ? { catchUp: async () => void (await take(opening, more, replica)) } : { isAway: true }),
       },
     })
-    // All of it is verified, and no older than what this machine knows: only then the damaged copy goes.
-    if ('damage' in copy && copy.damage) engine = await healCopy(engine, options, platform)
+    // All of it is verified, and no older than what this machine knows: only then the other copy goes.
+    if (copy.damage || copy.ahead) engine = await healCopy(engine, options, platform)
     observing.opened(started, replica, engine)
     const chain = await handleOf({ ...opening, engine }, { replica, observing, name, away })
     // What has come since it was left.
@@ -230,6 +235,14 @@ export interface Copy {
   readonly replica: Replica | undefined
   /** Of one on a disk that cannot be read, or was altered: the engine is another one, in memory, and empty. */
   readonly damage?: AteError
+  /** Of one that has what the server does not show: the engine is another one, in memory, and empty. */
+  readonly ahead?: Ahead
+}
+
+interface Ahead {
+  readonly replica: Replica
+  /** What is said of it, unless its rest was declared lost. */
+  readonly error: AteError
 }
 
 /** The copy, which is written whatever the chain is opened for. */
@@ -270,7 +283,14 @@ const DAMAGE: ReadonlySet<string> = new Set([
   'BAD_CBOR',
 ])
 
-/** Puts what was fetched and verified in the place of the damaged copy. A crash in between leaves an empty one. */
+/** Who manages the root has said, behind where the copies part, that what this one has more is lost. @throws AteError ROLLBACK | FORK */
+function assertRecovered(fetched: Replica, { replica, error }: Ahead): void {
+  const known = new Set(replica.trust.recoveries.map(({ hash }) => toHex(hash)))
+  const fresh = fetched.trust.recoveries.filter(({ hash }) => !known.has(toHex(hash)))
+  if (!isLost(fetched, replica.head, fresh)) throw error
+}
+
+/** Puts what was fetched and verified in the place of the copy. A crash in between leaves an empty one. */
 async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Platform): Promise<LogEngine> {
   const place = parsePlace(options.replica!, {}, platform)
   await place.destroy!({})
@@ -285,11 +305,35 @@ async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Plat
 /** The genesis that this process has sent. */
 export type Made = ReturnType<typeof makeGenesis>
 
-async function openLink(
-  copy: Pick<Copy, 'engine' | 'replica' | 'damage'>,
-  way: Way,
-  wanted: Wanted,
-): Promise<{ readonly link: ServerLink; readonly made?: Made | undefined; readonly away?: Away | undefined }> {
+interface Linked {
+  /** The one that is brought up to date over it. */
+  readonly copy: Copy
+  readonly link: ServerLink
+  readonly made?: Made | undefined
+  readonly away?: Away | undefined
+}
+
+async function openLink(copy: Copy, way: Way, wanted: Wanted): Promise<Linked> {
+  try {
+    return { copy, ...(await linkOf(copy, way, wanted)) }
+  } catch (error) {
+    const { options, platform } = wanted
+    const { replica, engine } = copy
+    if (!replica || !isAteError(error) || (error.code !== 'ROLLBACK' && error.code !== 'FORK')) throw error
+    const place = options.replica ?? 'memory:'
+    if (!parsePlace(place, {}, platform).destroy) throw error
+    if (options.rollback === 'accept') {
+      const hint = `the copy at ${place} has records that the server does not show. Keep it, and give another replica to take what the server has; how the server gets them back is in the guide, under backups`
+      throw new AteError(error.code, error.facts, { hint, cause: error })
+    }
+    // It may have been recovered since: then the copy goes. That is known once all of it is verified.
+    await engine.close()
+    const fresh: Copy = { engine: memoryEngine(), replica: undefined, ahead: { replica, error } }
+    return { copy: fresh, ...(await linkOf(fresh, way, { ...wanted, label: replica.chainId })) }
+  }
+}
+
+async function linkOf(copy: Copy, way: Way, wanted: Wanted): Promise<Omit<Linked, 'copy'>> {
   const { engine, replica } = copy
   const { identity, options, platform, known, label } = wanted
   const want = label ?? (known === undefined ? undefined : parseId(known, 'chain'))

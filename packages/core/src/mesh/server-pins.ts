@@ -93,7 +93,9 @@ export async function forgetKnownServer(
   })
 }
 
-const LINES: KnownLines = { file: 'known-servers', form: 'HOST:PORT FINGERPRINT' }
+/** Its file in the state. */
+export const KNOWN_SERVERS = 'known-servers'
+const LINES: KnownLines = { file: KNOWN_SERVERS, form: 'HOST:PORT FINGERPRINT' }
 
 /** Each fingerprint that is required must be the server's own, or that of whom it follows. */
 function judgeServer(

@@ -13,6 +13,7 @@ import type { Signer } from '../crypto/provider.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
 import { makeDelegation } from '../event/acknowledgement.ts'
 import type { LogEngine } from '../log/engine.ts'
+import type { StandingState } from '../log/standing.ts'
 import { Admission, type AdmitRequest, isRefused, type Refused } from '../mesh/admission.ts'
 import { parseChainName } from '../mesh/chain-name.ts'
 import type { Holdings } from '../mesh/holdings.ts'
@@ -28,6 +29,9 @@ import { listen } from './listen.ts'
 import { platform as ownPlatform } from './platform.ts'
 import { ServedRing } from './served-ring.ts'
 import { openServerFolder, type ServerFolder } from './server-folder.ts'
+
+/** A copy that was restored here is opened for who recovers it. */
+const OPENED: readonly StandingState[] = ['live', 'copy']
 
 /**
  * Serves the chains of a folder until it is closed.
@@ -207,7 +211,7 @@ class Server implements Served {
   async #openLog(text: string, create: boolean): Promise<LogEngine> {
     const name = parseChainName(text)
     if (!create && !(await this.#folder.hasChain(name))) throw new AteError('CHAIN_NOT_FOUND', { name })
-    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, {}, this.#chainPlatform)
+    const place = parsePlace(`file:${this.#folder.chainPath(name)}`, { standings: OPENED }, this.#chainPlatform)
     return openEngine(place, { create, label: undefined, known: undefined })
   }
 

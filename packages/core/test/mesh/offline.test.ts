@@ -271,6 +271,45 @@ describe('a copy that is older than what this machine has seen', () => {
     await close(chain)
   })
 
+  test('is taken where that is asked for; what waited behind what is lost is told as a conflict', async () => {
+    const { older } = await behind()
+    const chain = await open({ offline: 'allow' })
+    await write(chain, 'kept', local)
+    world.stores.set('notes', older)
+    await world.startServer()
+    expect(await world.time.runUntil(() => seen.at(-1)?.startsWith('ended') ?? false, 300_000)).toBe(true)
+    await close(chain)
+    expect(await codeOf(() => open({}))).toBe('ROLLBACK')
+    const again = await open({ rollback: 'accept' })
+    const firstConflict = async (): Promise<string | undefined> => {
+      for await (const { code } of again.conflicts()) return code
+      return undefined
+    }
+    expect(await world.wait(firstConflict())).toBe('CERT_ENDED')
+    await write(again, 'last')
+    expect(await texts(again)).toEqual(['last', 'one'])
+    await close(again)
+    expect(await outbox()).toEqual([])
+  })
+
+  test('is not taken over a copy that has more: what the server has lost stays there', async () => {
+    const chain = await open({ create: true })
+    await write(chain, 'one')
+    const older = copyOf(there())
+    await write(chain, 'two')
+    await close(chain)
+    world.killServer()
+    world.stores.set('notes', older)
+    await world.startServer()
+    await expect(open({ rollback: 'accept' })).rejects.toThrow(/^ROLLBACK: the copy at file:copy/)
+    const again = await open({ rollback: 'accept', replica: 'file:other' })
+    expect(await texts(again)).toEqual(['one'])
+    await close(again)
+    // It is there, and now it is the other history.
+    world.killServer()
+    expect(await codeOf(() => open({ offline: 'allow' }))).toBe('FORK')
+  })
+
   test('and so is one that shows other records in the place of those', async () => {
     const { older } = await behind()
     const chain = await open({ offline: 'allow' })
