@@ -6,10 +6,12 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Chain } from '../../src/data/chain.ts'
+import { appendRecovery } from '../../src/data/append-recovery.ts'
+import { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { backup, push, restore } from '../../src/data/on-demand.ts'
 import type { OpenOptions } from '../../src/data/open-chain.ts'
+import { KIND } from '../../src/event/format.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { recover } from '../../src/mesh/recover.ts'
 import type { Served } from '../../src/mesh/serve-options.ts'
@@ -136,6 +138,22 @@ describe('a backup that is restored on the server', () => {
     await server.close()
     await start('again')
     expect(await seen(ann, away)).toEqual(['four', 'one', 'three'])
+  })
+
+  test('stays one behind a recovery that is none; what is sent behind one waits for it', async () => {
+    await lose()
+    await restoreOnServer()
+    {
+      await using chain = await open(boss, machine())
+      const noise = Chain.coreOf(chain).appendOther(KIND.recover, () => new Uint8Array(300))
+      await expect(noise).rejects.toMatchObject({ code: expect.stringMatching(/^BAD_/) })
+    }
+    expect(await codeOf(() => open(ann, away))).toBe('CHAIN_COPY')
+    await using chain = await open(boss, machine())
+    const recovered = appendRecovery(Chain.coreOf(chain), {}, memoryState())
+    await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all([recovered, write(chain, 'behind')])
+    expect(await texts(chain)).toEqual(['behind', 'one'])
   })
 
   test('takes the place of copies that have more, once it is recovered, and not before', async () => {
