@@ -183,8 +183,9 @@ describe('a scrub', () => {
     expect(told.length).toBe(1)
     expect(await codeOf(() => log.scrub({ signal: stop.signal }))).toMatch(/ABORT/i)
     // A reason with a code is no damage either.
-    const closed = AbortSignal.abort(new AteError('CHAIN_CLOSED'))
-    expect(await codeOf(() => log.scrub({ signal: closed }))).toBe('CHAIN_CLOSED')
+    const closing = new AbortController()
+    const close = (): void => closing.abort(new AteError('CHAIN_CLOSED'))
+    expect(await codeOf(() => log.scrub({ signal: closing.signal, onProgress: close }))).toBe('CHAIN_CLOSED')
     await log.close()
     const empty = new Trial(1)
     const nothing = await empty.open()
