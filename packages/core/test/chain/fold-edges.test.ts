@@ -373,12 +373,16 @@ describe('counters', () => {
     refuses(chain, writer, [owe(unit)], 'NOT_AUTHORIZED', { counter: 'n' })
     refuses(chain, writer, [owe(unit, -1n)], 'NOT_AUTHORIZED', { counter: 'n' })
     commits(chain, writer, owe(unit, 0n), owe(written), owe(managed))
-    const old = forger({ parameters: { level: 2 } })
-    const oldBoss = old.session(root)
-    const rare = { identities: [ann.identity.keys], policy: { write: [ann.id] } }
-    const oldBox = creates(old, oldBoss, create({ collection: 'c', rare }))
-    const oldUnit = creates(old, oldBoss, create({ collection: 'u' }))
-    commits(old, old.session(ann), create({ parent: oldBox, collection: 'c', rare: { counters: debt(oldUnit) } }))
+    for (const level of [2, 3]) {
+      const old = forger({ parameters: { level } })
+      const oldBoss = old.session(root)
+      const rare = { identities: [ann.identity.keys], policy: { write: [ann.id] } }
+      const oldBox = creates(old, oldBoss, create({ collection: 'c', rare }))
+      const oldUnit = creates(old, oldBoss, create({ collection: 'u' }))
+      const owing = create({ parent: oldBox, collection: 'c', rare: { counters: debt(oldUnit) } })
+      if (level < 3) commits(old, old.session(ann), owing)
+      else refuses(old, old.session(ann), [owing], 'NOT_AUTHORIZED', { counter: 'n' })
+    }
   })
 
   it('a change by nothing counts as one upwards; retention ends at its time', () => {

@@ -5,11 +5,12 @@
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { chainIdOf } from '../../src/base/ids.ts'
+import { COUNTERS_MAX } from '../../src/base/limits.ts'
 import { HOLDS } from '../../src/chain/fold-locks.ts'
 import { maySweep } from '../../src/chain/replica.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../../src/event/checkpoint.ts'
 import { cosignatureLine } from '../../src/event/cosignature.ts'
-import type { EntityWords } from '../../src/event/entity-words.ts'
+import { type EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
 import { KIND, OP } from '../../src/event/format.ts'
 import { addLines, parseNote } from '../../src/event/note.ts'
 import type { RareFields } from '../../src/event/rare-fields.ts'
@@ -165,6 +166,36 @@ describe('what is locked', () => {
     commits(chain, boss, create({ parent: thing, collection: HOLDS }))
   })
 
+  it('is not opened by what older levels took for a hold', () => {
+    const chain = forger({ parameters: { level: 3 } })
+    const boss = chain.session(root)
+    const top = creates(chain, boss, create({ collection: 'c' }))
+    const middle = creates(chain, boss, create({ parent: top, collection: 'c' }))
+    const old = creates(chain, boss, create({ parent: middle, collection: HOLDS }))
+    commits(chain, boss, change(OP.root, ROOT_ENTITY, { rare: { root: { level: 4 } } }))
+    commits(chain, boss, change(OP.retain, top, { rare: { lock: 'compliance', retain: chain.time + 1000 } }))
+    refuses(chain, boss, [remove(old)], 'RETAINED')
+  })
+
+  it('goes at its time, to the ms, and not while holds of its own have names', () => {
+    const { chain, boss, kept, part, crumb } = archive('governance', 1000)
+    chain.time += 999
+    refuses(chain, boss, [remove(crumb)], 'RETAINED')
+    chain.time += 1
+    commits(chain, boss, remove(crumb))
+    commits(chain, boss, change(OP.retain, kept, { rare: { holds: ['matter'] } }))
+    refuses(chain, boss, [remove(part)], 'RETAINED')
+  })
+
+  it('has at most so many names of holds, from its beginning on', () => {
+    const chain = forger()
+    const boss = chain.session(root)
+    const holds = (count: number): string[] => Array.from({ length: count }, (_, i) => `h${i}`)
+    const made = (count: number): Part => create({ collection: 'c', rare: { holds: holds(count) } })
+    commits(chain, boss, made(COUNTERS_MAX))
+    expect(codes(chain, boss, made(COUNTERS_MAX + 1))).toBe('RETAINED')
+  })
+
   it('is sealed for its own readers', () => {
     const { chain, boss } = { chain: forger(), boss: undefined as unknown as ForgedSession }
     const by = boss ?? chain.session(root)
@@ -172,6 +203,10 @@ describe('what is locked', () => {
     const rare = { policy, epoch: chain.epoch(0, [root.id]), retain: chain.time + 5 }
     const tx = chain.tx(create({ collection: 'c', rare, body: chain.body() }))
     expect(outcomesOf(chain.write(by, [tx]))).toEqual(['STALE_EPOCH'])
+    // Below level 4 only what is not kept.
+    const old = forger({ parameters: { level: 3 } })
+    const own = { policy, epoch: old.epoch(0, [root.id]) }
+    refuses(old, old.session(root), [create({ collection: 'c', rare: own, body: old.body() })], 'STALE_EPOCH')
   })
 })
 
@@ -286,6 +321,17 @@ describe('time under compliance', () => {
     chain.time = until + 2000
     refuses(chain, boss, [remove(found.crumb)], 'TIME_UNPROVEN', { proven: 0 })
     witnessed(chain, { w1: until + 1000 })
+    expect(goes(chain, boss, found)).toBe('committed')
+  })
+
+  it('is that of witnesses that were named before compliance, where it was locked without any', () => {
+    const found = archive('governance', 10_000)
+    const { chain, boss, shelf, kept } = found
+    commits(chain, boss, change(OP.retain, shelf, { rare: { witnesses: witnesses(['x1'], 1) } }))
+    commits(chain, boss, change(OP.retain, kept, { rare: { lock: 'compliance' } }))
+    chain.time += 10_000
+    refuses(chain, boss, [remove(found.crumb)], 'TIME_UNPROVEN')
+    witnessed(chain, { x1: chain.time + 1000 })
     expect(goes(chain, boss, found)).toBe('committed')
   })
 

@@ -371,6 +371,8 @@ describe('guards', () => {
     const session = old.session(root)
     for (const kind of ['before', 'notBefore'] as const)
       refuses(old, session, [guard(kind, ROOT_ENTITY, old.time)], 'LEVEL_TOO_LOW', { level: 2, needs: 3 })
+    const third = forger({ parameters: { level: 3 } })
+    commits(third, third.session(root), guard('notBefore', ROOT_ENTITY, third.time), create({ collection: 'c' }))
   })
 
   it('STALE_BASE: who guards or creates from before an id was forgotten', () => {
