@@ -5,7 +5,6 @@
 import { describe, expect, it } from 'vitest'
 import { utf8 } from '../../src/base/bytes.ts'
 import { chainIdOf } from '../../src/base/ids.ts'
-import { COUNTERS_MAX } from '../../src/base/limits.ts'
 import { HOLDS } from '../../src/chain/fold-locks.ts'
 import { maySweep } from '../../src/chain/replica.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../../src/event/checkpoint.ts'
@@ -185,15 +184,6 @@ describe('what is locked', () => {
     commits(chain, boss, remove(crumb))
     commits(chain, boss, change(OP.retain, kept, { rare: { holds: ['matter'] } }))
     refuses(chain, boss, [remove(part)], 'RETAINED')
-  })
-
-  it('has at most so many names of holds, from its beginning on', () => {
-    const chain = forger()
-    const boss = chain.session(root)
-    const holds = (count: number): string[] => Array.from({ length: count }, (_, i) => `h${i}`)
-    const made = (count: number): Part => create({ collection: 'c', rare: { holds: holds(count) } })
-    commits(chain, boss, made(COUNTERS_MAX))
-    expect(codes(chain, boss, made(COUNTERS_MAX + 1))).toBe('RETAINED')
   })
 
   it('is sealed for its own readers', () => {
