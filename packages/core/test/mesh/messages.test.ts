@@ -253,6 +253,8 @@ describe('a sender of frames', () => {
     one.close()
     one.flush()
     one.send(bytes(64 * 1024))
+    // Its keys are overwritten by now.
+    one.sendFrame(bytes(10))
     await Promise.resolve()
     expect([frames, one.bufferedBytes]).toEqual([[], 5])
   })
