@@ -69,7 +69,8 @@ const AREAS: Readonly<Record<string, Area>> = {
     tests: [
       ...['forged-proofs', 'prove', 'evidence'].map((name) => `data/${name}`),
       'chain/snapshot',
-      ...['snapshots', 'persons', 'recover', 'opening'].map((name) => `data/${name}`),
+      ...['snapshots', 'persons', 'recover', 'opening', 'verify-place'].map((name) => `data/${name}`),
+      ...['forks', 'offline', 'evil-history', 'recover-served'].map((name) => `mesh/${name}`),
     ],
   },
   mesh: {

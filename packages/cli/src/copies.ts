@@ -1,5 +1,19 @@
 /** `ate backup`, `restore`, `push` and `salvage`: copies of a chain, and what became of them. */
-import { backup, type CopyReceipt, push, restore, type SalvageReport, salvage } from '@ate/core'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  AteError,
+  backup,
+  type CopyReceipt,
+  isAteError,
+  openChain,
+  openIdentity,
+  push,
+  restore,
+  type SalvageReport,
+  salvage,
+} from '@ate/core'
+import { type ActingOptions, actingIdentity } from './acting.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
 import { placeOf } from './place.ts'
 import { openProgress, type Progress } from './progress.ts'
@@ -7,6 +21,10 @@ import { openProgress, type Progress } from './progress.ts'
 interface CopyCommandOptions {
   readonly id?: string
   readonly json?: boolean
+}
+
+interface PushCommandOptions extends CopyCommandOptions, ActingOptions {
+  readonly toServer?: boolean
 }
 
 export async function backupCommand(
@@ -29,7 +47,8 @@ export async function restoreCommand(from: string, to: string, options: CopyComm
   await printReceipt(receipt, options, `restored to ${to}: ${READ_ONLY}`)
 }
 
-export async function pushCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
+export async function pushCommand(from: string, to: string, options: PushCommandOptions): Promise<void> {
+  if (options.toServer) await nameServer(placeOf(from), to, options)
   const receipt = await withProgress('moving', ({ update }) =>
     push(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
   )
@@ -46,6 +65,29 @@ export async function salvageCommand(from: string, to: string, options: CopyComm
     await print(
       [`salvaged to ${printable(to)}: ${READ_ONLY}`, ...receiptLines(report), ...lossLines(report)].join('\n'),
     )
+}
+
+/**
+ * Behind this record nobody else orders any: the chain goes on where that server is, and nowhere if there is none of that
+ * name. So it has to be the one whose folder it goes to.
+ */
+async function nameServer(at: string, to: string, options: PushCommandOptions): Promise<void> {
+  const server = await serverOf(to)
+  const as = await actingIdentity(options)
+  try {
+    await using chain = await openChain(at, { as, create: false, ...idOf(options) })
+    await chain.transact((tx) => tx.settings({ sequencers: [server] }))
+  } catch (error) {
+    // A try before has named it, or moved the chain already.
+    if (!isAteError(error) || (error.code !== 'READ_ONLY' && error.code !== 'CHAIN_MOVED')) throw error
+  }
+}
+
+async function serverOf(to: string): Promise<Uint8Array> {
+  const file = join(to.replace(/^file:/, ''), '..', '..', 'server-identity')
+  if (existsSync(file)) return (await openIdentity(file)).fingerprintBytes
+  const hint = 'with --to-server the new place is DATA/chains/NAME, in the folder of a server that was started once'
+  throw new AteError('BAD_ARGUMENT', { to }, { hint })
 }
 
 const READ_ONLY = 'read-only until `ate recover`, which is for when the original is lost'

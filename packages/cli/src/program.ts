@@ -189,8 +189,11 @@ function addCopies(ate: Command): void {
     .argument('<from>', PLACE)
     .argument('<to>', EMPTY)
     .option(...ID)
+    .option('--to-server', 'to is DATA/chains/NAME of a server: from now on that server orders the records')
+    .option(...AS)
+    .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object')
-    .action(pushCommand)
+    .action((from: string, to: string, options) => pushCommand(from, to, { ...ate.opts(), ...options }))
   ate
     .command('salvage')
     .description(

@@ -112,6 +112,23 @@ describe('a chain', () => {
     await again.close()
   })
 
+  it('goes from a folder to a server, which orders its records from then on', async () => {
+    const alice = await openIdentity(at('alice.id'))
+    const id = await chainAt('begun', alice)
+    const push = ['push', 'begun', 'hosted/chains/begun', '--to-server', '--as', 'alice.id', '--id', id]
+    const early = await machine.quick(push)
+    expect([early.code, early.stderr]).toEqual([1, expect.stringMatching(/^BAD_ARGUMENT: .*DATA\/chains\/NAME/)])
+    const begin = (): ReturnType<typeof serve> => serve({ listen: 'ws://127.0.0.1:0/db', data: at('hosted') })
+    await (await begin()).close()
+    const pushed = await machine.run(push)
+    expect({ code: pushed.code, stderr: pushed.stderr }).toEqual({ code: 0, stderr: '' })
+    expect((await machine.quick(push)).code).toBe(0)
+    await using server = await begin()
+    const chain = await openChain(`${server.url}/begun`, { as: alice, id, serverKey: server.fingerprint })
+    await chain.transact((tx) => tx.create(Note, { text: 'at the server' }))
+    await chain.close()
+  })
+
   it('whose backup was changed is not restored, and the file is named', async () => {
     const file = at('backup/seg-000000.ate')
     const bytes = readFileSync(file)

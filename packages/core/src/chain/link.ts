@@ -60,6 +60,8 @@ export interface LinkEvents {
 export interface Link {
   /** The strongest level that the server's acknowledgements reach. */
   readonly durability: Durability
+  /** 32 bytes, while there is a connection: the fingerprint under which the server orders records. */
+  readonly orderedBy: Uint8Array | undefined
   /** What the server has said last of the newest record that it has. */
   readonly acknowledgement: AcknowledgementPart | undefined
   /** Brings events from here on. */
@@ -79,5 +81,6 @@ export interface Link {
   attachedKey(entity: Uint8Array, record: number | undefined): Promise<Uint8Array | undefined>
   /** Entries of the key ring there. @throws AteError OFFLINE */
   countKeys(): Promise<number>
-  close(): Promise<void>
+  /** `why`: what who waits for it still is told; CHAIN_CLOSED if left out. */
+  close(why?: AteError): Promise<void>
 }

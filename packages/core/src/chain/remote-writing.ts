@@ -9,8 +9,10 @@
  * - what was signed is sent again as the same bytes; an empty commit takes the number of one that was refused;
  * - transactions see what is staged and sent; readers outside see only what has come back.
  */
+import { toBinaryText } from '../base/bytes.ts'
 import type { Timers } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
+import { fingerprintOf } from '../base/ids.ts'
 import { CLOSE_SILENT_MS } from '../base/limits.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
@@ -178,7 +180,13 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   assertTakes(): void {
-    if (this.readOnly) throw new AteError('READ_ONLY', { chain: this.#core.chainId })
+    const { chainId: chain, keyName, replica } = this.#core
+    if (this.readOnly) throw new AteError('READ_ONLY', { chain })
+    const server = this.#link.orderedBy
+    if (!server || replica.maySequence(toBinaryText(server), keyName)) return
+    const hint =
+      'the root of this chain does not let that server order its records: name it in tx.settings({ sequencers }) where they are ordered now'
+    throw new AteError('READ_ONLY', { chain, server: fingerprintOf(server) }, { hint })
   }
 
   schedule(): void {
@@ -413,6 +421,8 @@ class RemoteWriting implements Writing, LinkEvents {
     )
     for (const other of this.#underWay.others.splice(0))
       other.fail(indeterminate({ what: 'the chain failed' }, { cause: failure }))
+    // Nothing more is taken from it: who forgets to close a chain that has failed is not held by it.
+    void this.#link.close(failure)
   }
 
   #drop(errorOf: Parameters<ChainCore['staging']['dropAll']>[1]): void {

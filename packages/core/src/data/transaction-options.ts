@@ -3,7 +3,8 @@ import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
-import type { RareFields, WitnessFields } from '../event/rare-fields.ts'
+import type { RareFields, RootFields, WitnessFields } from '../event/rare-fields.ts'
+import { fingerprintInText } from '../session/identity.ts'
 import type { EntityRef } from './entity.ts'
 import { checkName } from './entity-type.ts'
 import type { CounterInput, PolicyInput } from './policy-input.ts'
@@ -56,8 +57,11 @@ export interface CreateOptions extends PlaceOptions, PolicyInput, ExpiryOptions,
 export interface ChainSettings {
   /** Ed25519 keys (32 bytes) that sign checkpoints. */
   readonly checkpointKeys?: readonly Uint8Array[]
-  /** Who orders records from the next one on: the writers themselves, or servers by their fingerprints (32 bytes). */
-  readonly sequencers?: 'writers' | readonly Uint8Array[]
+  /**
+   * Who orders records from the next one on: the writers themselves, or servers by their publicId or fingerprint (as text, or
+   * its 32 bytes).
+   */
+  readonly sequencers?: 'writers' | readonly (string | Uint8Array)[]
   /** Level of the rules; it only rises. */
   readonly level?: number
 }
@@ -82,6 +86,16 @@ export function hasRare(options: CreateOptions): boolean {
 
 export function hasRetention({ retain, holds, lock, witnesses, digest }: RetentionOptions): boolean {
   return (retain ?? holds ?? lock ?? witnesses ?? digest) !== undefined
+}
+
+export function sequencersOf(
+  crypto: CryptoProvider,
+  given: NonNullable<ChainSettings['sequencers']>,
+): NonNullable<RootFields['sequencers']> {
+  if (given === 'writers') return given
+  if (!Array.isArray(given) || given.length === 0)
+    throw new AteError('BAD_ARGUMENT', { what: "sequencers are 'writers', or a list of servers" })
+  return given.map((one) => (typeof one === 'string' ? fingerprintInText(crypto, one) : keyBytes(one)))
 }
 
 export function keyBytes(key: Uint8Array): Uint8Array {

@@ -40,6 +40,7 @@ import {
   placeOf,
   type RetentionOptions,
   retentionFields,
+  sequencersOf,
 } from './transaction-options.ts'
 import type { Values } from './values.ts'
 
@@ -361,7 +362,7 @@ export class Transaction {
       ...(settings.checkpointKeys === undefined ? {} : { checkpointKeys: settings.checkpointKeys.map(keyBytes) }),
       ...(settings.sequencers === undefined
         ? {}
-        : { sequencers: settings.sequencers === 'writers' ? 'writers' : settings.sequencers.map(keyBytes) }),
+        : { sequencers: sequencersOf(this.#core.crypto, settings.sequencers) }),
       ...(settings.level === undefined ? {} : { level: settings.level }),
     }
     this.#draft.setRare(this.#draft.add(OP.root, ROOT_ENTITY), { root })

@@ -159,6 +159,10 @@ export class ServerLink implements Link {
     return this.#away?.level ?? this.#level
   }
 
+  get orderedBy(): Uint8Array | undefined {
+    return this.#lease?.connection.server.identity.fingerprintBytes
+  }
+
   get keyAccess(): KeyAccess {
     return this.#keyAccess
   }
@@ -312,9 +316,9 @@ export class ServerLink implements Link {
     if (this.#keyAccess === 'none') throw new AteError('KEYS_UNAVAILABLE', { chain: chainIdOf(this.chainId) })
   }
 
-  async close(): Promise<void> {
-    this.#end(new AteError('CHAIN_CLOSED', {}))
-    this.#closing.abort(new AteError('CHAIN_CLOSED', {}))
+  async close(why: AteError = new AteError('CHAIN_CLOSED', {})): Promise<void> {
+    this.#end(why)
+    this.#closing.abort(why)
     this.#retry?.cancel()
     const lease = this.#lease
     this.#lease = undefined

@@ -8,10 +8,10 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import { fingerprintOf, fromBase32, toBase32 } from '../base/ids.ts'
+import { fingerprintOf, toBase32 } from '../base/ids.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { serverOfHost } from '../session/dns-pin.ts'
-import { type PublicIdentity, parsePublicId } from '../session/identity.ts'
+import { fingerprintInText, type PublicIdentity } from '../session/identity.ts'
 import {
   assertLineName,
   changeKnownLines,
@@ -113,8 +113,7 @@ function judgeServer(
 }
 
 function fingerprintIn(crypto: CryptoProvider, serverKey: NonNullable<ServerPinOptions['serverKey']>): Uint8Array {
-  if (typeof serverKey === 'string')
-    return fromBase32(serverKey, 32) ?? parsePublicId(crypto, serverKey).fingerprintBytes
+  if (typeof serverKey === 'string') return fingerprintInText(crypto, serverKey)
   const bytes: unknown = serverKey?.fingerprintBytes
   if (bytes instanceof Uint8Array && bytes.length === 32) return bytes
   throw new AteError('BAD_ARGUMENT', { argument: 'serverKey', wanted: 'a publicId, a fingerprint or an identity' })

@@ -82,6 +82,11 @@ export function parsePublicId(crypto: CryptoProvider, text: unknown): PublicIden
   return identity
 }
 
+/** 32 bytes, of a publicId or a fingerprint as text. @throws AteError BAD_PUBLIC_ID */
+export function fingerprintInText(crypto: CryptoProvider, text: string): Uint8Array {
+  return fromBase32(text, 32) ?? parsePublicId(crypto, text).fingerprintBytes
+}
+
 /** A fingerprint is the likeliest mistake. */
 function badPublicId(text: unknown): AteError {
   const isFingerprint = typeof text === 'string' && fromBase32(text, FINGERPRINT_BYTES) !== undefined

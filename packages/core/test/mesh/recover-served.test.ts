@@ -21,7 +21,8 @@ import { type Identity, markKept } from '../../src/session/identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import type { Platform } from '../../src/session/platform.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
-import { someone } from './net-kit.ts'
+import { until } from './kit.ts'
+import { machine as bareMachine, someone, startServer } from './net-kit.ts'
 
 const Note = defineType<{ text: string }>('note')
 const ROOT = '00000000000000000000000000'
@@ -197,4 +198,61 @@ describe('a copy that a client has', () => {
     await write(chain, 'three')
     expect(await texts(chain)).toEqual(['one', 'three', 'two'])
   })
+})
+
+describe('a chain that was begun in a folder', () => {
+  test('goes to a server that its root has named, and is written nowhere else', async () => {
+    const at = `file:${join(root, 'begun')}`
+    {
+      await using chain = await openChain(at, { as: boss }, home)
+      id = chain.id
+      await write(chain, 'one')
+      for (const wrong of [[], ['nobody'], 'writer'])
+        expect(await codeOf(() => chain.transact((tx) => tx.settings({ sequencers: wrong as never })))).toMatch(/^BAD_/)
+      const both = [boss.publicId, ann.publicId]
+      await chain.transact((tx) => {
+        tx.setPolicy(ROOT, { read: both, write: both })
+        tx.settings({ sequencers: [server.publicKey] })
+      })
+      expect(await codeOf(() => write(chain, 'no'))).toBe('READ_ONLY')
+    }
+    await server.close()
+    await push(at, served(), {}, home)
+    await start()
+    await using chain = await open(boss, home)
+    await write(chain, 'two')
+    await using other = await open(ann, away)
+    await write(other, 'three')
+    expect(await texts(other)).toEqual(['one', 'three', 'two'])
+    expect((await other.verify()).ok).toBe(true)
+  })
+
+  test('is read only at a server that it has not named, with what to do', async () => {
+    const at = `file:${join(root, 'begun')}`
+    {
+      await using chain = await openChain(at, { as: boss }, home)
+      id = chain.id
+      await write(chain, 'one')
+    }
+    await server.close()
+    await push(at, served(), {}, home)
+    await start()
+    await using chain = await open(boss, home)
+    expect(await texts(chain)).toEqual(['one'])
+    await expect(write(chain, 'no')).rejects.toThrow(/^READ_ONLY.*sequencers/)
+    await expect(chain.transact((tx) => tx.settings({ sequencers: [server.publicKey] }))).rejects.toThrow(/^READ_ONLY/)
+  })
+})
+
+test('a chain that has failed holds no connection, and so no process, until somebody closes it', async () => {
+  await using bare = await startServer()
+  const chain = await openChain(`${bare.url}/c`, { as: boss, serverKey: bare.identity, create: true }, bareMachine())
+  await write(chain, 'one')
+  bare.stores.get('c')!.standing = { state: 'copy', note: '' }
+  expect(bare.connections.size).toBe(1)
+  await expect(write(chain, 'two')).rejects.toMatchObject({ code: 'INDETERMINATE', facts: { code: 'CHAIN_COPY' } })
+  await until(() => bare.connections.size === 0, 'the end of the connection')
+  expect(await texts(chain)).toEqual(['one'])
+  expect(await codeOf(() => chain.refresh())).toBe('CHAIN_COPY')
+  await chain.close()
 })
