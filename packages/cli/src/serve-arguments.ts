@@ -93,6 +93,10 @@ function serveArguments(): readonly Option[] {
       .choices(['never', 'loopback', 'anyone'])
       .env('ATE_SERVE_METRICS')
       .default('loopback'),
+    list(
+      '--follows <files>',
+      'identity files of what this server was before: clients that know one of them take the new key',
+    ).env('ATE_SERVE_FOLLOWS'),
     new Option('--passphrase-file <file>', "the passphrase of the server's identity is the first line of this file"),
   ]
 }

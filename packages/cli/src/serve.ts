@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import process from 'node:process'
 import { AteError } from '@ate/core'
 import type { Serve, Served, ServeOptions } from '@ate/core/server'
+import { identityOf } from './acting.ts'
 import { print, printable } from './output.ts'
 import { newPassphrase } from './passphrase.ts'
 
@@ -28,6 +29,7 @@ export interface ServeArguments {
   readonly nodesList?: readonly string[]
   readonly node?: string
   readonly metrics: 'never' | 'loopback' | 'anyone'
+  readonly follows?: readonly string[]
   readonly passphraseFile?: string
 }
 
@@ -137,6 +139,9 @@ export async function serveOptions(path: string, given: ServeArguments): Promise
     ...limitsOf(given),
     ...(nodesList === undefined ? {} : { nodes: nodesList }),
     ...(node === undefined ? {} : { node }),
+    ...(given.follows === undefined
+      ? {}
+      : { follows: await Promise.all(given.follows.map((file) => identityOf(file, {}))) }),
     ...(passphrase === undefined ? {} : { passphrase }),
   }
 }

@@ -6,6 +6,7 @@ import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type CompactPolicy, checkCompactPolicy } from '../data/compacting.ts'
+import type { Identity } from '../session/identity.ts'
 import type { Passphrase } from '../session/identity-text.ts'
 import {
   type AdmissionLimits,
@@ -54,6 +55,11 @@ export interface ServeOptions {
   readonly nodesCa?: string | readonly string[]
   /** Who sees /metrics; programs on this machine, if left out. */
   readonly metrics?: 'never' | 'loopback' | 'anyone'
+  /**
+   * What this server was before its identity was exchanged: whoever knows it by one of these takes the new key for it. Chains
+   * have to have named the new one, too (`tx.settings({ sequencers })`).
+   */
+  readonly follows?: readonly Identity[]
   /** Of the server's identity file, if it is sealed or to be. */
   readonly passphrase?: Passphrase
   /** Ends the starting, not the server. */
@@ -75,6 +81,7 @@ export interface ServeSettings {
   readonly idleMs: number
   readonly ring: RingSettings | undefined
   readonly metrics: 'never' | 'loopback' | 'anyone'
+  readonly follows: readonly Identity[]
   readonly passphrase: Passphrase | undefined
 }
 
@@ -121,6 +128,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'node',
   'nodesCa',
   'metrics',
+  'follows',
   'passphrase',
   'signal',
 ])
@@ -145,6 +153,7 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
     idleMs: options.idle === undefined ? IDLE_MS : durationMs(options.idle, 0),
     ring: ringOf(options, listen),
     metrics: oneOf('metrics', options.metrics ?? 'loopback', ['never', 'loopback', 'anyone'] as const),
+    follows: followsOf(options.follows),
     passphrase: options.passphrase,
   }
 }
@@ -242,4 +251,14 @@ function wrong(option: string, wanted: string, given?: unknown): AteError {
     wanted,
     ...(given === undefined ? {} : { given: String(given).slice(0, 200) }),
   })
+}
+
+const FOLLOWS_MAX = 16
+
+function followsOf(given: ServeOptions['follows']): readonly Identity[] {
+  if (given === undefined) return []
+  const isGood =
+    Array.isArray(given) && given.length <= FOLLOWS_MAX && given.every((one) => typeof one?.sign === 'function')
+  if (!isGood) throw wrong('follows', `at most ${FOLLOWS_MAX} identities`)
+  return given
 }

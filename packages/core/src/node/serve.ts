@@ -22,6 +22,7 @@ import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts
 import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
 import { type ServerMetrics, serverMetrics, serverPages } from '../mesh/server-metrics.ts'
 import { ServerTickets } from '../mesh/server-tickets.ts'
+import { makeSuccession } from '../mesh/succession.ts'
 import type { Arrival, Listening } from '../mesh/transport.ts'
 import { type Identity, identityCheckpointSeed, type PublicIdentity, signLater } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
@@ -73,6 +74,7 @@ class Server implements Served {
   readonly #connections = new Map<HostConnection, number>()
   readonly #cookieKey: Uint8Array
   readonly #tickets: ServerTickets
+  readonly #successions: readonly Uint8Array[]
   readonly #signer: Signer
   readonly #checkpointSigner: Signer
   readonly #ring: ServedRing | undefined
@@ -99,6 +101,8 @@ class Server implements Served {
     this.#startedAt = environment.clock.now()
     this.#version = versionOf()
     this.#tickets = new ServerTickets(crypto)
+    const next = { fingerprintBytes: identity.fingerprintBytes, at: environment.clock.now() }
+    this.#successions = settings.follows.map((old) => makeSuccession(crypto, old, next))
     this.#cookieKey = randomBytes(environment.random, 32)
     this.#signer = signerOf(platform, randomBytes(environment.random, 32))
     this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
@@ -282,6 +286,7 @@ class Server implements Served {
       handshake: {
         limits: {},
         tickets: this.#tickets,
+        successions: this.#successions,
         signLater: (message) => signLater(this.#folder.identity, message, 'handshakeServer'),
         ...(this.#settings.wireEncryption === 'off' && isLoopback ? { plain: 'allow' } : {}),
         ...(pass.needsCookie ? { demandCookie: { key: this.#cookieKey, peer } } : {}),

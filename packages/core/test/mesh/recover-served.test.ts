@@ -2,7 +2,7 @@
  * A server whose disk is lost: a backup that is restored there is shown to who manages the root alone, until he has recovered
  * it; or a client has a copy, and gives it back. What clients saw of the lost part is an alarm until then, and none behind it.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -18,6 +18,7 @@ import type { Served } from '../../src/mesh/serve-options.ts'
 import { platform } from '../../src/node/platform.ts'
 import { serve } from '../../src/node/serve.ts'
 import { type Identity, markKept } from '../../src/session/identity.ts'
+import { createIdentity, openIdentity, saveIdentity } from '../../src/session/local-identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import type { Platform } from '../../src/session/platform.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
@@ -242,6 +243,34 @@ describe('a chain that was begun in a folder', () => {
     await expect(write(chain, 'no')).rejects.toThrow(/^READ_ONLY.*sequencers/)
     await expect(chain.transact((tx) => tx.settings({ sequencers: [server.publicKey] }))).rejects.toThrow(/^READ_ONLY/)
   })
+})
+
+test('the key of a server is exchanged, for the chains that have named the next one, and for clients that know the last', async () => {
+  const old = await openIdentity(join(root, 'data', 'server-identity'))
+  const next = await createIdentity()
+  {
+    await using chain = await open(boss, home, { create: true })
+    id = chain.id
+    await chain.transact((tx) => tx.settings({ sequencers: [old.fingerprint, next.publicId] }))
+    await write(chain, 'one')
+  }
+  await server.close()
+  renameSync(join(root, 'data', 'server-identity'), join(root, 'old.id'))
+  await saveIdentity(next, join(root, 'data', 'server-identity'))
+  const last = { serverKey: old.publicId }
+  server = await serve({ listen: url, data: join(root, 'data') })
+  expect(await codeOf(() => open(boss, home, last))).toBe('SERVER_CHANGED')
+  await server.close()
+  expect(await codeOf(() => serve({ listen: url, data: join(root, 'data'), follows: ['old.id' as never] }))).toBe(
+    'BAD_ARGUMENT',
+  )
+  server = await serve({ listen: url, data: join(root, 'data'), follows: [old] })
+  expect(server.publicKey).toBe(next.publicId)
+  await using chain = await open(boss, home, last)
+  await write(chain, 'two')
+  await chain.transact((tx) => tx.settings({ sequencers: [next.publicId] }))
+  await write(chain, 'three')
+  expect(await texts(chain)).toEqual(['one', 'three', 'two'])
 })
 
 test('a chain that has failed holds no connection, and so no process, until somebody closes it', async () => {

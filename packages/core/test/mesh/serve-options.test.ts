@@ -32,6 +32,7 @@ it('the least that is needed', () => {
     idleMs: 60_000,
     ring: undefined,
     metrics: 'loopback',
+    follows: [],
     passphrase: undefined,
   })
 })
@@ -96,6 +97,7 @@ describe('mistakes', () => {
     ['a ring with another server', { nodes: ['ws://a', 'ws://b'], node: 'ws://c' }, 'node'],
     ['a server of no ring', { node: 'ws://c' }, 'node'],
     ['a server twice in a ring', { nodes: ['ws://a/', 'ws://a'] }, 'nodes'],
+    ['a file instead of an identity', { follows: ['old.id'] }, 'follows'],
     ['strange metrics', { metrics: 'public' }, 'metrics'],
     ['a level that files do not have', { durability: 'quorum' as never }, 'durability'],
     ['keys that are given to nobody', { keyAccess: 'none' as never }, 'keyAccess'],
