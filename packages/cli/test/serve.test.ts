@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isAteError } from '@ate/core'
+import { createIdentity, isAteError, saveIdentity } from '@ate/core'
 import type { Serve, Served, ServeOptions } from '@ate/core/server'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -104,7 +104,15 @@ describe('arguments', () => {
     expect([options.tls, options.passphrase]).toEqual([{ cert: 'the cert\n', key: 'the key\n' }, 'the pass'])
   })
 
+  it('of identities that it had before', async () => {
+    const old = await createIdentity()
+    await saveIdentity(old, join(machine.folder, 'old.id'))
+    const { follows } = await optionsOf(['--follows', join(machine.folder, 'old.id')])
+    expect(follows?.map(({ publicId }) => publicId)).toEqual([old.publicId])
+  })
+
   it.each<[readonly string[], string]>([
+    [['--follows', 'nowhere'], 'BAD_IDENTITY'],
     [['--cert', 'x'], 'BAD_ARGUMENT'],
     [['--cert', 'nowhere', '--key', 'nowhere'], 'IO_ERROR'],
     [['--create', 'anyone,abc'], 'BAD_ARGUMENT'],
