@@ -2,7 +2,7 @@
  * A cache as a store of express-session: `session({ store: sessionStore(session, cache), ... })`. A session lives as long as its
  * cookie says; one without an end lives for `ttl`, counted from its last use.
  */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, objectOf } from '@ate/core'
 import type { Cache } from './cache-types.ts'
 
 /** What a session is stored as; `SessionData` of express-session fits. */
@@ -42,6 +42,7 @@ export function sessionStore<Base extends abstract new () => object, Session ext
 ): InstanceType<Base> & SessionStoreMethods<Session> {
   if (typeof session?.Store !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'sessionStore takes what express-session exports, and a cache' })
+  objectOf(options, 'the options of a session store', { ttl: true })
   const ttlMs = options.ttl === undefined ? DAY_MS : durationMs(options.ttl, 0)
   const made = new (storeClass(session.Store))() as InstanceType<Base> & SessionStoreMethods<Session>
   return Object.assign(made, methods<Session>(cache, ttlMs))
