@@ -17,7 +17,9 @@ import {
   type LedgerValue,
   Page,
 } from '../src/ledger-records.ts'
+import { LedgerStore } from '../src/ledger-store.ts'
 import { pageValue, slotsOf } from '../src/pages.ts'
+import { Past } from '../src/past.ts'
 import { all, codeOf, GOLD, gold, Shared } from './kit.ts'
 
 /** `COLLECTION NAME` as it is sealed, and what the name is blinded as in the id. */
@@ -268,6 +270,22 @@ describe('a hold', () => {
     await one.bank.verify()
     await attack(one)
     expect((await breach(one))['rule']).toBe(rule)
+  })
+  it('that is gone is missed from each mark on', async () => {
+    const one = await scene()
+    await one.bank.hold(hold, day)
+    const store = new LedgerStore(one.chain, {})
+    const past = new Past(store, (await store.known())!, () => 1)
+    const look = (): Promise<number> =>
+      past.at(
+        () => false,
+        ({ books }) => books.holds.size,
+      )
+    expect(await look()).toBe(1)
+    const entity = await held(one)
+    await one.chain.transact((tx) => tx.delete(entity))
+    for (let i = 0; i < 2; i++) expect(await codeOf(look())).toBe('RULE_BROKEN')
+    await one.chain.close()
   })
   it('clear: that keeps another amount than its entry', async () => {
     const one = await scene({ amounts: 'clear' })
