@@ -103,12 +103,6 @@ export function checkSubscriptionName(name: unknown): asserts name is string {
   checkEntityName(name, 'the name of a subscription', SUBSCRIPTION_NAME_MAX)
 }
 
-/** @throws AteError BAD_ARGUMENT */
-export function objectOf<T extends object | undefined>(value: T, what: string): T {
-  if (value === undefined || (typeof value === 'object' && value !== null)) return value
-  throw bad(`${what}: an object`, value)
-}
-
 /** A duration, and how it is called where it is wrong. @throws AteError BAD_ARGUMENT */
 export function msOf(duration: Duration, what: string): number {
   try {

@@ -6,6 +6,9 @@ import {
   type Entity,
   type EntityId,
   isChain,
+  type OptionNames,
+  objectOf,
+  POLICY_NAMES,
   type PolicyInput,
   type StandardSchema,
 } from '@ate/core'
@@ -15,7 +18,6 @@ import {
   checkEntityName,
   checkSubscriptionName,
   matchesTopic,
-  objectOf,
   parsePattern,
   parseTopic,
   type RetainOptions,
@@ -30,7 +32,7 @@ import { deadLetters, redriveLetters } from './letters.ts'
 import { type Listener, type ListenOptions, LiveListener } from './listener.ts'
 import { type From, storedPositionBefore } from './log-reader.ts'
 import { type BusObserver, BusObserving } from './observing.ts'
-import { outgoing, type Published, type PublishOptions, publishNow, publishWith } from './publishing.ts'
+import { outgoing, PUBLISH_NAMES, type Published, type PublishOptions, publishNow, publishWith } from './publishing.ts'
 import { type ReplayOptions, replay } from './replay.ts'
 import {
   ephemeralEvent,
@@ -144,6 +146,15 @@ interface Closable {
   close(): Promise<void>
 }
 
+const BUS_NAMES: OptionNames<BusOptions & { readonly topics?: TopicSchemas }> = {
+  name: true,
+  access: true,
+  retain: true,
+  ephemeral: true,
+  observe: true,
+  topics: true,
+}
+
 class OpenBus {
   readonly #context: BusContext
   readonly #closing = new AbortController()
@@ -160,7 +171,7 @@ class OpenBus {
       ephemeral = [],
       retain,
       access = {},
-    } = objectOf(options, 'the options of a bus')
+    } = objectOf(options, 'the options of a bus', BUS_NAMES)
     checkEntityName(name, 'the name of a bus')
     for (const [topic, schema] of Object.entries(objectOf(topics, 'topics') ?? {})) {
       parseTopic(topic)
@@ -168,7 +179,7 @@ class OpenBus {
         throw bad(`topics: ${topic} has a schema (Standard Schema)`, schema)
     }
     if (!Array.isArray(ephemeral)) throw bad('ephemeral is a list of patterns', ephemeral)
-    objectOf(access, 'access')
+    objectOf(access, 'the members of access', POLICY_NAMES)
     if (observe !== undefined && typeof observe !== 'function') throw bad('observe is a function', observe)
     this.#context = {
       chain,
@@ -205,6 +216,7 @@ class OpenBus {
   }
 
   async #publish(topic: string, data: unknown, options: PublishOptions): Promise<Published> {
+    objectOf(options, 'the options of publish', PUBLISH_NAMES)
     const checked = outgoing(this.#context, topic, data, options)
     const event = checked instanceof Promise ? await checked : checked
     const { tx } = options
@@ -294,10 +306,8 @@ class OpenBus {
     yield* deadLetters(this.#context, (await this.#cursorOf(subscription)).id)
   }
 
-  async redrive(
-    subscription: string,
-    { limit = Number.POSITIVE_INFINITY }: { readonly limit?: number } = {},
-  ): Promise<number> {
+  async redrive(subscription: string, options: { readonly limit?: number } = {}): Promise<number> {
+    const { limit = Number.POSITIVE_INFINITY } = objectOf(options, 'the options of redrive', { limit: true })
     this.#assertOpen()
     if (limit !== Number.POSITIVE_INFINITY) wholeNumber(limit, 'limit', { min: 1, max: Number.MAX_SAFE_INTEGER })
     return redriveLetters(this.#context.chain, (await this.#cursorOf(subscription)).id, limit)

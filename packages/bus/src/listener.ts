@@ -2,8 +2,8 @@
  * A live listener: events from now on, one after the other, in a buffer that has an end. What happens there is declared:
  * the oldest or the newest is dropped and counted, or the listener fails.
  */
-import { AteError, isAteError } from '@ate/core'
-import { checkSignal, endOfRecord, matchesTopic, objectOf, parsePattern, parseTopic } from './bus-rules.ts'
+import { AteError, isAteError, type OptionNames, objectOf } from '@ate/core'
+import { checkSignal, endOfRecord, matchesTopic, parsePattern, parseTopic } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyLiveEvent } from './event-types.ts'
@@ -16,6 +16,8 @@ export interface ListenOptions {
   /** What becomes of an event that finds the buffer full: `drop-oldest` if left out. `error` ends the listener. */
   readonly overflow?: 'drop-oldest' | 'drop-newest' | 'error'
 }
+
+const LISTEN_NAMES: OptionNames<ListenOptions> = { signal: true, buffer: true, overflow: true }
 
 export interface Listener extends AsyncDisposable {
   /**
@@ -56,7 +58,11 @@ export class LiveListener implements Listener {
     options: ListenOptions,
     ended: () => void,
   ) {
-    const { buffer = BUFFER, overflow = 'drop-oldest', signal } = objectOf(options, 'the options of a listener')
+    const {
+      buffer = BUFFER,
+      overflow = 'drop-oldest',
+      signal,
+    } = objectOf(options, 'the options of a listener', LISTEN_NAMES)
     checkSignal(signal)
     if (!Number.isSafeInteger(buffer) || buffer < 1 || buffer > BUFFER_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `buffer is 1 to ${BUFFER_MAX}`, given: String(buffer) })

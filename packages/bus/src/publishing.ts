@@ -1,7 +1,7 @@
 /** Publishing: what is checked, where the event is put, and what is known once it is there. */
-import { isAteError, isEffects, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import { isAteError, isEffects, type OptionNames, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import { EventType, IN, type StoredEvent } from './bus-records.ts'
-import { checkEntityName, checkHeaders, checkText, objectOf, parseTopic } from './bus-rules.ts'
+import { checkEntityName, checkHeaders, checkText, parseTopic } from './bus-rules.ts'
 import { type BusContext, schemaOf, validated } from './context.ts'
 import type { Cursor } from './event-types.ts'
 
@@ -17,6 +17,8 @@ export interface PublishOptions {
   readonly id?: string
   readonly headers?: Readonly<Record<string, string>>
 }
+
+export const PUBLISH_NAMES: OptionNames<PublishOptions> = { tx: true, key: true, id: true, headers: true }
 
 export interface Published {
   /** The id that was given, else one of the chain; empty if the event is an effect that has not run yet. */
@@ -37,7 +39,7 @@ export function outgoing(
   data: unknown,
   options: PublishOptions & { readonly until?: number },
 ): Outgoing | Promise<Outgoing> {
-  const { key, id, headers, until } = objectOf(options, 'the options of publish')
+  const { key, id, headers, until } = options
   const schema = schemaOf(context, topic)
   if (schema === undefined) parseTopic(topic)
   if (key !== undefined) checkText(key, 'a key')

@@ -1,6 +1,6 @@
 /** Reading events again, from any point: a loop over the log that holds nothing up, and nothing in memory. */
-import { AteError, durationMs } from '@ate/core'
-import { checkSignal, endOfRecord, objectOf, type Position, parsePattern } from './bus-rules.ts'
+import { AteError, durationMs, type OptionNames, objectOf } from '@ate/core'
+import { checkSignal, endOfRecord, type Position, parsePattern } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyEvent } from './event-types.ts'
@@ -24,6 +24,8 @@ export interface ReplayOptions {
   readonly signal?: AbortSignal
 }
 
+const READ_NAMES: OptionNames<ReplayOptions> = { from: true, to: true, live: true, signal: true }
+
 /** Checked at the call; what is read is as of the call. */
 export function replay(
   context: BusContext,
@@ -31,7 +33,7 @@ export function replay(
   options: ReplayOptions,
 ): AsyncGenerator<AnyEvent, void, void> {
   const tokens = parsePattern(pattern)
-  checkSignal(objectOf(options, 'the options of read').signal)
+  checkSignal(objectOf(options, 'the options of read', READ_NAMES).signal)
   if (options.live && options.to !== undefined)
     throw new AteError('BAD_ARGUMENT', { what: 'read takes to or live, not both' })
   const { signal } = options

@@ -2,9 +2,17 @@
  * Requests and replies. On a stored topic the request is an event, and the reply is committed with the cursor of the
  * responders' group: so each request is answered once. On an ephemeral topic neither touches the log.
  */
-import { AteError, type Duration, durationMs, isAteError, type StandardSchema } from '@ate/core'
+import {
+  AteError,
+  type Duration,
+  durationMs,
+  isAteError,
+  type OptionNames,
+  objectOf,
+  type StandardSchema,
+} from '@ate/core'
 import { IN, ReplyType, type StoredReply } from './bus-records.ts'
-import { checkHeaders, checkSignal, checkText, msOf, objectOf, parseTopic } from './bus-rules.ts'
+import { checkHeaders, checkSignal, checkText, msOf, parseTopic } from './bus-rules.ts'
 import { type BusContext, isEphemeral, NO_HEADERS, schemaOf, validated } from './context.ts'
 import { describe } from './describe.ts'
 import { busError } from './errors.ts'
@@ -30,6 +38,9 @@ export interface RespondOptions {
   /** How long one answer may take; without limit if left out. */
   readonly timeout?: Duration
 }
+
+const REQUEST_NAMES: OptionNames<RequestOptions> = { timeout: true, signal: true, key: true, headers: true }
+const RESPOND_NAMES: OptionNames<RespondOptions> = { group: true, signal: true, concurrency: true, timeout: true }
 
 const TIMEOUT_MS = 30_000
 const CONCURRENCY = 16
@@ -64,7 +75,7 @@ export class Requests {
     reply: StandardSchema | undefined,
     options: RequestOptions,
   ): Promise<unknown> {
-    checkSignal(objectOf(options, 'the options of request').signal)
+    checkSignal(objectOf(options, 'the options of request', REQUEST_NAMES).signal)
     if (options.timeout !== undefined) msOf(options.timeout, 'timeout')
     options.signal?.throwIfAborted()
     const answer = isEphemeral(this.#context, topic)
@@ -231,7 +242,12 @@ export function respond(
   options: RespondOptions,
   ended: () => void,
 ): Subscription {
-  const { group = topic, concurrency = CONCURRENCY, signal, timeout } = objectOf(options, 'the options of respond')
+  const {
+    group = topic,
+    concurrency = CONCURRENCY,
+    signal,
+    timeout,
+  } = objectOf(options, 'the options of respond', RESPOND_NAMES)
   checkText(group, 'a group')
   if (typeof responder !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'respond takes a function of an event' })

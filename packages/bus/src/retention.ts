@@ -2,9 +2,9 @@
  * Drops the oldest events, by age, bytes or count. One mark on the bus says up to where: readers begin behind it, whether
  * or not the bytes are gone yet. What is deleted here the next compaction of the chain frees.
  */
-import { type EntityId, isChainClosed } from '@ate/core'
+import { type EntityId, isChainClosed, type OptionNames, objectOf } from '@ate/core'
 import { BusType, EventType } from './bus-records.ts'
-import { dropsOldest, msOf, objectOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
+import { dropsOldest, msOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
 import { readPlaces, type StoredPlace } from './log-reader.ts'
 
@@ -13,6 +13,7 @@ const DROPPED_A_STEP = 1000
 /** How often what has come is looked at, in ms: deleting is done in steps, not one by one. */
 const LOOK_MS = 1000
 const ANY = ['>']
+const RETAIN_NAMES: OptionNames<RetainOptions> = { for: true, count: true, bytes: true }
 
 export class Retention {
   readonly #context: BusContext
@@ -127,7 +128,7 @@ export class Retention {
 
 /** @throws AteError BAD_ARGUMENT */
 function checkRetain(retain: RetainOptions): void {
-  const { for: age, count, bytes } = objectOf(retain, 'retain')
+  const { for: age, count, bytes } = objectOf(retain, 'the members of retain', RETAIN_NAMES)
   if (age !== undefined) msOf(age, 'retain.for')
   if (count !== undefined) wholeNumber(count, 'retain.count', { min: 0, max: Number.MAX_SAFE_INTEGER })
   if (bytes !== undefined) wholeNumber(bytes, 'retain.bytes', { min: 0, max: Number.MAX_SAFE_INTEGER })

@@ -1,7 +1,7 @@
 /** What a durable subscription is told, checked when it is made: later nobody would be there to hear of it. */
-import type { Duration } from '@ate/core'
+import { type Duration, type OptionNames, objectOf } from '@ate/core'
 import type { Order } from './bus-records.ts'
-import { bad, checkSignal, msOf, objectOf, type RetryOptions, wholeNumber } from './bus-rules.ts'
+import { bad, checkSignal, msOf, type RetryOptions, wholeNumber } from './bus-rules.ts'
 import type { From } from './log-reader.ts'
 
 const PREFETCH_MAX = 4096
@@ -34,10 +34,28 @@ export interface SubscribeOptions {
   readonly grace?: Duration
 }
 
+const SUBSCRIBE_NAMES: OptionNames<SubscribeOptions> = {
+  from: true,
+  signal: true,
+  order: true,
+  concurrency: true,
+  prefetch: true,
+  retry: true,
+  onPoison: true,
+  lease: true,
+  timeout: true,
+  grace: true,
+}
+const RETRY_NAMES: OptionNames<RetryOptions> = { max: true, backoff: true }
+
 /** @throws AteError BAD_ARGUMENT */
 export function checkSubscribeOptions(options: SubscribeOptions): void {
-  const { concurrency, prefetch, order, onPoison, signal } = objectOf(options, 'the options of a subscription')
-  const retry = objectOf(options.retry, 'retry')
+  const { concurrency, prefetch, order, onPoison, signal } = objectOf(
+    options,
+    'the options of a subscription',
+    SUBSCRIBE_NAMES,
+  )
+  const retry = objectOf(options.retry, 'the members of retry', RETRY_NAMES)
   if (concurrency !== undefined) wholeNumber(concurrency, 'concurrency', { min: 1, max: CONCURRENCY_MAX })
   if (prefetch !== undefined) wholeNumber(prefetch, 'prefetch', { min: 1, max: PREFETCH_MAX })
   if (retry?.max !== undefined) wholeNumber(retry.max, 'retry.max', { min: 1, max: 2 ** 31 })

@@ -3,7 +3,8 @@
  * interface: `createCache({ stores: [new Keyv({ store: new KeyvAdapter(cacheManagerStore(cache)) })] })`. `keyvStore` does
  * as well; this one gives values as they are, without Keyv's envelope, to whoever reads the cache beside cache-manager.
  */
-import type { Cache, SetOptions } from './cache-types.ts'
+import { ttlOf } from './adapter-ttl.ts'
+import type { Cache } from './cache-types.ts'
 
 /** `CacheManagerStore` of cache-manager 7. Its `any`s are unknown here. */
 export interface CacheManagerStore {
@@ -26,18 +27,17 @@ const FOREVER = -1
 const NOTHING = -2
 
 export function cacheManagerStore(cache: Cache<unknown>): CacheManagerStore {
-  const options = (ttl: number | undefined): SetOptions => (ttl ? { ttl: Math.ceil(ttl) } : {})
   return {
     name: 'ate',
     isCacheable: (value) => value !== undefined,
     get: (key) => cache.fetch(key),
     mget: (...keys) => Promise.all(keys.map((key) => cache.fetch(key))),
     async set(key, value, ttl) {
-      await cache.set(key, value, options(ttl))
+      await cache.set(key, value, ttlOf(ttl))
       return value
     },
     async mset(data, ttl) {
-      await cache.setMany(Object.entries(data).map(([key, value]) => [key, value, options(ttl)] as const))
+      await cache.setMany(Object.entries(data).map(([key, value]) => [key, value, ttlOf(ttl)] as const))
     },
     async del(key) {
       await cache.delete(key)
@@ -46,7 +46,8 @@ export function cacheManagerStore(cache: Cache<unknown>): CacheManagerStore {
       await cache.deleteMany(keys)
     },
     async ttl(key, ttl) {
-      if (ttl) await cache.touch(key, { ttl: Math.ceil(ttl) })
+      const given = ttlOf(ttl)
+      if (given.ttl !== undefined) await cache.touch(key, given)
       await cache.ready
       const entry = cache.entry(key)
       if (!entry || entry.state === 'stale' || entry.state === 'negative') return NOTHING

@@ -1,5 +1,15 @@
 /** A cache over a chain: what its handle does. */
-import { AteError, type Chain, type Duration, durationMs, type EntityId, isChain, type StandardSchema } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Duration,
+  durationMs,
+  type EntityId,
+  isChain,
+  objectOf,
+  POLICY_NAMES,
+  type StandardSchema,
+} from '@ate/core'
 import { type BoundsOptions, checkKey, checkTags, isFreshAt, type Lifetime, lifetimeOf, listed } from './cache-rules.ts'
 import type {
   Cache,
@@ -21,6 +31,7 @@ import { Counting } from './counting.ts'
 import type { CacheEnvironment } from './environment.ts'
 import type { LoadPlan } from './loading.ts'
 import { takeLock } from './locking.ts'
+import { NAMES } from './option-names.ts'
 import { type Store, storeOf } from './store.ts'
 import { DROPPED, type ViewEntry } from './view.ts'
 import { watchChanges } from './watching.ts'
@@ -168,6 +179,7 @@ class CacheHandle<V, I> implements Cache<V, I> {
     if (typeof load !== 'function') throw new AteError('BAD_ARGUMENT', { what: 'getOrSet takes a function that loads' })
     const whole = this.#whole(key)
     checkKey(whole)
+    objectOf(options, 'the options of getOrSet', NAMES.load)
     const { negativeTtl = this.#parts.negativeTtl, timeout, flight = 'fleet', fresh = false } = options
     if (flight !== 'fleet' && flight !== 'process')
       throw new AteError('BAD_ARGUMENT', { what: 'flight is fleet or process', given: String(flight) })
@@ -190,14 +202,16 @@ class CacheHandle<V, I> implements Cache<V, I> {
 
   async setMany(
     items: Iterable<readonly [string, I, SetOptions?]>,
-    { tx }: WriteOptions = NO_OPTIONS,
+    options: WriteOptions = NO_OPTIONS,
   ): Promise<Written> {
     this.#assertOpen()
+    const { tx } = objectOf(options, 'the options of setMany', NAMES.write)
     const all = Array.from(listed(items), ([key, value, options]) => this.#prepare(key, value, options ?? NO_OPTIONS))
     return setMany(this.#store, all, tx)
   }
 
   #prepare(key: string, value: I, options: SetOptions): Prepared {
+    if (options !== NO_OPTIONS) objectOf(options, 'the options of set', NAMES.set)
     return prepare(this.#store, this.#whole(key), value, options, this.#parts.lifetime)
   }
 
@@ -205,43 +219,49 @@ class CacheHandle<V, I> implements Cache<V, I> {
     return (await this.deleteMany([key], options))[0]!
   }
 
-  async deleteMany(keys: Iterable<string>, { tx }: WriteOptions = NO_OPTIONS): Promise<boolean[]> {
+  async deleteMany(keys: Iterable<string>, options: WriteOptions = NO_OPTIONS): Promise<boolean[]> {
     this.#assertOpen()
+    const { tx } = objectOf(options, 'the options of delete', NAMES.write)
     const whole = Array.from(listed(keys), (key) => this.#whole(key))
     return deleteMany(this.#store, whole, tx)
   }
 
-  async touch(key: string, { ttl, tx }: { readonly ttl?: Duration } & WriteOptions = NO_OPTIONS): Promise<boolean> {
+  async touch(key: string, options: { readonly ttl?: Duration } & WriteOptions = NO_OPTIONS): Promise<boolean> {
     this.#assertOpen()
+    const { ttl, tx } = objectOf(options, 'the options of touch', NAMES.touch)
     const { lifetime } = this.#parts
     const ttlMs = ttl === undefined ? lifetime.ttlMs : durationMs(ttl, 0)
     return touch(this.#store, this.#whole(key), ttlMs, tx)
   }
 
-  async invalidate({ prefix, ...what }: InvalidateOptions): Promise<Written> {
+  async invalidate(given: InvalidateOptions): Promise<Written> {
     this.#assertOpen()
+    const { prefix, ...what } = objectOf(given, 'the members of what is invalidated', NAMES.invalidate)
     return invalidate(this.#store, { ...what, ...(prefix === undefined ? {} : { prefix: this.#prefix + prefix }) })
   }
 
-  clear(options: WriteOptions = NO_OPTIONS): Promise<Written> {
+  async clear(options: WriteOptions = NO_OPTIONS): Promise<Written> {
+    objectOf(options, 'the options of clear', NAMES.write)
     return this.invalidate({ ...options, prefix: '' })
   }
 
-  async incr(key: string, by = 1, { ttl }: { readonly ttl?: Duration } = NO_OPTIONS): Promise<number> {
+  async incr(key: string, by = 1, options: { readonly ttl?: Duration } = NO_OPTIONS): Promise<number> {
     this.#assertOpen()
+    const { ttl } = objectOf(options, 'the options of incr', NAMES.incr)
     return this.#parts.counting.add(this.#whole(key), by, ttl)
   }
 
   async lock(key: string, options: LockOptions = NO_OPTIONS): Promise<Lock> {
     this.#assertOpen()
+    objectOf(options, 'the options of lock', NAMES.lock)
     return takeLock(this.#store, this.#whole(key), options)
   }
 
-  watch({
-    prefix = '',
-    signal,
-  }: { readonly prefix?: string } & SignalOptions = NO_OPTIONS): AsyncGenerator<CacheChange<V>, void, void> {
+  watch(
+    options: { readonly prefix?: string } & SignalOptions = NO_OPTIONS,
+  ): AsyncGenerator<CacheChange<V>, void, void> {
     this.#assertOpen()
+    const { prefix = '', signal } = objectOf(options, 'the options of watch', NAMES.watch)
     const signals = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal
     const changes = watchChanges<V>(this.#store, this.#prefix + prefix, signals)
     // Runs up to the first yield, which gives nothing: what happens from the call on is told.
@@ -305,9 +325,9 @@ class CacheHandle<V, I> implements Cache<V, I> {
     this.#store.counts.reset()
   }
 
-  configure(bounds: BoundsOptions): Promise<void> {
+  async configure(bounds: BoundsOptions): Promise<void> {
     this.#assertOpen()
-    return this.#store.configure(bounds)
+    return this.#store.configure(objectOf(bounds, 'bounds', NAMES.bounds))
   }
 
   async node(): Promise<EntityId> {
@@ -371,7 +391,9 @@ export function openCache<V, I>(
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'cache takes an open chain' })
   if (typeof name !== 'string' || name.length === 0 || name.length > NAME_MAX)
     throw new AteError('BAD_ARGUMENT', { what: `a cache has a name of 1 to ${NAME_MAX} characters` })
-  const { value: schema, negativeTtl } = options
+  const { value: schema, negativeTtl } = objectOf(options, 'the options of a cache', NAMES.cache)
+  objectOf(options.memory, 'the members of memory', NAMES.bounds)
+  objectOf(options.access, 'the members of access', POLICY_NAMES)
   const lifetime = lifetimeOf(options)
   if (negativeTtl !== undefined) durationMs(negativeTtl, 0)
   const store = storeOf({ chain, name, schema, options, environment })

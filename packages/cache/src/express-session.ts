@@ -2,7 +2,7 @@
  * A cache as a store of express-session: `session({ store: sessionStore(session, cache), ... })`. A session lives as long as its
  * cookie says; one without an end lives for `ttl`, counted from its last use.
  */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, objectOf } from '@ate/core'
 import type { Cache } from './cache-types.ts'
 
 /** What a session is stored as; `SessionData` of express-session fits. */
@@ -18,7 +18,8 @@ export interface SessionStoreMethods<Session> {
   get(sid: string, callback: (error: unknown, session?: Session | null) => void): void
   set(sid: string, session: Session, callback?: Callback): void
   destroy(sid: string, callback?: Callback): void
-  touch(sid: string, session: Session, callback?: () => void): void
+  /** Whoever calls hears what went wrong, though the type of express-session leaves it out. */
+  touch(sid: string, session: Session, callback?: (error?: unknown) => void): void
   all(callback: (error: unknown, sessions?: Record<string, Session> | null) => void): void
   length(callback: (error: unknown, length?: number) => void): void
   clear(callback?: Callback): void
@@ -42,6 +43,7 @@ export function sessionStore<Base extends abstract new () => object, Session ext
 ): InstanceType<Base> & SessionStoreMethods<Session> {
   if (typeof session?.Store !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'sessionStore takes what express-session exports, and a cache' })
+  objectOf(options, 'the options of a session store', { ttl: true })
   const ttlMs = options.ttl === undefined ? DAY_MS : durationMs(options.ttl, 0)
   const made = new (storeClass(session.Store))() as InstanceType<Base> & SessionStoreMethods<Session>
   return Object.assign(made, methods<Session>(cache, ttlMs))
@@ -61,14 +63,15 @@ function methods<Session extends object>(cache: Cache<unknown>, ttlMs: number): 
   // Of the cookie's own clock, which is the one that set it.
   const lifetime = (session: Session): number => {
     const expires = (session as unknown as StoredSession).cookie?.expires
-    if (expires === undefined || expires === null) return ttlMs
+    if (!expires) return ttlMs
     return Math.max(0, Math.ceil(new Date(expires).getTime() - Date.now()))
   }
   return {
     get: (sid, callback) => answer(cache.fetch(sid), (error, found) => callback(error, thawed<Session>(found))),
     set: (sid, session, callback) => answer(cache.set(sid, plainOf(session), { ttl: lifetime(session) }), callback),
     destroy: (sid, callback) => answer(cache.delete(sid), (error) => callback?.(error)),
-    touch: (sid, session, callback) => answer(cache.touch(sid, { ttl: lifetime(session) }), () => callback?.()),
+    touch: (sid, session, callback) =>
+      answer(cache.touch(sid, { ttl: lifetime(session) }), (error) => callback?.(error)),
     all: (callback) => answer(allOf<Session>(cache), (error, sessions) => callback(error, sessions)),
     length: (callback) =>
       answer(

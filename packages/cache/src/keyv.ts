@@ -2,6 +2,7 @@
  * A cache as the store of Keyv: `new Keyv({ store: keyvStore(cache) })`. Keyv 5 says how long an entry lives and puts its
  * namespace before the keys itself; Keyv 6 says until when, and leaves the namespace to the store. So each has its own.
  */
+import { ttlOf, ttlUntil } from './adapter-ttl.ts'
 import type { Cache, SetOptions } from './cache-types.ts'
 
 /** What Keyv stores: text, unless it is told not to serialize. */
@@ -99,11 +100,11 @@ export function keyvStore(cache: KeyvCache): KeyvStore {
     // It looks for the name of a database that can iterate in one of the two.
     opts: { url: 'ate:', dialect: 'redis' },
     async set(key, value, ttl) {
-      await cache.set(key, value, ttlOption(ttl))
+      await cache.set(key, value, ttlOf(ttl))
       return true
     },
     async setMany(values) {
-      await cache.setMany(values.map(({ key, value, ttl }) => [key, value, ttlOption(ttl)] as const))
+      await cache.setMany(values.map(({ key, value, ttl }) => [key, value, ttlOf(ttl)] as const))
     },
     async deleteMany(keys) {
       return (await cache.deleteMany(keys)).some((existed) => existed)
@@ -120,8 +121,7 @@ export function keyv6Store(cache: KeyvCache, { now = Date.now }: { readonly now?
   const prefix = (): string =>
     store.namespace ? `${store.namespace.length}${BETWEEN}${store.namespace}${BETWEEN}` : ''
   const whole = (key: string): string => prefix() + key
-  const until = (expires: number | undefined): SetOptions =>
-    expires === undefined ? {} : { ttl: Math.max(0, Math.ceil(expires - now())) }
+  const until = (expires: number | undefined): SetOptions => ttlUntil(expires, now())
   const store: Keyv6Store = {
     ...common(cache, whole, prefix),
     capabilities: capabilities(),
@@ -173,11 +173,6 @@ function common(cache: KeyvCache, whole: (key: string) => string, prefix: () => 
     hasMany: async (keys) => Promise.all(keys.map(has)),
     disconnect: async () => cache.close(),
   }
-}
-
-/** 0 means none there. */
-function ttlOption(ttl: number | undefined): SetOptions {
-  return ttl ? { ttl: Math.ceil(ttl) } : {}
 }
 
 function prefixOf(namespace: string | undefined): string {

@@ -6,6 +6,7 @@
  * old pages back.
  */
 import type { Chain } from '@ate/core'
+import { ttlOf } from './adapter-ttl.ts'
 import type { Cache, CacheOptions } from './cache-types.ts'
 import { cache } from './index.ts'
 
@@ -198,7 +199,7 @@ async function keepPage(key: string, opening: Promise<Caches>, pending: Promise<
   // What may not be used, or does not fit, is made anew each time.
   if (expire <= 0 || bytes === undefined) return
   const { pages } = await opening
-  await pages.set(key, { bytes, tags, stale, timestamp, expire, revalidate }, { ttl: Math.ceil(expire * 1000) })
+  await pages.set(key, { bytes, tags, stale, timestamp, expire, revalidate }, ttlOf(expire * 1000))
 }
 
 async function markTags(

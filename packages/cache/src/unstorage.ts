@@ -1,4 +1,5 @@
 /** A cache as a driver of unstorage: `createStorage({ driver: unstorageDriver(cache) })`. Its `ttl` is in seconds. */
+import { ttlOf } from './adapter-ttl.ts'
 import type { Cache, SetOptions } from './cache-types.ts'
 
 type StorageValue = null | string | number | boolean | object
@@ -38,7 +39,11 @@ export function unstorageDriver(cache: Cache<unknown>): UnstorageDriver {
     hasItem: async (key) => (await cache.fetch(key)) !== undefined,
     getItem: read,
     getItems: (items) => Promise.all(items.map(async ({ key }) => ({ key, value: await read(key) }))),
-    getItemRaw: read,
+    // Bytes cannot be frozen, and readers share what is in memory.
+    async getItemRaw(key) {
+      const value = await read(key)
+      return value instanceof Uint8Array ? value.slice() : value
+    },
     setItem: set,
     async setItems(items, common) {
       await cache.setMany(
@@ -71,7 +76,7 @@ export function unstorageDriver(cache: Cache<unknown>): UnstorageDriver {
 }
 
 function ttlOption(options: Options | undefined): SetOptions {
-  return options?.ttl ? { ttl: Math.ceil(options.ttl * 1000) } : {}
+  return ttlOf((options?.ttl ?? 0) * 1000)
 }
 
 /** Tells changes until the function that it gives is called, or the cache ends. */

@@ -3,6 +3,7 @@ import { type Bus, bus, type Cursor, type From } from '@ate/bus'
 import { AteError, type Chain, openChain } from '@ate/core'
 import type { Command } from 'commander'
 import { actingIdentity } from './acting.ts'
+import { dateOf } from './dates.ts'
 import { type LookOptions, look } from './look.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
 import { placeOf } from './place.ts'
@@ -196,9 +197,10 @@ function pointOf(text: string, chain: string): From {
   const place = /^(\d{1,15})(?:\.(\d{1,5}))?$/.exec(text)
   if (place) return { chain, seq: Number(place[1]), ...(place[2] === undefined ? {} : { index: Number(place[2]) }) }
   if (/^\d{1,15}(ms|s|m|h|d|y)$/.test(text)) return { ago: text as `${number}s` }
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime())) {
-    const hint = 'a point is start, end, last, SEQ, SEQ.INDEX, a duration such as 1h, or a date'
+  const time = dateOf(text)
+  if (!time) {
+    const hint =
+      'a point is start, end, last, SEQ, SEQ.INDEX, a duration such as 1h, or a date (2026-01-31, 2026-01-31T12:00Z)'
     throw new AteError('BAD_CURSOR', { given: text.slice(0, 40) }, { hint })
   }
   return time

@@ -167,6 +167,7 @@ export const LEDGER_VERBS: readonly Verb[] = [
         'hledger',
       ]),
       option('--rules <file>', 'of statements: JSON that says which account they are of, and where lines go'),
+      option('--charset <name>', 'of the file, such as windows-1252; UTF-8 if left out'),
       option('--open', 'open the accounts that a journal names and the ledger lacks, without a floor'),
       DRY_RUN,
     ],

@@ -16,6 +16,7 @@ import {
   moneyText,
 } from '@ate/ledger'
 import { booksText, writeBeancount, writeCamt053, writeCsv, writeHledger, writeJsonl } from '@ate/ledger/formats'
+import { dateOf } from './dates.ts'
 import { print, printable, toJson } from './output.ts'
 
 export interface LedgerContext {
@@ -220,13 +221,16 @@ export function currencyOf(code: string, scale: number | undefined): Currency {
 }
 
 function timeOrSeq(text: string): Date | number {
-  return /^\d{1,12}$/.test(text) ? Number(text) : dateOf(text)
+  return /^\d{1,12}$/.test(text) ? Number(text) : timeOf(text)
 }
 
-function dateOf(text: string): Date {
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime()))
-    throw new AteError('BAD_ARGUMENT', { what: 'a time such as 2026-01-31T12:00Z', given: text.slice(0, 40) })
+function timeOf(text: string): Date {
+  const date = dateOf(text)
+  if (!date)
+    throw new AteError('BAD_ARGUMENT', {
+      what: 'a time such as 2026-01-31 or 2026-01-31T12:00Z',
+      given: text.slice(0, 40),
+    })
   return date
 }
 
@@ -236,8 +240,8 @@ function queryOf(words: LedgerWords): EntryQuery {
     ...(words.kind === undefined ? {} : { kind: words.kind as never }),
     ...(words.code === undefined ? {} : { code: words.code }),
     ...(words.ref === undefined ? {} : { ref: words.ref }),
-    ...(words.since === undefined ? {} : { since: dateOf(words.since) }),
-    ...(words.until === undefined ? {} : { until: dateOf(words.until) }),
+    ...(words.since === undefined ? {} : { since: timeOf(words.since) }),
+    ...(words.until === undefined ? {} : { until: timeOf(words.until) }),
     ...(words.desc ? { order: 'desc' as const } : {}),
     ...(words.limit === undefined ? {} : { limit: words.limit }),
   }

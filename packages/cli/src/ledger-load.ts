@@ -22,6 +22,7 @@ export interface LoadWords {
   readonly format?: string
   /** A JSON file: see ImportRules and CsvRules of @ate/ledger/formats. */
   readonly rules?: string
+  readonly charset?: string
   readonly dryRun?: boolean
   /** Opens accounts that a journal names and the ledger lacks. */
   readonly open?: boolean
@@ -53,7 +54,7 @@ export async function loadVerb(context: LedgerContext, file: string, words: Load
       what: 'give --format csv, jsonl, ofx, mt940, camt053, beancount or hledger',
       file,
     })
-  const text = textOf(file)
+  const text = textOf(file, words.charset)
   if (format === 'beancount' || format === 'hledger')
     return loadJournal(context, format === 'beancount' ? readBeancount(text) : readHledger(text), words)
   const { transfers, leftOut } = transfersIn(text, format, words)
@@ -192,12 +193,13 @@ async function report(context: LedgerContext, counts: Counts): Promise<void> {
   if (refused > 0) process.exitCode = 1
 }
 
-function textOf(file: string): string {
+function textOf(file: string, charset = 'utf-8'): string {
+  const decoder = decoderOf(charset)
   try {
     const bytes = readFileSync(file === '-' ? 0 : file)
     if (bytes.length > FILE_BYTES_MAX)
       throw new AteError('VALUE_TOO_LARGE', { file, bytes: bytes.length, max: FILE_BYTES_MAX })
-    return bytes.toString('utf8')
+    return decoded(bytes, decoder, file)
   } catch (cause) {
     if (cause instanceof AteError) throw cause
     throw new AteError(
@@ -205,6 +207,29 @@ function textOf(file: string): string {
       { file, reason: (cause as NodeJS.ErrnoException).code },
       { cause, hint: 'the file cannot be read' },
     )
+  }
+}
+
+/** The mark at the beginning stays: it says where a file begins. */
+function decoderOf(charset: string): TextDecoder {
+  try {
+    return new TextDecoder(charset, { fatal: true, ignoreBOM: true })
+  } catch (cause) {
+    throw new AteError(
+      'BAD_ARGUMENT',
+      { what: 'a charset such as utf-8, windows-1252 or iso-8859-15', charset },
+      { cause },
+    )
+  }
+}
+
+/** Letters that are replaced would be other names, and other ids. */
+function decoded(bytes: Uint8Array, decoder: TextDecoder, file: string): string {
+  try {
+    return decoder.decode(bytes)
+  } catch (cause) {
+    const hint = 'give --charset, such as windows-1252 for many banks; nothing was posted'
+    throw new AteError('BAD_VALUE', { what: `the file is not ${decoder.encoding}`, file }, { cause, hint })
   }
 }
 

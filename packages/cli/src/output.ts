@@ -38,9 +38,10 @@ export function printable(text: string): string {
   })
 }
 
-/** JSON of what chains hold: bigints as decimal text, bytes as hexadecimal text. */
+/** JSON of what chains hold: bigints as decimal text, bytes as hexadecimal text. Controls that JSON may have in clear are escaped too. */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, (_, item: unknown) => plain(item), indent)
+  const text = JSON.stringify(value, (_, item: unknown) => plain(item), indent)
+  return text.replace(/[\u007f-\u009f]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`)
 }
 
 function plain(item: unknown): unknown {

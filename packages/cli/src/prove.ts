@@ -1,7 +1,7 @@
 /** `ate prove`: a proof of a record, a transaction or an entity's value, as a file that others verify without the chain. */
-import { writeFileSync } from 'node:fs'
 import { AteError, type Chain, type ConsistencyProof, openChain, type Proof, proofText } from '@ate/core'
 import { type ActingOptions, actingIdentity } from './acting.ts'
+import { assertNew, writeNew } from './new-file.ts'
 import { print } from './output.ts'
 import { placeOf } from './place.ts'
 
@@ -17,13 +17,14 @@ export async function prove(place: string, what: string | undefined, options: Pr
   const given = [what, options.entity, options.since].filter((each) => each !== undefined)
   if (given.length !== 1)
     throw new AteError('BAD_ARGUMENT', {}, { hint: 'give one of SEQ, TXID, --entity and --since' })
+  assertNew(options.out)
   const as = await actingIdentity(options)
   const { id, out } = options
   const chain = await openChain(placeOf(place), { as, readOnly: true, ...(id === undefined ? {} : { id }) })
   try {
     const text = proofText(await proofOf(chain, what, options))
     if (out === undefined) await print(text.trimEnd())
-    else writeNew(out, text)
+    else await writeNew(out, text)
   } finally {
     await chain.close()
   }
@@ -38,16 +39,4 @@ function proofOf(
   if (entity !== undefined) return chain.prove({ entity }, ciphertext ? { ciphertext: 'include' } : {})
   // A number is a record; ids of transactions are 26 characters.
   return chain.prove(/^\d{1,16}$/.test(what!) ? { record: Number(what) } : { transaction: what! })
-}
-
-/** A file that is there is not overwritten: it may be evidence. @throws AteError IO_ERROR */
-export function writeNew(file: string, text: string): void {
-  try {
-    writeFileSync(file, text, { flag: 'wx' })
-  } catch (cause) {
-    const { code: reason } = cause as NodeJS.ErrnoException
-    const hint =
-      reason === 'EEXIST' ? 'a file of this name is there already; choose another' : 'the file cannot be written'
-    throw new AteError('IO_ERROR', { file, reason }, { cause, hint })
-  }
 }

@@ -1,10 +1,10 @@
 /** `ate verify`: reads and checks a whole chain. Exit code 0 if nothing is wrong, 1 if something is. */
 import process from 'node:process'
 import { AteError, type ErrorCode, type PlaceReport, proofText, verifyPlace } from '@ate/core'
+import { writeNew } from './new-file.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
 import { placeOf } from './place.ts'
 import { openProgress } from './progress.ts'
-import { writeNew } from './prove.ts'
 
 export interface VerifyCommandOptions {
   readonly id?: string
@@ -24,7 +24,8 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
     progress.stop()
   }
   await print(options.json ? toJson(reportJson(report)) : reportText(report))
-  if (options.saveEvidence !== undefined && report.evidence) writeNew(options.saveEvidence, proofText(report.evidence))
+  if (options.saveEvidence !== undefined && report.evidence)
+    await writeNew(options.saveEvidence, proofText(report.evidence))
   if (!report.ok) process.exitCode = 1
 }
 

@@ -109,6 +109,13 @@ it('loads statements, and again without effect', async () => {
   file('t.jsonl', '{"from":"Assets:Bank","to":"Nobody","amount":"1","currency":"EUR","id":"x"}\n')
   expect(await fails('ledger', 'load', 'bank', 't.jsonl')).toContain('NOT_FOUND')
   expect(await fails('ledger', 'load', 'bank', 'what.txt')).toContain('--format')
+  // Bytes of another charset would be other names: refused, unless it is named.
+  const latin = join(machine.folder, 'latin.csv')
+  writeFileSync(latin, Buffer.from('Date,Amount,Text\n2026-01-31,-3.00,B\xe4cker\n', 'latin1'))
+  const loading = ['ledger', 'load', 'bank', 'latin.csv', '--rules', 'rules.json', '--dry-run'] as const
+  expect(await fails(...loading)).toContain('--charset')
+  expect(await fails(...loading, '--charset', 'klingon')).toContain('BAD_ARGUMENT')
+  expect(await ate(...loading, '--charset', 'windows-1252')).toContain('Bäcker')
   file('z.csv', 'Date,Amount,Text\n2026-01-04,0,Notice\n')
   expect(await ate('ledger', 'load', 'bank', 'z.csv', '--rules', 'rules.json')).toBe(
     '0 posted, 0 were posted before, 0 refused, 1 that move nothing left out',

@@ -1,10 +1,20 @@
 /** `ate worm`: in this process, since processes are slow to start. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { quickPlatform, testWitness } from '@ate/core/testing'
 import { CommanderError } from 'commander'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { writeNewFrom } from '../src/new-file.ts'
 import { printError } from '../src/output.ts'
 import { wormCommand } from '../src/worm/commands.ts'
 import { type Machine, newMachine, type Outcome } from './run-ate.ts'
@@ -134,3 +144,137 @@ it('proves, names witnesses, and verifies without the chain', async () => {
   await done('export', 'deed', '--out', 'all.tar')
   expect(existsSync('all.tar')).toBe(true)
 }, 60_000)
+
+it('takes no time for another: what Date would guess is refused', async () => {
+  writeFileSync('dated.txt', 'dated')
+  const guessed = [
+    '6',
+    '10',
+    '2030',
+    '2030-02-31',
+    '2030-1-5',
+    '12/11/2030',
+    'retain 6',
+    '2030-01-31T10:00',
+    '6w',
+    '6 y',
+    '',
+  ]
+  for (const retain of guessed) {
+    const { code, stderr } = await ate('put', 'dated', 'dated.txt', '--retain', retain)
+    expect([retain, code, stderr]).toEqual([retain, 2, expect.stringContaining('is no date')])
+  }
+  expect((await ate('put', 'dated', 'dated.txt', '--retain', '2001-06-01')).stderr).toContain('is over already')
+  expect((await ate('extend', 'mail/1', '31')).code).toBe(2)
+  const stored = await json('put', 'dated', 'dated.txt', '--retain', '2096-02-29')
+  expect(stored['retainUntil']).toBe('2096-02-29T00:00:00.000Z')
+  const zoned = await json('put', 'zoned', 'dated.txt', '--retain', '2096-02-29T23:30+01:00')
+  expect(zoned['retainUntil']).toBe('2096-02-29T22:30:00.000Z')
+}, 60_000)
+
+it('makes no archive for a file that is not there', async () => {
+  mkdirSync('folder')
+  for (const [file, reason] of [
+    ['none.txt', 'ENOENT'],
+    ['folder', 'EISDIR'],
+  ] as const) {
+    const { code, stderr } = await ate('put', 'x', file, '--at', 'fresh')
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`reason: ${reason}`)])
+  }
+  expect((await ate('ls', '--at', 'fresh')).stderr).toMatch(/^CHAIN_NOT_FOUND/)
+  expect((await ate('hold', 'x', 'm', '--at', 'fresh')).stderr).toMatch(/^CHAIN_NOT_FOUND/)
+  expect(existsSync('fresh')).toBe(false)
+})
+
+it('writes whole files of its own only, and before anything else sees whether it may', async () => {
+  symlinkSync('nowhere', 'dangling')
+  const sizes = (): number[] =>
+    readdirSync('archive', { recursive: true }).map((file) => statSync(join('archive', String(file))).size)
+  const before = sizes()
+  for (const out of ['copy.eml', 'folder', 'dangling', 'none/x', 'copy.eml/x']) {
+    for (const command of [
+      ['get', 'mail/1'],
+      ['prove', 'deed'],
+      ['export', 'deed'],
+    ]) {
+      const { code, stderr, stdout } = await ate(...command, '--out', out)
+      expect([command, out, code, stdout]).toEqual([command, out, 1, ''])
+      expect(stderr).toMatch(/^IO_ERROR/)
+    }
+  }
+  expect(readFileSync('copy.eml', 'utf8')).toBe('Subject: hi')
+  expect(sizes()).toEqual(before)
+  // What breaks off leaves nothing, under no name.
+  const files = readdirSync('.')
+  async function* broken(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(100_000)
+    throw new Error('broken off')
+  }
+  await expect(writeNewFrom('half', broken())).rejects.toThrow('broken off')
+  expect(readdirSync('.')).toEqual(files)
+  // Somebody makes the file while it is being written.
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(1)
+    writeFileSync('raced', 'theirs')
+  }
+  await expect(writeNewFrom('raced', slow())).rejects.toThrow('a file of this name is there already')
+  expect(readFileSync('raced', 'utf8')).toBe('theirs')
+  await done('get', 'mail/1', '--out', 'own')
+  if (process.platform !== 'win32') expect(statSync('own').mode & 0o777).toBe(0o600)
+  expect(readdirSync('.').filter((name) => name.endsWith('.part'))).toEqual([])
+}, 60_000)
+
+it('gives out nothing of a body that was tampered with under the name of the whole', async () => {
+  const body = Buffer.alloc(3_000_000, 'all work and no play ')
+  writeFileSync('long.txt', body)
+  await done('put', 'long', 'long.txt', '--at', 'hurt')
+  const logs = readdirSync('hurt', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => statSync(file).size > 1_000_000)
+  for (const file of logs) {
+    const bytes = readFileSync(file)
+    bytes[bytes.length - 200_000]! ^= 1
+    writeFileSync(file, bytes)
+  }
+  expect(logs.length).toBeGreaterThan(0)
+  const { code } = await ate('get', 'long', '--at', 'hurt', '--out', 'long.copy')
+  expect(code).toBe(1)
+  expect(existsSync('long.copy')).toBe(false)
+}, 60_000)
+
+it('takes names and texts of any kind as texts', async () => {
+  const names = ['../../etc/passwd', '/abs', 'C:\\x', `${String.fromCharCode(27)}[2J`, '=1+1', 'a\u009b2J']
+  for (const name of names) await done('put', name, 'dated.txt', '--at', 'odd')
+  const listed = await done('ls', '--at', 'odd')
+  const csv = await done('audit', '--csv', '--at', 'odd')
+  const lines = await done('ls', '--at', 'odd', '--json')
+  for (const text of [listed, csv, lines]) expect(/(?![\r\n])\p{Cc}/u.test(text)).toBe(false)
+  expect(
+    lines
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { name: string }).name)
+      .sort(),
+  ).toEqual([...names].sort())
+  await done('export', '--at', 'odd', '--no-proofs', '--out', 'odd.tar')
+  const tar = readFileSync('odd.tar')
+  const paths: string[] = []
+  for (let at = 0; at < tar.length && tar[at] !== 0; ) {
+    paths.push(tar.toString('latin1', at, at + 100).replace(/\0.*$/s, ''))
+    const size = Number.parseInt(tar.toString('latin1', at + 124, at + 136), 8)
+    at += 512 + Math.ceil(size / 512) * 512
+  }
+  expect(paths.length).toBeGreaterThan(names.length)
+  for (const path of paths)
+    expect(path).toMatch(/^(README\.txt|trust\.json|(objects\/[0-9a-z]{26}\/|index-|audit-)[\w.-]+)$/)
+}, 60_000)
+
+it('asks for witnesses by their keys, not by a number alone', async () => {
+  writeFileSync('p', 'x')
+  for (const command of [['verify', 'p', 'p', '--origin', 'ate/x', '--log', 'x'], ['prove', 'deed'], ['checkpoint']])
+    expect(await ate(...command, '--quorum', '3')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--quorum goes with --witness'),
+    })
+})

@@ -15,6 +15,7 @@ export {
   type KitErrors,
 } from './base/errors.ts'
 export type { ChainId, EntityId, Fingerprint, PublicId } from './base/ids.ts'
+export { type OptionNames, objectOf } from './base/option-names.ts'
 export type { Conflict } from './chain/chain-core.ts'
 export type { CompactOptions, CompactReport } from './chain/compaction.ts'
 export type { CopyOptions } from './chain/copy-log.ts'
@@ -85,7 +86,14 @@ export type { KnownPlace } from './data/known-places.ts'
 export { backup, destroy, knownPlaces, push, restore, salvage, verifyPlace } from './data/on-demand.ts'
 export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
-export { type CounterInput, type PolicyInput, type Principal, type RoleName, role } from './data/policy-input.ts'
+export {
+  type CounterInput,
+  POLICY_NAMES,
+  type PolicyInput,
+  type Principal,
+  type RoleName,
+  role,
+} from './data/policy-input.ts'
 export {
   type ConsistencyProof,
   type Proof,

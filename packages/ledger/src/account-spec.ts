@@ -1,8 +1,9 @@
 /** The terms on which an account is opened. They stand for good. */
-import { AteError, type Principal } from '@ate/core'
+import { AteError, objectOf, type Principal } from '@ate/core'
 import { type Currency, checkCurrency } from './currencies.ts'
 import type { AccountValue, NormalSide } from './ledger-records.ts'
 import { checkMoney } from './money.ts'
+import { NAMES } from './option-names.ts'
 
 export interface AccountSpec<C extends string = string> {
   readonly currency: Currency<C>
@@ -17,13 +18,14 @@ export interface AccountSpec<C extends string = string> {
 }
 
 /** @throws AteError BAD_ARGUMENT */
-export function accountValue({
-  currency,
-  normal = 'credit',
-  floor = 0n,
-  ceiling,
-  debitors,
-}: AccountSpec): AccountValue {
+export function accountValue(spec: AccountSpec): AccountValue {
+  const {
+    currency,
+    normal = 'credit',
+    floor = 0n,
+    ceiling,
+    debitors,
+  } = objectOf(spec, 'the terms of an account', NAMES.account)
   checkCurrency(currency)
   if (normal !== 'credit' && normal !== 'debit')
     throw new AteError('BAD_ARGUMENT', { what: 'normal is credit or debit' })

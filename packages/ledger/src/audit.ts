@@ -2,7 +2,7 @@
  * Reads the journal of a ledger from the log and applies it to books, so that whoever holds the keys repeats every check of
  * every author. What it yields has been checked; at the first record that breaks a rule it throws RULE_BROKEN and ends.
  */
-import { type ChainRecord, type EntityType, isAteError, type RecordEvent } from '@ate/core'
+import { type ChainRecord, type EntityType, type ErrorFacts, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
 import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode, Page } from './ledger-records.ts'
 import { noSums, storedSums } from './ledger-rules.ts'
@@ -78,11 +78,11 @@ export class Audit {
       if (record.transactions.some(({ refusal }) => !refusal)) this.#time = at
       for (const transaction of record.transactions) {
         if (transaction.refusal) continue
-        const events = await this.#eventsOf(transaction.events)
+        const events = await this.#eventsOf(transaction.events, record.seq)
         if (events.length === 0) continue
         const { seq, author } = record
         const decoded = { seq, at, txId: transaction.txId, author, events }
-        this.books.apply(decoded, await this.#originals(decoded))
+        this.books.apply(decoded, { original: await this.#originals(decoded), holdEntity: this.#holdEntity })
         const entries = entriesOf(events)
         if (entries.length > 0) yield { seq, at, txId: transaction.txId, author, entries }
       }
@@ -97,11 +97,11 @@ export class Audit {
     return Math.max(this.#time, own)
   }
 
-  async #eventsOf(events: readonly RecordEvent[]): Promise<LedgerEvent[]> {
+  async #eventsOf(events: readonly RecordEvent[], seq: number): Promise<LedgerEvent[]> {
     const found: LedgerEvent[] = []
     this.#opening.clear()
     for (const event of events) {
-      const made = event.type.startsWith('ledger') || event.op === 'add' ? await this.#eventOf(event) : undefined
+      const made = event.type.startsWith('ledger') || event.op === 'add' ? await this.#eventOf(event, seq) : undefined
       if (made) found.push(made)
       if (made?.kind === 'open') this.#opening.add(made.entity)
     }
@@ -112,12 +112,18 @@ export class Audit {
   readonly #opening = new Set<string>()
   /** Numbers of the pages that were met. */
   readonly #numbers = new Map<string, number | undefined>()
+  /** Entries and pages that were made in this ledger, once somebody has touched one that may be another ledger's. */
+  #made: Set<string> | undefined
 
   #isAccount(entity: string): boolean {
     return this.books.isAccount(entity) || this.#opening.has(entity)
   }
 
-  async #eventOf(event: RecordEvent): Promise<LedgerEvent | undefined> {
+  #isOfLedger(entity = ''): boolean {
+    return entity === this.#node.id || this.#isAccount(entity)
+  }
+
+  async #eventOf(event: RecordEvent, seq: number): Promise<LedgerEvent | undefined> {
     const { op, type, entity } = event
     if (entity === undefined) return undefined
     if (op === 'create') return this.#created(event, entity)
@@ -126,60 +132,100 @@ export class Audit {
       if (!this.#isAccount(entity) || typeof counter !== 'string' || typeof amount !== 'bigint') return undefined
       return { kind: 'add', entity, counter, amount }
     }
-    if (type === Account.name && op === 'put')
-      return this.#isAccount(entity)
-        ? { kind: 'account', entity, value: (await opened(event, Account))?.value }
-        : undefined
-    if (type === Page.name && op === 'put') return this.#page(event, entity)
-    if (type === Account.name && (op === 'delete' || op === 'expire'))
-      return this.#isAccount(entity) ? { kind: 'tamper', what: `${op} of an account` } : undefined
-    if (type === Entry.name || type === Page.name || (type === LedgerNode.name && entity === this.#node.id)) {
-      if (op === 'put' || op === 'delete' || op === 'expire' || op === 'move')
-        return { kind: 'tamper', what: `${op} of ${type}` }
+    if (op !== 'put' && op !== 'delete' && op !== 'expire' && op !== 'move') return undefined
+    if (op === 'move' && this.#isOfLedger(event.parent)) return tampered(`${op} of ${type}`)
+    if (type === Hold.name) return { kind: op === 'delete' ? 'hold-gone' : 'hold-changed', entity }
+    if (type === Account.name) {
+      if (!this.#isAccount(entity)) return undefined
+      if (op !== 'put') return tampered(`${op} of an account`)
+      const read = await opened(event, Account)
+      return { kind: 'account', entity, name: read?.name, value: read?.value }
     }
+    if (type === Page.name && op === 'put') return this.#page(event, entity)
+    if (type === LedgerNode.name) return entity === this.#node.id ? tampered(`${op} of ${type}`) : undefined
+    if (type === Entry.name || type === Page.name)
+      return (await this.#isOurs(entity, seq)) ? tampered(`${op} of ${type}`) : undefined
     return undefined
   }
 
   async #created(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
     const { type, parent = '' } = event
-    if (parent === this.#node.id && event.collection === type) {
-      if (type === Account.name) {
-        const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
-        return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
-      }
-      if (type === Page.name) return this.#page(event, entity)
-      if (type === Entry.name) {
-        const read = await opened(event, Entry)
-        return { kind: 'entry', name: read?.name, value: read?.value }
-      }
-    }
     if (type === Hold.name && this.#isAccount(parent)) {
-      const counters = countersOf(event)
-      return {
-        kind: 'hold',
-        parent,
-        counters,
-        name: counters.length > 0 ? (await opened(event, Hold))?.name : undefined,
-      }
+      if (expires(event)) return tampered('a hold that expires by itself')
+      return { kind: 'hold', entity, value: (await opened(event, Hold))?.value, counters: countersOf(event) }
     }
-    return undefined
+    if (parent !== this.#node.id || event.collection !== type) return undefined
+    if (type !== Account.name && type !== Page.name && type !== Entry.name) return undefined
+    // What is swept leaves its name to be used again.
+    if (expires(event)) return tampered(`a ${type} that expires`)
+    if (type === Account.name) {
+      const read = (await opened(event, Account)) ?? (await this.#asItBegan(entity))
+      if (read?.name !== undefined && !this.#isNamed(Account, entity, read.name))
+        return misnamed('an account has the name that it is opened under', { account: read.name })
+      return { kind: 'open', entity, name: read?.name, value: read?.value, counters: countersOf(event) }
+    }
+    this.#made?.add(entity)
+    if (type === Page.name) return this.#page(event, entity)
+    const read = await opened(event, Entry)
+    if (read?.name !== undefined && !this.#isNamed(Entry, entity, read.name))
+      return misnamed('an entry has the id that it is posted under', { entry: read.name })
+    return { kind: 'entry', name: read?.name, value: read?.value }
+  }
+
+  /** A name is sealed beside the value: the key holder who wrote it may have told another than that of the id. */
+  #isNamed<T>(type: EntityType<T>, entity: string, name: string): boolean {
+    return this.#store.chain.idOf(type, name, { parent: this.#node }) === entity
+  }
+
+  readonly #holdEntity = (name: string, account: string): string | undefined => {
+    const { chain } = this.#store
+    return chain.has(account) ? chain.idOf(Hold, name, { parent: account }) : undefined
   }
 
   async #page(event: RecordEvent, entity: string): Promise<LedgerEvent | undefined> {
     const read = await opened(event, Page)
-    if (!this.#numbers.has(entity)) this.#numbers.set(entity, await this.#numberOf(entity, read?.name))
+    if (!this.#numbers.has(entity)) this.#numbers.set(entity, this.#numberOf(entity, read?.name))
     const number = this.#numbers.get(entity)
-    return number === undefined ? undefined : { kind: 'page', number, value: read?.value }
+    if (number === undefined) return undefined
+    if (read && read.name !== String(number))
+      return misnamed('a page has the number that it is found under', { page: number })
+    return { kind: 'page', number, value: read?.value }
   }
 
-  /** Of a page that is found under its number; others are read by nobody. One that is gone now has the name that it was given. */
-  async #numberOf(entity: string, given: string | undefined): Promise<number | undefined> {
+  /** Of a page that is found under its number, whatever it calls itself; others are read by nobody. */
+  #numberOf(entity: string, given = ''): number | undefined {
+    if (PAGE_NAME.test(given) && this.#isNamed(Page, entity, given)) return Number(given)
+    const count = this.#store.chain.children(Page, this.#node).count()
+    for (let number = 0; number < count; number++) {
+      if (this.#isNamed(Page, entity, String(number))) return number
+    }
+    return undefined
+  }
+
+  /**
+   * Whether an entry or a page was made in this ledger: anybody may make what is called so in a place of his own. Where it stands
+   * now does not tell, if it was moved or is gone: then the journal is read once for what was made here.
+   */
+  async #isOurs(entity: string, seq: number): Promise<boolean> {
     const { chain } = this.#store
-    const page = await chain.get(Page, entity)
-    const name = (page ? page.name : given) ?? ''
-    if (!PAGE_NAME.test(name)) return undefined
-    const found = await chain.named(Page, name, { parent: this.#node })
-    return found?.id === page?.id ? Number(name) : undefined
+    if (chain.has(entity) && chain.parentOf(entity) === this.#node.id) return true
+    this.#made ??= await this.#madeUntil(seq)
+    return this.#made.has(entity)
+  }
+
+  async #madeUntil(last: number): Promise<Set<string>> {
+    const made = new Set<string>()
+    for await (const { seq, transactions } of this.#store.chain.records()) {
+      if (seq > last) break
+      for (const { refusal, events } of transactions) {
+        if (refusal) continue
+        for (const { op, type, parent, entity } of events) {
+          if (op === 'create' && (type === Entry.name || type === Page.name) && parent === this.#node.id && entity)
+            made.add(entity)
+        }
+      }
+    }
+    return made
   }
 
   /** Compaction has dropped what an account began with: its terms stand, and it began empty. */
@@ -215,16 +261,29 @@ function entriesOf(events: readonly LedgerEvent[]): JournalEntry[] {
   return entries
 }
 
-/** What an event wrote; undefined where compaction has dropped it, or where it is no value of its type. */
+function tampered(what: string): LedgerEvent {
+  return { kind: 'broken', rule: 'what is posted stands', facts: { what } }
+}
+
+function misnamed(rule: string, facts: ErrorFacts): LedgerEvent {
+  return { kind: 'broken', rule, facts }
+}
+
+function expires({ clear }: RecordEvent): boolean {
+  return clear['expires'] !== undefined || clear['ttl'] !== undefined
+}
+
+/** What an event wrote; undefined where compaction has dropped it. What is no value is none of any type. */
 async function opened<T>(
   event: RecordEvent,
   type: EntityType<T>,
-): Promise<{ value: unknown; name: string | undefined } | undefined> {
+): Promise<{ readonly value: unknown; readonly name: string | undefined } | undefined> {
   try {
     return await event.open(type)
   } catch (error) {
-    if (isAteError(error) && (error.code === 'BODY_DROPPED' || error.code === 'BAD_VALUE' || error.code === 'BAD_CBOR'))
-      return undefined
+    if (isAteError(error) && error.code === 'BODY_DROPPED') return undefined
+    if (isAteError(error) && (error.code === 'BAD_VALUE' || error.code === 'BAD_CBOR' || error.code === 'BAD_RECORD'))
+      return { value: null, name: undefined }
     throw error
   }
 }

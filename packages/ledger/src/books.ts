@@ -3,6 +3,7 @@
  * compared with it. The first transaction that does not fit is RULE_BROKEN. Pure: events come in decoded.
  */
 import type { ErrorFacts } from '@ate/core'
+import { brokenHold, HoldsDone, type MadeEntity, type OpenHold } from './book-holds.ts'
 import type { Currency } from './currencies.ts'
 import { ledgerError } from './errors.ts'
 import {
@@ -11,8 +12,6 @@ import {
   COUNTER,
   type EntryValue,
   GATE,
-  HELD,
-  type HoldValue,
   RESOLVE,
   REVERSE,
   type SumsValue,
@@ -53,19 +52,16 @@ export type LedgerEvent =
       readonly counters: readonly ClearCounter[]
     }
   /** `value` is undefined where compaction has dropped it. */
-  | { readonly kind: 'account'; readonly entity: string; readonly value: unknown }
+  | { readonly kind: 'account'; readonly entity: string; readonly name: string | undefined; readonly value: unknown }
   /** Of a page that readers find under its number; `value` is undefined where compaction has dropped it. */
   | { readonly kind: 'page'; readonly number: number; readonly value: unknown }
   | { readonly kind: 'entry'; readonly name: string | undefined; readonly value: unknown }
-  | {
-      readonly kind: 'hold'
-      readonly name: string | undefined
-      readonly parent: string
-      readonly counters: readonly ClearCounter[]
-    }
+  | MadeEntity
+  /** The entity of a hold is deleted; or it is changed, which it never is. */
+  | { readonly kind: 'hold-gone' | 'hold-changed'; readonly entity: string }
   | { readonly kind: 'add'; readonly entity: string; readonly counter: string; readonly amount: bigint }
-  /** A change of what is never changed, or a deletion. */
-  | { readonly kind: 'tamper'; readonly what: string }
+  /** What nobody may do, whatever else the transaction says. */
+  | { readonly kind: 'broken'; readonly rule: string; readonly facts: ErrorFacts }
 
 export interface LedgerTransaction {
   readonly seq: number
@@ -89,9 +85,12 @@ export interface BookAccount {
   sure: boolean
 }
 
-export interface OpenHold extends HoldValue {
-  readonly fromName: string
-  readonly toName: string
+/** What the books ask of the chain. */
+export interface Lookups {
+  /** The entry that a reversal names, as it stands in the journal. */
+  original(id: string): EntryValue | undefined
+  /** The id that the entity of a hold has below an account; undefined if there is no such account any more. */
+  holdEntity(name: string, account: string): string | undefined
 }
 
 /** What there is to know of an account at some record; what was written of it is looked at again by the next check. */
@@ -106,8 +105,7 @@ interface Doing {
   readonly told: Map<string, bigint>
   readonly put: Map<BookAccount, AccountValue | undefined>
   readonly pages: Map<number, unknown>
-  readonly heldCounters: Map<string, bigint>
-  readonly resolved: Set<string>
+  readonly holds: HoldsDone
 }
 
 export class Books {
@@ -121,6 +119,8 @@ export class Books {
   readonly #byPlace = new Map<number, BookAccount>()
   /** Undefined while compaction has dropped what was written of one last. */
   readonly #pages = new Map<number, readonly SumsValue[] | undefined>()
+  /** Open holds by the entities that stand for them. */
+  readonly #holdsByEntity = new Map<string, OpenHold>()
   #transaction: LedgerTransaction | undefined
 
   constructor(amounts: Amounts) {
@@ -135,7 +135,7 @@ export class Books {
   ): Books {
     const books = new Books(amounts)
     books.entries = entries
-    for (const [id, hold] of holds) books.holds.set(id, hold)
+    for (const hold of holds.values()) books.#keepHold(hold)
     for (const [account, { value, sums }] of accounts) {
       const then = { ...account, value, sums: { ...sums }, sure: false }
       books.accounts.set(then.name, then)
@@ -152,8 +152,8 @@ export class Books {
     return this.#byId.has(entity)
   }
 
-  /** `original` is the entry that a reversal names, as it stands in the journal. @throws AteError RULE_BROKEN */
-  apply(transaction: LedgerTransaction, original: (id: string) => EntryValue | undefined): void {
+  /** @throws AteError RULE_BROKEN */
+  apply(transaction: LedgerTransaction, look: Lookups): void {
     this.#transaction = transaction
     const doing: Doing = {
       touched: new Set(),
@@ -162,17 +162,18 @@ export class Books {
       told: new Map(),
       put: new Map(),
       pages: new Map(),
-      heldCounters: new Map(),
-      resolved: new Set(),
+      holds: new HoldsDone(),
     }
     for (const event of transaction.events) {
       if (event.kind === 'open') this.#openAccount(event)
       else if (event.kind === 'account') this.#putAccount(event, doing)
-      else if (event.kind === 'entry') this.#entry(event, doing, original)
-      else if (event.kind === 'hold') noteHold(event, doing)
+      else if (event.kind === 'entry') this.#entry(event, doing, look)
+      else if (event.kind === 'hold') doing.holds.entities.set(event.entity, event)
+      else if (event.kind === 'hold-gone') doing.holds.gone.add(event.entity)
+      else if (event.kind === 'hold-changed') this.#changeHold(event.entity, doing)
       else if (event.kind === 'add') this.#add(event, doing)
       else if (event.kind === 'page') doing.pages.set(event.number, event.value)
-      else this.#broken('what is posted stands', { what: event.what })
+      else if (event.kind === 'broken') this.#broken(event.rule, event.facts)
     }
     this.#compare(doing)
   }
@@ -222,19 +223,17 @@ export class Books {
     )
   }
 
-  #putAccount({ entity, value }: Extract<LedgerEvent, { kind: 'account' }>, doing: Doing): void {
+  #putAccount({ entity, name, value }: Extract<LedgerEvent, { kind: 'account' }>, doing: Doing): void {
     const account = this.#byId.get(entity)!
     if (value !== undefined && !isAccountValue(value))
       this.#broken('an account is well formed', { account: account.name })
+    if (value !== undefined && name !== account.name)
+      this.#broken('an account has the name that it is opened under', { account: account.name, given: name })
     this.#keepPlace((value as AccountValue | undefined)?.place, account)
     doing.put.set(account, value as AccountValue | undefined)
   }
 
-  #entry(
-    event: Extract<LedgerEvent, { kind: 'entry' }>,
-    doing: Doing,
-    original: (id: string) => EntryValue | undefined,
-  ): void {
+  #entry(event: Extract<LedgerEvent, { kind: 'entry' }>, doing: Doing, look: Lookups): void {
     const { name, value } = event
     if (name === undefined || !isEntryValue(value)) this.#broken('an entry is well formed', { entry: name })
     const from = this.accounts.get(value.from)
@@ -243,7 +242,7 @@ export class Books {
     if (from.currency.code !== to.currency.code || from.currency.scale !== to.currency.scale)
       this.#broken('both accounts have one currency', { entry: name })
     if (from.value.closed || to.value.closed) this.#broken('nothing is posted to a closed account', { entry: name })
-    const reserved = this.#checkKind(name, value, doing, original)
+    const reserved = this.#checkKind(name, value, doing, look)
     const effect = effectOf(value.kind, value.units, reserved)
     applyDebit(from.sums, effect)
     applyCredit(to.sums, effect)
@@ -253,16 +252,16 @@ export class Books {
   }
 
   /** The names and amounts of its kind; what the hold that it resolves kept. */
-  #checkKind(name: string, value: EntryValue, doing: Doing, original: (id: string) => EntryValue | undefined): bigint {
+  #checkKind(name: string, value: EntryValue, doing: Doing, look: Lookups): bigint {
     const { kind, of = '', units } = value
     if (kind === 'post' || kind === 'hold') {
       if (name.startsWith(RESOLVE) || name.startsWith(REVERSE))
         this.#broken('ids of the ledger are its own', { entry: name })
-      if (kind === 'hold') this.#makeHold(name, value)
+      if (kind === 'hold') doing.holds.made.push(this.#makeHold(name, value, look))
       return 0n
     }
     if (kind === 'reverse') {
-      const before = original(of)
+      const before = look.original(of)
       const fits =
         name === REVERSE + of &&
         (before?.kind === 'post' || before?.kind === 'capture') &&
@@ -281,14 +280,33 @@ export class Books {
     if (kind === 'expire' ? at < hold.until : at >= hold.until)
       this.#broken('a hold ends at its time', { entry: name, until: hold.until, at })
     this.holds.delete(of)
-    doing.resolved.add(of)
+    doing.holds.resolved.push(hold)
     return hold.units
   }
 
-  #makeHold(name: string, { from, to, units, until }: EntryValue): void {
+  #makeHold(name: string, { from, to, units, until }: EntryValue, look: Lookups): OpenHold {
     if (until === undefined) this.#broken('a hold has a time', { entry: name })
     const [debited, credited] = [this.accounts.get(from)!, this.accounts.get(to)!]
-    this.holds.set(name, { from: debited.id, to: credited.id, fromName: from, toName: to, units, until })
+    const entity = look.holdEntity(name, debited.id)
+    const hold = { name, entity, from: debited.id, to: credited.id, fromName: from, toName: to, units, until }
+    this.#keepHold(hold)
+    return hold
+  }
+
+  #keepHold(hold: OpenHold): void {
+    this.holds.set(hold.name, hold)
+    if (hold.entity !== undefined) this.#holdsByEntity.set(hold.entity, hold)
+  }
+
+  #changeHold(entity: string, { holds }: Doing): void {
+    if (this.#holdsByEntity.has(entity) || holds.entities.has(entity))
+      this.#broken('what is posted stands', { what: 'change of a hold' })
+  }
+
+  #compareHolds({ holds }: Doing): void {
+    const broken = brokenHold(holds, this.#holdsByEntity, this.amounts)
+    if (broken) this.#broken(broken.rule, { entry: broken.entry })
+    for (const { entity } of holds.resolved) if (entity !== undefined) this.#holdsByEntity.delete(entity)
   }
 
   #note(
@@ -330,6 +348,7 @@ export class Books {
       account.sure = value !== undefined
       if (value) this.#compareValue(account, value, doing)
     }
+    this.#compareHolds(doing)
     if (this.amounts === 'clear') {
       this.#compareCounters(doing)
       return
@@ -402,16 +421,12 @@ export class Books {
     }
   }
 
-  #compareCounters({ due, told, touched, heldCounters, resolved }: Doing): void {
+  #compareCounters({ due, told, touched }: Doing): void {
     for (const key of new Set([...due.keys(), ...told.keys()])) {
       if ((due.get(key) ?? 0n) === (told.get(key) ?? 0n)) continue
       this.#broken('counters change by what is posted', { account: this.#byId.get(key.split(' ')[0]!)?.name })
     }
     for (const account of touched) this.#checkBounds(account, account)
-    for (const [id, value] of heldCounters) {
-      if (!resolved.has(id) && this.holds.get(id)?.units !== value)
-        this.#broken('a hold keeps what it says', { entry: id })
-    }
   }
 
   /** Chain time decides whether what a hold keeps is free again, whether or not somebody has said so. */
@@ -444,9 +459,4 @@ export class Books {
 function due(doing: Doing, { id }: BookAccount, counter: string, amount: bigint): void {
   const key = `${id} ${counter}`
   doing.due.set(key, (doing.due.get(key) ?? 0n) + amount)
-}
-
-function noteHold({ name, counters }: Extract<LedgerEvent, { kind: 'hold' }>, doing: Doing): void {
-  const held = counters.find((counter) => counter.name === HELD)
-  if (name !== undefined && held) doing.heldCounters.set(name, held.value)
 }

@@ -8,6 +8,7 @@ import {
   type Chain,
   type Entity,
   isChain,
+  objectOf,
   type Principal,
   type PublicId,
   stageIn,
@@ -29,6 +30,7 @@ import { ledgerError } from './errors.ts'
 import { findNode, findStagedNode } from './find-node.ts'
 import type { WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
+import { NAMES } from './option-names.ts'
 import { serially } from './serially.ts'
 
 export interface Coin<C extends string = string> {
@@ -50,7 +52,7 @@ const COINS_MAX = 256
 export function purse<C extends string>(chain: Chain, currency: Currency<C>, options: PurseOptions = {}): Purse<C> {
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'purse takes an open chain' })
   checkCurrency(currency)
-  return new Purse(chain, currency, options)
+  return new Purse(chain, currency, objectOf(options, 'the options of a purse', NAMES.purse))
 }
 
 /** Within a transaction of the caller's: resolves when staged, and commits with it or not at all. */
@@ -267,6 +269,7 @@ export class Purse<C extends string = string> {
   }
 
   async #write<R>(options: WriteAny, run: (tx: Transaction) => Promise<R>): Promise<R | undefined> {
+    objectOf<WriteAny>(options, 'the options of a call', NAMES.write)
     if (options.tx) return stageIn(options.tx, (tx) => serially(tx, () => run(tx)))
     const { durability, signal } = options
     const given = { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }

@@ -262,9 +262,18 @@ export class LedgerStore {
       .map(({ name }) => name!)
   }
 
+  /** Those that stand where writers of the ledger put them: anybody may make what is called a hold in a place of his own. */
   async openHolds(accountId: string): Promise<Entity<HoldValue>[]> {
-    const debiting = await this.chain.find(Hold, 'from', accountId)
-    return [...debiting, ...(await this.chain.find(Hold, 'to', accountId))]
+    const node = await this.known()
+    const found = [
+      ...(await this.chain.find(Hold, 'from', accountId)),
+      ...(await this.chain.find(Hold, 'to', accountId)),
+    ]
+    return found.filter(({ id, value: { from } }) => {
+      const { chain } = this
+      // It may have been resolved while the other index was asked.
+      return chain.has(id) && chain.parentOf(id) === from && chain.parentOf(from) === node?.id
+    })
   }
 
   /** Names of all holds of this ledger that have run out, as far as is acknowledged. */

@@ -9,6 +9,7 @@ import {
   type Duration,
   isAteError,
   isChain,
+  objectOf,
   stageIn,
   type Transaction,
   type TxTarget,
@@ -30,6 +31,7 @@ import { LedgerHold } from './hold.ts'
 import { Account, type AccountValue, Entry as EntryType } from './ledger-records.ts'
 import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
 import type { Money } from './money.ts'
+import { NAMES } from './option-names.ts'
 import { type Posted, Poster } from './poster.ts'
 import {
   checkAccountName,
@@ -78,10 +80,12 @@ export interface LoadOptions extends WriteOptions {
   readonly batch?: number
 }
 
+const WRITE = 'the options of a call'
+
 /** The ledger of a chain. It is made when the first account is opened. */
 export function ledger(chain: Chain, options: LedgerOptions = {}): Ledger {
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'ledger takes an open chain' })
-  return new Ledger(chain, options)
+  return new Ledger(chain, objectOf(options, 'the options of a ledger', NAMES.ledger))
 }
 
 export class Ledger {
@@ -114,6 +118,7 @@ export class Ledger {
     options: WriteOptions | InTransaction = {},
   ): Promise<Balance | { account: string }> {
     checkAccountName(name)
+    objectOf(options, WRITE, NAMES.write)
     const value = accountValue(spec)
     const open = (tx: Transaction): Promise<void> => this.#open(tx, name, value, spec)
     if (options.tx) {
@@ -144,6 +149,7 @@ export class Ledger {
   /** Closes an account for good. @throws AteError ACCOUNT_NOT_EMPTY | NOT_FOUND | NOT_AUTHORIZED */
   async close(name: string, options: WriteOptions | InTransaction = {}): Promise<void> {
     checkAccountName(name)
+    objectOf(options, WRITE, NAMES.write)
     const close = async (tx: Transaction): Promise<void> => {
       const node = await this.#store.obtain(tx)
       const found = await this.#store.account(tx, node, name)
@@ -177,6 +183,7 @@ export class Ledger {
     transfer: Transfer,
     options: WriteOptions | InTransaction | { readonly dryRun: true } = {},
   ): Promise<Posted> {
+    objectOf(options, WRITE, NAMES.post)
     const request = postRequest(transfer, this.#makeId)
     if ('dryRun' in options && options.dryRun) return (await this.#dryRun([request]))[0]!
     return (await this.#write([request], options as WriteOptions | InTransaction))[0]!
@@ -189,6 +196,7 @@ export class Ledger {
     transfers: readonly Transfer[],
     options: WriteOptions | InTransaction | { readonly dryRun: true } = {},
   ): Promise<Posted[]> {
+    objectOf(options, WRITE, NAMES.post)
     if (!Array.isArray(transfers) || transfers.length === 0 || transfers.length > BATCH_MAX)
       throw new AteError('BAD_ARGUMENT', { what: `a group has 1 to ${BATCH_MAX} transfers` })
     const requests = transfers.map((transfer) => postRequest(transfer, this.#makeId))
@@ -201,7 +209,7 @@ export class Ledger {
     transfers: AsyncIterable<Transfer> | Iterable<Transfer>,
     options: LoadOptions = {},
   ): AsyncGenerator<Outcome, void, void> {
-    const { batch = BATCH_MAX, signal } = options
+    const { batch = BATCH_MAX, signal } = objectOf(options, WRITE, NAMES.load)
     if (!Number.isSafeInteger(batch) || batch < 1 || batch > BATCH_MAX)
       throw new AteError('BAD_ARGUMENT', { what: 'batch', max: BATCH_MAX })
     let running: Promise<Outcome[]> | undefined
@@ -224,6 +232,7 @@ export class Ledger {
     transfer: Transfer<C>,
     options: (WriteOptions | InTransaction) & { readonly expires: Duration },
   ): Promise<LedgerHold<C>> {
+    objectOf<object>(options, WRITE, NAMES.hold)
     const request = postRequest(transfer, this.#makeId, { expires: options?.expires, now: this.#store.chain.now })
     const [receipt] = await this.#write([request], options)
     return new LedgerHold<C>(this, receipt!, options.tx)
@@ -233,6 +242,7 @@ export class Ledger {
   capture(hold: string, amount: Money | undefined, options: InTransaction): Promise<Posted>
   capture(hold: string, amount?: Money, options?: WriteOptions): Promise<Receipt>
   async capture(hold: string, amount?: Money, options: WriteOptions | InTransaction = {}): Promise<Posted> {
+    objectOf(options, WRITE, NAMES.write)
     return (await this.#write([resolveRequest('capture', hold, amount)], options))[0]!
   }
 
@@ -240,6 +250,7 @@ export class Ledger {
   void(hold: string, options: InTransaction): Promise<Posted>
   void(hold: string, options?: WriteOptions): Promise<Receipt>
   async void(hold: string, options: WriteOptions | InTransaction = {}): Promise<Posted> {
+    objectOf(options, WRITE, NAMES.write)
     return (await this.#write([resolveRequest('void', hold)], options))[0]!
   }
 
@@ -248,6 +259,7 @@ export class Ledger {
    * needs it posts that too. How many.
    */
   async expire(options: WriteOptions = {}): Promise<number> {
+    objectOf(options, WRITE, NAMES.write)
     const tx = this.#store.chain.begin()
     const names = await this.#store.allExpired(tx.now)
     tx.rollback()
@@ -263,6 +275,7 @@ export class Ledger {
     of: string,
     options: (WriteOptions | InTransaction) & { readonly reason?: string } = {},
   ): Promise<Posted> {
+    objectOf(options, WRITE, NAMES.reverse)
     return (await this.#write([reverseRequest(of, options.reason)], options))[0]!
   }
 
@@ -272,6 +285,7 @@ export class Ledger {
     options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
   ): Promise<Balance> {
     checkAccountName(account)
+    objectOf(options, 'the options of balance', NAMES.at)
     return options.at === undefined
       ? this.#history.balance(account)
       : this.#history.balanceAt(account, options.at, options.signal)
@@ -281,35 +295,36 @@ export class Ledger {
   accounts(
     options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<AccountInfo, void, void> {
+    objectOf(options, 'the options of accounts', NAMES.at)
     return options.at === undefined ? this.#history.accounts() : this.#history.accountsAt(options.at, options.signal)
   }
 
   /** Entries of the journal, checked on the way. @throws AteError RULE_BROKEN at the first record that breaks a rule */
   entries(query: EntryQuery = {}): AsyncGenerator<Entry, void, void> {
-    return this.#history.entries(query)
+    return this.#history.entries(objectOf(query, 'the members of a query', NAMES.entries))
   }
 
   /** Entries from now on, or from record `from` on. Ends with the signal or the chain. @throws AteError RULE_BROKEN */
   watch(query: EntryQuery & { readonly from?: number } = {}): AsyncGenerator<Entry, void, void> {
-    return this.#history.watch(query)
+    return this.#history.watch(objectOf(query, 'the members of a query', NAMES.watch))
   }
 
   /** Opening balance, entries and closing balance of an account. @throws AteError NOT_FOUND | RULE_BROKEN */
   statement(account: string, query: Pick<EntryQuery, 'since' | 'until' | 'signal'> = {}): Promise<Statement> {
     checkAccountName(account)
-    return this.#history.statement(account, query)
+    return this.#history.statement(account, objectOf(query, 'the members of a query', NAMES.statement))
   }
 
   /** Posted debits and credits of each currency; in the books of the journal they are equal. */
   trial(
     options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, TrialRow>> {
-    return this.#history.trial(options)
+    return this.#history.trial(objectOf(options, 'the options of trial', NAMES.at))
   }
 
   /** Applies the whole journal again and compares every balance. @throws AteError RULE_BROKEN, naming the first record that breaks a rule */
   verify(options: { readonly signal?: AbortSignal } = {}): Promise<Verified> {
-    return this.#history.verify(options.signal)
+    return this.#history.verify(objectOf(options, 'the options of verify', NAMES.verify).signal)
   }
 
   readonly #makeId = (): string => `${this.#prefix}${(this.#made++).toString(36)}`

@@ -4,7 +4,8 @@
  * entries as twice the accounts and open holds, or 4,096. What compaction drops later is known here already.
  */
 import { Audit } from './audit.ts'
-import { type AccountMark, type BookAccount, Books, type OpenHold } from './books.ts'
+import type { OpenHold } from './book-holds.ts'
+import { type AccountMark, type BookAccount, Books } from './books.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
 
 /** Entries between two marks, by what a mark keeps. */

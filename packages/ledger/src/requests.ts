@@ -1,5 +1,5 @@
 /** What callers ask of a ledger, parsed once at the edge into requests that the rest may trust. */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, objectOf } from '@ate/core'
 import type { Currency } from './currencies.ts'
 import {
   CODE_MAX,
@@ -12,6 +12,7 @@ import {
   REVERSE,
 } from './ledger-records.ts'
 import { checkAmount, checkMoney, type Money } from './money.ts'
+import { NAMES } from './option-names.ts'
 
 export interface Transfer<C extends string = string> {
   /**
@@ -74,6 +75,7 @@ export function postRequest(
   hold?: { readonly expires: Duration; readonly now: number },
 ): PostRequest {
   if (typeof transfer !== 'object' || transfer === null) throw new AteError('BAD_ARGUMENT', { what: 'a transfer' })
+  objectOf(transfer, 'the members of a transfer', NAMES.transfer)
   const { id, from, to, amount, code, ref, effective, meta } = transfer
   checkAccountName(from)
   checkAccountName(to)

@@ -136,6 +136,56 @@ describe('CSV', () => {
   })
 })
 
+describe('CSV: dates, and ids of lines that have none', () => {
+  const read = (date: string, more: object = {}): unknown => {
+    try {
+      return readCsv(`Date;Amount\n${date};1.00\n`, rules(more))[0]!.date.toISOString().slice(0, 10)
+    } catch (error) {
+      return refusal(error)
+    }
+  }
+  it.each<readonly [string, string, string]>([
+    ['2026-01-31', 'Y-M-D', '2026-01-31'],
+    ['2024-02-29', 'Y-M-D', '2024-02-29'],
+    ['2026/1/5', 'Y-M-D', '2026-01-05'],
+    ['31.01.2026', 'D.M.Y', '2026-01-31'],
+    ['5. 1. 2026', 'D.M.Y', '2026-01-05'],
+    ['01/31/2026 11:59:59 PM', 'M/D/Y', '2026-01-31'],
+    ['2026-01-31T23:59:59.123+02:00', 'Y-M-D', '2026-01-31'],
+    ['2026-01-31 23.59', 'Y-M-D', '2026-01-31'],
+    ...['2026-02-29', '2026-04-31', '2026-01-00', '2026-13-01', '26-01-05', '2026-01--5', '2026-01/05'].map(
+      (text) => [text, 'Y-M-D', 'BAD_VALUE CSV 1'] as const,
+    ),
+    ...['2026-01-05x', '2026-01-05 - 2026-01-31', '2026-01-051', '2026-01-05 or so', '20260105', ''].map(
+      (text) => [text, 'Y-M-D', 'BAD_VALUE CSV 1'] as const,
+    ),
+    ['01/31/2026', 'D/M/Y', 'BAD_VALUE CSV 1'],
+  ])('%j as %s', (text, date, expected) => expect(read(text, { date })).toBe(expected))
+
+  it('the same line of two accounts is two, of one account in two files one', () => {
+    const idsOf = (account: string, text: string): string[] =>
+      readCsv(`Date;Amount\n${text}`, rules({ account })).map(({ id }) => id)
+    const fee = '2026-01-31;-5.00\n'
+    expect(new Set([...idsOf('giro', fee), ...idsOf('savings', fee)]).size).toBe(2)
+    expect(idsOf('giro', fee + fee).slice(0, 1)).toEqual(idsOf('giro', fee))
+    expect(new Set(idsOf('giro', fee + fee)).size).toBe(2)
+  })
+})
+
+it('long texts are cut between characters', () => {
+  const text = `${'x'.repeat(999)}😀`
+  const columns = { date: 'Date', amount: 'Amount', text: 'Text', ref: 'Ref' }
+  const ref = `${'r'.repeat(255)}😀`
+  const [transfer] = transfersOf(
+    readCsv(`Date;Amount;Text;Ref\n2026-01-05;1;${text};${ref}\n`, rules({ columns })),
+    rules(),
+  )
+  expect([transfer!.meta, transfer!.ref]).toEqual([{ text: 'x'.repeat(999) }, 'r'.repeat(255)])
+  const whole = `${'x'.repeat(998)}😀`
+  const [same] = transfersOf(readCsv(`Date;Amount;Text;Ref\n2026-01-05;1;${whole};r\n`, rules({ columns })), rules())
+  expect(same!.meta).toEqual({ text: whole })
+})
+
 it('two lines of one id are refused: the second would count as posted before', () => {
   const columns = { date: 'Date', amount: 'Amount', id: 'Id' }
   const lines = readCsv('Date;Amount;Id\n2026-01-05;1;x\n2026-01-05;1;x\n', rules({ columns }))
@@ -171,6 +221,23 @@ describe('OFX', () => {
       expect([end, told(() => readOfx(whole.slice(0, end)))]).toEqual([end, expect.stringMatching(/^BAD_VALUE OFX/)])
     expect(told(() => readOfx(whole.replace('</STMTTRN>', '')))).toBe('BAD_VALUE OFX 1')
     expect(told(() => readOfx(whole.replace('</OFX>', '<INVSTMTRS></INVSTMTRS></OFX>')))).toBe('BAD_VALUE OFX 2')
+  })
+
+  it('an entry that corrects an earlier one, which may be posted already', () => {
+    for (const more of ['<CORRECTFITID>z<CORRECTACTION>REPLACE', '<CORRECTACTION>DELETE'])
+      expect(told(() => readOfx(file(entry('-1.00') + entry('-2.00', more, 'b'))))).toBe('BAD_VALUE OFX 2')
+  })
+
+  it('sections of text, and characters by number', () => {
+    const one = (more: string): StatementLine => readOfx(file(entry('-1.00', more)))[0]!
+    expect(one('<MEMO><![CDATA[AT&T <STMTTRN> 5 > 4]]></MEMO>').text).toBe('x AT&T <STMTTRN> 5 > 4')
+    expect(told(() => readOfx(file(entry('<![CDATA[-12.50]]>'))))).toEqual([-1250n])
+    expect(one('<MEMO>&#8364;&#x41;&#0;&#xd800;&#1114112;&AMP;').text).toBe('x €A&#0;&#xd800;&#1114112;&')
+    expect(told(() => readOfx(file(entry('-1.00', '<MEMO><![CDATA[cut'))))).toBe('BAD_VALUE OFX')
+    const many = '<![CDATA[]]>'.repeat(100_000)
+    const begin = process.cpuUsage()
+    expect(told(() => readOfx(many))).toBe('BAD_VALUE OFX')
+    expect(process.cpuUsage(begin).user).toBeLessThan(2_000_000)
   })
 
   it("an entry's own currency counts, the one that it had before does not", () => {
@@ -213,6 +280,27 @@ describe('MT940', () => {
     [':60M:C260105EUR1,\n:62F:C260105EUR1,\n', 'BAD_VALUE MT940 1'],
   ])('%j', (text, expected) => {
     expect(told(() => readMt940(text))).toEqual(expected)
+  })
+})
+
+describe('MT940: what describes an entry', () => {
+  const statement = (...entries: string[]): string =>
+    `:20:x\n:25:DE1\n:60F:C260105EUR100,00\n${entries.join('')}:62F:C260105EUR${100 - 10 * entries.length},00\n-\n`
+  const entry = (text?: string): string => `:61:260105D10,00NTRFNONREF\n${text === undefined ? '' : `:86:${text}\n`}`
+  it('tells two payments of one amount on one day apart, in two files too', () => {
+    const ids = (...texts: string[]): string[] => texts.flatMap((text) => readMt940(text).map(({ id }) => id))
+    expect(new Set(ids(statement(entry('Baker')), statement(entry('Butcher')))).size).toBe(2)
+    expect(new Set(ids(statement(entry('Baker')), statement(entry('Baker')))).size).toBe(1)
+    expect(new Set(ids(statement(entry('Baker'), entry('Baker')))).size).toBe(2)
+  })
+  it('is of its own statement, and goes on over lines that begin with a hyphen', () => {
+    const second = statement(entry('theirs')).replace(':61:', ':86:of the statement\n:61:')
+    const texts = readMt940(statement(entry()) + second).map(({ text }) => text)
+    expect(texts).toEqual(['', 'theirs'])
+    expect(readMt940(statement(entry('a\n-b\n- c')))[0]!.text).toBe('a -b - c')
+    expect(readMt940(statement(entry('a')).replace('-\n', '-}{5:}\n'))[0]!.text).toBe('a')
+    // The second of two descriptions is none.
+    expect(readMt940(statement(`${entry('a')}:86:b\n`))[0]!.text).toBe('a')
   })
 })
 
@@ -327,6 +415,11 @@ describe('beancount', () => {
   })
 })
 
+it('beancount: what is escaped ends no string, and a comment behind it is none', () => {
+  const read = readBeancount('2026-01-05 * "a\\\\" ; "b"\n  Assets:A  1 EUR\n  Assets:B\n')
+  expect(read.groups[0]![0]!.meta).toEqual({ text: 'a\\' })
+})
+
 describe('JSON lines', () => {
   const line = (more: object): string =>
     `${JSON.stringify({ id: 'x', from: 'a', to: 'b', amount: '1', currency: 'EUR', ...more })}\n`
@@ -350,6 +443,8 @@ describe('JSON lines', () => {
     [{ kind: 'hold' }, []],
     [{ kind: 'void', id: 'resolve:h' }, []],
     [{ kind: 'expire', id: 'resolve:h' }, []],
+    [{ seq: 1, at: '2026-01-05T00:00:00.000Z', author: 'x', group: 'g', kind: 'post', ref: 'r', meta: {} }, ['x']],
+    ...['efective', 'Ref', 'memo', '__proto__x'].map((name) => [{ [name]: 'x' }, 'BAD_VALUE JSON lines 2'] as const),
     [{ kind: 'hold', amount: 'x' }, 'BAD_AMOUNT JSON lines 2'],
     [{ effective: '2026-01-05' }, ['x']],
     [{ effective: '2026-01-05T10:00:00.000Z' }, ['x']],

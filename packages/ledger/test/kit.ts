@@ -33,9 +33,13 @@ export function platformOf(seed = 1): TestPlatform {
 
 /** One chain that is opened by several in turn, as each of them. */
 export class Shared {
-  readonly platform: TestPlatform = platformOf()
+  readonly platform: TestPlatform
   readonly #store = memoryStore()
   #id: string | undefined
+
+  constructor(platform: TestPlatform = platformOf()) {
+    this.platform = platform
+  }
 
   get engine(): LogEngine {
     return memoryEngine(this.#store)

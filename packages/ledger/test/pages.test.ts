@@ -156,7 +156,7 @@ describe('balances in pages', () => {
     })
     const placed = (name: string, place: number): LedgerEvent => {
       const { sums: _, ...terms } = account(name)
-      return { kind: 'account', entity: name, value: { ...terms, place } }
+      return { kind: 'account', entity: name, name, value: { ...terms, place } }
     }
     const entry = (name: string): LedgerEvent => {
       return { kind: 'entry', name, value: { kind: 'post', from: 'world', to: 'a', units: 5n } }
@@ -164,7 +164,10 @@ describe('balances in pages', () => {
     const page = (...slots: SumsValue[]): LedgerEvent => ({ kind: 'page', number: 0, value: pageValue(slots) })
     const dropped: LedgerEvent = { kind: 'page', number: 0, value: undefined }
     const apply = (...events: LedgerEvent[]): void =>
-      books.apply({ seq: 1, at: 0, txId: '', author: undefined, events }, () => undefined)
+      books.apply(
+        { seq: 1, at: 0, txId: '', author: undefined, events },
+        { original: () => undefined, holdEntity: () => undefined },
+      )
     for (const name of ['world', 'a']) apply({ kind: 'open', entity: name, name, value: account(name), counters: [] })
     apply(entry('1'), placed('world', 0), placed('a', 1), page([5n, 0n, 0n, 0n], [0n, 5n, 0n, 0n]))
     apply(entry('2'), dropped)

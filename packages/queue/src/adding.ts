@@ -1,7 +1,7 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, Creations, type EntityId, isWellFormed, type Transaction } from '@ate/core'
+import { AteError, type Chain, Creations, type EntityId, isWellFormed, objectOf, type Transaction } from '@ate/core'
 import { queueError } from './errors.ts'
-import { bad, msOf, objectOf, wholeNumber } from './queue-options.ts'
+import { bad, msOf, UNIQUE_NAMES, wholeNumber } from './queue-options.ts'
 import {
   decodeLeases,
   IN,
@@ -58,7 +58,7 @@ export interface Staged {
 /** @throws AteError BAD_ARGUMENT */
 export function prepare(data: unknown, group: string | undefined, options: AddOptions, now: number): Prepared {
   const { id, priority, after, onParentFail } = options
-  const unique = objectOf(options.unique, 'unique')
+  const unique = objectOf(options.unique, 'the members of unique', UNIQUE_NAMES)
   if (id !== undefined) checkKey(id, 'id')
   if (group !== undefined) checkKey(group, 'group')
   if (onParentFail !== undefined && onParentFail !== 'fail' && onParentFail !== 'run')

@@ -1,9 +1,9 @@
 /** Looks at a queue: single jobs by what stands in the chain, lists and counts by the table, events by the log. */
-import type { Chain, EntityId } from '@ate/core'
+import { type Chain, type EntityId, objectOf } from '@ate/core'
 import { isEntityId } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE, STATE_NAMES } from './job-rows.ts'
-import { bad, checkSignal, objectOf, wholeNumber } from './queue-options.ts'
+import { bad, checkSignal, wholeNumber } from './queue-options.ts'
 import { decodeLeases, IN, JobRecord, type JobValue, LaneRecord, SessionRecord } from './queue-records.ts'
 import type { JobInfo, JobState, ListOptions, QueueEvent } from './queue-types.ts'
 

@@ -1,5 +1,5 @@
 /** The options of a queue: checked, turned into what is stored, compared with what stands there, and filled up. */
-import { AteError, type Duration, durationMs, type StandardSchema } from '@ate/core'
+import { AteError, type Duration, durationMs, type OptionNames, objectOf, type StandardSchema } from '@ate/core'
 import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
 import { BACKOFF_MS } from './queue-rules.ts'
@@ -45,21 +45,7 @@ export function wholeNumber(
   throw bad(`${what} is a whole number from ${min} to ${max}`, value)
 }
 
-/** Options as they were given. @throws AteError BAD_ARGUMENT for what is no object */
-/** `known`: the names that it may have; without it any. A name of another library, or a slip, is not passed over. */
-export function objectOf<T extends object | undefined>(value: T, what: string, known?: Names<T>): T {
-  if (value === undefined) return value
-  if (typeof value !== 'object' || value === null) throw bad(`${what}: an object`, value)
-  if (known)
-    for (const name in value)
-      if (!Object.hasOwn(known, name)) throw bad(`${what} are ${Object.keys(known).join(', ')}`, name)
-  return value
-}
-
-/** Each name of the options `T`: a new one that is not listed does not compile. */
-type Names<T> = { readonly [K in keyof Required<NonNullable<T>>]: true }
-
-const QUEUE_NAMES: Names<Parameters<typeof checkHandleOptions>[0]> = {
+const QUEUE_NAMES: OptionNames<Parameters<typeof checkHandleOptions>[0]> = {
   retry: true,
   lease: true,
   timeout: true,
@@ -70,7 +56,18 @@ const QUEUE_NAMES: Names<Parameters<typeof checkHandleOptions>[0]> = {
   data: true,
   result: true,
 }
-export const ADD_NAMES: Names<AddOptions> = {
+const RETRY_NAMES: OptionNames<QueueOptions['retry']> = { max: true, backoff: true }
+const KEEP_NAMES: OptionNames<QueueOptions['keep']> = { done: true, dead: true }
+/** Of both kinds. */
+type LimitName = Limit extends infer L ? (L extends Limit ? keyof L : never) : never
+const LIMIT_NAMES: OptionNames<{ readonly [K in LimitName]: unknown }> = {
+  active: true,
+  starts: true,
+  every: true,
+  per: true,
+}
+export const UNIQUE_NAMES: OptionNames<AddOptions['unique']> = { key: true, for: true, onConflict: true }
+export const ADD_NAMES: OptionNames<AddOptions> = {
   tx: true,
   id: true,
   at: true,
@@ -81,8 +78,13 @@ export const ADD_NAMES: Names<AddOptions> = {
   after: true,
   onParentFail: true,
 }
-export const WORK_NAMES: Names<WorkOptions> = { concurrency: true, prefetch: true, grace: true, signal: true }
-export const BATCH_NAMES: Names<WorkOptions & { readonly size: number; readonly wait?: Duration }> = {
+export const REPEAT_NAMES: OptionNames<Pick<AddOptions, 'tx' | 'priority' | 'group'>> = {
+  tx: true,
+  priority: true,
+  group: true,
+}
+export const WORK_NAMES: OptionNames<WorkOptions> = { concurrency: true, prefetch: true, grace: true, signal: true }
+export const BATCH_NAMES: OptionNames<WorkOptions & { readonly size: number; readonly wait?: Duration }> = {
   ...WORK_NAMES,
   size: true,
   wait: true,
@@ -120,8 +122,8 @@ export function checkHandleOptions(
 /** What is given of the options that are the same everywhere. @throws AteError BAD_ARGUMENT */
 export function storedOptions(options: Omit<QueueOptions<never>, 'observe'>): StoredOptions {
   const { lease, timeout, limit } = objectOf(options, 'the options of a queue')
-  const retry = objectOf(options.retry, 'retry')
-  const keep = objectOf(options.keep, 'keep')
+  const retry = objectOf(options.retry, 'the members of retry', RETRY_NAMES)
+  const keep = objectOf(options.keep, 'the members of keep', KEEP_NAMES)
   const limits = limit === undefined ? undefined : (Array.isArray(limit) ? limit : [limit]).map(storedLimit)
   if (limits && limits.length > LIMITS_MAX) throw bad(`limits: at most ${LIMITS_MAX}`, limits.length)
   const leaseMs = lease === undefined ? undefined : msOf(lease, 'lease')
@@ -148,7 +150,8 @@ function storedBackoff(
 }
 
 function storedLimit(limit: Limit): StoredLimit {
-  const per = objectOf(limit, 'a limit').per ?? 'queue'
+  objectOf<{ readonly [K in LimitName]?: unknown }>(limit, 'the members of a limit', LIMIT_NAMES)
+  const per = limit.per ?? 'queue'
   if (per !== 'queue' && per !== 'group') throw bad('limit.per is queue or group', per)
   if ('active' in limit === 'starts' in limit)
     throw bad('a limit has active, or starts and every', JSON.stringify(limit))
@@ -175,7 +178,12 @@ function keepOf(
 ): { ms?: number; count?: number } | undefined {
   if (keep === undefined) return undefined
   if (typeof keep === 'object' && keep !== null)
-    return { count: wholeNumber(keep.count, `${what}.count`, { min: 0, max: 100_000_000 }) }
+    return {
+      count: wholeNumber(objectOf(keep, `the members of ${what}`, { count: true }).count, `${what}.count`, {
+        min: 0,
+        max: 100_000_000,
+      }),
+    }
   return { ms: msOf(keep, what) }
 }
 

@@ -5,6 +5,7 @@ import {
   type Duration,
   type EntityId,
   isChain,
+  objectOf,
   stageIn,
   type Transaction,
   type TxTarget,
@@ -26,7 +27,7 @@ import {
   checkHandleOptions,
   checkSignal,
   msOf,
-  objectOf,
+  REPEAT_NAMES,
   storedOptions,
   WORK_NAMES,
   wholeNumber,
@@ -127,7 +128,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     options: Pick<AddOptions, 'tx' | 'priority' | 'group'> = {},
   ): Promise<void> {
     const { repeats } = await this.#open()
-    objectOf(options, 'the options of a repeat')
+    objectOf(options, 'the options of a repeat', REPEAT_NAMES)
     this.#prepare(data, options.group === undefined ? {} : { group: options.group })
     const value = repeatValue(when, data, options, this.#chain.now)
     await this.#inTx(options.tx, (tx) => repeats.set(tx, key, value))

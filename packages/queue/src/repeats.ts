@@ -1,9 +1,18 @@
 /** What is added again and again: patterns, the ticks that are due, and what becomes of those that were missed. */
-import { AteError, type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Duration,
+  type EntityId,
+  isAteError,
+  type OptionNames,
+  objectOf,
+  type Transaction,
+} from '@ate/core'
 import { Cron } from 'croner'
 import { type Adder, checkKey, type Prepared, prepare } from './adding.ts'
 import { queueError } from './errors.ts'
-import { bad, msOf, objectOf } from './queue-options.ts'
+import { bad, msOf } from './queue-options.ts'
 import { IN, RepeatRecord, type RepeatValue } from './queue-records.ts'
 import { failedValue } from './queue-rules.ts'
 import type { AddOptions, RepeatWhen } from './queue-types.ts'
@@ -19,6 +28,15 @@ const TICK_KEY_MAX = 360
 const EVERY_MIN_MS = 1000
 const MISSED: readonly string[] = ['skip', 'once', 'all']
 
+/** Of both kinds. */
+type WhenNames = {
+  readonly cron?: string
+  readonly tz?: string
+  readonly every?: Duration
+  readonly missed?: RepeatWhen['missed']
+}
+const WHEN_NAMES: OptionNames<WhenNames> = { cron: true, tz: true, every: true, missed: true }
+
 /** What is asked for, checked. @throws AteError BAD_CRON | BAD_ARGUMENT */
 export function repeatValue(
   when: RepeatWhen,
@@ -26,7 +44,8 @@ export function repeatValue(
   { priority, group }: Pick<AddOptions, 'priority' | 'group'>,
   now: number,
 ): RepeatValue {
-  const { missed = 'once' } = when === undefined ? ({} as RepeatWhen) : objectOf(when, 'when a repeat comes')
+  const { missed = 'once' } =
+    when === undefined ? ({} as RepeatWhen) : objectOf<WhenNames>(when, 'the members of when', WHEN_NAMES)
   if (when === undefined || 'every' in when === 'cron' in when) throw bad('a repeat has cron, or every', typeof when)
   if (!MISSED.includes(missed)) throw new AteError('BAD_ARGUMENT', { what: 'missed is skip, once or all' })
   const common = {

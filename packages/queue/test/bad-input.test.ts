@@ -75,6 +75,19 @@ it('refuses adds that make no sense', async () => {
   expect(() => jobs.work(() => 1, { concurency: 3 } as never)).toThrow(/given: concurency/)
   expect(() => jobs.workBatch(async () => [], { size: 1, sise: 3 } as never)).toThrow(/given: sise/)
   expect(() => queue(world.chain, 'jobs', { attempts: 3 } as never)).toThrow(/given: attempts/)
+  const members = [
+    { keep: { don: '1d' } },
+    { keep: { done: { cuont: 1 } } },
+    { retry: { tries: 1 } },
+    { limit: { active: 1, pre: 'group' } },
+  ]
+  for (const options of members)
+    expect(() => queue(world.chain, 'slips', options as never), JSON.stringify(options)).toThrow(
+      /given: (don|cuont|tries|pre)\b/,
+    )
+  await expect(jobs.add(1, { unique: { key: 'k', fro: '1h' } } as never)).rejects.toThrow(/given: fro/)
+  await expect(jobs.repeat('k', { every: '1h', mised: 'all' } as never, 1)).rejects.toThrow(/given: mised/)
+  await expect(jobs.repeat('k', { every: '1h' }, 1, { delay: 1 } as never)).rejects.toThrow(/given: delay/)
   await expectCode(jobs.add(1, null as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, 5 as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { unique: null as never }), 'BAD_ARGUMENT')

@@ -5,6 +5,7 @@
 import { AteError, type Duration, durationMs } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
 import { type Issuer, reap } from './leases.ts'
+import { checkNames } from './option-names.ts'
 import { Secret } from './secret.ts'
 import { tidy } from './tidy.ts'
 import type { SecretValue } from './value-bytes.ts'
@@ -43,6 +44,7 @@ export interface AgentReport {
 
 /** One round. */
 export async function agentRound(context: Context, options: AgentOptions): Promise<AgentReport> {
+  checkNames(options, 'agent')
   const call = options.signal ? { signal: options.signal } : {}
   const rotated: string[] = []
   const failures: { what: string; error: unknown }[] = []

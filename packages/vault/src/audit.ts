@@ -4,6 +4,7 @@
  */
 import { type ChainRecord, isAteError, type RecordEvent } from '@ate/core'
 import { type CallOptions, type Context, required } from './context.ts'
+import { checkNames } from './option-names.ts'
 import { NoteType, type SecretRecord, SecretType, VaultType, type ZoneRecord, ZoneType } from './vault-records.ts'
 import { matches } from './vault-rules.ts'
 
@@ -49,6 +50,7 @@ export interface AuditOptions extends CallOptions {
 
 /** Everything up to the newest record, oldest first. */
 export async function* auditOf(context: Context, options: AuditOptions): AsyncGenerator<AuditEvent, void, void> {
+  checkNames(options, 'audit')
   const { from = 0, path, signal } = options
   const layout = required(await context.layout(signal), path ?? '')
   const reader = new AuditReader(layout.vault)

@@ -3,6 +3,7 @@ import { AteError } from '@ate/core'
 import { toBase64 } from './base64.ts'
 import type { CallOptions, Context } from './context.ts'
 import { listSecrets } from './listing.ts'
+import { checkNames } from './option-names.ts'
 import { Secret } from './secret.ts'
 import type { SecretValue } from './value-bytes.ts'
 
@@ -20,6 +21,7 @@ export async function envOf(
   prefix: string,
   options: EnvOptions,
 ): Promise<Readonly<Record<string, string>>> {
+  checkNames(options, 'env')
   const call = options.signal ? { signal: options.signal } : {}
   const variables: Record<string, string> = {}
   const from = new Map<string, string>()

@@ -6,6 +6,7 @@ import { AteError, type Duration, durationMs } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
 import { vaultError } from './errors.ts'
 import { listSecrets } from './listing.ts'
+import { checkNames } from './option-names.ts'
 import { Secret } from './secret.ts'
 import type { SecretValue } from './value-bytes.ts'
 import { decodeValue } from './value-bytes.ts'
@@ -105,6 +106,7 @@ export async function lease<T extends SecretValue>(
   issuer: Issuer<T>,
   options: LeaseOptions,
 ): Promise<Lease<T>> {
+  checkNames(options, 'lease')
   const { now } = context
   const ttl = durationMs(options.ttl, now)
   const max = durationMs(options.max ?? options.ttl, now)

@@ -9,6 +9,7 @@ import {
   type WriteOptions,
 } from './context.ts'
 import { follow, renewRole, setGrant } from './grants.ts'
+import { checkNames } from './option-names.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { takeOutStrays } from './strays.ts'
 import { CANS, type Can, type Grant, IN, OWNERS, SecretType, VaultType } from './vault-records.ts'
@@ -52,6 +53,7 @@ export class Role {
     can: readonly Can[],
     options: WriteOptions & { readonly until?: Date } = {},
   ): Promise<void> {
+    checkNames(options, 'member')
     checkPattern(pattern)
     const grant = this.#grant(can, options.until)
     const context = this.#context
@@ -72,6 +74,7 @@ export class Role {
   revoke(pattern: string, options?: WriteNowOptions): Promise<Removed>
   revoke(pattern: string, options: WriteOptions): Promise<Removed | undefined>
   async revoke(pattern: string, options: WriteOptions = {}): Promise<Removed | undefined> {
+    checkNames(options, 'write')
     const { record: _, ...before } = await this.#readable(options)
     await this.allow(pattern, [], options)
     const { tx, signal } = options
@@ -87,6 +90,7 @@ export class Role {
    * @throws AteError BAD_PUBLIC_ID | NOT_AUTHORIZED
    */
   async add(member: PublicId, options: WriteOptions & { readonly until?: Date } = {}): Promise<void> {
+    checkNames(options, 'member')
     const end = options.until === undefined ? undefined : atTime(options.until, this.#context.now)
     const run = (): Promise<unknown> =>
       this.#context.write({ ...options, changing: true }, async (tx) => {
@@ -113,6 +117,7 @@ export class Role {
   remove(member: PublicId, options?: WriteNowOptions): Promise<Removed>
   remove(member: PublicId, options: WriteOptions): Promise<Removed | undefined>
   async remove(member: PublicId, options: WriteOptions = {}): Promise<Removed | undefined> {
+    checkNames(options, 'write')
     const layout = await this.#existing(options)
     const run = () =>
       this.#context.write({ ...options, changing: true }, async (tx) => tx.role(this.name, layout.vault).remove(member))

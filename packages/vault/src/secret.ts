@@ -9,6 +9,7 @@ import {
   type WriteOptions,
 } from './context.ts'
 import { vaultError } from './errors.ts'
+import { checkNames } from './option-names.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
 import { decodeValue, encodeValue } from './value-bytes.ts'
@@ -74,6 +75,7 @@ export class Secret<T> {
    * NOT_AUTHORIZED (the grant has ended) | KEY_MISSING | BAD_VALUE (not what the schema says)
    */
   async get(options: PickOptions = {}): Promise<Revealed<T>> {
+    checkNames(options, 'pick')
     const { version, plain } = await this.#open(options)
     try {
       return new Revealed(await this.#checked(decodeValue(plain)), version.n, this.path)
@@ -90,6 +92,7 @@ export class Secret<T> {
   put(value: T, options?: PutOptions & WriteNowOptions): Promise<Version>
   put(value: T, options: PutOptions): Promise<Version | undefined>
   async put(value: T, options: PutOptions = {}): Promise<Version | undefined> {
+    checkNames(options, 'put')
     const plain = encodeValue(await this.#checked(value))
     try {
       return await this.#context.write(options, async (tx) => {
@@ -110,6 +113,7 @@ export class Secret<T> {
     change: (value: T) => T | Promise<T>,
     options: Omit<PutOptions, 'cas'> = {},
   ): Promise<Version | undefined> {
+    checkNames(options, 'patch')
     return this.#context.write(options, async (tx) => {
       const place = await placeIn(this.#context, tx, this.path)
       if (!place.record) throw new AteError('NOT_FOUND', { path: this.path })
@@ -156,6 +160,7 @@ export class Secret<T> {
 
   /** Metadata, all of it. Needs `write`. */
   async annotate(meta: Readonly<Record<string, string>>, options: WriteOptions = {}): Promise<void> {
+    checkNames(options, 'write')
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.path)
       if (!record) throw new AteError('NOT_FOUND', { path: this.path })
@@ -170,6 +175,7 @@ export class Secret<T> {
   destroy(versions: readonly number[] | 'all', options?: WriteNowOptions): Promise<Destroyed>
   destroy(versions: readonly number[] | 'all', options: WriteOptions): Promise<Destroyed | undefined>
   async destroy(versions: readonly number[] | 'all', options: WriteOptions = {}): Promise<Destroyed | undefined> {
+    checkNames(options, 'write')
     if (versions !== 'all' && !Array.isArray(versions))
       throw new AteError('BAD_ARGUMENT', { what: "versions are a list of numbers, or 'all'" })
     const { chain } = this.#context
@@ -261,6 +267,7 @@ export class Secret<T> {
     options: WriteOptions,
     change: (version: VersionRecord) => VersionRecord,
   ): Promise<void> {
+    checkNames(options, 'write')
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.path)
       if (!record) throw new AteError('NOT_FOUND', { path: this.path })

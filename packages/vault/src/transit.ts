@@ -5,6 +5,7 @@
 import { AteError, isAteError, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, required, type WriteNowOptions, type WriteOptions } from './context.ts'
 import { vaultError } from './errors.ts'
+import { checkNames } from './option-names.ts'
 import {
   decryptWithSeed,
   encryptToOpenHalf,
@@ -52,6 +53,7 @@ export class Transit {
 
   /** A token under the newest version. The key is made by the first `rotate`. @throws AteError NOT_FOUND | VALUE_TOO_LARGE */
   async encrypt(data: Uint8Array, options: TransitOptions = {}): Promise<string> {
+    checkNames(options, 'transit')
     const found = await this.#found(options)
     const version = versionOf(found.record, undefined)
     const naming = this.#naming(version.n, options)
@@ -64,6 +66,7 @@ export class Transit {
 
   /** @throws AteError BAD_TOKEN | KEY_RETIRED | NO_READ_KEY | VERSION_DESTROYED */
   async decrypt(token: string, options: TransitOptions = {}): Promise<Uint8Array> {
+    checkNames(options, 'transit')
     const parsed = parseToken(token)
     const found = await this.#found(options)
     const version = this.#used(found.record, parsed.version)
@@ -101,6 +104,7 @@ export class Transit {
   rotate(options?: RotateOptions & WriteNowOptions): Promise<number>
   rotate(options: RotateOptions): Promise<number | undefined>
   async rotate(options: RotateOptions = {}): Promise<number | undefined> {
+    checkNames(options, 'rotate')
     const { minDecrypt } = options
     if (minDecrypt !== undefined && (!Number.isSafeInteger(minDecrypt) || minDecrypt < 1))
       throw new AteError('BAD_ARGUMENT', { option: 'minDecrypt' })

@@ -8,6 +8,7 @@ import { type EnvOptions, envOf } from './env.ts'
 import { type Issuer, type Lease, type LeaseOptions, lease, reap } from './leases.ts'
 import { listSecrets } from './listing.ts'
 import { webMakers } from './makers.ts'
+import { checkNames } from './option-names.ts'
 import { Role } from './roles.ts'
 import { Secret } from './secret.ts'
 import type { SecretInfo } from './secret-info.ts'
@@ -33,6 +34,7 @@ export interface VaultOptions {
  */
 export function vault(chain: Chain, options: VaultOptions = {}, makers: Makers = webMakers): Vault {
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'vault takes an open chain' })
+  checkNames(options, 'vault')
   const { name = 'vault', audit } = options
   if (typeof name !== 'string' || name === '' || name.length > 64)
     throw new AteError('BAD_ARGUMENT', { option: 'name' })

@@ -8,6 +8,7 @@ import { AteError, type Duration, durationMs, isAteError, isEffects, type Standa
 import { fromBase64Url, toBase64Url } from './base64.ts'
 import { type CallOptions, type Context, required, type WriteNowOptions } from './context.ts'
 import { vaultError } from './errors.ts'
+import { checkNames } from './option-names.ts'
 import { derive, HALF_BYTES, openSealed, sealOnce } from './sealing.ts'
 import { decodeValue, encodeValue, type SecretValue } from './value-bytes.ts'
 import { IN, WrapType } from './vault-records.ts'
@@ -22,6 +23,7 @@ export async function wrap(
 ): Promise<string> {
   if (given?.ttl === undefined)
     throw new AteError('BAD_ARGUMENT', { option: 'ttl', what: 'how long the token is good' })
+  checkNames(given, 'token')
   const { ttl, ...options } = given
   if (isEffects(options.tx)) {
     const hint = 'the token is known when the transaction has its entities: wrap in job.effect, with its tx'

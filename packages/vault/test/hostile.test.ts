@@ -1,6 +1,6 @@
 /** Members who write records by hand, with the rights that they have, to have others do what they may not. */
 import assert from 'node:assert/strict'
-import { createIdentity, role } from '@ate/core'
+import { createIdentity, type PolicyInput, role } from '@ate/core'
 import { afterEach, beforeEach, test } from 'vitest'
 import type { Vault } from '../src/vault.ts'
 import { IN, OpenType, SecretType, ValueType, ZoneType } from '../src/vault-records.ts'
@@ -175,6 +175,11 @@ test('whom a granter put into the policies by hand goes with him', async () => {
     })
   await plant()
   await hers.secret('dev/x').put('before')
+  const named = (await hers.who('dev/x')).filter(({ from }) => from === 'policies')
+  assert.deepEqual(
+    named.map(({ role, can, by, members }) => ({ role, can, by, members })),
+    [{ role: undefined, can: ['list', 'read'], by: [], members: [{ fingerprint: eve.fingerprint }] }],
+  )
   // Where reads are recorded, who is in no role cannot say that he reads.
   const seen = await place.open(eve)
   const expected = seen.chain.attachedKeys === 'recorded' ? 'NOT_AUTHORIZED' : 'none'
@@ -192,6 +197,49 @@ test('whom a granter put into the policies by hand goes with him', async () => {
   assert.equal(await secrets.tidy(), 1)
   assert.equal(await secrets.tidy(), 0)
   assert.equal(await codeOf((await place.open(eve)).secret('dev/x').put('hers')), 'NO_READ_KEY')
+})
+
+test('who tells of all that policies let somebody do: roles elsewhere, everybody, one version, rights of each kind', async () => {
+  const { mallory } = await withMallory()
+  const eve = await createIdentity()
+  const hers = await place.open(mallory)
+  await hers.secret('dev/x').put('1')
+  const { value: zone, id } = await zoneOf(hers, 'dev/**')
+  const ours = [role('dev'), role('owners')]
+  const beyond = async (path = 'dev/x') =>
+    (await (await place.open()).who(path))
+      .filter(({ from }) => from === 'policies')
+      .map(({ role: name, at, can, members, everyone }) => [name, at, can.join(), everyone ?? members])
+  const plant = async (node: string, policy: PolicyInput): Promise<void> =>
+    (await place.open(mallory)).chain.transact((tx) => tx.setPolicy(node, policy))
+  const her = [{ fingerprint: eve.fingerprint }]
+  assert.deepEqual(await beyond(), [])
+  await plant(zone.names, { write: [...ours, eve.publicId] })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'write', her]])
+  await plant(zone.names, { write: 'everyone' })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'write', true]])
+  await plant(zone.names, { write: ours, manage: [eve.publicId] })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'grant', her]])
+  await plant(zone.names, { manage: [] })
+  await plant(id, { write: [...ours, eve.publicId] })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'grant', her]])
+  await plant(id, { write: ours })
+  const value = await valueIdOf(await place.open(mallory), 'dev/x', 'dev/**')
+  await plant(value, { write: [...ours, eve.publicId] })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'destroy', her]])
+  assert.deepEqual(await beyond('dev/y'), [])
+  await plant(value, { write: ours })
+  // A role that is no role of the vault's.
+  await (await place.open(mallory)).chain.transact((tx) => {
+    tx.role('gang', id).add(eve.publicId)
+    tx.setPolicy(zone.names, { write: [...ours, role('gang')] })
+  })
+  const [[name, at, can, members] = []] = await beyond()
+  assert.deepEqual([name, at, can], ['gang', id, 'write'])
+  assert.deepEqual(
+    (members as { fingerprint: string }[]).map(({ fingerprint }) => fingerprint).includes(eve.fingerprint),
+    true,
+  )
 })
 
 test('grants of patterns that overlap leave nothing to tidy up', async () => {

@@ -152,6 +152,11 @@ const CSV_COLUMNS = [
   ...['bypass', 'code', 'asked'],
 ] as const
 
+/** Control characters would steer a terminal; breaks and tabs stand in quotes. */
+const STEERING = /(?![\t\r\n])\p{Cc}/gu
+/** Some spreadsheets take wide signs for signs. */
+const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/
+
 /** A line of the trail for spreadsheets (RFC 4180), or the line of its columns. A cell that a spreadsheet would run as a formula gets a quote in front, as spreadsheets themselves write it. */
 export function auditCsv(event?: AuditEvent): string {
   if (!event) return CSV_COLUMNS.join(',')
@@ -159,7 +164,8 @@ export function auditCsv(event?: AuditEvent): string {
   return CSV_COLUMNS.map((column) => {
     const value = line[column]
     const text = value === undefined ? '' : String(value)
-    const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+    const plain = text.replace(STEERING, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+    const safe = FORMULA.test(plain) ? `'${plain}` : plain
     return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
   }).join(',')
 }

@@ -17,6 +17,7 @@ import { type Finding, type FsckOptions, fsck } from './fsck.ts'
 import { type GetOptions, get, type Opened } from './get.ts'
 import { webMakers } from './makers.ts'
 import { find, type ListQuery, list, type Ref, type Stored, storedOf, versionsOf } from './objects.ts'
+import { checkNames } from './option-names.ts'
 import { type ProveOptions, prove } from './proofs.ts'
 import { type PutOptions, put, type Staged } from './put.ts'
 import { type ExtendOptions, extend, type HoldOptions, hold, release } from './retention.ts'
@@ -44,13 +45,16 @@ export interface WormOptions {
  */
 export function worm(chain: Chain, options: WormOptions = {}, makers: Makers = webMakers): Worm {
   if (!isChain(chain)) throw new AteError('BAD_ARGUMENT', { what: 'worm takes an open chain' })
+  checkNames(options, 'archive')
   const { name = 'archive', defaults = {} } = options
+  checkNames(defaults, 'defaults')
   checkText(name, 'the name of an archive', 64)
   checkKeep(defaults)
   return new Worm(new Context(chain, { name, defaults, witnesses: witnessesOf(options.witnesses) }, makers))
 }
 
 function witnessesOf(given: WormOptions['witnesses']): Witnesses | undefined {
+  checkNames(given, 'witnesses')
   return given && { keys: given.keys, quorum: given.quorum ?? quorumOf(given.keys.length) }
 }
 
@@ -94,7 +98,8 @@ export class Worm {
     options: PutOptions & { readonly tx: NonNullable<PutOptions['tx']> },
   ): Promise<Staged | undefined>
   put(name: string, body: Body, options?: PutOptions & { readonly tx?: undefined }): Promise<Stored>
-  put(name: string, body: Body, options: PutOptions = {}): Promise<Stored | Staged | undefined> {
+  async put(name: string, body: Body, options: PutOptions = {}): Promise<Stored | Staged | undefined> {
+    checkNames(options, 'put')
     return put(this.#context, name, body, options)
   }
 
@@ -102,7 +107,8 @@ export class Worm {
    * The newest version of a name, or one of its versions. The body is a stream whose chunks are verified one by one.
    * @throws AteError NOT_FOUND | BAD_ARGUMENT | KEY_MISSING | NO_READ_KEY; reading the body: DAMAGED | BAD_BODY
    */
-  get(ref: Ref, options: GetOptions = {}): Promise<Opened> {
+  async get(ref: Ref, options: GetOptions = {}): Promise<Opened> {
+    checkNames(options, 'get')
     return get(this.#context, ref, options)
   }
 
@@ -120,21 +126,26 @@ export class Worm {
 
   /** All versions of all objects that suit the query. */
   list(query: ListQuery = {}, options: CallOptions = {}): AsyncGenerator<Stored, void, void> {
+    checkNames(query, 'list')
+    checkNames(options, 'call')
     return list(this.#context, query, options.signal)
   }
 
   /** Later, or under compliance; never less. @throws AteError NOT_FOUND | RETAIN_SHRINKS | BAD_ARGUMENT | NOT_AUTHORIZED */
-  extend(ref: Ref, until: Date | Duration, options: ExtendOptions = {}): Promise<Stored> {
+  async extend(ref: Ref, until: Date | Duration, options: ExtendOptions = {}): Promise<Stored> {
+    checkNames(options, 'extend')
     return extend(this.#context, ref, until, options)
   }
 
   /** Holds an object for a matter until that is released, whatever its time. @throws AteError NOT_FOUND | NOT_AUTHORIZED */
-  hold(ref: Ref, matter: string, options: HoldOptions = {}): Promise<Stored> {
+  async hold(ref: Ref, matter: string, options: HoldOptions = {}): Promise<Stored> {
+    checkNames(options, 'hold')
     return hold(this.#context, ref, matter, options)
   }
 
   /** @throws AteError NOT_FOUND | BAD_ARGUMENT | NOT_AUTHORIZED */
-  release(ref: Ref, matter: string, options: WriteOptions & { readonly reason: string }): Promise<Stored> {
+  async release(ref: Ref, matter: string, options: WriteOptions & { readonly reason: string }): Promise<Stored> {
+    checkNames(options, 'hold')
     return release(this.#context, ref, matter, options)
   }
 
@@ -142,7 +153,8 @@ export class Worm {
    * Deletes an object whose time is over and which nothing holds; a note of it stays.
    * @throws RetentionError (RETAINED); AteError TIME_UNPROVEN | NOT_FOUND | NOT_AUTHORIZED | BAD_ARGUMENT | KEY_NOT_ERASED
    */
-  dispose(ref: Ref, options: DisposeOptions): Promise<Tombstone> {
+  async dispose(ref: Ref, options: DisposeOptions): Promise<Tombstone> {
+    checkNames(options, 'dispose')
     return dispose(this.#context, ref, options)
   }
 
@@ -150,7 +162,8 @@ export class Worm {
    * Destroys the keys of all that belongs to a subject, where nothing forbids it, and lists what is kept by law.
    * @throws AteError KEYS_UNAVAILABLE | KEY_NOT_ERASED | NOT_AUTHORIZED | BAD_ARGUMENT
    */
-  erase(subject: string, options: CallOptions = {}): Promise<Erased> {
+  async erase(subject: string, options: CallOptions = {}): Promise<Erased> {
+    checkNames(options, 'call')
     return erase(this.#context, subject, options)
   }
 
@@ -158,7 +171,8 @@ export class Worm {
    * A proof that `verifyProof` checks without this chain: text as C2SP has it (tlog-proof).
    * @throws AteError NOT_FOUND | NO_CHECKPOINT | NOT_WITNESSED | NOT_AUTHORIZED
    */
-  prove(ref: Ref, options: ProveOptions = {}): Promise<string> {
+  async prove(ref: Ref, options: ProveOptions = {}): Promise<string> {
+    checkNames(options, 'prove')
     return prove(this.#context, ref, options)
   }
 
@@ -169,16 +183,21 @@ export class Worm {
 
   /** What was done, and what was refused, from the signed records. */
   audit(query: AuditQuery = {}, options: CallOptions = {}): AsyncGenerator<AuditEvent, void, void> {
+    checkNames(query, 'audit')
+    checkNames(options, 'call')
     return audit(this.#context, query, options)
   }
 
   /** A tar or zip of bodies, manifests, proofs and the audit trail. @throws AteError BAD_ARGUMENT; the stream as get */
   export(query: ListQuery, options: ExportOptions): ReadableStream<Uint8Array> {
+    checkNames(query, 'list')
+    checkNames(options, 'export')
     return exportArchive(this.#context, query, options)
   }
 
   /** Whether all of it is as it was put; with `deep` every byte is read. What is wrong is named. */
   fsck(options: FsckOptions = {}): AsyncGenerator<Finding, void, void> {
+    checkNames(options, 'fsck')
     return fsck(this.#context, options)
   }
 
@@ -248,7 +267,8 @@ export class Worm {
   }
 
   /** Drops uploads that were begun before record `before` (all of them, if it is the head's seq + 1). The number of them. */
-  dropUploads(options: CallOptions & { readonly before: number }): Promise<number> {
+  async dropUploads(options: CallOptions & { readonly before: number }): Promise<number> {
+    checkNames(options, 'drop')
     return dropUploads(this.#context, options)
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { AteError, type Duration, durationMs, type PublicId } from '@ate/core'
 import type { Can, PutOptions, SecretValue, Version } from '@ate/vault'
+import { dateOf } from '../dates.ts'
 import { print, printable, toJson } from '../output.ts'
 import { type InputOptions, parseJson, readValue, textOf } from './input.ts'
 import { usage, type VaultOptions, withVault } from './open.ts'
@@ -62,9 +63,9 @@ function putOptions({ cas, expires, meta }: PutCommandOptions): Omit<PutOptions,
 /** A date, or a duration from now. */
 export function timeOf(text: string): Date | Duration {
   if (/^\d+(ms|s|m|h|d|y)$/.test(text)) return text as Duration
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime())) throw usage(`${JSON.stringify(text)} is no date (2030-01-31) and no duration (30d)`)
-  return date
+  const date = dateOf(text)
+  if (date) return date
+  throw usage(`${JSON.stringify(text)} is no date (2030-01-31, 2030-01-31T12:00Z) and no duration (30d)`)
 }
 
 async function printVersion(path: string, version: Version, { json }: VaultOptions): Promise<void> {

@@ -114,11 +114,13 @@ export async function who(path: string, options: VaultOptions): Promise<void> {
       )
       return
     }
-    for (const { role, can, by, members } of found) {
+    for (const { from, role, at, can, by, members, everyone } of found) {
       const grants = by.map(
         ({ pattern, until }) => `${printable(pattern)}${until ? ` until ${timeText(until.getTime())}` : ''}`,
       )
-      await print(`${printable(role)}: ${can.join(', ')}${grants.length > 0 ? `  (by ${grants.join(', ')})` : ''}`)
+      const who = role === undefined ? (everyone ? 'everyone' : 'a key') : `${printable(role)}${at ? ` of ${at}` : ''}`
+      const why = from === 'policies' ? ['policies of the chain, and no grant that counts'] : grants
+      await print(`${who}: ${can.join(', ')}${why.length > 0 ? `  (by ${why.join(', ')})` : ''}`)
       for (const { fingerprint, until } of members)
         await print(`  ${fingerprint}${until ? `  until ${timeText(until.getTime())}` : ''}`)
     }

@@ -1,8 +1,9 @@
 /** `put`, `get`, `ls`, `stat`. */
-import { createReadStream } from 'node:fs'
+import { accessSync, constants, createReadStream, statSync } from 'node:fs'
 import process from 'node:process'
-import { AteError } from '@ate/core'
+import { AteError, type Duration } from '@ate/core'
 import type { Json, PutOptions, Stored } from '@ate/worm'
+import { assertNew } from '../new-file.ts'
 import { print, printable, timeText, toJson } from '../output.ts'
 import { refOf, timeOf, usage, type WormOptions, withWorm, writeOut } from './open.ts'
 
@@ -18,6 +19,7 @@ export interface PutCommandOptions extends WormOptions {
 
 export async function putCommand(name: string, file: string | undefined, options: PutCommandOptions): Promise<void> {
   const put = putOptions(options)
+  assertReadable(file)
   await withWorm(options, 'make', async (archive) => {
     const stored = await archive.put(name, bodyOf(file), put)
     await print(options.json ? toJson(stored, 2) : lineOf(stored))
@@ -36,7 +38,7 @@ function putOptions({
   if (mode !== undefined && mode !== 'governance' && mode !== 'compliance')
     throw usage('--mode is governance or compliance')
   return {
-    ...(retain === undefined ? {} : { retain: timeOf(retain) }),
+    ...(retain === undefined ? {} : { retain: retainOf(retain) }),
     ...(mode === undefined ? {} : { mode }),
     ...(hold === undefined ? {} : { hold }),
     ...(subject === undefined ? {} : { subject }),
@@ -44,6 +46,28 @@ function putOptions({
     ...(meta === undefined ? {} : { meta: metaOf(meta) }),
     ...(key === undefined ? {} : { key }),
   }
+}
+
+function retainOf(text: string): Date | Duration {
+  const until = timeOf(text)
+  if (until instanceof Date && until.getTime() <= Date.now()) throw usage(`--retain ${text} is over already`)
+  return until
+}
+
+/** Before an archive is made for it. */
+function assertReadable(file: string | undefined): void {
+  if (file === undefined || file === '-') return
+  try {
+    accessSync(file, constants.R_OK)
+    if (statSync(file).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+  } catch (cause) {
+    throw unreadable(file, cause)
+  }
+}
+
+function unreadable(file: string | undefined, cause: unknown): AteError {
+  const { code: reason } = cause as NodeJS.ErrnoException
+  return new AteError('IO_ERROR', { file, reason }, { cause, hint: 'the file cannot be read' })
 }
 
 function metaOf(text: string): Json {
@@ -59,8 +83,7 @@ async function* bodyOf(file: string | undefined): AsyncGenerator<Uint8Array> {
   try {
     for await (const piece of source) yield piece as Uint8Array
   } catch (cause) {
-    const { code: reason } = cause as NodeJS.ErrnoException
-    throw new AteError('IO_ERROR', { file, reason }, { cause, hint: 'the file cannot be read' })
+    throw unreadable(file, cause)
   }
 }
 
@@ -71,6 +94,7 @@ export interface GetCommandOptions extends WormOptions {
 
 export async function getCommand(name: string, options: GetCommandOptions): Promise<void> {
   const range = options.range === undefined ? {} : { range: rangeOf(options.range) }
+  assertNew(options.out)
   await withWorm(options, 'read', async (archive) => {
     const { body } = await archive.get(refOf(name, options), range)
     await writeOut(body, options.out)

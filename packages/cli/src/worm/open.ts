@@ -1,13 +1,13 @@
 /** Which archive a command works with, as whom; opened beside its writer where it only reads. */
-import { createWriteStream } from 'node:fs'
+import { once } from 'node:events'
 import process from 'node:process'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
-import { AteError, type Duration, openChain } from '@ate/core'
+import { type Duration, openChain } from '@ate/core'
 import { type Ref, type Worm, worm } from '@ate/worm'
 import { CommanderError } from 'commander'
 import { type ActingOptions, actingIdentity } from '../acting.ts'
+import { dateOf } from '../dates.ts'
+import { writeNewFrom } from '../new-file.ts'
 import { OPENED_TO, type Purpose, placeOf } from '../place.ts'
 
 export interface WormOptions extends ActingOptions {
@@ -50,27 +50,14 @@ export function usage(what: string): CommanderError {
 /** A date, or a duration from now. */
 export function timeOf(text: string): Date | Duration {
   if (/^\d+(ms|s|m|h|d|y)$/.test(text)) return text as Duration
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime())) throw usage(`${JSON.stringify(text)} is no date (2030-01-31) and no duration (6y)`)
-  return date
+  const date = dateOf(text)
+  if (date) return date
+  throw usage(`${JSON.stringify(text)} is no date (2030-01-31, 2030-01-31T12:00Z) and no duration (6y)`)
 }
 
-/** To stdout, or to a file that is not there yet: it may be evidence. @throws AteError IO_ERROR and those of the stream */
+/** To stdout, or to a file that is not there yet. @throws AteError IO_ERROR and those of the stream */
 export async function writeOut(stream: ReadableStream<Uint8Array>, out: string | undefined): Promise<void> {
-  const from = Readable.fromWeb(stream as NodeStream<Uint8Array>)
-  if (out === undefined) {
-    for await (const chunk of from)
-      if (!process.stdout.write(chunk as Uint8Array))
-        await new Promise((resolve) => process.stdout.once('drain', resolve))
-    return
-  }
-  try {
-    await pipeline(from, createWriteStream(out, { flags: 'wx', mode: 0o600 }))
-  } catch (cause) {
-    const { code: reason } = cause as NodeJS.ErrnoException
-    if (reason !== 'EEXIST' && reason !== 'ENOENT' && reason !== 'EACCES') throw cause
-    const hint =
-      reason === 'EEXIST' ? 'a file of this name is there already; choose another' : 'the file cannot be written'
-    throw new AteError('IO_ERROR', { file: out, reason }, { cause, hint })
-  }
+  const pieces = stream as NodeStream<Uint8Array>
+  if (out !== undefined) return writeNewFrom(out, pieces)
+  for await (const piece of pieces) if (!process.stdout.write(piece)) await once(process.stdout, 'drain')
 }

@@ -4,8 +4,8 @@ import { createReadStream, readFileSync, statSync } from 'node:fs'
 import process from 'node:process'
 import { AteError, type Witnesses } from '@ate/core'
 import { verifyProof } from '@ate/worm'
+import { assertNew, writeNew } from '../new-file.ts'
 import { print, printable, timeText, toJson } from '../output.ts'
-import { writeNew } from '../prove.ts'
 import { refOf, usage, type WormOptions, withWorm } from './open.ts'
 
 export interface WitnessOptions extends WormOptions {
@@ -19,15 +19,21 @@ const FILE_BYTES_MAX: number = 16 * 1024 * 1024
 const COSIGN_CHARACTERS_MAX = 65_536
 
 function witnessesOf({ witness, quorum }: WitnessOptions): { readonly witnesses?: Witnesses } {
-  if (witness === undefined) return {}
+  if (witness === undefined) {
+    // Without keys nobody would be asked for, whatever the number.
+    if (quorum !== undefined) throw usage('--quorum goes with --witness KEY')
+    return {}
+  }
   return { witnesses: { keys: witness, quorum: quorum ?? witness.length - Math.floor((witness.length - 1) / 3) } }
 }
 
 export async function proveCommand(name: string, options: WitnessOptions & { readonly out?: string }): Promise<void> {
+  const asked = witnessesOf(options)
+  assertNew(options.out)
   await withWorm(options, 'read', async (archive) => {
-    const proof = await archive.prove(refOf(name, options), witnessesOf(options))
+    const proof = await archive.prove(refOf(name, options), asked)
     if (options.out === undefined) await print(proof.trimEnd())
-    else writeNew(options.out, proof)
+    else await writeNew(options.out, proof)
   })
 }
 
@@ -39,10 +45,11 @@ export interface VerifyCommandOptions extends WitnessOptions {
 
 export async function verifyCommand(file: string, body: string, options: VerifyCommandOptions): Promise<void> {
   const { origin, log } = options
+  const asked = witnessesOf(options)
   const what = options.sha256 ? { sha256: body.toLowerCase() } : bodyOf(body)
   // A line end that an editor or a terminal took away belongs to the checkpoint.
   const proof = `${textOf(file).trimEnd()}\n`
-  const verified = await verifyProof(proof, what, { origin, log, ...witnessesOf(options) })
+  const verified = await verifyProof(proof, what, { origin, log, ...asked })
   if (options.json) {
     await print(toJson(verified, 2))
     return
@@ -86,10 +93,11 @@ function unreadable(file: string, cause: unknown): AteError {
 
 export async function checkpointCommand(options: WitnessOptions & { readonly cosign?: string }): Promise<void> {
   const { cosign } = options
+  const asked = witnessesOf(options)
   await withWorm(options, 'write', async (archive) => {
     const { seq, note } = await archive.checkpoint({
       ...(cosign === undefined ? {} : { cosign: (text: string) => linesOf(cosign, text) }),
-      ...witnessesOf(options),
+      ...asked,
     })
     await print(options.json ? toJson({ seq, note }, 2) : note.trimEnd())
   })

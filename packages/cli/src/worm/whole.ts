@@ -1,6 +1,7 @@
 /** `fsck`, `audit`, `export`. */
 import process from 'node:process'
 import { type AuditEvent, auditCsv, auditJson, type Finding } from '@ate/worm'
+import { assertNew } from '../new-file.ts'
 import { print, printable, short, timeText, toJson } from '../output.ts'
 import { usage, type WormOptions, withWorm, writeOut } from './open.ts'
 
@@ -64,6 +65,7 @@ export async function exportCommand(
 ): Promise<void> {
   const { format } = options
   if (format !== 'tar' && format !== 'zip') throw usage('--format is tar or zip')
+  assertNew(options.out)
   // Proofs of what no checkpoint covers yet need one.
   const purpose = options.proofs === false ? 'read' : 'write'
   await withWorm(options, purpose, async (archive) => {

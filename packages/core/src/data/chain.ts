@@ -295,6 +295,16 @@ export class Chain {
     return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options.use)
   }
 
+  /**
+   * The id that the entity of a name has, whether or not there is one. A name is sealed beside the value, so its author may be
+   * wrong about it: whoever reads a log that others write compares this with the entity that he met.
+   * @throws AteError NO_READ_KEY | NOT_FOUND (there is no such parent) | BAD_ARGUMENT | CHAIN_CLOSED
+   */
+  idOf<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): EntityId {
+    this.#core.assertOpen()
+    return textOfWords(this.#wordsOfName(parentWords(options.parent, this.id), options.in ?? type.name, name))
+  }
+
   /** The single child of a collection. @throws as get */
   child<T>(
     type: EntityType<T>,

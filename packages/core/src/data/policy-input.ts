@@ -1,6 +1,7 @@
 /** How users name readers, writers and managers: roles by name, identities by their public id. */
 import { AteError } from '../base/errors.ts'
 import type { PublicId } from '../base/ids.ts'
+import type { OptionNames } from '../base/option-names.ts'
 import type { Identity } from '../session/identity.ts'
 
 export interface RoleName {
@@ -30,6 +31,14 @@ export interface PolicyInput {
    * is sealed from then on (`live`: see chain.reseal).
    */
   readonly history?: 'all' | 'live'
+}
+
+export const POLICY_NAMES: OptionNames<PolicyInput> = {
+  read: true,
+  write: true,
+  manage: true,
+  allow: true,
+  history: true,
 }
 
 /** Bounds and unit of a clear counter. */

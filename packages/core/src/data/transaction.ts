@@ -6,6 +6,7 @@
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, parseId, toBase32 } from '../base/ids.ts'
 import { COUNTERS_MAX, RING_KEY_BYTES_MAX } from '../base/limits.ts'
+import { objectOf } from '../base/option-names.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { HOLDS } from '../chain/fold-locks.ts'
 import type { Receipt } from '../chain/staged.ts'
@@ -22,7 +23,7 @@ import { DraftTrust } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import { checkName, deepFreeze, type EntityType, validate } from './entity-type.ts'
 import { type PersonChange, type PersonRef, personChange } from './persons.ts'
-import type { CounterInput, PolicyInput, Principal } from './policy-input.ts'
+import { type CounterInput, POLICY_NAMES, type PolicyInput, type Principal } from './policy-input.ts'
 import {
   type ChainSettings,
   type CreateOptions,
@@ -380,6 +381,7 @@ export class Transaction {
    */
   setPolicy(ref: EntityRef, policy: PolicyInput): void {
     this.#assertOpen()
+    objectOf(policy, 'policies', POLICY_NAMES)
     const words = wordsOfRef(ref, this.#chain)
     const { view } = this.#core.replica
     const row = view.findLive(words.a, words.b, words.c, words.d)

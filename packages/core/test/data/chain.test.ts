@@ -122,6 +122,24 @@ describe('children', () => {
   })
 })
 
+describe('the id of a name', () => {
+  it('is that of its entity, before there is one, while there is, and after', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const above = await chain.transact((tx) => tx.create(Note, { text: 'above' }))
+    for (const place of [{}, { parent: above }, { parent: above, in: 'others' }]) {
+      const before = chain.idOf(Note, 'n', place)
+      const { id } = await chain.transact((tx) => tx.create(Note, { text: '' }, { ...place, name: 'n' }))
+      expect([before, chain.idOf(Note, 'n', place)]).toEqual([id, id])
+      expect(chain.idOf(Note, 'm', place)).not.toBe(id)
+      await chain.transact((tx) => tx.delete(id))
+      expect(chain.idOf(Note, 'n', place)).toBe(id)
+    }
+    expect(await codeOf(() => chain.idOf(Note, 'n', { parent: UNKNOWN }))).toBe('NOT_FOUND')
+    expect(await codeOf(() => chain.idOf(Note, ''))).toBe('BAD_ARGUMENT')
+  })
+})
+
 describe('indexes', () => {
   const Person = defineType<{ city: string; age?: number }>('person', {
     indexes: { city: ({ city }) => city, age: ({ age }) => age },

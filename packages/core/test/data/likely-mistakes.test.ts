@@ -41,6 +41,15 @@ it('options that are no words of theirs', async () => {
   await expect(openChain('memory:', null as never)).rejects.toThrow('BAD_ARGUMENT')
 })
 
+it('a policy that is misspelt, which would be none', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const Note = defineType<string>('note')
+  const note = await chain.transact((tx) => tx.create(Note, ''))
+  const closed = chain.transact((tx) => tx.setPolicy(note, { wirte: 'nobody' } as never))
+  await expect(closed).rejects.toThrow('policies are read, write, manage, allow, history, given: wirte')
+  await chain.close()
+})
+
 it('a function that gives something else than a promise of ours', async () => {
   const chain = await openChain('memory:', { as: await createIdentity() })
   const Note = defineType<{ text: string }>('note')

@@ -80,7 +80,9 @@ function takeIndented(words: string, place: Place, open: TransactionText): void 
 function withoutComment(line: string): string {
   let inside = false
   for (let i = 0; i < line.length; i++) {
-    if (line[i] === '"' && line[i - 1] !== '\\') inside = !inside
+    // What is escaped ends no string.
+    if (line[i] === '\\' && inside) i++
+    else if (line[i] === '"') inside = !inside
     else if (line[i] === ';' && !inside) return line.slice(0, i)
   }
   return line

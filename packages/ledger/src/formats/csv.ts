@@ -80,7 +80,8 @@ function lineOf(
   const texts = (typeof wanted === 'object' ? wanted : [wanted]).map((column) => cell(column))
   const description = texts.filter((one) => one !== '').join(' ')
   const ref = cell(columns.ref)
-  const id = cell(columns.id) || ids.idOf(date, units, unit.code, description, ref)
+  // Of two accounts of one bank the same fee of the same day is two lines.
+  const id = cell(columns.id) || ids.idOf(rules.account, date, units, unit.code, description, ref)
   return { id, date, units, currency: unit, text: description, ...(ref === '' ? {} : { ref }) }
 }
 
@@ -179,10 +180,15 @@ function dateOrder(format: string): DateOrder {
   return order
 }
 
+/** Three numbers between marks of one kind, and a time of the day, which does not count. */
+const DAY =
+  /^(\d{1,4})([-./]\s?)(\d{1,4})\2(\d{1,4})(?:(?:T|,?\s)\s*\d{1,2}[:.]\d{2}(?:[:.]\d{2}(?:[.,]\d{1,9})?)?\s*(?:Z|[ap]m|[+-]\d{2}:?\d{2})?)?$/i
+
 function dateOf(text: string, order: DateOrder): Date {
-  const numbers = /^(\d{1,4})\D{1,3}(\d{1,4})\D{1,3}(\d{1,4})(?!\d)/.exec(text)
+  const numbers = DAY.exec(text)
   if (!numbers) throw new AteError('BAD_VALUE', { what: 'no date', given: text.slice(0, 40), wanted: order.join('-') })
-  const part = (letter: 'Y' | 'M' | 'D'): number => Number(numbers[order.indexOf(letter) + 1])
+  const [, first, , second, third] = numbers
+  const part = (letter: 'Y' | 'M' | 'D'): number => Number([first, second, third][order.indexOf(letter)])
   return dayOf(part('Y'), part('M'), part('D'))
 }
 

@@ -5,7 +5,7 @@ import type { NormalSide } from '../ledger-records.ts'
 import { money } from '../money.ts'
 import type { Transfer } from '../requests.ts'
 import { inPlace, unread } from './places.ts'
-import { ContentIds } from './statement-lines.ts'
+import { ContentIds, cut } from './statement-lines.ts'
 
 export interface PostingText {
   readonly account: string
@@ -132,7 +132,7 @@ function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: 
           amount: { currency: unit, units },
           effective: date,
           ...(ref === undefined ? {} : { ref }),
-          ...(text === '' ? {} : { meta: { text: text.slice(0, 1000) } }),
+          ...(text === '' ? {} : { meta: { text: cut(text, 1000) } }),
         })
       }
     }

@@ -12,6 +12,11 @@ import { dayOf } from './statement-lines.ts'
 /** Kinds of exported entries that moved money, and those that moved none. */
 const MOVED: ReadonlySet<unknown> = new Set([undefined, 'post', 'capture', 'reverse'])
 const NOT_MOVED: ReadonlySet<unknown> = new Set(['hold', 'void', 'expire'])
+/** Of a transfer, and what an exported entry says beside it. */
+const NAMES: ReadonlySet<string> = new Set([
+  ...['id', 'from', 'to', 'amount', 'currency', 'code', 'ref', 'effective', 'meta'],
+  ...['seq', 'at', 'author', 'kind', 'group', 'of', 'until'],
+])
 const EFFECTIVE = /^(\d{4})-(\d{2})-(\d{2})(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/
 
 /**
@@ -31,6 +36,8 @@ function transferOf(
   value: Readonly<Record<string, unknown>>,
   scales: Readonly<Record<string, number>> | undefined,
 ): Transfer | undefined {
+  for (const name of Object.keys(value))
+    if (!NAMES.has(name)) throw bad('a name that is not known', { name: name.slice(0, 40) })
   const { kind, id, from, to, amount, currency, code, ref, effective, meta } = value
   if (typeof from !== 'string' || typeof to !== 'string' || typeof currency !== 'string')
     throw bad('a transfer has from, to, amount and currency')

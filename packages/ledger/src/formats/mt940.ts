@@ -33,8 +33,9 @@ export function readMt940(text: string): StatementLine[] {
 }
 
 class Reader {
-  readonly #lines: StatementLine[] = []
-  readonly #ids = new ContentIds()
+  readonly #lines: { readonly value: string; readonly line: Omit<StatementLine, 'id'>; readonly account: string }[] = []
+  /** An entry has come, and nothing that describes it yet. */
+  #isBare = false
   #account = ''
   /** The balance so far, with its account; undefined before the first statement. */
   #balance: { units: bigint; currency: Currency; account: string } | undefined
@@ -70,19 +71,22 @@ class Reader {
       throw bad('a page does not follow the one before', { opening: opening.units, before: this.#balance?.units })
     this.#balance = { ...opening, account: this.#account }
     this.#where = 'inside'
+    this.#isBare = false
   }
 
   #add(value: string): void {
     if (this.#where !== 'inside' || !this.#balance) throw bad('an entry outside of a statement')
-    const line = lineOf(value, { unit: this.#balance.currency, account: this.#account, ids: this.#ids })
+    const line = lineOf(value, this.#balance.currency)
     this.#balance.units += line.units
-    this.#lines.push(line)
+    this.#lines.push({ value, line, account: this.#account })
+    this.#isBare = true
   }
 
   #describe(value: string): void {
     const last = this.#lines.at(-1)
-    if (this.#where === 'inside' && last && last.text === '')
-      this.#lines[this.#lines.length - 1] = { ...last, text: textOf(value) }
+    if (this.#where !== 'inside' || !last || !this.#isBare) return
+    this.#lines[this.#lines.length - 1] = { ...last, line: { ...last.line, text: textOf(value) } }
+    this.#isBare = false
   }
 
   #closes(tag: '62F' | '62M', closing: { units: bigint; currency: Currency }): void {
@@ -102,7 +106,12 @@ class Reader {
   end(): StatementLine[] {
     if (!this.#balance) throw bad('no MT940 statement')
     if (this.#where !== 'outside') throw bad('the file ends before the closing balance :62F:')
-    return this.#lines
+    // Two payments of one amount on one day, in two files, differ in what describes them.
+    const ids = new ContentIds()
+    return this.#lines.map(({ value, line, account }) => ({
+      id: `mt940:${ids.idOf(account, value, line.text)}`,
+      ...line,
+    }))
   }
 }
 
@@ -116,7 +125,7 @@ function fieldsOf(text: string): Field[] {
     const begin = /^:(\d{2}[A-Z]?):(.*)$/.exec(line)
     const last = fields.at(-1)
     if (begin) fields.push({ tag: begin[1]!, value: begin[2]!, line: index + 1 })
-    else if (last && !/^[-{}]/.test(line)) last.value += `\n${line}`
+    else if (last && !/^(?:-$|-\}|[{}])/.test(line.trimEnd())) last.value += `\n${line}`
   }
   for (const field of fields) field.value = field.value.trimEnd()
   return fields
@@ -130,10 +139,7 @@ function balanceOf(value: string): { units: bigint; currency: Currency } {
   return { units: match[1] === 'C' ? units : -units, currency: unit }
 }
 
-function lineOf(
-  value: string,
-  { unit, account, ids }: { unit: Currency; account: string; ids: ContentIds },
-): StatementLine {
+function lineOf(value: string, unit: Currency): Omit<StatementLine, 'id'> {
   const match = LINE.exec(value)
   if (!match) throw bad('no entry of MT940', { given: value.slice(0, 60) })
   const [, year, month, day, , mark, , amount, , ref = '', bankRef = ''] = match
@@ -142,8 +148,7 @@ function lineOf(
   // A reversed credit goes out, a reversed debit comes in.
   const signed = mark === 'C' || mark === 'RD' ? units : -units
   const reference = ref.trim() === 'NONREF' ? bankRef.trim() : ref.trim()
-  const id = `mt940:${ids.idOf(account, value)}`
-  return { id, date, units: signed, currency: unit, text: '', ...(reference === '' ? {} : { ref: reference }) }
+  return { date, units: signed, currency: unit, text: '', ...(reference === '' ? {} : { ref: reference }) }
 }
 
 /** Of German banks, subfields ?20 to ?29 and ?60 to ?63 hold the text; of others all of it is text. */

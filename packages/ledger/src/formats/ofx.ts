@@ -30,7 +30,7 @@ export function readOfx(text: string, scales?: Readonly<Record<string, number>>)
   /** The aggregate of a transaction that says which currency its amount is in. */
   let inCurrency = false
   const here = (): Place => ({ format: 'OFX', ...(entry === 0 ? {} : { entry }) })
-  for (const [, slash, tag = '', words = ''] of text.matchAll(TAG)) {
+  for (const [, slash, tag = '', words = ''] of plain(text).matchAll(TAG)) {
     const name = tag.toUpperCase()
     const begins = slash === ''
     switch (name) {
@@ -68,6 +68,9 @@ function keep(fields: Fields | undefined, name: string, words: string): void {
 }
 
 function lineOf(entry: Fields, { fields, scales, ids }: Statement): StatementLine {
+  // What it corrects may be posted already, and would count beside it.
+  if (entry.has('CORRECTFITID') || entry.has('CORRECTACTION'))
+    throw new AteError('BAD_VALUE', { what: 'an entry that corrects or deletes an earlier one; post that by hand' })
   const account = fields.get('ACCTID') ?? ''
   // An amount is in the currency of the statement, unless its own is named; ORIGCURRENCY says what it was before.
   const unit = currencyOf(entry.get('CURSYM') ?? fields.get('CURDEF'), scales)
@@ -84,7 +87,37 @@ function lineOf(entry: Fields, { fields, scales, ids }: Statement): StatementLin
   return { id, date, units, currency: unit, text, ...(ref === undefined ? {} : { ref }) }
 }
 
+/** Sections of version 2 that are text whatever stands in them, written as all else is. */
+function plain(text: string): string {
+  let made = ''
+  let at = 0
+  for (let begin = text.indexOf(BEGIN); begin >= 0; begin = text.indexOf(BEGIN, at)) {
+    const end = text.indexOf(END, begin)
+    if (end < 0) throw unread('the file ends within a section of text', { format: 'OFX' })
+    made += text.slice(at, begin) + literal(text.slice(begin + BEGIN.length, end))
+    at = end + END.length
+  }
+  return made + text.slice(at)
+}
+
+const BEGIN = '<![CDATA['
+const END = ']]>'
+
+function literal(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/[\r\n]+/g, ' ')
+}
+
 function entities(text: string): string {
   const known: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: ' ' }
-  return text.replace(/&(amp|lt|gt|quot|apos|nbsp);/g, (_, name: string) => known[name]!)
+  return text.replace(
+    /&(?:(amp|lt|gt|quot|apos|nbsp)|#(\d{1,7})|#x([\da-f]{1,6}));/gi,
+    (found: string, name?: string, decimal?: string, hex = '') => {
+      if (name !== undefined) return known[name.toLowerCase()]!
+      const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal)
+      return code > 31 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? String.fromCodePoint(code) : found
+    },
+  )
 }

@@ -40,10 +40,16 @@ export function transfersOf(lines: readonly StatementLine[], rules: ImportRules)
         amount: { currency, units: comesIn ? units : -units },
         effective: date,
         ...(rule?.code === undefined ? {} : { code: rule.code }),
-        ...(ref === undefined || ref === '' ? {} : { ref: ref.slice(0, 256) }),
-        ...(text === '' ? {} : { meta: { text: text.slice(0, 1000) } }),
+        ...(ref === undefined || ref === '' ? {} : { ref: cut(ref, 256) }),
+        ...(text === '' ? {} : { meta: { text: cut(text, 1000) } }),
       }
     })
+}
+
+/** At most so long, and no half of a character at its end, which nothing stores. */
+export function cut(text: string, length: number): string {
+  const last = text.charCodeAt(length - 1)
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? length - 1 : length)
 }
 
 /** The second line of an id would count as posted before, or as another body of it. */
