@@ -58,15 +58,16 @@ export async function sealChunk(
   return box
 }
 
-/** @throws AteError BAD_BODY */
-export async function openChunk(key: ObjectKey, index: number, box: Uint8Array): Promise<Uint8Array> {
+/** A view of `out`, if that is given, and holds it, and the platform can. @throws AteError BAD_BODY */
+export async function openChunk(key: ObjectKey, index: number, box: Uint8Array, out?: Uint8Array): Promise<Uint8Array> {
   try {
     const nonce = box.subarray(0, NONCE_BYTES)
     if ('web' in key) {
       const sealed = owned(box.subarray(NONCE_BYTES))
       return new Uint8Array(await crypto.subtle.decrypt(parameters(index, nonce), key.web, sealed))
     }
-    const opened = new Uint8Array(box.length - SEAL_BYTES)
+    const size = box.length - SEAL_BYTES
+    const opened = out && out.length >= size ? out.subarray(0, size) : new Uint8Array(size)
     const cipher = nodeCrypto()!.createDecipheriv('aes-256-gcm', key.node, nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(numberOf(index))
     cipher.setAuthTag(box.subarray(box.length - TAG_BYTES))

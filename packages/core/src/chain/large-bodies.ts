@@ -34,6 +34,7 @@ interface SealPlace {
 
 /** Below this nothing is large. */
 const LARGE_BYTES: number = 64 * 1024
+const LATER_BYTES: number = 256 * 1024
 /** One large body, and what may come with it: the events of a new key. */
 const EVENTS_MAX = 4
 /** Room for any body, and for what stands before it. */
@@ -42,13 +43,35 @@ const KEPT_MAX = 4
 const records: ByteWriter[] = []
 const ciphertexts: Uint8Array[] = []
 const staged: Uint8Array[] = []
-let room: readonly [Uint8Array, Uint8Array] | undefined
+const rooms: Room[] = []
+/** By the memory that a body was opened into. */
+const lent = new WeakMap<ArrayBufferLike, Room>()
 
-/** Two buffers of at least `size` for who is done with them before he does anything else; undefined for what is small. */
-export function roomFor(size: number): readonly [Uint8Array, Uint8Array] | undefined {
+/** For a body that is read: what is sealed, and what is opened of it. */
+export interface Room {
+  readonly sealed: Uint8Array
+  readonly opened: Uint8Array
+  /** Whether so much is hashed by another thread while this one opens it: the way there and back takes as long as 100 kB. */
+  readonly later: boolean
+}
+
+/** Two buffers of at least `size` until `leave` has what was opened; undefined for what is small. */
+export function roomFor(size: number): Room | undefined {
   if (size <= LARGE_BYTES) return undefined
-  if (!room || room[0].length < size) room = [new Uint8Array(size), new Uint8Array(size)]
+  const free = rooms.pop()
+  const isEnough = free && free.sealed.length >= size
+  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [new Uint8Array(size), new Uint8Array(size)]
+  const room = { sealed, opened, later: size > LATER_BYTES }
+  lent.set(opened.buffer, room)
   return room
+}
+
+/** Nobody looks at the body any more. What was not opened into lent memory is left alone. */
+export function leave({ buffer, length }: Uint8Array): void {
+  if (length <= LARGE_BYTES) return
+  const room = lent.get(buffer)
+  lent.delete(buffer)
+  if (room && rooms.length < KEPT_MAX) rooms.push(room)
 }
 
 /** Makes room in a buffer of a transaction for a body of about `bytes`. */

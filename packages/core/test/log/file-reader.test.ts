@@ -213,6 +213,12 @@ describe('a scan', () => {
     expect(await scanned(log)).toEqual({ seqs: [0, 1, 2, 3, 4, 5], problems: [], isAsWritten: true })
     expect(log.place(5)!.segment).not.toBe(log.place(0)!.segment)
     await trial.close()
+    // More than is read at a time.
+    const long = new Trial(2, { segmentBytes: 8_000_000 })
+    const large = await long.open()
+    for (let i = 0; i < 5; i++) await long.append([900_000, 10])
+    expect(await scanned(large)).toEqual({ seqs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], problems: [], isAsWritten: true })
+    await long.close()
   })
 
   it('gives none from the first on that is lost, and goes on to find what else is', async () => {
