@@ -5,10 +5,14 @@
  *
  * Of all chains of this process, and bounded: what is lent beyond that is new, and is not kept.
  */
+import { isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
+import { parseBlockPlaces } from '../event/commit-parse.ts'
+import type { BlockBytes } from '../event/kept-runs.ts'
 import type { CommitBuilder } from './commit-builder.ts'
 import type { Replica } from './replica.ts'
 import type { Batch } from './staged.ts'
@@ -112,6 +116,29 @@ export function release(large: readonly (LargeBatch | undefined)[]): void {
     if (!one || records.length >= KEPT_MAX) continue
     records.push(one.record)
     ciphertexts.push(one.sealed)
+  }
+}
+
+/**
+ * What may be the large bodies of a commit, hashed by other threads: a block of its own for each, as large ones are written.
+ * Undefined if there is none. Bytes that are no commit have none: who judges them refuses them.
+ */
+export function hashBodies(crypto: CryptoProvider, bytes: Uint8Array): Promise<readonly HashedBody[]> | undefined {
+  const { sha256Later } = crypto
+  if (!sha256Later || bytes.length <= LATER_BYTES) return undefined
+  const large = blocksOf(bytes).filter(({ at, size, runs }) => !runs && size > LATER_BYTES && at + size <= bytes.length)
+  if (large.length === 0) return undefined
+  return Promise.all(
+    large.map(async ({ at, size }) => ({ at, size, hash: await sha256Later(bytes.subarray(at, at + size)) })),
+  )
+}
+
+function blocksOf(bytes: Uint8Array): readonly BlockBytes[] {
+  try {
+    return parseBlockPlaces(bytes).blocks
+  } catch (error) {
+    if (!isAteError(error)) throw error
+    return []
   }
 }
 

@@ -31,7 +31,7 @@ import type { FileSystem, OpenFile } from './file-system.ts'
 /** Bytes that are read in one call even for a chunk of a few: most records fit, and a syscall costs as much. */
 const READ_BYTES_MIN: number = 64 * 1024
 /** The same where all of it is looked at: what was read is still in the processor's cache when it is checked. */
-const SCAN_BYTES: number = 2 * 1024 * 1024
+const SCAN_BYTES: number = 4 * 1024 * 1024
 /** Files held open for readPart. */
 const HANDLES_MAX = 16
 
