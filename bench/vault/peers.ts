@@ -67,10 +67,11 @@ async function age(folder: string): Promise<SecretStore> {
   }
 }
 
-/** Left out, keys go to where the bench was called. */
+/** Left out, keys go to where the bench was called, and each call prints a line. */
 interface DotenvxFiles {
   readonly path: string
   readonly envKeysFile: string
+  readonly quiet: true
 }
 
 interface Dotenvx {
@@ -82,7 +83,11 @@ interface Dotenvx {
 async function dotenvx(folder: string): Promise<SecretStore> {
   const module = await load<{ default?: Dotenvx } & Dotenvx>('@dotenvx/dotenvx')
   const { set, get } = module.default ?? module
-  const files = { path: join(folder, `${randomUUID()}.env`), envKeysFile: join(folder, '.env.keys') }
+  const files = {
+    path: join(folder, `${randomUUID()}.env`),
+    envKeysFile: join(folder, '.env.keys'),
+    quiet: true,
+  } as const
   writeFileSync(files.path, '')
   const keyOf = (name: string): string => name.replaceAll(/[^a-z0-9]/gi, '_').toUpperCase()
   return {

@@ -7,8 +7,8 @@
  *   box        = XChaCha20-Poly1305(key, nonce 0, purpose)    each key seals once
  */
 import { AteError } from '@ate/core'
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { sha256 } from '@noble/hashes/sha2.js'
+import { xchacha } from './xchacha.ts'
 
 export const HALF_BYTES = 32
 const NONCE = new Uint8Array(24)
@@ -59,7 +59,7 @@ export interface Sealed {
 /** Seals under a key that was made for this, and wipes both. `purpose` must be the same when it is opened. */
 export function sealOnce(key: Uint8Array, purpose: string, plain: Uint8Array): Sealed {
   try {
-    const box = xchacha20poly1305(key, NONCE, encoder.encode(purpose)).encrypt(plain)
+    const box = xchacha(key, NONCE, encoder.encode(purpose)).encrypt(plain)
     return { commitment: derive('commitment', key), box }
   } finally {
     key.fill(0)
@@ -72,9 +72,9 @@ export function openSealed(key: Uint8Array, purpose: string, { commitment, box }
   try {
     if (box.length < TAG_BYTES || !equalBytes(derive('commitment', key), commitment))
       throw new AteError('BAD_BODY', { what: 'the key does not fit its commitment' })
-    return xchacha20poly1305(key, NONCE, encoder.encode(purpose)).decrypt(box)
+    return xchacha(key, NONCE, encoder.encode(purpose)).decrypt(box)
   } catch (error) {
-    // Noble's error says no more, and must not carry bytes.
+    // The cipher's error says no more, and must not carry bytes.
     throw error instanceof AteError ? error : new AteError('BAD_BODY', { what: 'the sealed value was altered' })
   } finally {
     key.fill(0)

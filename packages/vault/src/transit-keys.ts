@@ -7,7 +7,6 @@
  *   signature   "ates1." || base64url(version u32 || Ed25519 64 || ML-DSA-65 3309)                     both must verify
  */
 
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { ml_kem768_x25519 as xWing } from '@noble/post-quantum/hybrid.js'
 import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js'
@@ -15,6 +14,7 @@ import { fromBase64Url, toBase64Url } from './base64.ts'
 import { vaultError } from './errors.ts'
 import { derive } from './sealing.ts'
 import type { OpenRecord } from './vault-records.ts'
+import { xchacha } from './xchacha.ts'
 
 const TOKEN = 'atet1.'
 const SIGNATURE = 'ates1.'
@@ -56,7 +56,7 @@ export function encryptWithSeed(
 ): string {
   const nonce = random(NONCE_BYTES)
   const key = derive('transit', seed)
-  const sealed = xchacha20poly1305(key, nonce, purposeOf(name, version, context)).encrypt(data)
+  const sealed = xchacha(key, nonce, purposeOf(name, version, context)).encrypt(data)
   key.fill(0)
   return TOKEN + toBase64Url(head(SYMMETRIC, version), nonce, sealed)
 }
@@ -70,7 +70,7 @@ export function encryptToOpenHalf(
 ): string {
   const { cipherText, sharedSecret } = xWing.encapsulate(kem, random(64))
   const key = derive('transitShared', sharedSecret)
-  const sealed = xchacha20poly1305(key, new Uint8Array(NONCE_BYTES), purposeOf(name, version, context)).encrypt(data)
+  const sealed = xchacha(key, new Uint8Array(NONCE_BYTES), purposeOf(name, version, context)).encrypt(data)
   key.fill(0)
   return TOKEN + toBase64Url(head(HYBRID, version), cipherText, sealed)
 }
@@ -100,7 +100,7 @@ export function decryptWithSeed(
 ): Uint8Array {
   const [key, nonce, sealed] = kind === SYMMETRIC ? symmetricParts(seed, rest) : hybridParts(seed, rest)
   try {
-    return xchacha20poly1305(key, nonce, purposeOf(name, version, context)).decrypt(sealed)
+    return xchacha(key, nonce, purposeOf(name, version, context)).decrypt(sealed)
   } catch {
     throw vaultError('BAD_TOKEN', { what: 'it was altered, or belongs to another key or context' })
   } finally {

@@ -1,7 +1,7 @@
 /** Looks over an archive: each object, and in depth each byte of its body, and the whole log. */
 import { type Chain, isAteError, type VerifyProblem } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
-import { chunkAt } from './get.ts'
+import { chunkAt, chunkRoom } from './get.ts'
 import { newHasher } from './hashing.ts'
 import { keyOf } from './keys.ts'
 import { type Found, idsOf, loadObject, type Ref } from './objects.ts'
@@ -95,12 +95,24 @@ async function readWhole(
   signal: AbortSignal | undefined,
   at: (index: number) => void,
 ): Promise<string> {
+  const { manifest, id } = found
   const hasher = newHasher()
-  const key = await keyOf(context, { name: found.manifest.name, version: found.id })
-  for (let index = 0; index < found.manifest.chunks; index++) {
+  const key = await keyOf(context, { name: manifest.name, version: id })
+  const rooms = [chunkRoom(manifest), chunkRoom(manifest)]
+  // One is read ahead: another thread holds it against the log while this one hashes the body.
+  const read = (index: number): Promise<Uint8Array> => {
+    const chunk = chunkAt(context.chain, found, index, { key, room: rooms[index % 2]! })
+    // Until its turn an error waits.
+    chunk.catch(() => undefined)
+    return chunk
+  }
+  let next = manifest.chunks > 0 ? read(0) : undefined
+  for (let index = 0; next; index++) {
     signal?.throwIfAborted()
     at(index)
-    hasher.update(await chunkAt(context.chain, found, index, key))
+    const chunk = await next
+    next = index + 1 < manifest.chunks ? read(index + 1) : undefined
+    hasher.update(chunk)
   }
   return hasher.hex()
 }

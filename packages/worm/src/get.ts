@@ -6,7 +6,7 @@ import { keyOf } from './keys.ts'
 import type { Manifest } from './manifest.ts'
 import { type Found, find, type Ref, type Stored, storedOf } from './objects.ts'
 import { type ObjectKey, openChunk, SEAL_BYTES } from './sealing.ts'
-import { ChunkType, IN } from './worm-records.ts'
+import { CHUNK_BYTES, ChunkType, IN } from './worm-records.ts'
 import { rangeOf } from './worm-rules.ts'
 
 export interface GetOptions extends CallOptions {
@@ -56,9 +56,10 @@ async function* read(
   const size = BigInt(manifest.size)
   const chunkBytes = BigInt(manifest.chunkBytes)
   const hasher = from === 0n && to === size - 1n ? newHasher() : undefined
+  const { box } = key ? chunkRoom(manifest) : {}
   for (let index = Number(from / chunkBytes); size > 0n && BigInt(index) * chunkBytes <= to; index++) {
     signal?.throwIfAborted()
-    const chunk = await chunkAt(chain, { id, manifest }, index, key)
+    const chunk = await chunkAt(chain, { id, manifest }, index, { key, room: { box } })
     hasher?.update(chunk)
     const start = BigInt(index) * chunkBytes
     const first = from > start ? Number(from - start) : 0
@@ -69,19 +70,33 @@ async function* read(
   }
 }
 
+/** Memory for one chunk at a time, which is used again: new memory for each would cost more than opening it. */
+export interface ChunkRoom {
+  readonly box?: Uint8Array | undefined
+  /** Left out: who is given the chunk keeps it. */
+  readonly opened?: Uint8Array | undefined
+}
+
+export function chunkRoom({ size }: Manifest): Required<ChunkRoom> {
+  const bytes = Math.min(Number(size), CHUNK_BYTES)
+  return { box: new Uint8Array(bytes + SEAL_BYTES), opened: new Uint8Array(bytes) }
+}
+
 /** One chunk, verified and opened. @throws AteError DAMAGED | BAD_BODY */
 export async function chunkAt(
   chain: Chain,
   { id, manifest }: { readonly id: string; readonly manifest: Manifest },
   index: number,
-  key: ObjectKey | undefined,
+  { key, room = {} }: { readonly key: ObjectKey | undefined; readonly room?: ChunkRoom },
 ): Promise<Uint8Array> {
+  const into = key ? room.box : room.opened
   // Once: who reads a body may change what he is given, and nobody else must see that.
-  const entity = await chain.named(ChunkType, String(index), { parent: id, in: IN.chunks, use: 'once' })
+  const place = { parent: id, in: IN.chunks, use: 'once', ...(into ? { into } : {}) } as const
+  const entity = await chain.named(ChunkType, String(index), place)
   const left = BigInt(manifest.size) - BigInt(index) * BigInt(manifest.chunkBytes)
   const size = left < BigInt(manifest.chunkBytes) ? Number(left) : manifest.chunkBytes
   if (!entity || entity.value.length !== size + (key ? SEAL_BYTES : 0)) throw damaged(manifest.name, id, index)
-  return key ? openChunk(key, index, entity.value) : entity.value
+  return key ? openChunk(key, index, entity.value, room.opened) : entity.value
 }
 
 function damaged(name: string, version: string, chunk: number): AteError {

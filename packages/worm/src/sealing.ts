@@ -58,15 +58,16 @@ export async function sealChunk(
   return box
 }
 
-/** @throws AteError BAD_BODY */
-export async function openChunk(key: ObjectKey, index: number, box: Uint8Array): Promise<Uint8Array> {
+/** A view of `out`, if that is given, and holds it, and the platform can. @throws AteError BAD_BODY */
+export async function openChunk(key: ObjectKey, index: number, box: Uint8Array, out?: Uint8Array): Promise<Uint8Array> {
   try {
     const nonce = box.subarray(0, NONCE_BYTES)
     if ('web' in key) {
       const sealed = owned(box.subarray(NONCE_BYTES))
       return new Uint8Array(await crypto.subtle.decrypt(parameters(index, nonce), key.web, sealed))
     }
-    const opened = new Uint8Array(box.length - SEAL_BYTES)
+    const size = box.length - SEAL_BYTES
+    const opened = out && out.length >= size ? out.subarray(0, size) : new Uint8Array(size)
     const cipher = nodeCrypto()!.createDecipheriv('aes-256-gcm', key.node, nonce, { authTagLength: TAG_BYTES })
     cipher.setAAD(numberOf(index))
     cipher.setAuthTag(box.subarray(box.length - TAG_BYTES))
@@ -80,7 +81,15 @@ export async function openChunk(key: ObjectKey, index: number, box: Uint8Array):
 
 function updateInto(cipher: NodeCipher, bytes: Uint8Array, out: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += PIECE_BYTES)
-    out.set(cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
+    moveInto(out, cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
+}
+
+/** Copies a piece and frees its memory: left to the collector, a gigabyte of pieces costs more than to encrypt it. */
+function moveInto(out: Uint8Array, piece: Uint8Array, at: number): void {
+  out.set(piece, at)
+  // Node 21 and later can. What shares its memory with others is left alone.
+  const buffer = piece.buffer as ArrayBuffer & { transfer?(size: number): ArrayBuffer }
+  if (buffer.byteLength === piece.length) buffer.transfer?.(0)
 }
 
 export function newNonce(random: (size: number) => Uint8Array): Uint8Array {

@@ -59,7 +59,7 @@ export class StoredBodies {
   }
 }
 
-/** Whether who reads a body keeps it, or is done with it before he does anything else. */
+/** Whether who reads a body keeps it, or is done with it before he does anything else, and then says so (`leave`). */
 export type Life = 'kept' | 'moment'
 
 interface KeyedBlock extends BlockBytes {
@@ -114,7 +114,7 @@ export class BodyReader {
   }
 
   /**
-   * The plaintext of a body; for the `moment`, what comes at once is valid until the next call.
+   * The plaintext of a body; for the `moment`, it is valid until `leave` has it.
    * @throws AteError NO_READ_KEY | LOCKED | BODY_DROPPED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR
    */
   read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
@@ -182,11 +182,16 @@ export class BodyReader {
     }
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
-    const [read, opened] = (life === 'moment' && roomFor(body.size)) || []
-    const bytes = this.#engine.readPart(body.record, at, body.size, read)
-    if (!(bytes instanceof Promise)) return this.#open(block, body, bytes, opened)
+    const room = life === 'moment' ? roomFor(body.size) : undefined
+    const bytes = this.#engine.readPart(body.record, at, body.size, room?.sealed)
+    if (!(bytes instanceof Promise)) {
+      const hashLater = room?.later ? this.#crypto.sha256Later : undefined
+      if (hashLater)
+        return this.#openBeside(block, withOwnHash(body), { bytes, hash: hashLater(bytes), out: room!.opened })
+      return this.#open(block, body, bytes, room?.opened)
+    }
     const own = withOwnHash(body)
-    return bytes.then((slice) => this.#open(block, own, slice))
+    return bytes.then((slice) => this.#open(block, own, slice, room?.opened))
   }
 
   /** Checked against the hash of the verified view, as what is read from a disk. */
@@ -219,21 +224,30 @@ export class BodyReader {
     return block.key.openSlice(slice, body.offset, out)
   }
 
+  /** Opened while another thread hashes it. Nobody gets a byte before the hash is that of the view. */
+  async #openBeside(
+    block: KeyedBlock,
+    body: StoredBody,
+    { bytes, hash, out }: { readonly bytes: Uint8Array; readonly hash: Promise<Uint8Array>; readonly out: Uint8Array },
+  ): Promise<Uint8Array> {
+    const plaintext = block.key.openSlice(bytes, body.offset, out)
+    if (!isHash(await hash, body)) throw badSlice(body)
+    return plaintext
+  }
+
   #fromWhole({ ciphertext, plaintext }: WholeBlock, body: StoredBody): Uint8Array {
     this.#checkHash(ciphertext.subarray(body.offset, body.offset + body.size), body)
     return plaintext.subarray(body.offset, body.offset + body.size)
   }
 
   #checkHash(slice: Uint8Array, body: StoredBody): void {
-    if (this.#fits(slice, body)) return
-    throw new AteError('BAD_BODY', { seq: body.record, block: body.block, offset: body.offset })
+    if (!this.#fits(slice, body)) throw badSlice(body)
   }
 
   #fits(slice: Uint8Array, body: StoredBody): boolean {
     const hash = this.#hash
     this.#crypto.sha256Into(slice, hash, 0)
-    for (let i = 0; i < 8; i++) if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) return false
-    return true
+    return isHash(hash, body)
   }
 
   #openWhole(block: KeyedBlock, body: StoredBody, bytes: Uint8Array): WholeBlock {
@@ -320,6 +334,15 @@ export class BodyReader {
     if (generation === this.#generation) keep(this.#places, record, places, PLACES_MAX)
     return places
   }
+}
+
+function isHash(hash: Uint8Array, body: StoredBody): boolean {
+  for (let i = 0; i < 8; i++) if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) return false
+  return true
+}
+
+function badSlice({ record, block, offset }: StoredBody): AteError {
+  return new AteError('BAD_BODY', { seq: record, block, offset })
 }
 
 /** The hash may stand in a row of the view, which changes while the body is being read. */

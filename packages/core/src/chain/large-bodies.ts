@@ -5,10 +5,14 @@
  *
  * Of all chains of this process, and bounded: what is lent beyond that is new, and is not kept.
  */
+import { isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
+import { parseBlockPlaces } from '../event/commit-parse.ts'
+import type { BlockBytes } from '../event/kept-runs.ts'
 import type { CommitBuilder } from './commit-builder.ts'
 import type { Replica } from './replica.ts'
 import type { Batch } from './staged.ts'
@@ -34,6 +38,7 @@ interface SealPlace {
 
 /** Below this nothing is large. */
 const LARGE_BYTES: number = 64 * 1024
+const LATER_BYTES: number = 256 * 1024
 /** One large body, and what may come with it: the events of a new key. */
 const EVENTS_MAX = 4
 /** Room for any body, and for what stands before it. */
@@ -42,13 +47,35 @@ const KEPT_MAX = 4
 const records: ByteWriter[] = []
 const ciphertexts: Uint8Array[] = []
 const staged: Uint8Array[] = []
-let room: readonly [Uint8Array, Uint8Array] | undefined
+const rooms: Room[] = []
+/** By the memory that a body was opened into. */
+const lent = new WeakMap<ArrayBufferLike, Room>()
 
-/** Two buffers of at least `size` for who is done with them before he does anything else; undefined for what is small. */
-export function roomFor(size: number): readonly [Uint8Array, Uint8Array] | undefined {
+/** For a body that is read: what is sealed, and what is opened of it. */
+export interface Room {
+  readonly sealed: Uint8Array
+  readonly opened: Uint8Array
+  /** Whether so much is hashed by another thread while this one opens it: the way there and back takes as long as 100 kB. */
+  readonly later: boolean
+}
+
+/** Two buffers of at least `size` until `leave` has what was opened; undefined for what is small. */
+export function roomFor(size: number): Room | undefined {
   if (size <= LARGE_BYTES) return undefined
-  if (!room || room[0].length < size) room = [new Uint8Array(size), new Uint8Array(size)]
+  const free = rooms.pop()
+  const isEnough = free && free.sealed.length >= size
+  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [new Uint8Array(size), new Uint8Array(size)]
+  const room = { sealed, opened, later: size > LATER_BYTES }
+  lent.set(opened.buffer, room)
   return room
+}
+
+/** Nobody looks at the body any more. What was not opened into lent memory is left alone. */
+export function leave({ buffer, length }: Uint8Array): void {
+  if (length <= LARGE_BYTES) return
+  const room = lent.get(buffer)
+  lent.delete(buffer)
+  if (room && rooms.length < KEPT_MAX) rooms.push(room)
 }
 
 /** Makes room in a buffer of a transaction for a body of about `bytes`. */
@@ -89,6 +116,29 @@ export function release(large: readonly (LargeBatch | undefined)[]): void {
     if (!one || records.length >= KEPT_MAX) continue
     records.push(one.record)
     ciphertexts.push(one.sealed)
+  }
+}
+
+/**
+ * What may be the large bodies of a commit, hashed by other threads: a block of its own for each, as large ones are written.
+ * Undefined if there is none. Bytes that are no commit have none: who judges them refuses them.
+ */
+export function hashBodies(crypto: CryptoProvider, bytes: Uint8Array): Promise<readonly HashedBody[]> | undefined {
+  const { sha256Later } = crypto
+  if (!sha256Later || bytes.length <= LATER_BYTES) return undefined
+  const large = blocksOf(bytes).filter(({ at, size, runs }) => !runs && size > LATER_BYTES && at + size <= bytes.length)
+  if (large.length === 0) return undefined
+  return Promise.all(
+    large.map(async ({ at, size }) => ({ at, size, hash: await sha256Later(bytes.subarray(at, at + size)) })),
+  )
+}
+
+function blocksOf(bytes: Uint8Array): readonly BlockBytes[] {
+  try {
+    return parseBlockPlaces(bytes).blocks
+  } catch (error) {
+    if (!isAteError(error)) throw error
+    return []
   }
 }
 

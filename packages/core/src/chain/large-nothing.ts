@@ -4,6 +4,8 @@ import type * as large from './large-bodies.ts'
 const nothing = (): undefined => undefined
 
 export const roomFor: typeof large.roomFor = nothing
+export const hashBodies: typeof large.hashBodies = nothing
+export const leave: typeof large.leave = nothing
 export const lend: typeof large.lend = nothing
 export const takeBack: typeof large.takeBack = nothing
 export const sealAhead: typeof large.sealAhead = nothing

@@ -34,6 +34,7 @@ import { DROPPED, NO_RECORD, ROW } from '../view/entity-table.ts'
 import { Journal } from '../view/journal.ts'
 import { View } from '../view/view.ts'
 import { acceptRecovery } from './accept-recovery.ts'
+import { BodyAnswers } from './body-answers.ts'
 import { applyTransaction } from './fold.ts'
 import { startState } from './fold-genesis.ts'
 import { removeRow } from './fold-tree.ts'
@@ -83,6 +84,7 @@ export class Replica {
   readonly voids: Map<number, ReadonlyMap<number, Refusal>> = new Map()
   /** What verify-ahead.ts has asked about. */
   readonly signatures: SignatureAnswers = new SignatureAnswers()
+  readonly hashedBodies: BodyAnswers = new BodyAnswers()
   head: Head
   chainTime: number
   checkpoints = 0
@@ -244,7 +246,7 @@ export class Replica {
     const commit = this.#parser.parse(this.chainId, record.bytes)
     const hash = hashRecord(this.crypto, this.chainId, record.bytes, KIND.commit, commit.commitHash)
     if (!equalBytes(hash, record.hash)) throw new AteError('LINK_MISMATCH', { seq: head.seq })
-    checkBodies(this.crypto, commit)
+    checkBodies(this.crypto, commit, this.hashedBodies.take(record))
 
     const name = toBinaryText(commit.writer)
     const stored = this.trust.certificates.get(name)

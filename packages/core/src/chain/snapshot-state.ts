@@ -111,7 +111,7 @@ const REFUSAL: Codec<Refusal> = struct<Refusal>({ code: text as Codec<Refusal['c
 /** Fields of a replica that nobody has said what becomes of: with one, STATE does not compile. */
 type Unlisted = Exclude<
   keyof DataOf<Replica>,
-  keyof FoldedState | 'crypto' | 'genesis' | 'chainId' | 'attestedSeq' | 'signatures'
+  keyof FoldedState | 'crypto' | 'genesis' | 'chainId' | 'attestedSeq' | 'signatures' | 'hashedBodies'
 >
 
 const STATE: Section<FoldedState> = table<FoldedState & Record<Unlisted, unknown>>({

@@ -1,8 +1,8 @@
 /**
- * The records of a log in small groups, each handed on when the signatures of its commits are answered: the platform's
- * other threads verify one group while the fold works on the one before it.
+ * The records of a log in small groups, each handed on when the signatures of its commits are answered, and the hashes of its
+ * large bodies: the platform's other threads work on one group while the fold works on the one before it.
  *
- * Bounded: at most two groups are on their way. What is asked is bound to its answer by signature-answers.ts.
+ * Bounded: at most two groups are on their way. What is asked is bound to its answer by signature-answers.ts and body-answers.ts.
  */
 import { toBinaryText } from '../base/bytes.ts'
 import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
@@ -33,13 +33,14 @@ export async function* verifyAhead(
         if (replica && chunk.length > 1) {
           // Again for this group: the fold of the one before may have brought the certificates.
           askAll(replica, chunk.slice(from, groupEnd(chunk, to)))
-          await Promise.all(group.map(({ seq }) => replica.signatures.done(seq)))
+          await Promise.all(group.flatMap(({ seq }) => [replica.signatures.done(seq), replica.hashedBodies.done(seq)]))
         }
         yield group
       }
     }
   } finally {
     replicaOf()?.signatures.clear()
+    replicaOf()?.hashedBodies.clear()
   }
 }
 
@@ -56,8 +57,10 @@ function askAll(replica: Replica, records: readonly LogRecord[]): void {
 }
 
 /** Only under a certificate that the chain has: no other key can be known to be the one that the fold will use. */
-function ask({ crypto, chainId, trust, signatures }: Replica, { seq, bytes }: LogRecord): void {
+function ask({ crypto, chainId, trust, signatures, hashedBodies }: Replica, record: LogRecord): void {
+  const { seq, bytes } = record
   if (bytes.length < COMMIT.certificate || bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) return
+  hashedBodies.ask(crypto, record)
   const writer = toBinaryText(bytes.subarray(COMMIT.writer, COMMIT.writer + 32))
   const verifier = trust.certificates.get(writer)?.verifier
   if (!verifier?.verifyLater) return

@@ -5,11 +5,11 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { type Environment, randomBytes } from '../base/environment.ts'
-import { type ErrorCode, isAteError, throwIfAborted } from '../base/errors.ts'
+import { type AteError, type ErrorCode, isAteError, throwIfAborted } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type ParsedWitnesses, parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
-import type { Head, LogEngine, LogRecord } from '../log/engine.ts'
+import type { Head, LogEngine, LogProblem, LogRecord } from '../log/engine.ts'
 import { DEAD, DROPPED, ROW } from '../view/entity-table.ts'
 import type { ChainCore } from './chain-core.ts'
 import { Replica } from './replica.ts'
@@ -17,7 +17,7 @@ import { verifyAhead } from './verify-ahead.ts'
 import { countVoids } from './voids.ts'
 import { type Witnessed, witnessedBy } from './witnessing.ts'
 
-/** Read at a time: what was read is still in the processor's cache when it is hashed, and few new pages are asked for. */
+/** Read at a time where an engine gives no records while it scrubs: few new pages are asked for. */
 const CHUNK_BYTES: number = 2 * 1024 * 1024
 
 export interface VerifyOptions {
@@ -80,21 +80,66 @@ export interface Verified {
 
 /** Scrubs the log of `engine`, and judges its records up to `until`, which must be the one that stands there. */
 export async function verifyEngine(parts: VerifyParts, until: Head, options: VerifyOptions): Promise<Verified> {
-  const { engine, crypto, environment } = parts
+  const scrubbed: VerifyProblem[] = []
+  const records = scanned(parts.engine, scrubbed, options.signal)
+  const judged = await judge(parts, { until, records: goingOn(records) }, options)
+  // Whatever the judging has come to, every byte is looked at.
+  for await (const _ of records) throwIfAborted(options.signal)
+  const { error } = judged
+  const isTold = error?.code === 'DAMAGED' && scrubbed.length > 0
+  const found = error && !isTold ? [problemOf(parts.engine, error.code, error.facts, judged.seq)] : []
+  const unseen = options.witnesses && !judged.witnessed ? [{ code: 'NOT_WITNESSED' }] : []
+  return { ...judged, problems: [...scrubbed, ...judged.problems, ...found, ...unseen] }
+}
+
+/** All records as far as none is lost, read once where the engine can; what is wrong with the bytes goes to `problems`. */
+async function* scanned(
+  engine: LogEngine,
+  problems: VerifyProblem[],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly LogRecord[], void, void> {
+  const stoppable = signal ? { signal } : {}
+  const note = ({ code, segment, offset, firstSeq }: LogProblem): void =>
+    void problems.push({ code, segment, offset, seq: firstSeq })
+  if (engine.scan) {
+    for await (const step of engine.scan(stoppable)) {
+      if ('code' in step) note(step)
+      else yield step
+    }
+    return
+  }
+  for (const problem of await engine.scrub(stoppable)) note(problem)
+  yield* engine.read(0, { chunkBytes: CHUNK_BYTES, ...stoppable })
+}
+
+/** The same, for one who may stop before the end and leaves the rest to another. */
+function goingOn<T>(items: AsyncGenerator<T, void, void>): AsyncIterable<T> {
+  return { [Symbol.asyncIterator]: () => ({ next: () => items.next() }) }
+}
+
+interface Judged {
+  readonly replica: Replica | undefined
+  /** The record that was looked at last. */
+  readonly seq: number
+  readonly problems: readonly VerifyProblem[]
+  readonly witnessed: Witnessed | undefined
+  /** What ended the judging before `until`. */
+  readonly error?: AteError
+}
+
+async function judge(
+  { engine, crypto, environment, holdsBodies }: VerifyParts,
+  { until, records }: { readonly until: Head; readonly records: AsyncIterable<readonly LogRecord[]> },
+  options: VerifyOptions,
+): Promise<Judged> {
   const { signal } = options
   const witnesses = options.witnesses && parseWitnesses(crypto, options.witnesses)
-  let witnessed: Witnessed | undefined
   const problems: VerifyProblem[] = []
-  for (const { code, segment, offset, firstSeq } of await engine.scrub(signal ? { signal } : {})) {
-    problems.push({ code, segment, offset, seq: firstSeq })
-  }
+  let witnessed: Witnessed | undefined
   let replica: Replica | undefined
   let seq = 0
   try {
-    for await (const chunk of verifyAhead(
-      engine.read(0, { chunkBytes: CHUNK_BYTES, ...(signal ? { signal } : {}) }),
-      () => replica,
-    )) {
+    for await (const chunk of verifyAhead(records, () => replica)) {
       for (const record of chunk) {
         if (record.seq > until.seq) break
         seq = record.seq
@@ -107,15 +152,14 @@ export async function verifyEngine(parts: VerifyParts, until: Head, options: Ver
     }
     if (replica?.head.seq === until.seq && !equalBytes(replica.head.hash, until.hash))
       problems.push({ code: 'FORK', seq: until.seq })
-    if (parts.holdsBodies !== false)
+    if (holdsBodies !== false && replica?.head.seq === until.seq)
       for (const at of droppedLive(replica)) problems.push(problemOf(engine, 'BODY_DROPPED', {}, at))
   } catch (error) {
-    if (!isAteError(error) || error === signal?.reason) throw error
-    if (error.code !== 'DAMAGED' || problems.length === 0)
-      problems.push(problemOf(engine, error.code, error.facts, seq))
+    // A log that was closed meanwhile says nothing of its records.
+    if (!isAteError(error) || error === signal?.reason || error.code === 'CHAIN_CLOSED') throw error
+    return { replica, seq, problems, witnessed, error }
   }
-  if (witnesses && !witnessed) problems.push({ code: 'NOT_WITNESSED' })
-  return { replica, problems, witnessed }
+  return { replica, seq, problems, witnessed }
 }
 
 /** A line that does not verify is a problem of its record; what follows does not hang on it. */

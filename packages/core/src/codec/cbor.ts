@@ -10,6 +10,9 @@ import { writeValue } from './cbor-encode.ts'
 import { readCheckedCbor } from './cbor-plain.ts'
 import { ByteWriter } from './writer.ts'
 
+/** Major type of RFC 8949, 3.1. */
+const BYTE_STRING = 2
+
 /**
  * The encoding of a value: null, boolean, number, bigint of at most 128 bits, text, Uint8Array, Date, arrays and plain
  * objects of these; properties keep their order, those that are undefined are left out. At most 32 levels, 65,536 items
@@ -31,11 +34,21 @@ export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
   return decodeValueFrom(bytes, 0, limits)
 }
 
-/** The value that stands in `bytes` from `at` on. @throws AteError BAD_CBOR { at, what } */
-export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits): unknown {
+/** The value that stands in `bytes` from `at` on; copied to `into` if it is bytes that fit. @throws AteError BAD_CBOR { at, what } */
+export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits, into?: Uint8Array): unknown {
   // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
   const view = new Uint8Array(bytes.buffer, bytes.byteOffset + at, bytes.length - at)
-  return decodeChecked(view, checkCbor(view, limits))
+  const exact = checkCbor(view, limits)
+  return (into && bytesInto(into, view)) ?? decodeChecked(view, exact)
+}
+
+/** Of a checked item. Undefined if it is another value, or does not fit. */
+function bytesInto(into: Uint8Array, item: Uint8Array): Uint8Array | undefined {
+  const [kind, argument] = [item[0]! >> 5, item[0]! & 31]
+  const content = item.subarray(argument < 24 ? 1 : 1 + 2 ** (argument - 24))
+  if (kind !== BYTE_STRING || content.length > into.length) return undefined
+  into.set(content)
+  return into.subarray(0, content.length)
 }
 
 /** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */

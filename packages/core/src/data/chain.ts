@@ -110,6 +110,8 @@ export interface ReadOptions {
   readonly signal?: AbortSignal
   /** `once`: the value is not kept in memory, and unless it was there already it is the caller's own. Default `again`. */
   readonly use?: 'again' | 'once'
+  /** With `once`: a value that is bytes, and fits, is copied here and is a view of it, unless it was in memory already. */
+  readonly into?: Uint8Array
 }
 
 export interface AttachedKeyOptions extends ReadOptions {
@@ -270,7 +272,7 @@ export class Chain {
       this.#core.assertOpen()
       throwIfAborted(options?.signal)
       const words = ref instanceof EntityHandle && ref.chain === this.id ? ref : wordsOfRef(ref, this.id)
-      return this.#readWords(type, words, options?.use)
+      return this.#readWords(type, words, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -292,7 +294,7 @@ export class Chain {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
     const parent = parentWords(options.parent, this.id)
-    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options.use)
+    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options)
   }
 
   /**
@@ -680,7 +682,11 @@ export class Chain {
     return this.close()
   }
 
-  #readWords<T>(type: EntityType<T>, words: EntityWords, use?: 'again' | 'once'): Promise<Entity<T> | undefined> {
+  #readWords<T>(
+    type: EntityType<T>,
+    words: EntityWords,
+    options?: Pick<ReadOptions, 'use' | 'into'>,
+  ): Promise<Entity<T> | undefined> {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     if (row < 0) {
@@ -691,7 +697,7 @@ export class Chain {
     const hit = this.#values.hit(type, row)
     if (hit) return hit
     assertType(type)
-    return Promise.resolve(this.#values.open(type, row, 'acknowledged', use))
+    return Promise.resolve(this.#values.open(type, row, 'acknowledged', options?.use, options?.into))
   }
 
   #isExpired(row: number): boolean {

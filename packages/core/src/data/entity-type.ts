@@ -116,10 +116,11 @@ export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T, na
   return size
 }
 
-/** The value of a body: migrated, checked, frozen; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
+/** The value of a body: migrated, checked, frozen, in `into` if it is bytes that fit; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
 export function decodeBody<T>(
   body: Uint8Array,
   type: EntityType<T>,
+  into?: Uint8Array,
 ): { readonly value: T; readonly name: string | undefined } {
   let name: string | undefined
   let version = body[0]! >> 1
@@ -132,7 +133,7 @@ export function decodeBody<T>(
     name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
     at = input.at
   }
-  const stored = decodeValueFrom(body, at)
+  const stored = decodeValueFrom(body, at, undefined, into)
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   return {
     value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)),

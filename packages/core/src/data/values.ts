@@ -2,6 +2,7 @@
  * Values of entities: opened, decoded and checked once, then shared. A cached entry is good as long as the row still
  * points at the same body, so nothing has to be invalidated.
  */
+import { leave } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { ChainId } from '../base/ids.ts'
 import { VALUE_CACHE_BYTES, VALUE_CACHE_ENTRIES } from '../base/limits.ts'
@@ -63,7 +64,8 @@ export class Values {
   }
 
   /**
-   * The entity of a row: as acknowledged, or as the newest staged transaction left it. What is read `once` is not kept.
+   * The entity of a row: as acknowledged, or as the newest staged transaction left it. What is read `once` is not kept, and
+   * copied to `into` if it is bytes and fits.
    * @throws AteError WRONG_TYPE | NO_READ_KEY | BAD_BODY | BAD_VALUE | NEEDS_UPGRADE
    */
   open<T>(
@@ -71,6 +73,7 @@ export class Values {
     row: number,
     state: 'acknowledged' | 'staged',
     use: 'again' | 'once' = 'again',
+    into?: Uint8Array,
   ): Entity<T> | Promise<Entity<T>> {
     const source = this.#source(row, state)
     const stored = this.#view.names.text(source.words[source.at + ROW.type]!)
@@ -83,10 +86,10 @@ export class Values {
       if (written?.definition === type) return written as Entity<T>
     }
     const body = this.#bodyOf(source, row)
-    if (!(body instanceof Promise)) return this.#decode(type, row, source, body, use)
+    if (!(body instanceof Promise)) return this.#decode(type, row, source, body, use, into)
     // The row may change while its body is read.
     const words = source.words.slice(source.at, source.at + ROW.subtree + 1)
-    return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes, use))
+    return body.then((bytes) => this.#decode(type, row, { words, at: 0 }, bytes, use, into))
   }
 
   #writtenOf({ words, at }: Source): EntityHandle<unknown> | undefined {
@@ -171,8 +174,10 @@ export class Values {
     { words, at }: Source,
     body: Uint8Array,
     use: 'again' | 'once',
+    into: Uint8Array | undefined,
   ): Entity<T> {
-    const { value, name } = decodeBody(body, type)
+    const { value, name } = decodeBody(body, type, use === 'once' ? into : undefined)
+    leave(body)
     const id = { a: words[at]!, b: words[at + 1]!, c: words[at + 2]!, d: words[at + 3]! }
     const entity: Entity<T> = new EntityHandle(id, this.#chain, type, value, name)
     const record = words[at + ROW.record]!

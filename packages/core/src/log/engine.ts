@@ -183,6 +183,11 @@ export interface LogEngine {
     readonly signal?: AbortSignal
     readonly onProgress?: (done: number, total: number) => void
   }): Promise<readonly LogProblem[]>
+  /**
+   * As scrub, and on the way gives the records from the first on, in order, up to where the first is lost: so that who judges
+   * them does not read them again. Bytes are valid until the next step is asked for. Left out where reading is for nothing.
+   */
+  scan?(options?: { readonly signal?: AbortSignal }): AsyncIterable<LogProblem | readonly LogRecord[]>
   /** What stands beside the log on its medium, for reports; left out where there is nothing beside it. */
   residue?(): LogResidue
   readonly ring: KeyRing

@@ -186,12 +186,28 @@ export class FileLog implements LogEngine {
   async scrub(
     options: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void } = {},
   ): Promise<readonly LogProblem[]> {
+    const problems: LogProblem[] = []
+    for await (const step of this.#scan(options.signal)) {
+      if (typeof step === 'number') options.onProgress?.(step, this.sizeBytes())
+      else if ('code' in step) problems.push(step)
+    }
+    return problems
+  }
+
+  async *scan(options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<LogProblem | readonly LogRecord[]> {
+    for await (const step of this.#scan(options.signal)) if (typeof step !== 'number') yield step
+  }
+
+  async *#scan(signal: AbortSignal | undefined): AsyncGenerator<LogProblem | number | readonly LogRecord[]> {
     this.#check('read')
-    throwIfAborted(options.signal)
-    const { pause } = this.#parts
-    const problems = await this.#reader.scrub({ pause, signal: options.signal, onProgress: options.onProgress })
-    if (this.#parts.damage) problems.push(problemOf(this.#parts.damage, countOf(this.#state)))
-    return [...problems, ...scrubRing(this.#ringHost)]
+    throwIfAborted(signal)
+    const { pause, damage } = this.#parts
+    for await (const step of this.#reader.scan({ pause, signal })) {
+      yield step
+      this.#check('read')
+    }
+    if (damage) yield problemOf(damage, countOf(this.#state))
+    yield* scrubRing(this.#ringHost)
   }
 
   residue(): LogResidue {

@@ -100,7 +100,11 @@ function getStanding(slot: Uint8Array): Standing | undefined {
 /** Both slots as they stand in the file, undefined where a slot is bad. @throws AteError UNSUPPORTED_FORMAT */
 export function readSlots(file: OpenFile, crc: Crc32): readonly (Manifest | undefined)[] {
   const bytes = new Uint8Array(2 * SLOT_BYTES)
-  const size = file.read(bytes, 0)
+  return slotsIn(bytes.subarray(0, file.read(bytes, 0)), crc)
+}
+
+function slotsIn(bytes: Uint8Array, crc: Crc32): readonly (Manifest | undefined)[] {
+  const size = bytes.length
   return [0, 1].map((index) => {
     const slot = bytes.subarray(
       index * SLOT_BYTES,
@@ -115,11 +119,48 @@ export function readSlots(file: OpenFile, crc: Crc32): readonly (Manifest | unde
 /** The newest valid slot. A reader beside a writer may meet a slot that is being written: it looks again. */
 export function readManifest(file: OpenFile, crc: Crc32): Manifest {
   for (let attempt = 0; attempt < 3; attempt++) {
-    const [a, b] = readSlots(file, crc)
-    const newest = a && b ? (a.generation > b.generation ? a : b) : (a ?? b)
+    const newest = newestOf(readSlots(file, crc))
     if (newest) return newest
   }
   throw damaged({ segment: MANIFEST, offset: 0 })
+}
+
+function newestOf([a, b]: readonly (Manifest | undefined)[]): Manifest | undefined {
+  return a && b ? (a.generation > b.generation ? a : b) : (a ?? b)
+}
+
+/** MANIFEST, looked at before each write: what stands there as it stood the last time is not judged anew. */
+export class ManifestLook {
+  readonly #file: OpenFile
+  readonly #crc: Crc32
+  /** Both slots, as far as they say something. */
+  readonly #bytes = new Uint8Array(SLOT_BYTES + BLOCK_BYTES)
+  readonly #known = new Uint8Array(SLOT_BYTES + BLOCK_BYTES)
+  #manifest: Manifest | undefined
+
+  constructor(file: OpenFile, crc: Crc32) {
+    this.#file = file
+    this.#crc = crc
+  }
+
+  /** @throws as readManifest */
+  read(): Manifest {
+    const isWhole = this.#file.read(this.#bytes, 0) === this.#bytes.length
+    if (isWhole && this.#manifest && this.#isKnown()) return this.#manifest
+    this.#manifest = isWhole ? newestOf(slotsIn(this.#bytes, this.#crc)) : undefined
+    this.#known.set(this.#bytes)
+    // It is being written: that needs a second look.
+    return this.#manifest ?? readManifest(this.#file, this.#crc)
+  }
+
+  #isKnown(): boolean {
+    return isSame(this.#bytes, this.#known, 0) && isSame(this.#bytes, this.#known, SLOT_BYTES)
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array, from: number): boolean {
+  for (let i = from; i < from + BLOCK_BYTES; i++) if (a[i] !== b[i]) return false
+  return true
 }
 
 /** Opens MANIFEST, or undefined if there is none. */

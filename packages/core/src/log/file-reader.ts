@@ -30,6 +30,8 @@ import type { FileSystem, OpenFile } from './file-system.ts'
 
 /** Bytes that are read in one call even for a chunk of a few: most records fit, and a syscall costs as much. */
 const READ_BYTES_MIN: number = 64 * 1024
+/** The same where all of it is looked at: what was read is still in the processor's cache when it is checked. */
+const SCAN_BYTES: number = 4 * 1024 * 1024
 /** Files held open for readPart. */
 const HANDLES_MAX = 16
 
@@ -217,43 +219,40 @@ export class FileReader {
     this.#handles.delete(name)
   }
 
-  /** Problems of every byte up to the known end, from a fresh handle. */
-  async scrub(options: {
+  /** Problems of every byte up to the known end, from a fresh handle; and how far it has come; and the records up to the first that is lost. */
+  async *scan(options: {
     readonly pause: () => Promise<void>
     readonly signal: AbortSignal | undefined
-    readonly onProgress: ((done: number, total: number) => void) | undefined
-  }): Promise<LogProblem[]> {
-    const problems = this.#scrubManifest()
-    const total = this.sizeBytes()
-    let done = 0
+  }): AsyncGenerator<LogProblem | number | readonly LogRecord[], void, undefined> {
+    yield* this.#scanManifest()
+    const passed = { bytes: 0, nextSeq: this.#state.segments[0]?.header.firstSeq ?? 0 }
     for (let i = 0; i < this.#state.segments.length; i++) {
       const known = this.#state.segments[i]!
-      const opened = this.#openToScrub(known)
+      const opened = this.#openToScan(known)
       if ('code' in opened) {
-        problems.push(opened)
-        done += known.endOffset
+        yield opened
+        passed.bytes += known.endOffset
         continue
       }
       const { file, segment } = opened
+      const end = segment.endOffset
       try {
-        for (const step of this.#scrubSegment(file, segment)) {
+        for (const step of this.#scanSegment(file, segment, passed)) {
           throwIfAborted(options.signal)
-          if (typeof step !== 'number') problems.push(step)
-          else options.onProgress?.(done + step, total)
-          await options.pause()
+          yield typeof step === 'number' ? passed.bytes + step : step
+          if (typeof step === 'number') await options.pause()
         }
       } catch (error) {
-        problems.push(unreadable(error, segment))
+        yield unreadable(error, segment)
       } finally {
         file.close()
       }
-      done += segment.endOffset
-      options.onProgress?.(done, total)
+      passed.bytes += end
+      yield passed.bytes
     }
-    return problems
   }
 
-  #openToScrub(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } | LogProblem {
+  #openToScan(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } | LogProblem {
     try {
       return this.#open(segment)
     } catch (error) {
@@ -261,7 +260,7 @@ export class FileReader {
     }
   }
 
-  #scrubManifest(): LogProblem[] {
+  #scanManifest(): LogProblem[] {
     const file = this.#fs.open(MANIFEST, 'read')
     try {
       const slots = readSlots(file, this.#crc)
@@ -273,21 +272,36 @@ export class FileReader {
     }
   }
 
-  /** Yields problems, and offsets as it goes on. */
-  *#scrubSegment(file: OpenFile, segment: Segment): Generator<LogProblem | number, void, undefined> {
+  /** Yields problems, offsets as it goes on, and records as long as none is lost: `passed.nextSeq` is the next one. */
+  *#scanSegment(
+    file: OpenFile,
+    segment: Segment,
+    passed: { nextSeq: number },
+  ): Generator<LogProblem | number | LogRecord[], void, undefined> {
     const end = segment.endOffset
     const nextSeq = segment.nextSeq
     if (!this.#headerIsWhole(file, segment)) yield noRecord(segment.name, 0, segment.header.firstSeq)
     const { firstSeq, writerEpoch } = segment.header
     let from: Position | undefined = { offset: SEGMENT_HEADER_BYTES, nextSeq: firstSeq, writerEpoch }
     while (from && from.offset < end) {
-      const walk = new FrameWalk(file, segment, from, this.#crc, { end, readBytes: WALK_BYTES })
+      const walk = new FrameWalk(file, segment, from, this.#crc, { end, readBytes: SCAN_BYTES })
       let reported = from.offset
+      let chunk: LogRecord[] = []
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
+        if (frame.header.firstSeq === passed.nextSeq) {
+          takeRecords(chunk, walk.window, frame)
+          passed.nextSeq += frame.header.count
+        }
+        // Views into the window: whoever takes them is done when the walk reads on.
+        if (chunk.length > 0 && !walk.holdsNext()) {
+          yield chunk
+          chunk = []
+        }
         if (walk.position.offset - reported < WINDOW_BYTES) continue
         reported = walk.position.offset
         yield reported
       }
+      if (chunk.length > 0) yield chunk
       if (walk.position.offset >= end) break
       const found: { readonly problem: LogProblem; readonly next: Position | undefined } = this.#problem(
         file,
@@ -335,6 +349,24 @@ export class FileReader {
 
   close(): void {
     for (const name of [...this.#handles.keys()]) this.release(name)
+  }
+}
+
+/** The records of a good frame, as views of the window. */
+function takeRecords(
+  chunk: LogRecord[],
+  window: Uint8Array,
+  { header, at }: { readonly header: FrameHeader; readonly at: number },
+): void {
+  let next = at + FRAME_HEADER_BYTES
+  for (let i = 0; i < header.count; i++) {
+    const bytesAt = next + RECORD_HEADER_BYTES
+    next = bytesAt + getU32(window, next)
+    chunk.push({
+      seq: header.firstSeq + i,
+      hash: window.subarray(bytesAt - 32, bytesAt),
+      bytes: window.subarray(bytesAt, next),
+    })
   }
 }
 

@@ -23,7 +23,7 @@ import {
   SEAL_BYTES,
   SEGMENT_FORMAT,
 } from './file-frame.ts'
-import { encodeSlot, type Manifest, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
+import { encodeSlot, type Manifest, ManifestLook, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
 import { countOf, type LogState } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
@@ -59,6 +59,7 @@ export class FileWriter {
   readonly #options: WriterOptions
   readonly #state: LogState
   readonly #manifestFile: OpenFile
+  readonly #manifestLook: ManifestLook
   #manifest: Manifest
   label: Uint8Array
   #tail: Tail | undefined
@@ -87,6 +88,7 @@ export class FileWriter {
     this.#state = state
     this.#manifest = opened.manifest
     this.#manifestFile = opened.manifestFile
+    this.#manifestLook = new ManifestLook(opened.manifestFile, options.crc)
     this.label = opened.manifest.label
     this.#durableCount = countOf(state)
     this.#durableHash = state.lastHash
@@ -403,13 +405,13 @@ export class FileWriter {
   }
 
   /**
-   * A writer that another one took over from must not touch the folder any more; asked before each write, for some 8 µs.
+   * A writer that another one took over from must not touch the folder any more; asked before each write, for a microsecond.
    * Only a lock that does not hold (a network disk) lets it come to that. @throws AteError WRITER_FENCED
    */
   fence(): void {
     let seen: Manifest
     try {
-      seen = readManifest(this.#manifestFile, this.#options.crc)
+      seen = this.#manifestLook.read()
     } catch (error) {
       throw diskError(error, { file: 'MANIFEST' })
     }

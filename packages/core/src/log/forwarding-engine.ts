@@ -1,4 +1,4 @@
-/** A log engine in front of another one, which does everything: for those that change a few of its answers. */
+/** A log engine in front of another one, which does everything: for those that change a few of its answers. No `scan`: it would pass by a `read` that was changed. */
 import type {
   AppendOptions,
   Compacted,

@@ -302,8 +302,16 @@ function aesKey(key: Uint8Array): AesKey {
 function updated(cipher: nodeCrypto.Cipher | nodeCrypto.Decipher, bytes: Uint8Array, out?: Uint8Array): Uint8Array {
   if (!out) return plain(cipher.update(bytes))
   for (let at = 0; at < bytes.length; at += PIECE_BYTES)
-    out.set(cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
+    moveInto(out, cipher.update(bytes.subarray(at, at + PIECE_BYTES)), at)
   return out.subarray(0, bytes.length)
+}
+
+/** Copies a piece and frees its memory: left to the collector, a gigabyte of pieces costs more than to encrypt it. */
+function moveInto(out: Uint8Array, piece: Uint8Array, at: number): void {
+  out.set(piece, at)
+  // Node 21 and later can. What shares its memory with others is left alone.
+  const buffer = piece.buffer as ArrayBuffer & { transfer?(size: number): ArrayBuffer }
+  if (buffer.byteLength === piece.length) buffer.transfer?.(0)
 }
 
 function header(hex: string): Uint8Array {

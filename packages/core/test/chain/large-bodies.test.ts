@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { nobleProvider } from '../../src/crypto/noble.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
-import type { Chain } from '../../src/data/chain.ts'
+import type { Chain, ReadOptions } from '../../src/data/chain.ts'
 import { codeOf, coreOf, crypto, freshReplica, open, person, quickPlatform, Thing } from '../data/kit.ts'
 
 const KIB = 1024
@@ -110,6 +110,69 @@ describe('large bodies', () => {
     expect((await read('once')) === once).toBe(false)
     const kept = await read()
     expect([(await read()) === kept, (await read('once')) === kept]).toEqual([true, true])
+    await chain.close()
+  })
+
+  it('that are read at the same time have memory of their own, also while others are written', async () => {
+    const chain = await open('file:at once', { as: person('alice') }, quickPlatform(7))
+    const ids = await writeAll(chain, SIZES)
+    const [values] = await Promise.all([
+      Promise.all(ids.map(async (id) => (await chain.load(Thing, id, { use: 'once' })).value as Uint8Array)),
+      writeAll(chain, SIZES),
+    ])
+    expectFilled(values, SIZES)
+    await chain.close()
+  })
+
+  it.each([
+    ['is hashed in another thread', 700 * KIB],
+    ['is hashed in this one', 70 * KIB],
+  ])('of which one was altered is refused each time, and others are read: what %s', async (_, size) => {
+    const platform = quickPlatform(8)
+    const writer = await open('file:altered', { as: person('alice') }, platform)
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) ids.push(...(await writeAll(writer, [size])))
+    await writer.close()
+    const chain = await open('file:altered', { as: person('alice') }, platform)
+    const { segment, offset } = coreOf(chain).engine.place(chain.seqOf(ids[1]!)!)!
+    const [disk, at] = [platform.disk('altered'), offset + size / 2]
+    disk.pokeByte(segment, at, disk.peek(segment)[at]! ^ 1)
+    const codes = await Promise.all([...ids, ...ids].map((id) => codeOf(chain.load(Thing, id, { use: 'once' }))))
+    const [good, bad] = ['nothing was thrown', 'BAD_BODY']
+    expect(codes).toEqual([good, bad, good, good, bad, good])
+    await chain.close()
+  })
+
+  it('come to where the reader wants them, if they fit and are bytes, and are his alone', async () => {
+    const platform = quickPlatform(9)
+    const writer = await open('file:into', { as: person('alice') }, platform)
+    const sizes = [10, 700 * KIB]
+    const [small, large] = await writeAll(writer, sizes)
+    const text = await writer.transact((tx) => tx.create(Thing, 'text').id)
+    await writer.close()
+    const chain = await open('file:into', { as: person('alice') }, platform)
+    const into = new Uint8Array(700 * KIB)
+    const read = async (id: string, options: ReadOptions): Promise<unknown> =>
+      (await chain.load(Thing, id, options)).value
+    const views = []
+    for (const id of [large!, small!]) {
+      const value = (await read(id, { use: 'once', into })) as Uint8Array
+      views.push([
+        value.buffer === into.buffer,
+        value.length,
+        Buffer.compare(value, filled(value.length, id === large ? 1 : 0)),
+      ])
+    }
+    expect(views).toEqual([
+      [true, 700 * KIB, 0],
+      [true, 10, 0],
+    ])
+    expect(await read(text, { use: 'once', into })).toBe('text')
+    const short = (await read(large!, { use: 'once', into: new Uint8Array(700 * KIB - 1) })) as Uint8Array
+    // What is kept for others is never the memory of one reader.
+    const kept = (await read(large!, { into })) as Uint8Array
+    into.fill(0)
+    for (const value of [short, kept]) expect(Buffer.compare(value, filled(700 * KIB, 1))).toBe(0)
     await chain.close()
   })
 })

@@ -3,8 +3,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import { createIdentity, defineType, knownPlaces, machineIdentity, openChain, verifyPlace } from '../../src/index.ts'
-import type { LogEngine, LogRecord } from '../../src/log/engine.ts'
+import type { LogEngine, LogProblem, LogRecord } from '../../src/log/engine.ts'
+import { ForwardingEngine } from '../../src/log/forwarding-engine.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 
 const Thing = defineType<unknown>('thing')
@@ -151,5 +153,60 @@ describe('knownPlaces', () => {
       [`file:${pathOf('swapped')}`, 'WRONG_CHAIN'],
     ])
     for (const { head } of found) expect(head?.seq).toBe(0)
+  })
+})
+
+/** Gives its records once, with what is wrong with the bytes behind them; to read them again is an error. */
+class Scanning extends ForwardingEngine {
+  readonly problems: LogProblem[] = []
+  altered = -1
+  closedAt = -1
+
+  async *scan(): AsyncGenerator<LogProblem | readonly LogRecord[]> {
+    for await (const chunk of this.inner.read(0, { chunkBytes: 1 })) {
+      if (chunk[0]!.seq === this.closedAt) throw new AteError('CHAIN_CLOSED')
+      yield chunk.map((record) => {
+        const bytes = record.bytes.slice()
+        if (record.seq === this.altered) bytes[100]! ^= 1
+        return { ...record, bytes }
+      })
+    }
+    yield* this.problems
+  }
+
+  override read(): AsyncIterable<readonly LogRecord[]> {
+    throw new Error('the records were read once more')
+  }
+}
+
+describe('a log that gives its records while it is scrubbed', () => {
+  async function scanning(): Promise<Scanning> {
+    const store = memoryStore()
+    const chain = await openChain(memoryEngine(store), { as: await createIdentity() })
+    for (let i = 0; i < 5; i++) await chain.transact((tx) => tx.create(Thing, i))
+    await chain.close()
+    return new Scanning(memoryEngine(store))
+  }
+
+  it('is read once', async () => {
+    expect(await verifyPlace(await scanning())).toMatchObject({ ok: true, problems: [] })
+  })
+
+  it('is looked at to its end, whatever the judging comes to', async () => {
+    const engine = await scanning()
+    engine.altered = 2
+    engine.problems.push({ code: 'DAMAGED', segment: 'MANIFEST', offset: 0, firstSeq: 9, lastSeq: 8 })
+    const { records, problems } = await verifyPlace(engine)
+    expect(records).toBe(2)
+    expect(problems).toEqual([
+      { code: 'DAMAGED', segment: 'MANIFEST', offset: 0, seq: 9 },
+      expect.objectContaining({ seq: 2 }),
+    ])
+  })
+
+  it('says nothing of its records if it is closed meanwhile', async () => {
+    const engine = await scanning()
+    engine.closedAt = 3
+    await expect(verifyPlace(engine)).rejects.toMatchObject({ code: 'CHAIN_CLOSED' })
   })
 })

@@ -6,7 +6,8 @@
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
 import { putU32, SEGMENT_FORMAT } from '../../src/log/file-frame.ts'
-import { MANIFEST, SLOT_BYTES } from '../../src/log/file-manifest.ts'
+import { MANIFEST, type Manifest, ManifestLook, readManifest, SLOT_BYTES } from '../../src/log/file-manifest.ts'
+import { codeOf } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { closedLog, outcome, readerOutcome, withChange } from './damage-kit.ts'
 import { Trial } from './trial.ts'
@@ -140,4 +141,28 @@ describe('the manifest', () => {
     })
     expect((await outcome(segment, 0)).what).toBe('UNSUPPORTED_FORMAT')
   })
+})
+
+it('looked at before each write, it is what it is whatever it was, one bit of one slot included', async () => {
+  const { trial, seen } = await manifests()
+  const file = trial.fs.open(MANIFEST, 'read')
+  const look = new ManifestLook(file, crc32)
+  const told = async (read: () => Manifest): Promise<unknown> => {
+    const code = await codeOf(read)
+    return code === 'nothing' ? read() : code
+  }
+  const random = seededRandom(9)
+  const states = [...seen, ...seen.toReversed()].flatMap((bytes) => {
+    const changed = bytes.slice()
+    for (const slot of [0, SLOT_BYTES]) changed[slot + random.below(508)]! ^= 1
+    const one = bytes.slice()
+    one[random.below(508)]! ^= 1
+    return [bytes, one, bytes, changed, bytes, bytes.subarray(0, SLOT_BYTES + 100), bytes]
+  })
+  for (const bytes of states) {
+    trial.fs.poke(MANIFEST, () => bytes)
+    const expected = await told(() => readManifest(file, crc32))
+    for (let again = 0; again < 3; again++) expect(await told(() => look.read())).toEqual(expected)
+  }
+  file.close()
 })

@@ -193,3 +193,61 @@ describe('a scrub', () => {
     await nothing.close()
   })
 })
+
+describe('a scan', () => {
+  async function scanned(log: LogEngine): Promise<{ seqs: number[]; problems: string[]; isAsWritten: boolean }> {
+    const [seqs, problems]: [number[], string[]] = [[], []]
+    let isAsWritten = true
+    for await (const step of log.scan!()) {
+      if ('code' in step) {
+        problems.push(`${step.segment} ${step.firstSeq}-${step.lastSeq}`)
+        continue
+      }
+      for (const { seq, bytes } of step) {
+        seqs.push(seq)
+        isAsWritten &&= Buffer.compare(bytes, await log.readPart(seq, 0, bytes.length)) === 0
+      }
+    }
+    return { seqs, problems, isAsWritten }
+  }
+
+  it('gives every record, over frames and segments', async () => {
+    const trial = new Trial(1, { segmentBytes: 100_000 })
+    const log = await trial.open()
+    for (const sizes of [[10, 20], [60_000], [60_000, 5], [7]]) await trial.append(sizes)
+    expect(await scanned(log)).toEqual({ seqs: [0, 1, 2, 3, 4, 5], problems: [], isAsWritten: true })
+    expect(log.place(5)!.segment).not.toBe(log.place(0)!.segment)
+    await trial.close()
+    // More than is read at a time.
+    const long = new Trial(2, { segmentBytes: 8_000_000 })
+    const large = await long.open()
+    for (let i = 0; i < 5; i++) await long.append([900_000, 10])
+    expect(await scanned(large)).toEqual({ seqs: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], problems: [], isAsWritten: true })
+    await long.close()
+  })
+
+  it('gives none from the first on that is lost, and goes on to find what else is', async () => {
+    const trial = new Trial(1, { segmentBytes: 100_000 })
+    const log = await trial.open()
+    for (const sizes of [[10], [20], [30], [60_000], [60_000], [7]]) await trial.append(sizes)
+    for (const seq of [1, 4]) {
+      const { segment, offset } = log.place(seq)!
+      trial.fs.pokeByte(segment, offset, trial.fs.peek(segment)[offset]! ^ 1)
+    }
+    const { seqs, problems } = await scanned(log)
+    expect(seqs).toEqual([0])
+    expect(problems).toEqual(['seg-000000.ate 1-1', 'seg-000001.ate 4-4'])
+    await trial.close()
+  })
+
+  it('gives none behind a segment that cannot be read at all', async () => {
+    const trial = new Trial(1, { segmentBytes: 100_000 })
+    const log = await trial.open()
+    for (const sizes of [[60_000], [60_000], [60_000]]) await trial.append(sizes)
+    trial.fs.poke('seg-000001.ate', () => new Uint8Array(0))
+    const { seqs, problems } = await scanned(log)
+    expect(seqs).toEqual([0])
+    expect(problems.at(-1)).toMatch(/^seg-000001.ate 1-/)
+    await trial.close()
+  })
+})
