@@ -1,13 +1,11 @@
 /**
- * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside pass cbor-check.ts before a
- * decoder sees them. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
+ * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside are
+ * read by cbor-read.ts, which checks as it reads. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
  * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond (beyond the year
  * 37,648 only whole seconds are taken).
  */
-import { decodeExact } from '#decode'
-import { type CborLimits, checkCbor } from './cbor-check.ts'
 import { writeValue } from './cbor-encode.ts'
-import { readCheckedCbor } from './cbor-plain.ts'
+import { type CborLimits, readCbor } from './cbor-read.ts'
 import { ByteWriter } from './writer.ts'
 
 /**
@@ -28,14 +26,12 @@ export function encodeValueInto(writer: ByteWriter, value: unknown): number {
 
 /** @throws AteError BAD_CBOR { at, what } */
 export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
-  return decodeValueFrom(bytes, 0, limits)
+  return readCbor(bytes, 0, limits)
 }
 
 /** The value that stands in `bytes` from `at` on. @throws AteError BAD_CBOR { at, what } */
 export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits): unknown {
-  // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
-  const view = new Uint8Array(bytes.buffer, bytes.byteOffset + at, bytes.length - at)
-  return decodeChecked(view, checkCbor(view, limits))
+  return readCbor(bytes, at, limits)
 }
 
 /** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */
@@ -53,11 +49,7 @@ export function encodeCanonicalInto(writer: ByteWriter, value: unknown): number 
  * @throws AteError BAD_CBOR { at, what }
  */
 export function decodeCanonical(bytes: Uint8Array, limits?: Omit<CborLimits, 'keyOrder'>): unknown {
-  return decodeValueFrom(bytes, 0, { ...limits, keyOrder: 'sorted' })
-}
-
-function decodeChecked(bytes: Uint8Array, exact: boolean): unknown {
-  return exact ? decodeExact(bytes) : readCheckedCbor(bytes)
+  return readCbor(bytes, 0, { ...limits, keyOrder: 'sorted' })
 }
 
 function encoded(value: unknown, order: 'insertion' | 'sorted'): Uint8Array {
