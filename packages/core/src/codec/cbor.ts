@@ -29,9 +29,9 @@ export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
   return readCbor(bytes, 0, limits)
 }
 
-/** The value that stands in `bytes` from `at` on. @throws AteError BAD_CBOR { at, what } */
-export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits): unknown {
-  return readCbor(bytes, at, limits)
+/** The value that stands in `bytes` from `at` on; `frozen`: its arrays, objects and dates are. @throws AteError BAD_CBOR { at, what } */
+export function decodeValueFrom(bytes: Uint8Array, at: number, made: 'open' | 'frozen'): unknown {
+  return readCbor(bytes, at, undefined, made)
 }
 
 /** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */

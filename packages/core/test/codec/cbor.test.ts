@@ -5,7 +5,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type AteError, isAteError } from '../../src/base/errors.ts'
 import { BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../../src/base/limits.ts'
-import { decodeCanonical, decodeValue, encodeCanonical, encodeValue, encodeValueInto } from '../../src/codec/cbor.ts'
+import {
+  decodeCanonical,
+  decodeValue,
+  decodeValueFrom,
+  encodeCanonical,
+  encodeValue,
+  encodeValueInto,
+} from '../../src/codec/cbor.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
 import { checkCbor, readCheckedCbor } from './cbor-twin.ts'
 
@@ -70,6 +77,24 @@ describe('values', () => {
       }),
       { numRuns: RUNS },
     )
+  })
+
+  it('are frozen as they are made where that is asked for, at every level', () => {
+    const isOpen = (made: unknown): boolean =>
+      typeof made === 'object' &&
+      made !== null &&
+      !ArrayBuffer.isView(made) &&
+      (!Object.isFrozen(made) || Object.values(made).some(isOpen))
+    fc.assert(
+      fc.property(value, (given) => {
+        const bytes = Uint8Array.from([0, ...encodeValue(given)])
+        const frozen = decodeValueFrom(bytes, 1, 'frozen')
+        expect(frozen).toStrictEqual(given)
+        expect(isOpen(frozen)).toBe(false)
+      }),
+      { numRuns: RUNS },
+    )
+    expect(isOpen(decodeValue(encodeValue([{}])))).toBe(true)
   })
 
   it('keep -0, NaN and infinities', () => {
