@@ -1,6 +1,6 @@
 import type { Options } from 'tsup'
 
-// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform`, `#decode` and `#large` stay as
+// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` and `#large` stay as
 // they are: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
 const options: Options = {
   entry: {
@@ -9,15 +9,13 @@ const options: Options = {
     testing: 'src/testing.ts',
     'platform-node': 'src/node/platform.ts',
     'platform-browser': 'src/browser/platform.ts',
-    'decode-fast': 'src/codec/decode-fast.ts',
-    'decode-small': 'src/codec/decode-small.ts',
     'large-bodies': 'src/chain/large-bodies.ts',
     'large-nothing': 'src/chain/large-nothing.ts',
   },
   format: ['esm'],
   target: 'es2022',
   platform: 'neutral',
-  external: ['#platform', '#decode', '#large', /^node:/],
+  external: ['#platform', '#large', /^node:/],
   removeNodeProtocol: false,
   dts: false,
   clean: true,

@@ -133,40 +133,48 @@ export const IN = {
 } as const
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const ID_LENGTH = 26
 const VALUE_OF = new Int8Array(128).fill(-1)
-for (let i = 0; i < 32; i++) VALUE_OF[ALPHABET.charCodeAt(i)] = i
+const CODES = new Uint8Array(32)
+for (let i = 0; i < 32; i++) {
+  CODES[i] = ALPHABET.charCodeAt(i)
+  VALUE_OF[CODES[i]!] = i
+}
 
 /** An entity's id as four 32-bit words, written to `out` at `at`. @throws AteError BAD_ID */
 export function writeId(text: string, out: Uint32Array, at: number): void {
-  if (text.length !== 26) throw new AteError('BAD_ID', { kind: 'entity' })
+  if (text.length !== ID_LENGTH) throw new AteError('BAD_ID', { kind: 'entity' })
   let word = 0
-  let held = 0
   let bits = 0
-  for (let i = 0; i < 26; i++) {
-    const value = VALUE_OF[text.charCodeAt(i) & 127]!
+  let next = at
+  for (let i = 0; i < ID_LENGTH; i++) {
+    const code = text.charCodeAt(i)
+    const value = code < 128 ? VALUE_OF[code]! : -1
     if (value < 0) throw new AteError('BAD_ID', { kind: 'entity' })
-    held = ((held << 5) | value) & 0xfff
     bits += 5
-    if (bits < 8) continue
-    bits -= 8
-    out[at + (word >>> 2)] = ((out[at + (word >>> 2)]! << 8) | ((held >>> bits) & 0xff)) >>> 0
-    word++
+    if (bits < 32) {
+      word = (word << 5) | value
+      continue
+    }
+    bits -= 32
+    out[next++] = (word << (5 - bits)) | (value >>> bits)
+    word = value & ((1 << bits) - 1)
   }
+  // Unused bits are zero: an id has one text.
+  if (word !== 0) throw new AteError('BAD_ID', { kind: 'entity' })
 }
 
+const idCodes = new Array<number>(ID_LENGTH).fill(0)
+
 export function readId(words: Uint32Array, at: number): string {
-  let text = ''
-  let held = 0
-  let bits = 0
-  for (let i = 0; i < 16; i++) {
-    held = ((held << 8) | ((words[at + (i >>> 2)]! >>> (24 - 8 * (i & 3))) & 0xff)) & 0xffff
-    bits += 8
-    while (bits >= 5) {
-      bits -= 5
-      text += ALPHABET[(held >>> bits) & 31]
-    }
+  for (let i = 0, bit = 0; i < ID_LENGTH; i++, bit += 5) {
+    const word = words[at + (bit >>> 5)]!
+    const offset = bit & 31
+    const rest = bit < 96 ? words[at + (bit >>> 5) + 1]! : 0
+    const value = offset <= 27 ? word >>> (27 - offset) : (word << (offset - 27)) | (rest >>> (59 - offset))
+    idCodes[i] = CODES[value & 31]!
   }
-  return text + ALPHABET[(held << (5 - bits)) & 31]
+  return String.fromCharCode(...idCodes)
 }
 
 /** Bytes of a lease in a session: the job's id (16), its turn (u32) and the fence (f64), both big-endian. */

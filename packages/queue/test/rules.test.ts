@@ -32,7 +32,8 @@ describe('ids and leases', () => {
       fence: random.next() * 1000,
     }))
     expect(decodeLeases(encodeLeases(leases))).toEqual(leases)
-    expect(() => writeId('u'.repeat(26), words, 0)).toThrow('BAD_ID')
+    const oneTextOnly = ['u'.repeat(26), `${'0'.repeat(25)}1`, '\u00b0'.repeat(26), '0'.repeat(25), '0'.repeat(27)]
+    for (const wrong of oneTextOnly) expect(() => writeId(wrong, words, 0)).toThrow('BAD_ID')
   })
 })
 

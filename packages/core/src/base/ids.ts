@@ -15,7 +15,11 @@ export type PublicId = string & { readonly __brand: 'PublicId' }
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const VALUE_OF = new Int8Array(128).fill(-1)
-for (let i = 0; i < 32; i++) VALUE_OF[ALPHABET.charCodeAt(i)] = i
+const CODES = new Uint8Array(32)
+for (let i = 0; i < 32; i++) {
+  CODES[i] = ALPHABET.charCodeAt(i)
+  VALUE_OF[CODES[i]!] = i
+}
 
 /** Crockford base32 text, most significant bits first, zero bits at the end. One string is made, not one a character. */
 export function toBase32(bytes: Uint8Array): string {
@@ -28,10 +32,10 @@ export function toBase32(bytes: Uint8Array): string {
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      codes[at++] = ALPHABET.charCodeAt((held >>> bits) & 31)
+      codes[at++] = CODES[(held >>> bits) & 31]!
     }
   }
-  if (bits > 0) codes[at] = ALPHABET.charCodeAt((held << (5 - bits)) & 31)
+  if (bits > 0) codes[at] = CODES[(held << (5 - bits)) & 31]!
   return String.fromCharCode(...codes)
 }
 
@@ -56,21 +60,40 @@ export function fromBase32(text: string, size: number): Uint8Array | undefined {
   return (held & ((1 << bits) - 1)) === 0 && at === size ? bytes : undefined
 }
 
-const entityBytes = new Uint8Array(16)
-const entityWords = new DataView(entityBytes.buffer)
-
-/** The text of an entity's id, of its four words of 32 bits. */
-export function entityIdOfWords(...words: readonly [number, number, number, number]): EntityId {
-  for (let i = 0; i < 4; i++) entityWords.setInt32(4 * i, words[i]!)
-  return toBase32(entityBytes) as EntityId
+/** The text of an entity's id, of its four words of 32 bits; made for each event that is read, so without bytes in between. */
+export function entityIdOfWords(a: number, b: number, c: number, d: number): EntityId {
+  return String.fromCharCode(
+    CODES[a >>> 27]!,
+    CODES[(a >>> 22) & 31]!,
+    CODES[(a >>> 17) & 31]!,
+    CODES[(a >>> 12) & 31]!,
+    CODES[(a >>> 7) & 31]!,
+    CODES[(a >>> 2) & 31]!,
+    CODES[((a & 3) << 3) | (b >>> 29)]!,
+    CODES[(b >>> 24) & 31]!,
+    CODES[(b >>> 19) & 31]!,
+    CODES[(b >>> 14) & 31]!,
+    CODES[(b >>> 9) & 31]!,
+    CODES[(b >>> 4) & 31]!,
+    CODES[((b & 15) << 1) | (c >>> 31)]!,
+    CODES[(c >>> 26) & 31]!,
+    CODES[(c >>> 21) & 31]!,
+    CODES[(c >>> 16) & 31]!,
+    CODES[(c >>> 11) & 31]!,
+    CODES[(c >>> 6) & 31]!,
+    CODES[(c >>> 1) & 31]!,
+    CODES[((c & 1) << 4) | (d >>> 28)]!,
+    CODES[(d >>> 23) & 31]!,
+    CODES[(d >>> 18) & 31]!,
+    CODES[(d >>> 13) & 31]!,
+    CODES[(d >>> 8) & 31]!,
+    CODES[(d >>> 3) & 31]!,
+    CODES[(d & 7) << 2]!,
+  ) as EntityId
 }
 
 export function chainIdOf(bytes: Uint8Array): ChainId {
   return toBase32(bytes) as ChainId
-}
-
-export function entityIdOf(bytes: Uint8Array): EntityId {
-  return toBase32(bytes) as EntityId
 }
 
 export function fingerprintOf(bytes: Uint8Array): Fingerprint {

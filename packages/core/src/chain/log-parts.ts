@@ -1,6 +1,6 @@
 /** Small parts of records out of a log, without their bodies: what proofs and evidence are made of. */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseCertificate } from '../event/certificate.ts'
 import { placesEnd } from '../event/commit-parse.ts'
@@ -105,9 +105,18 @@ export async function certificateOf(
   for (let seq = from; seq >= to; seq--) {
     if ((await kindAt(engine, seq)) !== KIND.commit) continue
     const head = await commitHeadAt(parts, seq)
-    // What rides with a certificate that the chain knows already is not looked at, and may be anything.
-    if (!head.certificate || !equalBytes(head.writer, writer)) continue
-    if (equalBytes(parseCertificate(parts.crypto, head.certificate).id, writer)) return head.certificate
+    if (equalBytes(head.writer, writer) && carriesOwn(parts.crypto, head)) return head.certificate
   }
   return undefined
+}
+
+/** Whether the certificate of its writer rides in a commit: where the chain knows it already, what rides may be anything. */
+export function carriesOwn(crypto: CryptoProvider, { certificate, writer }: CommitHead): boolean {
+  if (!certificate) return false
+  try {
+    return equalBytes(parseCertificate(crypto, certificate).id, writer)
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_CERTIFICATE') return false
+    throw error
+  }
 }

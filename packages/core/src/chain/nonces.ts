@@ -2,15 +2,15 @@
  * Nonces of transactions, 16 random bytes each: views of one buffer, since an array of its own is twice the garbage. Few to
  * a buffer, because a nonce that is kept holds all of it.
  */
-import type { Randomness } from '../base/environment.ts'
+import { type Randomness, randomBytes } from '../base/environment.ts'
 
 const NONCE_BYTES = 16
 const BUFFER_BYTES: number = 32 * NONCE_BYTES
 
 export class Nonces {
   readonly #random: Randomness
-  #buffer = new Uint8Array(BUFFER_BYTES)
-  #at = 0
+  #buffer: Uint8Array = new Uint8Array(0)
+  #at = BUFFER_BYTES
 
   constructor(random: Randomness) {
     this.#random = random
@@ -18,12 +18,11 @@ export class Nonces {
 
   next(): Uint8Array {
     if (this.#at === BUFFER_BYTES) {
-      this.#buffer = new Uint8Array(BUFFER_BYTES)
+      // Drawn together: they are no secrets, and a draw of each is a call of the platform's, or a copy from its pool.
+      this.#buffer = randomBytes(this.#random, BUFFER_BYTES)
       this.#at = 0
     }
-    const nonce = this.#buffer.subarray(this.#at, this.#at + NONCE_BYTES)
     this.#at += NONCE_BYTES
-    this.#random.fill(nonce)
-    return nonce
+    return this.#buffer.subarray(this.#at - NONCE_BYTES, this.#at)
   }
 }

@@ -8,6 +8,7 @@
 import { concatBytes, equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { SNAPSHOT_BYTES_MAX } from '../base/limits.ts'
+import { givingWay } from '../base/steps.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
@@ -150,12 +151,7 @@ export class SealedSnapshot {
     const rest = new Uint8Array(this.foot.restBytes)
     for (let at = 0; at < rest.length; at += CHUNK_BYTES) await this.#piece(rest.subarray(at, at + CHUNK_BYTES))
     const { crypto, pause } = this.#makers
-    const reading = readState(crypto, new ByteReader(rest), view)
-    for (;;) {
-      const step = reading.next()
-      if (step.done) return checked(step.value, this.foot)
-      await pause()
-    }
+    return checked(await givingWay(readState(crypto, new ByteReader(rest), view), pause), this.foot)
   }
 
   async #view(seed: number): Promise<View> {

@@ -3,6 +3,7 @@
  * format of docs/FORMAT.md, section 13; a change of it, or of what the fold makes, is a new format of the snapshot.
  */
 import { AteError, type ErrorFacts } from '../base/errors.ts'
+import type { Steps } from '../base/steps.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import type { ByteReader, ByteWriter } from '../codec/writer.ts'
 import { TreeFrontier } from '../crypto/merkle.ts'
@@ -34,11 +35,7 @@ import { VIEW } from './snapshot-view.ts'
 import type { Refusal } from './verdict.ts'
 
 /** Writes the state to `out` and stops between items, so that the caller can take out what is there. */
-export function* writeState(
-  crypto: CryptoProvider,
-  out: ByteWriter,
-  replica: Replica,
-): Generator<void, void, undefined> {
+export function* writeState(crypto: CryptoProvider, out: ByteWriter, replica: Replica): Steps<void> {
   const links: Links = { crypto, view: replica.view, roles: rolesOf(replica), keys: new Pool(), persons: new Map() }
   for (const keys of replica.trust.identities.values()) links.keys.add(keys)
   yield* each(ROLE).write(out, links.roles.items, links)
@@ -46,11 +43,7 @@ export function* writeState(
 }
 
 /** Reads what writeState wrote; `view` holds the rows already. Stops between items. @throws AteError BAD_RECORD | BAD_SNAPSHOT */
-export function* readState(
-  crypto: CryptoProvider,
-  input: ByteReader,
-  view: View,
-): Generator<void, FoldedState, undefined> {
+export function* readState(crypto: CryptoProvider, input: ByteReader, view: View): Steps<FoldedState> {
   const links: Links = { crypto, view, roles: new Pool(), keys: new Pool(), persons: new Map() }
   for (const role of yield* each(ROLE).read(input, links)) links.roles.add(role)
   const state = yield* STATE.read(input, links)

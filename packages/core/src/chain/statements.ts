@@ -17,7 +17,15 @@ import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
-import { certificateOf, commitHeadAt, commitHeadOf, kindAt, recordAt } from './log-parts.ts'
+import {
+  type CommitHead,
+  carriesOwn,
+  certificateOf,
+  commitHeadAt,
+  commitHeadOf,
+  kindAt,
+  recordAt,
+} from './log-parts.ts'
 import type { Replica } from './replica.ts'
 import { type AcknowledgementPart, type AttestationPart, type CommitPart, commitPartOf } from './signed-parts.ts'
 
@@ -76,13 +84,14 @@ async function newestStatements(source: StatementSource, seq: number): Promise<S
   const { engine, replica } = source
   const last = Math.max(1, seq - SCAN_RECORDS)
   const { newestCheckpoint } = replica
+  const commits = new CommitsBackwards(source)
   let attestation: AttestationPart | undefined
-  let commit: CommitPart | undefined
-  for (let at = seq; at >= last && !(attestation && commit); at--) {
+  for (let at = seq; at >= last && !(attestation && commits.isFound); at--) {
     const kind = await kindAt(engine, at)
     if (kind === KIND.attestation) attestation ??= await attestationAt(source, at)
-    if (kind === KIND.commit) commit ??= await commitAt(source, at, last)
+    if (kind === KIND.commit && !commits.isFound) commits.see(await commitHeadAt(source, at))
   }
+  const commit = commits.newest
   return {
     ...(newestCheckpoint && newestCheckpoint.seq <= seq
       ? { checkpoint: { note: fromUtf8(newestCheckpoint.note), tree: toBase64(newestCheckpoint.tree) } }
@@ -90,6 +99,55 @@ async function newestStatements(source: StatementSource, seq: number): Promise<S
     ...(attestation ? { attestation } : {}),
     ...(commit ? { commit } : {}),
   }
+}
+
+/**
+ * Looks for the newest commit whose certificate stands at it or before it, shown one commit after the other from the newest
+ * back: each is read once, however many of them there are without a certificate in sight.
+ */
+class CommitsBackwards {
+  readonly #source: StatementSource
+  /** The newest commit of each writer whose certificate has not come yet, newest first. */
+  readonly #waiting = new Map<string, CommitHead>()
+  #newest: CommitPart | undefined
+
+  constructor(source: StatementSource) {
+    this.#source = source
+  }
+
+  get newest(): CommitPart | undefined {
+    return this.#newest
+  }
+
+  /** Nothing older can be newer than what was found. */
+  get isFound(): boolean {
+    return this.#newest !== undefined && this.#waiting.size === 0
+  }
+
+  see(head: CommitHead): void {
+    const { crypto, replica } = this.#source
+    const writer = toBinaryText(head.writer)
+    if (!this.#newest && !this.#waiting.has(writer) && followsLog(replica, head)) this.#waiting.set(writer, head)
+    const waiting = this.#waiting.get(writer)
+    const known = replica.trust.certificates.get(writer)
+    if (!waiting || !known || !head.certificate || !carriesOwn(crypto, head)) return
+    this.#newest = commitPartOf(waiting, head.certificate, known.keys)
+    this.#keepNewer(writer)
+  }
+
+  /** Those that were seen after `writer`'s are older than what was found for it. */
+  #keepNewer(writer: string): void {
+    let isOlder = false
+    for (const other of this.#waiting.keys()) {
+      isOlder ||= other === writer
+      if (isOlder) this.#waiting.delete(other)
+    }
+  }
+}
+
+function followsLog({ hashes }: Replica, { base }: CommitHead): boolean {
+  const hash = hashes.at(base.seq)
+  return hash !== undefined && equalBytes(hash, base.hash)
 }
 
 /** The attestation of a record; undefined if its signer's keys are not at hand. */
@@ -111,8 +169,7 @@ export async function commitAt(source: StatementSource, seq: number, from: numbe
   const { replica } = source
   const head = await commitHeadAt(source, seq)
   const certificate = replica.trust.certificates.get(toBinaryText(head.writer))
-  const base = replica.hashes.at(head.base.seq)
-  if (!certificate || !base || !equalBytes(base, head.base.hash)) return undefined
+  if (!certificate || !followsLog(replica, head)) return undefined
   const bytes = await certificateOf(source, head.writer, { from: seq, to: from })
   return bytes && commitPartOf(head, bytes, certificate.keys)
 }

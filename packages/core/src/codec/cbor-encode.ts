@@ -1,12 +1,12 @@
 /**
  * Values to CBOR in one pass: checks and writes each item as it is met, because a check before another encoder reads
- * every property twice, and no general encoder writes shortest forms only. What it writes, cbor-check.ts accepts.
+ * every property twice, and no general encoder writes shortest forms only. What it writes, cbor-read.ts accepts.
  */
 
 import { compareBytes, isWellFormed, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
-import { dateMs } from './cbor-check.ts'
+import { dateMs } from './cbor-date.ts'
 import { ByteWriter } from './writer.ts'
 
 export type KeyOrder = 'insertion' | 'sorted'

@@ -1,13 +1,12 @@
 /**
- * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside pass cbor-check.ts before a
- * decoder sees them. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
+ * Values as CBOR (RFC 8949): what a user may store, and what is signed. Bytes from outside are
+ * read by cbor-read.ts, which checks as it reads. A value comes back as what it was: numbers as numbers (-0, NaN and infinities too), bigints as
  * bigints, a Uint8Array (of any subclass) as a Uint8Array of its own memory, a Date to the millisecond (beyond the year
  * 37,648 only whole seconds are taken).
  */
-import { decodeExact } from '#decode'
-import { type CborLimits, checkCbor } from './cbor-check.ts'
+import { BODY_BYTES_MAX } from '../base/limits.ts'
 import { writeValue } from './cbor-encode.ts'
-import { readCheckedCbor } from './cbor-plain.ts'
+import { type CborLimits, readCbor } from './cbor-read.ts'
 import { ByteWriter } from './writer.ts'
 
 /** Major type of RFC 8949, 3.1. */
@@ -31,24 +30,28 @@ export function encodeValueInto(writer: ByteWriter, value: unknown): number {
 
 /** @throws AteError BAD_CBOR { at, what } */
 export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
-  return decodeValueFrom(bytes, 0, limits)
+  return readCbor(bytes, 0, limits)
 }
 
-/** The value that stands in `bytes` from `at` on; copied to `into` if it is bytes that fit. @throws AteError BAD_CBOR { at, what } */
-export function decodeValueFrom(bytes: Uint8Array, at: number, limits?: CborLimits, into?: Uint8Array): unknown {
-  // A view of our own: the decoder hangs a property on its input, and from a Buffer it would make Buffers.
-  const view = new Uint8Array(bytes.buffer, bytes.byteOffset + at, bytes.length - at)
-  const exact = checkCbor(view, limits)
-  return (into && bytesInto(into, view)) ?? decodeChecked(view, exact)
+/**
+ * The value that stands in `bytes` from `at` on; `frozen`: its arrays, objects and dates are. Copied to `into` if it is bytes that
+ * fit. @throws AteError BAD_CBOR { at, what }
+ */
+export function decodeValueFrom(bytes: Uint8Array, at: number, made: 'open' | 'frozen', into?: Uint8Array): unknown {
+  return (into && bytesInto(into, bytes.subarray(at))) ?? readCbor(bytes, at, undefined, made)
 }
 
-/** Of a checked item. Undefined if it is another value, or does not fit. */
+/** Undefined unless it is one whole byte string in its one encoding, and fits: what is wrong with it the reader says. */
 function bytesInto(into: Uint8Array, item: Uint8Array): Uint8Array | undefined {
-  const [kind, argument] = [item[0]! >> 5, item[0]! & 31]
-  const content = item.subarray(argument < 24 ? 1 : 1 + 2 ** (argument - 24))
-  if (kind !== BYTE_STRING || content.length > into.length) return undefined
+  const [kind, info] = [(item[0] ?? 0) >> 5, (item[0] ?? 0) & 31]
+  if (kind !== BYTE_STRING || info > 27 || item.length > BODY_BYTES_MAX) return undefined
+  const more = info < 24 ? 0 : 2 ** (info - 24)
+  const content = item.subarray(1 + more)
+  const size = more === 0 ? info : item.subarray(1, 1 + more).reduce((sum, byte) => sum * 256 + byte, 0)
+  const isShortest = more === 0 || size >= (more === 1 ? 24 : 256 ** (more / 2))
+  if (size !== content.length || !isShortest || size > into.length) return undefined
   into.set(content)
-  return into.subarray(0, content.length)
+  return into.subarray(0, size)
 }
 
 /** As encodeValue with keys in bytewise order (RFC 8949, 4.2.1): equal values have equal bytes. For what is signed. */
@@ -66,11 +69,7 @@ export function encodeCanonicalInto(writer: ByteWriter, value: unknown): number 
  * @throws AteError BAD_CBOR { at, what }
  */
 export function decodeCanonical(bytes: Uint8Array, limits?: Omit<CborLimits, 'keyOrder'>): unknown {
-  return decodeValueFrom(bytes, 0, { ...limits, keyOrder: 'sorted' })
-}
-
-function decodeChecked(bytes: Uint8Array, exact: boolean): unknown {
-  return exact ? decodeExact(bytes) : readCheckedCbor(bytes)
+  return readCbor(bytes, 0, { ...limits, keyOrder: 'sorted' })
 }
 
 function encoded(value: unknown, order: 'insertion' | 'sorted'): Uint8Array {

@@ -55,13 +55,17 @@ function filePlace(path: string, options: PlaceOptions, platform: Platform): Pla
     kind: 'file',
     name: `file:${path}`,
     async open({ create, label }) {
+      const pause = () => platform.environment.timers.pause()
+      // What came before (an identity, the self-test of the cryptography), the engine's modules and the log: a turn each.
+      await pause()
       const { openFileLog } = await import('../log/file-engine.ts')
+      await pause()
       return openFileLog({
         fs: await platform.openFolder(path),
         random: platform.environment.random,
         clock: platform.environment.clock,
         crc32: platform.crc32,
-        pause: () => platform.environment.timers.pause(),
+        pause,
         readOnly,
         ...(observing ? { onSync: (tookMs: number) => observing.tell({ kind: 'sync', ms: tookMs }) } : {}),
         ...(onDamage ? { onDamage } : {}),

@@ -2,7 +2,7 @@
  * Entity ids inside: four signed 32-bit numbers (small integers to the engine, so that no number is boxed), compared and
  * hashed without making text or objects.
  */
-import { type EntityId, entityIdOf, parseId } from '../base/ids.ts'
+import { type EntityId, entityIdOfWords, parseId } from '../base/ids.ts'
 import type { ByteReader, ByteWriter } from '../codec/writer.ts'
 
 export class EntityWords {
@@ -41,16 +41,22 @@ export function wordsOf(bytes: Uint8Array, at = 0): EntityWords {
 
 export function bytesOfWords(words: EntityWords): Uint8Array {
   const bytes = new Uint8Array(16)
-  const view = new DataView(bytes.buffer)
-  view.setInt32(0, words.a)
-  view.setInt32(4, words.b)
-  view.setInt32(8, words.c)
-  view.setInt32(12, words.d)
+  putWord(bytes, 0, words.a)
+  putWord(bytes, 4, words.b)
+  putWord(bytes, 8, words.c)
+  putWord(bytes, 12, words.d)
   return bytes
 }
 
-export function textOfWords(words: EntityWords): EntityId {
-  return entityIdOf(bytesOfWords(words))
+function putWord(bytes: Uint8Array, at: number, word: number): void {
+  bytes[at] = word >>> 24
+  bytes[at + 1] = word >>> 16
+  bytes[at + 2] = word >>> 8
+  bytes[at + 3] = word
+}
+
+export function textOfWords({ a, b, c, d }: EntityWords): EntityId {
+  return entityIdOfWords(a, b, c, d)
 }
 
 /** @throws AteError BAD_ID */

@@ -7,6 +7,7 @@
 import type { Clock, Randomness } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { SEGMENT_BYTES } from '../base/limits.ts'
+import { atOnce, givingWay } from '../base/steps.ts'
 import { checkLabel } from './batch.ts'
 import { type Crc32, crc32 } from './crc32.ts'
 import type { LogEngine } from './engine.ts'
@@ -71,7 +72,7 @@ export interface FileLogOptions {
   readonly crc32?: Crc32
   /** Told how long a sync of the newest segment took, in ms. */
   readonly onSync?: (tookMs: number) => void
-  /** Gives way to other work during a scrub. */
+  /** Gives way to other work during a scrub, and while a writer walks the newest segment at opening. */
   readonly pause?: () => Promise<void>
 }
 
@@ -98,7 +99,7 @@ function openReader(options: FileLogOptions): LogEngine {
     const manifest = readManifest(file, crc)
     checkStanding(manifest.standing, 'read', options.standings)
     const onDamage = options.onDamage ?? 'refuse'
-    const { state, damage } = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage }, crc)
+    const { state, damage } = atOnce(inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage }, crc))
     checkStoredLabel(manifest, state, options.label)
     return new FileLog({
       fs,
@@ -124,16 +125,17 @@ async function openWriter(options: FileLogOptions): Promise<LogEngine> {
   const lock = await fs.lock()
   if (!lock) throw new AteError('CHAIN_LOCKED')
   try {
-    return recoverAsWriter(options, lock)
+    return await recoverAsWriter(options, lock)
   } catch (error) {
     await lock.release()
     throw error
   }
 }
 
-function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
+async function recoverAsWriter(options: FileLogOptions, lock: FileLock): Promise<LogEngine> {
   const { fs } = options
   const crc = options.crc32 ?? crc32
+  const pause = pauseOf(options)
   const segmentBytes = Math.max(SEGMENT_HEADER_BYTES, options.segmentBytes ?? SEGMENT_BYTES)
   let manifestFile = openManifest(fs, 'write')
   const isNew = !manifestFile
@@ -146,11 +148,8 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
   try {
     let manifest = readManifest(manifestFile, crc)
     if (!isNew) checkStanding(manifest.standing, 'write', options.standings)
-    const { state, torn, leftovers } = inspectLog(
-      fs,
-      { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' },
-      crc,
-    )
+    const inspecting = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' }, crc)
+    const { state, torn, leftovers } = await givingWay(inspecting, pause)
     checkStoredLabel(manifest, state, options.label)
     removeLeftovers(fs, leftovers)
     removeUnfinished(fs, fs.list(''))
@@ -168,7 +167,6 @@ function recoverAsWriter(options: FileLogOptions, lock: FileLock): LogEngine {
     const { random, clock, zeroFillBytes = ZERO_FILL_BYTES, syncBehindBytes = SYNC_BEHIND_BYTES, onSync } = options
     const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, syncBehindBytes, onSync }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
-    const pause = pauseOf(options)
     const { ringSlotsMin } = options
     return new FileLog({
       fs,

@@ -7,6 +7,7 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
+import { atOnce, type Steps } from '../base/steps.ts'
 import type { Crc32 } from './crc32.ts'
 import { damaged, errnoOf } from './file-errors.ts'
 import {
@@ -36,6 +37,8 @@ import {
 import type { FileSystem, OpenFile } from './file-system.ts'
 
 const FRAME_MAGIC_BYTE = 0x41
+/** So much of a segment is walked in one step: some 5 ms. */
+const STEP_BYTES: number = 8 * 1024 * 1024
 /** How often a reader looks again before it calls something damage. */
 const LOOKS_MAX = 3
 
@@ -74,14 +77,14 @@ export function countOf(state: LogState): number {
 
 /**
  * Reads what stands in the folder. Sealed segments are checked at both ends and walked when they are read; the tail is
- * walked now.
+ * walked now. It stops between parts of the walk, so that who holds the lock can give way: a reader goes on at once.
  * @throws AteError DAMAGED (unless `onDamage` is 'keep': then it is told beside what is good before it) | UNSUPPORTED_FORMAT
  */
-export function inspectLog(
+export function* inspectLog(
   fs: FileSystem,
   stored: { readonly manifest: Manifest; readonly numbers: readonly number[]; readonly onDamage: 'refuse' | 'keep' },
   crc: Crc32,
-): Inspection {
+): Steps<Inspection> {
   const { manifest, onDamage } = stored
   const state: LogState = {
     segments: [],
@@ -92,7 +95,7 @@ export function inspectLog(
   }
   const leftovers: string[] = []
   try {
-    readSegments(fs, stored, state, leftovers, crc)
+    yield* readSegments(fs, stored, state, leftovers, crc)
     return { state, torn: judgeTail(fs, state, manifest, crc), leftovers, damage: undefined }
   } catch (error) {
     if (onDamage === 'refuse' || !isAteError(error) || error.code !== 'DAMAGED') throw error
@@ -100,13 +103,13 @@ export function inspectLog(
   }
 }
 
-function readSegments(
+function* readSegments(
   fs: FileSystem,
   stored: { readonly manifest: Manifest; readonly numbers: readonly number[] },
   state: LogState,
   leftovers: string[],
   crc: Crc32,
-): void {
+): Steps<void> {
   const { manifest } = stored
   const listed = manifest.firstSegment + manifest.segmentCount
   const numbers = stored.numbers.filter((number) => number >= manifest.firstSegment).sort((a, b) => a - b)
@@ -117,7 +120,7 @@ function readSegments(
     if (!present.has(number))
       throw damaged({ segment: name, offset: 0, firstSeq: countOf(state), what: 'the file is missing' })
     if (number >= listed && isLeftover(fs, number)) leftovers.push(name)
-    else addSegment(fs, state, { manifest, number, walk: number === last || number + 1 >= listed }, crc)
+    else yield* addSegment(fs, state, { manifest, number, walk: number === last || number + 1 >= listed }, crc)
   }
 }
 
@@ -137,12 +140,12 @@ function readSegmentHeader(file: OpenFile, crc: Crc32): SegmentHeader | 'newer' 
 }
 
 /** Opens segment `number` for reading, checks that it follows what is known, and takes it in. */
-function addSegment(
+function* addSegment(
   fs: FileSystem,
   state: LogState,
   segment: { readonly manifest: Manifest; readonly number: number; readonly walk: boolean },
   crc: Crc32,
-): void {
+): Steps<void> {
   const name = segmentName(segment.number)
   const file = fs.open(name, 'read')
   try {
@@ -157,7 +160,7 @@ function addSegment(
     const added = newSegment(header)
     state.segments.push(added)
     state.markedCount = Math.max(state.markedCount, header.firstSeq)
-    if (segment.walk || !takeSeal(file, added, state, crc)) walkOn(file, state, crc)
+    if (segment.walk || !takeSeal(file, added, state, crc)) yield* walkOn(file, state, crc)
   } finally {
     file.close()
   }
@@ -232,13 +235,18 @@ export function replaceSegment(state: LogState, index: number, segment: Segment)
 }
 
 /** Walks the last segment on from where it is known, up to the first frame that is not good. */
-function walkOn(file: OpenFile, state: LogState, crc: Crc32): void {
+function* walkOn(file: OpenFile, state: LogState, crc: Crc32): Steps<void> {
   const segment = state.segments.at(-1)!
   if (segment.sealed) return
   const walk = new FrameWalk(file, segment, segment.walked, crc, { readBytes: WALK_BYTES })
   if (segment.nextSeq === segment.header.firstSeq) state.lastHash = segment.header.before
+  let stoppedAt = segment.walked.offset
   for (let frame = walk.next(); frame; frame = walk.next()) {
     const { header, at } = frame
+    if (frame.offset - stoppedAt >= STEP_BYTES) {
+      stoppedAt = frame.offset
+      yield
+    }
     if (header.kind === 'seal') {
       const seal = decodeSeal(walk.window, at)
       if (!fits(seal, segment, header.firstSeq, frame.offset) || !equalBytes(seal.hash, state.lastHash)) return
@@ -366,7 +374,7 @@ export function readOn(fs: FileSystem, state: LogState, crc: Crc32): Manifest {
     const number = last ? last.header.number + 1 : manifest.firstSegment
     const isOpen = state.segments.at(-1)?.sealed === false
     if (isOpen || number >= manifest.firstSegment + manifest.segmentCount) break
-    addSegment(fs, state, { manifest, number, walk: true }, crc)
+    atOnce(addSegment(fs, state, { manifest, number, walk: true }, crc))
   }
   judgeTail(fs, state, manifest, crc)
   return manifest
@@ -376,7 +384,7 @@ function walkTail(fs: FileSystem, state: LogState, crc: Crc32): void {
   const file = fs.open(state.segments.at(-1)!.name, 'read')
   try {
     takeReplaced(file, state, state.segments.length - 1, crc)
-    walkOn(file, state, crc)
+    atOnce(walkOn(file, state, crc))
   } finally {
     file.close()
   }

@@ -1,13 +1,20 @@
 // What is encoded comes back, in one encoding; what cannot be stored is refused with its path and without its value.
 import vm from 'node:vm'
+import { Decoder, type Options } from 'cbor-x/decode'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type AteError, isAteError } from '../../src/base/errors.ts'
 import { BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../../src/base/limits.ts'
-import { decodeCanonical, decodeValue, encodeCanonical, encodeValue, encodeValueInto } from '../../src/codec/cbor.ts'
-import { checkCbor } from '../../src/codec/cbor-check.ts'
-import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
+import {
+  decodeCanonical,
+  decodeValue,
+  decodeValueFrom,
+  encodeCanonical,
+  encodeValue,
+  encodeValueInto,
+} from '../../src/codec/cbor.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
+import { checkCbor, readCheckedCbor } from './cbor-twin.ts'
 
 const RUNS = Number(process.env['ATE_RUNS'] ?? 300)
 
@@ -50,17 +57,68 @@ function codeOf(run: () => unknown): AteError {
 }
 
 describe('values', () => {
-  it('come back as they were, by both readers', () => {
+  it('come back as they were, by our reader, its twin, and, but for byte order marks, the decoder of others', () => {
+    // Integers of eight bytes are within 2^53: checked before.
+    const options: Options & { readonly int64AsNumber: boolean } = {
+      useRecords: false,
+      mapsAsObjects: true,
+      copyBuffers: true,
+      int64AsNumber: true,
+    }
+    const other = new Decoder(options)
     fc.assert(
       fc.property(value, (given) => {
         const bytes = encodeValue(given)
         checkCbor(bytes)
         expect(decodeValue(bytes)).toStrictEqual(given)
         expect(readCheckedCbor(bytes)).toStrictEqual(given)
+        if (!Buffer.from(bytes).includes('\ufeff')) expect(other.decode(bytes.slice())).toStrictEqual(given)
         expect(encodeValue(decodeValue(bytes))).toEqual(bytes)
       }),
       { numRuns: RUNS },
     )
+  })
+
+  it('are frozen as they are made where that is asked for, at every level', () => {
+    const isOpen = (made: unknown): boolean =>
+      typeof made === 'object' &&
+      made !== null &&
+      !ArrayBuffer.isView(made) &&
+      (!Object.isFrozen(made) || Object.values(made).some(isOpen))
+    fc.assert(
+      fc.property(value, (given) => {
+        const bytes = Uint8Array.from([0, ...encodeValue(given)])
+        const frozen = decodeValueFrom(bytes, 1, 'frozen')
+        expect(frozen).toStrictEqual(given)
+        expect(isOpen(frozen)).toBe(false)
+      }),
+      { numRuns: RUNS },
+    )
+    expect(isOpen(decodeValue(encodeValue([{}])))).toBe(true)
+  })
+
+  it('bytes come back in memory that is given, if they are all of it and fit; their errors are those of any value', () => {
+    for (const size of [0, 1, 23, 24, 255, 256, 65_535, 65_536]) {
+      const bytes = encodeValue(Uint8Array.from({ length: size }, (_, i) => i % 251))
+      const room = new Uint8Array(size + 3)
+      const there = decodeValueFrom(bytes, 0, 'open', room) as Uint8Array
+      expect([there.buffer === room.buffer, there]).toEqual([true, decodeValue(bytes)])
+      if (size > 0) {
+        const other = decodeValueFrom(bytes, 0, 'open', new Uint8Array(size - 1)) as Uint8Array
+        expect(other).toEqual(there)
+      }
+      for (const wrong of [bytes.subarray(0, -1), new Uint8Array([...bytes, 0])])
+        expect(() => decodeValueFrom(wrong, 0, 'open', room)).toThrow('BAD_CBOR')
+    }
+    const long = [[0x58, 3], [0x59, 0, 3], [0x5a, 0, 0, 0, 3], [0x5b, 0, 0, 0, 0, 0, 0, 0, 3], [0x5c], [0x5f]]
+    for (const head of long)
+      expect(() => decodeValueFrom(Uint8Array.of(...head, 1, 2, 3), 0, 'open', new Uint8Array(9))).toThrow('BAD_CBOR')
+    const large = new Uint8Array(BODY_BYTES_MAX + 1)
+    large.set([0x5a, 0, 0, 0, 0])
+    new DataView(large.buffer).setUint32(1, large.length - 5)
+    expect(() => decodeValueFrom(large, 0, 'open', new Uint8Array(large.length))).toThrow('BAD_CBOR')
+    expect(decodeValueFrom(encodeValue([new Uint8Array(2)]), 0, 'open', new Uint8Array(9))).toEqual([new Uint8Array(2)])
+    expect(() => decodeValueFrom(new Uint8Array(0), 0, 'open', new Uint8Array(9))).toThrow('BAD_CBOR')
   })
 
   it('keep -0, NaN and infinities', () => {
@@ -162,6 +220,10 @@ describe('values', () => {
     bytes.fill(0)
     expect(data).toEqual(new Uint8Array([1, 2, 3]))
     expect(Object.hasOwn(bytes, 'dataView')).toBe(false)
+    const named = Buffer.from(encodeValue({ remembered: 1 }))
+    decodeValue(named)
+    named.fill('x', 3, 4)
+    expect(decodeValue(named)).toEqual({ rxmembered: 1 })
     const inside = new Uint8Array([9, 9, ...encodeValue('inside'), 9])
     expect(decodeValue(inside.subarray(2, -1))).toBe('inside')
   })

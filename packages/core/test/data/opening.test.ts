@@ -478,3 +478,14 @@ function genesisOfLevel(
   const bytes = out.copy()
   return { record: { seq: 0, bytes, hash: hashRecord(crypto, chainId, bytes, KIND.genesis) }, chainId }
 }
+
+describe('the event loop', () => {
+  it('turns before the engine of files is loaded, and before the log is looked at', async () => {
+    const platform = quickPlatform()
+    let pauses = 0
+    const timers = { ...platform.environment.timers, pause: async () => void pauses++ }
+    const counting = { ...platform, environment: { ...platform.environment, timers } }
+    await (await openChain('file:/c', { as: kept('a') }, counting)).close()
+    expect(pauses).toBe(2)
+  })
+})

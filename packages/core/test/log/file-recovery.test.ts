@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
 import type { LogRecord } from '../../src/log/engine.ts'
+import { openFileLog } from '../../src/log/file-engine.ts'
 import {
   decodeSegmentHeader,
   encodeFrame,
@@ -15,7 +16,10 @@ import {
   SEAL_BYTES,
   type SegmentHeader,
 } from '../../src/log/file-frame.ts'
-import { codeOf, readAll } from '../../src/testing/log-suite.ts'
+import { manualClock } from '../../src/testing/clock.ts'
+import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
+import { seededRandom } from '../../src/testing/random.ts'
+import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { changeManifest, closedLog, newerFormat, outcome } from './damage-kit.ts'
 import { Trial } from './trial.ts'
 
@@ -39,6 +43,30 @@ async function endsWithSeal(): Promise<Trial> {
   trial.submitted.length = firstSeq
   return trial
 }
+
+describe('a long tail', () => {
+  it('is walked in steps, between which a writer gives way', async () => {
+    const fs = new SimFileSystem(1, { folder: 'missing' })
+    let pauses = 0
+    const parts = {
+      fs,
+      random: seededRandom(1),
+      clock: manualClock(),
+      create: true,
+      label: new Uint8Array(32).fill(1),
+      pause: async () => void pauses++,
+    }
+    const log = await openFileLog(parts)
+    const records = 40
+    for (let seq = 0; seq < records; seq++)
+      await log.append(testBatch(seq, [500_000]), { after: log.head(), durability: 'os', load: 'alone' })
+    await log.close()
+    expect(pauses).toBe(0)
+    const again = await openFileLog(parts)
+    expect([pauses, again.head()?.seq]).toEqual([2, records - 1])
+    await again.close()
+  })
+})
 
 describe('a segment that a rotation left without a frame', () => {
   it('is no part of the log, whatever its header is, and a writer takes it away', async () => {

@@ -1,12 +1,12 @@
-// The gate refuses every other encoding, every bomb quickly, and never lets another error out.
+// The reader refuses every other encoding, every bomb quickly, never lets another error out, and agrees with its readable twin.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHex } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
 import { BODY_BYTES_MAX, CBOR_DEPTH_MAX } from '../../src/base/limits.ts'
 import { decodeCanonical, decodeValue, encodeValue } from '../../src/codec/cbor.ts'
-import { checkCbor } from '../../src/codec/cbor-check.ts'
-import { readCheckedCbor } from '../../src/codec/cbor-plain.ts'
+import { type CborLimits, readCbor } from '../../src/codec/cbor-read.ts'
+import { checkCbor, readCheckedCbor } from './cbor-twin.ts'
 
 const RUNS = Number(process.env['ATE_RUNS'] ?? 200)
 const bytesOf = (hex: string): Uint8Array => fromHex(hex.replace(/\s/g, ''))!
@@ -19,6 +19,11 @@ function refusal(run: () => unknown): { readonly code: string; readonly at: unkn
     throw error
   }
   return { code: 'accepted', at: -1, what: '' }
+}
+
+/** What the twin says of it; the one pass has to refuse it at the same place for the same reason. */
+function expectAsTwin(bytes: Uint8Array, limits?: CborLimits): void {
+  expect(refusal(() => readCbor(bytes, 0, limits))).toEqual(refusal(() => checkCbor(bytes, limits)))
 }
 
 describe('one encoding', () => {
@@ -90,6 +95,8 @@ describe('one encoding', () => {
         expect(answer.what).toContain(what)
         expect(typeof answer.at).toBe('number')
       }
+      expectAsTwin(bytesOf(hex))
+      expectAsTwin(bytesOf(hex), { keyOrder: 'sorted' })
       expect(refusal(() => decodeCanonical(bytesOf(hex))).code).toBe('BAD_CBOR')
     })
   }
@@ -219,12 +226,15 @@ describe('one encoding', () => {
     const pairs = (count: number): [string, number][] => Array.from({ length: count }, (_, i) => [`k${i}`, i])
     for (const count of [2, 7, 8, 9, 20, 300, 3000]) {
       const bytes = encodeValue([Object.fromEntries(pairs(count)), { k0: { k0: 1, k1: { k0: 2 } } }])
-      expect(refusal(() => checkCbor(bytes)).code).toBe('accepted')
+      expect(refusal(() => decodeValue(bytes)).code).toBe('accepted')
       const twice = encodeValue(Object.fromEntries([...pairs(count - 1), ['kX', 0]]))
       const place = Buffer.from(twice).indexOf('kX')
       twice[place + 1] = 0x30
-      expect(refusal(() => checkCbor(twice)).what).toBe('a key twice')
+      expect(refusal(() => decodeValue(twice)).what).toBe('a key twice')
+      expectAsTwin(twice)
     }
+    const inherited = Object.fromEntries(['constructor', 'toString', 'valueOf', ...'abcdefgh'].map((name) => [name, 1]))
+    expect(decodeValue(encodeValue(inherited))).toStrictEqual(inherited)
     const alike = bytesOf('a2 64 efbbbf61 01 61 61 02')
     expect(Object.keys(decodeValue(alike) as object)).toEqual(['\ufeffa', 'a'])
   })
@@ -237,17 +247,24 @@ describe('one encoding', () => {
     expect(decodeCanonical(bytesOf('a2 61 61 01 62 6161 a2 61 61 01 61 62 02'))).toEqual({ a: 1, aa: { a: 1, b: 2 } })
     const unsortedInside = bytesOf('a2 61 61 01 61 62 a2 61 62 01 61 61 02')
     expect(refusal(() => decodeCanonical(unsortedInside)).what).toBe('keys out of order')
+    expectAsTwin(unsortedInside, { keyOrder: 'sorted' })
   })
 
   it('holds the limits that it is given', () => {
     const bytes = encodeValue([1, [2, [3]]])
-    expect(refusal(() => checkCbor(bytes, { depthMax: 3, itemsMax: 6, bytesMax: bytes.length })).code).toBe('accepted')
-    expect(refusal(() => checkCbor(bytes, { depthMax: 2 })).what).toContain('levels')
-    expect(refusal(() => checkCbor(bytes, { itemsMax: 5 })).what).toContain('items')
-    expect(refusal(() => checkCbor(bytes, { bytesMax: bytes.length - 1 })).what).toContain('bytes')
+    const limited = (limits: CborLimits): ReturnType<typeof refusal> => {
+      expectAsTwin(bytes, limits)
+      return refusal(() => decodeValue(bytes, limits))
+    }
+    expect(limited({ depthMax: 3, itemsMax: 6, bytesMax: bytes.length }).code).toBe('accepted')
+    expect(limited({ depthMax: 2 }).what).toContain('levels')
+    expect(limited({ itemsMax: 5 }).what).toContain('items')
+    expect(limited({ bytesMax: bytes.length - 1 }).what).toContain('bytes')
+    const map = encodeValue({ a: 1, b: 2 })
+    for (let itemsMax = 1; itemsMax <= 5; itemsMax++) expectAsTwin(map, { itemsMax })
     const deep = new Uint8Array(CBOR_DEPTH_MAX + 2).fill(0x81)
     deep[deep.length - 1] = 1
-    expect(refusal(() => checkCbor(deep, { depthMax: 1000 })).what).toContain('levels')
+    expect(refusal(() => decodeValue(deep, { depthMax: 1000 })).what).toContain('levels')
   })
 })
 
@@ -306,7 +323,7 @@ describe('bombs', () => {
   it('takes 32,766 different keys in linear time', () => {
     const bytes = largeMap(false)
     const start = process.cpuUsage()
-    expect(refusal(() => checkCbor(bytes)).code).toBe('accepted')
+    expect(refusal(() => decodeValue(bytes)).code).toBe('accepted')
     expect(cpuMsSince(start)).toBeLessThan(250)
   })
 })
@@ -331,7 +348,7 @@ describe('mutations', () => {
     encodeValue({ text: `\ufeff${'long '.repeat(30)}` }),
   ]
 
-  it('give BAD_CBOR or a value on which both readers agree and that can be stored again', () => {
+  it('are refused where and why the twin refuses them, or give a value on which both agree and that can be stored again', () => {
     const step = fc.record({
       kind: fc.constantFrom('set', 'flip', 'insert', 'remove', 'copy'),
       at: fc.nat(),
@@ -349,6 +366,8 @@ describe('mutations', () => {
           else bytes = [...bytes.slice(0, place), ...bytes.slice(byte % bytes.length)]
         }
         const mutated = Uint8Array.from(bytes)
+        expectAsTwin(mutated)
+        expectAsTwin(mutated, { keyOrder: 'sorted' })
         let decoded: unknown
         try {
           decoded = decodeValue(mutated)

@@ -1,71 +1,30 @@
 /**
- * The one gate before the CBOR decoder: what passes is the subset of RFC 8949 that this project writes, in the one
- * encoding that each value has, within its limits. Time is linear in the bytes, memory is a fixed stack and the keys of
- * the maps that are open, and no byte is believed before it is looked at (a bignum tag or nested arrays hang decoders).
- *
- * Accepted: integers of -(2^53 - 1) to 2^53 - 1; byte strings; UTF-8 text; arrays; maps with text keys, each key once;
- * false, true, null; float64 for every number that is no such integer (-0 included, one NaN, infinities); tag 1, a date
- * in seconds; tags 2 and 3, a bigint of at most 16 bytes. Lengths are definite and everything is in its shortest form.
+ * The readable twin of cbor-read.ts: a check that makes nothing, and a plain reader that checks nothing. Both walk the bytes
+ * for themselves; what they accept, refuse (and where, and why) and give is what the one pass has to.
  */
-import { AteError } from '../base/errors.ts'
-import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
+import { fromUtf8 } from '../../src/base/bytes.ts'
+import { AteError } from '../../src/base/errors.ts'
+import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../../src/base/limits.ts'
+import { dateMs } from '../../src/codec/cbor-date.ts'
+import type { CborLimits } from '../../src/codec/cbor-read.ts'
 
-export interface CborLimits {
-  /** Bytes of the whole; default BODY_BYTES_MAX. */
-  readonly bytesMax?: number
-  /** Items: containers, their members and keys; a tag and its content are one. At most and by default CBOR_ITEMS_MAX. */
-  readonly itemsMax?: number
-  /** Containers inside each other. At most and by default CBOR_DEPTH_MAX. */
-  readonly depthMax?: number
-  /** `sorted`: keys ascend bytewise as encoded (RFC 8949, 4.2.1), so that a value has one encoding. Default `any`. */
-  readonly keyOrder?: 'any' | 'sorted'
+/** Returns if `bytes` are one strict CBOR item. @throws AteError BAD_CBOR { at, what } */
+export function checkCbor(bytes: Uint8Array, limits: CborLimits = {}): void {
+  new Scan(bytes, limits).run()
 }
-
-/**
- * Returns if `bytes` are one strict CBOR item. The answer says whether the fast decoder reads it exactly: it does not
- * where a text of more than 64 bytes begins with a byte order mark, which its TextDecoder drops.
- * @throws AteError BAD_CBOR { at, what }
- */
-export function checkCbor(bytes: Uint8Array, limits: CborLimits = {}): boolean {
-  scan.begin(bytes, limits)
-  try {
-    scan.run()
-    return !scan.longByteOrderMark
-  } finally {
-    scan.end()
-  }
-}
-
-/**
- * Milliseconds of a tag 1 date, or NaN if no date that is written has these seconds. A float64 of seconds holds each
- * millisecond up to 2^50 of them (the year 37,648); dates beyond are whole seconds, to the last that JavaScript has.
- */
-export function dateMs(seconds: number): number {
-  const ms = Math.round(seconds * 1000)
-  const exact = Math.abs(ms) <= DATE_FRACTION_MS_MAX ? ms / 1000 === seconds : Number.isInteger(seconds)
-  return exact && Math.abs(ms) <= DATE_MS_MAX && !Object.is(seconds, -0) ? ms : Number.NaN
-}
-
-const DATE_FRACTION_MS_MAX = 2 ** 50
-/** ECMA-262, 21.4.1.1. */
-const DATE_MS_MAX = 8.64e15
 
 /** Maps up to here compare keys pair by pair; larger ones keep a Set, whose hash is seeded, so that nobody makes it collide. */
 const SMALL_MAP_KEYS = 8
-const FAST_TEXT_BYTES = 64
 const PROTO = Uint8Array.from('__proto__', (character) => character.charCodeAt(0))
 
 const float = new DataView(new ArrayBuffer(8))
 
-const NO_BYTES = new Uint8Array(0)
-
 class Scan {
-  longByteOrderMark = false
-  private bytes: Uint8Array = NO_BYTES
-  private size = 0
-  private itemsMax = 0
-  private depthMax = 0
-  private sorted = false
+  private readonly bytes: Uint8Array
+  private readonly size: number
+  private readonly itemsMax: number
+  private readonly depthMax: number
+  private readonly sorted: boolean
   private at = 0
   private items = 0
   /** The number in the header read last. */
@@ -78,25 +37,14 @@ class Scan {
   /** Offsets of the first keys of each open map: SMALL_MAP_KEYS pairs (from, to) a level; of sorted maps just the last. */
   private readonly keyPlaces: number[] = []
 
-  begin(bytes: Uint8Array, limits: CborLimits): void {
-    this.longByteOrderMark = false
+  constructor(bytes: Uint8Array, limits: CborLimits) {
     this.bytes = bytes
     this.size = bytes.length
-    this.at = 0
-    this.items = 0
-    this.depth = 0
-    this.left[0] = 1
     this.itemsMax = Math.min(limits.itemsMax ?? CBOR_ITEMS_MAX, CBOR_ITEMS_MAX)
     this.depthMax = Math.min(limits.depthMax ?? CBOR_DEPTH_MAX, CBOR_DEPTH_MAX)
     this.sorted = limits.keyOrder === 'sorted'
     const bytesMax = limits.bytesMax ?? BODY_BYTES_MAX
     if (bytes.length > bytesMax) this.refuse(`more than ${bytesMax} bytes`)
-  }
-
-  /** Keeps nothing of what was checked. */
-  end(): void {
-    this.bytes = NO_BYTES
-    while (this.depth > 0) this.keySets[this.depth--] = undefined
   }
 
   run(): void {
@@ -238,8 +186,6 @@ class Scan {
       for (let k = 2; k <= more; k++) if ((b[i + k]! & 0xc0) !== 0x80) this.refuseText(i)
       i += more + 1
     }
-    if (size > FAST_TEXT_BYTES && b[from] === 0xef && b[from + 1] === 0xbb && b[from + 2] === 0xbf)
-      this.longByteOrderMark = true
   }
 
   private key(): void {
@@ -309,12 +255,102 @@ class Scan {
   }
 }
 
-/** One for all: values are many and small, and nothing of a check runs the code of others. */
-const scan = new Scan()
-
 /** The range of a second byte excludes long forms (e0, f0), surrogates (ed) and what is over U+10FFFF (f4). */
 function secondFits(first: number, second: number): boolean {
   const low = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80
   const high = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf
   return second >= low && second <= high
+}
+
+/** The value of checked bytes. */
+export function readCheckedCbor(bytes: Uint8Array): unknown {
+  return new PlainReader(bytes).item()
+}
+
+const SHORT_TEXT_BYTES = 24
+
+class PlainReader {
+  private readonly bytes: Uint8Array
+  private readonly view: DataView
+  private at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+
+  item(): unknown {
+    const first = this.bytes[this.at++]!
+    if (first >= 0xf4) return this.simple(first)
+    const argument = this.argument(first & 31)
+    switch (first >> 5) {
+      case 0:
+        return argument
+      case 1:
+        return -1 - argument
+      case 2:
+        return this.take(argument).slice()
+      case 3:
+        return this.text(argument)
+      case 4:
+        return this.array(argument)
+      case 5:
+        return this.map(argument)
+      default:
+        return this.tagged(argument)
+    }
+  }
+
+  private argument(info: number): number {
+    if (info < 24) return info
+    const size = 1 << (info - 24)
+    let value = 0
+    for (let i = 0; i < size; i++) value = value * 256 + this.bytes[this.at++]!
+    return value
+  }
+
+  private simple(first: number): unknown {
+    if (first !== 0xfb) return first === 0xf6 ? null : first === 0xf5
+    this.at += 8
+    return this.view.getFloat64(this.at - 8)
+  }
+
+  private take(size: number): Uint8Array {
+    this.at += size
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + this.at - size, size)
+  }
+
+  /** Names are short and ASCII: for them a call of the platform's decoder takes longer than the characters. */
+  private text(size: number): string {
+    const start = this.at
+    let text = ''
+    while (size <= SHORT_TEXT_BYTES && this.at < start + size && this.bytes[this.at]! < 0x80)
+      text += String.fromCharCode(this.bytes[this.at++]!)
+    if (text.length === size) return text
+    this.at = start
+    return fromUtf8(this.take(size))
+  }
+
+  private array(count: number): unknown[] {
+    const values: unknown[] = []
+    for (let i = 0; i < count; i++) values.push(this.item())
+    return values
+  }
+
+  private map(count: number): Record<string, unknown> {
+    const values: Record<string, unknown> = {}
+    for (let i = 0; i < count; i++) {
+      const key = this.item() as string
+      values[key] = this.item()
+    }
+    return values
+  }
+
+  private tagged(tag: number): unknown {
+    const content = this.item()
+    if (tag === 1) return new Date(Math.round((content as number) * 1000))
+    let value = 0n
+    for (const byte of content as Uint8Array) value = (value << 8n) | BigInt(byte)
+    return tag === 2 ? value : -1n - value
+  }
 }
