@@ -1,11 +1,12 @@
 /** Looks over an archive: each object, and in depth each byte of its body, and the whole log. */
 import { type Chain, isAteError, type VerifyProblem } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
-import { chunkAt, chunkRoom } from './get.ts'
+import { type ChunkRoom, chunkAt } from './get.ts'
 import { newHasher } from './hashing.ts'
 import { keyOf } from './keys.ts'
 import { type Found, idsOf, loadObject, type Ref } from './objects.ts'
-import { IN, NameType } from './worm-records.ts'
+import { SEAL_BYTES } from './sealing.ts'
+import { CHUNK_BYTES, IN, NameType } from './worm-records.ts'
 import { checkOptionalText } from './worm-rules.ts'
 
 export interface FsckOptions extends CallOptions {
@@ -40,6 +41,7 @@ export async function* fsck(context: Context, options: FsckOptions): AsyncGenera
   checkOptionalText('prefix', options.prefix)
   const archive = await context.archive(options.signal)
   if (archive === undefined) return
+  const rooms = options.deep ? [newRoom(), newRoom()] : []
   // First, since what is read behind it comes from the log and not from memory.
   const report = options.deep ? await chain.verify(options.signal ? { signal: options.signal } : {}) : undefined
   for (const node of chain.children(NameType, archive, IN.names).ids()) {
@@ -48,7 +50,7 @@ export async function* fsck(context: Context, options: FsckOptions): AsyncGenera
     if (typeof named !== 'string') yield { ok: false, ref: { name: '?', version: node }, ...named }
     else if (options.prefix === undefined || named.startsWith(options.prefix))
       for (const id of await idsOf(chain, archive, named)) {
-        const finding = await look(context, { name: named, version: id }, options)
+        const finding = await look(context, { name: named, version: id }, rooms, options)
         if (finding) yield finding
       }
   }
@@ -69,6 +71,7 @@ async function readName(chain: Chain, node: string): Promise<string | Trouble> {
 async function look(
   context: Context,
   ref: Exclude<Ref, string>,
+  rooms: readonly ChunkRoom[],
   { deep, signal }: FsckOptions,
 ): Promise<Finding | undefined> {
   const { chain } = context
@@ -79,7 +82,7 @@ async function look(
     if (chain.retention(ref.version).lock === undefined)
       return { ok: false, ref, problem: 'unlocked', code: 'NOT_LOCKED' }
     if (!deep) return { ok: true, ref }
-    const end = await readWhole(context, found, signal, (index) => {
+    const end = await readWhole(context, found, { rooms, signal }, (index) => {
       chunk = index
     })
     return end === found.manifest.sha256 ? { ok: true, ref } : { ok: false, ref, problem: 'altered', code: 'DAMAGED' }
@@ -92,14 +95,13 @@ async function look(
 async function readWhole(
   context: Context,
   found: Found,
-  signal: AbortSignal | undefined,
+  { rooms, signal }: { readonly rooms: readonly ChunkRoom[]; readonly signal: AbortSignal | undefined },
   at: (index: number) => void,
 ): Promise<string> {
   const { manifest, id } = found
   const hasher = newHasher()
   const key = await keyOf(context, { name: manifest.name, version: id })
-  const rooms = [chunkRoom(manifest), chunkRoom(manifest)]
-  // One is read ahead: another thread holds it against the log while this one hashes the body.
+  // One is read ahead, into the other room: another thread holds it against the log while this one hashes the body.
   const read = (index: number): Promise<Uint8Array> => {
     const chunk = chunkAt(context.chain, found, index, { key, room: rooms[index % 2]! })
     // Until its turn an error waits.
@@ -115,6 +117,11 @@ async function readWhole(
     hasher.update(chunk)
   }
   return hasher.hex()
+}
+
+/** For all chunks of all objects, one after the other. */
+function newRoom(): ChunkRoom {
+  return { box: new Uint8Array(CHUNK_BYTES + SEAL_BYTES), opened: new Uint8Array(CHUNK_BYTES) }
 }
 
 /** An error that says nothing of the bytes (a closed chain, a full disk) is one. */

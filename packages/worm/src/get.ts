@@ -56,7 +56,7 @@ async function* read(
   const size = BigInt(manifest.size)
   const chunkBytes = BigInt(manifest.chunkBytes)
   const hasher = from === 0n && to === size - 1n ? newHasher() : undefined
-  const { box } = key ? chunkRoom(manifest) : {}
+  const box = key && new Uint8Array(Math.min(Number(manifest.size), CHUNK_BYTES) + SEAL_BYTES)
   for (let index = Number(from / chunkBytes); size > 0n && BigInt(index) * chunkBytes <= to; index++) {
     signal?.throwIfAborted()
     const chunk = await chunkAt(chain, { id, manifest }, index, { key, room: { box } })
@@ -75,11 +75,6 @@ export interface ChunkRoom {
   readonly box?: Uint8Array | undefined
   /** Left out: who is given the chunk keeps it. */
   readonly opened?: Uint8Array | undefined
-}
-
-export function chunkRoom({ size }: Manifest): Required<ChunkRoom> {
-  const bytes = Math.min(Number(size), CHUNK_BYTES)
-  return { box: new Uint8Array(bytes + SEAL_BYTES), opened: new Uint8Array(bytes) }
 }
 
 /** One chunk, verified and opened. @throws AteError DAMAGED | BAD_BODY */

@@ -113,6 +113,27 @@ describe('W3: bytes of the file', () => {
       expect(await codeOf(reader.read())).toMatch(/DAMAGED|BAD_BODY/)
     })
   })
+
+  it('of one object among many: fsck says so of that one, and of its chunk, whichever are of a subject', async () => {
+    await withArchive('d', async (archive) => {
+      const sizes = [2.5, 1, 3.2, 0.4, 2]
+      for (const [i, chunks] of sizes.entries()) {
+        const body = noise(Math.floor(chunks * CHUNK_BYTES), i + 1)
+        await archive.put(`object ${i}`, body, i % 2 === 0 ? {} : { subject: 's' })
+      }
+      const expected = sizes.map((_, i) => ({ ok: true, ref: { name: `object ${i}` } }))
+      expect(await all(archive.fsck({ deep: true }))).toMatchObject(expected)
+      // Within the first chunk of the first object.
+      const segment = segmentOf('d')
+      const bytes = readFileSync(segment)
+      bytes[Math.floor(CHUNK_BYTES / 2)]! ^= 1
+      writeFileSync(segment, bytes)
+      const [first, ...others] = await all(archive.fsck({ deep: true }))
+      expect(first).toMatchObject({ ok: false, ref: { name: 'object 0' }, problem: 'altered', chunk: 0 })
+      expect(others.slice(0, 4)).toMatchObject(expected.slice(1))
+      expect(others.slice(4).every((finding) => !finding.ok && finding.problem === 'log')).toBe(true)
+    })
+  })
 })
 
 it('nothing of a body, a name, a matter, a reason or a subject stands in the folder in clear', async () => {

@@ -1,4 +1,8 @@
-/** Chunks sealed under a key of their own, in memory that is used again. */
+/**
+ * Chunks sealed under a key of their own, in memory that is used again.
+ *
+ * @newest-node-only: Node 20 cannot free memory at once
+ */
 import { expect, it } from 'vitest'
 import { objectKey, openChunk, SEAL_BYTES, sealChunk } from '../src/sealing.ts'
 

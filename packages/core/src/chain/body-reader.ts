@@ -25,6 +25,8 @@ const PLACES_MAX = 8192
 const KEYS_MAX = 8192
 /** Slices of one block, read one after the other, after which it is opened whole. */
 const RUN_BEFORE_WHOLE = 4
+/** Large bodies at a time that other threads hash: each needs memory of its own until then. More are hashed in this one. */
+const BESIDE_MAX = 4
 /** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
 const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
 
@@ -91,6 +93,8 @@ export class BodyReader {
   /** Of the engine, when the caches were filled: compaction moves bodies within their records. */
   #generation = 0
   readonly #hash = new Uint8Array(32)
+  /** Bodies that other threads are hashing. */
+  #beside = 0
 
   constructor(parts: {
     readonly crypto: CryptoProvider
@@ -185,7 +189,7 @@ export class BodyReader {
     const room = life === 'moment' ? roomFor(body.size) : undefined
     const bytes = this.#engine.readPart(body.record, at, body.size, room?.sealed)
     if (!(bytes instanceof Promise)) {
-      const hashLater = room?.later ? this.#crypto.sha256Later : undefined
+      const hashLater = room?.later && this.#beside < BESIDE_MAX ? this.#crypto.sha256Later : undefined
       if (hashLater)
         return this.#openBeside(block, withOwnHash(body), { bytes, hash: hashLater(bytes), out: room!.opened })
       return this.#open(block, body, bytes, room?.opened)
@@ -230,9 +234,14 @@ export class BodyReader {
     body: StoredBody,
     { bytes, hash, out }: { readonly bytes: Uint8Array; readonly hash: Promise<Uint8Array>; readonly out: Uint8Array },
   ): Promise<Uint8Array> {
-    const plaintext = block.key.openSlice(bytes, body.offset, out)
-    if (!isHash(await hash, body)) throw badSlice(body)
-    return plaintext
+    this.#beside++
+    try {
+      const plaintext = block.key.openSlice(bytes, body.offset, out)
+      if (!isHash(await hash, body)) throw badSlice(body)
+      return plaintext
+    } finally {
+      this.#beside--
+    }
   }
 
   #fromWhole({ ciphertext, plaintext }: WholeBlock, body: StoredBody): Uint8Array {

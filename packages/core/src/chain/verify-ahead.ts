@@ -33,7 +33,7 @@ export async function* verifyAhead(
         if (replica && chunk.length > 1) {
           // Again for this group: the fold of the one before may have brought the certificates.
           askAll(replica, chunk.slice(from, groupEnd(chunk, to)))
-          await Promise.all(group.flatMap(({ seq }) => [replica.signatures.done(seq), replica.hashedBodies.done(seq)]))
+          await Promise.all(answersFor(replica, group))
         }
         yield group
       }
@@ -50,6 +50,16 @@ function groupEnd(chunk: readonly LogRecord[], from: number): number {
   let to = from
   while (to < chunk.length && to - from < GROUP_RECORDS && bytes < GROUP_BYTES) bytes += chunk[to++]!.bytes.length
   return to
+}
+
+function answersFor({ signatures, hashedBodies }: Replica, records: readonly LogRecord[]): Promise<void>[] {
+  const answers: Promise<void>[] = []
+  for (const { seq } of records) {
+    const [signature, bodies] = [signatures.done(seq), hashedBodies.done(seq)]
+    if (signature) answers.push(signature)
+    if (bodies) answers.push(bodies)
+  }
+  return answers
 }
 
 function askAll(replica: Replica, records: readonly LogRecord[]): void {

@@ -175,4 +175,34 @@ describe('large bodies', () => {
     for (const value of [short, kept]) expect(Buffer.compare(value, filled(700 * KIB, 1))).toBe(0)
     await chain.close()
   })
+
+  it('are hashed by other threads a few at a time, however many are read at once, and after one that was altered', async () => {
+    let [now, most, all] = [0, 0, 0]
+    const provider: CryptoProvider = {
+      ...crypto,
+      async sha256Later(data) {
+        most = Math.max(most, ++now)
+        all++
+        const hash = await crypto.sha256Later!(data)
+        now--
+        return hash
+      },
+    }
+    const platform = quickPlatform(12, { crypto: provider })
+    const chain = await open('file:many', { as: person('alice') }, platform)
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) ids.push(...(await writeAll(chain, [300 * KIB])))
+    const { segment, offset } = coreOf(chain).engine.place(chain.seqOf(ids[1]!)!)!
+    const [disk, at] = [platform.disk('many'), offset + 150 * KIB]
+    disk.pokeByte(segment, at, disk.peek(segment)[at]! ^ 1)
+    for (let round = 0; round < 3; round++) {
+      most = 0
+      all = 0
+      const many = Array.from({ length: 12 }, (_, i) => ids[i % 3]!)
+      const codes = await Promise.all(many.map((id) => codeOf(chain.load(Thing, id, { use: 'once' }))))
+      expect(codes.map((code) => code === 'BAD_BODY')).toEqual(many.map((id) => id === ids[1]))
+      expect([most, all]).toEqual([4, 4])
+    }
+    await chain.close()
+  })
 })

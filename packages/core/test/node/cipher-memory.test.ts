@@ -1,4 +1,8 @@
-/** What a cipher gives is copied to where it was asked for, and its memory is free at once: no collector has to come for it. */
+/**
+ * What a cipher gives is copied to where it was asked for, and its memory is free at once: no collector has to come for it.
+ *
+ * @newest-node-only: Node 20 cannot free memory at once
+ */
 import { expect, it } from 'vitest'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 
