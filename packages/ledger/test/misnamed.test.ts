@@ -381,3 +381,49 @@ it('names who moves an entry there that was made elsewhere', async () => {
   await one.chain.transact((tx) => tx.move(id, { parent: one.node, in: Entry.name }))
   expect((await breach(one))['rule']).toBe('what is posted stands')
 })
+
+it.each(['an account', 'an entry', 'a page'] as const)(
+  'names who writes bytes that are no value as %s',
+  async (what) => {
+    const { crypto } = quickPlatform(1)
+    let isSpoiling = false
+    const aesKey: typeof crypto.aesKey = (key) => {
+      const real = crypto.aesKey(key)
+      return {
+        ...real,
+        open: (...given) => real.open(...given),
+        openSlice: (...given) => real.openSlice(...given),
+        seal(nonce, plaintext, out) {
+          const copy = plaintext.slice()
+          // No item of CBOR ends with a break that nothing began.
+          if (isSpoiling) copy[copy.length - 1] = 0xff
+          return real.seal(nonce, copy, out)
+        },
+      }
+    }
+    const shared = new Shared(quickPlatform(1, { crypto: { ...crypto, aesKey } }))
+    const chain = await shared.open('boss')
+    const bank = ledger(chain, { balances: what === 'a page' ? 'paged' : 'apart' })
+    await bank.account('world', { currency: GOLD, floor: 'none' })
+    await bank.account('a', { currency: GOLD })
+    await bank.transfer({ from: 'world', to: 'a', amount: gold(1n) })
+    const node = (await chain.children(LedgerNode).page())[0]!
+    const account = (await chain.named(Account, 'a', { parent: node }))!
+    const [page] = await all(chain.children(Page, node))
+    isSpoiling = true
+    await chain.transact((tx) => {
+      if (what === 'an account') tx.replace(account, account.value)
+      else if (what === 'an entry') tx.create(Entry, post(), { parent: node, name: 'x' })
+      else tx.replace(page!, page!.value)
+    })
+    const { seq } = chain.head
+    isSpoiling = false
+    await chain.close()
+    await shared.as('boss', async (again) => {
+      const error = (await ledger(again)
+        .verify()
+        .catch((reason: unknown) => reason)) as AteError
+      expect(error).toMatchObject({ code: 'RULE_BROKEN', facts: { seq, author: again.identity } })
+    })
+  },
+)

@@ -3,7 +3,7 @@ import { type Chain, type EntityId, objectOf } from '@ate/core'
 import { isEntityId } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE, STATE_NAMES } from './job-rows.ts'
-import { bad, checkSignal, wholeNumber } from './queue-options.ts'
+import { bad, checkSignal, EVENTS_NAMES, LIST_NAMES, wholeNumber } from './queue-options.ts'
 import { decodeLeases, IN, JobRecord, type JobValue, LaneRecord, SessionRecord } from './queue-records.ts'
 import type { JobInfo, JobState, ListOptions, QueueEvent } from './queue-types.ts'
 
@@ -57,7 +57,7 @@ export async function* listJobs(
   { chain, follower }: LookingParts,
   options: ListOptions,
 ): AsyncGenerator<{ readonly id: string; readonly state: JobState }, void, void> {
-  const { state, group } = objectOf(options, 'the options of list')
+  const { state, group } = objectOf(options, 'the options of list', LIST_NAMES)
   if (state !== undefined && !STATE_NAMES.includes(state)) throw bad(`state is one of ${STATE_NAMES.join(', ')}`, state)
   if (group !== undefined && typeof group !== 'string') throw bad('group is text', group)
   const limit = wholeNumber(options.limit ?? 100, 'limit', { min: 1, max: LIST_MAX })
@@ -84,7 +84,7 @@ export async function* queueEvents(
   { chain, node, follower }: LookingParts,
   options: { readonly from?: number | 'start' | 'end'; readonly signal?: AbortSignal },
 ): AsyncGenerator<QueueEvent, void, void> {
-  const { from = 'end', signal } = objectOf(options, 'the options of events')
+  const { from = 'end', signal } = objectOf(options, 'the options of events', EVENTS_NAMES)
   checkSignal(signal)
   const first =
     from === 'start' ? 0 : from === 'end' ? chain.head.seq + 1 : wholeNumber(from, 'from', { min: 0, max: 2 ** 48 })

@@ -3,7 +3,7 @@ import { AteError, type Duration, durationMs, type OptionNames, objectOf, type S
 import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
 import { BACKOFF_MS } from './queue-rules.ts'
-import type { AddOptions, Limit, QueueOptions, WorkOptions } from './queue-types.ts'
+import type { AddOptions, Limit, ListOptions, QueueOptions, ResultOptions, WorkOptions } from './queue-types.ts'
 
 /** Limits of one queue: each claim looks at all of them. */
 const LIMITS_MAX = 16
@@ -88,6 +88,31 @@ export const BATCH_NAMES: OptionNames<WorkOptions & { readonly size: number; rea
   ...WORK_NAMES,
   size: true,
   wait: true,
+}
+
+export const LEASES_NAMES: OptionNames<Pick<WorkOptions, 'prefetch' | 'signal'>> = { prefetch: true, signal: true }
+export const TX_NAMES: OptionNames<Pick<AddOptions, 'tx'>> = { tx: true }
+export const CANCEL_NAMES: OptionNames<Pick<AddOptions, 'tx'> & { readonly reason?: string }> = {
+  tx: true,
+  reason: true,
+}
+export const RETRIED_NAMES: OptionNames<{ readonly state: 'dead'; readonly limit?: number }> = {
+  state: true,
+  limit: true,
+}
+export const RESULT_NAMES: OptionNames<ResultOptions> = { signal: true, timeout: true }
+export const LIST_NAMES: OptionNames<ListOptions> = { state: true, group: true, limit: true }
+export const EVENTS_NAMES: OptionNames<{ readonly from?: unknown; readonly signal?: AbortSignal }> = {
+  from: true,
+  signal: true,
+}
+/** What every process has of its own is not stored. */
+export const CONFIGURE_NAMES: OptionNames<Omit<QueueOptions, 'observe' | 'group'>> = {
+  retry: true,
+  lease: true,
+  timeout: true,
+  limit: true,
+  keep: true,
 }
 
 /** A duration, and how it is called where it is wrong. @throws AteError BAD_ARGUMENT */

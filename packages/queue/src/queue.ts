@@ -24,11 +24,17 @@ import {
   ADD_NAMES,
   BATCH_NAMES,
   bad,
+  CANCEL_NAMES,
+  CONFIGURE_NAMES,
   checkHandleOptions,
   checkSignal,
+  LEASES_NAMES,
   msOf,
   REPEAT_NAMES,
+  RESULT_NAMES,
+  RETRIED_NAMES,
   storedOptions,
+  TX_NAMES,
   WORK_NAMES,
   wholeNumber,
 } from './queue-options.ts'
@@ -107,10 +113,11 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
 
   async addMany(
     items: Iterable<I | readonly [I, AddOptions?]>,
-    { tx }: { readonly tx?: TxTarget } = {},
+    options: { readonly tx?: TxTarget } = {},
   ): Promise<Handle<R>[]> {
     this.#adding++
     try {
+      const { tx } = objectOf(options, 'the options of addMany', TX_NAMES)
       const open = await this.#open()
       const all = itemsOf<I, AddOptions>(items).map(([data, options]) => this.#prepare(data, options ?? {}))
       const staged = tx === undefined ? await addAll(this.#chain, open.adder, all) : await this.#stageAll(open, all, tx)
@@ -134,7 +141,8 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     await this.#inTx(options.tx, (tx) => repeats.set(tx, key, value))
   }
 
-  async unrepeat(key: string, { tx: target }: { readonly tx?: TxTarget } = {}): Promise<void> {
+  async unrepeat(key: string, options: { readonly tx?: TxTarget } = {}): Promise<void> {
+    const { tx: target } = objectOf(options, 'the options of unrepeat', TX_NAMES)
     const { repeats } = await this.#open()
     await this.#inTx(target, (tx) => repeats.unset(tx, key))
   }
@@ -159,7 +167,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
 
   leases(options: Pick<WorkOptions, 'prefetch' | 'signal'> = {}): Leases<D, R> {
     this.#assertOpen()
-    checkSignal(objectOf(options, 'the options of leases').signal)
+    checkSignal(objectOf(options, 'the options of leases', LEASES_NAMES).signal)
     const leases: Taking<D, R> = new Taking<D, R>(
       {
         start: async (consumer) => (await this.#open()).dispatcher.add(consumer),
@@ -183,6 +191,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
 
   async result(id: string, options: ResultOptions = {}): Promise<R> {
     checkKey(id, 'the id of a job')
+    objectOf(options, 'the options of result', RESULT_NAMES)
     const { adder, follower } = await this.#open()
     const parts = { chain: this.#chain, follower, environment: this.#environment }
     return (await resultOf(parts, id, { ...options, find: () => adder.find(id), missing: 'is an error' })) as R
@@ -215,18 +224,20 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   async pause(options: { readonly tx?: TxTarget } = {}): Promise<void> {
+    objectOf(options, 'the options of pause', TX_NAMES)
     const { node } = await this.#open()
     await this.#inTx(options.tx, (tx) => setPaused(tx, node, true))
   }
 
   async resume(options: { readonly tx?: TxTarget } = {}): Promise<void> {
+    objectOf(options, 'the options of resume', TX_NAMES)
     const { node } = await this.#open()
     await this.#inTx(options.tx, (tx) => setPaused(tx, node, false))
   }
 
   async cancel(id: string, options: { readonly reason?: string; readonly tx?: TxTarget } = {}): Promise<boolean> {
     const { adder } = await this.#open()
-    const { reason } = objectOf(options, 'the options of cancel')
+    const { reason } = objectOf(options, 'the options of cancel', CANCEL_NAMES)
     if (reason !== undefined && typeof reason !== 'string') throw bad('reason is text', reason)
     const entity = await adder.find(id)
     const cancelled = await this.#inTx(options.tx, (tx) => cancelJob(tx, entity, reason, this.#chain.now))
@@ -237,6 +248,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     const { adder, follower } = await this.#open()
     if (typeof which === 'string') return retryJob(this.#chain, await adder.find(which))
     if (which?.state !== 'dead') throw new AteError('BAD_ARGUMENT', { what: 'retry takes an id, or { state: dead }' })
+    objectOf(which, 'which jobs are retried', RETRIED_NAMES)
     return retryDead(this.#chain, follower, which.limit)
   }
 
@@ -247,7 +259,8 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     yield* queueEvents({ chain: this.#chain, node, follower }, options)
   }
 
-  async idle({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async idle(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = objectOf(options, 'the options of idle', { signal: true })
     const { follower } = await this.#open()
     const { table } = follower
     for (;;) {
@@ -262,6 +275,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   async configure(options: Omit<QueueOptions<D>, 'observe' | 'group'>): Promise<void> {
+    objectOf<object>(options, 'the options of configure', CONFIGURE_NAMES)
     const changes = storedOptions(options as QueueOptions<never>)
     const { node } = await this.#open()
     await this.#chain.transact(async (tx) => {
@@ -324,6 +338,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     const handle: Handle<R> = {
       id,
       result: async (options = {}) => {
+        objectOf(options, 'the options of result', RESULT_NAMES)
         const find = async (): Promise<string | undefined> => (entity === '' ? open.adder.find(id) : entity)
         return (await resultOf(parts, id, { ...options, find, missing: 'may come' })) as R
       },

@@ -88,6 +88,40 @@ it('refuses adds that make no sense', async () => {
   await expect(jobs.add(1, { unique: { key: 'k', fro: '1h' } } as never)).rejects.toThrow(/given: fro/)
   await expect(jobs.repeat('k', { every: '1h', mised: 'all' } as never, 1)).rejects.toThrow(/given: mised/)
   await expect(jobs.repeat('k', { every: '1h' }, 1, { delay: 1 } as never)).rejects.toThrow(/given: delay/)
+  const slips: readonly (readonly [string, () => unknown])[] = [
+    ['txn', () => jobs.addMany([1], { txn: 1 } as never)],
+    ['txn', () => jobs.unrepeat('k', { txn: 1 } as never)],
+    ['txn', () => jobs.pause({ txn: 1 } as never)],
+    ['txn', () => jobs.resume({ txn: 1 } as never)],
+    ['why', () => jobs.cancel('a', { why: '' } as never)],
+    ['max', () => jobs.retry({ state: 'dead', max: 1 } as never)],
+    ['wait', () => jobs.result('a', { wait: 1 } as never)],
+    ['max', () => jobs.leases({ max: 1 } as never)],
+    [
+      'sate',
+      () =>
+        jobs
+          .list({ sate: 'dead' } as never)
+          [Symbol.asyncIterator]()
+          .next(),
+    ],
+    [
+      'since',
+      () =>
+        jobs
+          .events({ since: 0 } as never)
+          [Symbol.asyncIterator]()
+          .next(),
+    ],
+    ['timeout', () => jobs.idle({ timeout: 1 } as never)],
+    ['group', () => jobs.configure({ group: 'g' } as never)],
+  ]
+  for (const [given, call] of slips)
+    await expect((async () => call())(), `${given} of ${String(call)}`).rejects.toThrow(
+      new RegExp(`given: ${given}\\b`),
+    )
+  const handle = await jobs.add(1, { id: 'a' })
+  await expect(handle.result({ wait: 1 } as never)).rejects.toThrow(/given: wait/)
   await expectCode(jobs.add(1, null as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, 5 as never), 'BAD_ARGUMENT')
   await expectCode(jobs.add(1, { unique: null as never }), 'BAD_ARGUMENT')

@@ -11,7 +11,7 @@ import { isBelow } from './vouched.ts'
 
 /** Values of one step: with 20 kB each, a step is half of what a transaction takes. */
 const STEP_VALUES = 24
-const STEP_POLICIES = 512
+export const STEP_POLICIES: number = 512
 
 /** Moves what wider zones hold of the zone's pattern. Needs `read` and `destroy` there, which owners have. */
 export async function moveIntoZone(

@@ -5,15 +5,27 @@
 import { type AccessEntry, role as roleName } from '@ate/core'
 import { type CallOptions, type Context, type Layout, policiesOf } from './context.ts'
 import { everAt } from './grants.ts'
-import { OWNERS } from './vault-records.ts'
-import { sameRoles, union, type Zone } from './vault-rules.ts'
+import { STEP_POLICIES } from './moving.ts'
+import { IN, OWNERS, ValueType } from './vault-records.ts'
+import { type Access, needsOwnPolicy, sameRoles, union, type Zone } from './vault-rules.ts'
 
 /** The number of zones whose policies said something else. By owners; others find none. Needs the turn of `context.change`. */
 export async function takeOutStrays(context: Context, options: CallOptions): Promise<number> {
   const layout = await context.layout(options.signal)
   if (!layout || !context.chain.role(OWNERS, layout.vault)?.isMember) return 0
   const zones = layout.zones.filter((zone) => hasStrays(context, layout, zone))
-  if (zones.length === 0) return 0
+  if (zones.length > 0) await takeOutOfZones(context, layout, zones, options)
+  const found = new Set(zones)
+  for (const zone of layout.zones) if (await takeOutOfVersions(context, layout, zone, options)) found.add(zone)
+  return found.size
+}
+
+async function takeOutOfZones(
+  context: Context,
+  layout: Layout,
+  zones: readonly Zone[],
+  options: CallOptions,
+): Promise<void> {
   await context.write({ ...options, changing: true }, async (tx) => {
     for (const zone of zones) {
       const access = everAt(context, layout.zones, zone.pattern)
@@ -24,7 +36,42 @@ export async function takeOutStrays(context: Context, options: CallOptions): Pro
       tx.setPolicy(zone.values, { ...policies.values, manage: [] })
     }
   })
-  return zones.length
+}
+
+/**
+ * Who may destroy a version, or change that. Whom somebody let read one by hand may have read it: that is not taken back, and ends
+ * with the version. False if there were none.
+ */
+async function takeOutOfVersions(context: Context, layout: Layout, zone: Zone, options: CallOptions): Promise<boolean> {
+  const { chain } = context
+  const roles = destroyersOf(context.accessAt(layout.zones, zone.pattern))
+  const ever = new Set([...roles, ...destroyersOf(everAt(context, layout.zones, zone.pattern))])
+  const ids = chain
+    .children(ValueType, zone.values, IN.values)
+    .ids()
+    .filter((id) => isStrayVersion(context, layout, id, ever))
+  for (let at = 0; at < ids.length; at += STEP_POLICIES) {
+    await context.write({ ...options, changing: true }, async (tx) => {
+      for (const id of ids.slice(at, at + STEP_POLICIES))
+        if (chain.has(id)) tx.setPolicy(id, { write: roles.map(roleName), manage: [] })
+    })
+  }
+  return ids.length > 0
+}
+
+function destroyersOf(access: Access): readonly string[] {
+  return needsOwnPolicy(access) ? access.destroy : union(access.write, access.destroy)
+}
+
+/** One that is closed is governed by who made it alone. */
+function isStrayVersion({ chain }: Context, { vault }: Layout, id: string, roles: ReadonlySet<string>): boolean {
+  if (!chain.has(id)) return false
+  const { write, manage = [], closed } = chain.policy(id)
+  if (closed || (write === undefined && manage.length === 0)) return false
+  const entries = chain.access(id).write
+  const isNamed = (entry: AccessEntry): boolean =>
+    entry.role !== undefined && entry.at === vault && roles.has(entry.role)
+  return manage.length > 0 || entries === 'everyone' || (entries !== 'nobody' && !entries.every(isNamed))
 }
 
 function hasStrays(context: Context, { zones, vault }: Layout, { id, names, values, pattern }: Zone): boolean {

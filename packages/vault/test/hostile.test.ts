@@ -228,7 +228,13 @@ test('who tells of all that policies let somebody do: roles elsewhere, everybody
   await plant(value, { write: [...ours, eve.publicId] })
   assert.deepEqual(await beyond(), [[undefined, undefined, 'destroy', her]])
   assert.deepEqual(await beyond('dev/y'), [])
-  await plant(value, { write: ours })
+  assert.equal(await (await place.open()).tidy(), 1)
+  assert.deepEqual(await beyond(), [])
+  assert.equal(await (await place.open()).tidy(), 0)
+  await plant(value, { manage: [eve.publicId] })
+  assert.deepEqual(await beyond(), [[undefined, undefined, 'grant', her]])
+  assert.equal(await (await place.open()).tidy(), 1)
+  assert.deepEqual(await beyond(), [])
   // A role that is no role of the vault's.
   await (await place.open(mallory)).chain.transact((tx) => {
     tx.role('gang', id).add(eve.publicId)
@@ -239,6 +245,31 @@ test('who tells of all that policies let somebody do: roles elsewhere, everybody
   assert.deepEqual(
     (members as { fingerprint: string }[]).map(({ fingerprint }) => fingerprint).includes(eve.fingerprint),
     true,
+  )
+})
+
+test('who speaks of the versions of its secret that are there, whatever its record names', async () => {
+  const { mallory } = await withMallory()
+  let secrets = await place.open()
+  await secrets.role('ops').allow('prod/**', ['read'])
+  const target = await valueIdOf(secrets, 'prod/db', 'prod/**')
+  await secrets.secret('dev/x').put('gone')
+  await secrets.secret('dev/x').destroy('all')
+  const hers = await place.open(mallory)
+  await hers.secret('dev/x').put('mine')
+  const { value: zone } = await zoneOf(hers, 'dev/**')
+  await hers.chain.transact(async (tx) => {
+    const record = await tx.named(SecretType, 'dev/x', { parent: zone.names, in: IN.secrets })
+    const versions = [...record!.value.versions, { ...record!.value.versions[1]!, n: 3, value: target }]
+    tx.replace(record!, { ...record!.value, versions, latest: 3 })
+  })
+  secrets = await place.open()
+  assert.deepEqual(
+    (await secrets.who('dev/x')).map(({ from, role: name }) => [from, name]),
+    [
+      ['grants', 'owners'],
+      ['grants', 'dev'],
+    ],
   )
 })
 
