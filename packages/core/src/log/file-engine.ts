@@ -72,7 +72,7 @@ export interface FileLogOptions {
   readonly crc32?: Crc32
   /** Told how long a sync of the newest segment took, in ms. */
   readonly onSync?: (tookMs: number) => void
-  /** Gives way to other work during a scrub, and while a writer walks the newest segment at opening. */
+  /** Gives way to other work during a scrub, while a writer walks the newest segment at opening, and after syncs on the spot. */
   readonly pause?: () => Promise<void>
 }
 
@@ -165,7 +165,7 @@ async function recoverAsWriter(options: FileLogOptions, lock: FileLock): Promise
     const tail = state.segments.at(-1)
     tailFile = tail && !tail.sealed ? fs.open(tail.name, 'write') : undefined
     const { random, clock, zeroFillBytes = ZERO_FILL_BYTES, syncBehindBytes = SYNC_BEHIND_BYTES, onSync } = options
-    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, syncBehindBytes, onSync }
+    const parts = { fs, random, clock, crc, segmentBytes, zeroFillBytes, syncBehindBytes, onSync, pause }
     const writer = new FileWriter(parts, state, { manifest, manifestFile, tailFile })
     const { ringSlotsMin } = options
     return new FileLog({

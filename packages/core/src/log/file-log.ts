@@ -80,7 +80,7 @@ export class FileLog implements LogEngine {
       },
       poison: (error) => writer!.poison(error),
       slotsMin: parts.ringSlotsMin,
-      syncsFast: () => writer!.syncsFast,
+      syncsHere: () => writer!.syncsHere,
       announceSlots: () => writer!.announceSlots(),
     }
     this.ring = writer ? FileRing.forWriting(this.#ringHost) : FileRing.forReading(this.#ringHost)

@@ -28,14 +28,13 @@ import { countOf, type LogState } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { Standing } from './standing.ts'
+import { SyncPlace } from './sync-place.ts'
 
 /** Frames up to this size (four large records) are built in one buffer of this process: building and writing a frame is one step. */
 const BUFFER_BYTES = 4 * 1024 * 1024
 let buffer = new Uint8Array(4096)
 /** What is written ahead of the log, of all writers of this process: only read. */
 let zeros = new Uint8Array(0)
-/** Below this, in ms, a sync on the spot is cheaper than a thread hop (0.29 against 0.35 to 0.40 ms measured). */
-const FAST_SYNC_MS = 1
 
 export interface WriterOptions {
   readonly fs: FileSystem
@@ -46,6 +45,8 @@ export interface WriterOptions {
   readonly zeroFillBytes: number
   readonly syncBehindBytes: number
   readonly onSync: ((tookMs: number) => void) | undefined
+  /** Resolves when the event loop has turned. */
+  readonly pause: () => Promise<void>
 }
 
 interface Tail {
@@ -66,7 +67,7 @@ export class FileWriter {
   /** Records whose sync has returned. */
   #durableCount: number
   #durableHash: Uint8Array
-  #syncMs = Number.POSITIVE_INFINITY
+  readonly #syncPlace: SyncPlace
   /** Written since a sync last began. */
   #unsyncedBytes = 0
   /** The sync that nobody waits for yet. Never rejects. */
@@ -85,6 +86,7 @@ export class FileWriter {
     opened: { readonly manifest: Manifest; readonly manifestFile: OpenFile; readonly tailFile: OpenFile | undefined },
   ) {
     this.#options = options
+    this.#syncPlace = new SyncPlace(options.clock, options.pause)
     this.#state = state
     this.#manifest = opened.manifest
     this.#manifestFile = opened.manifestFile
@@ -116,8 +118,9 @@ export class FileWriter {
     this.#writeManifest({ standing })
   }
 
-  get syncsFast(): boolean {
-    return this.#syncMs < FAST_SYNC_MS
+  /** Whether who waits alone may sync on the spot. */
+  get syncsHere(): boolean {
+    return this.#syncPlace.isHere
   }
 
   /** Software that knows of no slots would miss their keys. Into both slots of MANIFEST, once. */
@@ -273,13 +276,15 @@ export class FileWriter {
     const { clock } = this.#options
     const begun = clock.monotonic()
     try {
-      if (load === 'alone' && this.syncsFast) file.syncNow()
-      else await file.sync()
+      if (load === 'alone' && this.syncsHere) {
+        this.#syncPlace.hold()
+        file.syncNow()
+      } else await file.sync()
     } catch (error) {
       throw this.poison(error)
     }
     const took = clock.monotonic() - begun
-    this.#syncMs = Number.isFinite(this.#syncMs) ? 0.7 * this.#syncMs + 0.3 * took : took
+    this.#syncPlace.took(took)
     this.#durableCount = count
     this.#durableHash = hash
     this.#options.onSync?.(took)

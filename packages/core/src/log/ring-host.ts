@@ -15,8 +15,8 @@ export interface RingHost {
   check(purpose: 'read' | 'write'): void
   /** After a sync that failed. */
   poison(error: unknown): AteError
-  /** Syncs take less than a hop to another thread and back. */
-  syncsFast?(): boolean
+  /** Syncs take less than a hop to another thread and back, and the event loop has turned lately. */
+  syncsHere?(): boolean
   /** Before the first file of slots: MANIFEST says so, for software that knows of none. */
   announceSlots?(): void
 }

@@ -80,7 +80,7 @@ export class RingSlots {
   /** Of each name at most one. When it resolves they are on the disk. */
   async put(entries: readonly RingEntry[]): Promise<void> {
     const places = this.#write(entries)
-    const isAlone = entries.length === 1 && this.#host.syncsFast?.() === true
+    const isAlone = entries.length === 1 && this.#host.syncsHere?.() === true
     for (const one of this.#filesOf(places)) {
       if (isAlone) this.#syncedNow(one)
       else await this.#synced(one)

@@ -428,7 +428,12 @@ describe('group commit', () => {
     await trial.close()
   })
 
-  it('syncs on the spot only when alone on a disk that was fast', async () => {
+  it('syncs on the spot only when alone on a disk that was fast, and for so long that others wait 10 ms at most', async () => {
+    let turn = (): void => undefined
+    const pause = (): Promise<void> =>
+      new Promise((resolve) => {
+        turn = resolve
+      })
     const clock = manualClock()
     const sim = new SimFileSystem(1)
     const calls: string[] = []
@@ -455,7 +460,7 @@ describe('group commit', () => {
       syncFolder: (path) => sim.syncFolder(path),
       lock: () => sim.lock(),
     }
-    const log = await openFileLog({ ...parts, segmentBytes: 1_000_000, clock, fs, create: true })
+    const log = await openFileLog({ ...parts, segmentBytes: 1_000_000, clock, fs, create: true, pause })
     let seq = 0
     const append = async (load: 'alone' | 'group'): Promise<string> => {
       await log.append(testBatch(seq++, [10]), { after: log.head(), durability: 'disk', load })
@@ -464,6 +469,19 @@ describe('group commit', () => {
     expect(await append('alone')).toBe('later')
     expect(await append('alone')).toBe('now')
     expect(await append('group')).toBe('later')
+    // Without a turn of the event loop since the first one on the spot, 0.4 ms ago.
+    clock.advance(9.5)
+    expect(await append('alone')).toBe('now')
+    expect(await append('alone')).toBe('later')
+    expect(await append('alone')).toBe('later')
+    turn()
+    await undefined
+    expect(await append('alone')).toBe('now')
+    clock.advance(9)
+    turn()
+    await undefined
+    clock.advance(9)
+    expect(await append('alone')).toBe('now')
     syncMs = 30
     expect(await append('alone')).toBe('now')
     expect(await append('alone')).toBe('later')
