@@ -85,12 +85,11 @@ export const ADVICE = {
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
     'this chain is open for writing already, here or in another process; open it with { share: true } in all of them, serve its folder (ate serve), read beside the writer with { readOnly: true }, or close it there',
-  CHAIN_GONE:
-    'a chain that this machine remembers is no longer here; restore it, or open with { create: true } to begin a new one',
+  CHAIN_GONE: 'a chain that this machine remembers is gone; restore it, or open with { create: true } to begin anew',
   CHAIN_ELSEWHERE:
     'the servers among which chains are spread send from one to another for this chain: give all of them the same list (--nodes-list), and start them again',
   CHAIN_COPY:
-    'this is a copy, and a second writer would fork the chain: if the original is there, write in it, or push it; if it is lost, recover here',
+    'this is a copy, and a second writer would fork the chain: write in the original, or push it; if it is lost, recover here',
   CHAIN_MOVED: 'this chain was moved, and goes on in the place that the facts name; open it there',
   CHAIN_INCOMPLETE: 'a copy into this folder did not finish; run it again, or destroy what is here',
   CHAIN_DESTROYED: 'this chain is being destroyed, or that was interrupted; destroy it again to finish',
@@ -164,7 +163,7 @@ export const ADVICE = {
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
   // of more than one kit
   BAD_PATTERN:
-    'this is no pattern. Of events: a topic in which * stands for one token, and > at the end for one or more. Of secrets: a path, a path and /**, or **',
+    'this is no pattern. Of events: * is one token, > at the end one or more. Of secrets: a path, a path and /**, or **',
   LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
   CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
   KEY_MISSING:
@@ -175,7 +174,7 @@ export const ADVICE = {
   SERVICE_ERROR: 'the service refuses the call; the reason and the text are its own',
   HANDLER_FAILED: 'the handler failed in a way that it does not tell callers; who runs the service sees the error',
   CALL_LOST:
-    'the call is not this one to answer any more: it was withdrawn, has expired, or another instance took it over. What was to commit with the reply did not',
+    'the call was withdrawn, has expired, or another instance answers it: what was to commit with the reply did not',
   TIMEOUT:
     'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
   TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them first',
@@ -207,7 +206,7 @@ export const ADVICE = {
   BAD_COSIGNATURE: 'the line of a witness that you trust does not verify; it was altered or forged',
   BAD_PROOF: 'the proof does not verify; it was altered, or it is of something else',
   NO_CHECKPOINT: 'no checkpoint covers this yet; make one with chain.checkpoint()',
-  NOT_WITNESSED: 'fewer witnesses than you asked for have cosigned; have a checkpoint cosigned, or ask for fewer',
+  NOT_WITNESSED: 'fewer witnesses than were asked for have cosigned; have a checkpoint cosigned, or ask for fewer',
   BAD_GENESIS: 'the first record is no genesis of this chain',
   BAD_SEQUENCER: 'a record was ordered by someone whom the chain does not name',
   BAD_RECORD: 'a record does not decode',
@@ -218,7 +217,7 @@ export const ADVICE = {
   FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
   // the network
   SERVER_UNREACHABLE:
-    'no server of ours answers there; check the address and that it runs, and try again. The facts say what came instead',
+    'no server of ours answers there; check the address, and that it runs. The facts say what came instead',
   BAD_CHAIN_NAME:
     'a server has no chains of such a name; it is parts with / between them, none empty or hidden, and without ~ or \\',
   CANNOT_LISTEN: 'the server cannot listen there; the facts say why. Another program may hold the port',
@@ -226,10 +225,10 @@ export const ADVICE = {
   WIRE_VERSION: 'the two ends speak no common version of the wire; update the older one',
   WIRE_BROKEN: 'a frame of the connection was altered, lost or repeated; connect again',
   SERVER_UNKNOWN:
-    'nothing says which key this server should have; ask who runs it for its fingerprint, and pass that as serverKey',
+    'nothing says which key this server has; ask who runs it for its fingerprint, and pass that as serverKey',
   SERVER_CHANGED:
     'the server has another key than the one it is known by, and the old key has not signed the change; ask who runs it before you pass the new one as serverKey',
-  BAD_SESSION: 'an identity did not prove that it speaks on this connection; make the proof for this connection',
+  BAD_SESSION: 'an identity did not prove that it speaks here; make the proof for this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
@@ -237,11 +236,11 @@ export const ADVICE = {
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
   KEYS_UNAVAILABLE:
-    'keys beside the log cannot be kept, copied or destroyed in this way; the facts say what to do instead, or work on the machine that keeps the log',
+    'keys beside the log cannot be kept, copied or destroyed from here; the facts say more, or work where the log is kept',
   KEY_NOT_ERASED:
     'the deletion stands in the log, but the key is still there; open the chain again to finish, and look at the disk',
   KEY_NOT_RECORDED:
-    'the server gives an attached key only to who has a durable record of asking for it: commit one that guards the entity, and give its seq at once',
+    'an attached key is given behind a durable record of asking for it: commit one that guards the entity, and give its seq',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
   // ours
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',

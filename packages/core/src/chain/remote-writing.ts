@@ -184,9 +184,11 @@ class RemoteWriting implements Writing, LinkEvents {
     if (this.readOnly) throw new AteError('READ_ONLY', { chain })
     const server = this.#link.orderedBy
     if (!server || replica.maySequence(toBinaryText(server), keyName)) return
-    const hint =
-      'the root of this chain does not let that server order its records: name it in tx.settings({ sequencers }) where they are ordered now'
-    throw new AteError('READ_ONLY', { chain, server: fingerprintOf(server) }, { hint })
+    throw new AteError('READ_ONLY', {
+      chain,
+      server: fingerprintOf(server),
+      what: 'the root does not name it in its settings: sequencers',
+    })
   }
 
   schedule(): void {

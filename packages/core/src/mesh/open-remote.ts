@@ -2,14 +2,13 @@
  * Opens a chain at a server: the connection, the copy that this process works on, and the same checks as of any other log.
  * The copy is what is verified; the server is only believed to have what its records say.
  */
-import { equalBytes, toHex, utf8 } from '../base/bytes.ts'
+import { equalBytes, utf8 } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { CHAIN_NAME_BYTES_MAX, SHARE_RETRY_MAX_MS } from '../base/limits.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
-import { isLost } from '../chain/recovered.ts'
 import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
@@ -127,7 +126,7 @@ async function openObserved(
     const opening = { engine, link, platform, identity, options, way }
     const replica = kept?.replica ?? (away ? copy.replica! : await catchUp(opening, copy.replica))
     checkMade(replica, made)
-    if (copy.ahead) assertRecovered(replica, copy.ahead)
+    if (copy.ahead) (await import('./exchanged-copy.ts')).assertRecovered(replica, copy.ahead)
     const more = away ? undefined : link.more(options.signal)
     await checkChain({
       replica,
@@ -147,7 +146,8 @@ async function openObserved(
       },
     })
     // All of it is verified, and no older than what this machine knows: only then the other copy goes.
-    if (copy.damage || copy.ahead) engine = await healCopy(engine, options, platform)
+    if (copy.damage || copy.ahead)
+      engine = await (await import('./exchanged-copy.ts')).exchangeCopy(engine, options.replica!, platform)
     observing.opened(started, replica, engine)
     const chain = await handleOf({ ...opening, engine }, { replica, observing, name, away })
     // What has come since it was left.
@@ -239,7 +239,7 @@ export interface Copy {
   readonly ahead?: Ahead
 }
 
-interface Ahead {
+export interface Ahead {
   readonly replica: Replica
   /** What is said of it, unless its rest was declared lost. */
   readonly error: AteError
@@ -283,25 +283,6 @@ const DAMAGE: ReadonlySet<string> = new Set([
   'BAD_CBOR',
 ])
 
-/** Who manages the root has said, behind where the copies part, that what this one has more is lost. @throws AteError ROLLBACK | FORK */
-function assertRecovered(fetched: Replica, { replica, error }: Ahead): void {
-  const known = new Set(replica.trust.recoveries.map(({ hash }) => toHex(hash)))
-  const fresh = fetched.trust.recoveries.filter(({ hash }) => !known.has(toHex(hash)))
-  if (!isLost(fetched, replica.head, fresh)) throw error
-}
-
-/** Puts what was fetched and verified in the place of the copy. A crash in between leaves an empty one. */
-async function healCopy(fetched: LogEngine, options: OpenOptions, platform: Platform): Promise<LogEngine> {
-  const place = parsePlace(options.replica!, {}, platform)
-  await place.destroy!({})
-  const engine = await openEngine(place, { create: true, label: undefined, known: undefined })
-  engine.setLabel(fetched.label!)
-  for await (const chunk of fetched.read(0))
-    await engine.append(chunk, { after: engine.head(), durability: engine.durability, load: 'group' })
-  await fetched.close()
-  return engine
-}
-
 /** The genesis that this process has sent. */
 export type Made = ReturnType<typeof makeGenesis>
 
@@ -317,19 +298,10 @@ async function openLink(copy: Copy, way: Way, wanted: Wanted): Promise<Linked> {
   try {
     return { copy, ...(await linkOf(copy, way, wanted)) }
   } catch (error) {
-    const { options, platform } = wanted
-    const { replica, engine } = copy
-    if (!replica || !isAteError(error) || (error.code !== 'ROLLBACK' && error.code !== 'FORK')) throw error
-    const place = options.replica ?? 'memory:'
-    if (!parsePlace(place, {}, platform).destroy) throw error
-    if (options.rollback === 'accept') {
-      const hint = `the copy at ${place} has records that the server does not show. Keep it, and give another replica to take what the server has; how the server gets them back is in the guide, under backups`
-      throw new AteError(error.code, error.facts, { hint, cause: error })
-    }
-    // It may have been recovered since: then the copy goes. That is known once all of it is verified.
-    await engine.close()
-    const fresh: Copy = { engine: memoryEngine(), replica: undefined, ahead: { replica, error } }
-    return { copy: fresh, ...(await linkOf(fresh, way, { ...wanted, label: replica.chainId })) }
+    if (!copy.replica || !isAteError(error) || (error.code !== 'ROLLBACK' && error.code !== 'FORK')) throw error
+    const { freshCopy } = await import('./exchanged-copy.ts')
+    const fresh = await freshCopy(copy, error, wanted)
+    return { copy: fresh, ...(await linkOf(fresh, way, { ...wanted, label: copy.replica.chainId })) }
   }
 }
 

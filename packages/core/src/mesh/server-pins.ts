@@ -10,7 +10,6 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { fingerprintOf, toBase32 } from '../base/ids.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { serverOfHost } from '../session/dns-pin.ts'
 import { fingerprintInText, type PublicIdentity } from '../session/identity.ts'
 import {
   assertLineName,
@@ -57,7 +56,7 @@ export async function serverPin(
   assertLineName('host', name)
   const given = serverKey === undefined ? undefined : fingerprintIn(platform.crypto, serverKey)
   const known = await lookUpServer(platform.state, name)
-  const named = given === undefined && pin === 'dns' ? await serverOfHost(platform, host.toLowerCase()) : undefined
+  const named = given === undefined && pin === 'dns' ? await serverInDns(platform, host.toLowerCase()) : undefined
   const required = given
     ? [given]
     : [sibling?.fingerprintBytes, named, known].filter((fingerprint) => fingerprint !== undefined)
@@ -110,6 +109,12 @@ function judgeServer(
     const isIt = equalBytes(wanted, fingerprintBytes) || (follows !== undefined && equalBytes(wanted, follows))
     if (!isIt) throw new AteError('SERVER_CHANGED', { server: name, known: fingerprintOf(wanted), fingerprint })
   }
+}
+
+/** A page has no DNS: it does not load what asks it. */
+async function serverInDns(platform: Pick<Platform, 'crypto' | 'resolveTxt'>, host: string): Promise<Uint8Array> {
+  const { serverOfHost } = await import('../session/dns-pin.ts')
+  return serverOfHost(platform, host)
 }
 
 function fingerprintIn(crypto: CryptoProvider, serverKey: NonNullable<ServerPinOptions['serverKey']>): Uint8Array {

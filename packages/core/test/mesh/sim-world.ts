@@ -2,9 +2,11 @@
 // What is loaded when it is first needed is loaded before: simulated time does not wait for it.
 import '../../src/chain/lasting.ts'
 import '../../src/chain/local-writing.ts'
+import '../../src/chain/recovered.ts'
 import '../../src/chain/snapshots.ts'
 import '../../src/chain/verify-log.ts'
 import '../../src/data/compare-head.ts'
+import '../../src/mesh/exchanged-copy.ts'
 import '../../src/mesh/open-remote.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
 import type { MemoryStore } from '../../src/log/memory.ts'
