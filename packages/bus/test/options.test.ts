@@ -1,20 +1,12 @@
 /** A name that is no option is refused where it is given: a slip in `retain` must not keep everything for ever. */
+
 import { isAteError } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { type Bus, bus } from '../src/index.ts'
 import { closeAll, closeLater, open } from './kit.ts'
 
 afterEach(closeAll)
-
-/** What is thrown, at once or later. */
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
 
 const nothing = (): void => {}
 
@@ -25,7 +17,7 @@ describe('a name that is no option', () => {
     ['raed', { access: { raed: 'everyone' } }],
   ])('of a bus: %s', async (given, options) => {
     const chain = closeLater(await open())
-    const error = await refusal(() => bus(chain, options as never))
+    const error = await rejectionOf(() => bus(chain, options as never))
     expect(error).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
   })
 
@@ -45,7 +37,7 @@ describe('a name that is no option', () => {
     const chain = closeLater(await open())
     const events = closeLater(bus(chain))
     const before = chain.head.seq
-    const error = await refusal(() => call(events))
+    const error = await rejectionOf(() => call(events))
     expect(isAteError(error), String(error)).toBe(true)
     expect(error).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
     expect(chain.head.seq).toBe(before)

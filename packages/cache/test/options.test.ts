@@ -1,5 +1,7 @@
 /** A name that is no option is refused: a value without the time that was meant would stay for good. */
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import type { Cache } from '../src/index.ts'
 import { openWorld, type World } from './kit.ts'
 
@@ -9,22 +11,13 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
-
 describe('a name that is no option', () => {
   it.each([
     ['tlt', { tlt: '1h' }],
     ['maxbytes', { memory: { maxbytes: 1 } }],
     ['raed', { access: { raed: 'everyone' } }],
   ])('of a cache: %s', async (given, options) => {
-    const error = await refusal(() => world.cache(options as never))
+    const error = await rejectionOf(() => world.cache(options as never))
     expect(error).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
   })
 
@@ -47,7 +40,7 @@ describe('a name that is no option', () => {
     const c = world.cache<number>()
     await c.set('k', 1)
     const { seq } = c.chain.head
-    expect(await refusal(() => call(c))).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
+    expect(await rejectionOf(() => call(c))).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
     expect(c.chain.head.seq).toBe(seq)
     expect(c.get('k')).toBe(1)
   })

@@ -1,6 +1,8 @@
 /** A name that is no option is refused: an account without the floor that was meant, or a dry run that posts, would stay. */
+
 import type { Chain } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { purse } from '../src/coin.ts'
 import { type Ledger, ledger } from '../src/index.ts'
 import { all, GOLD, gold, person, Shared } from './kit.ts'
@@ -14,15 +16,6 @@ beforeEach(async () => {
   await bank.account('a', { currency: GOLD })
 })
 afterEach(() => chain.close())
-
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
 
 const pay = { from: 'world', to: 'a', amount: gold(1n) }
 
@@ -57,7 +50,7 @@ describe('a name that is no option', () => {
   ]
   it.each(calls)('of %s: %s', async (_, given, call) => {
     const { seq } = chain.head
-    expect(await refusal(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
+    expect(await rejectionOf(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
     expect(chain.head.seq).toBe(seq)
   })
   it('of one transfer of many: that one alone is refused', async () => {

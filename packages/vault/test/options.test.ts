@@ -1,6 +1,8 @@
 /** A name that is no option is refused: a member whose end is misspelt would stay for good. */
+
 import { createIdentity } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { type Vault, vault } from '../src/vault.ts'
 import { newPlace, type Place } from './kit.ts'
 
@@ -13,15 +15,6 @@ beforeEach(async () => {
   await secrets.role('crew').allow('a', ['read'])
 })
 afterEach(() => place.close())
-
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
 
 const issuer = { name: 'db', issue: async () => 'x', revoke: async () => undefined }
 const drain = async (list: AsyncIterable<unknown>): Promise<void> => {
@@ -53,7 +46,7 @@ describe('a name that is no option', () => {
   ]
   it.each(calls)('of %s: %s', async (_, given, call) => {
     const { seq } = secrets.chain.head
-    expect(await refusal(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
+    expect(await rejectionOf(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
     expect(secrets.chain.head.seq).toBe(seq)
   })
 })

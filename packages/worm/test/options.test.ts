@@ -1,5 +1,7 @@
 /** A name that is no option is refused: a record whose `retain` is misspelt could be disposed of at any time. */
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { type Worm, worm } from '../src/worm.ts'
 import { all, newPlace, type Place, textOf } from './kit.ts'
 
@@ -10,15 +12,6 @@ beforeEach(async () => {
   await archive.put('a', 'body', { retain: '1d' })
 })
 afterEach(() => place.close())
-
-async function refusal(run: () => unknown): Promise<unknown> {
-  try {
-    await run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
 
 describe('a name that is no option', () => {
   const calls: readonly (readonly [string, string, () => unknown])[] = [
@@ -45,7 +38,7 @@ describe('a name that is no option', () => {
   ]
   it.each(calls)('of %s: %s', async (_, given, call) => {
     const { seq } = archive.chain.head
-    expect(await refusal(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
+    expect(await rejectionOf(call)).toMatchObject({ code: 'BAD_ARGUMENT', facts: { given } })
     expect(archive.chain.head.seq).toBe(seq)
   })
 })
