@@ -164,6 +164,21 @@ describe('commits', () => {
   const { chain, boss } = boxChain()
   const parser = new CommitParser(crypto)
 
+  it('are held against what others have hashed, each body against its own', () => {
+    const bodies = [1, 2].map((value) => ({ ...chain.body(), bytes: new Uint8Array(40).fill(value) }))
+    const record = chain.commit(boss, [chain.tx(...bodies.map((body) => create({ body })))])
+    const commit = parser.parse(chain.chainId, record.bytes)
+    const hashed = commit.transactions[0]!.events.map(({ block, offset, size }) => {
+      const at = sliceAt(commit.blocks[block]!, offset, size)!
+      return { at, size, hash: crypto.sha256(commit.bytes.subarray(at, at + size)) }
+    })
+    expect(hashed[0]!.size).toBe(hashed[1]!.size)
+    for (const given of [hashed, [...hashed].reverse(), [hashed[0]!], []]) checkBodies(crypto, commit, given)
+    const [one, two] = hashed as [(typeof hashed)[0], (typeof hashed)[0]]
+    for (const given of [[{ ...one, hash: two.hash }], [one, { ...two, hash: one.hash }]])
+      expect(errorOf(() => checkBodies(crypto, commit, given))).toMatchObject({ code: 'BAD_BODY' })
+  })
+
   it('tell before they are parsed whether they bring values; what is none brings none', () => {
     const sealed = chain.commit(boss, [chain.tx(create({ body: chain.body() }))]).bytes
     const bare = chain.commit(boss, [chain.tx(create({}))]).bytes

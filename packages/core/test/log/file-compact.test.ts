@@ -309,6 +309,31 @@ describe('compaction of a file log', () => {
     }
   })
 
+  it('begins no segment in the folder of its successor, who came while it sealed the last one', async () => {
+    const sim = new SimFileSystem(1, { folder: 'missing' })
+    let takeover: (() => Promise<void>) | undefined
+    const fs: FileSystem = withCalls(sim, {
+      lock: async () => ({ release: async () => undefined }),
+      open(path, mode) {
+        const file = sim.open(path, mode)
+        const sync = async (): Promise<void> => {
+          const run = takeover
+          takeover = undefined
+          await run?.()
+          await file.sync()
+        }
+        return path === 'seg-000000.ate' && mode !== 'read' ? { ...file, sync } : file
+      },
+    })
+    const first = await openFileLog({ ...parts, fs, create: true, segmentBytes: 10_000 })
+    await appendTo(first, testBatch(0, [9_000]))
+    takeover = async () => (await openFileLog({ ...parts, fs })).close()
+    expect(await codeOf(() => appendTo(first, testBatch(1, [9_000])))).toBe('WRITER_FENCED')
+    expect(takeover).toBe(undefined)
+    expect(sim.files()).not.toContain('seg-000001.ate')
+    await first.close().catch(() => undefined)
+  })
+
   it('a reader beside it follows over segments that were written anew, its tail among them', async () => {
     const fs = new SimFileSystem(1, { folder: 'missing' })
     const log = await openFileLog({ ...parts, fs, create: true })

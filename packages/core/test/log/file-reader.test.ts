@@ -167,6 +167,22 @@ describe('damage', () => {
 })
 
 describe('a scrub', () => {
+  it('of a log that is closed tells nothing, and one under way ends', async () => {
+    const trial = await closedLog()
+    const log = await trial.open(true)
+    let told = 0
+    const onProgress = (): void => {
+      told++
+      void log.close()
+    }
+    for (let i = 0; i < 2; i++) expect(await codeOf(() => log.scrub({ onProgress }))).toBe('CHAIN_CLOSED')
+    expect(told).toBe(1)
+    // Also where there is no step to end at.
+    const nothing = await new Trial(1).open()
+    await nothing.close()
+    expect(await codeOf(() => nothing.scrub())).toBe('CHAIN_CLOSED')
+  })
+
   it('ends when it is told to, before the first step and between two', async () => {
     const trial = await closedLog()
     const log = await trial.open(true)
