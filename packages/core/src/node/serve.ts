@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module'
 import { wipe } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
-import { AteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { DELEGATION_MS_MAX, FRAME_COST_BYTES, SERVER_KEY_MS } from '../base/limits.ts'
 import type { Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
@@ -216,7 +216,15 @@ class Server implements Served {
     const name = parseChainName(text)
     if (!create && !(await this.#folder.hasChain(name))) throw new AteError('CHAIN_NOT_FOUND', { name })
     const place = parsePlace(`file:${this.#folder.chainPath(name)}`, { standings: OPENED }, this.#chainPlatform)
-    return openEngine(place, { create, label: undefined, known: undefined })
+    const open = (): Promise<LogEngine> => openEngine(place, { create, label: undefined, known: undefined })
+    try {
+      return await open()
+    } catch (error) {
+      if (!this.#ring || !isAteError(error) || error.code !== 'CHAIN_LOCKED') throw error
+      // What was moved is looked through by this server itself, now or just before: who asks for it is told where it went.
+      await this.#ring.whileEmptying(name)
+      return open()
+    }
   }
 
   /** One a day: who connected under an older one than that connects again before it ends. */

@@ -35,6 +35,7 @@ export class ServedRing {
   readonly #adopting = new Map<string, Promise<void>>()
   /** Chains that were moved from here, and whose keys are gone. */
   readonly #emptied = new Set<ChainName>()
+  readonly #emptying = new Map<ChainName, Promise<boolean>>()
   #offering: Promise<void> | undefined
   #timer: { cancel(): void } | undefined
 
@@ -197,6 +198,17 @@ export class ServedRing {
    */
   async #emptyRing(name: ChainName): Promise<boolean> {
     if (this.#emptied.has(name)) return true
+    const emptying = this.#emptyNow(name).finally(() => this.#emptying.delete(name))
+    this.#emptying.set(name, emptying)
+    return emptying
+  }
+
+  /** Resolves when the folder of a moved chain is free again, which is locked for a moment; undefined if it is not. Never rejects. */
+  whileEmptying(name: ChainName): Promise<unknown> | undefined {
+    return this.#emptying.get(name)?.catch(() => undefined)
+  }
+
+  async #emptyNow(name: ChainName): Promise<boolean> {
     const place = parsePlace(this.#placeOf(name), { standings: ['moved'] }, this.#parts.platform)
     const engine = await place.open({ create: false, label: undefined }).catch((error: unknown) => {
       if (isAteError(error) && error.code === 'CHAIN_LOCKED') return undefined
