@@ -114,10 +114,10 @@ class LocalWriting implements Writing {
     if (this.#core.replica.maySequence(this.#core.keyName, author)) return
     if (this.#core.replica.trust.sequencers === 'writers')
       throw new AteError('NOT_AUTHORIZED', { needs: 'to be known to the chain' })
-    throw new AteError('READ_ONLY', {
-      chain: this.#core.chainId,
-      what: 'the root has named servers that order its records',
-    })
+    const hint =
+      "a server orders this chain's records: put it into that server's folder, and open or recover it by its address"
+    const what = 'the root has named servers that order its records'
+    throw new AteError('READ_ONLY', { chain: this.#core.chainId, what }, { hint })
   }
 
   /** Resolves when all that is acknowledged now is durable as far as the engine can make it. */

@@ -6,7 +6,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { chainIdOf } from '../base/ids.ts'
 import type { Head } from '../log/engine.ts'
 import { newRecoveries, noteRecovery } from '../session/known-recoveries.ts'
-import { forgetHead, type RememberedHead, rememberedHead } from '../session/remembered-heads.ts'
+import { forgetHead, type RememberedHead, rememberedHead, rememberHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
 import type { Recovery } from '../trust/trust-state.ts'
 import type { Replica } from './replica.ts'
@@ -28,6 +28,13 @@ export async function settleRecoveries(state: StateStore, replica: Replica): Pro
   const remembered = await rememberedHead(state, chain)
   if (remembered && isLost(replica, remembered, fresh)) await forgetHead(state, chain)
   for (const recovery of fresh) await noteRecovery(state, chain, recovery)
+}
+
+/** Of who has recovered the chain himself: his record is taken in, and is what this machine goes on from. */
+export async function rememberRecovered(state: StateStore, replica: Replica): Promise<void> {
+  await settleRecoveries(state, replica)
+  const { chainId, head, chainTime } = replica
+  await rememberHead(state, chainIdOf(chainId), { ...head, at: chainTime })
 }
 
 /** Whether one of those recoveries says that this head, which the replica does not have, is lost. */

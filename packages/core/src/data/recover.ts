@@ -7,7 +7,7 @@ import { platform as ownPlatform } from '#platform'
 import { AteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { ChainCore } from '../chain/chain-core.ts'
-import { settleRecoveries } from '../chain/recovered.ts'
+import { rememberRecovered } from '../chain/recovered.ts'
 import type { Replica } from '../chain/replica.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { checkStanding, LIVE } from '../log/standing.ts'
@@ -16,7 +16,6 @@ import { lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import { memoryState } from '../session/memory-state.ts'
 import type { Platform } from '../session/platform.ts'
-import { rememberHead } from '../session/remembered-heads.ts'
 import { appendRecovery, type RecoverOptions, type RecoverReceipt } from './append-recovery.ts'
 import { checkPin, type OpenOptions, observingOf, replay } from './open-chain.ts'
 import { openEngine, parsePlace } from './place.ts'
@@ -61,16 +60,10 @@ export async function recover(
       observing: observingOf({}, platform),
       pq: 'range',
     })
-    if (!replica.maySequence(core.keyName, core.keyName)) {
-      const hint =
-        "a server orders this chain's records: put it into that server's folder, and recover it by its address"
-      throw new AteError('READ_ONLY', { chain: core.chainId }, { hint })
-    }
+    core.writing.assertTakes(core.keyName)
     const receipt = isInterrupted(engine, replica) ?? (await appendRecovery(core, options, platform.state))
     await engine.setStanding(LIVE)
-    await settleRecoveries(platform.state, replica)
-    const { head, chainTime } = replica
-    await rememberHead(platform.state, receipt.chain, { ...head, at: chainTime })
+    await rememberRecovered(platform.state, replica)
     return receipt
   } finally {
     await (core ?? (typeof at === 'string' ? engine : undefined))?.close()

@@ -1,5 +1,5 @@
 /** Recovery of a chain whose records a server orders: what it has was restored there, or lost its newest records. */
-import { settleRecoveries } from '../chain/recovered.ts'
+import { rememberRecovered } from '../chain/recovered.ts'
 import { appendRecovery, type RecoverReceipt } from '../data/append-recovery.ts'
 import { Chain } from '../data/chain.ts'
 import type { RecoverPlaceOptions } from '../data/recover.ts'
@@ -7,7 +7,6 @@ import { lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
 import { memoryState } from '../session/memory-state.ts'
 import type { Platform } from '../session/platform.ts'
-import { rememberHead } from '../session/remembered-heads.ts'
 import { openRemote } from './open-remote.ts'
 import { KNOWN_SERVERS } from './server-pins.ts'
 import { parsePlace, placeUrl } from './transport.ts'
@@ -28,9 +27,7 @@ export async function recoverServed(
     core.assertWritable()
     const recovery = { ...(from === undefined ? {} : { from }), ...(lost ? { lost } : {}) }
     const receipt = await appendRecovery(core, recovery, state)
-    await settleRecoveries(state, core.replica)
-    const { head, chainTime } = core.replica
-    await rememberHead(state, receipt.chain, { ...head, at: chainTime })
+    await rememberRecovered(state, core.replica)
     return receipt
   } finally {
     await chain.close()

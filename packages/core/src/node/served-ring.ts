@@ -35,6 +35,7 @@ export class ServedRing {
   readonly #adopting = new Map<string, Promise<void>>()
   /** Chains that were moved from here, and whose keys are gone. */
   readonly #emptied = new Set<ChainName>()
+  /** Those whose folders are open, and so locked, for that. */
   readonly #emptying = new Map<ChainName, Promise<boolean>>()
   #offering: Promise<void> | undefined
   #timer: { cancel(): void } | undefined
@@ -203,7 +204,7 @@ export class ServedRing {
     return emptying
   }
 
-  /** Resolves when the folder of a moved chain is free again, which is locked for a moment; undefined if it is not. Never rejects. */
+  /** Settles once the folder of a moved chain is free again; undefined if it is not being looked through. Never rejects. */
   whileEmptying(name: ChainName): Promise<unknown> | undefined {
     return this.#emptying.get(name)?.catch(() => undefined)
   }
