@@ -1,5 +1,15 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, Creations, type EntityId, isWellFormed, objectOf, type Transaction } from '@ate/core'
+import {
+  type Accompany,
+  AteError,
+  type Chain,
+  Creations,
+  type EntityId,
+  isWellFormed,
+  objectOf,
+  type Transaction,
+} from '@ate/core'
+import type { AddedJob } from './dispatcher.ts'
 import { queueError } from './errors.ts'
 import { bad, msOf, UNIQUE_NAMES, wholeNumber } from './queue-options.ts'
 import {
@@ -131,10 +141,15 @@ export class Adder {
   readonly #node: EntityId
   readonly #creations: Creations
 
-  constructor(chain: Chain, node: EntityId) {
+  /** `claim` may take what is added for workers of this handle that wait. */
+  constructor(
+    chain: Chain,
+    node: EntityId,
+    claim: (tx: Transaction, jobs: readonly AddedJob[]) => ReturnType<Accompany>,
+  ) {
     this.#chain = chain
     this.#node = node
-    this.#creations = new Creations(chain)
+    this.#creations = new Creations(chain, (tx, made) => claim(tx, made as readonly AddedJob[]))
   }
 
   /** The place of a job: below the queue. */
@@ -146,17 +161,14 @@ export class Adder {
   async addOne(prepared: Prepared): Promise<Staged> {
     const { value, id, unique, after } = prepared
     if (unique === undefined && after.length === 0) {
-      if (id === undefined) {
-        const made = await this.#creations.create(JobRecord, value, this.#place)
-        return { entity: made.id, id: made.id }
-      }
+      // In the order of the calls.
+      if (id !== undefined) await this.#creations.staged
       try {
-        // In the order of the calls.
-        await this.#creations.staged
-        const made = await this.#chain.transact((tx) => this.#create(tx, value, id))
-        return made
+        const place = id === undefined ? this.#place : { ...this.#place, name: id }
+        const made = await this.#creations.create(JobRecord, value, place)
+        return { entity: made.id, id: id ?? made.id }
       } catch (error) {
-        if ((error as AteError).code !== 'NAME_TAKEN') throw error
+        if (id === undefined || (error as AteError).code !== 'NAME_TAKEN') throw error
       }
     }
     await this.#creations.staged

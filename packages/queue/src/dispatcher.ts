@@ -2,13 +2,13 @@
  * Between the lane and those who take jobs: claims as much as they want, hands out what was claimed, and does what has to
  * be done from time to time. One for a handle; it runs while somebody wants jobs.
  */
-import { AteError, type Chain, isAteError } from '@ate/core'
+import { AteError, type Chain, type Companion, type EntityId, isAteError, type Transaction } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
 import { Attempt, type HandlingParts } from './handling.ts'
 import type { Held, Lane } from './lane.ts'
 import type { Rules } from './queue-options.ts'
-import { JobRecord } from './queue-records.ts'
+import { JobRecord, type JobValue } from './queue-records.ts'
 import { isOfOne } from './queue-rules.ts'
 
 /** How often leases are looked after, at most and at least. */
@@ -25,6 +25,12 @@ export interface Consumer<D> {
   pause(): Promise<void>
   /** Nothing more comes: the chain is closed, or cannot be written. */
   ended(error: unknown): void
+}
+
+/** A job that a transaction adds. */
+export interface AddedJob {
+  readonly id: EntityId
+  readonly value: JobValue
 }
 
 export interface DispatcherParts<D> {
@@ -99,16 +105,26 @@ export class Dispatcher<D> {
       return
     }
     this.#pumping = true
-    this.#pump().then(
-      () => {
-        this.#pumping = false
-        if (this.#again) this.news()
-      },
+    this.#endPump(this.#pump())
+  }
+
+  #endPump(pump: Promise<void>): void {
+    pump.then(
+      () => this.#pumped(),
       (error) => {
         this.#pumping = false
         this.#failed(error)
       },
     )
+  }
+
+  #pumped(): undefined {
+    this.#pumping = false
+    if (this.#again) this.news()
+  }
+
+  async #deliverAll(leases: readonly Held[]): Promise<void> {
+    for (const held of leases) await this.#deliver(held)
   }
 
   /** Ends all consumers. */
@@ -118,6 +134,30 @@ export class Dispatcher<D> {
     this.#failure = error
     this.#stopTicking()
     for (const consumer of this.#consumers.splice(0)) consumer.ended(error)
+  }
+
+  /** Leases of jobs for workers that wait, in the transaction that adds them; undefined where they are left to a claim of their own. */
+  claimAdded(tx: Transaction, jobs: readonly AddedJob[]): Promise<Companion | undefined> | undefined {
+    const { follower, lane } = this.#parts
+    const { table, now } = follower
+    if (this.#pumping) return undefined
+    table.promote(now)
+    if (table.hasReady || jobs.some(({ value }) => value.group !== undefined)) return undefined
+    const due = jobs.filter(({ value }) => value.at === undefined || value.at <= now)
+    due.sort((a, b) => (b.value.priority ?? 0) - (a.value.priority ?? 0))
+    const ids = due.slice(0, Math.min(this.#wanted, lane.room)).map(({ id }) => id)
+    if (ids.length === 0) return undefined
+    const staging = lane.claimAdded(tx, ids, (leases) => this.#endPump(this.#deliverAll(leases)))
+    if (!staging) return undefined
+    // Claims of one handle come one after the other.
+    this.#pumping = true
+    return staging.then(
+      (claim) => claim ?? this.#pumped(),
+      (error) => {
+        this.#pumped()
+        throw error
+      },
+    )
   }
 
   async #pump(): Promise<void> {
@@ -135,7 +175,7 @@ export class Dispatcher<D> {
         if (!isFirst) await environment.pause()
         isFirst = false
         const claimed = await lane.claim(() => this.#wanted)
-        for (const held of claimed) await this.#deliver(held)
+        await this.#deliverAll(claimed)
         if (claimed.length > 0 || this.#again) continue
       }
       if (this.#again) continue

@@ -180,7 +180,7 @@ export class JobTable {
   }
 
   #hold(row: number, session: string): void {
-    this.#note(this.rows.idOf(row), session, this.rows.turn[row]!)
+    this.promise(this.rows.idOf(row), session, this.rows.turn[row]!)
     this.setState(row, STATE.active)
   }
 
@@ -190,10 +190,11 @@ export class JobTable {
     { from, to, turn }: { readonly from: string; readonly to: string; readonly turn: number },
   ): void {
     this.#sessions.get(from)?.delete(job)
-    this.#note(job, to, turn)
+    this.promise(job, to, turn)
   }
 
-  #note(job: string, session: string, turn: number): void {
+  /** A lease of a job that may not have come here yet. */
+  promise(job: string, session: string, turn: number): void {
     this.#leases.set(job, { session, turn })
     const held = this.#sessions.get(session)
     if (held) held.add(job)

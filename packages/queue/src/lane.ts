@@ -9,10 +9,10 @@
  * - A session is good until somebody else takes it over, which nobody may before its time is over. Who takes it over
  *   deletes its fence, in the same transaction in which its jobs are free again.
  */
-import { AteError, type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Companion, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { chooseJobs, leasesOfOthers, type Taken } from './choosing.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
-import { STATE } from './job-rows.ts'
 import { freeJob, leaveLane, requireFence } from './lane-steps.ts'
 import type { Rules } from './queue-options.ts'
 import {
@@ -24,7 +24,6 @@ import {
   type JobValue,
   LaneRecord,
   type LaneValue,
-  type LeaseRecord,
   PulseRecord,
   SessionRecord,
 } from './queue-records.ts'
@@ -51,12 +50,6 @@ export interface Held {
   isOver: boolean
   /** Its job is being written as done, and so whoever ends it knows first what becomes of it. */
   isCompleting: boolean
-}
-
-/** A job that a claim has chosen, at the turn that it had then. */
-interface Taken {
-  readonly job: string
-  readonly turn: number
 }
 
 /** A claim on its way: what the newest run of its transaction has chosen. */
@@ -150,14 +143,73 @@ export class Lane {
     claim.session = undefined
     const lane = await this.#loadLane(tx)
     if (lane.value.paused) return
-    const others = await this.#readOthers(tx, lane.value)
+    const others = await leasesOfOthers(tx, {
+      lane: lane.value,
+      own: this.#session?.id,
+      isKnown: (job) => follower.table.rows.find(job) >= 0,
+    })
     // Nothing may come between these and the choice: what is acknowledged is older, and the follower goes by that.
     for (const [id, leases] of others) follower.table.putSession(id, leases)
     const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
-    claim.taken = this.#select(Math.min(wanted(), this.room), rates)
+    const chosen = chooseJobs(follower, {
+      wanted: Math.min(wanted(), this.room),
+      activeMax: rules().activeMax,
+      rates,
+      holder: HELD_BY_CLAIM,
+    })
+    claim.taken = chosen.taken
+    this.opensAt = chosen.opensAt
     if (claim.taken.length === 0) return
     claim.fence = lane.value.claims + (this.#session ? 1 : FENCE_STEP)
     claim.session = await this.#writeClaim(tx, { ...claim, lane, rates })
+  }
+
+  /**
+   * Claims jobs in the transaction that adds them, and so with its sync: for a worker that waits, where nothing is in the way
+   * that only a claim of its own can judge. `taken` gets the leases when it is acknowledged, none if it is not.
+   */
+  claimAdded(
+    tx: Transaction,
+    jobs: readonly string[],
+    taken: (leases: readonly Held[]) => void,
+  ): Promise<Companion | undefined> | undefined {
+    const { chain, node, follower, rules } = this.#parts
+    if (!this.#session || !chain.isAlone || rules().limits.length > 0) return undefined
+    // One that the follower has not heard of would be overtaken.
+    const newest = chain.children(JobRecord, node, IN.jobs).newest()
+    if (newest !== undefined && follower.table.rows.find(newest) < 0) return undefined
+    return this.#stageAdded(tx, jobs, taken)
+  }
+
+  async #stageAdded(
+    tx: Transaction,
+    jobs: readonly string[],
+    taken: (leases: readonly Held[]) => void,
+  ): Promise<Companion | undefined> {
+    const { follower, rules, environment } = this.#parts
+    const begun = environment.monotonic()
+    const lane = await this.#loadLane(tx)
+    if (lane.value.paused || !this.#session) return undefined
+    const claim: Claim = {
+      taken: jobs.map((job) => ({ job, turn: 0 })),
+      session: undefined,
+      fence: lane.value.claims + 1,
+    }
+    // Before the follower hears of the jobs: they are not ready for anybody else of this handle.
+    for (const { job, turn } of claim.taken) follower.table.promise(job, HELD_BY_CLAIM, turn)
+    try {
+      claim.session = await this.#writeClaim(tx, { ...claim, lane, rates: new Rates(rules().limits, [], follower.now) })
+    } catch (error) {
+      this.#giveBack(claim)
+      throw error
+    }
+    return {
+      committed: () => taken(this.#handOut(claim, begun)),
+      dropped: () => {
+        this.#giveBack(claim)
+        taken([])
+      },
+    }
   }
 
   #giveBack(claim: Claim): void {
@@ -260,51 +312,6 @@ export class Lane {
   async #loadLane(tx: Transaction): Promise<{ readonly id: string; readonly value: LaneValue }> {
     const lane = await tx.child(LaneRecord, this.#parts.node, IN.lane)
     return lane ?? tx.putChild(LaneRecord, { claims: 0, sessions: [] }, { parent: this.#parts.node, in: IN.lane })
-  }
-
-  /** The leases of all others, as they are at this claim's place in the log. */
-  async #readOthers(tx: Transaction, lane: LaneValue): Promise<Map<string, LeaseRecord[]>> {
-    const others = new Map<string, LeaseRecord[]>()
-    for (const id of lane.sessions) {
-      const other = id === this.#session?.id ? undefined : await tx.peek(SessionRecord, id)
-      if (other) others.set(id, await this.#withoutRemoved(tx, decodeLeases(other.value.leases)))
-    }
-    return others
-  }
-
-  /** A session that claims nothing lists what it had last; jobs of it may be gone, and others not have come here yet. */
-  async #withoutRemoved(tx: Transaction, leases: readonly LeaseRecord[]): Promise<LeaseRecord[]> {
-    const { rows } = this.#parts.follower.table
-    const there: LeaseRecord[] = []
-    for (const lease of leases)
-      if (rows.find(lease.job) >= 0 || (await tx.peek(JobRecord, lease.job))) there.push(lease)
-    return there
-  }
-
-  #select(wanted: number, rates: Rates): Taken[] {
-    const { follower, rules } = this.#parts
-    const { table, now } = follower
-    const { activeMax } = rules()
-    const taken: Taken[] = []
-    this.opensAt = 0
-    const unseen = activeMax === Number.POSITIVE_INFINITY ? 0 : table.unseen()
-    while (taken.length < wanted && table.counts[STATE.active]! + unseen < activeMax) {
-      if (rates.isLimited) {
-        this.opensAt = rates.opensAt('queue', undefined)
-        if (this.opensAt > now) break
-      }
-      const row = table.take(HELD_BY_CLAIM)
-      if (row === undefined) break
-      const group = table.groupOf(row)?.name
-      const groupOpensAt = group === undefined ? 0 : rates.opensAt('group', group)
-      if (groupOpensAt > now) {
-        table.giveBack(row, HELD_BY_CLAIM, groupOpensAt)
-        continue
-      }
-      rates.start(group, now)
-      taken.push({ job: table.rows.idOf(row), turn: table.rows.turn[row]! })
-    }
-    return taken
   }
 
   async #writeClaim(

@@ -66,7 +66,7 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
     onLost: (leases) => tell('lease.lost', leases),
     onTakenOver: (leases) => tell('taken over', leases),
   })
-  const adder = new Adder(chain, node)
+  const adder = new Adder(chain, node, (tx, jobs) => dispatcher.claimAdded(tx, jobs))
   const repeats = new Repeats({ chain, node, adder, prepare: parts.prepare })
   const { data, result } = options
   const parseResult = (value: unknown): unknown =>

@@ -6,6 +6,7 @@ import { type Chain, openChain } from '@ate/core'
 import { quickPlatform, type SimFileSystem, type TestPlatform, type TestPlatformOptions } from '@ate/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Job, type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
+import { FenceRecord, IN } from '../src/queue-records.ts'
 import { EffectOf, expectCode, person, turns } from './kit.ts'
 
 const disks = new Map<string, SimFileSystem>()
@@ -67,7 +68,7 @@ describe('a claim', () => {
     await turns()
     for (let n = 1; n <= 3; n++) {
       const before = syncs()
-      void jobs.add(n)
+      void jobs.addMany([n])
       await turns()
       expect(started[n]! - before).toBe(1)
     }
@@ -114,7 +115,7 @@ describe('a claim', () => {
       if (life === 0) {
         await jobs.add(0)
         await turns()
-        await jobs.add(1).catch(() => undefined)
+        await jobs.addMany([1]).catch(() => undefined)
       } else {
         platform.setWallClock(platform.environment.clock.now() + life * 60_000)
         for (let i = 0; i < 40; i++) {
@@ -122,7 +123,7 @@ describe('a claim', () => {
           await turns(2)
         }
         // A second one, that is claimed by a session that stands.
-        if (life < 3 && !cut) await jobs.add(life + 1).catch(() => undefined)
+        if (life < 3 && !cut) await jobs.addMany([life + 1]).catch(() => undefined)
       }
       await turns()
       if (life < 3) await chain.close().catch(() => undefined)
@@ -147,9 +148,183 @@ describe('a claim', () => {
     })
     await jobs.add(0)
     await turns()
-    await jobs.add(1)
+    await jobs.addMany([1])
     await expectCode(worker.done, 'WRITER_POISONED')
     expect(lost).toEqual(['aborted'])
+  })
+})
+
+describe('a claim of what is being added', () => {
+  /** A worker with a session that stands, and what it starts. */
+  async function standing(
+    options: QueueOptions<number> & {
+      readonly concurrency?: number
+      readonly through?: (chain: Chain) => Chain
+      readonly wakes?: boolean
+    } = {},
+  ) {
+    const { concurrency = 1, through = (chain) => chain, wakes = true, ...rest } = options
+    const chain = through(await open())
+    const timers = wakes ? {} : { start: () => ({ cancel: () => undefined }) }
+    const jobs = queue<number>(chain, 'jobs', rest, { ...environment(), ...timers })
+    const started: (readonly [data: number, syncs: number])[] = []
+    const held: (() => void)[] = []
+    const worker = jobs.work(
+      async ({ data }) => {
+        started.push([data, syncs()])
+        if (data >= 100) await new Promise<void>((resolve) => held.push(resolve))
+      },
+      { concurrency, prefetch: 0 },
+    )
+    await jobs.add(0)
+    await turns()
+    started.length = 0
+    return { chain, jobs, worker, started, held }
+  }
+  const recordsOf = async (chain: Chain, run: () => Promise<unknown>): Promise<number> => {
+    const before = chain.head.seq
+    await run()
+    return chain.head.seq - before
+  }
+
+  it('is in the record that adds it, and starts behind its sync', async () => {
+    const { chain, jobs, worker, started } = await standing()
+    for (const id of [undefined, 'named']) {
+      const before = syncs()
+      // One record with the add and the lease, and one with the end.
+      expect(await recordsOf(chain, () => jobs.add(1, id === undefined ? {} : { id }).then(() => turns()))).toBe(2)
+      expect(started.splice(0)).toEqual([[1, before + 1]])
+    }
+    expect(await jobs.counts()).toMatchObject({ waiting: 0, active: 0, done: 3 })
+    await worker.stop()
+  })
+
+  it('has the order of priorities and of arrival, and no more than the worker takes', async () => {
+    const { chain, jobs, worker, started, held } = await standing({ concurrency: 2 })
+    const adding = async (): Promise<void> => {
+      void jobs.add(104, { delay: '1h' })
+      void jobs.add(101)
+      void jobs.add(102)
+      void jobs.add(103, { priority: 5 })
+      await turns()
+    }
+    expect(await recordsOf(chain, adding)).toBe(1)
+    expect(started.map(([data]) => data)).toEqual([103, 101])
+    expect(await jobs.counts()).toMatchObject({ waiting: 1, active: 2, scheduled: 1 })
+    for (const goOn of held.splice(0)) goOn()
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([103, 101, 102])
+    held.pop()?.()
+    await worker.stop()
+  })
+
+  it('never overtakes what came before, also if nobody here has heard of that yet', async () => {
+    const { chain, jobs, worker, started } = await standing()
+    // In a transaction of somebody else, which is staged and not acknowledged.
+    let first: Promise<unknown> | undefined
+    await new Promise<void>((staged) => {
+      first = chain.transact((tx) => jobs.add(1, { tx }), { staged })
+    })
+    void jobs.add(2)
+    await Promise.all([first, turns()])
+    const third = jobs.addMany([3])
+    await third
+    void jobs.add(4)
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([1, 2, 3, 4])
+    await worker.stop()
+  })
+
+  it('is left to a claim of its own where there are limits or groups, or while the queue is paused', async () => {
+    const limited = await standing({ limit: { active: 1 } })
+    expect(await recordsOf(limited.chain, () => limited.jobs.add(1).then(() => turns()))).toBe(3)
+    await limited.chain.close()
+    disks.clear()
+    const { chain, jobs, worker, started } = await standing()
+    expect(await recordsOf(chain, () => jobs.add(1, { group: 'g' }).then(() => turns()))).toBe(3)
+    // The pause is in the log, and the follower has not heard of it.
+    await Promise.all([jobs.pause(), jobs.add(2)])
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([1])
+    await jobs.resume()
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([1, 2])
+    await worker.stop()
+  })
+
+  it('is not made of a job that has a date, nor in front of one whose date has come', async () => {
+    const { jobs, worker, started } = await standing({ wakes: false })
+    await jobs.add(1, { delay: '10s' })
+    await turns()
+    expect(started).toEqual([])
+    platform.advance(20_000)
+    await jobs.add(2)
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([1, 2])
+    await worker.stop()
+  })
+
+  it('is no more than the worker takes while another claim is on its way, nor is another one while it is', async () => {
+    let late: 'written' | 'acknowledged' | undefined
+    const through = (chain: Chain): Chain =>
+      new Proxy(chain, {
+        get: (target, property) => {
+          const value: unknown = Reflect.get(target, property, target)
+          if (property !== 'transact') return typeof value === 'function' ? value.bind(target) : value
+          return async (...[run, options]: Parameters<Chain['transact']>) => {
+            const written = options?.written
+            const slow = late === 'written' && written ? { written: () => void turns(30).then(written) } : {}
+            const result = await target.transact(run, { ...options, ...slow })
+            if (late) await turns(late === 'written' && written ? 30 : 4)
+            return result
+          }
+        },
+      })
+    const { chain, jobs, worker, started, held } = await standing({ through })
+    late = 'written'
+    void jobs.addMany([101])
+    await turns(10)
+    expect(await recordsOf(chain, () => Promise.all([jobs.add(102), turns(40)]))).toBe(1)
+    expect(started.map(([data]) => data)).toEqual([101])
+    late = undefined
+    held.pop()!()
+    await turns()
+    held.pop()!()
+    await turns()
+    late = 'acknowledged'
+    const adding = async (): Promise<void> => {
+      const first = jobs.add(103)
+      await turns(2)
+      await Promise.all([first, jobs.addMany([104]), turns()])
+    }
+    expect(await recordsOf(chain, adding)).toBe(2)
+    expect(started.map(([data]) => data)).toEqual([101, 102, 103])
+    expect(await jobs.counts()).toMatchObject({ waiting: 1, active: 1 })
+    held.pop()!()
+    await turns()
+    held.pop()!()
+    await worker.stop()
+  })
+
+  it('is not handed out if its sync fails', async () => {
+    const { jobs, worker, started } = await standing()
+    disks.get('/q')!.faults.failSync = syncs() + 1
+    await expectCode(jobs.add(1), 'WRITER_POISONED')
+    await turns()
+    expect(started).toEqual([])
+    await Promise.all([expectCode(worker.done, 'WRITER_POISONED'), worker.stop()])
+  })
+
+  it('is dropped if the session is gone: the job is added all the same, and starts', async () => {
+    const { chain, jobs, worker, started } = await standing()
+    for await (const fence of chain.children(FenceRecord, await jobs.entity(), IN.fences))
+      await chain.transact((tx) => tx.delete(fence.id))
+    await jobs.add(1)
+    await turns()
+    platform.advance(1000)
+    await turns()
+    expect(started.map(([data]) => data)).toEqual([1])
+    await worker.stop()
   })
 })
 

@@ -186,7 +186,8 @@ it('F18: a worker whose rights are taken away while it holds a lease: its commit
   effect(lease)
   await near.transact((tx) => tx.role('workers').remove(hand.publicId))
   const code = await lease.complete(undefined).then(() => 'done', codeOf)
-  expect(['NOT_AUTHORIZED', 'NO_READ_KEY', 'LOCKED']).toContain(code)
+  // On a machine that has much to do the time of the lease may be over first.
+  expect(['NOT_AUTHORIZED', 'NO_READ_KEY', 'LOCKED', 'LEASE_LOST']).toContain(code)
   expect((await jobs.counts()).done).toBe(0)
   jobs.work(effect)
   await jobs.idle()

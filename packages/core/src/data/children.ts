@@ -1,8 +1,9 @@
 /** The children of a collection as readers outside of transactions see them: iterated, counted, or by the page. */
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { chainIdOf } from '../base/ids.ts'
+import { chainIdOf, type EntityId } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { type EntityWords, textOfWords } from '../event/entity-words.ts'
+import type { ChildList } from '../view/child-lists.ts'
 import { ROW } from '../view/entity-table.ts'
 import { type Entity, type EntityRef, wordsOfRef } from './entity.ts'
 import type { EntityType } from './entity-type.ts'
@@ -85,6 +86,15 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
     return this.#rows().length
   }
 
+  /**
+   * The id of the one that came last, also if it is not acknowledged yet, or has gone since; undefined if none has come. Whoever
+   * follows the chain, and has seen that one, has seen all that came before.
+   */
+  newest(): EntityId | undefined {
+    const list = this.#list()
+    return list && list.length > 0 ? this.#core.replica.view.idText(list.items[list.length - 1]!) : undefined
+  }
+
   /** Ids in order, whether or not this session can read the values. */
   ids(): string[] {
     return this.#rows().map((row) => this.#core.replica.view.idText(row))
@@ -113,13 +123,17 @@ export class Children<T> implements AsyncIterable<Entity<T>> {
     return at + 1
   }
 
-  #rows(): number[] {
+  #list(): ChildList | undefined {
     const { view } = this.#core.replica
     const { a, b, c, d } = this.#parent
     const parent = view.table.find(a, b, c, d)
     if (parent < 0 || !view.isVisible(parent)) throw new AteError('NOT_FOUND', { entity: textOfWords(this.#parent) })
     const number = view.names.find(this.#collection)
-    const list = number === undefined ? undefined : view.children.find(parent, number)
+    return number === undefined ? undefined : view.children.find(parent, number)
+  }
+
+  #rows(): number[] {
+    const list = this.#list()
     const rows: number[] = []
     for (let i = 0; list && i < list.length; i++) {
       const row = list.items[i]!

@@ -13,10 +13,11 @@ import type { Transaction } from './transaction.ts'
 /** Entities of one transaction. */
 const TOGETHER_MAX = 512
 
-/** Where it is made: it has no name, or two that meet would be in each other's way. */
 export interface CreationPlace {
   readonly parent: EntityId
   readonly in: string
+  /** What has one goes alone: two of one name would be in each other's way. */
+  readonly name?: string
 }
 
 export interface Created {
@@ -25,8 +26,25 @@ export interface Created {
   readonly seq: number
 }
 
+/** What goes with entities that are made, in their transaction. */
+export interface Companion {
+  /** It is acknowledged, and those who asked for the entities are told. */
+  committed(): void
+  /** It is not in the chain: what is tried again has no companion, or another one. */
+  dropped(): void
+}
+
+export interface Making {
+  readonly id: EntityId
+  readonly value: unknown
+}
+
+/** Stages more in the transaction that makes `made`; undefined for nothing. If that fails, the entities are made without it. */
+export type Accompany = (tx: Transaction, made: readonly Making[]) => Promise<Companion | undefined> | undefined
+
 interface Item {
   readonly make: (tx: Transaction) => EntityId
+  readonly value: unknown
   id: EntityId | undefined
   readonly resolve: (created: Created) => void
   readonly reject: (error: unknown) => void
@@ -41,13 +59,15 @@ interface Group {
 
 export class Creations {
   readonly #chain: Chain
+  readonly #accompany: Accompany | undefined
   #open: Group | undefined
   #newest: Group | undefined
   /** Entities that go together: fewer after each time that they were too much, or one was in the way. */
   #together = TOGETHER_MAX
 
-  constructor(chain: Chain) {
+  constructor(chain: Chain, accompany?: Accompany) {
     this.#chain = chain
+    this.#accompany = accompany
   }
 
   /** Resolves when it is acknowledged. @throws as tx.create and transact */
@@ -55,11 +75,12 @@ export class Creations {
     return new Promise((resolve, reject) => {
       const item: Item = {
         make: (tx) => tx.create(type, value, place).id,
+        value,
         id: undefined,
         resolve,
         reject,
       }
-      const group = this.#open ?? this.#begin()
+      const group = place.name === undefined ? (this.#open ?? this.#begin()) : this.#begin('alone')
       if (group.tx && !stage(group.tx, item)) return
       group.items.push(item)
       if (group.items.length >= this.#together) this.#open = undefined
@@ -71,7 +92,7 @@ export class Creations {
     return this.#newest?.staged
   }
 
-  #begin(): Group {
+  #begin(alone?: 'alone'): Group {
     let staged = (): void => undefined
     const group: Group = {
       items: [],
@@ -80,8 +101,10 @@ export class Creations {
         staged = resolve
       }),
     }
-    this.#open = group
-    this.#newest = group
+    if (!alone) {
+      this.#open = group
+      this.#newest = group
+    }
     const end = (): void => {
       if (this.#newest === group) this.#newest = undefined
       staged()
@@ -92,15 +115,25 @@ export class Creations {
 
   async #commit(group: Group, staged: () => void): Promise<void> {
     const { items } = group
+    let companion: Companion | undefined
+    let isAccompanied = false
     try {
       const tx = await this.#chain.transact(
         async (open) => {
+          companion?.dropped()
+          companion = undefined
           group.tx = open
           for (const item of items.splice(0)) if (stage(open, item)) items.push(item)
           // Whoever runs in this turn still joins.
           await undefined
           group.tx = undefined
           if (this.#open === group) this.#open = undefined
+          const more = this.#accompany?.(
+            open,
+            items.map(({ id, value }) => ({ id: id!, value })),
+          )
+          isAccompanied = more !== undefined
+          if (more) companion = await more
           return open
         },
         { staged },
@@ -108,9 +141,11 @@ export class Creations {
       this.#together = Math.min(this.#together + 1 + (items.length >>> 3), TOGETHER_MAX)
       const { seq } = tx.receipt!
       for (const { id, resolve } of items) resolve({ id: id!, seq })
+      companion?.committed()
     } catch (error) {
+      companion?.dropped()
       if (this.#open === group) this.#open = undefined
-      if (items.length < 2 || !mayBeOneOf(error)) {
+      if ((items.length < 2 && !isAccompanied) || !mayBeOneOf(error)) {
         for (const { reject } of items) reject(error)
         return
       }

@@ -63,3 +63,39 @@ it('is staged before what waits for it, and ends with the chain', async () => {
   const late = await Promise.all([1, 2].map((n) => codeOf(creations.create(Note, { text: `${n}` }, PLACE))))
   expect(late).toEqual(['CHAIN_CLOSED', 'CHAIN_CLOSED'])
 })
+
+it('makes what has a name by itself, and refuses the second of one name', async () => {
+  await using kit = await memoryChain()
+  const creations = new Creations(kit.chain)
+  const named = { ...PLACE, name: 'one' }
+  const made = [1, 2].map((n) => codeOf(creations.create(Note, { text: `${n}` }, named)))
+  const unnamed = creations.create(Note, { text: '3' }, PLACE)
+  expect(await Promise.all(made)).toEqual(['nothing was thrown', 'NAME_TAKEN'])
+  await unnamed
+  expect(kit.chain.children(Note, undefined, 'notes').count()).toBe(2)
+})
+
+it('makes entities with what a companion stages, and without it if that fails', async () => {
+  await using kit = await memoryChain()
+  const told: string[] = []
+  let fails = false
+  const creations = new Creations(kit.chain, async (tx, made) => {
+    if (fails) throw new Error('it cannot')
+    for (const { value } of made)
+      tx.create(Note, { text: `with ${(value as { text: string }).text}` }, { in: 'others' })
+    return { committed: () => told.push('committed'), dropped: () => told.push('dropped') }
+  })
+  const together = ['a', 'b'].map((text) => creations.create(Note, { text }, PLACE).then(() => told.push(text)))
+  await Promise.all(together)
+  expect(told).toEqual(['committed', 'a', 'b'])
+  expect(kit.chain.children(Note, undefined, 'others').count()).toBe(2)
+  fails = true
+  await creations.create(Note, { text: 'c' }, PLACE)
+  expect(kit.chain.children(Note, undefined, 'others').count()).toBe(2)
+  expect(kit.chain.children(Note, undefined, 'notes').newest()).toBe(
+    kit.chain.children(Note, undefined, 'notes').ids().at(-1),
+  )
+  expect(kit.chain.children(Note, undefined, 'nothing').newest()).toBeUndefined()
+  await kit.chain.close()
+  expect(await codeOf(creations.create(Note, { text: 'd' }, PLACE))).toBe('CHAIN_CLOSED')
+})
