@@ -8,6 +8,7 @@
 import { isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
+import { largeDigest } from '../crypto/large-digest.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
@@ -159,7 +160,7 @@ async function sealOne(
   event.offset = 0
   const { readNode: row, epoch } = event
   const plaintext = bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size)
-  const hash = await crypto.sha256Later(plaintext)
-  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { hash, out })
+  const digest = (secret: Uint8Array): Uint8Array | undefined => largeDigest(crypto, secret, plaintext)
+  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { digest, out })
   return block && { ...block, sliceHash: await crypto.sha256Later(block.ciphertext) }
 }

@@ -294,6 +294,13 @@ function aesKey(key: Uint8Array): AesKey {
       if (offset % 16 !== 0) decipher.update(SKIPPED.subarray(0, offset % 16))
       return updated(decipher, slice, out)
     },
+    mac(nonce, bytes) {
+      sizes.assertSize(nonce, sizes.AES_NONCE_BYTES, 'a GCM nonce')
+      const cipher = nodeCrypto.createCipheriv('aes-256-gcm', secret, nonce)
+      cipher.setAAD(bytes)
+      cipher.final()
+      return plain(cipher.getAuthTag())
+    },
     wipe: () => wipe(secret),
   }
 }
