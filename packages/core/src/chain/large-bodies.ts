@@ -65,10 +65,15 @@ export function roomFor(size: number): Room | undefined {
   if (size <= LARGE_BYTES) return undefined
   const free = rooms.pop()
   const isEnough = free && free.sealed.length >= size
-  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [new Uint8Array(size), new Uint8Array(size)]
+  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [sharedBytes(size), new Uint8Array(size)]
   const room = { sealed, opened, later: size > LATER_BYTES }
   lent.set(opened.buffer, room)
   return room
+}
+
+/** What is hashed beside this thread stands in memory that another one sees, where there is such. */
+function sharedBytes(size: number): Uint8Array {
+  return new Uint8Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(size) : new SharedArrayBuffer(size))
 }
 
 /** Nobody looks at the body any more. What was not opened into lent memory is left alone. */
@@ -105,7 +110,7 @@ export function sealAhead(
     batches.map(async (batch, i) => {
       if (!isLarge(batch)) return undefined
       const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
-      const sealed = ciphertexts.pop() ?? new Uint8Array(BODY_BYTES_MAX)
+      const sealed = ciphertexts.pop() ?? sharedBytes(BODY_BYTES_MAX)
       return { block: await sealOne(batch, sealing, { writer, writerSeq: writerSeq + i }, sealed), record, sealed }
     }),
   )

@@ -77,7 +77,10 @@ export interface CryptoProvider {
   sha256(data: Uint8Array): Uint8Array
   /** Writes the 32 bytes of the hash to `out` at `at`: the hot path makes no object an event. */
   sha256Into(data: Uint8Array, out: Uint8Array, at: number): void
-  /** The same hash, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay as they are until then. */
+  /**
+   * The same hash, worked out beside this thread; absent where the platform has no other thread for it. The bytes stay as they are until
+   * then. Of memory that threads share it costs this one least.
+   */
   sha256Later?(data: Uint8Array): Promise<Uint8Array>
   sha512(data: Uint8Array): Uint8Array
   sha3_256(data: Uint8Array): Uint8Array
