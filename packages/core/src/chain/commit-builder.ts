@@ -4,7 +4,7 @@ import type { Randomness } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
-import { sealBlock, sealBlockTo, sealInfo } from '../crypto/seal.ts'
+import { type SealingAhead, sealBlock, sealBlockTo, sealInfo } from '../crypto/seal.ts'
 import { CommitEncoder, type SealedBlock } from '../event/commit-encode.ts'
 import { bytesOfWords, type EntityWords } from '../event/entity-words.ts'
 import { BLOCK_MODE, SUITE } from '../event/format.ts'
@@ -161,12 +161,12 @@ export class CommitBuilder {
     return { node, epoch, mode: BLOCK_MODE.public, ...open, size: bytes.length }
   }
 
-  /** Undefined if this session lacks the key. `ahead` as in sealBlock. */
+  /** Undefined if this session lacks the key. */
   sealUnderKey(
     { node, row, epoch }: Pick<OpenBlock, 'node' | 'row' | 'epoch'>,
     { writer, writerSeq }: { readonly writer: Uint8Array; readonly writerSeq: number },
     plaintext: Uint8Array,
-    ahead?: { readonly hash: Uint8Array; readonly out: Uint8Array },
+    ahead?: SealingAhead,
   ): SealedBlock | undefined {
     const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
     if (!secrets) return undefined

@@ -8,6 +8,7 @@
 import { isAteError } from '../base/errors.ts'
 import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
 import { ByteWriter } from '../codec/writer.ts'
+import { largeDigest } from '../crypto/large-digest.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
@@ -64,10 +65,15 @@ export function roomFor(size: number): Room | undefined {
   if (size <= LARGE_BYTES) return undefined
   const free = rooms.pop()
   const isEnough = free && free.sealed.length >= size
-  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [new Uint8Array(size), new Uint8Array(size)]
+  const [sealed, opened] = isEnough ? [free.sealed, free.opened] : [sharedBytes(size), new Uint8Array(size)]
   const room = { sealed, opened, later: size > LATER_BYTES }
   lent.set(opened.buffer, room)
   return room
+}
+
+/** What is hashed beside this thread stands in memory that another one sees, where there is such. */
+function sharedBytes(size: number): Uint8Array {
+  return new Uint8Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(size) : new SharedArrayBuffer(size))
 }
 
 /** Nobody looks at the body any more. What was not opened into lent memory is left alone. */
@@ -104,7 +110,7 @@ export function sealAhead(
     batches.map(async (batch, i) => {
       if (!isLarge(batch)) return undefined
       const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
-      const sealed = ciphertexts.pop() ?? new Uint8Array(BODY_BYTES_MAX)
+      const sealed = ciphertexts.pop() ?? sharedBytes(BODY_BYTES_MAX)
       return { block: await sealOne(batch, sealing, { writer, writerSeq: writerSeq + i }, sealed), record, sealed }
     }),
   )
@@ -159,7 +165,7 @@ async function sealOne(
   event.offset = 0
   const { readNode: row, epoch } = event
   const plaintext = bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size)
-  const hash = await crypto.sha256Later(plaintext)
-  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { hash, out })
+  const digest = (secret: Uint8Array): Uint8Array | undefined => largeDigest(crypto, secret, plaintext)
+  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { digest, out })
   return block && { ...block, sliceHash: await crypto.sha256Later(block.ciphertext) }
 }

@@ -53,7 +53,7 @@ export function confirmedKey(
 /**
  * 32 bytes that are fresh even where the random source repeats (a cloned machine): HMAC(HKDF(secret, context),
  * random 32 || SHA-256(plaintext)). A repeat then shows at most that the same text was sealed again.
- * `hash` is that of the plaintext, where it is known already.
+ * `digest` stands for the plaintext in the place of its hash, where that would take long.
  */
 export function hedgedSalt(
   crypto: CryptoProvider,
@@ -61,12 +61,12 @@ export function hedgedSalt(
   secret: Uint8Array,
   context: ContextName,
   plaintext: Uint8Array,
-  hash: Uint8Array = crypto.sha256(plaintext),
+  digest: Uint8Array = crypto.sha256(plaintext),
 ): Uint8Array {
   const key = crypto.hkdfSha256(secret, new Uint8Array(0), contextBytes(context), SALT_BYTES)
-  const input = new Uint8Array(2 * SALT_BYTES)
+  const input = new Uint8Array(SALT_BYTES + digest.length)
   random.fill(input.subarray(0, SALT_BYTES))
-  input.set(hash, SALT_BYTES)
+  input.set(digest, SALT_BYTES)
   const salt = crypto.hmacSha256(key, input)
   wipe(key)
   wipe(input)

@@ -18,6 +18,7 @@ export const CONTEXTS = {
   blindKey: 'ate/1/blind-key',
   seal: 'ate/1/seal',
   sealHedge: 'ate/1/seal-hedge',
+  sealDigest: 'ate/1/seal-digest',
   sealPublic: 'ate/1/seal-public',
   wrap: 'ate/1/wrap',
   wrapHedge: 'ate/1/wrap-hedge',

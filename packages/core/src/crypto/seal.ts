@@ -75,15 +75,22 @@ function putSafeInteger(bytes: Uint8Array, at: number, value: number): void {
   view.setUint32(at + 4, value % 2 ** 32)
 }
 
-/** Seals `plaintext` under a 32-byte epoch key. `ahead`: its SHA-256, and where to seal it to, as in the contract of an AES key. */
+/** What a large plaintext is sealed with: what stands for it in the hedge, and where to seal it to, as in the contract of an AES key. */
+export interface SealingAhead {
+  /** Two plaintexts never have the same, as far as anybody can tell who lacks `secret`; undefined: their SHA-256 stands for them. */
+  readonly digest: (secret: Uint8Array) => Uint8Array | undefined
+  readonly out: Uint8Array
+}
+
+/** Seals `plaintext` under a 32-byte epoch key. */
 export function sealBlock(
   crypto: CryptoProvider,
   random: Randomness,
   input: { readonly secret: Uint8Array; readonly info: Uint8Array; readonly plaintext: Uint8Array },
-  ahead?: { readonly hash: Uint8Array; readonly out: Uint8Array },
+  ahead?: SealingAhead,
 ): SealedBlock {
   sizes.assertSize(input.secret, sizes.SECRET_BYTES, 'an epoch key')
-  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext, ahead?.hash)
+  const salt = hedgedSalt(crypto, random, input.secret, 'sealHedge', input.plaintext, ahead?.digest(input.secret))
   const key = committedKey(crypto, input.secret, salt, infoOf('seal', input.info))
   const { ciphertext, tag } = key.aes.seal(key.nonce, input.plaintext, ahead?.out)
   return { salt, commitment: key.commitment, tag, ciphertext }

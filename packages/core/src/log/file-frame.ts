@@ -141,7 +141,8 @@ export function decodeSegmentHeader(bytes: Uint8Array, crc: Crc32): SegmentHeade
   return undefined
 }
 
-function putFrameHeader(frame: Uint8Array, header: FrameHeader, nonce: Uint8Array, crc: Crc32): void {
+/** `bodyCrc`: of what stands behind the header. */
+function putFrameHeader(frame: Uint8Array, header: FrameHeader, bodyCrc: number, nonce: Uint8Array, crc: Crc32): void {
   putU32(frame, 0, FRAME_MAGIC)
   putU32(frame, 4, header.bodyBytes)
   putU64(frame, 8, header.firstSeq)
@@ -150,7 +151,7 @@ function putFrameHeader(frame: Uint8Array, header: FrameHeader, nonce: Uint8Arra
   putU64(frame, 24, header.durableCount)
   frame.set(nonce, 32)
   putU64(frame, 48, header.writerEpoch)
-  putU32(frame, 56, crc(frame.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + header.bodyBytes)))
+  putU32(frame, 56, bodyCrc)
   putU32(frame, 60, crc(frame.subarray(0, 60)))
 }
 
@@ -159,48 +160,84 @@ export function frameBytes(recordBytes: number): number {
   return FRAME_HEADER_BYTES + align8(recordBytes)
 }
 
+/** What goes into each frame of a segment. */
+export interface FrameMark {
+  readonly durableCount: number
+  readonly writerEpoch: number
+  readonly nonce: Uint8Array
+}
+
 /** Writes the frame of `batch` to the beginning of `target`, which has room for it. */
 export function encodeFrame(
   target: Uint8Array,
   batch: readonly LogRecord[],
   recordBytes: number,
-  mark: { readonly durableCount: number; readonly writerEpoch: number; readonly nonce: Uint8Array },
+  mark: FrameMark,
   crc: Crc32,
 ): FrameHeader {
   let at = FRAME_HEADER_BYTES
   for (const record of batch) {
-    putU32(target, at, record.bytes.length)
-    target.set(record.hash, at + 4)
+    putRecordHeader(target, at, record)
     target.set(record.bytes, at + RECORD_HEADER_BYTES)
     at += RECORD_HEADER_BYTES + record.bytes.length
   }
   const end = frameBytes(recordBytes)
   target.fill(0, at, end)
-  const header: FrameHeader = {
-    bodyBytes: end - FRAME_HEADER_BYTES,
-    firstSeq: batch[0]!.seq,
-    count: batch.length,
-    kind: 'data',
-    durableCount: mark.durableCount,
-    writerEpoch: mark.writerEpoch,
-  }
-  putFrameHeader(target, header, mark.nonce, crc)
+  const header = dataHeader(batch, recordBytes, mark)
+  putFrameHeader(target, header, crc(target.subarray(FRAME_HEADER_BYTES, end)), mark.nonce, crc)
   return header
 }
 
-export function encodeSeal(
-  seal: Seal,
-  nextSeq: number,
-  mark: { readonly durableCount: number; readonly writerEpoch: number; readonly nonce: Uint8Array },
+/** The same frame, in parts of which the records' own bytes are some: nothing large is copied. */
+export function frameParts(
+  batch: readonly LogRecord[],
+  recordBytes: number,
+  mark: FrameMark,
   crc: Crc32,
-): Uint8Array {
+): { readonly header: FrameHeader; readonly parts: readonly Uint8Array[] } {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES)
+  const parts: Uint8Array[] = [frame]
+  let bodyCrc = 0
+  const add = (part: Uint8Array): void => {
+    parts.push(part)
+    bodyCrc = crc(part, bodyCrc)
+  }
+  for (const record of batch) {
+    const recordHeader = new Uint8Array(RECORD_HEADER_BYTES)
+    putRecordHeader(recordHeader, 0, record)
+    add(recordHeader)
+    add(record.bytes)
+  }
+  add(new Uint8Array(align8(recordBytes) - recordBytes))
+  const header = dataHeader(batch, recordBytes, mark)
+  putFrameHeader(frame, header, bodyCrc, mark.nonce, crc)
+  return { header, parts }
+}
+
+function putRecordHeader(target: Uint8Array, at: number, { bytes, hash }: LogRecord): void {
+  putU32(target, at, bytes.length)
+  target.set(hash, at + 4)
+}
+
+function dataHeader(
+  batch: readonly LogRecord[],
+  recordBytes: number,
+  { durableCount, writerEpoch }: FrameMark,
+): FrameHeader {
+  const bodyBytes = align8(recordBytes)
+  return { bodyBytes, firstSeq: batch[0]!.seq, count: batch.length, kind: 'data', durableCount, writerEpoch }
+}
+
+export function encodeSeal(seal: Seal, nextSeq: number, mark: FrameMark, crc: Crc32): Uint8Array {
   const frame = new Uint8Array(SEAL_BYTES)
   putU64(frame, FRAME_HEADER_BYTES, seal.records)
   putU64(frame, FRAME_HEADER_BYTES + 8, seal.offset)
   frame.set(seal.hash, FRAME_HEADER_BYTES + 16)
   const { durableCount, writerEpoch, nonce } = mark
   const bodyBytes = SEAL_BYTES - FRAME_HEADER_BYTES
-  putFrameHeader(frame, { bodyBytes, firstSeq: nextSeq, count: 0, kind: 'seal', durableCount, writerEpoch }, nonce, crc)
+  const bodyCrc = crc(frame.subarray(FRAME_HEADER_BYTES))
+  const header: FrameHeader = { bodyBytes, firstSeq: nextSeq, count: 0, kind: 'seal', durableCount, writerEpoch }
+  putFrameHeader(frame, header, bodyCrc, nonce, crc)
   return frame
 }
 

@@ -205,9 +205,33 @@ export function writeWhole(file: OpenFile, parts: readonly Uint8Array[], at: num
     let done = 0
     while (done < part.length) {
       const size = file.write([part.subarray(done)], at + done)
-      if (size === 0) throw Object.assign(new Error('the disk takes no more bytes'), { code: 'ENOSPC' })
+      if (size === 0) throw fullDisk()
       done += size
     }
     at += part.length
   }
+}
+
+/** The same beside this thread, all parts in one call where that takes them. */
+export async function writeWholeLater(file: OpenFile, parts: readonly Uint8Array[], at: number): Promise<void> {
+  for (let rest = parts; rest.length > 0; ) {
+    const size = await file.writeLater(rest, at)
+    if (size === 0) throw fullDisk()
+    at += size
+    rest = behind(rest, size)
+  }
+}
+
+/** What is left of `parts` behind their first `size` bytes, without empty ones. */
+function behind(parts: readonly Uint8Array[], size: number): readonly Uint8Array[] {
+  const rest: Uint8Array[] = []
+  for (const part of parts) {
+    if (part.length > size) rest.push(part.subarray(size))
+    size = Math.max(0, size - part.length)
+  }
+  return rest
+}
+
+function fullDisk(): Error {
+  return Object.assign(new Error('the disk takes no more bytes'), { code: 'ENOSPC' })
 }

@@ -3,7 +3,7 @@
  * not synced; NodeFileSystem (node/) is the real one. Paths are relative to one chain's folder and use `/`.
  *
  * Calls are synchronous (OPFS has only those where it counts, and they are the fastest for small writes), except the
- * sync of a group commit, which must not stop the event loop.
+ * sync of a group commit, which must not stop the event loop, and large writes.
  *
  * Errors are thrown as Error with the errno name in `code` (ENOSPC, EIO, EROFS, EACCES, ENOENT, ...).
  */
@@ -36,6 +36,8 @@ export interface OpenFile {
   read(target: Uint8Array, at: number): number
   /** Bytes written of `parts` at file offset `at`; may be fewer than given (a short write). */
   write(parts: readonly Uint8Array[], at: number): number
+  /** The same beside this thread; the parts stay as they are until then. */
+  writeLater(parts: readonly Uint8Array[], at: number): Promise<number>
   truncate(size: number): void
   /** fdatasync: bytes and size. Never retried after an error. */
   syncNow(): void

@@ -19,19 +19,33 @@ import {
   encodeSeal,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameMark,
   frameBytes,
+  frameParts,
   SEAL_BYTES,
   SEGMENT_FORMAT,
 } from './file-frame.ts'
-import { encodeSlot, type Manifest, ManifestLook, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
+import {
+  encodeSlot,
+  type Manifest,
+  ManifestLook,
+  readManifest,
+  SLOT_BYTES,
+  writeWhole,
+  writeWholeLater,
+} from './file-manifest.ts'
 import { countOf, type LogState } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { Standing } from './standing.ts'
 import { SyncPlace } from './sync-place.ts'
 
-/** Frames up to this size (four large records) are built in one buffer of this process: building and writing a frame is one step. */
+/** Frames up to this size are built in one buffer of this process: building and writing a frame is one step. */
 const BUFFER_BYTES = 4 * 1024 * 1024
+/** Frames of so much in records of so much are written from where their records stand, beside this thread. */
+const LATER_BYTES: number = 512 * 1024
+const LATER_RECORD_BYTES: number = 64 * 1024
 let buffer = new Uint8Array(4096)
 /** What is written ahead of the log, of all writers of this process: only read. */
 let zeros = new Uint8Array(0)
@@ -151,8 +165,10 @@ export class FileWriter {
     return this.#alone(async () => {
       if (batch.length > 0) {
         this.fence()
-        const segment = await this.#room(frameBytes(recordBytes))
-        this.#write(segment, batch, recordBytes)
+        const tail = await this.#room(frameBytes(recordBytes))
+        if (recordBytes >= LATER_BYTES && recordBytes >= batch.length * LATER_RECORD_BYTES)
+          await this.#writeLater(tail, batch, recordBytes)
+        else this.#write(tail, batch, recordBytes)
         options.written?.()
       }
       if (options.durability === 'disk' && this.#durableCount < countOf(this.#state)) await this.#sync(options.load)
@@ -201,24 +217,45 @@ export class FileWriter {
   }
 
   #write(tail: Tail, batch: readonly LogRecord[], recordBytes: number): void {
-    const { segment } = tail
-    const size = frameBytes(recordBytes)
-    const frame = this.#frameBuffer(size)
-    const mark = {
+    const frame = this.#frameBuffer(frameBytes(recordBytes))
+    const header = encodeFrame(frame, batch, recordBytes, this.#mark(tail), this.#options.crc)
+    this.#writeAt(tail, frame, tail.segment.endOffset)
+    this.#written(tail, batch, header)
+  }
+
+  /** What it writes is part of the log, for readers of this process too, when it is written whole. */
+  async #writeLater(tail: Tail, batch: readonly LogRecord[], recordBytes: number): Promise<void> {
+    const { header, parts } = frameParts(batch, recordBytes, this.#mark(tail), this.#options.crc)
+    const offset = tail.segment.endOffset
+    const bytes = frameBytes(recordBytes)
+    try {
+      await writeWholeLater(tail.file, parts, offset)
+    } catch (error) {
+      this.#undo(tail, offset)
+      throw diskError(error, { segment: tail.segment.name, offset, bytes })
+    }
+    tail.allocated = Math.max(tail.allocated, offset + bytes)
+    this.#unsyncedBytes += bytes
+    this.#written(tail, batch, header)
+  }
+
+  #mark({ segment }: Tail): FrameMark {
+    return {
       durableCount: this.#durableCount,
       writerEpoch: this.#manifest.writerEpoch,
       nonce: segment.header.nonce,
     }
-    const header = encodeFrame(frame, batch, recordBytes, mark, this.#options.crc)
+  }
+
+  #written({ segment }: Tail, batch: readonly LogRecord[], header: FrameHeader): void {
     const offset = segment.endOffset
-    this.#writeAt(tail, frame, offset)
     let at = offset + FRAME_HEADER_BYTES
     for (const record of batch) {
       at += RECORD_HEADER_BYTES
       this.#state.index.set(record.seq, at, record.bytes.length)
       at += record.bytes.length
     }
-    advance(segment, header, offset, offset + size)
+    advance(segment, header, offset, offset + FRAME_HEADER_BYTES + header.bodyBytes)
     this.#state.lastHash = batch.at(-1)!.hash.slice()
   }
 
@@ -329,12 +366,8 @@ export class FileWriter {
     const { segment, file } = tail
     const offset = segment.endOffset
     const records = segment.nextSeq - segment.header.firstSeq
-    const mark = {
-      durableCount: this.#durableCount,
-      writerEpoch: this.#manifest.writerEpoch,
-      nonce: segment.header.nonce,
-    }
-    const seal = encodeSeal({ records, offset, hash: this.#state.lastHash }, segment.nextSeq, mark, this.#options.crc)
+    const end = { records, offset, hash: this.#state.lastHash }
+    const seal = encodeSeal(end, segment.nextSeq, this.#mark(tail), this.#options.crc)
     try {
       writeWhole(file, [seal], offset)
     } catch (error) {

@@ -30,6 +30,7 @@ import type { Algorithm } from '../crypto/self-test.ts'
 import { ALGORITHMS, chooseProvider } from '../crypto/self-test.ts'
 import * as sizes from '../crypto/sizes.ts'
 import { hkdfSha256, hmacSha256, latin1Bytes } from './hash-node.ts'
+import { HashThread } from './hash-thread.ts'
 import { JobQueue } from './job-queue.ts'
 
 /** What Node 24.7 and later add, and what the types of Node 20 do not know. */
@@ -65,8 +66,7 @@ const native: CryptoProvider = {
     const text = nodeCrypto.hash('sha256', data, 'binary')
     for (let i = 0; i < sizes.HASH_BYTES; i++) out[at + i] = text.charCodeAt(i)
   },
-  sha256Later: async (data) =>
-    new Uint8Array(await nodeCrypto.webcrypto.subtle.digest('SHA-256', data as Uint8Array<ArrayBuffer>)),
+  sha256Later,
   sha512: (data) => latin1Bytes(nodeCrypto.hash('sha512', data, 'binary')),
   sha3_256: (data) => latin1Bytes(nodeCrypto.hash('sha3-256', data, 'binary')),
   shake256: (data, size) => plain(nodeCrypto.createHash('shake256', { outputLength: size }).update(data).digest()),
@@ -156,6 +156,17 @@ function choose(algorithm: Algorithm): CryptoProvider {
   const choice = chooseProvider(native, nobleProvider, algorithm) === 'native' ? native : nobleProvider
   chosen.set(algorithm, choice)
   return choice
+}
+
+const hashThread = new HashThread()
+
+async function sha256Later(data: Uint8Array): Promise<Uint8Array> {
+  const isShared = data.buffer instanceof SharedArrayBuffer
+  const answer = isShared ? hashThread.hash(data) : undefined
+  if (answer) return answer
+  // WebCrypto takes no shared memory.
+  const own = isShared ? data.slice() : (data as Uint8Array<ArrayBuffer>)
+  return new Uint8Array(await nodeCrypto.webcrypto.subtle.digest('SHA-256', own as Uint8Array<ArrayBuffer>))
 }
 
 function ed25519Signer(seed: Uint8Array): Signer {
@@ -293,6 +304,13 @@ function aesKey(key: Uint8Array): AesKey {
       const decipher = nodeCrypto.createDecipheriv('aes-256-ctr', secret, counterBlock(nonce, offset))
       if (offset % 16 !== 0) decipher.update(SKIPPED.subarray(0, offset % 16))
       return updated(decipher, slice, out)
+    },
+    mac(nonce, bytes) {
+      sizes.assertSize(nonce, sizes.AES_NONCE_BYTES, 'a GCM nonce')
+      const cipher = nodeCrypto.createCipheriv('aes-256-gcm', secret, nonce)
+      cipher.setAAD(bytes)
+      cipher.final()
+      return plain(cipher.getAuthTag())
     },
     wipe: () => wipe(secret),
   }

@@ -111,7 +111,8 @@ class PooledFile implements OpenFile {
   readonly #id: string
   #held: Held | undefined
   #isDirty = false
-  #syncing = 0
+  /** Calls that are under way in other threads. */
+  #underWay = 0
   #isPinned = false
   #isClosed = false
 
@@ -136,6 +137,11 @@ class PooledFile implements OpenFile {
     return this.#use((file) => file.write(parts, at))
   }
 
+  writeLater(parts: readonly Uint8Array[], at: number): Promise<number> {
+    this.#isDirty = true
+    return this.#useLater((file) => file.writeLater(parts, at))
+  }
+
   truncate(size: number): void {
     this.#isDirty = true
     this.#use((file) => file.truncate(size))
@@ -149,19 +155,13 @@ class PooledFile implements OpenFile {
   }
 
   async sync(): Promise<void> {
-    const { file } = this.#hold()
-    this.#syncing++
     // What is written meanwhile is not in it.
     this.#isDirty = false
-    this.#note()
     try {
-      await file.sync()
+      await this.#useLater((file) => file.sync())
     } catch (error) {
       this.#isDirty = true
       throw error
-    } finally {
-      this.#syncing--
-      this.#note()
     }
   }
 
@@ -195,8 +195,20 @@ class PooledFile implements OpenFile {
     }
   }
 
+  async #useLater<T>(work: (file: OpenFile) => Promise<T>): Promise<T> {
+    const { file } = this.#hold()
+    this.#underWay++
+    this.#note()
+    try {
+      return await work(file)
+    } finally {
+      this.#underWay--
+      this.#note()
+    }
+  }
+
   #note(): void {
-    if (this.#held) this.#pool.used(this, !this.#isDirty && this.#syncing === 0 && !this.#isPinned)
+    if (this.#held) this.#pool.used(this, !this.#isDirty && this.#underWay === 0 && !this.#isPinned)
   }
 
   #hold(): Held {

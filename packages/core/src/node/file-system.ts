@@ -15,6 +15,7 @@ import {
   renameSync,
   rmdirSync,
   unlinkSync,
+  writev,
   writevSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -56,6 +57,10 @@ export function openFile(fd: number): OpenFile {
       return done
     },
     write: (parts, at) => writevSync(fd, parts as Uint8Array[], at),
+    writeLater: (parts, at) =>
+      new Promise((done, failed) => {
+        writev(fd, parts as Uint8Array[], at, (error, size) => (error ? failed(error) : done(size)))
+      }),
     truncate: (size) => ftruncateSync(fd, size),
     syncNow: () => fdatasyncSync(fd),
     sync: () =>

@@ -312,6 +312,12 @@ export class SimFileSystem implements FileSystem {
         check()
         return this.#write(inode, path, parts, at)
       },
+      writeLater: async (parts, at) => {
+        check()
+        await Promise.resolve()
+        this.#running()
+        return this.#write(inode, path, parts, at)
+      },
       truncate: (size) => {
         check()
         if (this.faults.refuse) throw errno(this.faults.refuse, path)

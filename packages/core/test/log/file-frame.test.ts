@@ -16,6 +16,7 @@ import {
   encodeSeal,
   encodeSegmentHeader,
   frameBytes,
+  frameParts,
   putU32,
   SEAL_BYTES,
   type SegmentHeader,
@@ -56,6 +57,18 @@ function frameOf(batch: readonly LogRecord[], mark: Partial<Mark> = {}): Uint8Ar
   encodeFrame(frame, batch, size, { durableCount: batch[0]!.seq, writerEpoch: 3, nonce: NONCE, ...mark }, crc32)
   return frame
 }
+
+it('a frame in parts has the bytes of one in a piece, and those of its records stand where they were', () => {
+  for (const sizes of [[0], [1], [5, 0, 3], [8, 700, 12, 1]]) {
+    const batch = testBatch(5, sizes)
+    const mark = { durableCount: 5, writerEpoch: 3, nonce: NONCE }
+    const { header, parts } = frameParts(batch, recordBytes(batch), mark, crc32)
+    const whole = frameOf(batch)
+    expect(toHex(Buffer.concat(parts))).toBe(toHex(whole))
+    expect(header).toEqual(decodeFrameHeader(whole, 0, NONCE, crc32))
+    expect(batch.map(({ bytes }) => parts.includes(bytes))).toEqual(batch.map(() => true))
+  }
+})
 
 describe('crc32', () => {
   it('gives the check value of the catalogue, in one piece or in many', () => {

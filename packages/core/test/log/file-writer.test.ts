@@ -11,6 +11,7 @@ import { putU32 } from '../../src/log/file-frame.ts'
 import { MANIFEST, readSlots, SLOT_BYTES, writeWhole } from '../../src/log/file-manifest.ts'
 import { removeUnfinished } from '../../src/log/file-snapshot.ts'
 import type { FileSystem, OpenFile } from '../../src/log/file-system.ts'
+import { LIVE } from '../../src/log/standing.ts'
 import { manualClock } from '../../src/testing/clock.ts'
 import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
@@ -181,6 +182,72 @@ describe('a write that came in part', () => {
     expect(log.place(0)!.segment).toBe(FIRST)
     await trial.append([900_000, 900_000, 900_000])
     expect(log.place(3)!.segment).toBe(SECOND)
+    await trial.close()
+  })
+})
+
+describe('a large frame', () => {
+  const LARGE = [800_000, 700_001]
+
+  it('is written whole, however short the single writes are', async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const trial = new Trial(seed)
+      await trial.open()
+      await trial.append([10])
+      trial.fs.faults.shortWrites = 1
+      await trial.append(LARGE)
+      await trial.append([20])
+      await trial.append(LARGE, 'os')
+      await trial.close()
+      await trial.check('close')
+      await trial.close()
+    }
+  })
+
+  it('that does not fit leaves the file as it was, and what comes next is written', async () => {
+    for (const written of [0, 100, 700_000]) {
+      const trial = new Trial(1, { segmentBytes: 10_000_000 })
+      await trial.open()
+      await trial.append([10])
+      const size = trial.fs.peek(FIRST).length
+      trial.fs.faults.failWrite = { at: trial.fs.counts.writes + 1, code: 'ENOSPC', written }
+      trial.fs.faults.spaceBytes = trial.fs.files().reduce((sum, name) => sum + trial.fs.peek(name).length, 0) + written
+      expect(await trial.append(LARGE)).toBe(false)
+      expect(trial.fs.peek(FIRST).length).toBeLessThanOrEqual(size)
+      trial.fs.faults = {}
+      expect(await trial.append(LARGE)).toBe(true)
+      await trial.close()
+      await trial.check('close')
+      await trial.close()
+    }
+  })
+
+  it('is no part of the log before it is written whole; a new segment, a standing and the end wait for it', async () => {
+    let go = (): void => {}
+    const slow = (file: OpenFile): OpenFile => ({
+      ...file,
+      writeLater: async (parts, at) => {
+        await new Promise<void>((resolve) => {
+          go = resolve
+        })
+        return file.writeLater(parts, at)
+      },
+    })
+    const wrap = (fs: FileSystem): FileSystem =>
+      withCalls(fs as SimFileSystem, { open: (path, mode) => slow(fs.open(path, mode)) })
+    const trial = new Trial(1, { wrap, segmentBytes: 10_000_000 })
+    const log = await trial.open()
+    await trial.append([10])
+    const [size, manifest] = [trial.fs.peek(FIRST).length, trial.fs.peek(MANIFEST)]
+    const append = trial.append(LARGE)
+    const ends = [log.setStanding!(LIVE), log.close()]
+    for (let i = 0; i < 20; i++) await Promise.resolve()
+    expect(trial.fs.peek(FIRST).length).toBe(size)
+    expect(trial.fs.peek(MANIFEST)).toEqual(manifest)
+    go()
+    expect(await append).toBe(true)
+    await Promise.all(ends)
+    await trial.check('close')
     await trial.close()
   })
 })

@@ -185,6 +185,7 @@ class Node {
           size: () => file.size(),
           read: (target, at) => file.read(target, at),
           write: looked((parts, at) => file.write(parts, at)),
+          writeLater: async (parts, at) => looked(() => file.write(parts, at))(),
           truncate: looked((size) => file.truncate(size)),
           syncNow: looked(() => file.syncNow()),
           sync: async () => looked(() => file.syncNow())(),

@@ -73,8 +73,14 @@ describe('a pool', () => {
     const more = ['e', 'f'].map((name) => fs.open(name, 'create'))
     expect(pool.size).toBe(4)
     await syncing
-    fs.open('g', 'create').close()
+    fs.open('k', 'create').close()
     expect(pool.size).toBeLessThanOrEqual(4)
+    // So is one that is being written to.
+    files[1]!.syncNow()
+    const writing = files[1]!.writeLater([new Uint8Array(10)], 0)
+    fs.open('g', 'create').close()
+    expect(await writing).toBe(10)
+    files[1]!.syncNow()
     // A change while a sync ran is not in it.
     const late = files[2]!.sync()
     files[2]!.write([new Uint8Array(1)], 0)
