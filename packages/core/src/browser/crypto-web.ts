@@ -64,11 +64,7 @@ function candidates(subtle: SubtleCrypto): AsyncCryptoProvider {
     hkdfSha512: (secret, salt, info, size) => hkdf(subtle, 'SHA-512', { secret, salt, info, size }),
     ed25519Signer: (seed) => ed25519Signer(subtle, seed),
     ed25519Verifier: (publicKey) => ed25519Verifier(subtle, publicKey),
-    async x25519PublicKey(secret) {
-      sizes.assertSize(secret, sizes.X25519_BYTES, 'an X25519 secret')
-      return publicBytes(subtle, await importSecret(subtle, 'X25519', secret, true))
-    },
-    x25519: (secret, publicKey) => agree(subtle, secret, publicKey),
+    x25519Secret: (secret) => x25519Secret(subtle, secret),
     async mlDsa65Signer(seed) {
       sizes.assertSize(seed, sizes.MLDSA65_SEED_BYTES, 'an ML-DSA-65 seed')
       const key = await modern.importKey('raw-seed', seed.slice(), 'ML-DSA-65', false, ['sign'])
@@ -156,15 +152,23 @@ async function ed25519Verifier(subtle: SubtleCrypto, publicKey: Uint8Array) {
   }
 }
 
-async function agree(subtle: SubtleCrypto, secret: Uint8Array, publicKey: Uint8Array): Promise<Uint8Array | undefined> {
+async function x25519Secret(subtle: SubtleCrypto, secret: Uint8Array) {
   sizes.assertSize(secret, sizes.X25519_BYTES, 'an X25519 secret')
-  sizes.assertSize(publicKey, sizes.X25519_BYTES, 'an X25519 public key')
-  const mine = await importSecret(subtle, 'X25519', secret, false)
-  const theirs = await subtle.importKey('raw', own(publicKey), 'X25519', false, [])
-  try {
-    return new Uint8Array(await subtle.deriveBits({ name: 'X25519', public: theirs }, mine, 256))
-  } catch {
-    return undefined // both keys were imported, so it is the all-zero result of a low-order one
+  const copy = secret.slice()
+  const publicKey = await publicBytes(subtle, await importSecret(subtle, 'X25519', copy, true))
+  const mine = await importSecret(subtle, 'X25519', copy, false)
+  wipe(copy)
+  return {
+    publicKey,
+    async agree(publicKey: Uint8Array): Promise<Uint8Array | undefined> {
+      sizes.assertSize(publicKey, sizes.X25519_BYTES, 'an X25519 public key')
+      const theirs = await subtle.importKey('raw', own(publicKey), 'X25519', false, [])
+      try {
+        return new Uint8Array(await subtle.deriveBits({ name: 'X25519', public: theirs }, mine, 256))
+      } catch {
+        return undefined // both keys were imported, so it is the all-zero result of a low-order one
+      }
+    },
   }
 }
 

@@ -16,7 +16,16 @@ import { concatBytes, wipe } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { assert } from '../base/errors.ts'
 import { ed25519Key, ed25519Matches, ed25519SignatureAllowed } from './ed25519-rule.ts'
-import type { AesKey, ContextSigner, ContextVerifier, CryptoProvider, KemSecret, Signer, Verifier } from './provider.ts'
+import type {
+  AesKey,
+  AgreementSecret,
+  ContextSigner,
+  ContextVerifier,
+  CryptoProvider,
+  KemSecret,
+  Signer,
+  Verifier,
+} from './provider.ts'
 import * as sizes from './sizes.ts'
 
 export const nobleBase: Omit<CryptoProvider, 'argon2id'> = {
@@ -37,11 +46,7 @@ export const nobleBase: Omit<CryptoProvider, 'argon2id'> = {
   hkdfSha512: (secret, salt, info, size) => hkdf(sha512, secret, salt, info, size),
   ed25519Signer,
   ed25519Verifier,
-  x25519PublicKey(secret) {
-    sizes.assertSize(secret, sizes.X25519_BYTES, 'an X25519 secret')
-    return x25519.getPublicKey(secret)
-  },
-  x25519: agree,
+  x25519Secret,
   mlDsa65Signer,
   mlDsa65Verifier,
   mlKem768Secret,
@@ -78,13 +83,20 @@ function ed25519Verifier(publicKey: Uint8Array): Verifier {
   }
 }
 
-function agree(secret: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
-  sizes.assertSize(secret, sizes.X25519_BYTES, 'an X25519 secret')
-  sizes.assertSize(publicKey, sizes.X25519_BYTES, 'an X25519 public key')
-  try {
-    return x25519.getSharedSecret(secret, publicKey)
-  } catch {
-    return undefined // the lengths are right, so it is the all-zero result of a low-order key
+function x25519Secret(bytes: Uint8Array): AgreementSecret {
+  sizes.assertSize(bytes, sizes.X25519_BYTES, 'an X25519 secret')
+  const secret = bytes.slice()
+  return {
+    publicKey: x25519.getPublicKey(secret),
+    agree(publicKey) {
+      sizes.assertSize(publicKey, sizes.X25519_BYTES, 'an X25519 public key')
+      try {
+        return x25519.getSharedSecret(secret, publicKey)
+      } catch {
+        return undefined // the lengths are right, so it is the all-zero result of a low-order key
+      }
+    },
+    wipe: () => wipe(secret),
   }
 }
 

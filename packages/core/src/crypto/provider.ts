@@ -38,6 +38,14 @@ export interface ContextVerifier {
   verify(message: Uint8Array, signature: Uint8Array, context: Uint8Array): boolean
 }
 
+export interface AgreementSecret {
+  readonly publicKey: Uint8Array
+  /** Undefined for a low-order public key (an all-zero shared secret). */
+  agree(publicKey: Uint8Array): Uint8Array | undefined
+  /** As an AES key's. */
+  wipe?(): void
+}
+
 export interface KemSecret {
   readonly publicKey: Uint8Array
   /** Never fails on a wrong ciphertext of the right length (implicit rejection): confirm by a commitment. */
@@ -98,9 +106,8 @@ export interface CryptoProvider {
    * A key that breaks the rule gives a verifier that refuses everything.
    */
   ed25519Verifier(publicKey: Uint8Array): Verifier
-  x25519PublicKey(secret: Uint8Array): Uint8Array
-  /** Undefined for a low-order public key (an all-zero shared secret). */
-  x25519(secret: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined
+  /** RFC 7748. */
+  x25519Secret(secret: Uint8Array): AgreementSecret
   /** FIPS 204 from a 32-byte seed; pure ML-DSA with context. */
   mlDsa65Signer(seed: Uint8Array): ContextSigner
   mlDsa65Verifier(publicKey: Uint8Array): ContextVerifier

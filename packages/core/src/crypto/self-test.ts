@@ -33,7 +33,7 @@ export const ALGORITHM_METHODS: Readonly<Record<Algorithm, readonly Method[]>> =
   hmac: ['hmacSha256'],
   hkdf: ['hkdfSha256', 'hkdfSha512'],
   ed25519: ['ed25519Signer', 'ed25519Verifier'],
-  x25519: ['x25519PublicKey', 'x25519'],
+  x25519: ['x25519Secret'],
   mlDsa65: ['mlDsa65Signer', 'mlDsa65Verifier'],
   mlKem768: ['mlKem768Secret', 'mlKem768Encapsulate'],
   aes256Gcm: ['aesKey'],
@@ -143,11 +143,14 @@ const TESTS: { readonly [A in Algorithm]: (p: Tested) => Steps<Answer> } = {
     return works
   },
   *x25519(p) {
-    const secret = bytesOf(answers.X25519_ALICE_SECRET)
-    const publicKey = yield* got(p.x25519PublicKey(secret))
-    const shared = yield* got(p.x25519(secret, bytesOf(answers.X25519_BOB_PUBLIC)))
-    const lowOrder = yield* got(p.x25519(secret, new Uint8Array(32)))
-    return all(is(publicKey, answers.X25519_ALICE_PUBLIC), is(shared, answers.X25519_SHARED), lowOrder === undefined)
+    const secret = yield* got(p.x25519Secret(bytesOf(answers.X25519_ALICE_SECRET)))
+    const shared = yield* got(secret.agree(bytesOf(answers.X25519_BOB_PUBLIC)))
+    const lowOrder = yield* got(secret.agree(new Uint8Array(32)))
+    return all(
+      is(secret.publicKey, answers.X25519_ALICE_PUBLIC),
+      is(shared, answers.X25519_SHARED),
+      lowOrder === undefined,
+    )
   },
   *mlDsa65(p) {
     const signer = yield* got(p.mlDsa65Signer(counted(32)))

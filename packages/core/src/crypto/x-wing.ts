@@ -23,7 +23,7 @@ const LABEL = Uint8Array.of(0x5c, 0x2e, 0x2f, 0x2f, 0x5e, 0x5c)
 
 type KemProvider = Pick<
   CryptoProvider,
-  'sha3_256' | 'shake256' | 'x25519' | 'x25519PublicKey' | 'mlKem768Secret' | 'mlKem768Encapsulate'
+  'sha3_256' | 'shake256' | 'x25519Secret' | 'mlKem768Secret' | 'mlKem768Encapsulate'
 >
 
 /** The decapsulation handle of a 32-byte seed (copied). */
@@ -31,18 +31,17 @@ export function xWingSecret(crypto: KemProvider, seed: Uint8Array): KemSecret {
   sizes.assertSize(seed, XWING_SECRET_BYTES, 'an X-Wing seed')
   const expanded = crypto.shake256(seed, sizes.MLKEM768_SEED_BYTES + sizes.X25519_BYTES)
   const lattice = crypto.mlKem768Secret(expanded.subarray(0, sizes.MLKEM768_SEED_BYTES))
-  const secret = expanded.slice(sizes.MLKEM768_SEED_BYTES)
+  const classical = crypto.x25519Secret(expanded.subarray(sizes.MLKEM768_SEED_BYTES))
   wipe(expanded)
-  const classicalPublic = crypto.x25519PublicKey(secret)
   return {
-    publicKey: concatBytes(lattice.publicKey, classicalPublic),
+    publicKey: concatBytes(lattice.publicKey, classical.publicKey),
     decapsulate(ciphertext) {
       sizes.assertSize(ciphertext, XWING_CIPHERTEXT_BYTES, 'an X-Wing ciphertext')
       const ephemeral = ciphertext.subarray(sizes.MLKEM768_CIPHERTEXT_BYTES)
       const latticeShared = lattice.decapsulate(ciphertext.subarray(0, sizes.MLKEM768_CIPHERTEXT_BYTES))
       // RFC 7748 gives zeros for a low-order point, and X-Wing goes on: the lattice half still holds.
-      const classicalShared = crypto.x25519(secret, ephemeral) ?? new Uint8Array(sizes.X25519_BYTES)
-      return combine(crypto, latticeShared, classicalShared, ephemeral, classicalPublic)
+      const classicalShared = classical.agree(ephemeral) ?? new Uint8Array(sizes.X25519_BYTES)
+      return combine(crypto, latticeShared, classicalShared, ephemeral, classical.publicKey)
     },
   }
 }
@@ -58,14 +57,15 @@ export function xWingEncapsulate(
   if (!lattice) return undefined
   const classicalPublic = publicKey.subarray(sizes.MLKEM768_PUBLIC_BYTES)
   const secret = randomBytes(random, sizes.X25519_BYTES)
+  const ephemeral = crypto.x25519Secret(secret)
+  wipe(secret)
   try {
-    const classicalShared = crypto.x25519(secret, classicalPublic)
+    const classicalShared = ephemeral.agree(classicalPublic)
     if (!classicalShared) return undefined
-    const ephemeral = crypto.x25519PublicKey(secret)
-    const shared = combine(crypto, lattice.shared, classicalShared, ephemeral, classicalPublic)
-    return { ciphertext: concatBytes(lattice.ciphertext, ephemeral), shared }
+    const shared = combine(crypto, lattice.shared, classicalShared, ephemeral.publicKey, classicalPublic)
+    return { ciphertext: concatBytes(lattice.ciphertext, ephemeral.publicKey), shared }
   } finally {
-    wipe(secret)
+    ephemeral.wipe?.()
   }
 }
 

@@ -61,8 +61,8 @@ export function cryptoSuite(test: TestApi, makeProvider: () => AsyncCryptoProvid
     }
     if (!missing.includes('x25519')) {
       test.it('x25519: gives undefined for keys of low order', async () => {
-        const secret = new Uint8Array(32).fill(7)
-        for (const u of ['00', '01']) test.expect(await provider.x25519(secret, padded(u))).toBe(undefined)
+        const secret = await provider.x25519Secret(new Uint8Array(32).fill(7))
+        for (const u of ['00', '01']) test.expect(await secret.agree(padded(u))).toBe(undefined)
       })
     }
     copyTests(test, provider, missing)
@@ -175,6 +175,17 @@ function copyTests(test: TestApi, provider: Tested, missing: readonly Algorithm[
       publicKey.fill(0)
       test.expect(await verifier.verify(utf8('m'), await signer.sign(utf8('m')))).toBe(true)
     }
+    if (!missing.includes('x25519')) {
+      const bytes = new Uint8Array(32).fill(5)
+      const secret = await provider.x25519Secret(bytes)
+      bytes.fill(0)
+      const noble = nobleProvider.x25519Secret(new Uint8Array(32).fill(5))
+      const other = nobleProvider.x25519Secret(new Uint8Array(32).fill(6)).publicKey
+      const shared = toHex(noble.agree(other)!)
+      test.expect(toHex((await secret.agree(other))!)).toBe(shared)
+      await secret.wipe?.()
+      if (secret.wipe) test.expect(toHex((await secret.agree(other))!) === shared).toBe(false)
+    }
     if (!missing.includes('aes256Gcm')) {
       const bytes = new Uint8Array(32).fill(4)
       const key = await provider.aesKey(bytes)
@@ -258,11 +269,11 @@ const INTEROP: Readonly<Record<Algorithm, Interop>> = {
     await answers(test, verifier, message, signature, false)
   },
   async x25519(test, provider, random) {
-    const [mine, theirs] = [randomBytes(random, 32), randomBytes(random, 32)]
-    const publicKey = await provider.x25519PublicKey(mine)
-    same(test, publicKey, nobleProvider.x25519PublicKey(mine))
-    const shared = await provider.x25519(mine, nobleProvider.x25519PublicKey(theirs))
-    same(test, shared!, nobleProvider.x25519(theirs, publicKey)!)
+    const secret = randomBytes(random, 32)
+    const mine = await provider.x25519Secret(secret)
+    const theirs = nobleProvider.x25519Secret(randomBytes(random, 32))
+    same(test, mine.publicKey, nobleProvider.x25519Secret(secret).publicKey)
+    same(test, (await mine.agree(theirs.publicKey))!, theirs.agree(mine.publicKey)!)
   },
   async mlDsa65(test, provider, random) {
     const seed = randomBytes(random, 32)

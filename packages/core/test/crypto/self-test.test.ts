@@ -19,6 +19,8 @@ import { bareNodeProvider, nativeAlgorithms, nodeProvider } from '../../src/node
 
 const counting = { fill: (bytes: Uint8Array) => void bytes.set(counted(bytes.length)) }
 
+const x25519 = nobleProvider.x25519Secret
+
 it('passes noble and the provider of this Node whole', () => {
   selfTest(nobleProvider)
   selfTest(nodeProvider())
@@ -41,8 +43,16 @@ it('finds one flipped bit in any answer', () => {
     ['hkdf', { hkdfSha256: (...input) => flip(nobleProvider.hkdfSha256(...input)) }],
     ['hkdf', { hkdfSha512: (...input) => flip(nobleProvider.hkdfSha512(...input)) }],
     ['ed25519', { ed25519Verifier: () => ({ verify: () => false }) }],
-    ['x25519', { x25519PublicKey: (secret) => flip(nobleProvider.x25519PublicKey(secret)) }],
-    ['x25519', { x25519: (secret, key) => nobleProvider.x25519(secret, key) ?? new Uint8Array(32) }],
+    ['x25519', { x25519Secret: (secret) => ({ ...x25519(secret), publicKey: flip(x25519(secret).publicKey) }) }],
+    [
+      'x25519',
+      {
+        x25519Secret: (secret) => ({
+          ...x25519(secret),
+          agree: (key) => x25519(secret).agree(key) ?? new Uint8Array(32),
+        }),
+      },
+    ],
     ['mlDsa65', { mlDsa65Verifier: () => ({ verify: () => true }) }],
     ['mlDsa65', { mlDsa65Signer: () => nobleProvider.mlDsa65Signer(new Uint8Array(32)) }],
     ['mlKem768', { mlKem768Secret: () => nobleProvider.mlKem768Secret(new Uint8Array(64)) }],

@@ -96,9 +96,9 @@ it('the two halves of an encapsulation draw different randomness from a repeatin
       draws.push(toHex(bytes))
       return made
     },
-    x25519PublicKey(bytes) {
+    x25519Secret(bytes) {
       draws.push(toHex(bytes))
-      return nobleProvider.x25519PublicKey(bytes)
+      return nobleProvider.x25519Secret(bytes)
     },
   }
   const { publicKey } = xWingSecret(nobleProvider, new Uint8Array(32).fill(1))
