@@ -5,6 +5,8 @@ import {
   AteError,
   backup,
   type CopyReceipt,
+  type ErrorCode,
+  type Identity,
   isAteError,
   openChain,
   openIdentity,
@@ -12,6 +14,7 @@ import {
   restore,
   type SalvageReport,
   salvage,
+  verifyPlace,
 } from '@ate/core'
 import { type ActingOptions, actingIdentity } from './acting.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
@@ -76,16 +79,40 @@ async function nameServer(at: string, to: string, options: PushCommandOptions): 
   const as = await actingIdentity(options)
   try {
     await using chain = await openChain(at, { as, create: false, ...idOf(options) })
-    await chain.transact((tx) => tx.settings({ sequencers: [server] }))
+    await chain.transact((tx) => tx.settings({ sequencers: [server.fingerprintBytes] }))
   } catch (error) {
-    // A try before has named it, or moved the chain already.
     if (!isAteError(error) || (error.code !== 'READ_ONLY' && error.code !== 'CHAIN_MOVED')) throw error
+    await assertNamed(at, server, { options, refused: error })
   }
 }
 
-async function serverOf(to: string): Promise<Uint8Array> {
+/**
+ * What is written here no more may go to the server that a try before has named; what has named another one, or none, could
+ * be written nowhere. @throws AteError READ_ONLY | CHAIN_MOVED
+ */
+async function assertNamed(
+  at: string,
+  { fingerprint }: Identity,
+  { options, refused }: { readonly options: PushCommandOptions; readonly refused: AteError },
+): Promise<void> {
+  const { chain, sequencers } = await verifyPlace(at, idOf(options))
+  if (sequencers?.includes(fingerprint)) return
+  const isOrdered = sequencers !== undefined && sequencers !== 'writers'
+  // The disk is read-only, and nothing else.
+  if (!isOrdered && refused.code === 'READ_ONLY') throw refused
+  const facts = { ...refused.facts, chain, server: fingerprint, ...(isOrdered ? { named: sequencers } : {}) }
+  throw new AteError(refused.code as ErrorCode, facts, { hint: isOrdered ? OTHER_SERVER : NO_SERVER, cause: refused })
+}
+
+const OTHER_SERVER =
+  "the root has named other servers (named), which alone order this chain's records: move it into the folder of one of them; " +
+  'or let who manages the root name this one (server) too, by the address of one of them, and move it then'
+const NO_SERVER =
+  'it was moved before the root had named a server: move it from there to an empty folder, and from that one here, with --to-server'
+
+async function serverOf(to: string): Promise<Identity> {
   const file = join(to.replace(/^file:/, ''), '..', '..', 'server-identity')
-  if (existsSync(file)) return (await openIdentity(file)).fingerprintBytes
+  if (existsSync(file)) return openIdentity(file)
   const hint = 'with --to-server the new place is DATA/chains/NAME, in the folder of a server that was started once'
   throw new AteError('BAD_ARGUMENT', { to }, { hint })
 }

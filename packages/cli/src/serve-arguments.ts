@@ -38,7 +38,13 @@ function serveArguments(): readonly Option[] {
     list('--connect <who>', 'who may connect: loopback, anyone, or fingerprints and public ids').env(
       'ATE_SERVE_CONNECT',
     ),
-    list('--create <who>', 'who may create chains: the same; loopback if left out').env('ATE_SERVE_CREATE'),
+    list('--create <who>', 'who may create chains: the same; loopback if left out, and nobody behind a proxy').env(
+      'ATE_SERVE_CREATE',
+    ),
+    list(
+      '--proxies <addresses>',
+      'proxies in front: addresses, networks such as 10.0.0.0/8, or loopback; X-Forwarded-For of theirs says whose a connection is',
+    ).env('ATE_SERVE_PROXIES'),
     new Option('--wire-encryption <mode>', 'encrypt between client and server, also inside TLS')
       .choices(['on', 'off'])
       .env('ATE_SERVE_WIRE_ENCRYPTION')
@@ -89,10 +95,9 @@ function serveArguments(): readonly Option[] {
       'ATE_SERVE_NODES_LIST',
     ),
     new Option('--node <url>', 'which of them this one is; --url if left out').env('ATE_SERVE_NODE'),
-    new Option('--metrics <who>', 'who sees /metrics')
+    new Option('--metrics <who>', 'who sees /metrics; loopback if left out, and nobody behind a proxy')
       .choices(['never', 'loopback', 'anyone'])
-      .env('ATE_SERVE_METRICS')
-      .default('loopback'),
+      .env('ATE_SERVE_METRICS'),
     list(
       '--follows <files>',
       'identity files of what this server was before: clients that know one of them take the new key',

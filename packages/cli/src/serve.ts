@@ -16,6 +16,7 @@ export interface ServeArguments {
   readonly key?: string
   readonly connect?: readonly string[]
   readonly create?: readonly string[]
+  readonly proxies?: readonly string[]
   readonly wireEncryption: 'on' | 'off' | false
   readonly durability: 'disk' | 'os'
   readonly keyAccess: 'open' | 'recorded'
@@ -28,7 +29,7 @@ export interface ServeArguments {
   readonly quotaBytes?: number
   readonly nodesList?: readonly string[]
   readonly node?: string
-  readonly metrics: 'never' | 'loopback' | 'anyone'
+  readonly metrics?: 'never' | 'loopback' | 'anyone'
   readonly follows?: readonly string[]
   readonly passphraseFile?: string
 }
@@ -118,13 +119,12 @@ function startLines({ url, urls, fingerprint }: Served, { data, wireEncryption }
 
 /** @throws AteError BAD_ARGUMENT | IO_ERROR; what an address or an identity must look like, serve() says */
 export async function serveOptions(path: string, given: ServeArguments): Promise<ServeOptions> {
-  const { url, listen, connect, create, idle, nodesList, node, metrics } = given
+  const { url, listen, connect, create, proxies, idle, nodesList, node, metrics } = given
   const tls = tlsOf(given)
   const passphrase = given.passphraseFile === undefined ? undefined : await newPassphrase(given)
   return {
     data: path,
     listen: listen === undefined ? [url] : listen.map((address) => listenUrl(address, url)),
-    metrics,
     wireEncryption: given.wireEncryption === 'on' ? 'on' : 'off',
     durability: given.durability,
     keyAccess: given.keyAccess,
@@ -134,6 +134,8 @@ export async function serveOptions(path: string, given: ServeArguments): Promise
       ...(create === undefined ? {} : { create: whoOf('--create', create) }),
     },
     ...(listen === undefined ? {} : { url }),
+    ...(proxies === undefined ? {} : { proxies }),
+    ...(metrics === undefined ? {} : { metrics }),
     ...(tls ? { tls } : {}),
     ...(idle === undefined ? {} : { idle: idle as NonNullable<ServeOptions['idle']> }),
     ...limitsOf(given),

@@ -30,7 +30,7 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
 }
 
 function reportText(report: PlaceReport): string {
-  const { chain, ok, records, head, problems } = report
+  const { chain, ok, records, head, problems, sequencers } = report
   const lines = [
     ok
       ? `ok: ${counted(records, 'record')}, all of them as they were written`
@@ -41,6 +41,7 @@ function reportText(report: PlaceReport): string {
   if (!ok) lines.push(`judged     ${counted(records, 'record')}; what follows the first problem hangs on it`)
   if (head) lines.push(`attested   ${attestedText(report)}`)
   if (report.checkpoints > 0) lines.push(`signed     ${counted(report.checkpoints, 'checkpoint')} of the whole log`)
+  if (sequencers !== undefined && sequencers !== 'writers') lines.push(`ordered    by ${sequencers.join(', ')} alone`)
   if (report.recoveries > 0)
     lines.push(`recovered  ${counted(report.recoveries, 'time')} after a loss: other copies may hold other records`)
   if (report.voids > 0)

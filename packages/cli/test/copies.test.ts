@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createIdentity, defineType, type Identity, openChain, openIdentity, saveIdentity } from '@ate/core'
 import { serve } from '@ate/core/server'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Machine, newMachine } from './run-ate.ts'
+import { type Machine, newMachine, type Outcome } from './run-ate.ts'
 
 const Note = defineType<{ text: string }>('note')
 
@@ -127,6 +127,41 @@ describe('a chain', () => {
     const chain = await openChain(`${server.url}/begun`, { as: alice, id, serverKey: server.fingerprint })
     await chain.transact((tx) => tx.create(Note, { text: 'at the server' }))
     await chain.close()
+  })
+
+  it('that has named another server, or was moved before it named one, is not moved to this one', async () => {
+    const alice = await openIdentity(at('alice.id'))
+    const fingerprints: string[] = []
+    for (const data of ['one', 'other']) {
+      const server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at(data) })
+      fingerprints.push(server.fingerprint)
+      await server.close()
+    }
+    const id = await chainAt('named', alice)
+    const chain = await openChain(`file:${at('named')}`, { as: alice })
+    await chain.transact((tx) => tx.settings({ sequencers: [fingerprints[0]!] }))
+    await chain.close()
+    const to = (data: string, from = 'named'): Promise<Outcome> =>
+      machine.quick(['push', from, `${data}/chains/named`, '--to-server', '--as', 'alice.id', '--id', id])
+    const refused = await to('other')
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/^READ_ONLY: the root has named other/)])
+    expect(refused.stderr).toContain(`named: ${fingerprints[0]}`)
+    expect(existsSync(at('other/chains/named'))).toBe(false)
+    expect((await machine.quick(['verify', 'named', '--id', id])).stdout).toContain(`ordered    by ${fingerprints[0]}`)
+    expect((await to('one')).code).toBe(0)
+
+    const other = await chainAt('early', alice)
+    const moved = ['push', 'early', 'one/chains/early', '--id', other]
+    expect((await machine.quick(moved)).code).toBe(0)
+    const late = await machine.quick([...moved, '--to-server', '--as', 'alice.id'])
+    expect([late.code, late.stderr]).toEqual([1, expect.stringMatching(/^CHAIN_MOVED: it was moved before the root/)])
+    expect((await machine.quick(['push', 'one/chains/early', 'back', '--id', other])).code).toBe(0)
+    const again = ['push', 'back', 'one/chains/early2', '--id', other, '--to-server', '--as', 'alice.id']
+    expect((await machine.quick(again)).code).toBe(0)
+    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('one') })
+    const served = await openChain(`${server.url}/early2`, { as: alice, id: other, serverKey: server.fingerprint })
+    await served.transact((tx) => tx.create(Note, { text: 'at the server' }))
+    await served.close()
   })
 
   it('whose backup was changed is not restored, and the file is named', async () => {

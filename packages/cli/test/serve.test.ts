@@ -37,7 +37,6 @@ async function optionsOf(args: readonly string[], env: Readonly<Record<string, s
 const USUAL: ServeOptions = {
   data: 'served',
   listen: ['ws://localhost:5000/db'],
-  metrics: 'loopback',
   durability: 'disk',
   keyAccess: 'open',
   wireEncryption: 'on',
@@ -92,6 +91,8 @@ describe('arguments', () => {
     ],
     [[], { ATE_SERVE_COMPACT_EVERY: '1d' }, { compact: { every: '1d' } }],
     [['--nodes-list', 'ws://a,ws://b', '--node', 'ws://b'], {}, { nodes: ['ws://a', 'ws://b'], node: 'ws://b' }],
+    [['--proxies', 'loopback,10.0.0.0/8'], {}, { proxies: ['loopback', '10.0.0.0/8'] }],
+    [[], { ATE_SERVE_PROXIES: '10.0.0.1' }, { proxies: ['10.0.0.1'] }],
     [['--metrics', 'never', '--idle', '5m'], {}, { metrics: 'never', idle: '5m' }],
   ])('%j with %j', async (args, env, wanted) => {
     expect(await optionsOf(args, env)).toEqual({ ...USUAL, ...wanted })

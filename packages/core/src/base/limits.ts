@@ -193,8 +193,13 @@ export const SOCKETS_MAX = 10_000
 export const SOCKET_DIAL_MS = 10_000
 /** How long a connection may take to send its headers (and to agree on TLS), in ms: a slow one holds a place. */
 export const SOCKET_OPENING_MS = 10_000
-/** Silence after which a peer is asked for a sign of life, in ms, and as much again until it is given up. */
+/**
+ * Silence after which a peer is asked for a sign of life at the latest, in ms, and as much again until it is given up. Half of
+ * what proxies bear (60 s: nginx, load balancers of clouds), since a ping may be late.
+ */
 export const SOCKET_IDLE_MS = 30_000
+/** How often in that time it is looked who is silent. */
+export const SOCKET_IDLE_CHECKS = 3
 /** How long the other side may take to answer a close, in ms. */
 export const SOCKET_CLOSE_MS = 5000
 /** Bytes of the messages of a handshake: 1.3 kB, 18 kB with a succession, and 33 bytes are written. Bounds what a stranger can make us hold. */

@@ -3,8 +3,9 @@
  * judged as far as it goes. What this machine remembers of the chain counts: an older or another copy is a problem.
  */
 import { platform as ownPlatform } from '#platform'
+import { fromBinaryText } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId } from '../base/ids.ts'
 import type { Replica } from '../chain/replica.ts'
 import {
   reportOf,
@@ -29,6 +30,8 @@ export interface VerifyPlaceOptions extends VerifyOptions {
 export interface PlaceReport extends VerifyReport {
   /** The chain whose log this is; undefined if its genesis cannot be read. */
   readonly chain: ChainId | undefined
+  /** Who orders its records: whoever writes it, or only the servers that its root has named last. */
+  readonly sequencers: 'writers' | readonly Fingerprint[] | undefined
   /** Of a ROLLBACK or FORK: what others can check with `verifyEvidence`. */
   readonly evidence?: Evidence
 }
@@ -48,7 +51,11 @@ export async function verifyPlace(
     engine = await openEngine(place, { create: false, label, known })
   } catch (error) {
     if (!isAteError(error) || error.code !== 'DAMAGED') throw error
-    return { ...reportOf({ replica: undefined, problems: [problemOf(error)] }), chain: undefined }
+    return {
+      ...reportOf({ replica: undefined, problems: [problemOf(error)] }),
+      chain: undefined,
+      sequencers: undefined,
+    }
   }
   try {
     return await verifyOpened(engine, options, { platform, wanted: options.id ?? known })
@@ -68,20 +75,26 @@ async function verifyOpened(
     const problems = await engine.scrub()
     if (problems.length === 0) throw new AteError('CHAIN_NOT_FOUND', { engine: engine.kind })
     const found = problems.map(({ code, segment, offset, firstSeq }) => ({ code, segment, offset, seq: firstSeq }))
-    return { ...reportOf({ replica: undefined, problems: found }), chain: undefined }
+    return { ...reportOf({ replica: undefined, problems: found }), chain: undefined, sequencers: undefined }
   }
   const verified = await verifyEngine({ engine, crypto, environment }, head, options)
   refuseOlderRules(verified)
   const { replica } = verified
-  if (!replica) return { ...reportOf(verified), chain: undefined }
+  if (!replica) return { ...reportOf(verified), chain: undefined, sequencers: undefined }
   const chain = chainIdOf(replica.chainId)
   if (wanted !== undefined && wanted !== chain) throw new AteError('WRONG_CHAIN', { wanted, found: chain })
+  const sequencers = sequencersOf(replica)
   const alarm = await rememberedAlarm(replica, engine, platform, verified.problems.length === 0)
-  if (!alarm) return { ...reportOf(verified), chain }
+  if (!alarm) return { ...reportOf(verified), chain, sequencers }
   const { code, facts, evidence } = alarm
   const seq = Number(facts['remembered'] ?? facts['seq'])
   const report = reportOf({ ...verified, problems: [...verified.problems, { code, seq }] })
-  return { ...report, chain, ...(evidence ? { evidence: evidence as Evidence } : {}) }
+  return { ...report, chain, sequencers, ...(evidence ? { evidence: evidence as Evidence } : {}) }
+}
+
+function sequencersOf({ trust }: Replica): 'writers' | readonly Fingerprint[] {
+  const { sequencers } = trust
+  return sequencers === 'writers' ? sequencers : sequencers.map((name) => fingerprintOf(fromBinaryText(name)))
 }
 
 /** What this software cannot judge is no finding about the log. */

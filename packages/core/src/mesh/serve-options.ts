@@ -25,7 +25,15 @@ export interface ServeOptions {
   readonly data: string
   /** The address that clients use, where it is not the first of `listen`: behind a proxy, or for `0.0.0.0`. */
   readonly url?: string
-  /** Who may connect and create chains; by default anyone connects, and programs on this machine create. */
+  /**
+   * Proxies in front: `loopback`, or a list of addresses and networks (`10.0.0.0/8`) and `loopback`. What comes from there is no
+   * program on this machine, and counts for the address that the proxy adds to X-Forwarded-For. That header of others means nothing.
+   */
+  readonly proxies?: 'loopback' | readonly string[]
+  /**
+   * Who may connect and create chains; by default anyone connects, and programs on this machine create: nobody where `url` shows
+   * that there is a proxy, since not every one says that it is one.
+   */
   readonly admit?: Admit
   /** Quotas and rates; what is left out is as in DEFAULT_LIMITS. */
   readonly limits?: Partial<AdmissionLimits>
@@ -53,7 +61,7 @@ export interface ServeOptions {
   readonly node?: string
   /** Certificates in PEM that are trusted instead of the system's, where other `nodes` are `wss:`. */
   readonly nodesCa?: string | readonly string[]
-  /** Who sees /metrics; programs on this machine, if left out. */
+  /** Who sees /metrics; programs on this machine, if left out, and nobody where `url` shows that there is a proxy. */
   readonly metrics?: 'never' | 'loopback' | 'anyone'
   /**
    * What this server was before its identity was exchanged: whoever knows it by one of these takes the new key for it. Chains
@@ -71,6 +79,7 @@ export interface ServeSettings {
   readonly listen: readonly string[]
   readonly data: string
   readonly url: string | undefined
+  readonly proxies: readonly string[]
   readonly admit: (request: AdmitRequest) => Promise<AdmitAnswer>
   readonly limits: AdmissionLimits
   readonly tls: { readonly cert: string; readonly key: string } | undefined
@@ -116,6 +125,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'listen',
   'data',
   'url',
+  'proxies',
   'admit',
   'limits',
   'tls',
@@ -139,11 +149,14 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
   // A misspelt option would be a server that is more open, or fuller, than its owner thinks.
   for (const name of Object.keys(options)) if (!KNOWN.has(name)) throw wrong(name, 'no option of this name')
   const listen = placesOf(options.listen)
+  const url = urlOf(options.url, listen)
+  const isProxied = url !== undefined && !listen.some((place) => isDirect(place, url))
   return {
     listen: listen.map(placeUrl),
     data: dataOf(options.data),
-    url: options.url === undefined ? undefined : placeUrl(parsePlace(options.url)),
-    admit: admitOf(options.admit, crypto),
+    url: url && placeUrl(url),
+    proxies: proxiesOf(options.proxies),
+    admit: admitOf(options.admit, { crypto, isProxied }),
     limits: limitsOf(options.limits),
     tls: tlsOf(options.tls, listen),
     wireEncryption: encryptionOf(options.wireEncryption, listen),
@@ -152,7 +165,11 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
     compact: options.compact === undefined ? COMPACT : checkCompactPolicy(options.compact),
     idleMs: options.idle === undefined ? IDLE_MS : durationMs(options.idle, 0),
     ring: ringOf(options, listen),
-    metrics: oneOf('metrics', options.metrics ?? 'loopback', ['never', 'loopback', 'anyone'] as const),
+    metrics: oneOf('metrics', options.metrics ?? (isProxied ? 'never' : 'loopback'), [
+      'never',
+      'loopback',
+      'anyone',
+    ] as const),
     follows: followsOf(options.follows),
     passphrase: options.passphrase,
   }
@@ -175,13 +192,38 @@ function dataOf(data: unknown): string {
   return path
 }
 
-function admitOf(admit: Admit | undefined, crypto: CryptoProvider): ServeSettings['admit'] {
+/** Of the name of a chain a client is told what stands before it, which is what is listened to. */
+function urlOf(given: ServeOptions['url'], listen: readonly Place[]): Place | undefined {
+  const url = given === undefined ? undefined : parsePlace(given)
+  if (!url || listen.some(({ path }) => path === url.path)) return url
+  throw wrong('url', 'the path of an address in listen: a proxy passes on the path as it is', given)
+}
+
+/** Whether who uses `url` may have reached `place` with nothing between them. */
+function isDirect(place: Place, url: Place): boolean {
+  const isSame = place.scheme === url.scheme && (place.port === url.port || place.port === 0)
+  return isSame && (!isLoopbackPlace(place) || isLoopbackPlace(url))
+}
+
+function proxiesOf(given: unknown): readonly string[] {
+  if (given === undefined) return []
+  if (given === 'loopback') return [given]
+  if (Array.isArray(given) && given.every((one) => typeof one === 'string')) return given
+  throw wrong('proxies', "'loopback', or a list of addresses and networks")
+}
+
+function admitOf(
+  admit: Admit | undefined,
+  { crypto, isProxied }: { readonly crypto: CryptoProvider; readonly isProxied: boolean },
+): ServeSettings['admit'] {
   if (admit !== undefined && typeof admit !== 'function') {
     if (typeof admit !== 'object' || admit === null) throw wrong('admit', 'a function, or { connect, create }')
     for (const name of Object.keys(admit))
       if (name !== 'connect' && name !== 'create') throw wrong(`admit.${name}`, 'connect or create')
   }
-  return admitBy(admit, crypto)
+  const answer = admitBy(admit, crypto)
+  if (!isProxied || typeof admit === 'function' || admit?.create !== undefined) return answer
+  return async (request) => (request.kind === 'create' ? UNNAMED : answer(request))
 }
 
 function limitsOf(limits: Partial<AdmissionLimits> | undefined): AdmissionLimits {
@@ -253,6 +295,7 @@ function wrong(option: string, wanted: string, given?: unknown): AteError {
   })
 }
 
+const UNNAMED = 'it is behind a proxy, so its operator has to say who creates chains'
 const FOLLOWS_MAX = 16
 
 function followsOf(given: ServeOptions['follows']): readonly Identity[] {

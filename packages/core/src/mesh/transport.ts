@@ -24,6 +24,8 @@ export interface ListenOptions {
   readonly admits?: (peer: string) => boolean
   /** Of `wss:` URLs: certificate chain and key in PEM. */
   readonly tls?: { readonly cert: string; readonly key: string }
+  /** Whether an address is a proxy's: of what it passes on, X-Forwarded-For says whose it is. None is, if left out. */
+  readonly isProxy?: (address: string) => boolean
   /** Answers a plain GET, such as /health and /metrics; undefined is 404. */
   readonly page?: (request: PageRequest) => Page | undefined
   /** Connections at a time, over all URLs; SOCKETS_MAX if left out. */

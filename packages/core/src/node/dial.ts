@@ -3,7 +3,7 @@ import type { Socket as NetSocket } from 'node:net'
 import WebSocket, { type ClientOptions } from 'ws'
 import { durationMs } from '../base/duration.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import { SOCKET_DIAL_MS, SOCKET_HEADER_BYTES_MAX, SOCKET_IDLE_MS } from '../base/limits.ts'
+import { SOCKET_DIAL_MS, SOCKET_HEADER_BYTES_MAX, SOCKET_IDLE_CHECKS, SOCKET_IDLE_MS } from '../base/limits.ts'
 import type { DialOptions, Socket } from '../base/socket.ts'
 import { isLoopbackPlace, type Place, parsePlace, placeUrl } from '../mesh/transport.ts'
 import { WS_LIMITS, WsSocket } from './ws-socket.ts'
@@ -26,7 +26,7 @@ export async function dial(url: string, options: NodeDialOptions = {}): Promise<
   } as ClientOptions)
   const net = await opened(ws, { url, timeoutMs, ...(options.signal ? { signal: options.signal } : {}) })
   const socket = new WsSocket(ws, net, { peer: '', isLoopback: isLoopbackPlace(place), side: 'server' })
-  const checking = setInterval(() => socket.checkAlive(), options.idleMs ?? SOCKET_IDLE_MS)
+  const checking = setInterval(() => socket.checkAlive(), (options.idleMs ?? SOCKET_IDLE_MS) / SOCKET_IDLE_CHECKS)
   checking.unref()
   ws.once('close', () => clearInterval(checking))
   return socket
@@ -66,13 +66,18 @@ function opened(ws: WebSocket, { url, timeoutMs, signal }: Opening): Promise<Net
     ws.on('open', () => done(() => resolve(net!)))
     ws.on('unexpected-response', (_request, response) =>
       unreachable({
-        reason: 'no WebSocket is served there: is the name of the chain behind the path?',
+        reason: response.statusCode === UPGRADE_LOST ? LOST : NOT_SERVED,
         status: response.statusCode ?? 0,
       }),
     )
     ws.on('error', (error: NodeJS.ErrnoException) => unreachable({ reason: error.code ?? error.message }, error))
   })
 }
+
+const NOT_SERVED = 'no WebSocket is served there: is the name of the chain behind the path?'
+/** What a server of ours answers to a request without an upgrade, which a client always asks for. */
+const UPGRADE_LOST = 426
+const LOST = 'a proxy on the way does not pass on the upgrade to a WebSocket (the headers Upgrade and Connection)'
 
 /** What is given is trusted instead of the system's: who names an authority of his own means just that one. */
 function certificates({ ca }: DialOptions): { readonly ca?: string[] } {

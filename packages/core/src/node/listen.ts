@@ -13,6 +13,7 @@ import {
   SOCKET_CLOSE_MS,
   SOCKET_HEADER_BYTES_MAX,
   SOCKET_HEADERS_MAX,
+  SOCKET_IDLE_CHECKS,
   SOCKET_IDLE_MS,
   SOCKET_OPENING_MS,
   SOCKETS_MAX,
@@ -27,7 +28,7 @@ import {
   servedPath,
   withoutSlash,
 } from '../mesh/transport.ts'
-import { isLocalRequest, peerOf } from './request-origin.ts'
+import { isLocalRequest, type Proxies, peerOf } from './request-origin.ts'
 import { WS_LIMITS, WsSocket } from './ws-socket.ts'
 
 /** The contract is that of `Listen`. */
@@ -67,14 +68,16 @@ class Host implements Listening {
   readonly #sockets = new Set<WsSocket>()
   /** All of TCP, whatever becomes of them. */
   readonly #connections = new Set<NetSocket>()
+  readonly #isProxy: Proxies
   readonly #checking: NodeJS.Timeout
   #closed: Promise<void> | undefined
   #onEmpty: (() => void) | undefined
 
   constructor(options: ListenOptions) {
     this.#options = options
+    this.#isProxy = options.isProxy ?? (() => false)
     this.#upgrades = new WebSocketServer({ ...WS_LIMITS, noServer: true, clientTracking: false })
-    this.#checking = setInterval(() => this.#checkAlive(), options.idleMs ?? SOCKET_IDLE_MS)
+    this.#checking = setInterval(() => this.#checkAlive(), (options.idleMs ?? SOCKET_IDLE_MS) / SOCKET_IDLE_CHECKS)
     this.#checking.unref()
   }
 
@@ -170,7 +173,7 @@ class Host implements Listening {
       return
     }
     const path = pathOf(request)
-    const page = this.#options.page?.({ path, isLoopback: isLocal(request, place) })
+    const page = this.#options.page?.({ path, isLoopback: this.#isLocal(request, place) })
     if (page) response.writeHead(page.status, { 'Content-Type': page.type }).end(page.text)
     else if (servedPath(paths, path) !== undefined) response.writeHead(426, { Upgrade: 'websocket' }).end()
     else response.writeHead(404).end()
@@ -180,7 +183,7 @@ class Host implements Listening {
     net.on('error', () => net.destroy())
     const requested = pathOf(request)
     const path = servedPath(paths, requested)
-    const peer = peerOf(request)
+    const peer = peerOf(request, this.#isProxy)
     if (path === undefined) {
       refuse(net, '404 Not Found')
       return
@@ -190,7 +193,7 @@ class Host implements Listening {
       return
     }
     this.#upgrades.handleUpgrade(request, net, head, (ws) => {
-      const isLoopback = isLocal(request, place)
+      const isLoopback = this.#isLocal(request, place)
       const socket = new WsSocket(ws, net as NetSocket, { peer, isLoopback, side: 'client' })
       this.#sockets.add(socket)
       ws.once('close', () => {
@@ -203,6 +206,10 @@ class Host implements Listening {
         socket.terminate()
       }
     })
+  }
+
+  #isLocal(request: IncomingMessage, place: Place): boolean {
+    return isLocalRequest(request, place.scheme === 'ws+unix' ? 'file' : 'address', this.#isProxy)
   }
 
   #checkAlive(): void {
@@ -219,10 +226,6 @@ function pathOf(request: IncomingMessage): string {
   const url = request.url ?? ''
   const query = url.indexOf('?')
   return withoutSlash(query < 0 ? url : url.slice(0, query))
-}
-
-function isLocal(request: IncomingMessage, place: Place): boolean {
-  return isLocalRequest(request, place.scheme === 'ws+unix' ? 'file' : 'address')
 }
 
 /** The connection is not kept: its opener has to dial again anyway. */

@@ -28,6 +28,7 @@ import { type Identity, identityCheckpointSeed, type PublicIdentity, signLater }
 import type { Platform } from '../session/platform.ts'
 import { listen } from './listen.ts'
 import { platform as ownPlatform } from './platform.ts'
+import { type Proxies, proxiesOf } from './request-origin.ts'
 import { ServedRing } from './served-ring.ts'
 import { openServerFolder, type ServerFolder } from './server-folder.ts'
 
@@ -40,6 +41,7 @@ const OPENED: readonly StandingState[] = ['live', 'copy']
  */
 export async function serve(options: ServeOptions, platform: Platform = ownPlatform): Promise<Served> {
   const settings = parseServeOptions(options, platform.crypto)
+  const isProxy = proxiesOf(settings.proxies)
   throwIfAborted(options.signal)
   const sealing = settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }
   const folder = await openServerFolder(settings.data, sealing, platform)
@@ -50,7 +52,7 @@ export async function serve(options: ServeOptions, platform: Platform = ownPlatf
   const server = new Server(settings, { folder, holdings }, platform)
   try {
     throwIfAborted(options.signal)
-    await server.start()
+    await server.start(isProxy)
     return server
   } catch (error) {
     await server.close()
@@ -154,11 +156,12 @@ class Server implements Served {
     return this.#listening!.urls
   }
 
-  async start(): Promise<void> {
+  async start(isProxy: Proxies): Promise<void> {
     const { listen: urls, tls, metrics: showMetrics } = this.#settings
     const page = serverPages({ metrics: this.#metrics.all, showMetrics, health: () => this.#health() })
     this.#listening = await listen(urls, {
       accept: (socket, arrival) => this.#accept(socket, arrival),
+      isProxy,
       admits: (peer) => this.#admission.hasRoom(peer),
       page: (request) => {
         this.#metrics.openChains.set(this.#host.size)

@@ -9,6 +9,7 @@ import { assert } from '../base/errors.ts'
 import {
   SOCKET_CLOSE_MS,
   SOCKET_FRAGMENTS_MAX,
+  SOCKET_IDLE_CHECKS,
   SOCKET_LOW_BYTES,
   SOCKET_MESSAGE_BYTES_MAX,
   SOCKET_PIECES_MAX,
@@ -50,7 +51,8 @@ export class WsSocket implements Socket {
   /** Read since the last whole message. */
   #partBytes = 0
   #heard = true
-  #wasAsked = false
+  /** Checks since the one that found something heard. */
+  #silentChecks = 0
 
   constructor(ws: WebSocket, net: NetSocket, { peer, isLoopback, side }: WsPeer) {
     this.#ws = ws
@@ -120,21 +122,18 @@ export class WsSocket implements Socket {
   }
 
   /**
-   * Called whenever the time has passed that a peer may be silent. A paused socket hears nothing: who paused it answers
-   * for it.
+   * Called SOCKET_IDLE_CHECKS times in the time that a peer may be silent. Something may have been heard just behind the check
+   * before: so it is asked one check early. A paused socket hears nothing: who paused it answers for it.
    */
   checkAlive(): void {
     if (this.#heard || this.#isPaused || !this.#events || this.#isClosing) {
       this.#heard = false
-      this.#wasAsked = false
+      this.#silentChecks = 0
       return
     }
-    if (this.#wasAsked) {
-      this.terminate()
-      return
-    }
-    this.#wasAsked = true
-    this.#ws.ping()
+    this.#silentChecks++
+    if (this.#silentChecks === ASKED_AT) this.#ws.ping()
+    else if (this.#silentChecks === ASKED_AT + SOCKET_IDLE_CHECKS) this.terminate()
   }
 
   readonly #sent = (): void => {
@@ -228,6 +227,7 @@ export class WsSocket implements Socket {
   }
 }
 
+const ASKED_AT = SOCKET_IDLE_CHECKS - 1
 const TOO_LARGE = 'the message is too large'
 /** The most that one read of the system gives. */
 const READ_BYTES = 65_536

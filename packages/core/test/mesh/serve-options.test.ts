@@ -31,6 +31,7 @@ it('the least that is needed', () => {
     compact: { growth: 2 },
     idleMs: 60_000,
     ring: undefined,
+    proxies: [],
     metrics: 'loopback',
     follows: [],
     passphrase: undefined,
@@ -69,10 +70,42 @@ it('all of it', () => {
   expect(named.ring?.self).toBe('ws://b:1')
 })
 
+describe('behind a proxy, which the address for clients shows', () => {
+  const create = { kind: 'create', identity: undefined, isLoopback: true, peer: '127.0.0.1', chain: 'x' } as const
+  const LOCAL = 'ws://127.0.0.1:5000/db'
+  const parsed = (listen: string | string[], url: string | undefined, more: Partial<ServeOptions> = {}) =>
+    parseServeOptions({ ...LEAST, listen, ...(url === undefined ? {} : { url }), ...more }, crypto)
+
+  it.each<[string, string | string[], string | undefined, 'nobody' | 'loopback']>([
+    ['TLS ends there', LOCAL, 'wss://ate.example/db', 'nobody'],
+    ['another port', LOCAL, 'ws://ate.example:80/db', 'nobody'],
+    ['a socket file', 'ws+unix:/run/ate.sock:/db', 'wss://ate.example/db', 'nobody'],
+    ['a name that is not of this machine', LOCAL, 'ws://ate.example:5000/db', 'nobody'],
+    ['none: all addresses', 'ws://0.0.0.0:5000/db', 'ws://ate.example:5000/db', 'loopback'],
+    ['none: one of the addresses', [LOCAL, 'ws://10.0.0.1:5000/db'], 'ws://ate.example:5000/db', 'loopback'],
+    ['none: this machine', LOCAL, 'ws://localhost:5000/db', 'loopback'],
+    ['none: no other address', LOCAL, undefined, 'loopback'],
+  ])('%s', async (_, listen, url, who) => {
+    const { admit, metrics } = parsed(listen, url)
+    expect(await admit(create)).toEqual(who === 'loopback' || expect.stringContaining('who creates chains'))
+    expect(await admit({ ...create, kind: 'connect' })).toBe(true)
+    expect(metrics).toBe(who === 'loopback' ? 'loopback' : 'never')
+  })
+
+  it('who is named has the rights all the same', async () => {
+    const given = { admit: { create: 'loopback' }, metrics: 'loopback', proxies: 'loopback' } as const
+    const { admit, metrics, proxies } = parsed(LOCAL, 'wss://ate.example/db', given)
+    expect([await admit(create), metrics, proxies]).toEqual([true, 'loopback', ['loopback']])
+    expect(await parsed(LOCAL, 'wss://ate.example/db', { admit: () => true }).admit(create)).toBe(true)
+  })
+})
+
 describe('mistakes', () => {
   it.each<[string, object, unknown]>([
     ['no address', { listen: [] }, 'listen'],
     ['an address twice', { listen: ['ws://a/db', 'ws://a:80/db/'] }, 'listen'],
+    ['an address for clients with another path', { url: 'wss://ate.example/ate/db' }, 'url'],
+    ['proxies that are no list', { proxies: '10.0.0.1' }, 'proxies'],
     ['no folder', { data: '' }, 'data'],
     ['a URL as folder', { data: 'ws://a' }, 'data'],
     ['a misspelt option', { admitt: 'anyone' }, 'admitt'],

@@ -1,21 +1,23 @@
 /** Sockets of this machine among those who break the rules, fall silent, read nothing, or come in crowds. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { request } from 'node:http'
+import { createServer as createHttp, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SOCKET_FRAGMENTS_MAX, SOCKET_LOW_BYTES, SOCKET_MESSAGE_BYTES_MAX } from '../../src/base/limits.ts'
 import { CLOSE, type ListenOptions, type Socket } from '../../src/mesh/transport.ts'
 import { dial } from '../../src/node/dial.ts'
 import { listen } from '../../src/node/listen.ts'
+import { proxiesOf } from '../../src/node/request-origin.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { type SocketLog, socketLog, testMessage } from '../../src/testing/socket-suite.ts'
 import { certificate } from './certificate.ts'
 import { listenHere, until } from './kit.ts'
 import { frame, type RawClient, rawClient, upgradeText } from './raw-client.ts'
 
+const [BINARY, PONG] = [0x2, 0xa]
 const closers: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
@@ -174,6 +176,28 @@ describe('silence', () => {
     await until(() => log.reasons.length === 1, 'the half-open connection given up')
     expect(log.reasons[0]!.code).toBe(CLOSE.ABNORMAL)
     expect(made.listening.sockets).toBe(0)
+  })
+
+  it('is broken within the time that is given: a proxy that bears as much cuts nobody off', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    closers.push(() => vi.useRealTimers())
+    const idleMs = 30_000
+    const made = await here(undefined, { idleMs })
+    const { client, log } = await upgraded(made)
+    const pings = (): number => client.received().toString('latin1').split('\x89\x00').length - 1
+    vi.advanceTimersByTime(idleMs)
+    await until(() => pings() === 1, 'a ping')
+    client.write(
+      Buffer.concat([frame(new Uint8Array(0), { opcode: PONG }), frame(testMessage(1, 5), { opcode: BINARY })]),
+    )
+    await until(() => log.messages.length === 1, 'what was written')
+    vi.advanceTimersByTime(idleMs)
+    await until(() => pings() === 2, 'a ping after the answer')
+    vi.advanceTimersByTime(idleMs - 1)
+    expect(log.reasons).toEqual([])
+    vi.advanceTimersByTime(1)
+    await until(() => log.reasons.length === 1, 'who does not answer given up')
+    expect(pings()).toBe(2)
   })
 
   it('of one who answers pings is borne', async () => {
@@ -353,6 +377,58 @@ describe('who counts as this machine', () => {
     const { socket } = await upgraded(await here(), headers)
     expect([socket.peer, socket.isLoopback]).toEqual(['127.0.0.1', isLoopback])
   })
+})
+
+describe('behind a proxy', () => {
+  it.each<[string, readonly string[], Record<string, string>, string]>([
+    ['that is named, the address is what it adds', ['loopback'], { 'X-Forwarded-For': '192.0.2.7' }, '192.0.2.7'],
+    [
+      'what a client makes up stands before it',
+      ['127.0.0.0/8'],
+      { 'X-Forwarded-For': '10.9.9.9, 192.0.2.7' },
+      '192.0.2.7',
+    ],
+    ['behind another one', ['127.0.0.1', '10.0.0.0/8'], { 'X-Forwarded-For': '192.0.2.7, 10.1.2.3' }, '192.0.2.7'],
+    ['ports and brackets are left out', ['loopback'], { 'X-Forwarded-For': '[2001:db8::1]:4000' }, '2001:db8::1'],
+    ['what is no address counts for the proxy', ['loopback'], { 'X-Forwarded-For': '192.0.2.7, unknown' }, '127.0.0.1'],
+    ['nothing counts for the proxy', ['loopback'], {}, '127.0.0.1'],
+    ['that is not named, it is the proxy', ['10.0.0.0/8', '::1'], { 'X-Forwarded-For': '192.0.2.7' }, '127.0.0.1'],
+  ])('%s', async (_, proxies, headers, peer) => {
+    const { socket } = await upgraded(await here(undefined, { isProxy: proxiesOf(proxies) }), headers)
+    expect([socket.peer, socket.isLoopback]).toEqual([peer, false])
+  })
+
+  it.each([
+    [426, /does not pass on the upgrade/],
+    [404, /is the name of the chain behind the path/],
+  ])('that answers %i, who dials is told what is wrong', async (status, reason) => {
+    const proxy = createHttp((_, response) => void response.writeHead(status).end())
+    await new Promise<void>((ready) => proxy.listen(0, '127.0.0.1', ready))
+    closers.push(() => proxy.close())
+    const { port } = proxy.address() as { port: number }
+    const error = await dial(`ws://127.0.0.1:${port}/db`).catch((refused) => refused)
+    expect(error).toMatchObject({
+      code: 'SERVER_UNREACHABLE',
+      facts: { status, reason: expect.stringMatching(reason) },
+    })
+  })
+
+  it('that is named, nobody is a program of this machine, also where it adds nothing', async () => {
+    const { url } = (
+      await here(undefined, {
+        isProxy: proxiesOf(['loopback']),
+        page: ({ isLoopback }) => ({ status: 200, type: 'text/plain', text: `${isLoopback}` }),
+      })
+    ).listening
+    expect((await get(url, '/health')).text).toBe('false')
+  })
+
+  it.each(['', 'nginx', '10.0.0.0/33', '10.0.0.0/', '::1/x', '10.0.0.0/8/8', '10.0.0.1:80'])(
+    '%j is no proxy',
+    (text) => {
+      expect(() => proxiesOf([text])).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
+    },
+  )
 })
 
 describe('a crowd', () => {
