@@ -1,5 +1,14 @@
 /** Adds jobs in a transaction: by id once, by unique key as its policy says, behind the jobs that they depend on. */
-import { AteError, type Chain, Creations, type EntityId, isWellFormed, objectOf, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  Creations,
+  type Entity,
+  type EntityId,
+  isWellFormed,
+  objectOf,
+  type Transaction,
+} from '@ate/core'
 import { queueError } from './errors.ts'
 import { bad, msOf, UNIQUE_NAMES, wholeNumber } from './queue-options.ts'
 import {
@@ -205,6 +214,11 @@ export class Adder {
     return isEntityId(id) ? (await this.#chain.get(JobRecord, id))?.id : undefined
   }
 
+  /** The same as a transaction sees it, with what it has added itself. */
+  async findIn(tx: Transaction, id: string): Promise<Entity<JobValue> | undefined> {
+    return (await tx.named(JobRecord, id, this.#place)) ?? (isEntityId(id) ? tx.get(JobRecord, id) : undefined)
+  }
+
   async #behind(
     tx: Transaction,
     { value, after }: Prepared,
@@ -234,15 +248,25 @@ export class Adder {
   }
 
   #create(tx: Transaction, value: JobValue, id: string | undefined): Staged {
-    const place = { parent: this.#node, in: IN.jobs }
-    const made = tx.create(JobRecord, value, id === undefined ? place : { ...place, name: id })
-    return { entity: made.id, id: id ?? made.id }
+    if (id === undefined) {
+      const { id: entity } = tx.create(JobRecord, value, this.#place)
+      return { entity, id: entity }
+    }
+    const made = tx.create(JobRecord, value, { ...this.#place, name: id })
+    const before = tx.versionOf(made) - 1
+    if (before > 0) {
+      // An id that comes again is the same entity: its turns go on, or who still holds a lease of the earlier job would end
+      // this one. No turn was above its version.
+      tx.guard.version(made, before)
+      tx.replace(made, { ...value, turn: before })
+    }
+    return { entity: made.id, id }
   }
 
   async #stageUnique(tx: Transaction, value: JobValue, unique: NonNullable<Prepared['unique']>): Promise<Staged> {
     const place = { parent: this.#node, in: IN.uniques }
     const now = this.#chain.now
-    const known = (await tx.named(UniqueRecord, unique.key, place))?.value
+    const known = await heldBy(tx, (await tx.named(UniqueRecord, unique.key, place))?.value)
     const there = known && (await tx.get(JobRecord, known.job))
     // The time of a key may be longer than its job is kept.
     const isTaken =
@@ -311,6 +335,16 @@ export class Adder {
     put({ ...known, next: made.entity })
     return made
   }
+}
+
+/** Whose a unique key is: when its job has ended, that of the one that waited behind it, if that is open. */
+export async function heldBy<U extends UniqueValue | undefined>(tx: Transaction, record: U): Promise<U | UniqueValue> {
+  if (record?.next === undefined) return record
+  const job = await tx.get(JobRecord, record.job)
+  if (job && job.value.end === undefined) return record
+  const next = await tx.get(JobRecord, record.next)
+  if (!next || next.value.end !== undefined) return record
+  return { job: next.id, ...(record.until === undefined ? {} : { until: record.until }) }
 }
 
 /** Indexes of `all` with those that others wait for first. @throws AteError DEPENDENCY_CYCLE */
