@@ -4,6 +4,7 @@ import {
   AteError,
   type Chain,
   Creations,
+  type Entity,
   type EntityId,
   isWellFormed,
   objectOf,
@@ -161,14 +162,17 @@ export class Adder {
   async addOne(prepared: Prepared): Promise<Staged> {
     const { value, id, unique, after } = prepared
     if (unique === undefined && after.length === 0) {
+      if (id === undefined) {
+        const made = await this.#creations.create(JobRecord, value, this.#place)
+        return { entity: made.id, id: made.id }
+      }
       // In the order of the calls.
-      if (id !== undefined) await this.#creations.staged
+      await this.#creations.staged
       try {
-        const place = id === undefined ? this.#place : { ...this.#place, name: id }
-        const made = await this.#creations.create(JobRecord, value, place)
-        return { entity: made.id, id: id ?? made.id }
+        const made = await this.#creations.alone((tx) => this.#make(tx, value, id))
+        return { entity: made.id, id }
       } catch (error) {
-        if (id === undefined || (error as AteError).code !== 'NAME_TAKEN') throw error
+        if ((error as AteError).code !== 'NAME_TAKEN') throw error
       }
     }
     await this.#creations.staged
@@ -217,6 +221,11 @@ export class Adder {
     return isEntityId(id) ? (await this.#chain.get(JobRecord, id))?.id : undefined
   }
 
+  /** The same as a transaction sees it, with what it has added itself. */
+  async findIn(tx: Transaction, id: string): Promise<Entity<JobValue> | undefined> {
+    return (await tx.named(JobRecord, id, this.#place)) ?? (isEntityId(id) ? tx.get(JobRecord, id) : undefined)
+  }
+
   async #behind(
     tx: Transaction,
     { value, after }: Prepared,
@@ -246,15 +255,26 @@ export class Adder {
   }
 
   #create(tx: Transaction, value: JobValue, id: string | undefined): Staged {
-    const place = { parent: this.#node, in: IN.jobs }
-    const made = tx.create(JobRecord, value, id === undefined ? place : { ...place, name: id })
+    const made = this.#make(tx, value, id)
     return { entity: made.id, id: id ?? made.id }
+  }
+
+  #make(tx: Transaction, value: JobValue, id: string | undefined): AddedJob {
+    const made = tx.create(JobRecord, value, id === undefined ? this.#place : { ...this.#place, name: id })
+    const before = id === undefined ? 0 : tx.versionOf(made) - 1
+    if (before === 0) return { id: made.id, value }
+    // An id that comes again is the same entity: its turns go on, or who still holds a lease of the earlier job would end
+    // this one. No turn was above its version.
+    const again = { ...value, turn: before }
+    tx.guard.version(made, before)
+    tx.replace(made, again)
+    return { id: made.id, value: again }
   }
 
   async #stageUnique(tx: Transaction, value: JobValue, unique: NonNullable<Prepared['unique']>): Promise<Staged> {
     const place = { parent: this.#node, in: IN.uniques }
     const now = this.#chain.now
-    const known = (await tx.named(UniqueRecord, unique.key, place))?.value
+    const known = await heldBy(tx, (await tx.named(UniqueRecord, unique.key, place))?.value)
     const there = known && (await tx.get(JobRecord, known.job))
     // The time of a key may be longer than its job is kept.
     const isTaken =
@@ -323,6 +343,16 @@ export class Adder {
     put({ ...known, next: made.entity })
     return made
   }
+}
+
+/** Whose a unique key is: when its job has ended, that of the one that waited behind it, if that is open. */
+export async function heldBy<U extends UniqueValue | undefined>(tx: Transaction, record: U): Promise<U | UniqueValue> {
+  if (record?.next === undefined) return record
+  const job = await tx.get(JobRecord, record.job)
+  if (job && job.value.end === undefined) return record
+  const next = await tx.get(JobRecord, record.next)
+  if (!next || next.value.end !== undefined) return record
+  return { job: next.id, ...(record.until === undefined ? {} : { until: record.until }) }
 }
 
 /** Indexes of `all` with those that others wait for first. @throws AteError DEPENDENCY_CYCLE */

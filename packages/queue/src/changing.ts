@@ -1,10 +1,10 @@
 /** What is done to jobs and queues from outside: cancel, retry, pause, and jobs that are added many at a time. */
-import { AteError, type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Entity, type EntityId, isAteError, type Transaction } from '@ate/core'
 import type { Adder, Prepared, Staged } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE } from './job-rows.ts'
 import { wholeNumber } from './queue-options.ts'
-import { IN, JobRecord, LaneRecord } from './queue-records.ts'
+import { IN, JobRecord, type JobValue, LaneRecord } from './queue-records.ts'
 import { cancelledValue, revivedValue } from './queue-rules.ts'
 
 /** Jobs of one transaction of addMany, at first; halved while they do not fit. */
@@ -16,11 +16,10 @@ const RETRY_MAX = 1_000_000
 /** False if there is no such job, or it has ended. */
 export async function cancelJob(
   tx: Transaction,
-  entity: string | undefined,
+  job: Entity<JobValue> | undefined,
   reason: string | undefined,
   now: number,
 ): Promise<boolean> {
-  const job = entity === undefined ? undefined : await tx.get(JobRecord, entity)
   if (!job || job.value.end !== undefined) return false
   await tx.update(JobRecord, job.id, (value) => cancelledValue(value, reason, now))
   return true
@@ -34,9 +33,9 @@ export async function setPaused(tx: Transaction, node: EntityId, paused: boolean
 }
 
 /** Runs a job again if it is dead or cancelled; the number of jobs. */
-export function retryJob(chain: Chain, entity: string | undefined): Promise<number> {
+export function retryJob(chain: Chain, adder: Adder, id: string): Promise<number> {
   return chain.transact(async (tx) => {
-    const job = entity === undefined ? undefined : await tx.get(JobRecord, entity)
+    const job = await adder.findIn(tx, id)
     if (job?.value.end !== 'dead' && job?.value.end !== 'cancelled') return 0
     await tx.update(JobRecord, job.id, revivedValue)
     return 1

@@ -145,9 +145,11 @@ export class Dispatcher<D> {
     if (table.hasReady || jobs.some(({ value }) => value.group !== undefined)) return undefined
     const due = jobs.filter(({ value }) => value.at === undefined || value.at <= now)
     due.sort((a, b) => (b.value.priority ?? 0) - (a.value.priority ?? 0))
-    const ids = due.slice(0, Math.min(this.#wanted, lane.room)).map(({ id }) => id)
-    if (ids.length === 0) return undefined
-    const staging = lane.claimAdded(tx, ids, (leases) => this.#endPump(this.#deliverAll(leases)))
+    const taken = due
+      .slice(0, Math.min(this.#wanted, lane.room))
+      .map(({ id, value }) => ({ job: id, turn: value.turn ?? 0 }))
+    if (taken.length === 0) return undefined
+    const staging = lane.claimAdded(tx, taken, (leases) => this.#endPump(this.#deliverAll(leases)))
     if (!staging) return undefined
     // Claims of one handle come one after the other.
     this.#pumping = true

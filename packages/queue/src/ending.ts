@@ -158,11 +158,16 @@ export async function updateHeld(
   next: (value: JobValue) => JobValue,
 ): Promise<void> {
   if (held.isOver) throw leaseLost({ held, id })
-  await tx.update(JobRecord, held.job, (value) => {
-    if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: id })
-    if (value.end !== undefined || (value.turn ?? 0) !== held.turn) throw leaseLost({ held, id })
-    return next(value)
-  })
+  try {
+    await tx.update(JobRecord, held.job, (value) => {
+      if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: id })
+      if (value.end !== undefined || (value.turn ?? 0) !== held.turn) throw leaseLost({ held, id })
+      return next(value)
+    })
+  } catch (error) {
+    // Cancelled, and not kept any more by the time at which that was heard of.
+    throw isAteError(error) && error.code === 'NOT_FOUND' ? leaseLost({ held, id }) : error
+  }
 }
 
 export function leaseLost({ held, id }: Pick<End, 'held' | 'id'>): AteError {
@@ -170,7 +175,7 @@ export function leaseLost({ held, id }: Pick<End, 'held' | 'id'>): AteError {
 }
 
 /** Of one job alone: the others of its transaction commit. */
-const ITS_OWN: ReadonlySet<string> = new Set(['LEASE_LOST', 'JOB_CANCELLED', 'NOT_FOUND'])
+const ITS_OWN: ReadonlySet<string> = new Set(['LEASE_LOST', 'JOB_CANCELLED'])
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

@@ -27,8 +27,8 @@ const TURN = 256
 export interface FollowerEvents {
   /** Whether this handle is writing that the job is done: it takes that in itself, or asks for a look. */
   readonly isCompleting: (id: string) => boolean
-  /** A job has ended, or a lease of an older turn. */
-  readonly job: (id: string, value: JobValue) => void
+  /** A job has ended, or a lease of an older turn; undefined: it is gone. */
+  readonly job: (id: string, value: JobValue | undefined) => void
   readonly options: (options: StoredOptions) => void
   /** Something may be ready, or the lane has changed. */
   readonly news: () => void
@@ -212,8 +212,8 @@ export class Follower {
     else {
       if (job.value.after && job.value.end === undefined) await this.#lookAtParents(job.value)
       this.table.put(id, job.value, this.now)
-      this.#events.job(id, job.value)
     }
+    this.#events.job(id, job?.value)
     if (this.#loaded) this.#events.news()
   }
 

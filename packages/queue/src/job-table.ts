@@ -81,8 +81,9 @@ export class JobTable {
     const isNew = row < 0
     if (isNew) {
       row = this.rows.add(id)
-      this.rows.state[row] = STATE.cancelled
-      this.counts[STATE.cancelled]!++
+      // Not yet known: any state will do in which nothing is kept about it elsewhere.
+      this.rows.state[row] = STATE.blocked
+      this.counts[STATE.blocked]!++
       this.rows.priority[row] = value.priority ?? 0
       this.rows.group[row] = value.group === undefined ? 0 : this.#joinGroup(value.group)
     }

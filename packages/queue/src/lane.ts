@@ -166,35 +166,31 @@ export class Lane {
 
   /**
    * Claims jobs in the transaction that adds them, and so with its sync: for a worker that waits, where nothing is in the way
-   * that only a claim of its own can judge. `taken` gets the leases when it is acknowledged, none if it is not.
+   * that only a claim of its own can judge. `handOut` gets the leases when it is acknowledged, none if it is not.
    */
   claimAdded(
     tx: Transaction,
-    jobs: readonly string[],
-    taken: (leases: readonly Held[]) => void,
+    taken: readonly Taken[],
+    handOut: (leases: readonly Held[]) => void,
   ): Promise<Companion | undefined> | undefined {
     const { chain, node, follower, rules } = this.#parts
     if (!this.#session || !chain.isAlone || rules().limits.length > 0) return undefined
     // One that the follower has not heard of would be overtaken.
     const newest = chain.children(JobRecord, node, IN.jobs).newest()
     if (newest !== undefined && follower.table.rows.find(newest) < 0) return undefined
-    return this.#stageAdded(tx, jobs, taken)
+    return this.#stageAdded(tx, taken, handOut)
   }
 
   async #stageAdded(
     tx: Transaction,
-    jobs: readonly string[],
-    taken: (leases: readonly Held[]) => void,
+    taken: readonly Taken[],
+    handOut: (leases: readonly Held[]) => void,
   ): Promise<Companion | undefined> {
     const { follower, rules, environment } = this.#parts
     const begun = environment.monotonic()
     const lane = await this.#loadLane(tx)
     if (lane.value.paused || !this.#session) return undefined
-    const claim: Claim = {
-      taken: jobs.map((job) => ({ job, turn: 0 })),
-      session: undefined,
-      fence: lane.value.claims + 1,
-    }
+    const claim: Claim = { taken, session: undefined, fence: lane.value.claims + 1 }
     // Before the follower hears of the jobs: they are not ready for anybody else of this handle.
     for (const { job, turn } of claim.taken) follower.table.promise(job, HELD_BY_CLAIM, turn)
     try {
@@ -204,10 +200,10 @@ export class Lane {
       throw error
     }
     return {
-      committed: () => taken(this.#handOut(claim, begun)),
+      committed: () => handOut(this.#handOut(claim, begun)),
       dropped: () => {
         this.#giveBack(claim)
-        taken([])
+        handOut([])
       },
     }
   }

@@ -121,11 +121,14 @@ async function ensureNode({ chain, name, given }: Pick<OpeningParts<unknown>, 'c
   })
 }
 
-/** A job that this handle works on was ended, or its lease was, by somebody else. */
-function jobChanged(lane: Lane, id: string, value: JobValue): void {
+/** A job that this handle works on was ended, or its lease was, by somebody else; or it is gone. */
+function jobChanged(lane: Lane, id: string, value: JobValue | undefined): void {
   const held = lane.held.get(id)
   if (!held) return
-  if (value.end === 'cancelled') lane.lose(held, queueError('JOB_CANCELLED', { job: id }))
+  if (value === undefined) {
+    // One that is done may be gone before whoever ended it hears that it is.
+    if (!held.isCompleting) lane.lose(held, new AteError('LEASE_LOST', { job: id, fence: held.fence }))
+  } else if (value.end === 'cancelled') lane.lose(held, queueError('JOB_CANCELLED', { job: id }))
   else if (value.end === undefined && (value.turn ?? 0) > held.turn)
     lane.lose(held, new AteError('LEASE_LOST', { job: id, fence: held.fence }))
 }

@@ -216,22 +216,42 @@ function compact<T extends object>(value: { readonly [K in keyof T]: T[K] | unde
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as T
 }
 
+/** Two that are one option to who gives it: for how long, or how many. */
+const EITHER: Partial<Record<keyof StoredOptions, keyof StoredOptions>> = {
+  keepDoneMs: 'keepDoneCount',
+  keepDoneCount: 'keepDoneMs',
+  keepDeadMs: 'keepDeadCount',
+  keepDeadCount: 'keepDeadMs',
+}
+
 /**
  * What stands there with what is given and does not stand there yet.
  * @throws AteError QUEUE_MISMATCH
  */
 export function mergedOptions(queue: string, stored: StoredOptions, given: StoredOptions): StoredOptions {
   for (const name of Object.keys(given) as (keyof StoredOptions)[]) {
-    const before = stored[name]
-    if (before !== undefined && JSON.stringify(before) !== JSON.stringify(given[name]))
-      throw queueError('QUEUE_MISMATCH', {
-        queue,
-        option: name,
-        stored: JSON.stringify(before),
-        given: JSON.stringify(given[name]),
-      })
+    const other = EITHER[name]
+    const option = stored[name] === undefined && other !== undefined && stored[other] !== undefined ? other : name
+    const before = stored[option]
+    if (before === undefined || (option === name && JSON.stringify(before) === JSON.stringify(given[name]))) continue
+    throw queueError('QUEUE_MISMATCH', {
+      queue,
+      option,
+      stored: JSON.stringify(before),
+      given: option === name ? JSON.stringify(given[name]) : `${name} ${given[name]}`,
+    })
   }
   return { ...given, ...stored }
+}
+
+/** What stands there after `changes`. */
+export function changedOptions(stored: StoredOptions, changes: StoredOptions): StoredOptions {
+  const changed: Partial<Record<keyof StoredOptions, unknown>> = { ...stored, ...changes }
+  for (const name of Object.keys(changes) as (keyof StoredOptions)[]) {
+    const other = EITHER[name]
+    if (other !== undefined && changes[other] === undefined) delete changed[other]
+  }
+  return changed as StoredOptions
 }
 
 /** True if `given` has what `stored` has not. */

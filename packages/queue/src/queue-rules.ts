@@ -1,6 +1,7 @@
 /** What a queue decides, as functions of what is stored and of a time that comes in. */
 import { AteError, type Duration, durationMs, errorText, isAteError } from '@ate/core'
 import type { JobValue, StartsRecord, StoredLimit } from './queue-records.ts'
+import { textBytes } from './sizes.ts'
 
 /** Errors that a job keeps, and characters of each. */
 const ERRORS_MAX = 10
@@ -137,10 +138,23 @@ export function revivedValue(value: JobValue): JobValue {
   return { ...without(value, 'end', 'ended', 'at', 'wait', 'fails', 'result'), turn: nextTurn(value) }
 }
 
-/** Starts that a limit still counts, and how many more it allows. */
+/** Starts of one window are told apart to this part of it: each counts from the last of its part. */
+const PARTS = 1000
+/** Of a time and a count. */
+const PAIR_BYTES = 14
+/** What the starts that still count may take in the lane, which every claim writes: values, and bytes. */
+const STARTS_ITEMS_MAX = 60_000
+const STARTS_BYTES_MAX = 512 * 1024
+
+/**
+ * Starts that a limit still counts, and how many more it allows. Never more start in a window than the limit says; what is
+ * remembered of them is bounded, so that a start may have to wait for a thousandth of the window longer.
+ */
 export class Rates {
   readonly #limits: readonly StoredLimit[]
   readonly #starts = new Map<string, number[]>()
+  #items = 0
+  #bytes = 0
 
   constructor(limits: readonly StoredLimit[], stored: readonly StartsRecord[], now: number) {
     this.#limits = limits
@@ -150,7 +164,9 @@ export class Rates {
       const left: number[] = []
       for (let i = 0; i + 1 < pairs.length; i += 2)
         if (pairs[i]! > now - limit.everyMs!) left.push(pairs[i]!, pairs[i + 1]!)
-      if (left.length > 0) this.#starts.set(keyOf(number, group), left)
+      if (left.length === 0) continue
+      this.#starts.set(keyOf(number, group), left)
+      this.#count(group, left.length)
     }
   }
 
@@ -169,7 +185,7 @@ export class Rates {
       // The oldest start leaves the window first; a moment later there is room.
       if (sum >= limit.starts) opens = Math.max(opens, pairs[0]! + limit.everyMs!)
     })
-    return opens
+    return per === 'queue' && this.#isFull ? Math.max(opens, this.#firstLeaves()) : opens
   }
 
   start(group: string | undefined, now: number): void {
@@ -178,10 +194,39 @@ export class Rates {
       if (limit.starts === undefined || (limit.per === 'group' && group === undefined)) return
       const key = keyOf(number, limit.per === 'group' ? (group ?? null) : null)
       const pairs = this.#starts.get(key)
-      if (!pairs) this.#starts.set(key, [now, 1])
-      else if (pairs.at(-2) === now) pairs[pairs.length - 1]!++
-      else pairs.push(now, 1)
+      if (!pairs) {
+        this.#starts.set(key, [now, 1])
+        this.#count(limit.per === 'group' ? (group ?? null) : null, 2)
+        return
+      }
+      const last = pairs.at(-2)!
+      const partMs = limit.everyMs! / PARTS
+      if (Math.floor(now / partMs) <= Math.floor(last / partMs)) {
+        pairs[pairs.length - 2] = Math.max(last, now)
+        pairs[pairs.length - 1]!++
+      } else {
+        pairs.push(now, 1)
+        this.#items += 2
+        this.#bytes += PAIR_BYTES
+      }
     })
+  }
+
+  get #isFull(): boolean {
+    return this.#items > STARTS_ITEMS_MAX || this.#bytes > STARTS_BYTES_MAX
+  }
+
+  #firstLeaves(): number {
+    let first = Number.POSITIVE_INFINITY
+    for (const [key, pairs] of this.#starts)
+      first = Math.min(first, pairs[0]! + this.#limits[Number(key.slice(0, key.indexOf(':')))]!.everyMs!)
+    return first
+  }
+
+  /** One more of them, with so many numbers. */
+  #count(group: string | null, numbers: number): void {
+    this.#items += 3 + numbers
+    this.#bytes += 8 + textBytes(group ?? '') + (numbers / 2) * PAIR_BYTES
   }
 
   stored(): StartsRecord[] {

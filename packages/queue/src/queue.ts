@@ -26,6 +26,7 @@ import {
   bad,
   CANCEL_NAMES,
   CONFIGURE_NAMES,
+  changedOptions,
   checkHandleOptions,
   checkSignal,
   LEASES_NAMES,
@@ -136,7 +137,8 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   ): Promise<void> {
     const { repeats } = await this.#open()
     objectOf(options, 'the options of a repeat', REPEAT_NAMES)
-    this.#prepare(data, options.group === undefined ? {} : { group: options.group })
+    const { priority, group } = options
+    this.#prepare(data, { ...(priority === undefined ? {} : { priority }), ...(group === undefined ? {} : { group }) })
     const value = repeatValue(when, data, options, this.#chain.now)
     await this.#inTx(options.tx, (tx) => repeats.set(tx, key, value))
   }
@@ -239,14 +241,15 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     const { adder } = await this.#open()
     const { reason } = objectOf(options, 'the options of cancel', CANCEL_NAMES)
     if (reason !== undefined && typeof reason !== 'string') throw bad('reason is text', reason)
-    const entity = await adder.find(id)
-    const cancelled = await this.#inTx(options.tx, (tx) => cancelJob(tx, entity, reason, this.#chain.now))
+    const cancelled = await this.#inTx(options.tx, async (tx) =>
+      cancelJob(tx, await adder.findIn(tx, id), reason, this.#chain.now),
+    )
     return cancelled ?? true
   }
 
   async retry(which: string | { readonly state: 'dead'; readonly limit?: number }): Promise<number> {
     const { adder, follower } = await this.#open()
-    if (typeof which === 'string') return retryJob(this.#chain, await adder.find(which))
+    if (typeof which === 'string') return retryJob(this.#chain, adder, which)
     if (which?.state !== 'dead') throw new AteError('BAD_ARGUMENT', { what: 'retry takes an id, or { state: dead }' })
     objectOf(which, 'which jobs are retried', RETRIED_NAMES)
     return retryDead(this.#chain, follower, which.limit)
@@ -280,7 +283,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     const { node } = await this.#open()
     await this.#chain.transact(async (tx) => {
       const stored = (await tx.child(OptionsRecord, node, IN.options))?.value ?? {}
-      tx.putChild(OptionsRecord, { ...stored, ...changes }, { parent: node, in: IN.options })
+      tx.putChild(OptionsRecord, changedOptions(stored, changes), { parent: node, in: IN.options })
     })
   }
 

@@ -68,12 +68,15 @@ export function repeatValue(
 /** The first tick behind `after`; undefined if there is none. @throws AteError BAD_CRON */
 export function nextTick(when: Pick<RepeatValue, 'cron' | 'tz' | 'everyMs'>, after: number): number | undefined {
   if (when.everyMs !== undefined) return after + when.everyMs
+  return ofCron(when, (cron) => cron.nextRun(new Date(after)))?.getTime()
+}
+
+/** Without a zone it is UTC, wherever the worker runs. @throws AteError BAD_CRON */
+function ofCron<R>({ cron, tz }: Pick<RepeatValue, 'cron' | 'tz'>, ask: (cron: Cron) => R): R {
   try {
-    // Without a zone it is UTC, wherever the worker runs.
-    const tick = new Cron(when.cron!, { timezone: when.tz ?? 'UTC', paused: true }).nextRun(new Date(after))
-    return tick?.getTime()
+    return ask(new Cron(cron!, { timezone: tz ?? 'UTC', paused: true }))
   } catch (cause) {
-    throw queueError('BAD_CRON', { cron: String(when.cron).slice(0, 60), tz: when.tz }, { cause })
+    throw queueError('BAD_CRON', { cron: String(cron).slice(0, 60), tz }, { cause })
   }
 }
 
@@ -83,23 +86,27 @@ export function dueTicks(
   now: number,
   ticksMax: number = TICKS_MAX,
 ): { readonly ticks: readonly number[]; readonly next: number | undefined } {
-  const due: number[] = []
-  let next: number | undefined = repeat.next
-  while (next !== undefined && next <= now && (repeat.missed !== 'all' || due.length < ticksMax)) {
-    due.push(next)
-    if (repeat.missed !== 'all' && due.length > 1) due.shift()
-    // An interval that was missed a million times is not counted through.
-    const behind: number =
-      repeat.everyMs !== undefined && repeat.missed !== 'all' ? newestBefore(repeat, next, now) : next
-    if (behind !== next) due[0] = behind
-    next = nextTick(repeat, behind)
+  if (repeat.next > now) return { ticks: [], next: repeat.next }
+  if (repeat.missed !== 'all') {
+    const newest = newestTick(repeat, now)
+    const isLate = repeat.missed === 'skip' && newest <= now - LATE_MS
+    return { ticks: isLate ? [] : [newest], next: nextTick(repeat, newest) }
   }
-  const isLate = repeat.missed === 'skip' && due.length > 0 && due.at(-1)! <= now - LATE_MS
-  return { ticks: isLate ? [] : due, next }
+  const ticks: number[] = []
+  let next: number | undefined = repeat.next
+  while (next !== undefined && next <= now && ticks.length < ticksMax) {
+    ticks.push(next)
+    next = nextTick(repeat, next)
+  }
+  return { ticks, next }
 }
 
-function newestBefore({ everyMs }: RepeatValue, tick: number, now: number): number {
-  return tick + Math.floor((now - tick) / everyMs!) * everyMs!
+/** Of those that are due. What was missed a million times is not counted through. */
+function newestTick(repeat: RepeatValue, now: number): number {
+  const { everyMs, next } = repeat
+  if (everyMs !== undefined) return next + Math.floor((now - next) / everyMs) * everyMs
+  const [tick] = ofCron(repeat, (cron) => cron.previousRuns(1, new Date(now + 1)))
+  return Math.max(next, tick?.getTime() ?? next)
 }
 
 export class Repeats {

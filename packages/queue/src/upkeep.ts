@@ -4,6 +4,7 @@
  * it at once do it once.
  */
 import { type Chain, type EntityId, isAteError, type Transaction } from '@ate/core'
+import { heldBy } from './adding.ts'
 import type { Follower } from './follower.ts'
 import type { TimeHeap } from './heaps.ts'
 import { STATE } from './job-rows.ts'
@@ -120,9 +121,15 @@ async function removeUnique(
   { unique }: JobValue,
 ): Promise<void> {
   if (unique === undefined) return
-  const record = await tx.named(UniqueRecord, unique, { parent: node, in: IN.uniques })
+  const place = { parent: node, in: IN.uniques }
+  const record = await tx.named(UniqueRecord, unique, place)
   if (!record || record.value.job !== id) return
   const { until } = record.value
+  const held = await heldBy(tx, record.value)
+  if (held.job !== id) {
+    tx.replace(record, held)
+    return
+  }
   if (until !== undefined && until > now) tx.expire(record, { expires: until })
   else tx.delete(record)
 }

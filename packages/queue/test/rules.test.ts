@@ -8,6 +8,7 @@ import { JobTable } from '../src/job-table.ts'
 import { decodeLeases, encodeLeases, type JobValue, readId, writeId } from '../src/queue-records.ts'
 import { Rates, retryWait } from '../src/queue-rules.ts'
 import { dueTicks, nextTick } from '../src/repeats.ts'
+import { sizeOf } from '../src/sizes.ts'
 import { codeOf } from './kit.ts'
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
@@ -204,6 +205,37 @@ describe('rates', () => {
     expect(new Rates([{ starts: 1, everyMs: 100, per: 'group' }], rates.stored(), 50).opensAt('group', 'a')).toBe(100)
     expect(new Rates([{ starts: 1, everyMs: 100, per: 'group' }], rates.stored(), 100).opensAt('group', 'a')).toBe(0)
   })
+
+  it('remember a window in parts: few, and never more starts than the limit', () => {
+    const random = seededRandom(9)
+    const limits = [{ starts: 3000, everyMs: 100_000, per: 'queue' as const }]
+    let stored = new Rates(limits, [], 0).stored()
+    const starts: number[] = []
+    for (let now = 0; now < 300_000; now += 1 + random.below(30)) {
+      const rates = new Rates(limits, stored, now)
+      if (rates.opensAt('queue', undefined) > now) continue
+      rates.start(undefined, now)
+      starts.push(now)
+      stored = rates.stored()
+      expect(stored[0]!.length).toBeLessThan(2100)
+    }
+    for (let i = 3000; i < starts.length; i++) expect(starts[i]! - starts[i - 3000]!).toBeGreaterThanOrEqual(100_000)
+    expect(starts.length).toBeGreaterThan(8900)
+  })
+
+  it('wait when what they remember of groups is as much as the lane takes', () => {
+    const limits = [{ starts: 1, everyMs: 1000, per: 'group' as const }]
+    const rates = new Rates(limits, [], 0)
+    let now = 0
+    for (; now < 50_000 && rates.opensAt('queue', undefined) === 0; now++) rates.start(`group ${now}`, 1 + now / 100)
+    expect(now).toBeGreaterThan(10_000)
+    expect(sizeOf(rates.stored()).items).toBeLessThan(65_000)
+    expect(rates.opensAt('queue', undefined)).toBe(1001)
+    expect(new Rates(limits, rates.stored(), 1001).opensAt('queue', undefined)).toBe(0)
+    const long = new Rates(limits, [], 0)
+    for (now = 0; now < 50_000 && long.opensAt('queue', undefined) === 0; now++) long.start(`${now}`.padEnd(400), 1)
+    expect(sizeOf(long.stored()).bytes).toBeLessThan(600_000)
+  })
 })
 
 describe('the wait before a retry', () => {
@@ -256,6 +288,12 @@ describe('ticks', () => {
     expect(dueTicks({ ...hour, missed: 'once' }, at('2026-01-01T03:30:00Z')).ticks).toEqual([
       at('2026-01-01T03:00:00Z'),
     ])
+    // Thirty years of seconds are not counted through, and end where counting through would.
+    const second = { cron: '* * * * * *', tz: 'Europe/Berlin', data: 0, next: at('2026-01-01T01:00:00Z') }
+    expect(dueTicks({ ...second, missed: 'once' }, at('2056-01-01T00:00:00.5Z'))).toEqual({
+      ticks: [at('2056-01-01T00:00:00Z')],
+      next: at('2056-01-01T00:00:01Z'),
+    })
     const every = { everyMs: 1000, data: 0, next: 5000 }
     expect(dueTicks({ ...every, missed: 'once' }, 1_000_000_500)).toEqual({
       ticks: [1_000_000_000],

@@ -13,11 +13,10 @@ import type { Transaction } from './transaction.ts'
 /** Entities of one transaction. */
 const TOGETHER_MAX = 512
 
+/** Where it is made: it has no name, or two that meet would be in each other's way. */
 export interface CreationPlace {
   readonly parent: EntityId
   readonly in: string
-  /** What has one goes alone: two of one name would be in each other's way. */
-  readonly name?: string
 }
 
 export interface Created {
@@ -43,9 +42,8 @@ export interface Making {
 export type Accompany = (tx: Transaction, made: readonly Making[]) => Promise<Companion | undefined> | undefined
 
 interface Item {
-  readonly make: (tx: Transaction) => EntityId
-  readonly value: unknown
-  id: EntityId | undefined
+  readonly make: (tx: Transaction) => Making
+  made: Making | undefined
   readonly resolve: (created: Created) => void
   readonly reject: (error: unknown) => void
 }
@@ -72,19 +70,15 @@ export class Creations {
 
   /** Resolves when it is acknowledged. @throws as tx.create and transact */
   create<T>(type: EntityType<T>, value: T, place: CreationPlace): Promise<Created> {
-    return new Promise((resolve, reject) => {
-      const item: Item = {
-        make: (tx) => tx.create(type, value, place).id,
-        value,
-        id: undefined,
-        resolve,
-        reject,
-      }
-      const group = place.name === undefined ? (this.#open ?? this.#begin()) : this.#begin('alone')
-      if (group.tx && !stage(group.tx, item)) return
-      group.items.push(item)
-      if (group.items.length >= this.#together) this.#open = undefined
-    })
+    return this.#add(
+      (tx) => ({ id: tx.create(type, value, place).id, value }),
+      () => this.#open ?? this.#begin('joined'),
+    )
+  }
+
+  /** The same in a transaction that nobody joins, for what has a name. */
+  alone(make: (tx: Transaction) => Making): Promise<Created> {
+    return this.#add(make, () => this.#begin('alone'))
   }
 
   /** Resolves when what was asked for is staged: what is staged after it comes behind it. Undefined if it is already. */
@@ -92,7 +86,17 @@ export class Creations {
     return this.#newest?.staged
   }
 
-  #begin(alone?: 'alone'): Group {
+  #add(make: (tx: Transaction) => Making, groupOf: () => Group): Promise<Created> {
+    return new Promise((resolve, reject) => {
+      const item: Item = { make, made: undefined, resolve, reject }
+      const group = groupOf()
+      if (group.tx && !stage(group.tx, item)) return
+      group.items.push(item)
+      if (this.#open === group && group.items.length >= this.#together) this.#open = undefined
+    })
+  }
+
+  #begin(how: 'joined' | 'alone'): Group {
     let staged = (): void => undefined
     const group: Group = {
       items: [],
@@ -101,7 +105,7 @@ export class Creations {
         staged = resolve
       }),
     }
-    if (!alone) {
+    if (how === 'joined') {
       this.#open = group
       this.#newest = group
     }
@@ -130,7 +134,7 @@ export class Creations {
           if (this.#open === group) this.#open = undefined
           const more = this.#accompany?.(
             open,
-            items.map(({ id, value }) => ({ id: id!, value })),
+            items.map(({ made }) => made!),
           )
           isAccompanied = more !== undefined
           if (more) companion = await more
@@ -140,7 +144,7 @@ export class Creations {
       )
       this.#together = Math.min(this.#together + 1 + (items.length >>> 3), TOGETHER_MAX)
       const { seq } = tx.receipt!
-      for (const { id, resolve } of items) resolve({ id: id!, seq })
+      for (const { made, resolve } of items) resolve({ id: made!.id, seq })
       companion?.committed()
     } catch (error) {
       companion?.dropped()
@@ -156,12 +160,12 @@ export class Creations {
 
   async #alone(item: Item): Promise<void> {
     try {
-      let id: EntityId | undefined
+      let made: Making | undefined
       const tx = await this.#chain.transact((open) => {
-        id = item.make(open)
+        made = item.make(open)
         return open
       })
-      item.resolve({ id: id!, seq: tx.receipt!.seq })
+      item.resolve({ id: made!.id, seq: tx.receipt!.seq })
     } catch (error) {
       item.reject(error)
     }
@@ -171,7 +175,7 @@ export class Creations {
 /** False if it cannot be made, which is told to who asked. */
 function stage(tx: Transaction, item: Item): boolean {
   try {
-    item.id = item.make(tx)
+    item.made = item.make(tx)
     return true
   } catch (error) {
     item.reject(error)

@@ -1,6 +1,7 @@
 /** Entities that many callers make at once: what they share, and that none of them fails with another. */
 import { expect, it } from 'vitest'
 import { Creations } from '../../src/data/creations.ts'
+import type { Transaction } from '../../src/data/transaction.ts'
 import { codeOf, memoryChain, Note, Thing } from './kit.ts'
 
 const PLACE = { parent: '0'.repeat(26) as never, in: 'notes' }
@@ -67,8 +68,11 @@ it('is staged before what waits for it, and ends with the chain', async () => {
 it('makes what has a name by itself, and refuses the second of one name', async () => {
   await using kit = await memoryChain()
   const creations = new Creations(kit.chain)
-  const named = { ...PLACE, name: 'one' }
-  const made = [1, 2].map((n) => codeOf(creations.create(Note, { text: `${n}` }, named)))
+  const make = (text: string) => (tx: Transaction) => ({
+    id: tx.create(Note, { text }, { ...PLACE, name: 'one' }).id,
+    value: text,
+  })
+  const made = ['1', '2'].map((text) => codeOf(creations.alone(make(text))))
   const unnamed = creations.create(Note, { text: '3' }, PLACE)
   expect(await Promise.all(made)).toEqual(['nothing was thrown', 'NAME_TAKEN'])
   await unnamed

@@ -1,0 +1,259 @@
+/** What comes again: ids, unique keys and options that were used before, and jobs that are gone while somebody works on them. */
+import type { EntityId } from '@ate/core'
+import { afterEach, describe, expect, it } from 'vitest'
+import { IN, JobRecord, LaneRecord, OptionsRecord } from '../src/queue-records.ts'
+import { codeOf, expectCode, openWorld, turns, type World } from './kit.ts'
+
+let world: World
+afterEach(() => world.close())
+
+const AT_ONCE = { keep: { done: { count: 0 }, dead: { count: 0 } } } as const
+
+/** A handler that says what it runs, and returns when it is let. */
+function gated(): {
+  readonly running: Set<number>
+  handler(job: { data: number }): Promise<string>
+  end(n: number): void
+} {
+  const running = new Set<number>()
+  const gates = new Map<number, () => void>()
+  return {
+    running,
+    async handler({ data }) {
+      running.add(data)
+      await new Promise<void>((resolve) => gates.set(data, resolve))
+      running.delete(data)
+      return `did ${data}`
+    },
+    end: (n) => gates.get(n)!(),
+  }
+}
+
+describe('an id that comes again', () => {
+  it('is another job for who holds a lease of the first, and did not hear that it is gone', async () => {
+    world = await openWorld(1)
+    const cutOff = world.process()
+    const old = gated()
+    cutOff.queue<number, string>(AT_ONCE).work(old.handler)
+    const jobs = world.process().queue<number, string>(AT_ONCE)
+    await jobs.add(1, { id: 'x' })
+    await turns(20)
+    expect([...old.running]).toEqual([1])
+    cutOff.partition()
+    await jobs.cancel('x')
+    jobs.work(({ data }) => `here ${data}`)
+    await world.pass(2000)
+    expect(await jobs.get('x')).toBeUndefined()
+    const result = (await jobs.add(2, { id: 'x' })).result()
+    old.end(1)
+    cutOff.heal()
+    await world.pass(2000)
+    expect(await result).toBe('here 2')
+  })
+
+  it('does not wait for a worker whose session still lists the first', async () => {
+    world = await openWorld(2)
+    const busy = gated()
+    const worker = world.process().queue<number, string>(AT_ONCE).work(busy.handler, { concurrency: 2 })
+    const jobs = world.process().queue<number, string>(AT_ONCE)
+    await jobs.addMany([[1, { id: 'x' }], [2]])
+    await turns(20)
+    void worker.stop({ grace: '1h' })
+    busy.end(1)
+    await turns(20)
+    jobs.work(({ data }) => `here ${data}`)
+    await world.pass(2000)
+    expect(await jobs.get('x')).toBeUndefined()
+    const again = await jobs.add(3, { id: 'x' })
+    await world.pass(1000)
+    expect((await jobs.get(again.id))?.state ?? 'done and gone').not.toBe('active')
+    busy.end(2)
+    await worker.done
+  })
+})
+
+describe('a unique key', () => {
+  it('is that of the one behind, when the first has ended', async () => {
+    world = await openWorld(3)
+    const jobs = world.process().queue<number, string>()
+    const { running, handler, end } = gated()
+    jobs.work(handler, { concurrency: 8 })
+    const unique = { key: 'k', onConflict: 'after' } as const
+    for (const n of [1, 2, 3]) {
+      await jobs.add(n, { unique })
+      await turns(20)
+      if (n === 1) continue
+      // One waits behind the one that runs.
+      expect([...running]).toEqual([n - 1])
+      end(n - 1)
+      await turns(30)
+      expect([...running]).toEqual([n])
+    }
+    end(3)
+    await turns(20)
+    expect((await jobs.counts()).done).toBe(3)
+  })
+
+  it('is so also when the first is not kept any more', async () => {
+    world = await openWorld(4)
+    const jobs = world.process().queue<number, string>(AT_ONCE)
+    const { running, handler, end } = gated()
+    jobs.work(handler, { concurrency: 8 })
+    const unique = { key: 'k', onConflict: 'after' } as const
+    await jobs.add(1, { unique })
+    await turns(20)
+    await jobs.add(2, { unique })
+    end(1)
+    await world.pass(2000)
+    expect((await jobs.counts()).done).toBe(0)
+    await jobs.add(3, { unique })
+    await turns(20)
+    expect([...running]).toEqual([2])
+  })
+})
+
+describe('a job that is gone while it runs', () => {
+  it('is lost to its handler, and holds nothing up', async () => {
+    world = await openWorld(5)
+    const jobs = world.process().queue<number>()
+    const codes: unknown[] = []
+    const worker = jobs.work(async ({ signal }) => {
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+      codes.push((signal.reason as { code: string }).code)
+    })
+    await jobs.add(1, { id: 'x' })
+    await turns(20)
+    await remove('x')
+    await turns(20)
+    expect(codes).toEqual(['LEASE_LOST'])
+    await worker.stop()
+
+    async function remove(id: string): Promise<void> {
+      const parent = await jobs.entity()
+      await world.chain.transact(async (tx) => tx.delete((await tx.named(JobRecord, id, { parent, in: IN.jobs }))!))
+    }
+  })
+
+  it('is a lost lease to who ends it before he hears of that', async () => {
+    world = await openWorld(6)
+    const cutOff = world.process()
+    const outcomes: string[] = []
+    const observe = (seen: { kind: string; outcome?: string }): void =>
+      void (seen.outcome && outcomes.push(seen.outcome))
+    const old = gated()
+    cutOff.queue<number, string>({ ...AT_ONCE, observe }).work(old.handler)
+    const jobs = world.process().queue<number, string>(AT_ONCE)
+    await jobs.add(1, { id: 'x' })
+    await turns(20)
+    cutOff.partition()
+    await jobs.cancel('x')
+    jobs.work(() => '')
+    await world.pass(2000)
+    old.end(1)
+    cutOff.heal()
+    await world.pass(1000)
+    expect(outcomes).toEqual(['lost'])
+  })
+})
+
+it('the end of a job that an end beside it has deleted is LEASE_LOST', async () => {
+  world = await openWorld(12)
+  const jobs = world.process().queue<number>()
+  await jobs.addMany([1, 2])
+  const leases = jobs.leases({ prefetch: 1 })
+  const [first, second] = [(await leases.next()).value!, (await leases.next()).value!]
+  first.effect((tx) => tx.delete(second.id as EntityId))
+  const ends = [first.complete(0).then(() => 'done', codeOf), second.complete(0).then(() => 'done', codeOf)]
+  expect(await Promise.all(ends)).toEqual(['done', 'LEASE_LOST'])
+})
+
+it('a job that is added in a transaction is cancelled in the same', async () => {
+  world = await openWorld(7)
+  const jobs = world.process().queue<number>()
+  const cancelled = await world.chain.transact(async (tx) => {
+    await jobs.add(1, { id: 'x', tx })
+    return jobs.cancel('x', { tx })
+  })
+  expect([cancelled, (await jobs.get('x'))?.state]).toEqual([true, 'cancelled'])
+})
+
+describe('what has ended', () => {
+  it('is removed in its time, cancelled jobs that a worker finds at its start as well', async () => {
+    world = await openWorld(8)
+    const jobs = world.process().queue<number>({ keep: { dead: '1m' } })
+    const { id } = await jobs.add(1)
+    await jobs.cancel(id)
+    const other = world.process().queue<number>()
+    other.work(() => undefined)
+    await world.pass(65_000, 1000)
+    expect(await other.get(id)).toBeUndefined()
+  })
+
+  it('is kept for a time or by number: one in place of the other is another option', async () => {
+    world = await openWorld(9)
+    const jobs = world.process().queue<number>({ keep: { done: '7d' } })
+    const stored = async () => (await world.chain.child(OptionsRecord, await jobs.entity(), IN.options))?.value
+    await jobs.add(1)
+    await expectCode(
+      world
+        .process()
+        .queue<number>({ keep: { done: { count: 5 } } })
+        .add(2),
+      'QUEUE_MISMATCH',
+    )
+    expect(await stored()).toEqual({ keepDoneMs: 7 * 86_400_000 })
+    await jobs.configure({ keep: { done: { count: 5 }, dead: '1d' } })
+    expect(await stored()).toEqual({ keepDoneCount: 5, keepDeadMs: 86_400_000 })
+  })
+})
+
+it('a repeat is refused for what its jobs would be refused for', async () => {
+  world = await openWorld(10)
+  const jobs = world.process().queue<number>()
+  await expectCode(jobs.repeat('r', { every: '1s' }, 1, { priority: 1.5 }), 'BAD_ARGUMENT')
+})
+
+it('starts of a long window do not grow beyond what the lane takes', async () => {
+  world = await openWorld(11)
+  const jobs = world.process().queue<number>({ limit: { starts: 100_000, every: '1d' } })
+  await jobs.add(0)
+  const parent = await jobs.entity()
+  const { now } = world.chain
+  // As many as an entity takes: one more made the lane too large, and that ended the worker.
+  const starts: number[] = []
+  for (let i = 0; i < 32_750; i++) starts.push(now - 40_000 + i, 1)
+  await world.chain.transact((tx) => {
+    const lane = { claims: 0, sessions: [], starts: [[0, null, ...starts] as [number, null, ...number[]]] }
+    tx.putChild(LaneRecord, lane, { parent, in: IN.lane })
+  })
+  const worker = jobs.work(() => undefined)
+  for (let n = 0; n < 20; n++) {
+    await jobs.add(n)
+    await world.pass(20, 10)
+  }
+  expect(await Promise.race([worker.done.then(() => 'ended', String), 'works'])).toBe('works')
+})
+
+it('is claimed at its own turn also where it is claimed with its add', async () => {
+  world = await openWorld(9)
+  const jobs = world.process().queue<number, string>(AT_ONCE)
+  const seen: (readonly [data: number, attempt: number])[] = []
+  const worker = jobs.work(({ data, attempt }) => {
+    seen.push([data, attempt])
+    return `did ${data}`
+  })
+  for (let n = 0; n < 4; n++) {
+    // The newest job is one that the handle knows.
+    await jobs.add(9, { delay: '1d' })
+    await turns()
+    const before = world.chain.head.seq
+    const { result } = await jobs.add(n, { id: 'x' })
+    expect(await result()).toBe(`did ${n}`)
+    // With its claim in one record, once there is a session; its end; and it is removed.
+    if (n > 0) expect(world.chain.head.seq - before).toBe(2)
+    await world.pass(2000)
+    expect(await jobs.get('x')).toBeUndefined()
+  }
+  expect(seen).toEqual([0, 1, 2, 3].map((n) => [n, 1]))
+  await worker.stop()
+})
