@@ -1,10 +1,10 @@
 /** Counters: numbers that are added to. Calls of one key that come while a commit is on its way share the next one. */
 import { AteError, type Duration, durationMs, type Transaction } from '@ate/core'
-import { EntryRecord, IN, nameOf, type StoredEntry } from './cache-records.ts'
+import type { StoredEntry } from './cache-records.ts'
 import { checkKey } from './cache-rules.ts'
 import { bytesOf } from './plain-values.ts'
 import type { Store } from './store.ts'
-import { findLive, type StagedEntry, seenPut } from './writing.ts'
+import { findLive, putStored, type StagedEntry, seenPut } from './writing.ts'
 
 interface Add {
   readonly by: number
@@ -61,7 +61,7 @@ export class Counting {
       }))
       seenPut(
         store,
-        { key, shown: store.parse(staged.stored.v), bytes: bytesOf(staged.stored.v) },
+        { key, shown: store.parse(staged.entity.value.v), bytes: bytesOf(staged.entity.value.v) },
         staged,
         tx.receipt!.seq,
       )
@@ -103,6 +103,5 @@ async function stage(
     ...(begins && ttlMs !== undefined ? { x: tx.now + ttlMs } : {}),
     ...(begins && generation > 0 ? { g: generation } : {}),
   }
-  const entity = tx.put(EntryRecord, nameOf(key), stored, { parent: store.node!, in: IN.entries })
-  return { staged: { id: entity.id, version: tx.versionOf(entity), stored }, from }
+  return { staged: putStored(store, tx, key, stored), from }
 }

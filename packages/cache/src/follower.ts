@@ -3,10 +3,10 @@
  * change that somebody else has overtaken is read once. The view sees to it that nothing older follows what is newer.
  */
 import { AteError, type Chain, type EntityId, isAteError } from '@ate/core'
-import { EntryRecord, IN, keyOfName, PrefixRecord, SlotRecord, type StoredEntry, TagRecord } from './cache-records.ts'
+import { EntryRecord, IN, keyOfName, PrefixRecord, SlotRecord, TagRecord } from './cache-records.ts'
 import type { CacheEnvironment } from './environment.ts'
 import { bytesOf } from './plain-values.ts'
-import type { View } from './view.ts'
+import type { EntryEntity, View, WrittenEntry } from './view.ts'
 
 /** Changes that are taken in before others get their turn. */
 const TURN = 256
@@ -145,15 +145,14 @@ export class Follower {
     const seq = chain.seqOf(id)
     const entity = await this.#read(id)
     // Written again meanwhile: that is told, and comes behind this.
-    if (entity) this.#put(id, { version, seq, ...entity })
+    if (entity) this.#put({ key: keyOfName(entity.name), entity, version, seq })
     else view.remove(id, version)
   }
 
-  async #read(id: string): Promise<{ readonly key: string; readonly stored: StoredEntry } | undefined> {
+  async #read(id: string): Promise<EntryEntity | undefined> {
     const { chain, badValue } = this.#parts
     try {
-      const entity = await chain.get(EntryRecord, id)
-      return entity && { key: keyOfName(entity.name), stored: entity.value }
+      return await chain.get(EntryRecord, id)
     } catch (error) {
       if (isClosed(error)) throw error
       // One that cannot be opened is one that is not there: a cache can do without.
@@ -162,18 +161,14 @@ export class Follower {
     }
   }
 
-  #put(
-    id: string,
-    read: { readonly key: string; readonly version: number; readonly seq: number; readonly stored: StoredEntry },
-  ): void {
+  #put(read: Omit<WrittenEntry, 'value' | 'bytes'>): void {
     const { view, parse, badValue } = this.#parts
-    const { key, version, stored } = read
-    const { v } = stored
+    const { v } = read.entity.value
     try {
-      view.put({ ...read, id, value: v === undefined ? undefined : parse(v), bytes: bytesOf(v) })
+      view.put({ ...read, value: v === undefined ? undefined : parse(v), bytes: bytesOf(v) })
     } catch (error) {
-      view.remove(id, version)
-      badValue(key, error)
+      view.remove(read.entity.id, read.version)
+      badValue(read.key, error)
     }
   }
 }

@@ -7,6 +7,7 @@
  * - Values that `memory` has no room for are dropped, what is known of the entry stays.
  */
 
+import type { Entity } from '@ate/core'
 import type { StoredEntry } from './cache-records.ts'
 import { type Bounds, endOf, Marks } from './cache-rules.ts'
 import type { CacheChange } from './cache-types.ts'
@@ -23,6 +24,8 @@ const NEVER = -1
 export class ViewEntry implements Linked<ViewEntry> {
   readonly key: string
   readonly id: string
+  /** Undefined while the value is not in memory: it holds it too. */
+  entity: EntryEntity | undefined
   value: unknown
   version: number
   seq: number
@@ -34,12 +37,13 @@ export class ViewEntry implements Linked<ViewEntry> {
 
   constructor(written: WrittenEntry) {
     this.key = written.key
-    this.id = written.id
+    this.id = written.entity.id
+    this.entity = written.entity
     this.value = written.value
     this.version = written.version
     this.seq = written.seq
     this.bytes = sizeOf(written)
-    this.stored = timesOf(written.stored)
+    this.stored = written.entity.value
     this.until = untilOf(this)
   }
 
@@ -48,12 +52,14 @@ export class ViewEntry implements Linked<ViewEntry> {
   }
 }
 
+/** As it was read or written: `Entity` of the core, of which its id is made when it is asked for. */
+export type EntryEntity = Entity<StoredEntry>
+
 export interface WrittenEntry {
   readonly key: string
-  readonly id: string
+  readonly entity: EntryEntity
   readonly version: number
   readonly seq: number
-  readonly stored: StoredEntry
   /** As readers get it; undefined if there is none. */
   readonly value: unknown
   /** Of the value. */
@@ -85,15 +91,16 @@ export class View {
 
   /** False if what is here is as new, or newer; or if it is void. */
   put(written: WrittenEntry): boolean {
-    const { key, id, stored } = written
+    const { key, entity, version } = written
+    const { t: tags, g: generation } = entity.value
     const known = this.entries.get(key)
-    if (known ? known.version >= written.version : (this.#removed.get(id) ?? 0) >= written.version) return false
-    if (this.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)) {
-      this.remove(id, written.version)
-      this.voided.set(id, written.version)
+    if (known ? known.version >= version : (this.#removed.get(entity.id) ?? 0) >= version) return false
+    if (this.marks.isVoid(key, tags ?? [], generation ?? 0)) {
+      this.remove(entity.id, version)
+      this.voided.set(entity.id, version)
       return false
     }
-    this.voided.delete(id)
+    if (this.voided.size > 0) this.voided.delete(entity.id)
     if (known) this.#replace(known, written)
     else this.#add(new ViewEntry(written))
     this.#makeRoom()
@@ -175,11 +182,12 @@ export class View {
     this.#leaveList(entry)
     this.#leaveTags(entry)
     this.bytes -= entry.bytes
+    entry.entity = written.entity
     entry.value = written.value
     entry.version = written.version
     entry.seq = written.seq
     entry.bytes = sizeOf(written)
-    entry.stored = timesOf(written.stored)
+    entry.stored = written.entity.value
     entry.until = untilOf(entry)
     this.bytes += entry.bytes
     this.#enterTags(entry)
@@ -219,6 +227,8 @@ export class View {
       if (!entry) return
       this.#leaveList(entry)
       entry.value = DROPPED
+      entry.entity = undefined
+      entry.stored = timesOf(entry.stored)
       entry.until = NEVER
       this.cold.addNewest(entry)
     }

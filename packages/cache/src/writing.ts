@@ -1,5 +1,5 @@
 /** What a cache writes, as steps of a transaction, and how the view learns of it once it is acknowledged. */
-import { AteError, stageIn, type Transaction, type TxTarget } from '@ate/core'
+import { AteError, type PlaceOptions, stageIn, type Transaction, type TxTarget } from '@ate/core'
 import {
   EntryRecord,
   GenerationRecord,
@@ -13,6 +13,7 @@ import { checkKey, checkTags, endOf, type Lifetime, lifetimeOf, storedEntry } fr
 import type { InvalidateOptions, SetOptions, Written } from './cache-types.ts'
 import { bytesOf, frozenCopy } from './plain-values.ts'
 import { codeOf, type Store } from './store.ts'
+import type { EntryEntity } from './view.ts'
 
 /** Entries of one transaction, and their bytes; halved while they do not fit. */
 export const CHUNK = 1000
@@ -30,9 +31,8 @@ export interface Prepared {
 }
 
 export interface StagedEntry {
-  readonly id: string
+  readonly entity: EntryEntity
   readonly version: number
-  readonly stored: StoredEntry
 }
 
 /** Generations that a transaction has begun: what it sets behind that is of the newest. */
@@ -65,9 +65,25 @@ export function stagePut(store: Store, tx: Transaction, prepared: Prepared, gene
   return putStored(store, tx, key, storedEntry({ value, tags, generation: of }, lifetime, tx.now))
 }
 
-function putStored(store: Store, tx: Transaction, key: string, stored: StoredEntry): StagedEntry {
-  const entity = tx.put(EntryRecord, nameOf(key), stored, { parent: store.node!, in: IN.entries })
-  return { id: entity.id, version: tx.versionOf(entity), stored }
+export function putStored(store: Store, tx: Transaction, key: string, stored: StoredEntry): StagedEntry {
+  const entity = replaced(store, tx, key, stored) ?? tx.put(EntryRecord, nameOf(key), stored, entriesOf(store))
+  return { entity, version: tx.versionOf(entity) }
+}
+
+/** An entry that is known is written by its id: to find it by its name takes three hashes, a fifth of a set. */
+function replaced(store: Store, tx: Transaction, key: string, stored: StoredEntry): EntryEntity | undefined {
+  const known = store.view.entries.get(key)?.entity
+  try {
+    return known && tx.replace(known, stored)
+  } catch (error) {
+    // Deleted meanwhile, or before in this transaction.
+    if (codeOf(error) === 'NOT_FOUND') return undefined
+    throw error
+  }
+}
+
+function entriesOf(store: Store): PlaceOptions {
+  return { parent: store.node!, in: IN.entries }
 }
 
 /** @throws AteError CAS_MISMATCH, before anything is written */
@@ -85,7 +101,7 @@ interface Found {
 
 /** The entry as the transaction sees it, under guard; undefined if there is none that counts. */
 export async function findLive(store: Store, tx: Transaction, key: string): Promise<Found | undefined> {
-  const entity = await tx.named(EntryRecord, nameOf(key), { parent: store.node!, in: IN.entries })
+  const entity = await tx.named(EntryRecord, nameOf(key), entriesOf(store))
   if (!entity) return undefined
   const { id, value: stored } = entity
   const isVoid = store.view.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)
@@ -100,8 +116,9 @@ export function seenPut(
   seq: number,
 ): void {
   const { key, shown, bytes } = prepared
+  const { entity, version } = staged
   store.loading.changed(key)
-  store.applyWritten({ key, value: shown, bytes, seq, ...staged })
+  store.applyWritten({ key, value: shown, bytes, seq, entity, version })
 }
 
 export async function set(store: Store, prepared: Prepared, target: TxTarget | undefined): Promise<Written> {
@@ -274,7 +291,7 @@ async function stageDelete(store: Store, tx: Transaction, key: string): Promise<
   // Nobody else can be loading on a chain that only this process writes.
   if (!store.chain.isAlone) await store.slots.leases.end(tx, key)
   const live = await findLive(store, tx, key)
-  const entity = await tx.named(EntryRecord, nameOf(key), { parent: store.node!, in: IN.entries })
+  const entity = await tx.named(EntryRecord, nameOf(key), entriesOf(store))
   if (!entity) return { existed: false, id: undefined, version: 0 }
   tx.delete(entity)
   const existed = live !== undefined && live.stored.v !== undefined
@@ -304,7 +321,7 @@ export async function touch(
     })
   }
   await inTransaction(store, target, stage, (staged, seq) => {
-    if (staged) seenPut(store, shownOf(store, key, staged.stored), staged, seq)
+    if (staged) seenPut(store, shownOf(store, key, staged.entity.value), staged, seq)
   })
   return isThere
 }

@@ -182,6 +182,27 @@ describe('in a transaction', () => {
     expect(await world.process().cache<number>().fetch('a1')).toBe(1)
   })
 
+  it('makes an entry anew that was deleted before in it, or by somebody else meanwhile', async () => {
+    const c = world.cache<number>()
+    await c.setMany([
+      ['a', 1],
+      ['b', 1],
+    ])
+    await world.chain.transact(async (tx) => {
+      await c.delete('a', { tx })
+      await c.set('a', 2, { tx })
+    })
+    expect(c.get('a')).toBe(2)
+    const gone = world.process().cache<number>().delete('b')
+    await c.set('b', 2)
+    await gone
+    await c.set('b', 3)
+    await turns()
+    expect(c.get('b')).toBe(3)
+    const other = world.process().cache<number>()
+    expect([await other.fetch('a'), await other.fetch('b')]).toEqual([2, 3])
+  })
+
   it('cannot bring back what was deleted behind it', async () => {
     const c = world.cache<number>()
     const other = world.process().cache<number>()

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { Marks, slotNameOf } from '../src/cache-rules.ts'
 import { bytesOf, frozenCopy } from '../src/plain-values.ts'
 import { type Linked, Recency } from '../src/recency.ts'
-import { View, type WrittenEntry } from '../src/view.ts'
+import { type EntryEntity, View, type WrittenEntry } from '../src/view.ts'
 
 it('an entry is void if a tag or a prefix of it is of a later generation: as by looking at all of them', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 4 })
@@ -105,10 +105,22 @@ it('keys are spread over the slots', () => {
   expect(slots.size).toBe(256)
 })
 
+it('of a value that memory has no room for nothing is held, also not with what was written', () => {
+  const view = new View()
+  view.memory = { max: 1, maxBytes: Number.POSITIVE_INFINITY }
+  for (const key of ['a', 'b']) {
+    const entity = { id: key, value: { v: key, x: 5, t: ['tag'] } } as unknown as EntryEntity
+    view.put({ key, version: 1, seq: 1, value: key, bytes: 1, entity })
+  }
+  expect(view.entries.get('a')).toMatchObject({ id: 'a', entity: undefined, stored: { x: 5, t: ['tag'] } })
+  expect(view.entries.get('a')?.stored.v).toBeUndefined()
+  expect(view.entries.get('b')?.entity?.id).toBe('b')
+})
+
 it('the view only goes forward: whatever it hears of first, it ends with the newest, and never shows an older one behind it', () => {
   const written = (version: number): WrittenEntry => ({
-    ...{ key: 'a', id: 'id', version, seq: version, value: version, bytes: 1 },
-    stored: { v: version },
+    ...{ key: 'a', version, seq: version, value: version, bytes: 1 },
+    entity: { id: 'id', value: { v: version } } as EntryEntity,
   })
   const step = fc.record({ version: fc.integer({ min: 1, max: 9 }), isRemoval: fc.boolean() })
   fc.assert(
