@@ -41,6 +41,8 @@ export interface ServeHost {
   readonly signals: Pick<NodeJS.Process, 'on' | 'off'>
   print(line: string): Promise<void>
   note(line: string): void
+  /** Unix ms. */
+  now(): number
   /** Ends at once. */
   exit(code: number): void
 }
@@ -54,6 +56,7 @@ export async function serveCommand(path: string | undefined, given: ServeArgumen
     signals: process,
     print,
     note: (line) => void process.stderr.write(`${line}\n`),
+    now: () => Date.now(),
     exit: (code) => process.exit(code),
   })
 }
@@ -63,7 +66,7 @@ export async function runServer(options: ServeOptions, host: ServeHost): Promise
   // From before it starts: a signal while it does is not lost.
   const stop = stopSignal(host)
   try {
-    const server = await host.serve({ ...options, signal: stop.asked })
+    const server = await host.serve({ ...options, signal: stop.asked, observe: alarmsTo(host) })
     for (const line of startLines(server, options)) await host.print(line)
     await Promise.race([stop.stopped, server.closed])
     await server.close()
@@ -72,6 +75,23 @@ export async function runServer(options: ServeOptions, host: ServeHost): Promise
     if (!stop.asked.aborted || error !== stop.asked.reason) throw error
   } finally {
     stop.forget()
+  }
+}
+
+/** One that repeats, such as a full disk while clients try again, is a line a minute. */
+const ALARM_EVERY_MS = 60_000
+const ALARMS_MAX = 1000
+
+/** What is wrong with a chain here, on stderr: clients are told a code and no more. */
+function alarmsTo({ note, now }: Pick<ServeHost, 'note' | 'now'>): NonNullable<ServeOptions['observe']> {
+  const noted = new Map<string, number>()
+  return ({ chain, error }) => {
+    const key = `${error.code} ${chain}`
+    const time = now()
+    if (time - (noted.get(key) ?? Number.NEGATIVE_INFINITY) < ALARM_EVERY_MS) return
+    if (noted.size >= ALARMS_MAX) noted.clear()
+    noted.set(key, time)
+    note(printable(`${new Date(time).toISOString()} chain ${chain}: ${error.message}`))
   }
 }
 

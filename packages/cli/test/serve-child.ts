@@ -26,6 +26,7 @@ await runServer(
     signals: process,
     print: async (line) => void process.stdout.write(`${line}\n`),
     note: (line) => void process.stdout.write(`${line}\n`),
+    now: () => Date.now(),
     exit: (code) => process.exit(code),
   },
 )

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createIdentity, isAteError, saveIdentity } from '@ate/core'
+import { AteError, createIdentity, isAteError, saveIdentity } from '@ate/core'
 import type { Serve, Served, ServeOptions } from '@ate/core/server'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -133,6 +133,7 @@ describe('arguments', () => {
 interface Trial {
   readonly host: ServeHost
   readonly lines: string[]
+  readonly clock: { time: number }
   readonly exits: number[]
   readonly signals: EventEmitter
   readonly closes: () => number
@@ -159,14 +160,16 @@ function trial(
       return closing
     },
   }
+  const clock = { time: 0 }
   const host: ServeHost = {
     serve: serve ?? (async () => served),
     signals: signals as unknown as ServeHost['signals'],
     print: async (line) => void lines.push(line),
     note: (line) => void lines.push(`note: ${line}`),
+    now: () => clock.time,
     exit: (code) => void exits.push(code),
   }
-  return { host, lines, exits, signals, closes: () => closes }
+  return { host, lines, clock, exits, signals, closes: () => closes }
 }
 
 describe('a server', () => {
@@ -185,6 +188,32 @@ describe('a server', () => {
     signals.emit('SIGTERM', 'SIGTERM')
     await running
     expect([closes(), lines.at(-1), signals.eventNames()]).toEqual([1, expect.stringContaining('Stopping'), []])
+  })
+
+  it('says what is wrong with a chain, once a minute', async () => {
+    let observe: ServeOptions['observe']
+    const { host, lines, clock, signals } = trial(async (options) => {
+      observe = options.observe
+      return trial().host.serve(options)
+    })
+    const running = runServer(USUAL, host)
+    await vi.waitUntil(() => lines.length === 4)
+    const error = new AteError('DISK_FULL', { place: 'file:/srv/\u001b[2J' })
+    const tell = (chain: string, time: number): void => {
+      clock.time = time
+      observe!({ kind: 'alarm', chain, error })
+    }
+    tell('a', 0)
+    tell('a', 59_999)
+    tell('b', 59_999)
+    tell('a', 60_000)
+    expect(lines.slice(4)).toEqual([
+      expect.stringMatching(/^note: 1970-01-01T00:00:00.000Z chain a: DISK_FULL: .*file:\/srv\/\\x1b\[2J/),
+      expect.stringMatching(/^note: 1970-01-01T00:00:59.999Z chain b: DISK_FULL/),
+      expect.stringMatching(/^note: 1970-01-01T00:01:00.000Z chain a: DISK_FULL/),
+    ])
+    signals.emit('SIGTERM', 'SIGTERM')
+    await running
   })
 
   it('ends at once on a second signal', async () => {

@@ -2,7 +2,7 @@
  * The server's end of one connection: the handshake, the identities that proved themselves on it, and its channels. Whatever
  * breaks the rules of the protocol ends the connection; what a chain refuses ends a channel, or is an answer.
  */
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, type ErrorFacts, isAteError } from '../base/errors.ts'
 import {
   CHANNELS_MAX,
   HANDSHAKE_MS,
@@ -55,6 +55,8 @@ export interface ConnectionRules {
   answered?(answers: readonly EntryAnswer[], tookMs: number): void
   closed?(error: AteError | undefined): void
   cut?(why: CutReason): void
+  /** Bytes that were given to the socket. */
+  sent?(bytes: number): void
 }
 
 export interface HostConnectionParts {
@@ -106,7 +108,11 @@ export class HostConnection {
       now: () => environment.clock.now(),
     })
     this.#hurry = environment.timers.start(HANDSHAKE_MS, () => this.#end(undefined, CLOSE.REFUSED, 'too slow'))
-    this.#outbox = new Outbox(socket, { timers: environment.timers, onCut: (why) => this.#cut(why) })
+    this.#outbox = new Outbox(socket, {
+      timers: environment.timers,
+      onCut: (why) => this.#cut(why),
+      ...(rules.sent ? { onSent: rules.sent } : {}),
+    })
     socket.limit(HELLO_BYTES_MAX)
     socket.start({
       message: (bytes) => this.#receive(bytes),
@@ -351,7 +357,7 @@ export class HostConnection {
     const { code, facts } = isAteError(error) ? error : new AteError('INTERNAL', { what: 'open' }, { cause: error })
     const url = code === 'CHAIN_ELSEWHERE' ? facts['url'] : code === 'CHAIN_MOVED' ? facts['to'] : undefined
     if (!this.#parts.rules.takerOf || typeof url !== 'string' || !/^wss?:/.test(url))
-      this.#send({ type: 'closed', channel, code, facts })
+      this.#send({ type: 'closed', channel, code, facts: outward(facts) })
     else {
       const why = code === 'CHAIN_MOVED' || facts['why'] === 'moved' ? 'moved' : 'ring'
       this.#send({ type: 'redirect', channel, why, url })
@@ -442,4 +448,9 @@ export class HostConnection {
     this.#parts.socket.close(code, text)
     this.#parts.rules.closed?.(error)
   }
+}
+
+/** Where a log lies on the server's disk is the operator's to know. */
+function outward({ place: _place, path: _path, ...told }: ErrorFacts): ErrorFacts {
+  return told
 }

@@ -48,6 +48,10 @@ export interface HostParts {
   /** Chains that are open at a time; OPEN_CHAINS_MAX if left out. */
   readonly openMax?: number
   readonly created?: (name: string) => void
+  /** A chain could not be opened, or its log has failed. */
+  readonly failed?: (name: string, error: AteError) => void
+  /** A compaction has ended: with `ok`, or the code of what was wrong. */
+  readonly compacted?: (outcome: string) => void
   /** What identities have here, and may store; nothing is counted if left out. */
   readonly holdings?: Holdings
   readonly storedBytesMax?: number
@@ -161,10 +165,13 @@ export class Host implements Hosting {
     this.#makeRoom()
     const open: Open = { chain: this.#openChain(name, asking, genesis), users: 0, idle: undefined }
     this.#open.set(name, open)
-    open.chain.then(
-      (chain) => chain.sequencer.failures.add(() => this.#drop(name, open)),
-      () => this.#drop(name, open),
-    )
+    const drop = (): void => this.#drop(name, open)
+    open.chain.then((chain) => {
+      chain.sequencer.failures.add((error) => {
+        drop()
+        this.#failed(name, error)
+      })
+    }, drop)
     return open
   }
 
@@ -209,6 +216,10 @@ export class Host implements Hosting {
     )
   }
 
+  #failed(name: string, error: unknown): void {
+    this.parts.failed?.(name, isAteError(error) ? error : new AteError('INTERNAL', { what: 'open' }, { cause: error }))
+  }
+
   #leave(name: string, open: Open): void {
     open.users--
     if (open.users > 0 || this.#open.get(name) !== open) return
@@ -221,9 +232,13 @@ export class Host implements Hosting {
   }
 
   async #openChain(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
-    const { platform, signer, checkpointSigner, compact, durability, identity } = this.parts
+    const { platform, signer, checkpointSigner, compact, compacted, durability, identity } = this.parts
     await this.#closing.get(name)
-    const engine = await this.#engine(name, asking, genesis)
+    const engine = await this.#engine(name, asking, genesis).catch((error: unknown) => {
+      // Others are about what was asked for, which may be anything.
+      if (isAteError(error) && OF_THE_DISK.has(error.code)) this.#failed(name, error)
+      throw error
+    })
     try {
       const replica = await replay(engine, platform, undefined)
       const { fingerprintBytes: fingerprint } = identity
@@ -239,10 +254,12 @@ export class Host implements Hosting {
         fingerprint,
         ...signers,
         compact,
+        ...(compacted ? { compacted } : {}),
         durability,
         quota: this.#quota(name, engine, replica),
       })
     } catch (error) {
+      this.#failed(name, error)
       await engine.close()
       throw error
     }
@@ -314,6 +331,18 @@ export class Host implements Hosting {
     return { ...record, chainId }
   }
 }
+
+/** Why a log is not opened or made, whoever asks. */
+const OF_THE_DISK: ReadonlySet<string> = new Set([
+  'CHAIN_LOCKED',
+  'DAMAGED',
+  'DISK_FULL',
+  'IO_ERROR',
+  'NOT_A_CHAIN',
+  'READ_ONLY',
+  'UNSUPPORTED_FORMAT',
+  'WRITER_POISONED',
+])
 
 /** Records are for those whom the chain knows, and for everybody where everybody reads or writes something. */
 export function assertMayFollow({ sequencer }: HostedChain, identity: PublicIdentity): void {

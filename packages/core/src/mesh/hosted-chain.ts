@@ -14,7 +14,7 @@ import type { Replica } from '../chain/replica.ts'
 import { type Entry, type EntryAnswer, type Origin, Sequencer, type StoredGroup } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
-import { Compacting, type CompactionState, type CompactPolicy } from '../data/compacting.ts'
+import { Compacting, type CompactPolicy } from '../data/compacting.ts'
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import { CommitCompactor } from '../event/commit-compact.ts'
@@ -60,6 +60,7 @@ export interface HostedParts {
   readonly signer: Signer
   readonly checkpointSigner: Signer
   readonly compact: CompactPolicy | undefined
+  readonly compacted?: (outcome: string) => void
   /** How safe a record is when its writer is answered; what the engine reaches, if left out. */
   readonly durability?: Durability | undefined
   /** What its owner may store; anything, if left out. */
@@ -132,11 +133,6 @@ export class HostedChain {
       for (const follower of [...this.followers]) follower.failed(error)
     })
     this.#compacting = new Compacting(this, compact)
-  }
-
-  /** What its compactions have come to. */
-  get compaction(): CompactionState {
-    return this.#compacting.state
   }
 
   get isClosed(): boolean {
@@ -267,6 +263,7 @@ export class HostedChain {
   /** A compaction has ended. */
   compacted(): void {
     this.#parts.quota?.measure()
+    this.#parts.compacted?.(this.#compacting.state.failed ?? 'ok')
   }
 
   async close(): Promise<void> {

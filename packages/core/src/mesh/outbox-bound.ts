@@ -13,6 +13,7 @@ export interface OutboxOptions {
   readonly stallMs?: number
   /** Called once, when the reader is cut off. */
   readonly onCut?: (why: CutReason) => void
+  readonly onSent?: (bytes: number) => void
 }
 
 /** Too much waits for the reader, or it has taken nothing for too long. */
@@ -59,6 +60,7 @@ export class Outbox {
       return false
     }
     this.#socket.send(bytes)
+    this.#options.onSent?.(bytes.length)
     this.#givenBytes += bytes.length
     if (this.#socket.bufferedBytes > SOCKET_LOW_BYTES) this.#watch()
     return true

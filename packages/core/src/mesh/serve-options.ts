@@ -68,10 +68,22 @@ export interface ServeOptions {
    * have to have named the new one, too (`tx.settings({ sequencers })`).
    */
   readonly follows?: readonly Identity[]
+  /**
+   * Told when a chain could not be opened for what is wrong here, or its log has failed: damage, a full disk, too many open files.
+   * Clients are told a code, and not where it lies; who runs the server has to hear of it. What it throws is a warning of the process.
+   */
+  readonly observe?: (alarm: ServerAlarm) => void
   /** Of the server's identity file, if it is sealed or to be. */
   readonly passphrase?: Passphrase
   /** Ends the starting, not the server. */
   readonly signal?: AbortSignal
+}
+
+export interface ServerAlarm {
+  readonly kind: 'alarm'
+  /** The name of the chain. */
+  readonly chain: string
+  readonly error: AteError
 }
 
 /** The options as the server uses them. */
@@ -91,6 +103,7 @@ export interface ServeSettings {
   readonly ring: RingSettings | undefined
   readonly metrics: 'never' | 'loopback' | 'anyone'
   readonly follows: readonly Identity[]
+  readonly observe: ServeOptions['observe']
   readonly passphrase: Passphrase | undefined
 }
 
@@ -139,6 +152,7 @@ const KNOWN: ReadonlySet<string> = new Set<keyof ServeOptions>([
   'nodesCa',
   'metrics',
   'follows',
+  'observe',
   'passphrase',
   'signal',
 ])
@@ -171,6 +185,7 @@ export function parseServeOptions(options: ServeOptions, crypto: CryptoProvider)
       'anyone',
     ] as const),
     follows: followsOf(options.follows),
+    observe: observerOf(options.observe),
     passphrase: options.passphrase,
   }
 }
@@ -203,6 +218,11 @@ function urlOf(given: ServeOptions['url'], listen: readonly Place[]): Place | un
 function isDirect(place: Place, url: Place): boolean {
   const isSame = place.scheme === url.scheme && (place.port === url.port || place.port === 0)
   return isSame && (!isLoopbackPlace(place) || isLoopbackPlace(url))
+}
+
+function observerOf(given: unknown): ServeOptions['observe'] {
+  if (given === undefined || typeof given === 'function') return given as ServeOptions['observe']
+  throw wrong('observe', 'a function')
 }
 
 function proxiesOf(given: unknown): readonly string[] {

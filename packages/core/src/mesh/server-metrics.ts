@@ -13,18 +13,20 @@ export interface ServerMetrics {
   readonly handshakeSeconds: Histogram
   readonly openChains: Gauge
   readonly createdChains: Counter
-  /** By `outcome`: accepted, void, or refused. */
+  /** By `outcome`: accepted, or refused. */
   readonly commits: Family<Counter>
   /** From a commit's arrival to its acknowledgement, by `durability`. */
   readonly commitSeconds: Family<Histogram>
   readonly receivedBytes: Counter
   readonly sentBytes: Counter
-  readonly sentRecords: Counter
   /** Readers that were cut off, by `reason`: full or stalled. */
   readonly slowReaders: Family<Counter>
   /** What was refused for a quota or a rate, by `reason`. */
   readonly refused: Family<Counter>
+  /** By `outcome`: ok, or the code of what went wrong. */
   readonly compactions: Family<Counter>
+  /** Chains that could not be opened, or whose log failed, by `code`. */
+  readonly failures: Family<Counter>
 }
 
 export interface ServerFacts {
@@ -71,16 +73,16 @@ export function serverMetrics(facts: ServerFacts): ServerMetrics {
     ),
     receivedBytes: all.counter('ate_received_bytes_total', 'Bytes of messages that came in.'),
     sentBytes: all.counter('ate_sent_bytes_total', 'Bytes of messages that were sent.'),
-    sentRecords: all.counter('ate_sent_records_total', 'Records that were sent to readers.'),
     slowReaders: all.counter('ate_slow_readers_total', 'Readers that were cut off.', ['reason']),
     refused: all.counter('ate_refused_total', 'Requests that a quota or a rate refused.', ['reason']),
     compactions: all.counter('ate_compactions_total', 'Compactions that ended.', ['outcome']),
+    failures: all.counter('ate_failures_total', 'Chains that could not be opened, or whose log failed.', ['code']),
   }
 }
 
 export interface Health {
-  /** `stopping`: connect elsewhere; `failing`: writes are not acknowledged. Both answer 503. */
-  readonly status: 'ok' | 'stopping' | 'failing'
+  /** `stopping`: connect elsewhere. It answers 503. */
+  readonly status: 'ok' | 'stopping'
   readonly version: string
   readonly uptimeSeconds: number
   readonly connections: number

@@ -127,6 +127,8 @@ class Server implements Served {
       durability: settings.durability,
       idleMs: settings.idleMs,
       created: () => this.#metrics.createdChains.add(1),
+      failed: (chain, error) => this.#failed(chain, error),
+      compacted: (outcome) => this.#metrics.compactions.with(outcome).add(1),
       holdings: this.#holdings,
       storedBytesMax: settings.limits.storedBytesPerIdentity,
     })
@@ -338,7 +340,17 @@ class Server implements Served {
         this.#connections.delete(connection())
         metrics.connections.set(this.#connections.size)
       },
+      sent: (bytes) => metrics.sentBytes.add(bytes),
       cut: (why) => metrics.slowReaders.with(why).add(1),
+    }
+  }
+
+  #failed(chain: string, error: AteError): void {
+    this.#metrics.failures.with(error.code).add(1)
+    try {
+      this.#settings.observe?.({ kind: 'alarm', chain, error })
+    } catch (thrown) {
+      this.#platform.warn(thrown)
     }
   }
 
