@@ -82,16 +82,17 @@ export async function runServer(options: ServeOptions, host: ServeHost): Promise
 const ALARM_EVERY_MS = 60_000
 const ALARMS_MAX = 1000
 
-/** What is wrong with a chain here, on stderr: clients are told a code and no more. */
+/** What is wrong with a chain or a server of the ring, on stderr: clients are told a code and no more. */
 function alarmsTo({ note, now }: Pick<ServeHost, 'note' | 'now'>): NonNullable<ServeOptions['observe']> {
   const noted = new Map<string, number>()
   return ({ chain, error }) => {
-    const key = `${error.code} ${chain}`
+    const about = chain === undefined ? 'another server' : `chain ${chain}`
+    const key = `${error.code} ${about}`
     const time = now()
     if (time - (noted.get(key) ?? Number.NEGATIVE_INFINITY) < ALARM_EVERY_MS) return
     if (noted.size >= ALARMS_MAX) noted.clear()
     noted.set(key, time)
-    note(printable(`${new Date(time).toISOString()} chain ${chain}: ${error.message}`))
+    note(printable(`${new Date(time).toISOString()} ${about}: ${error.message}`))
   }
 }
 

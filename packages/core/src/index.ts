@@ -65,7 +65,15 @@ export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compacting.ts'
 export type { Comparison } from './data/compare-head.ts'
-export { type Accompany, type Companion, type Created, type CreationPlace, Creations, type Making, mayBeOneOf } from './data/creations.ts'
+export {
+  type Accompany,
+  type Companion,
+  type Created,
+  type CreationPlace,
+  Creations,
+  type Making,
+  mayBeOneOf,
+} from './data/creations.ts'
 export type { DestroyOptions } from './data/destroy.ts'
 export type { DoctorOptions, DoctorReport } from './data/doctor.ts'
 export type { Removal } from './data/draft-roles.ts'

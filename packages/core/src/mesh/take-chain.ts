@@ -40,7 +40,11 @@ export function connectSibling({ platform, identity, url, ca, signal }: Sibling)
     expect(server) {
       const { fingerprint } = server.identity
       if (fingerprint !== identity.fingerprint)
-        throw new AteError('SERVER_CHANGED', { server: url, known: identity.fingerprint, fingerprint })
+        throw new AteError(
+          'SERVER_CHANGED',
+          { server: url, known: identity.fingerprint, fingerprint },
+          { hint: ONE_IDENTITY },
+        )
     },
     remember: async () => undefined,
   }
@@ -51,6 +55,8 @@ export function connectSibling({ platform, identity, url, ca, signal }: Sibling)
     ...(signal ? { signal } : {}),
   })
 }
+
+const ONE_IDENTITY = 'the servers of a ring have copies of one server-identity: give it to this one, and start it again'
 
 /**
  * What became of asking one server: it has none, it was moved to `to`, or it is here now.

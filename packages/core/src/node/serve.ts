@@ -140,6 +140,7 @@ class Server implements Served {
         ring,
         isOpen: (name) => this.#host.isOpen(name),
         adopted: (name) => folder.count(name, this.#holdings),
+        failed: (chain, error) => this.#failed(chain, error),
       })
     this.#metrics = serverMetrics({
       version: this.#version,
@@ -345,7 +346,7 @@ class Server implements Served {
     }
   }
 
-  #failed(chain: string, error: AteError): void {
+  #failed(chain: string | undefined, error: AteError): void {
     this.#metrics.failures.with(error.code).add(1)
     try {
       this.#settings.observe?.({ kind: 'alarm', chain, error })

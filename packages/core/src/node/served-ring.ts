@@ -26,6 +26,8 @@ export interface ServedRingParts {
   readonly isOpen: (name: string) => boolean
   /** It has come from another server. */
   readonly adopted: (name: ChainName) => Promise<void>
+  /** Another server answers, and will not do: with the chain that it was asked for, if there is one. */
+  readonly failed: (chain: ChainName | undefined, error: AteError) => void
 }
 
 export class ServedRing {
@@ -39,6 +41,7 @@ export class ServedRing {
   readonly #emptying = new Map<ChainName, Promise<boolean>>()
   #offering: Promise<void> | undefined
   #timer: { cancel(): void } | undefined
+  #greeting: Promise<unknown> | undefined
 
   constructor(parts: ServedRingParts) {
     this.#parts = parts
@@ -79,6 +82,7 @@ export class ServedRing {
   start(delayMs: number = RING_OFFER_MS): void {
     if (this.#closing.signal.aborted) return
     const { platform } = this.#parts
+    this.#greeting ??= this.#greet().catch((error) => platform.warn(error))
     const again = (left: number): void => {
       if (left === 0 || this.#closing.signal.aborted) return
       this.#timer = platform.environment.timers.start(delayMs, () => {
@@ -96,7 +100,30 @@ export class ServedRing {
     this.#closing.abort(new AteError('OFFLINE', { what: 'the server is closing' }))
     this.#timer?.cancel()
     await this.#offering
+    await this.#greeting
     await Promise.allSettled(this.#adopting.values())
+  }
+
+  /** A server that is none of this ring shows before a chain has to go there: each that starts asks those that are there. */
+  #greet(): Promise<unknown> {
+    const { nodes, self } = this.#parts.ring
+    return Promise.all(
+      nodes.map(async (node) => {
+        if (node === self) return
+        try {
+          const connection = await connectSibling(this.#sibling(node))
+          connection.close()
+        } catch (error) {
+          this.#told(undefined, error)
+        }
+      }),
+    )
+  }
+
+  /** One that is silent may be about to start. @throws what is no AteError */
+  #told(chain: ChainName | undefined, error: unknown): void {
+    if (!isAteError(error)) throw error
+    if (!this.#closing.signal.aborted && !SILENT.has(error.code)) this.#parts.failed(chain, error)
   }
 
   /** The chains that are here and belong elsewhere, each offered to its owner; how many have not gone. */
@@ -134,7 +161,7 @@ export class ServedRing {
       }
     } catch (error) {
       // It is offered again; until then it is served here.
-      if (!this.#closing.signal.aborted && !isAteError(error)) throw error
+      this.#told(names[names.length - left], error)
     }
     return left
   }
@@ -157,7 +184,10 @@ export class ServedRing {
         await this.#parts.adopted(name)
         return
       } catch (error) {
-        if (!isAteError(error) || !['OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'].includes(error.code)) throw error
+        if (!isAteError(error) || !SILENT.has(error.code)) {
+          if (!isAteError(error) || error.code !== 'CHAIN_ELSEWHERE') this.#told(name, error)
+          throw error
+        }
         silent = node
       }
     }
@@ -249,3 +279,6 @@ export class ServedRing {
 function elsewhere(url: string, why: 'ring' | 'moved'): AteError {
   return new AteError('CHAIN_ELSEWHERE', { url, why })
 }
+
+/** No answer, or none any more. */
+const SILENT: ReadonlySet<string> = new Set(['OFFLINE', 'SERVER_UNREACHABLE', 'WIRE_BROKEN'])

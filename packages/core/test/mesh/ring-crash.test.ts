@@ -122,6 +122,9 @@ class Node {
       ring: settings,
       isOpen: (name) => host.isOpen(name),
       adopted: async () => {},
+      failed: (_, error) => {
+        throw error
+      },
     })
     this.ring = ring
     await network.listen(this.#side)('ws://0.0.0.0:5000/db', {

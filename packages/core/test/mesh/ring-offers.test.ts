@@ -42,6 +42,9 @@ async function moved(name: string): Promise<{
     ring: { nodes: NODES, self: NODES[0], ca: undefined },
     isOpen: () => false,
     adopted: async () => {},
+    failed: (_, error) => {
+      throw error
+    },
   })
   return { ring, engine, warned, folder }
 }

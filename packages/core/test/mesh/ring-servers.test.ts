@@ -13,7 +13,7 @@ import type { LogEngine } from '../../src/log/engine.ts'
 import type { StandingState } from '../../src/log/standing.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { ownerOf } from '../../src/mesh/ring.ts'
-import type { Served, ServeOptions } from '../../src/mesh/serve-options.ts'
+import type { Served, ServeOptions, ServerAlarm } from '../../src/mesh/serve-options.ts'
 import { takeChain } from '../../src/mesh/take-chain.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'
 import { serve } from '../../src/node/serve.ts'
@@ -368,6 +368,38 @@ describe('a ring', () => {
     expect(await codeOf(openChain(`${a}/${name}`, { as: someone(), serverKey, create: true }, machine()))).toBe(
       'CHAIN_ELSEWHERE',
     )
+  })
+
+  it('tells who runs it of a server with an identity of its own, which nobody has asked for a chain yet', async () => {
+    await using ring = new Ring(await freePorts(3))
+    await ring.startAll(2)
+    const told: ServerAlarm[] = []
+    const nodes = ring.urls
+    const data = join(root, 'stranger with a list')
+    const listen = nodes[2]!
+    await using _other = await serve({ listen, data, nodes, observe: (alarm) => void told.push(alarm) })
+    while (told.length < 2) await setTimeout(20)
+    expect(told.map(({ chain, error }) => [chain, error.code, error.facts['server']]).sort()).toEqual(
+      [nodes[0], nodes[1]].sort().map((url) => [undefined, 'SERVER_CHANGED', url]),
+    )
+    expect(told[0]!.error.message).toContain('server-identity')
+  })
+
+  it('says nothing of one that is silent, and tells of one that chains cannot go to', async () => {
+    const told: ServerAlarm[] = []
+    await using ring = new Ring(await freePorts(2), { observe: (alarm) => void told.push(alarm) })
+    const alone = await ring.start(0, 1)
+    const name = ring.nameOf(1, 2)
+    const options = { as: someone(), serverKey: alone.publicKey, create: true }
+    await (await openChain(`${alone.url}/${name}`, options, machine())).close()
+    await ring.stop(0)
+    // The other one is not there yet.
+    await ring.start(0, 2)
+    await setTimeout(300)
+    expect(told).toEqual([])
+    await using _other = await serve({ listen: ring.urls[1]!, data: join(root, 'stranger without one') })
+    while (told.length === 0) await setTimeout(20)
+    expect(told[0]).toMatchObject({ chain: name, error: { code: 'SERVER_CHANGED', facts: { server: ring.urls[1] } } })
   })
 
   it('does not send clients to a server of another identity', async () => {
