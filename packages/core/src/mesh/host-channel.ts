@@ -17,7 +17,7 @@ import {
 } from '../base/limits.ts'
 import type { KeyEntry } from '../chain/kept-keys.ts'
 import type { BodyPlace, KeyAccess } from '../chain/link.ts'
-import { type Entry, type EntryAnswer, forgeryIn, keyBytesOf } from '../chain/sequencer.ts'
+import { type Entry, type EntryAnswer, forgeryIn, keyBytesOf, type Origin } from '../chain/sequencer.ts'
 import { refuse } from '../chain/verdict.ts'
 import { wordsOf } from '../event/entity-words.ts'
 import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
@@ -131,6 +131,10 @@ export class HostChannel implements Follower {
     this.#desk.close()
     this.chain.followers.delete(this)
     this.chain.stay(this)
+  }
+
+  hasWritten(origins: readonly Origin[]): boolean {
+    return origins.some(({ by }) => (by as Submitted).channel === this)
   }
 
   stored(acknowledgement: Uint8Array): void {

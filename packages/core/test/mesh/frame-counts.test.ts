@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { READ_WINDOW_BYTES } from '../../src/base/limits.ts'
 import type { Dial, Socket } from '../../src/base/socket.ts'
+import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { ChainQuota, Holdings } from '../../src/mesh/holdings.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -90,6 +91,38 @@ test('a commit is one message to the server and one back, and one to who follows
   expect(writing.counts).toEqual({ sent: 1, received: 1 })
   // And its own question whether that is all, with the answer.
   expect(reading.counts).toEqual({ sent: 1, received: 2 })
+  server.host.release(hosted)
+})
+
+test.each([
+  ['who only follows is told first', 1, ['follower 1', 'writer']],
+  [
+    'of many followers a writer does not wait',
+    8,
+    ['writer', ...Array.from({ length: 8 }, (_, i) => `follower ${i + 1}`)],
+  ],
+])('%s', async (_, followers, order) => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  const open = () => openChain(`${server.url}/notes`, options, machine())
+  await using writer = await open()
+  const others: Chain[] = []
+  for (let i = 0; i < followers; i++) others.push(await open())
+  const asker = { identity: options.as, admitCreate: async () => undefined }
+  const hosted = await server.host.acquire('notes', asker, undefined)
+  const told: string[] = []
+  const names = ['writer', ...Array.from({ length: followers }, (_, i) => `follower ${i + 1}`)]
+  for (const follower of hosted.followers) {
+    const name = names.shift()!
+    const stored = follower.stored.bind(follower)
+    follower.stored = (acknowledgement) => {
+      told.push(name)
+      stored(acknowledgement)
+    }
+  }
+  await writer.transact((tx) => tx.create(Note, { text: 'one' }))
+  expect(told.slice(0, order.length)).toEqual(order)
+  for (const other of others) await other.close()
   server.host.release(hosted)
 })
 
