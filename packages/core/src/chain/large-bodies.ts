@@ -16,7 +16,7 @@ import { parseBlockPlaces } from '../event/commit-parse.ts'
 import type { BlockBytes } from '../event/kept-runs.ts'
 import type { CommitBuilder } from './commit-builder.ts'
 import type { Replica } from './replica.ts'
-import type { Batch } from './staged.ts'
+import type { Batch, StagedTransaction } from './staged.ts'
 
 /** What a batch is sealed and written with; undefined for one that is not large. */
 export interface LargeBatch {
@@ -107,13 +107,61 @@ export function sealAhead(
   if (!batches.some(isLarge)) return undefined
   const { writer, writerSeq } = placeOf()
   return Promise.all(
-    batches.map(async (batch, i) => {
-      if (!isLarge(batch)) return undefined
-      const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
-      const sealed = ciphertexts.pop() ?? sharedBytes(BODY_BYTES_MAX)
-      return { block: await sealOne(batch, sealing, { writer, writerSeq: writerSeq + i }, sealed), record, sealed }
+    batches.map((batch, i) => {
+      const place = { writer, writerSeq: writerSeq + i }
+      return isLarge(batch) ? (takeEarly(batch, place) ?? sealLarge(batch, sealing, place)) : undefined
     }),
   )
+}
+
+/**
+ * Seals the first of those that wait while others are written, under the numbers that come next: what is large is hashed
+ * meanwhile. Whatever changes until their turn, they are sealed anew then; nobody has seen the block, whose salt was its own.
+ */
+export function sealEarly(batches: readonly Batch[], sealing: Sealing, { writer, writerSeq }: SealPlace): void {
+  for (let i = 0; i < Math.min(batches.length, KEPT_MAX); i++) {
+    const batch = batches[i]!
+    if (!isLarge(batch)) continue
+    const place = { writer, writerSeq: writerSeq + i }
+    const large = sealLarge(batch, sealing, place)
+    // Who takes it hears of an error; whose batch is dropped has heard of another.
+    large.catch(() => undefined)
+    early.set(batch, { place, staged: batch.transactions[0]!, sealedFor: placeOfBody(batch), large })
+  }
+}
+
+interface Early {
+  readonly place: SealPlace
+  readonly staged: StagedTransaction
+  /** Node and epoch of the body. */
+  readonly sealedFor: string
+  readonly large: Promise<LargeBatch>
+}
+
+const early = new WeakMap<Batch, Early>()
+
+function takeEarly(batch: Batch, { writer, writerSeq }: SealPlace): Promise<LargeBatch> | undefined {
+  const found = early.get(batch)
+  early.delete(batch)
+  if (!found) return undefined
+  const { place, staged, sealedFor, large } = found
+  const isSame =
+    place.writer === writer &&
+    place.writerSeq === writerSeq &&
+    staged === batch.transactions[0] &&
+    sealedFor === placeOfBody(batch)
+  return isSame ? large : undefined
+}
+
+/** Other records may have given the node a new key since it was staged. */
+function placeOfBody({ transactions }: Batch): string {
+  return transactions[0]!.draft.events.map(({ readNode, epoch }) => `${readNode} ${epoch}`).join()
+}
+
+async function sealLarge(batch: Batch, sealing: Sealing, place: SealPlace): Promise<LargeBatch> {
+  const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
+  const sealed = ciphertexts.pop() ?? sharedBytes(BODY_BYTES_MAX)
+  return { block: await sealOne(batch, sealing, place, sealed), record, sealed }
 }
 
 /** When their records are stored, and rows have their hashes: an engine keeps none of the bytes that it was given. */

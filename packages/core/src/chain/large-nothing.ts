@@ -9,4 +9,5 @@ export const leave: typeof large.leave = nothing
 export const lend: typeof large.lend = nothing
 export const takeBack: typeof large.takeBack = nothing
 export const sealAhead: typeof large.sealAhead = nothing
+export const sealEarly: typeof large.sealEarly = nothing
 export const release: typeof large.release = nothing

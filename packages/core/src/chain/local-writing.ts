@@ -4,7 +4,7 @@
  *
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
-import { release, sealAhead } from '#large'
+import { release, sealAhead, sealEarly } from '#large'
 import { AteError, isAteError } from '../base/errors.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
@@ -230,13 +230,15 @@ class LocalWriting implements Writing {
         const written = whoHearsOfWriting(batches)
         // Who goes on before the sync does so while it runs: a sync on the spot would hold him up.
         const isAlone = !written && batches.length <= 1 && (batches[0]?.transactions.length ?? 0) <= 1
-        const { durability } = await this.#core.engine.append(append.records, {
+        const appended = this.#core.engine.append(append.records, {
           after: this.#core.replica.head,
           // A key must not be gone before what says so is there for good.
           durability: sync.length > 0 || erase.length > 0 ? this.durability : this.#durabilityOf(batches),
           load: isAlone ? 'alone' : 'group',
           written,
         })
+        if (large) sealEarly(this.#core.staging.queued, this.#core, this.#placeAfter(append.commits.length))
+        const { durability } = await appended
         this.#core.observing.appended(started, append, durability)
         await this.#eraseKeys(erase)
         await this.#acknowledge(append, durability)
@@ -276,8 +278,12 @@ class LocalWriting implements Writing {
   /** A successor certificate starts its numbers anew: it is taken between appends, so that all batches of one share it. */
   #nextPlace({ time }: Batch): { readonly writer: Uint8Array; readonly writerSeq: number } {
     this.#writer!.renew(time)
+    return this.#placeAfter(0)
+  }
+
+  #placeAfter(commits: number): { readonly writer: Uint8Array; readonly writerSeq: number } {
     const { id, mark } = this.#writer!.current.certificate
-    return { writer: id, writerSeq: mark + 1 }
+    return { writer: id, writerSeq: mark + 1 + commits }
   }
 
   #build(batches: readonly Batch[], large: readonly (LargeBatch | undefined)[] | undefined): Append {

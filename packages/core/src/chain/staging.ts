@@ -94,6 +94,11 @@ export class Staging {
     return this.#queue.length === 0
   }
 
+  /** What `take` takes from, in its order. */
+  get queued(): readonly Batch[] {
+    return this.#queue
+  }
+
   /** Transactions that wait to be written. */
   get waiting(): number {
     return this.#queue.reduce((sum, { transactions }) => sum + transactions.length, 0)
