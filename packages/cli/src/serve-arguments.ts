@@ -1,11 +1,13 @@
 /** The arguments of `ate serve`. Each can come from the environment as well; what is on the command line goes before. */
 import process from 'node:process'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { printable } from './output.ts'
 import { wholeNumber } from './run-program.ts'
 import { serveCommand } from './serve.ts'
 
 export function addServe(program: Command, name: string): void {
-  forgetEmpty(process.env)
+  const environment = process.env
+  forgetEmpty(environment)
   const command = program
     .command(name)
     .description(
@@ -21,6 +23,12 @@ The first start makes the server's identity, the file server-identity in the fol
 which is printed at each start. SIGTERM and SIGINT stop the server once what is being written is written; a second
 one ends it at once.`,
   )
+  command.hook('preAction', () => {
+    const known = new Set(command.options.map(({ envVar }) => envVar))
+    for (const variable of Object.keys(environment))
+      if (variable.startsWith(PREFIX) && variable !== 'ATE_SERVE_PATH' && !known.has(variable))
+        process.stderr.write(`${printable(variable)} is no variable of this command, and means nothing.\n`)
+  })
   command.action(serveCommand)
 }
 
@@ -78,10 +86,12 @@ function serveArguments(): readonly Option[] {
     new Option('--compact-bytes <bytes>', 'when so many bytes have come')
       .env('ATE_SERVE_COMPACT_BYTES')
       .argParser(wholeNumber),
-    new Option('--compact-every <duration>', 'when so much time has passed, such as 6h').env('ATE_SERVE_COMPACT_EVERY'),
-    new Option('--idle <duration>', 'close a chain that nobody uses after this time; 1m if left out').env(
-      'ATE_SERVE_IDLE',
-    ),
+    new Option('--compact-every <duration>', 'when so much time has passed, such as 6h')
+      .env('ATE_SERVE_COMPACT_EVERY')
+      .argParser(duration),
+    new Option('--idle <duration>', 'close a chain that nobody uses after this time; 1m if left out')
+      .env('ATE_SERVE_IDLE')
+      .argParser(duration),
     new Option('--quota-chains <count>', 'chains that one identity may have made here; 10000 if left out')
       .env('ATE_SERVE_QUOTA_CHAINS')
       .argParser(wholeNumber),
@@ -106,6 +116,14 @@ function serveArguments(): readonly Option[] {
   ]
 }
 
+const PREFIX = 'ATE_SERVE_'
+
+function duration(text: string): string {
+  if (!/^\d{1,15}(ms|s|m|h|d|y)$/.test(text))
+    throw new InvalidArgumentError('It must be a number and a unit: 500ms, 90s, 15m, 24h, 30d.')
+  return text
+}
+
 /** Commas, or the flag again. A flag that took all words behind it would take the path as well. */
 function list(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text: string, before: readonly string[] | undefined) => {
@@ -122,7 +140,7 @@ function list(flags: string, description: string): Option {
 /** Files for containers set a variable that they leave empty: it is not given. */
 function forgetEmpty(environment: NodeJS.ProcessEnv): void {
   for (const [name, value] of Object.entries(environment))
-    if (name.startsWith('ATE_SERVE_') && value === '') delete environment[name]
+    if (name.startsWith(PREFIX) && value === '') delete environment[name]
 }
 
 function positive(text: string): number {

@@ -121,6 +121,8 @@ describe('arguments', () => {
     [['--listen', './served'], 'BAD_ARGUMENT'],
     [['--compact-growth', 'much'], 'commander.invalidArgument'],
     [['--metrics', 'all'], 'commander.invalidArgument'],
+    [['--idle', '5'], 'commander.invalidArgument'],
+    [['--compact-every', '5 minutes'], 'commander.invalidArgument'],
     [['--wire-encryption', 'no'], 'commander.invalidArgument'],
     [['a', 'b'], 'commander.excessArguments'],
     [['--daemon'], 'commander.unknownOption'],
@@ -171,6 +173,15 @@ function trial(
   }
   return { host, lines, clock, exits, signals, closes: () => closes }
 }
+
+it('a variable that is misspelt is said', async () => {
+  const { code, stderr } = await machine.run(['serve', '--url', 'http://x'], {
+    ATE_SERVE_CREAT: 'anyone',
+    ATE_SERVE_PATH: './served',
+    ATE_SERVE_CREATE: 'loopback',
+  })
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^ATE_SERVE_CREAT is no variable .*\nBAD_URL: .*\n$/)])
+})
 
 describe('a server', () => {
   it('says where it is and how it is pinned, and closes on a signal', async () => {

@@ -9,6 +9,13 @@ export function errnoOf(error: unknown): string | undefined {
 
 const FULL: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
 const REFUSED: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
+/** Where the code's own advice is about something else. A fact: the error is made again on its way up, with more of them. */
+const WHAT: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not do that here; look whose the folder and its files are, and at their modes',
+  EPERM: 'this user may not do that here; look whose the folder and its files are, and at their modes and attributes',
+  EMFILE: 'this process has as many files open as it may; raise its limit (ulimit -n)',
+  ENFILE: 'this machine has as many files open as it may',
+}
 
 function isFull(error: unknown): boolean {
   return FULL.includes(errnoOf(error) ?? '')
@@ -19,7 +26,7 @@ export function diskError(error: unknown, facts: ErrorFacts): AteError {
   if (isAteError(error)) return error
   const errno = errnoOf(error)
   const code = isFull(error) ? 'DISK_FULL' : REFUSED.includes(errno ?? '') ? 'READ_ONLY' : 'IO_ERROR'
-  return new AteError(code, { ...facts, errno }, { cause: error })
+  return new AteError(code, { ...facts, errno, what: WHAT[errno ?? ''] }, { cause: error })
 }
 
 /** Seqs are given as far as they are known. */

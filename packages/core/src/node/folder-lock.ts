@@ -146,8 +146,9 @@ async function listenInFolder(folder: string, address: string): Promise<Server |
   }
 }
 
+/** Errors with an errno where nobody can say: a socket of another user, or no more files. */
 function answers(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(address)
     const end = (isAlive: boolean): void => {
       socket.destroy()
@@ -155,7 +156,10 @@ function answers(address: string): Promise<boolean> {
     }
     socket.setTimeout(CONNECT_MS, () => end(true))
     socket.once('connect', () => end(true))
-    socket.once('error', (error) => end(!['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(codeOf(error))))
+    socket.once('error', (error) => {
+      if (['EACCES', 'EMFILE', 'ENFILE'].includes(codeOf(error))) reject(error)
+      else end(!['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(codeOf(error)))
+    })
   })
 }
 

@@ -2,6 +2,7 @@
  * Listens for WebSockets under Node: several URLs, several paths on one port, plain pages beside them. What a stranger
  * can make it hold is bounded: connections, header bytes, the time until headers are there.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { createServer as createHttp, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createHttps } from 'node:https'
@@ -38,6 +39,7 @@ export async function listen(urls: string | readonly string[], options: ListenOp
   const isSecure = places.some(({ scheme }) => scheme === 'wss')
   if (isSecure && !options.tls)
     throw new AteError('BAD_ARGUMENT', { argument: 'tls', wanted: 'a certificate and a key for wss: URLs' })
+  if (isSecure) checkTls(options.tls!)
   const host = new Host(options)
   try {
     for (const group of grouped(places)) await host.open(group)
@@ -220,6 +222,26 @@ class Host implements Listening {
 interface Port {
   readonly place: Place
   readonly paths: ReadonlySet<string>
+}
+
+/**
+ * A key of another certificate would be found out by clients alone, one handshake after the other. What OpenSSL has for a
+ * reason shows nothing of the key.
+ */
+function checkTls({ cert, key }: NonNullable<ListenOptions['tls']>): void {
+  const wrong = (reason: string | undefined, cause?: unknown): AteError =>
+    new AteError(
+      'BAD_ARGUMENT',
+      { option: 'tls', wanted: 'a certificate and its own key, not sealed', reason },
+      { cause },
+    )
+  let isPair: boolean
+  try {
+    isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))
+  } catch (cause) {
+    throw wrong((cause as { readonly reason?: string }).reason ?? (cause as { readonly code?: string }).code, cause)
+  }
+  if (!isPair) throw wrong('the key is that of another certificate')
 }
 
 function pathOf(request: IncomingMessage): string {

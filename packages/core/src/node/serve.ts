@@ -37,7 +37,7 @@ const OPENED: readonly StandingState[] = ['live', 'copy']
 
 /**
  * Serves the chains of a folder until it is closed.
- * @throws AteError BAD_ARGUMENT | BAD_URL | CANNOT_LISTEN | CHAIN_LOCKED | IO_ERROR, and as opening its identity
+ * @throws AteError BAD_ARGUMENT | BAD_URL | CANNOT_LISTEN | CHAIN_LOCKED | READ_ONLY | DISK_FULL | IO_ERROR, and as opening its identity
  */
 export async function serve(options: ServeOptions, platform: Platform = ownPlatform): Promise<Served> {
   const settings = parseServeOptions(options, platform.crypto)

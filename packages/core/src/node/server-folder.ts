@@ -10,6 +10,7 @@ import { join, resolve } from 'node:path'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type Fingerprint, fingerprintOf } from '../base/ids.ts'
 import { firstRootIn } from '../event/genesis.ts'
+import { diskError } from '../log/file-errors.ts'
 import { glanceAtLog } from '../log/file-glance.ts'
 import { MANIFEST } from '../log/file-manifest.ts'
 import { listFolder } from '../log/file-recovery.ts'
@@ -54,7 +55,7 @@ export interface ServerFolderOptions {
 
 /**
  * Opens, or makes, the folder, and holds it.
- * @throws AteError CHAIN_LOCKED | BAD_ARGUMENT | IO_ERROR; as openIdentity
+ * @throws AteError CHAIN_LOCKED | BAD_ARGUMENT | READ_ONLY | DISK_FULL | IO_ERROR; as openIdentity
  */
 export async function openServerFolder(
   folder: string,
@@ -88,8 +89,9 @@ async function held(path: string): Promise<FileLock> {
     fs.syncFolder('')
     return lock
   } catch (cause) {
-    if (cause instanceof AteError) throw cause
-    throw new AteError('IO_ERROR', { path, reason: codeOf(cause) }, { cause })
+    if (codeOf(cause) === 'EEXIST' || codeOf(cause) === 'ENOTDIR')
+      throw new AteError('BAD_ARGUMENT', { option: 'data', path, wanted: 'a folder' }, { cause })
+    throw diskError(cause, { path })
   }
 }
 

@@ -256,6 +256,7 @@ describe('a disk that refuses to be written', () => {
       trial.fs.faults.refuse = refuse
       const error = await trial.open().catch((thrown) => thrown)
       expect([error.code, error.facts.errno]).toEqual(['READ_ONLY', refuse])
+      expect(error.message.includes('look whose the folder')).toBe(refuse === 'EACCES')
       const reader = await trial.open(true)
       await trial.compare(reader, trial.onDisk)
       await reader.close()

@@ -1,5 +1,6 @@
 /** Sockets of this machine among those who break the rules, fall silent, read nothing, or come in crowds. */
 import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp, request } from 'node:http'
 import { createServer } from 'node:net'
@@ -292,6 +293,24 @@ describe('what is served on a port', () => {
       expect(await codeOf(() => dial(`ws://127.0.0.1:${port}${path}`))).toBe('SERVER_UNREACHABLE')
     }
     expect(arrived.length).toBe(6)
+  })
+
+  it('a certificate with the key of another is refused as such', async () => {
+    const own = certificate()
+    const pem = { type: 'pkcs8', format: 'pem' } as const
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    const refused = (given: { readonly cert?: string; readonly key?: string }): Promise<unknown> =>
+      here('wss://localhost:0/db', { tls: { ...own, ...given } }).catch((error: unknown) => error)
+    const reasoned = (reason: RegExp): object => ({
+      code: 'BAD_ARGUMENT',
+      facts: { option: 'tls', reason: expect.stringMatching(reason) },
+    })
+    for (const key of [other, rsa])
+      expect(await refused({ key: String(key.export(pem)) })).toMatchObject(reasoned(/another certificate/))
+    const sealed = String(other.export({ ...pem, cipher: 'aes-256-cbc', passphrase: 'open sesame' }))
+    expect(await refused({ key: sealed })).toMatchObject(reasoned(/./))
+    expect(await refused({ cert: own.cert.replace(/\n/, '\nAAAA') })).toMatchObject(reasoned(/./))
   })
 
   it('two ports at once, also as a file, and TLS beside plain', async () => {

@@ -1,7 +1,9 @@
 /** The real disk: two processes and one lock, processes killed while they write, a reader beside a live writer. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
+import { once } from 'node:events'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -140,6 +142,18 @@ describe('the lock', () => {
     expect(await codeOf(() => open(chain))).toBe('CHAIN_LOCKED')
     await lock!.release()
     await (await open(chain)).close()
+  })
+
+  // Whoever is root may ask each socket.
+  const mayAskAll = process.platform !== 'linux' || process.getuid?.() === 0
+  it.skipIf(mayAskAll)('of another user is no writer that lives, and says whose it is', async () => {
+    const folder = join(root, 'of another user')
+    await (await open(folder)).close()
+    const other = createServer().listen(join(folder, 'LOCK'))
+    await once(other, 'listening')
+    chmodSync(join(folder, 'LOCK'), 0)
+    expect(await codeOf(() => open(folder))).toBe('READ_ONLY')
+    other.close()
   })
 
   it('does not hold the process', async () => {

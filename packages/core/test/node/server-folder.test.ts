@@ -89,7 +89,7 @@ describe('a folder of a server', () => {
     writeFileSync(join(root, 'chain', 'MANIFEST'), '')
     expect(await codeOf(() => opened(join(root, 'chain')))).toBe('BAD_ARGUMENT')
     writeFileSync(join(root, 'file'), '')
-    expect(await codeOf(() => opened(join(root, 'file')))).toBe('IO_ERROR')
+    expect(await codeOf(() => opened(join(root, 'file')))).toBe('BAD_ARGUMENT')
   })
 
   it('lists its chains by name, and nothing else', async () => {
