@@ -87,10 +87,13 @@ export interface RedeliverParts {
 /** Delivers what waits to be delivered again, one after the other. @throws AteError LEASE_LOST and what a commit throws */
 export async function redeliver(parts: RedeliverParts): Promise<void> {
   const { chain } = parts.context
-  const letters = await chain.children(LetterType, parts.place.id, IN.again).page({ limit: LETTERS_A_STEP })
-  for (const letter of letters) {
-    if (parts.stopping.aborted) return
-    await redeliverOne(parts, letter)
+  for (;;) {
+    const letters = await chain.children(LetterType, parts.place.id, IN.again).page({ limit: LETTERS_A_STEP })
+    if (letters.length === 0) return
+    for (const letter of letters) {
+      if (parts.stopping.aborted) return
+      await redeliverOne(parts, letter)
+    }
   }
 }
 

@@ -24,6 +24,8 @@ export interface ReadPlaces {
   /** `end` stops at the newest record; else it goes on with what comes. */
   readonly until?: 'end' | undefined
   readonly signal?: AbortSignal | undefined
+  /** Up to where retention has dropped, for who keeps to what it once was; as it is now, if left out. */
+  readonly dropped?: Position
 }
 
 /** Ends when the signal aborts or the chain closes. */
@@ -38,7 +40,7 @@ export async function* readPlaceBatches(
 ): AsyncGenerator<readonly StoredPlace[], void, void> {
   const { chain, tree } = context
   const { pattern, signal, until } = options
-  const after = Math.max(options.after, await droppedUpTo(context))
+  const after = Math.max(options.after, options.dropped ?? (await droppedUpTo(context)))
   /** Topics of nodes, undefined for those that are not asked for. */
   const wanted = new Map<EntityId, string | undefined>()
   const from = Math.max(0, seqOfPosition(after + 1))
@@ -67,7 +69,7 @@ export async function* readPlaceBatches(
 }
 
 /** What retention has dropped is read by nobody. */
-async function droppedUpTo({ chain, tree }: BusContext): Promise<Position> {
+export async function droppedUpTo({ chain, tree }: BusContext): Promise<Position> {
   const bus = await tree.findBus()
   return bus === undefined ? -1 : ((await chain.get(BusType, bus))?.value.dropped ?? -1)
 }

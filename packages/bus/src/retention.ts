@@ -6,7 +6,7 @@ import { type EntityId, isChainClosed, type OptionNames, objectOf } from '@ate/c
 import { BusType, EventType } from './bus-records.ts'
 import { dropsOldest, msOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
-import { readPlaces, type StoredPlace } from './log-reader.ts'
+import { droppedUpTo, readPlaces, type StoredPlace } from './log-reader.ts'
 
 /** Events of one transaction. */
 const DROPPED_A_STEP = 1000
@@ -19,7 +19,10 @@ export class Retention {
   readonly #context: BusContext
   readonly #retain: RetainOptions
   readonly #stopping = new AbortController()
-  /** What is kept, without what was dropped: two readers of the log, so that nothing is held in memory. */
+  /**
+   * What is kept, without what was dropped: two readers of the log, so that nothing is held in memory. Both begin at the same
+   * mark, or what another process drops between the two would be counted for ever.
+   */
   #events = 0
   #bytes = 0
   #tail: AsyncGenerator<StoredPlace, void, void> | undefined
@@ -39,14 +42,15 @@ export class Retention {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     const bus = await this.#context.tree.bus()
+    const dropped = await droppedUpTo(this.#context)
     // The reader ends with the chain.
-    const reading = this.#count().finally(() => {
+    const reading = this.#count(dropped).finally(() => {
       this.#stopping.abort()
       this.#wake?.()
     })
     try {
       while (!signal.aborted) {
-        await this.#dropOld(bus)
+        await this.#dropOld(bus, dropped)
         await this.#sleep()
       }
     } catch (error) {
@@ -57,19 +61,19 @@ export class Retention {
     }
   }
 
-  async #count(): Promise<void> {
+  async #count(dropped: Position): Promise<void> {
     const { signal } = this.#stopping
-    for await (const { event } of readPlaces(this.#context, { after: -1, pattern: ANY, signal })) {
+    for await (const { event } of readPlaces(this.#context, { after: -1, pattern: ANY, signal, dropped })) {
       this.#events++
       this.#bytes += event.bytes
     }
   }
 
-  async #dropOld(bus: EntityId): Promise<void> {
+  async #dropOld(bus: EntityId, dropped: Position): Promise<void> {
     for (;;) {
       const batch: StoredPlace[] = []
       while (batch.length < DROPPED_A_STEP) {
-        const oldest = await this.#peekOldest()
+        const oldest = await this.#peekOldest(dropped)
         const kept = { events: this.#events, bytes: this.#bytes, oldestAt: oldest?.event.at ?? 0 }
         if (!oldest || !dropsOldest(this.#retain, kept, this.#context.now)) break
         batch.push(oldest)
@@ -82,11 +86,11 @@ export class Retention {
     }
   }
 
-  async #peekOldest(): Promise<StoredPlace | undefined> {
+  async #peekOldest(dropped: Position): Promise<StoredPlace | undefined> {
     if (this.#oldest) return this.#oldest
     if (this.#events <= 0) return undefined
     const { signal } = this.#stopping
-    this.#tail ??= readPlaces(this.#context, { after: -1, pattern: ANY, signal })
+    this.#tail ??= readPlaces(this.#context, { after: -1, pattern: ANY, signal, dropped })
     const next = await this.#tail.next()
     this.#oldest = next.done ? undefined : next.value
     return this.#oldest

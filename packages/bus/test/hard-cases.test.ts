@@ -99,6 +99,31 @@ describe('what is delivered again', () => {
     await until(() => seen.length === 1)
   })
 
+  it('delivers all that waits to be delivered again to who comes later', async () => {
+    const { events } = await make()
+    let fails = true
+    const seen = new Set<number>()
+    const subscribe = () =>
+      events.subscribe(
+        's',
+        'a',
+        ({ data }) => {
+          if (fails) throw new Error('no')
+          seen.add(data)
+        },
+        { retry: { max: 1 }, order: 'none' },
+      )
+    const count = 120
+    const first = subscribe()
+    await Promise.all(Array.from({ length: count }, (_, i) => events.publish('a', i)))
+    await first.drain()
+    await first.close()
+    expect(await events.redrive('s')).toBe(count)
+    fails = false
+    subscribe()
+    await until(() => seen.size === count)
+  })
+
   it('commits what returns within the grace of a close', async () => {
     const { chain, events } = await make()
     let step: 'fails' | 'waits' | 'returns' = 'fails'

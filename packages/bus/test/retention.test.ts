@@ -1,7 +1,8 @@
 /** What a bus drops by bytes and by age. (By count: bus.test.ts.) */
 import { expect, it, vi } from 'vitest'
+import { ownEnvironment } from '../src/environment.ts'
 import { bus } from '../src/index.ts'
-import { collect, open } from './kit.ts'
+import { collect, open, turns } from './kit.ts'
 
 type Topics = Readonly<Record<'note', string>>
 
@@ -27,5 +28,35 @@ it('by age: what is older goes, also when nothing new comes', async () => {
   const kept = async (): Promise<string[]> => (await collect(events.read('note'))).map(({ data }) => data)
   await vi.waitFor(async () => expect(await kept()).toEqual([]), { timeout: 10_000 })
   await events.close()
+  await chain.close()
+})
+
+it('by count: what another process drops while this one begins is not dropped twice', async () => {
+  const chain = await open()
+  const looks: (() => void)[] = []
+  const environment = {
+    ...ownEnvironment,
+    timer: (ms: number, run: () => void) => {
+      if (ms !== 1000) return ownEnvironment.timer(ms, run)
+      looks.push(run)
+      return () => undefined
+    },
+  }
+  const look = async (): Promise<void> => {
+    for (const run of looks.splice(0)) run()
+    await turns(50)
+  }
+  const slow = bus<Topics>(chain, { retain: { count: 5 } }, environment)
+  await turns(50)
+  const other = bus<Topics>(chain, { retain: { count: 5 } })
+  const kept = async (): Promise<string[]> => (await collect(other.read('note'))).map(({ data }) => data)
+  for (let i = 0; i < 8; i++) await other.publish('note', `${i}`)
+  await vi.waitFor(async () => expect((await kept()).length).toBe(5), { timeout: 10_000 })
+  await look()
+  expect(await kept()).toEqual(['3', '4', '5', '6', '7'])
+  await other.close()
+  const closing = slow.close()
+  await look()
+  await closing
   await chain.close()
 })

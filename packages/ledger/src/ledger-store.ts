@@ -51,6 +51,8 @@ export class LedgerStore {
   readonly name: string
   readonly #options: LedgerOptions
   #node: Node | undefined
+  /** Below which the ids of accounts and pages were seen: a node that a transaction makes is another one if that fails. */
+  #seenBelow: Node | undefined
   /** Accounts and pages as they were seen last, for their ids. */
   readonly #accounts = new Map<string, Entity<AccountValue>>()
   readonly #pages = new Map<number, Entity<PageValue>>()
@@ -107,8 +109,18 @@ export class LedgerStore {
     this.#node = node
   }
 
+  #lookBelow(node: Node): void {
+    if (node === this.#seenBelow) return
+    if (node.id !== this.#seenBelow?.id) {
+      this.#accounts.clear()
+      this.#pages.clear()
+    }
+    this.#seenBelow = node
+  }
+
   /** The account as the transaction sees it, guarded. */
   async account(tx: Transaction, node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
+    this.#lookBelow(node)
     const handle = this.#accounts.get(name)
     const found = handle ? await tx.get(Account, handle) : await tx.named(Account, name, { parent: node })
     if (found && !handle) this.#remember(name, found)
@@ -121,6 +133,7 @@ export class LedgerStore {
     node: Node,
     names: Iterable<string>,
   ): Promise<Map<string, Entity<AccountValue> | undefined>> {
+    this.#lookBelow(node)
     const handles: Entity<AccountValue>[] = []
     const met: string[] = []
     const found = new Map<string, Entity<AccountValue> | undefined>()
@@ -143,6 +156,7 @@ export class LedgerStore {
 
   /** The account as it was acknowledged. */
   async knownAccount(node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
+    this.#lookBelow(node)
     const handle = this.#accounts.get(name)
     const found = handle
       ? await this.chain.get(Account, handle)
@@ -162,6 +176,7 @@ export class LedgerStore {
     node: Node,
     numbers: readonly number[],
   ): Promise<readonly (Entity<PageValue> | undefined)[]> {
+    this.#lookBelow(node)
     const handles = numbers.map((number) => this.#pages.get(number))
     if (handles.every((handle) => handle !== undefined)) return tx.getMany(Page, handles)
     const found: (Entity<PageValue> | undefined)[] = []
@@ -181,12 +196,13 @@ export class LedgerStore {
 
   /** The page in which the next account gets its place, as far as is known. */
   lastPage(node: Node): number {
-    return Math.max(0, this.chain.children(Page, node).count() - 1)
+    return this.chain.has(node) ? Math.max(0, this.chain.children(Page, node).count() - 1) : 0
   }
 
   /** Stored sums of an account with sealed amounts, as they were acknowledged; undefined of one with clear amounts. */
   async knownSums(node: Node, { value, name }: Entity<AccountValue>): Promise<SumsValue | undefined> {
     if (value.place === undefined || node.value.amounts === 'clear') return value.sums
+    this.#lookBelow(node)
     const number = pageOf(value.place)
     const handle = this.#pages.get(number)
     const page = handle

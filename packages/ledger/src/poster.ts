@@ -43,6 +43,7 @@ import {
   type Request,
   type ResolveRequest,
   type ReverseRequest,
+  TIME_MAX_MS,
 } from './requests.ts'
 
 /** What became of one request. */
@@ -310,7 +311,7 @@ export class Poster {
       kind: request.kind,
       ...request.value,
       ...(group === undefined ? {} : { group }),
-      ...(request.expiresMs === undefined ? {} : { until: this.#tx.now + request.expiresMs }),
+      ...(request.expiresMs === undefined ? {} : { until: Math.min(this.#tx.now + request.expiresMs, TIME_MAX_MS) }),
     }
     const hold =
       request.kind === 'hold'

@@ -65,6 +65,8 @@ export function isPost(request: Request): request is PostRequest {
   return request.kind === 'post' || request.kind === 'hold'
 }
 
+/** Chain time ends here, as dates do. */
+export const TIME_MAX_MS = 8.64e15
 /** Characters of an id; it is part of names of the chain, which are longer. */
 const ID_MAX = 128
 
@@ -108,6 +110,7 @@ function expiryOf({ expires, now }: { readonly expires: Duration; readonly now: 
   if (expires === undefined) throw new AteError('BAD_ARGUMENT', { what: 'a hold says when it expires: { expires }' })
   const ms = durationMs(expires, now)
   if (ms < 1) throw new AteError('BAD_ARGUMENT', { what: 'a hold expires later than now' })
+  if (ms > TIME_MAX_MS - now) throw new AteError('BAD_ARGUMENT', { what: 'a hold expires before dates end', ms })
   return ms
 }
 

@@ -2,15 +2,18 @@
 import type { Chain } from '@ate/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Ledger, ledger } from '../src/index.ts'
-import { codeOf, GOLD, gold, Shared } from './kit.ts'
+import { all, codeOf, GOLD, gold, Shared } from './kit.ts'
 
 const bill = { from: 'a', to: 'shop', amount: gold(40n) }
 const day = { expires: '1d' } as const
 
+let platform: Shared['platform']
 let chain: Chain
 let bank: Ledger
 beforeEach(async () => {
-  chain = await new Shared().open('boss')
+  const shared = new Shared()
+  platform = shared.platform
+  chain = await shared.open('boss')
   bank = ledger(chain)
   await bank.account('world', { currency: GOLD, floor: 'none' })
   for (const name of ['a', 'shop']) await bank.account(name, { currency: GOLD })
@@ -64,4 +67,17 @@ it('stays captured when that transaction has committed, and is nothing when the 
     tx.rollback()
   }
   expect(await sums()).toEqual([60n, 60n])
+})
+
+it('runs out before dates do: what nobody could end is refused, and does not break the books', async () => {
+  for (const expires of [8.64e15, Number.MAX_SAFE_INTEGER])
+    expect(await codeOf(bank.hold(bill, { expires }))).toBe('BAD_ARGUMENT')
+  // Judged later than it was asked for.
+  platform.setWallClock(platform.environment.clock.now() + 1000)
+  const late = await bank.hold(bill, { expires: 8.64e15 - chain.now - 1 })
+  const [entry] = await all(bank.entries({ order: 'desc', limit: 1 }))
+  expect(entry!.until!.getTime()).toBe(8.64e15)
+  await late.void()
+  expect((await bank.verify()).entries).toBe(3)
+  expect(await sums()).toEqual([100n, 100n])
 })

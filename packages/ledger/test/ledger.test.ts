@@ -358,6 +358,29 @@ it('an abort before staging leaves nothing, and after it is INDETERMINATE with t
   await chain.close()
 })
 
+it.each([{}, { amounts: 'clear' }, { balances: 'paged' }] as const)(
+  'a ledger that is made in a transaction that fails is made by the next (%o)',
+  async (options) => {
+    const chain = await new Shared().open('boss')
+    const bank = ledger(chain, options)
+    const begin = async (tx: Transaction): Promise<void> => {
+      await bank.account('world', { currency: GOLD, floor: 'none' }, { tx })
+      await bank.account('a', { currency: GOLD }, { tx })
+      await bank.transfer({ from: 'world', to: 'a', amount: gold(5n) }, { tx })
+    }
+    const failed = chain.transact(async (tx) => {
+      await begin(tx)
+      throw new Error('given up')
+    })
+    expect(await codeOf(failed)).toBe('Error: given up')
+    await chain.transact(begin)
+    await bank.account('world', { currency: GOLD, floor: 'none' })
+    await bank.transfer({ from: 'world', to: 'a', amount: gold(5n) })
+    expect([(await bank.balance('a')).posted, (await bank.verify()).entries]).toEqual([10n, 2])
+    await chain.close()
+  },
+)
+
 it('two ledgers on one chain do not meet', async () => {
   const { chain, bank } = await bankOf()
   const other = ledger(chain, { name: 'other', amounts: 'clear' })
