@@ -1,8 +1,19 @@
 /** Steps of transactions that claims, ends and takeovers share. */
-import { AteError, type Transaction } from '@ate/core'
-import { FenceRecord, JobRecord, LaneRecord, type LeaseRecord } from './queue-records.ts'
+import { AteError, type EntityId, type Transaction } from '@ate/core'
+import { FenceRecord, IN, JobRecord, LaneRecord, type LaneValue, type LeaseRecord } from './queue-records.ts'
 import { lostValue } from './queue-rules.ts'
 import { hasRoom } from './sizes.ts'
+
+export interface LoadedLane {
+  readonly id: string
+  readonly value: LaneValue
+}
+
+/** The lane of a queue, which its first claim makes. */
+export async function loadLane(tx: Transaction, node: EntityId): Promise<LoadedLane> {
+  const lane = await tx.child(LaneRecord, node, IN.lane)
+  return lane ?? tx.putChild(LaneRecord, { claims: 0, sessions: [] }, { parent: node, in: IN.lane })
+}
 
 /** What every transaction of a lease's holder guards. */
 export async function hasFence(tx: Transaction, fence: string): Promise<boolean> {

@@ -13,7 +13,7 @@ import { AteError, type Chain, type Companion, type EntityId, isAteError, type T
 import { chooseJobs, leasesOfOthers, type Taken } from './choosing.ts'
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
-import { freeJob, leaveLane, requireFence } from './lane-steps.ts'
+import { freeJob, type LoadedLane, leaveLane, loadLane, requireFence } from './lane-steps.ts'
 import type { Rules } from './queue-options.ts'
 import {
   decodeLeases,
@@ -23,7 +23,6 @@ import {
   JobRecord,
   type JobValue,
   LaneRecord,
-  type LaneValue,
   PulseRecord,
   SessionRecord,
 } from './queue-records.ts'
@@ -141,7 +140,7 @@ export class Lane {
     const { follower, rules } = this.#parts
     this.#giveBack(claim)
     claim.session = undefined
-    const lane = await this.#loadLane(tx)
+    const lane = await loadLane(tx, this.#parts.node)
     if (lane.value.paused) return
     const others = await leasesOfOthers(tx, {
       lane: lane.value,
@@ -188,7 +187,7 @@ export class Lane {
   ): Promise<Companion | undefined> {
     const { follower, rules, environment } = this.#parts
     const begun = environment.monotonic()
-    const lane = await this.#loadLane(tx)
+    const lane = await loadLane(tx, this.#parts.node)
     if (lane.value.paused || !this.#session) return undefined
     const claim: Claim = { taken, session: undefined, fence: lane.value.claims + 1 }
     // Before the follower hears of the jobs: they are not ready for anybody else of this handle.
@@ -295,7 +294,7 @@ export class Lane {
     try {
       await this.#parts.chain.transact(async (tx) => {
         if (!(await tx.get(FenceRecord, session.fence))) return
-        await leaveLane(tx, (await this.#loadLane(tx)).id, session.id)
+        await leaveLane(tx, (await loadLane(tx, this.#parts.node)).id, session.id)
         tx.delete(session.pulse)
         tx.delete(session.fence)
         tx.delete(session.id)
@@ -305,15 +304,10 @@ export class Lane {
     }
   }
 
-  async #loadLane(tx: Transaction): Promise<{ readonly id: string; readonly value: LaneValue }> {
-    const lane = await tx.child(LaneRecord, this.#parts.node, IN.lane)
-    return lane ?? tx.putChild(LaneRecord, { claims: 0, sessions: [] }, { parent: this.#parts.node, in: IN.lane })
-  }
-
   async #writeClaim(
     tx: Transaction,
     claim: {
-      readonly lane: { readonly id: string; readonly value: LaneValue }
+      readonly lane: LoadedLane
       readonly taken: readonly Taken[]
       readonly fence: number
       readonly rates: Rates
@@ -376,7 +370,7 @@ export class Lane {
   async #takeOverOne(id: string, how: 'with its pulse' | 'without'): Promise<void> {
     const { chain, rules, follower } = this.#parts
     const count = await chain.transact(async (tx) => {
-      const lane = await this.#loadLane(tx)
+      const lane = await loadLane(tx, this.#parts.node)
       const session = await tx.get(SessionRecord, id)
       if (!session || !lane.value.sessions.includes(id)) return 0
       const { fence, pulse, leases } = session.value
