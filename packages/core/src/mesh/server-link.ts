@@ -93,6 +93,7 @@ export class ServerLink implements Link {
   #opened: Opened | undefined
   #events: LinkEvents | undefined
   #pumping = false
+  #verifying = false
   #wake: (() => void) | undefined
   #level: Durability = 'memory'
   /** Of the records that came and were not taken yet. */
@@ -492,16 +493,33 @@ export class ServerLink implements Link {
       // What comes in the same turn is told at once.
       await Promise.resolve()
       while (this.#items.length > 0 && !this.#ended) await this.#tellNext(this.#events!)
-      if (!this.#ended) this.#verifyAcknowledgement()
+      void this.#verifyBehind()
     } catch (error) {
-      // Nothing that follows can be taken; and who waits for an answer has to hear that none will come.
-      const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error })
-      this.#end(failure)
-      this.#events?.ended(failure)
+      this.#failed(error)
     } finally {
       this.#pumping = false
       this.#wake?.()
     }
+  }
+
+  /** A turn later: who waits for the records has them, and has answered, before this takes a signature's time. */
+  async #verifyBehind(): Promise<void> {
+    if (this.#verifying || !this.#unverified) return
+    this.#verifying = true
+    await this.#parts.platform.environment.timers.pause()
+    this.#verifying = false
+    try {
+      if (!this.#ended) this.#verifyAcknowledgement()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** Nothing that follows can be taken; and who waits for an answer has to hear that none will come. */
+  #failed(error: unknown): void {
+    const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'link' }, { cause: error })
+    this.#end(failure)
+    this.#events?.ended(failure)
   }
 
   async #tellNext(events: LinkEvents): Promise<void> {

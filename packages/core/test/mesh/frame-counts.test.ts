@@ -1,7 +1,9 @@
 /** What a commit costs on the wire in messages: one there and one back, and one to each who follows. */
 import { expect, test } from 'vitest'
+import { equalBytes } from '../../src/base/bytes.ts'
 import { READ_WINDOW_BYTES } from '../../src/base/limits.ts'
 import type { Dial, Socket } from '../../src/base/socket.ts'
+import type { CryptoProvider } from '../../src/crypto/provider.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { ChainQuota, Holdings } from '../../src/mesh/holdings.ts'
@@ -124,6 +126,54 @@ test.each([
   expect(told.slice(0, order.length)).toEqual(order)
   for (const other of others) await other.close()
   server.host.release(hosted)
+})
+
+test('who follows sees a record before its acknowledgement is verified, and its writer has his answer', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  const verified = { writer: 0, reader: 0 }
+  const watched = (who: keyof typeof verified): Platform => {
+    const own = machine()
+    const ed25519Verifier: CryptoProvider['ed25519Verifier'] = (key) => {
+      const verifier = own.crypto.ed25519Verifier(key)
+      if (!equalBytes(key, server.signer.publicKey)) return verifier
+      return {
+        verify(message, signature) {
+          verified[who]++
+          return verifier.verify(message, signature)
+        },
+      }
+    }
+    return Object.create(own, { crypto: { value: { ...own.crypto, ed25519Verifier } } })
+  }
+  await using writer = await openChain(`${server.url}/notes`, options, watched('writer'))
+  await using reader = await openChain(`${server.url}/notes`, options, watched('reader'))
+  await writer.transact((tx) => tx.create(Note, { text: 'first' }))
+  await reader.refresh()
+  await turn()
+  const before = { ...verified }
+  expect(Math.min(before.writer, before.reader)).toBeGreaterThan(0)
+  // What an application does with it, without waiting for anything else.
+  const work = async (): Promise<void> => {
+    for (let i = 0; i < 30; i++) await undefined
+  }
+  const seen = (async () => {
+    for await (const event of reader.events({ from: reader.head.seq + 1 })) {
+      await event.value(Note)
+      await work()
+      return verified.reader
+    }
+    return undefined
+  })()
+  const answered = writer
+    .transact((tx) => tx.create(Note, { text: 'second' }))
+    .then(async () => {
+      await work()
+      return verified.writer
+    })
+  expect([await answered, await seen]).toEqual([before.writer, before.reader])
+  await turn()
+  expect(verified).toEqual({ writer: before.writer + 1, reader: before.reader + 1 })
 })
 
 test('a reader without bodies takes what with them is far more than the window holds', async () => {
