@@ -238,8 +238,8 @@ class Sides {
   }
 
   #firstTime(account: string, accounts: Set<string>): number {
-    if (accounts.has(account)) return 0
-    accounts.add(account)
+    const known = accounts.size
+    if (accounts.add(account).size === known) return 0
     const place = this.#store.placeOf(account)
     if (place === undefined) return ACCOUNT_BYTES + account.length
     const before = this.#pages.size

@@ -127,29 +127,30 @@ export class LedgerStore {
     return found
   }
 
-  /** Those of `names` that are there, as the transaction sees them, guarded: read together. */
+  /** Those of `names` that are there, as the transaction sees them, guarded, in their order: read together. */
   async accountsOf(
     tx: Transaction,
     node: Node,
-    names: Iterable<string>,
-  ): Promise<Map<string, Entity<AccountValue> | undefined>> {
+    names: readonly string[],
+  ): Promise<readonly (Entity<AccountValue> | undefined)[]> {
     this.#lookBelow(node)
+    const found: (Entity<AccountValue> | undefined)[] = []
     const handles: Entity<AccountValue>[] = []
-    const met: string[] = []
-    const found = new Map<string, Entity<AccountValue> | undefined>()
-    for (const name of names) {
-      const handle = this.#accounts.get(name)
-      if (!handle) found.set(name, await this.account(tx, node, name))
-      else {
-        handles.push(handle)
-        met.push(name)
-      }
+    /** Of each handle, whose it is. */
+    const indexes: number[] = []
+    for (let i = 0; i < names.length; i++) {
+      const handle = this.#accounts.get(names[i]!)
+      found.push(handle ? undefined : await this.account(tx, node, names[i]!))
+      if (!handle) continue
+      handles.push(handle)
+      indexes.push(i)
     }
     const read = await tx.getMany(Account, handles)
-    for (let i = 0; i < met.length; i++) {
+    for (let i = 0; i < read.length; i++) {
       const entity = read[i]
-      if (entity && entity.value.place !== handles[i]!.value.place) this.#remember(met[i]!, entity)
-      found.set(met[i]!, entity)
+      const index = indexes[i]!
+      if (entity && entity.value.place !== handles[i]!.value.place) this.#remember(names[index]!, entity)
+      found[index] = entity
     }
     return found
   }

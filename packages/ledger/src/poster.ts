@@ -121,17 +121,18 @@ export class Poster {
    * names it, by `run`.
    */
   async openAll(requests: Iterable<Request>): Promise<void> {
-    const names = new Set<string>()
-    for (const request of requests) if (isPost(request)) names.add(request.value.from).add(request.value.to)
+    const distinct = new Set<string>()
+    for (const request of requests) if (isPost(request)) distinct.add(request.value.from).add(request.value.to)
+    const names = [...distinct]
     try {
       const found = await this.#store.accountsOf(this.#tx, this.#node, names)
       const numbers = new Set<number>()
-      for (const entity of found.values()) {
+      for (const entity of found) {
         const place = entity && this.#placeOf(entity)
         if (place !== undefined) numbers.add(pageOf(place))
       }
       if (numbers.size > 0) await this.#openPages([...numbers])
-      for (const [name, entity] of found) if (entity) this.#keep(name, entity)
+      for (let i = 0; i < names.length; i++) if (found[i]) this.#keep(names[i]!, found[i]!)
     } catch (error) {
       if (!isAteError(error)) throw error
     }

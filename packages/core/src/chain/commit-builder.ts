@@ -75,7 +75,7 @@ export class CommitBuilder {
       readonly session: WriterSession
       readonly writerSeq: number
       readonly certificate: Uint8Array | undefined
-      /** Of large batches: what was sealed ahead under the same writer and number, and what the record is written to. */
+      /** What was sealed ahead under the same writer and number, of large batches; and what the record is written to. */
       readonly large?: { readonly block: SealedBlock | undefined; readonly record: ByteWriter } | undefined
     },
   ): BuiltCommit {

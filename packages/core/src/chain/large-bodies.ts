@@ -6,8 +6,8 @@
  * Of all chains of this process, and bounded: what is lent beyond that is new, and is not kept.
  */
 import { isAteError } from '../base/errors.ts'
-import { BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../base/limits.ts'
-import { ByteWriter } from '../codec/writer.ts'
+import { BODY_BYTES_MAX } from '../base/limits.ts'
+import type { ByteWriter } from '../codec/writer.ts'
 import { largeDigest } from '../crypto/large-digest.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { HashedBody } from '../event/commit-bodies.ts'
@@ -15,6 +15,7 @@ import type { SealedBlock } from '../event/commit-encode.ts'
 import { parseBlockPlaces } from '../event/commit-parse.ts'
 import type { BlockBytes } from '../event/kept-runs.ts'
 import type { CommitBuilder } from './commit-builder.ts'
+import { LargeRecord } from './large-record.ts'
 import type { Replica } from './replica.ts'
 import type { Batch, StagedTransaction } from './staged.ts'
 
@@ -22,8 +23,7 @@ import type { Batch, StagedTransaction } from './staged.ts'
 export interface LargeBatch {
   /** Undefined: it is sealed with its commit. */
   readonly block: SealedBlock | undefined
-  readonly record: ByteWriter
-  readonly sealed: Uint8Array
+  readonly record: LargeRecord
 }
 
 interface Sealing {
@@ -45,8 +45,7 @@ const EVENTS_MAX = 4
 /** Room for any body, and for what stands before it. */
 const STAGED_BYTES: number = BODY_BYTES_MAX + 16 * 1024
 const KEPT_MAX = 4
-const records: ByteWriter[] = []
-const ciphertexts: Uint8Array[] = []
+const records: LargeRecord[] = []
 const staged: Uint8Array[] = []
 const rooms: Room[] = []
 /** By the memory that a body was opened into. */
@@ -159,17 +158,16 @@ function placeOfBody({ transactions }: Batch): string {
 }
 
 async function sealLarge(batch: Batch, sealing: Sealing, place: SealPlace): Promise<LargeBatch> {
-  const record = records.pop() ?? new ByteWriter(RECORD_BYTES_MAX)
-  const sealed = ciphertexts.pop() ?? sharedBytes(BODY_BYTES_MAX)
-  return { block: await sealOne(batch, sealing, place, sealed), record, sealed }
+  const record = records.pop() ?? new LargeRecord(sharedBytes)
+  return { block: await sealOne(batch, sealing, place, record), record }
 }
 
 /** When their records are stored, and rows have their hashes: an engine keeps none of the bytes that it was given. */
 export function release(large: readonly (LargeBatch | undefined)[]): void {
   for (const one of large) {
     if (!one || records.length >= KEPT_MAX) continue
+    one.record.clear()
     records.push(one.record)
-    ciphertexts.push(one.sealed)
   }
 }
 
@@ -204,7 +202,7 @@ async function sealOne(
   { transactions }: Batch,
   { builder, replica, crypto }: Sealing,
   place: SealPlace,
-  out: Uint8Array,
+  record: LargeRecord,
 ): Promise<SealedBlock | undefined> {
   const { events, bodies } = transactions[0]!.draft
   const [event, second] = events.filter(({ body }) => body)
@@ -214,6 +212,8 @@ async function sealOne(
   const { readNode: row, epoch } = event
   const plaintext = bodies.buffer.subarray(event.stagedAt, event.stagedAt + event.size)
   const digest = (secret: Uint8Array): Uint8Array | undefined => largeDigest(crypto, secret, plaintext)
-  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, { digest, out })
+  const ahead = { digest, out: record.room() }
+  const block = builder.sealUnderKey({ node: replica.view.wordsOf(row), row, epoch }, place, plaintext, ahead)
+  if (!block) record.clear()
   return block && { ...block, sliceHash: await crypto.sha256Later(block.ciphertext) }
 }

@@ -6,6 +6,7 @@
  */
 import { release, sealAhead, sealEarly } from '#large'
 import { AteError, isAteError } from '../base/errors.ts'
+import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
 import { encodeRecord } from '../event/record.ts'
@@ -21,6 +22,9 @@ import type { Batch } from './staged.ts'
 import { takeWriterPlace } from './writer-places.ts'
 import { WriterSession } from './writer-session.ts'
 import type { Writing } from './writing.ts'
+
+/** Records up to this size, most of those that somebody waits for alone, are made in memory that is used again. */
+const SMALL_BYTES = 16_384
 
 /** The records of one append: commits first, attestations behind them. */
 interface Append {
@@ -49,6 +53,8 @@ class LocalWriting implements Writing {
   readonly #writer: WriterSession | undefined
   readonly #keys: HeldKeys | undefined
   readonly #idle: (() => void)[] = []
+  /** Memory for one record of an append: an engine keeps none of the bytes, and the next append waits for this one. */
+  readonly #small = { block: undefined, record: new ByteWriter(SMALL_BYTES) }
   /** Who waits for a sync of what is acknowledged. */
   readonly #syncing: (() => void)[] = []
   /** Seq of the newest record that is as durable as the engine can make it. */
@@ -300,7 +306,9 @@ class LocalWriting implements Writing {
         session: { writer: certificate.id, signer },
         writerSeq,
         certificate: append.commits.length === 0 ? fresh?.bytes : undefined,
-        large: large?.[append.commits.length],
+        large:
+          large?.[append.commits.length] ??
+          (batch === batches[0] && batch.sizeBytes < SMALL_BYTES ? this.#small : undefined),
       })
       this.#core.observing.sealed(started, batch, commit.bytes)
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })

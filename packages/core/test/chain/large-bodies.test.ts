@@ -82,6 +82,26 @@ describe('large bodies', () => {
     await chain.close()
   })
 
+  it('come behind much else in one record', async () => {
+    const chain = await open('file:guarded', { as: person('alice') }, quickPlatform(11))
+    const ids = await chain.transact((tx) => Array.from({ length: 1500 }, (_, n) => tx.create(Thing, n).id))
+    const sizes = [700 * KIB, 100 * KIB]
+    const large: string[] = []
+    for (const [seed, size] of sizes.entries()) {
+      const put = chain.transact(async (tx) => {
+        // A guard each: together they need more room than a large record has for what comes first.
+        await tx.getMany(Thing, ids)
+        return tx.create(Thing, filled(size, seed)).id
+      })
+      large.push(await put)
+    }
+    large.push(...(await writeAll(chain, [90 * KIB])))
+    expectFilled(await valuesOf(chain, large.slice(0, 2)), sizes)
+    expectFilled(await valuesOf(chain, large.slice(2)), [90 * KIB])
+    expect((await chain.verify()).ok).toBe(true)
+    await chain.close()
+  })
+
   it('that a full disk refuses leave nothing, and what comes next is whole', async () => {
     const platform = quickPlatform(5)
     const chain = await open('file:full', { as: person('alice') }, platform)
