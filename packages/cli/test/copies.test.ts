@@ -133,7 +133,9 @@ describe('a chain', () => {
     const alice = await openIdentity(at('alice.id'))
     const fingerprints: string[] = []
     for (const data of ['one', 'other']) {
-      const server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at(data) })
+      // Only the fingerprint is needed of a sealed one.
+      const sealing = data === 'one' ? { passphrase: 'open sesame' } : {}
+      const server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at(data), ...sealing })
       fingerprints.push(server.fingerprint)
       await server.close()
     }
@@ -158,7 +160,7 @@ describe('a chain', () => {
     expect((await machine.quick(['push', 'one/chains/early', 'back', '--id', other])).code).toBe(0)
     const again = ['push', 'back', 'one/chains/early2', '--id', other, '--to-server', '--as', 'alice.id']
     expect((await machine.quick(again)).code).toBe(0)
-    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('one') })
+    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('one'), passphrase: 'open sesame' })
     const served = await openChain(`${server.url}/early2`, { as: alice, id: other, serverKey: server.fingerprint })
     await served.transact((tx) => tx.create(Note, { text: 'at the server' }))
     await served.close()
