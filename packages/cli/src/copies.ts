@@ -17,7 +17,7 @@ import {
 } from '@ate/core'
 import { type ActingOptions, actingIdentity } from './acting.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
-import { placeOf } from './place.ts'
+import { storedPlaceOf } from './place.ts'
 import { openProgress, type Progress } from './progress.ts'
 
 interface CopyCommandOptions {
@@ -36,7 +36,7 @@ export async function backupCommand(
 ): Promise<void> {
   const keys = options.keys ? 'include' : 'omit'
   const receipt = await withProgress('backing up', ({ update }) =>
-    backup(placeOf(from), placeOf(to), { keys, onProgress: update, ...idOf(options) }),
+    backup(storedPlaceOf(from), storedPlaceOf(to), { keys, onProgress: update, ...idOf(options) }),
   )
   const files = `${counted(receipt.files, 'file')}, ${receipt.bytes} bytes`
   await printReceipt(receipt, options, `backed up to ${to}: ${files}`)
@@ -44,15 +44,15 @@ export async function backupCommand(
 
 export async function restoreCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
   const receipt = await withProgress('restoring', ({ update }) =>
-    restore(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    restore(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   await printReceipt(receipt, options, `restored to ${to}: ${READ_ONLY}`)
 }
 
 export async function pushCommand(from: string, to: string, options: PushCommandOptions): Promise<void> {
-  if (options.toServer) await nameServer(placeOf(from), to, options)
+  if (options.toServer) await nameServer(storedPlaceOf(from), to, options)
   const receipt = await withProgress('moving', ({ update }) =>
-    push(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    push(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   await printReceipt(receipt, options, `moved to ${to}; ${from} is read-only from now on`)
 }
@@ -60,7 +60,7 @@ export async function pushCommand(from: string, to: string, options: PushCommand
 /** Exit code 0 also where records are lost: that is what it was asked to do, and it says so. */
 export async function salvageCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
   const report = await withProgress('salvaging', ({ update }) =>
-    salvage(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    salvage(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   if (options.json) await print(toJson({ ...report, head: headJson(report) }))
   else

@@ -166,6 +166,28 @@ describe('a chain', () => {
     await served.close()
   })
 
+  it('has no address in these commands: push has named no server by then', async () => {
+    const alice = await openIdentity(at('alice.id'))
+    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('here') })
+    await (await serve({ listen: 'ws://127.0.0.1:0/db', data: at('there') })).close()
+    const place = `${server.url}/addressed`
+    const chain = await openChain(place, { as: alice, create: true, serverKey: server.fingerprint })
+    const to = 'there/chains/addressed'
+    const push = ['push', place, to, '--to-server', '--as', 'alice.id', '--id', chain.id]
+    for (const args of [
+      push,
+      ['backup', place, 'b'],
+      ['restore', 'backup', place],
+      ['salvage', place, 's'],
+      ['verify', place],
+    ]) {
+      const { code, stderr } = await machine.quick(args)
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^BAD_ARGUMENT: .*DATA\/chains\/NAME/)])
+    }
+    await chain.transact((tx) => tx.create(Note, { text: 'still written here' }))
+    await chain.close()
+  })
+
   it('whose backup was changed is not restored, and the file is named', async () => {
     const file = at('backup/seg-000000.ate')
     const bytes = readFileSync(file)
