@@ -6,7 +6,6 @@ import {
   backup,
   type CopyReceipt,
   type ErrorCode,
-  type Identity,
   isAteError,
   openChain,
   openIdentity,
@@ -18,7 +17,7 @@ import {
 } from '@ate/core'
 import { type ActingOptions, actingIdentity } from './acting.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
-import { placeOf } from './place.ts'
+import { storedPlaceOf } from './place.ts'
 import { openProgress, type Progress } from './progress.ts'
 
 interface CopyCommandOptions {
@@ -37,7 +36,7 @@ export async function backupCommand(
 ): Promise<void> {
   const keys = options.keys ? 'include' : 'omit'
   const receipt = await withProgress('backing up', ({ update }) =>
-    backup(placeOf(from), placeOf(to), { keys, onProgress: update, ...idOf(options) }),
+    backup(storedPlaceOf(from), storedPlaceOf(to), { keys, onProgress: update, ...idOf(options) }),
   )
   const files = `${counted(receipt.files, 'file')}, ${receipt.bytes} bytes`
   await printReceipt(receipt, options, `backed up to ${to}: ${files}`)
@@ -45,15 +44,15 @@ export async function backupCommand(
 
 export async function restoreCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
   const receipt = await withProgress('restoring', ({ update }) =>
-    restore(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    restore(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   await printReceipt(receipt, options, `restored to ${to}: ${READ_ONLY}`)
 }
 
 export async function pushCommand(from: string, to: string, options: PushCommandOptions): Promise<void> {
-  if (options.toServer) await nameServer(placeOf(from), to, options)
+  if (options.toServer) await nameServer(storedPlaceOf(from), to, options)
   const receipt = await withProgress('moving', ({ update }) =>
-    push(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    push(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   await printReceipt(receipt, options, `moved to ${to}; ${from} is read-only from now on`)
 }
@@ -61,7 +60,7 @@ export async function pushCommand(from: string, to: string, options: PushCommand
 /** Exit code 0 also where records are lost: that is what it was asked to do, and it says so. */
 export async function salvageCommand(from: string, to: string, options: CopyCommandOptions): Promise<void> {
   const report = await withProgress('salvaging', ({ update }) =>
-    salvage(placeOf(from), placeOf(to), { onProgress: update, ...idOf(options) }),
+    salvage(storedPlaceOf(from), storedPlaceOf(to), { onProgress: update, ...idOf(options) }),
   )
   if (options.json) await print(toJson({ ...report, head: headJson(report) }))
   else
@@ -79,7 +78,7 @@ async function nameServer(at: string, to: string, options: PushCommandOptions): 
   const as = await actingIdentity(options)
   try {
     await using chain = await openChain(at, { as, create: false, ...idOf(options) })
-    await chain.transact((tx) => tx.settings({ sequencers: [server.fingerprintBytes] }))
+    await chain.transact((tx) => tx.settings({ sequencers: [server] }))
   } catch (error) {
     if (!isAteError(error) || (error.code !== 'READ_ONLY' && error.code !== 'CHAIN_MOVED')) throw error
     await assertNamed(at, server, { options, refused: error })
@@ -92,15 +91,15 @@ async function nameServer(at: string, to: string, options: PushCommandOptions): 
  */
 async function assertNamed(
   at: string,
-  { fingerprint }: Identity,
+  server: string,
   { options, refused }: { readonly options: PushCommandOptions; readonly refused: AteError },
 ): Promise<void> {
   const { chain, sequencers } = await verifyPlace(at, idOf(options))
-  if (sequencers?.includes(fingerprint)) return
   const isOrdered = sequencers !== undefined && sequencers !== 'writers'
+  if (isOrdered && sequencers.some((named) => named === server)) return
   // The disk is read-only, and nothing else.
   if (!isOrdered && refused.code === 'READ_ONLY') throw refused
-  const facts = { ...refused.facts, chain, server: fingerprint, ...(isOrdered ? { named: sequencers } : {}) }
+  const facts = { ...refused.facts, chain, server, ...(isOrdered ? { named: sequencers } : {}) }
   throw new AteError(refused.code as ErrorCode, facts, { hint: isOrdered ? OTHER_SERVER : NO_SERVER, cause: refused })
 }
 
@@ -110,9 +109,18 @@ const OTHER_SERVER =
 const NO_SERVER =
   'it was moved before the root had named a server: move it from there to an empty folder, and from that one here, with --to-server'
 
-async function serverOf(to: string): Promise<Identity> {
+/** The fingerprint of the server of that folder, which says it of itself: also of a sealed identity, whose passphrase is not ours. */
+async function serverOf(to: string): Promise<string> {
   const file = join(to.replace(/^file:/, ''), '..', '..', 'server-identity')
-  if (existsSync(file)) return openIdentity(file)
+  if (existsSync(file))
+    return openIdentity(file).then(
+      ({ fingerprint }) => fingerprint,
+      (error: unknown) => {
+        const said = isAteError(error) && error.code === 'PASSPHRASE_NEEDED' ? error.facts['fingerprint'] : undefined
+        if (typeof said === 'string') return said
+        throw error
+      },
+    )
   const hint = 'with --to-server the new place is DATA/chains/NAME, in the folder of a server that was started once'
   throw new AteError('BAD_ARGUMENT', { to }, { hint })
 }

@@ -3,7 +3,7 @@ import process from 'node:process'
 import { destroy } from '@ate/core'
 import { CommanderError } from 'commander'
 import { print, printable, toJson } from './output.ts'
-import { placeOf } from './place.ts'
+import { storedPlaceOf } from './place.ts'
 
 export interface DestroyCommandOptions {
   readonly id?: string
@@ -18,6 +18,6 @@ export async function destroyCommand(place: string, options: DestroyCommandOptio
     process.stderr.write(`error: ${what}\n`)
     throw new CommanderError(2, 'ate.unsure', what)
   }
-  const { chain } = await destroy(placeOf(place), id === undefined ? {} : { id })
+  const { chain } = await destroy(storedPlaceOf(place), id === undefined ? {} : { id })
   await print(json ? toJson({ chain }) : `destroyed ${printable(place)}\nchain      ${chain ?? 'none had begun'}`)
 }

@@ -3,7 +3,7 @@ import process from 'node:process'
 import { AteError, type ErrorCode, type PlaceReport, proofText, verifyPlace } from '@ate/core'
 import { writeNew } from './new-file.ts'
 import { counted, print, printable, toHex, toJson } from './output.ts'
-import { placeOf } from './place.ts'
+import { storedPlaceOf } from './place.ts'
 import { openProgress } from './progress.ts'
 
 export interface VerifyCommandOptions {
@@ -16,7 +16,7 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
   const progress = openProgress('verifying')
   let report: PlaceReport
   try {
-    report = await verifyPlace(placeOf(place), {
+    report = await verifyPlace(storedPlaceOf(place), {
       ...(options.id === undefined ? {} : { id: options.id }),
       onProgress: progress.update,
     })

@@ -133,7 +133,9 @@ describe('a chain', () => {
     const alice = await openIdentity(at('alice.id'))
     const fingerprints: string[] = []
     for (const data of ['one', 'other']) {
-      const server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at(data) })
+      // Only the fingerprint is needed of a sealed one.
+      const sealing = data === 'one' ? { passphrase: 'open sesame' } : {}
+      const server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at(data), ...sealing })
       fingerprints.push(server.fingerprint)
       await server.close()
     }
@@ -158,10 +160,32 @@ describe('a chain', () => {
     expect((await machine.quick(['push', 'one/chains/early', 'back', '--id', other])).code).toBe(0)
     const again = ['push', 'back', 'one/chains/early2', '--id', other, '--to-server', '--as', 'alice.id']
     expect((await machine.quick(again)).code).toBe(0)
-    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('one') })
+    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('one'), passphrase: 'open sesame' })
     const served = await openChain(`${server.url}/early2`, { as: alice, id: other, serverKey: server.fingerprint })
     await served.transact((tx) => tx.create(Note, { text: 'at the server' }))
     await served.close()
+  })
+
+  it('has no address in these commands: push has named no server by then', async () => {
+    const alice = await openIdentity(at('alice.id'))
+    await using server = await serve({ listen: 'ws://127.0.0.1:0/db', data: at('here') })
+    await (await serve({ listen: 'ws://127.0.0.1:0/db', data: at('there') })).close()
+    const place = `${server.url}/addressed`
+    const chain = await openChain(place, { as: alice, create: true, serverKey: server.fingerprint })
+    const to = 'there/chains/addressed'
+    const push = ['push', place, to, '--to-server', '--as', 'alice.id', '--id', chain.id]
+    for (const args of [
+      push,
+      ['backup', place, 'b'],
+      ['restore', 'backup', place],
+      ['salvage', place, 's'],
+      ['verify', place],
+    ]) {
+      const { code, stderr } = await machine.quick(args)
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^BAD_ARGUMENT: .*DATA\/chains\/NAME/)])
+    }
+    await chain.transact((tx) => tx.create(Note, { text: 'still written here' }))
+    await chain.close()
   })
 
   it('whose backup was changed is not restored, and the file is named', async () => {
