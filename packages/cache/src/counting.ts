@@ -3,7 +3,7 @@ import { AteError, type Duration, durationMs, type Transaction } from '@ate/core
 import type { StoredEntry } from './cache-records.ts'
 import { checkKey } from './cache-rules.ts'
 import { bytesOf } from './plain-values.ts'
-import type { Store } from './store.ts'
+import { codeOf, type Store } from './store.ts'
 import { findLive, putStored, type StagedEntry, seenPut } from './writing.ts'
 
 interface Add {
@@ -71,7 +71,9 @@ export class Counting {
         resolve(value)
       }
     } catch (error) {
-      for (const { reject } of adds) reject(error)
+      // What one of them is too much for is none of the others' business.
+      if (adds.length > 1 && codeOf(error) === 'BAD_VALUE') for (const add of adds) await this.#commit(key, [add])
+      else for (const { reject } of adds) reject(error)
     }
   }
 }

@@ -294,6 +294,9 @@ describe('counters', () => {
     await c.set('most', Number.MAX_SAFE_INTEGER)
     await expectCode(c.incr('most'), 'BAD_VALUE')
     expect(await c.incr('most', -1)).toBe(Number.MAX_SAFE_INTEGER - 1)
+    // Of those that share a commit, the one that is too much fails alone.
+    const together = [1, Number.MAX_SAFE_INTEGER, 2].map((by) => c.incr('shared', by).catch((error) => error.code))
+    expect(await Promise.all(together)).toEqual([1, 'BAD_VALUE', 3])
     expect(c.get('text')).toBe('x')
   })
 })

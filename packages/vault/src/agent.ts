@@ -2,7 +2,7 @@
  * The rotation agent: runs where the keys are, and does what is due: new versions of secrets, leases that have expired, grants
  * that have ended. Several agents may run; one of them rotates a secret, because it claims it first.
  */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, type Transaction } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
 import { type Issuer, reap } from './leases.ts'
 import { checkNames } from './option-names.ts'
@@ -99,14 +99,28 @@ async function rotate(context: Context, { path, every, next, keep }: Rotation, c
   const secret = new Secret<SecretValue>(context, path, undefined)
   const claimed = await claim(context, path, durationMs(every, context.now), call)
   if (!claimed) return false
+  const stop = new AbortController()
+  const keeping = keepClaim(context, path, claimed, stop.signal)
   try {
     let before: SecretValue | undefined
     if (claimed.state === 'there') {
       before = (await secret.get({ version: claimed.latest, ...call })).value
     }
-    await secret.put(await next(before, call), { cas: claimed.latest, ...call })
-  } finally {
-    await release(context, path, call)
+    const value = await next(before, call)
+    stop.abort()
+    await keeping
+    await context.write(call, async (tx) => {
+      const { record } = await placeIn(context, tx, path)
+      if (record?.claim !== claimed.until) throw new AteError('LEASE_LOST', { path })
+      await secret.put(value, { cas: claimed.latest, tx })
+      await dropClaim(context, tx, path, claimed)
+    })
+  } catch (error) {
+    stop.abort()
+    await keeping
+    // What failed is the news; a claim that stays ends by itself.
+    await context.write({}, (tx) => dropClaim(context, tx, path, claimed)).catch(() => undefined)
+    throw error
   }
   if (keep !== undefined) await prune(secret, keep)
   return true
@@ -115,6 +129,8 @@ async function rotate(context: Context, { path, every, next, keep }: Rotation, c
 interface Claimed {
   readonly latest: number
   readonly state: 'there' | 'none'
+  /** Until when it stands: the newest one that this agent wrote. Undefined where there is no record yet that could say so. */
+  until: number | undefined
 }
 
 /** Undefined if it is not due, or somebody else does it. */
@@ -122,24 +138,45 @@ async function claim(context: Context, path: string, everyMs: number, call: Call
   return context.write(call, async (tx) => {
     const { zone, record } = await placeIn(context, tx, path)
     const { now } = context
-    if (!record) return { latest: 0, state: 'none' } as const
+    if (!record) return { latest: 0, state: 'none', until: undefined }
     const newest = versionOf(record, undefined)
     const isLive = context.chain.has(newest.value) && newest.deleted === undefined
     if (isLive && newest.at + everyMs > now) return undefined
     if (record.claim !== undefined && record.claim > now) return undefined
     zone.save({ ...record, claim: now + CLAIM_MS })
     const isReadable = isLive && (newest.expires === undefined || newest.expires > now)
-    return { latest: record.latest, state: isReadable ? 'there' : 'none' } as const
+    return { latest: record.latest, state: isReadable ? 'there' : 'none', until: now + CLAIM_MS }
   })
 }
 
-async function release(context: Context, path: string, call: CallOptions): Promise<void> {
-  await context.write(call, async (tx) => {
-    const { zone, record } = await placeIn(context, tx, path)
-    if (record?.claim === undefined) return
-    const { claim: _, ...rest } = record
-    zone.save(rest)
-  })
+/** As long as it is being changed at its source, however long that takes. Who has lost the claim is told when he writes. */
+async function keepClaim(context: Context, path: string, claimed: Claimed, signal: AbortSignal): Promise<void> {
+  while (claimed.until !== undefined) {
+    await context.makers.sleep(CLAIM_MS / 3, signal)
+    if (signal.aborted) return
+    if (claimed.until - context.now > (CLAIM_MS * 2) / 3) continue
+    try {
+      const until = await context.write({ signal }, async (tx) => {
+        const { zone, record } = await placeIn(context, tx, path)
+        if (!record || record.claim !== claimed.until) return undefined
+        const next = context.now + CLAIM_MS
+        zone.save({ ...record, claim: next })
+        return next
+      })
+      if (until === undefined) return
+      claimed.until = until
+    } catch {
+      // Tried again while there is time; if it was lost by then, the write says so.
+    }
+  }
+}
+
+/** If it is still this agent's. */
+async function dropClaim(context: Context, tx: Transaction, path: string, { until }: Claimed): Promise<void> {
+  const { zone, record } = await placeIn(context, tx, path)
+  if (until === undefined || record?.claim !== until) return
+  const { claim: _, ...rest } = record
+  zone.save(rest)
 }
 
 async function prune(secret: Secret<SecretValue>, keep: number): Promise<void> {

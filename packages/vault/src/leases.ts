@@ -2,7 +2,7 @@
  * Leases: credentials that somebody makes for a while and takes back. An issuer runs where the keys are. What it made is kept as
  * a secret below `leases/NAME`, so that it is taken back by `reap` even if the process that had it is gone.
  */
-import { AteError, type Duration, durationMs } from '@ate/core'
+import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
 import { vaultError } from './errors.ts'
 import { listSecrets } from './listing.ts'
@@ -80,6 +80,9 @@ export class Lease<T extends SecretValue> implements AsyncDisposable {
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.#path)
       if (!record) throw new AteError('NOT_FOUND', { path: this.#path })
+      // Taken back, or just now being taken back, by somebody whose clock was ahead.
+      if (record.claim !== undefined || !this.#context.chain.has(versionOf(record, undefined).value))
+        throw vaultError('VERSION_EXPIRED', { path: this.#path })
       zone.save({ ...record, versions: record.versions.map((one) => ({ ...one, expires })) })
     })
     this.#expires = expires
@@ -131,7 +134,7 @@ export async function lease<T extends SecretValue>(
 
 /**
  * Takes back what has expired, whoever leased it; what cannot be taken back keeps nobody from the others. Needs `read` and
- * `destroy` below `leases/NAME`. The number of them, and what failed, by the path of the lease.
+ * `destroy` below `leases/NAME`; with `write`, a lease that is renewed at the last moment is not taken back. The number of them, and what failed, by the path of the lease.
  */
 export async function reap<T extends SecretValue>(
   context: Context,
@@ -155,12 +158,29 @@ export async function reap<T extends SecretValue>(
   return { count, failures }
 }
 
+/** From then on nobody renews it. False if somebody has, or has taken it back. Who may not write there takes back unclaimed. */
+async function claimExpired(context: Context, path: string, options: CallOptions): Promise<boolean> {
+  let isExpired = true
+  try {
+    await context.write(options, async (tx) => {
+      const { zone, record } = await placeIn(context, tx, path)
+      const newest = record && versionOf(record, undefined)
+      isExpired = newest !== undefined && (newest.expires ?? Number.POSITIVE_INFINITY) <= context.now
+      if (record && isExpired) zone.save({ ...record, claim: context.now })
+    })
+  } catch (error) {
+    if (!isAteError(error) || error.code !== 'NOT_AUTHORIZED') throw error
+  }
+  return isExpired
+}
+
 async function takeBack<T extends SecretValue>(
   context: Context,
   issuer: Issuer<T>,
   path: string,
   options: CallOptions,
 ): Promise<boolean> {
+  if (!(await claimExpired(context, path, options))) return false
   const layout = await context.layout(options.signal)
   const place = layout && (await findSecret(context, layout, path))
   if (!place?.record) return false

@@ -1,5 +1,7 @@
 /** Leases, and the rotation agent. With ATE_VAULT_SERVED over a server. */
+
 import { inspect } from 'node:util'
+import { createIdentity } from '@ate/core'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Issuer, SecretValue } from '../src/index.ts'
 import { all, codeOf, newPlace, type Place } from './kit.ts'
@@ -140,4 +142,129 @@ it('a credential that cannot be taken back keeps no other from being, and is tri
   await expect(vault.reap(half)).rejects.toThrow('the database is away')
   isStuck = false
   expect(await vault.reap(half)).toBe(1)
+})
+
+it('an agent that takes long at the source keeps its claim, and no other goes there', async () => {
+  const vault = await place.open()
+  await vault.secret('prod/slow').put('v0')
+  let calls = 0
+  let end = (): void => undefined
+  const slow = {
+    path: 'prod/slow',
+    every: '1h',
+    next: async () => {
+      calls++
+      await new Promise<void>((resolve) => {
+        end = resolve
+      })
+      return `made by call ${calls}`
+    },
+  } as const
+  place.makers.move(3_600_001)
+  const first = vault.rotate({ rotate: [slow] })
+  for (let i = 0; i < 4; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    place.makers.move(50_000)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  const other = await Promise.race([
+    vault.rotate({ rotate: [slow] }),
+    new Promise((resolve) => setTimeout(resolve, 500)),
+  ])
+  expect(other).toMatchObject({ rotated: [], failures: [] })
+  end()
+  expect(await first).toMatchObject({ rotated: ['prod/slow'], failures: [] })
+  expect([calls, (await vault.secret('prod/slow').get()).value]).toEqual([1, 'made by call 1'])
+})
+
+it('an agent that has lost its claim stores nothing, and leaves the claim of the other', async () => {
+  const vault = await place.open()
+  await vault.secret('prod/lost').put('v0')
+  let end = (): void => undefined
+  const until = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const slow = {
+    path: 'prod/lost',
+    every: '1h',
+    next: async () => {
+      await until
+      return 'late'
+    },
+  } as const
+  place.makers.move(3_600_001)
+  const { sleep } = place.makers
+  // A process that stands still: nothing renews its claim.
+  Object.assign(place.makers, { sleep: (_: number, signal: AbortSignal) => sleep(5, signal).then(() => until) })
+  const first = vault.rotate({ rotate: [slow] })
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  place.makers.move(130_000)
+  let isGoing = (): void => undefined
+  const going = new Promise<void>((resolve) => {
+    isGoing = resolve
+  })
+  let finish = (): void => undefined
+  const second = vault.rotate({
+    rotate: [
+      {
+        ...slow,
+        next: async () => {
+          isGoing()
+          await new Promise<void>((resolve) => {
+            finish = resolve
+          })
+          return 'in time'
+        },
+      },
+    ],
+  })
+  await going
+  end()
+  const report = await first
+  expect(report.failures.map(({ error }) => (error as { code: string }).code)).toEqual(['LEASE_LOST'])
+  finish()
+  expect((await second).failures).toEqual([])
+  Object.assign(place.makers, { sleep })
+  expect((await vault.secret('prod/lost').get()).value).toBe('in time')
+})
+
+it('a lease that was taken back, or is being, is not renewed; one that was renewed is not taken back', async () => {
+  const vault = await place.open()
+  const { users, ...db } = database()
+  const leases = [await vault.lease(db, { ttl: '1h', max: '1d' }), await vault.lease(db, { ttl: '1h', max: '1d' })]
+  const [first, second] = leases.sort((a, b) => (a.path < b.path ? -1 : 1))
+  const { user } = second!.value
+  place.makers.move(3_600_001)
+  const codes: string[] = []
+  const issuer: Issuer<Login> = {
+    ...db,
+    revoke: async (login) => {
+      users.delete(login.user)
+      // Whose clock is behind sees them live.
+      place.makers.move(-10_000)
+      for (const lease of leases) codes.push(await codeOf(lease.renew('2h')))
+      place.makers.move(10_000)
+    },
+  }
+  expect(await vault.reap(issuer)).toBe(1)
+  expect(codes).toEqual(['VERSION_EXPIRED', 'none'])
+  expect([...users]).toEqual([user])
+  place.makers.move(-10_000)
+  expect(await codeOf(first!.renew('2h'))).toBe('VERSION_EXPIRED')
+  await second!.revoke()
+  const third = await vault.lease(db, { ttl: '1h', max: '1d' })
+  await vault.secret(third.path).destroy('all')
+  expect(await codeOf(third.renew('2h'))).toBe('VERSION_EXPIRED')
+})
+
+it('who may not write below the leases takes them back all the same', async () => {
+  const reaper = await createIdentity()
+  const vault = await place.open()
+  await vault.role('reapers').allow('leases/**', ['read', 'destroy'])
+  await vault.role('reapers').add(reaper.publicId)
+  const db = database()
+  await vault.lease(db, { ttl: '1h' })
+  place.makers.move(3_600_001)
+  expect(await (await place.open(reaper)).reap(db)).toBe(1)
+  expect([...db.users]).toEqual([])
 })

@@ -11,6 +11,7 @@ import {
   type StandardSchema,
 } from '@ate/core'
 import type { Makers } from '../src/context.ts'
+import { webMakers } from '../src/makers.ts'
 import { type Vault, type VaultOptions, vault } from '../src/vault.ts'
 import { servedPlace } from './kit-served.ts'
 
@@ -48,7 +49,8 @@ function clockMakers(): Place['makers'] {
       moved += ms
     },
     random: (size) => randomFillSync(new Uint8Array(size)),
-    sleep: async () => undefined,
+    // Who waits looks at the clock that is moved by hand.
+    sleep: (ms, signal) => webMakers.sleep(Math.min(ms, 5), signal),
   }
 }
 
