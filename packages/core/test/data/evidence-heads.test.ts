@@ -4,7 +4,7 @@ import { toBase64, toBinaryText } from '../../src/base/bytes.ts'
 import { chainIdOf } from '../../src/base/ids.ts'
 import { EVIDENCE_LINKS_MAX } from '../../src/base/limits.ts'
 import type { ChainCore } from '../../src/chain/chain-core.ts'
-import type { AcknowledgementPart, AttestationPart } from '../../src/chain/signed-parts.ts'
+import type { AcknowledgementPart } from '../../src/chain/signed-parts.ts'
 import type { StatementSource, Statements } from '../../src/chain/statements.ts'
 import { treeRoot } from '../../src/crypto/merkle.ts'
 import { alarmOf, headBeyond } from '../../src/data/check-head.ts'
@@ -12,8 +12,6 @@ import { compareHead } from '../../src/data/compare-head.ts'
 import { type Evidence, verifyEvidence } from '../../src/data/evidence.ts'
 import { acknowledged, evidenceOf } from '../../src/data/head-evidence.ts'
 import { HEAD_FORMAT } from '../../src/data/head-statement.ts'
-import { encodeAcknowledgement, makeDelegation } from '../../src/event/acknowledgement.ts'
-import { encodeAttestation } from '../../src/event/attestation.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import type { Head, LogEngine } from '../../src/log/engine.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
@@ -23,9 +21,7 @@ import { rememberHead } from '../../src/session/remembered-heads.ts'
 import type { StateStore } from '../../src/session/state-store.ts'
 import type { Actor, ForgedSession, Forger } from '../../src/testing/chain-kit.ts'
 import { crypto, eve, forger, root } from '../chain/kit.ts'
-
-const other = new Uint8Array(32).fill(9)
-const session = crypto.ed25519Signer(new Uint8Array(32).fill(3))
+import { acknowledgementOf, attestationOf, headOf, other } from './evidence-kit.ts'
 
 /** A chain whose root orders its records, with two commits. */
 function serverChain(): { readonly chain: Forger; readonly boss: ForgedSession } {
@@ -33,24 +29,6 @@ function serverChain(): { readonly chain: Forger; readonly boss: ForgedSession }
   const boss = chain.session(root)
   for (let i = 0; i < 2; i++) chain.write(boss, [chain.tx()])
   return { chain, boss }
-}
-
-function acknowledgementOf({ chainId }: Forger, { seq, hash }: Head, server: Actor = root): AcknowledgementPart {
-  const body = { key: session.publicKey, checkpointKey: session.publicKey, from: 1, until: 1000 }
-  const { identity, id } = server
-  const signs = { fingerprintBytes: id, sign: (message: Uint8Array) => identity.sign(message, 'delegation') }
-  const said = encodeAcknowledgement(crypto, { chain: chainId, seq, hash, level: 'disk', at: 5 }, session)
-  return {
-    acknowledgement: toBase64(said),
-    delegation: toBase64(makeDelegation(crypto, body, signs)),
-    keys: toBase64(identity.keys),
-  }
-}
-
-function attestationOf({ chainId }: Forger, { seq, hash }: Head): AttestationPart {
-  const body = { chain: chainId, certificate: other, from: 1, to: 1, root: other, seq, hash }
-  const payload = encodeAttestation(crypto, body, (message) => root.identity.sign(message, 'attestation'))
-  return { payload: toBase64(payload), keys: toBase64(root.identity.keys) }
 }
 
 function sourceOf({ records, replica, chainId }: Forger, acknowledgement?: AcknowledgementPart): StatementSource {
@@ -62,7 +40,6 @@ const remembering = (seq: number, statements: Statements = {}) => ({
   ...{ seq, hash: other, at: 0 },
   statements: JSON.stringify(statements),
 })
-const headOf = ({ replica: { hashes } }: Forger, seq: number): Head => ({ seq, hash: hashes.at(seq)! })
 const verdictOf = ({ chainId }: Forger, evidence: Evidence): string =>
   verifyEvidence(JSON.stringify(evidence), { chain: chainIdOf(chainId) }, { crypto }).verdict
 
@@ -242,7 +219,11 @@ describe('a head that another member shows', () => {
     return core as Partial<ChainCore> as ChainCore
   }
   const shown = (chain: Forger, head: Head, server: Actor = root): string =>
-    JSON.stringify({ format: HEAD_FORMAT, chain: chainIdOf(chain.chainId), ...acknowledgementOf(chain, head, server) })
+    JSON.stringify({
+      format: HEAD_FORMAT,
+      chain: chainIdOf(chain.chainId),
+      ...acknowledgementOf(chain, head, { server }),
+    })
 
   it('is held against what is here, and the server is asked only for what is not', async () => {
     asked = 0
