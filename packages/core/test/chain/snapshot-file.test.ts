@@ -2,10 +2,14 @@
 import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
+import { SNAPSHOT_BYTES_MAX } from '../../src/base/limits.ts'
+import { RecordHashes } from '../../src/chain/record-hashes.ts'
+import type { FoldedState, Replica } from '../../src/chain/replica.ts'
 import { SealedSnapshot, snapshotParts } from '../../src/chain/snapshot-file.ts'
 import { contextBytes } from '../../src/crypto/contexts.ts'
+import { leafHash, TreeFrontier } from '../../src/crypto/merkle.ts'
 import { FOLD_LEVEL } from '../../src/event/format.ts'
-import type { StoredSnapshot } from '../../src/log/engine.ts'
+import type { Head, StoredSnapshot } from '../../src/log/engine.ts'
 import type { Forger } from '../../src/testing/chain-kit.ts'
 import { create } from '../../src/testing/chain-kit.ts'
 import { CHUNK_BYTES, ROW_BYTES } from '../../src/view/entity-table.ts'
@@ -108,6 +112,107 @@ describe('the bytes of a snapshot', () => {
     expect(await found(resealed(seq, seq.length - FOOT - 64))).toBe('head')
     const hash = changed(-FOOT + 56, (foot) => foot.setUint8(0, foot.getUint8(0) ^ 1))
     expect(await found(resealed(hash, hash.length - FOOT - 64))).toBe('head')
+  })
+
+  it('are refused for each thing alone that is said twice and differs', async () => {
+    const { replica } = chain
+    const { head, hashes } = replica
+    const replicaWith = (parts: Partial<FoldedState>): Replica =>
+      ({ ...replica, chainId: replica.chainId, ...parts }) as Partial<Replica> as Replica
+    const listOf = (...last: readonly Uint8Array[]): RecordHashes => {
+      const list = new RecordHashes()
+      for (let seq = 0; seq < hashes.size - 1; seq++) list.push(hashes.at(seq)!)
+      for (const hash of last) list.push(hash)
+      return list
+    }
+    const treeOf = (list: RecordHashes): TreeFrontier => {
+      const tree = new TreeFrontier(crypto)
+      for (let seq = 0; seq < list.size; seq++) tree.append(leafHash(crypto, list.at(seq)!))
+      return tree
+    }
+    /** With the foot saying another seq and hash than the state's head. */
+    const withFoot = async (parts: Partial<FoldedState>, { seq, hash }: Head): Promise<Uint8Array> => {
+      const bytes = await snapshotOf(replicaWith(parts))
+      const foot = new DataView(bytes.buffer, bytes.length - FOOT)
+      foot.setBigUint64(48, BigInt(seq))
+      bytes.set(hash, bytes.length - FOOT + 56)
+      return resealed(bytes, bytes.length - FOOT - 64)
+    }
+    const other = new Uint8Array(32).fill(5)
+    const [same, longer] = [listOf(head.hash), listOf(head.hash, head.hash)]
+    expect(await found(await withFoot({ hashes: same, tree: treeOf(same) }, head))).toBe('good')
+    const cases: readonly (readonly [Partial<FoldedState>, Head])[] = [
+      [
+        { hashes: longer, tree: treeOf(longer) },
+        { seq: head.seq + 1, hash: head.hash },
+      ],
+      [{ hashes: longer }, head],
+      [{ tree: treeOf(longer) }, head],
+      [{ head: { ...head, hash: other } }, head],
+      [{ hashes: listOf(other) }, head],
+    ]
+    for (const [i, [parts, foot]] of cases.entries())
+      expect(await found(await withFoot(parts, foot)), `case ${i}`).toBe('head')
+  })
+
+  it('are refused with a tree that is none, and with an epoch without its fields', async () => {
+    const { replica } = chain
+    const none = { save: () => new Uint8Array(7) } as Partial<TreeFrontier> as TreeFrontier
+    expect(await found(await snapshotOf({ ...replica, tree: none } as Partial<Replica> as Replica))).toBe('tree')
+    const before = new Map(replica.trust.epochs)
+    replica.trust.epochs.set(0, [{ number: 0, fields: undefined as never, tick: 1 }])
+    const bytes = await snapshotOf(replica)
+    replica.trust.epochs.clear()
+    for (const [node, epochs] of before) replica.trust.epochs.set(node, epochs)
+    expect(await found(bytes)).toBe('an epoch without its fields')
+  })
+
+  it('may end where a piece does', async () => {
+    const large = smallChain()
+    const { replica } = large
+    const pad = async (size: number): Promise<Uint8Array> => {
+      replica.voids.set(1, new Map([[0, { code: 'NOT_FOUND', facts: { pad: 'x'.repeat(size) } }]]))
+      return snapshotOf(replica)
+    }
+    const restOf = (bytes: Uint8Array): number =>
+      Number(new DataView(bytes.buffer, bytes.length - FOOT).getBigUint64(96))
+    const missing = CHUNK_BYTES - (restOf(await pad(70_000)) % CHUNK_BYTES)
+    const even = await pad(70_000 + missing)
+    expect(restOf(even) % CHUNK_BYTES).toBe(0)
+    expect((await resumed(even, large.records[0]!)).voids.get(1)?.get(0)?.facts['pad']).toHaveLength(70_000 + missing)
+  })
+
+  it('are as large as a foot at least, and no larger than they may be', async () => {
+    /** A foot that says nothing of rows, and of so many bytes; the hashes of its pieces are zeros. */
+    const footOf = (restBytes: number): Uint8Array => {
+      const hashes = Math.ceil(restBytes / CHUNK_BYTES) * 32
+      const bytes = new Uint8Array(hashes + FOOT)
+      bytes.set(whole.subarray(-FOOT), hashes)
+      const foot = new DataView(bytes.buffer, hashes)
+      foot.setBigUint64(88, 0n)
+      foot.setBigUint64(96, BigInt(restBytes))
+      return resealed(bytes, 0)
+    }
+    const storedAs = (bytes: Uint8Array, sizeBytes: number): StoredSnapshot => ({
+      ...stored(bytes),
+      sizeBytes,
+      read(target, at) {
+        expect(at).toBeGreaterThanOrEqual(0)
+        return stored(bytes).read(target, at - (sizeBytes - bytes.length))
+      },
+    })
+    for (const size of [0, 1, FOOT - 1])
+      await expect(SealedSnapshot.open(MAKERS, storedAs(whole, size))).rejects.toMatchObject({
+        facts: { what: 'size' },
+      })
+    expect((await SealedSnapshot.open(MAKERS, stored(footOf(0)))).foot.restBytes).toBe(0)
+    // Pieces of the largest: each with its hash, but for the last, which is shorter.
+    const pieces = Math.ceil((SNAPSHOT_BYTES_MAX - FOOT) / (CHUNK_BYTES + 32))
+    const restBytes = SNAPSHOT_BYTES_MAX - FOOT - pieces * 32
+    const largest = footOf(restBytes)
+    expect((await SealedSnapshot.open(MAKERS, storedAs(largest, SNAPSHOT_BYTES_MAX))).foot.restBytes).toBe(restBytes)
+    const over = SealedSnapshot.open(MAKERS, storedAs(footOf(restBytes + 1), SNAPSHOT_BYTES_MAX + 1))
+    await expect(over).rejects.toMatchObject({ facts: { what: 'size' } })
   })
 
   it('cost no memory before the tag is checked, whatever they say of sizes', async () => {
