@@ -10,7 +10,7 @@ it('a path without a scheme', async () => {
 it('a scheme that is not there, and nothing at all', async () => {
   for (const at of ['http://localhost', 'file:', '']) {
     await expect(openChain(at)).rejects.toThrow(
-      'BAD_URL: a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a browser, or an engine',
+      'BAD_URL: a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a page of https: or localhost, or an engine',
     )
   }
 })
