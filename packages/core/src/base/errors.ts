@@ -64,9 +64,15 @@ export function isChainClosed(error: unknown): boolean {
   return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['closed'] === true)
 }
 
-/** Rejects with the signal's reason if it is aborted. */
+/**
+ * Rejects with the signal's reason if it is aborted. What is no signal, as the controller of one, is refused here, where
+ * nothing has been done yet. @throws AteError BAD_ARGUMENT
+ */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason
+  if (!signal) return
+  if (signal.aborted) throw signal.reason
+  if (typeof signal.addEventListener !== 'function')
+    throw new AteError('BAD_ARGUMENT', { what: 'signal: an AbortSignal' })
 }
 
 /**

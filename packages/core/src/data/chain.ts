@@ -305,8 +305,7 @@ export class Chain {
   ): Promise<Entity<T> | undefined> {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
-    const parent = parentWords(options.parent, this.id)
-    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options)
+    return this.#readWords(type, this.#wordsOfName(type, name, options), options)
   }
 
   /**
@@ -316,7 +315,7 @@ export class Chain {
    */
   idOf<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): EntityId {
     this.#core.assertOpen()
-    return textOfWords(this.#wordsOfName(parentWords(options.parent, this.id), options.in ?? type.name, name))
+    return textOfWords(this.#wordsOfName(type, name, options))
   }
 
   /** The single child of a collection. @throws as get */
@@ -724,7 +723,10 @@ export class Chain {
     return this.#core.replica.view.isExpired(row, this.#core.now, 'acknowledged')
   }
 
-  #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {
+  #wordsOfName<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
+    assertType(type)
+    const parent = parentWords(options.parent, this.id)
+    const collection = options.in ?? type.name
     checkName(name, 'name')
     const { replica, crypto, keys } = this.#core
     const row = replica.view.findLive(parent.a, parent.b, parent.c, parent.d)
