@@ -2,7 +2,7 @@
  * A live listener: events from now on, one after the other, in a buffer that has an end. What happens there is declared:
  * the oldest or the newest is dropped and counted, or the listener fails.
  */
-import { AteError, isAteError, type OptionNames, objectOf } from '@ate/core'
+import { AteError, isAteError, isChainClosed, type OptionNames, objectOf } from '@ate/core'
 import { checkSignal, endOfRecord, matchesTopic, parsePattern, parseTopic } from './bus-rules.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
@@ -85,10 +85,12 @@ export class LiveListener implements Listener {
     })
     signal?.addEventListener('abort', this.#onAbort, { once: true })
     if (signal?.aborted) this.#end()
-    else this.#follow(endOfRecord(context.chain.head.seq)).then(this.#onAbort, (error) => this.#end({ error }))
+    else this.#follow(endOfRecord(context.chain.head.seq)).then(this.#onAbort, this.#onFailure)
   }
 
   readonly #onAbort = (): void => this.#end()
+  /** A chain that is closed, also before the first look, ends a listener without a failure. */
+  readonly #onFailure = (error: unknown): void => this.#end(isChainClosed(error) ? undefined : { error })
 
   get dropped(): number {
     return this.#dropped

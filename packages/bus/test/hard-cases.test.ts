@@ -312,6 +312,19 @@ describe('a failure that nobody looks at', () => {
     ).toEqual(heard)
   })
 
+  it('is none of what is begun on a chain that is closed', async () => {
+    const { chain, events } = await make()
+    await chain.close()
+    const ends: Promise<void>[] = []
+    const unhandled = await unhandledIn(async () => {
+      ends.push(events.on('a', () => undefined).done)
+      ends.push(events.subscribe('s', 'a', () => undefined).done)
+      await turns()
+    })
+    expect(unhandled).toEqual([])
+    await Promise.all(ends)
+  })
+
   it('is none if the chain was closed', async () => {
     const { chain, events } = await make()
     expect(

@@ -63,7 +63,7 @@ export {
 } from './data/chain.ts'
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
-export type { CompactionState, CompactPolicy } from './data/compacting.ts'
+export type { CompactionState, CompactPolicy } from './data/compact-policy.ts'
 export type { Comparison } from './data/compare-head.ts'
 export {
   type Accompany,

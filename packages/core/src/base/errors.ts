@@ -64,9 +64,15 @@ export function isChainClosed(error: unknown): boolean {
   return isAteError(error) && (error.code === 'CHAIN_CLOSED' || error.facts['closed'] === true)
 }
 
-/** Rejects with the signal's reason if it is aborted. */
+/**
+ * Rejects with the signal's reason if it is aborted. What is no signal, as the controller of one, is refused here, where
+ * nothing has been done yet. @throws AteError BAD_ARGUMENT
+ */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason
+  if (!signal) return
+  if (signal.aborted) throw signal.reason
+  if (typeof signal.addEventListener !== 'function')
+    throw new AteError('BAD_ARGUMENT', { what: 'signal: an AbortSignal' })
 }
 
 /**
@@ -80,14 +86,15 @@ export const ADVICE = {
   VALUE_TOO_LARGE: 'the encoded value is over the limit; split it, or store it in parts',
   TX_TOO_LARGE: 'the transaction does not fit into one commit; make it smaller',
   BAD_ID: 'this is no id of that kind; take it from a handle or a chain',
-  BAD_URL: 'a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a browser, or an engine',
+  BAD_URL:
+    'a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a page of https: or localhost, or an engine',
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
     'this chain is open for writing already, here or in another process; open it with { share: true } in all of them, serve its folder (ate serve), read beside the writer with { readOnly: true }, or close it there',
   CHAIN_GONE: 'a chain that this machine remembers is gone; restore it, or open with { create: true } to begin anew',
   CHAIN_ELSEWHERE:
-    'the servers among which chains are spread send from one to another for this chain: give all of them the same list (--nodes-list), and start them again',
+    'servers send from one to another for this chain: start all of them with the same list (--nodes-list)',
   CHAIN_COPY:
     'this is a copy, and a second writer would fork the chain: write in the original, or push it; if it is lost, recover here',
   CHAIN_MOVED: 'this chain was moved, and goes on in the place that the facts name; open it there',
@@ -120,14 +127,13 @@ export const ADVICE = {
   NOT_OWNER: 'this key may act for its person, not change it; use the key of an owner',
   LAST_OWNER: 'the person would be left without an owner; add another first',
   KEY_IN_USE: 'the chain knows this key already, under its own name or as one of a person; make a new identity',
-  KEY_REMOVED: 'this key was taken out of its person, and acts for nobody on this chain any more; use another',
+  KEY_REMOVED: 'this key was taken out of its person, and acts for nobody here; use another',
   BAD_CONSENT: 'the key has not agreed to belong to this person on this chain; make a consent with it',
   NO_ROLE: 'there is no role of that name here',
   NOT_FOUND: 'there is no such entity, or it was deleted',
   WRONG_TYPE: 'the entity is of another type',
   LOCKED: 'the value is sealed under a key that this identity does not hold yet',
-  BODY_DROPPED:
-    'compaction has dropped this older value; what is newest is there, and so is its history without values',
+  BODY_DROPPED: 'compaction has dropped this older value; the newest is there, and the history without values',
   BAD_WRAP: 'a wrapped key does not fit its commitment; the next epoch mends it',
   // transactions
   CONFLICT: 'another transaction changed what this one read; run it again',
@@ -158,8 +164,7 @@ export const ADVICE = {
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
   LAST_MANAGER: 'the chain would be left without anyone who manages its root',
   LEVEL_SHRINKS: 'the level of the rules only rises',
-  LEVEL_TOO_LOW:
-    'the rules of this chain are of a level that does not know this; the root can raise it while the chain is live',
+  LEVEL_TOO_LOW: 'the rules of this chain are of a level that does not know this; the root can raise it',
   LEVEL_TOO_HIGH: 'this version of @ate/core does not know rules of that level; update it first',
   // of more than one kit
   BAD_PATTERN:
@@ -172,7 +177,7 @@ export const ADVICE = {
   NO_SERVICE: 'nobody has founded this service here; found it with foundService, or give its parent',
   NO_PROCEDURE: 'the service has no procedure of that name; caller and service are of different versions',
   SERVICE_ERROR: 'the service refuses the call; the reason and the text are its own',
-  HANDLER_FAILED: 'the handler failed in a way that it does not tell callers; who runs the service sees the error',
+  HANDLER_FAILED: 'the handler failed; who runs the service sees the error',
   CALL_LOST:
     'the call was withdrawn, has expired, or another instance answers it: what was to commit with the reply did not',
   TIMEOUT:
@@ -192,7 +197,7 @@ export const ADVICE = {
   BUSY: 'the server has no room for this now; it is sent again a little later',
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
   QUOTA_EXCEEDED:
-    'the identity that made the chain has as many chains, or as many bytes, on this server as it may; free some, or ask its operator',
+    'who made the chain has as many chains or bytes on this server as he may; free some, or ask its operator',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
   LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',
@@ -212,7 +217,7 @@ export const ADVICE = {
   BAD_RECORD: 'a record does not decode',
   BAD_CBOR: 'bytes from outside are not the strict CBOR that is accepted here',
   BAD_SNAPSHOT:
-    'the snapshot beside the log is not one that this machine made of this log; the log was verified from its start, and nothing is to be done',
+    'the snapshot beside the log is not one that this machine made of it; the log was verified from its start: nothing is to be done',
   ROLLBACK: 'the chain here is older than what this machine has verified before; find the newer copy',
   FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
   // the network
@@ -227,7 +232,7 @@ export const ADVICE = {
   SERVER_UNKNOWN:
     'nothing says which key this server has; ask who runs it for its fingerprint, and pass that as serverKey',
   SERVER_CHANGED:
-    'the server has another key than the one it is known by, and the old key has not signed the change; ask who runs it before you pass the new one as serverKey',
+    'the server has another key than it is known by, and the old one has not signed the change; ask who runs it before you pass serverKey',
   BAD_SESSION: 'an identity did not prove that it speaks here; make the proof for this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the disk

@@ -38,7 +38,8 @@ import type { RecoverOptions, RecoverReceipt } from './append-recovery.ts'
 import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
-import { Compacting, type CompactPolicy } from './compacting.ts'
+import type { CompactionState, CompactPolicy } from './compact-policy.ts'
+import type { Compacting } from './compacting.ts'
 import type { Comparison } from './compare-head.ts'
 import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
@@ -61,7 +62,7 @@ import {
   watchEntities,
 } from './events.ts'
 import { headStatement } from './head-statement.ts'
-import { Indexes } from './indexes.ts'
+import type { Indexes } from './indexes.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
 import type { ConsistencyProof, Proof } from './proof-format.ts'
@@ -141,12 +142,24 @@ export function isChain(value: unknown): value is Chain {
   return typeof value === 'object' && value !== null && Reflect.get(value, BRAND) === true
 }
 
+/** @internal What looks after the policy of a chain that has one. */
+export async function compactingOf(
+  core: ChainCore,
+  policy: CompactPolicy | undefined,
+): Promise<Compacting | undefined> {
+  if (!policy) return undefined
+  const { Compacting } = await import('./compacting.ts')
+  return new Compacting(core, policy)
+}
+
 export class Chain {
   readonly #core: ChainCore
   readonly #platform: Platform
   readonly #values: Values
-  readonly #indexes: Indexes
-  readonly #compacting: Compacting
+  /** Undefined until somebody looks for something. */
+  #indexes: Indexes | undefined
+  /** Undefined until there is something to do: few chains have a policy. */
+  #compacting: Compacting | undefined
   readonly id: ChainId
   /** What the witnesses that openChain was given had cosigned when it was opened. */
   readonly witnessed: Witnessed | undefined
@@ -155,15 +168,14 @@ export class Chain {
   constructor(
     core: ChainCore,
     platform: Platform,
-    options: { readonly compact?: CompactPolicy | undefined; readonly witnessed?: Witnessed | undefined } = {},
+    options: { readonly compacting?: Compacting | undefined; readonly witnessed?: Witnessed | undefined } = {},
   ) {
     this.#core = core
     this.#platform = platform
     this.witnessed = options.witnessed
-    this.#compacting = new Compacting(core, options.compact)
+    this.#compacting = options.compacting
     this.id = chainIdOf(core.replica.chainId)
     this.#values = new Values(core, this.id)
-    this.#indexes = new Indexes(core, this.#values)
     Object.defineProperty(this, BRAND, { value: true })
   }
 
@@ -293,8 +305,7 @@ export class Chain {
   ): Promise<Entity<T> | undefined> {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
-    const parent = parentWords(options.parent, this.id)
-    return this.#readWords(type, this.#wordsOfName(parent, options.in ?? type.name, name), options)
+    return this.#readWords(type, this.#wordsOfName(type, name, options), options)
   }
 
   /**
@@ -304,7 +315,7 @@ export class Chain {
    */
   idOf<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): EntityId {
     this.#core.assertOpen()
-    return textOfWords(this.#wordsOfName(parentWords(options.parent, this.id), options.in ?? type.name, name))
+    return textOfWords(this.#wordsOfName(type, name, options))
   }
 
   /** The single child of a collection. @throws as get */
@@ -334,6 +345,8 @@ export class Chain {
   /** Entities whose index has that key. The first call reads all entities of the type that this session can. */
   async find<T>(type: EntityType<T>, index: string, key: IndexKey, options?: ReadOptions): Promise<Entity<T>[]> {
     this.#core.assertOpen()
+    const { Indexes } = await import('./indexes.ts')
+    this.#indexes ??= new Indexes(this.#core, this.#values)
     return this.#indexes.find(type, index, key, options?.signal)
   }
 
@@ -563,6 +576,8 @@ export class Chain {
    */
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
     this.#core.assertWritable()
+    const { Compacting } = await import('./compacting.ts')
+    this.#compacting ??= new Compacting(this.#core, undefined)
     return this.#compacting.run(options)
   }
 
@@ -618,12 +633,12 @@ export class Chain {
   async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
     this.#core.assertOpen()
     const { examine } = await import('./doctor.ts')
-    return examine(this.#core, this.#compacting.state, options)
+    return examine(this.#core, this.#compaction, options)
   }
 
   /** Numbers that are at hand: looks at entities and certificates in memory, reads nothing. */
   stats(): ChainStats {
-    return chainStats(this.#core, this.#compacting.state)
+    return chainStats(this.#core, this.#compaction)
   }
 
   /**
@@ -674,7 +689,7 @@ export class Chain {
    * chain is opened again. What was acknowledged stays. Called again with a signal, it hurries the closing that is under way.
    */
   close({ signal }: CloseOptions = {}): Promise<void> {
-    const compacted = this.#compacting.beforeClose(signal)
+    const compacted = this.#compacting?.beforeClose(signal)
     return compacted ? compacted.finally(() => this.#core.close(signal)) : this.#core.close(signal)
   }
 
@@ -700,11 +715,18 @@ export class Chain {
     return Promise.resolve(this.#values.open(type, row, 'acknowledged', options?.use, options?.into))
   }
 
+  get #compaction(): CompactionState {
+    return this.#compacting?.state ?? { running: false, last: undefined, failed: undefined }
+  }
+
   #isExpired(row: number): boolean {
     return this.#core.replica.view.isExpired(row, this.#core.now, 'acknowledged')
   }
 
-  #wordsOfName(parent: EntityWords, collection: string, name: string): EntityWords {
+  #wordsOfName<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
+    assertType(type)
+    const parent = parentWords(options.parent, this.id)
+    const collection = options.in ?? type.name
     checkName(name, 'name')
     const { replica, crypto, keys } = this.#core
     const row = replica.view.findLive(parent.a, parent.b, parent.c, parent.d)

@@ -1,34 +1,13 @@
 /**
  * When a chain is compacted: by hand, or by a policy that looks now and then how far the log has grown. One compaction at a
  * time. One that a policy began and that failed is told by stats(), since nobody waits for it, and is tried again when
- * the policy next asks for it.
+ * the policy next asks for it. Loaded for a chain that has a policy, or is compacted by hand.
  */
-import { type Duration, durationMs } from '../base/duration.ts'
-import { AteError, type ErrorCode, isAteError } from '../base/errors.ts'
+import { durationMs } from '../base/duration.ts'
+import { type ErrorCode, isAteError } from '../base/errors.ts'
 import { Turns } from '../base/turns.ts'
 import type { Compactable, CompactOptions, CompactReport } from '../chain/compaction.ts'
-
-/** Any of the conditions begins a compaction; left out, they never do. */
-export interface CompactPolicy {
-  /** The log is this many times as long as after the last compaction, or as it was when opened: 2 for twice. Over 1. */
-  readonly growth?: number
-  /** `growth` counts from this length on, in bytes; 16 MiB if left out. */
-  readonly growthFromBytes?: number
-  /** That many bytes have come since the last compaction, or since opening. */
-  readonly bytes?: number
-  /** So much time has passed since the last one that a timer began: 1 s to 24 days. */
-  readonly every?: Duration
-  /** When close() is called; transactions go on until it has ended, and close() tells if it failed. */
-  readonly onClose?: boolean
-}
-
-export interface CompactionState {
-  readonly running: boolean
-  /** Of the last compaction that ended well. */
-  readonly last: CompactReport | undefined
-  /** Code of the last one, if it failed. */
-  readonly failed: ErrorCode | undefined
-}
+import { type CompactionState, type CompactPolicy, LOOK_EVERY_MS } from './compact-policy.ts'
 
 /** What a policy looks at. `listeners` hear of each record, or group of them; `closers` are called once, at the end. */
 export interface CompactingChain extends Compactable {
@@ -40,11 +19,6 @@ export interface CompactingChain extends Compactable {
 }
 
 const GROWTH_FROM_BYTES: number = 16 * 1024 * 1024
-/** How often a policy looks at the length of the log, in ms. */
-const LOOK_EVERY_MS = 1000
-/** The longest timer that every platform has, in ms: 24.8 days. */
-const EVERY_MAX_MS: number = 2 ** 31 - 1
-
 export class Compacting {
   readonly #core: CompactingChain
   readonly #policy: CompactPolicy
@@ -134,20 +108,4 @@ export class Compacting {
       this.#startTimer()
     })
   }
-}
-
-/** @throws AteError BAD_ARGUMENT */
-export function checkCompactPolicy(policy: CompactPolicy | 'never' | undefined): CompactPolicy | undefined {
-  if (policy === undefined || policy === 'never') return undefined
-  if (typeof policy !== 'object' || policy === null) throw new AteError('BAD_ARGUMENT', { option: 'compact' })
-  const { growth, growthFromBytes, bytes, every } = policy
-  if (growth !== undefined && !(growth > 1)) throw new AteError('BAD_ARGUMENT', { option: 'compact.growth', growth })
-  for (const [name, value] of Object.entries({ growthFromBytes, bytes })) {
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
-      throw new AteError('BAD_ARGUMENT', { option: `compact.${name}`, value })
-  }
-  const everyMs = every === undefined ? LOOK_EVERY_MS : durationMs(every, 0)
-  if (everyMs < LOOK_EVERY_MS || everyMs > EVERY_MAX_MS)
-    throw new AteError('BAD_ARGUMENT', { option: 'compact.every', leastMs: LOOK_EVERY_MS, mostMs: EVERY_MAX_MS })
-  return policy
 }

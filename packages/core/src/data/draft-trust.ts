@@ -6,6 +6,7 @@ import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError } from '../base/errors.ts'
 import { parseId } from '../base/ids.ts'
+import { objectOf } from '../base/option-names.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import { ROLES_COLLECTION } from '../chain/fold-trust.ts'
 import { linkOf, newEpochEvents } from '../chain/rekey.ts'
@@ -25,7 +26,7 @@ import { blindName, clearName, type EpochSecrets, type Pending } from '../sessio
 import { nodeWith, type Persons, type PolicyList, withoutDropped } from '../trust/policy.ts'
 import type { Draft } from './draft.ts'
 import { DraftRoles } from './draft-roles.ts'
-import type { CounterInput, PolicyInput, Principal, RoleName } from './policy-input.ts'
+import { COUNTER_NAMES, type CounterInput, type PolicyInput, type Principal, type RoleName } from './policy-input.ts'
 import { named } from './principals.ts'
 
 export class DraftTrust {
@@ -159,6 +160,7 @@ export class DraftTrust {
    * know are added to `identities`.
    */
   counterFields(name: string, input: CounterInput, identities: Uint8Array[]): CounterFields {
+    objectOf(input, 'counters', COUNTER_NAMES)
     const up = this.#fields(input.up, ROOT_ENTITY, identities)
     const down = this.#fields(input.down, ROOT_ENTITY, identities)
     for (const number of [input.value ?? 0n, input.floor ?? 0n, input.ceiling ?? 0n]) {

@@ -4,7 +4,7 @@
  */
 
 import { toBinaryText } from '../base/bytes.ts'
-import { throwIfAborted } from '../base/errors.ts'
+import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, type EntityId, entityIdOfWords, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import { StoredBodies, type StoredBody } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
@@ -82,10 +82,12 @@ export async function* eventBatches(
   core: ChainCore,
   options: EventsOptions,
 ): AsyncGenerator<readonly ChainEvent[], void, void> {
-  const { signal } = options
+  const { signal, from = 0, until, type } = options
+  throwIfAborted(signal)
+  assertStream(options)
   const parser = new CommitParser(core.crypto)
   const wake = new Wake(core, signal)
-  let next = options.from ?? 0
+  let next = from
   try {
     for (;;) {
       const head = core.replica.head.seq
@@ -94,18 +96,24 @@ export async function* eventBatches(
           for (const record of chunk) {
             if (record.seq > head) break
             throwIfAborted(signal)
-            const events = eventsOf(core, parser, record, options.type?.name)
+            const events = eventsOf(core, parser, record, type?.name)
             next = record.seq + 1
             if (events.length > 0) yield events
           }
           if (next > head) break
         }
       }
-      if (options.until === 'end' || core.isClosed || (await wake.next()) === 'closed') return
+      if (until || core.isClosed || (await wake.next()) === 'closed') return
     }
   } finally {
     wake.stop()
   }
+}
+
+/** A stream from no record, or of no type, would look like a chain on which nothing happens. @throws AteError BAD_ARGUMENT */
+export function assertStream({ from = 0, until = 'end', type }: EventsOptions): void {
+  if (!Number.isSafeInteger(from) || from < 0 || until !== 'end' || (type !== undefined && !type?.name))
+    throw new AteError('BAD_ARGUMENT', { what: "from: a seq, until: 'end', type: of defineType" })
 }
 
 /** Committed events of a record, those of void transactions left out. */
@@ -248,6 +256,7 @@ export function watchEntities(
   options: WatchOptions,
 ): AsyncGenerator<EntityChange, void, void> {
   throwIfAborted(options.signal)
+  assertStream(options as EventsOptions)
   const changes = followChanges(core, filterOf(core, chain, options), options.signal)
   // Runs up to the first yield, which gives nothing: from there on the generator cleans up behind itself.
   void changes.next()
@@ -302,17 +311,20 @@ function noteChange(
 
 function filterOf(core: ChainCore, chain: ChainId, { type, entity, parent }: WatchOptions): (row: number) => boolean {
   const { view } = core.replica
-  const find = (ref: EntityRef | undefined): number | undefined => {
-    if (ref === undefined) return undefined
+  // What is named may be made later: until then it is looked for at each change.
+  const isRow = (ref: EntityRef | undefined): ((row: number) => boolean) => {
+    if (ref === undefined) return () => true
     const { a, b, c, d } = wordsOfRef(ref, chain)
-    return view.table.find(a, b, c, d)
+    let known = -1
+    return (row) => {
+      if (known < 0) known = view.table.find(a, b, c, d)
+      return row === known
+    }
   }
-  const only = find(entity)
-  const below = find(parent)
+  const isOnly = isRow(entity)
+  const isBelow = isRow(parent)
   return (row) =>
-    (type === undefined || view.typeOf(row) === type.name) &&
-    (only === undefined || row === only) &&
-    (below === undefined || view.table.get(row, ROW.parent) === below)
+    (type === undefined || view.typeOf(row) === type.name) && isOnly(row) && isBelow(view.table.get(row, ROW.parent))
 }
 
 /** Sleeps until a record comes, the chain closes, or the signal aborts. */

@@ -1,6 +1,6 @@
 /**
  * Secondary indexes, declared with a type and kept in memory by each reader: a first look-up opens all entities of the
- * type that the session can read; after that only what has changed.
+ * type that the session can read; after that only what has changed. Loaded when somebody looks for something.
  */
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { Turns } from '../base/turns.ts'

@@ -26,9 +26,9 @@ import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
-import { Chain } from './chain.ts'
+import { Chain, compactingOf } from './chain.ts'
 import { alarmOf, type ServerSide } from './check-head.ts'
-import { type CompactPolicy, checkCompactPolicy } from './compacting.ts'
+import { type CompactPolicy, checkCompactPolicy } from './compact-policy.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
 import type { SyncProgress } from './sync-progress.ts'
@@ -169,24 +169,24 @@ async function openObserved(
     const { crypto, environment, state } = platform
     const witnessed = witnesses && (await newestWitnessed({ crypto, engine }, replica.head.seq, witnesses))
     const keepCertificate = isKept(identity)
-    return new Chain(
-      await ChainCore.open({
-        crypto,
-        environment,
-        engine,
-        replica,
-        identity,
-        state,
-        keepCertificate,
-        observing,
-        place: place.name,
-        ...(ahead ? { ahead } : {}),
-        ...(snapshots ? { snapshots } : {}),
-        pq: options.pq ?? 'range',
-      }),
-      platform,
-      { compact: checkCompactPolicy(options.compact), witnessed },
-    )
+    const core = await ChainCore.open({
+      crypto,
+      environment,
+      engine,
+      replica,
+      identity,
+      state,
+      keepCertificate,
+      observing,
+      place: place.name,
+      ...(ahead ? { ahead } : {}),
+      ...(snapshots ? { snapshots } : {}),
+      pq: options.pq ?? 'range',
+    })
+    return new Chain(core, platform, {
+      compacting: await compactingOf(core, checkCompactPolicy(options.compact)),
+      witnessed,
+    })
   } catch (error) {
     await engine.close()
     throw error

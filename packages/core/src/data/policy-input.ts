@@ -51,3 +51,12 @@ export interface CounterInput {
   readonly up?: 'everyone' | 'nobody' | readonly Principal[]
   readonly down?: 'everyone' | 'nobody' | readonly Principal[]
 }
+
+export const COUNTER_NAMES: OptionNames<CounterInput> = {
+  value: true,
+  floor: true,
+  ceiling: true,
+  unit: true,
+  up: true,
+  down: true,
+}

@@ -23,7 +23,7 @@ import type { LogRecord } from '../log/engine.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import type { Certificate } from '../trust/trust-state.ts'
 import { decodeBody, type EntityType } from './entity-type.ts'
-import type { OpName } from './events.ts'
+import { assertStream, type OpName } from './events.ts'
 
 export type RecordKind = keyof typeof KIND
 
@@ -90,6 +90,7 @@ export interface RecordEvent {
 /** The records from `from` to the newest one, each as it was judged. */
 export async function* chainRecords(core: ChainCore, options: RecordsOptions): AsyncGenerator<ChainRecord, void, void> {
   const { signal, from = 0 } = options
+  assertStream(options)
   const last = core.replica.head.seq
   if (from > last) return
   const reader = new RecordReader(core)

@@ -3,7 +3,7 @@
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { SnapshotInfo } from '../chain/snapshots.ts'
 import { countVoids } from '../chain/voids.ts'
-import type { CompactionState } from './compacting.ts'
+import type { CompactionState } from './compact-policy.ts'
 
 export interface ChainStats {
   readonly records: number

@@ -1,13 +1,14 @@
 /** What transactions take besides values: places, expiry, retention, settings; and their fields in an event. */
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError } from '../base/errors.ts'
+import { type OptionNames, objectOf } from '../base/option-names.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import type { RareFields, RootFields, WitnessFields } from '../event/rare-fields.ts'
 import { fingerprintInText } from '../session/identity.ts'
 import type { EntityRef } from './entity.ts'
 import { checkName } from './entity-type.ts'
-import type { CounterInput, PolicyInput } from './policy-input.ts'
+import { type CounterInput, POLICY_NAMES, type PolicyInput } from './policy-input.ts'
 
 export interface PlaceOptions {
   /** The entity below which it stands; the root of the chain if left out. */
@@ -67,8 +68,29 @@ export interface ChainSettings {
 }
 
 export const NO_OPTIONS: CreateOptions = {}
+/** Of all that is made, put, moved, kept and let expire: a policy, a time or a place by a misspelt name would not hold. */
+const NAMES: OptionNames<CreateOptions> = {
+  ...POLICY_NAMES,
+  name: true,
+  parent: true,
+  in: true,
+  closed: true,
+  counters: true,
+  expires: true,
+  ttl: true,
+  retain: true,
+  holds: true,
+  lock: true,
+  witnesses: true,
+  digest: true,
+}
 /** The name of a collection's single child. */
 export const ONLY_CHILD = '.'
+
+/** Refuses a name that no option has, and what is no object. @throws AteError BAD_ARGUMENT */
+export function checkOptions(options: CreateOptions): void {
+  if (options !== NO_OPTIONS) objectOf(options ?? null, 'options', NAMES)
+}
 
 export function placeOf(parent: EntityRef | undefined, collection: string | undefined): PlaceOptions {
   return { ...(parent === undefined ? {} : { parent }), ...(collection === undefined ? {} : { in: collection }) }

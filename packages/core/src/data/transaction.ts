@@ -28,6 +28,7 @@ import {
   type ChainSettings,
   type CreateOptions,
   checkedName,
+  checkOptions,
   type DeleteOptions,
   deletionFields,
   type ExpiryOptions,
@@ -83,7 +84,7 @@ export class Transaction {
    */
   create<T>(type: EntityType<T>, value: T, options: CreateOptions = NO_OPTIONS): Entity<T> {
     this.#assertOpen()
-    assertType(type)
+    checkOptions(options)
     return this.#create(type, value, this.#collection(type, options.in), options)
   }
 
@@ -99,6 +100,7 @@ export class Transaction {
   ): Entity<T> {
     this.#assertOpen()
     assertType(type)
+    checkOptions(options)
     return this.#create(type, value, HOLDS, { ...options, parent: ref })
   }
 
@@ -174,7 +176,7 @@ export class Transaction {
   }
 
   /** The entity of a name, or undefined. Its absence is guarded too. */
-  named<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): Promise<Entity<T> | undefined> {
+  named<T>(type: EntityType<T>, name: string, options: PlaceOptions = NO_OPTIONS): Promise<Entity<T> | undefined> {
     return this.#call(() => this.#reads.read(type, this.#wordsOfNamed(type, name, options), 'guarded'))
   }
 
@@ -261,7 +263,7 @@ export class Transaction {
    * Writes the value of a name, whether it is there or not. `expires` and `ttl` count anew, and what has expired is
    * there again; the other options count when it is made.
    */
-  put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = {}): Entity<T> {
+  put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = NO_OPTIONS): Entity<T> {
     this.#assertOpen()
     const words = this.#wordsOfNamed(type, name, options)
     if (!this.#reads.exists(words)) return this.create(type, value, { ...options, name })
@@ -329,6 +331,7 @@ export class Transaction {
   /** Moves an unnamed entity, with all that is below it. Needs manage on it and write at the new parent. */
   move(ref: EntityRef, to: PlaceOptions): void {
     this.#assertOpen()
+    checkOptions(to)
     const words = wordsOfRef(ref, this.#chain)
     const event = this.#draft.add(OP.move, words)
     event.parent = parentWords(to.parent, this.#chain)
@@ -401,12 +404,14 @@ export class Transaction {
   /** Sets or clears when the entity expires. */
   expire(ref: EntityRef, expiry: ExpiryOptions): void {
     this.#assertOpen()
+    checkOptions(expiry)
     this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), expiryFields(expiry, this.#core.now))
   }
 
   /** Keeps the entity from being changed or deleted; it only grows. Needs manage at its parent. */
   retain(ref: EntityRef, retention: RetentionOptions): void {
     this.#assertOpen()
+    checkOptions(retention)
     const fields = retentionFields(this.#core.crypto, retention)
     this.#draft.setRare(this.#draft.add(OP.retain, wordsOfRef(ref, this.#chain)), fields)
   }
@@ -563,6 +568,7 @@ export class Transaction {
   }
 
   #collection<T>(type: EntityType<T>, given: string | undefined): string {
+    assertType(type)
     if (given === undefined) return type.name
     return checkedName(given)
   }
@@ -576,6 +582,7 @@ export class Transaction {
   }
 
   #wordsOfNamed<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
+    checkOptions(options)
     return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
   }
 

@@ -12,9 +12,9 @@ import type { Observing } from '../chain/observing.ts'
 import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
-import { Chain } from '../data/chain.ts'
+import { Chain, compactingOf } from '../data/chain.ts'
 import { headBeyond } from '../data/check-head.ts'
-import { checkCompactPolicy } from '../data/compacting.ts'
+import { checkCompactPolicy } from '../data/compact-policy.ts'
 import { makeGenesis } from '../data/create-chain.ts'
 import {
   checkChain,
@@ -226,7 +226,7 @@ async function handleOf(
         away,
       }),
   )
-  return new Chain(core, platform, { compact: checkCompactPolicy(options.compact) })
+  return new Chain(core, platform, { compacting: await compactingOf(core, checkCompactPolicy(options.compact)) })
 }
 
 /** The copy that this process works on, and what it holds. */

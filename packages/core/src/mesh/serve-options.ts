@@ -5,7 +5,7 @@
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { type CompactPolicy, checkCompactPolicy } from '../data/compacting.ts'
+import { type CompactPolicy, checkCompactPolicy } from '../data/compact-policy.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Passphrase } from '../session/identity-text.ts'
 import {

@@ -63,7 +63,10 @@ function opened(ws: WebSocket, { url, timeoutMs, signal }: Opening): Promise<Net
     ws.on('upgrade', (response) => {
       net = response.socket
     })
-    ws.on('open', () => done(() => resolve(net!)))
+    ws.on('open', () => {
+      if (net) done(() => resolve(net!))
+      else unreachable({ reason: 'this runtime has a `ws` of its own, which shows no socket: connect from Node' })
+    })
     ws.on('unexpected-response', (_request, response) =>
       unreachable({
         reason: response.statusCode === UPGRADE_LOST ? LOST : NOT_SERVED,

@@ -257,6 +257,21 @@ describe('watch', () => {
     expect(await watch.next()).toEqual({ done: true, value: undefined })
   })
 
+  it('narrows to an entity that is made later, and to its children', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const box = chain.idOf(Thing, 'box')
+    const watches = [chain.watch({ entity: box }), chain.watch({ parent: box })]
+    const child = await chain.transact((tx) => tx.create(Count, { n: 1 }, { parent: tx.put(Thing, 'box', 'a') }))
+    await turns()
+    await chain.close()
+    const seen = await Promise.all(watches.map(async (watch) => (await watch.next()).value))
+    expect(seen).toMatchObject([
+      { kind: 'created', id: box },
+      { kind: 'created', id: child.id },
+    ])
+  })
+
   it('narrows to a type, an entity, or the children of one; ends with the signal or the chain', async () => {
     await using kit = await memoryChain()
     const { chain } = kit

@@ -1,6 +1,6 @@
 /** Likely mistakes get an answer that says what to write instead. */
 import { expect, it } from 'vitest'
-import { createIdentity, defineType, openChain } from '../../src/index.ts'
+import { createIdentity, defineType, openChain, role, type Transaction } from '../../src/index.ts'
 
 it('a path without a scheme', async () => {
   await expect(openChain('./garage')).rejects.toThrow('here file:./garage')
@@ -10,7 +10,7 @@ it('a path without a scheme', async () => {
 it('a scheme that is not there, and nothing at all', async () => {
   for (const at of ['http://localhost', 'file:', '']) {
     await expect(openChain(at)).rejects.toThrow(
-      'BAD_URL: a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a browser, or an engine',
+      'BAD_URL: a place is memory:, file:PATH, ws://HOST:PORT/NAME, indexeddb:NAME in a page of https: or localhost, or an engine',
     )
   }
 })
@@ -59,5 +59,76 @@ it('a function that gives something else than a promise of ours', async () => {
     return { then: (done: (value: typeof made) => void) => void setTimeout(() => done(made), 5) } as never
   })
   expect(note).toMatchObject({ value: { text: 'a' } })
+  await chain.close()
+})
+
+it('the controller in the place of its signal: nothing is done, and the chain goes on', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const Note = defineType<string>('note')
+  const signal = new AbortController() as never
+  const what = 'signal: an AbortSignal'
+  await expect(chain.transact((tx) => tx.create(Note, 'a'), { signal })).rejects.toThrow(what)
+  const begun = chain.begin({ signal })
+  expect(() => begun.create(Note, 'b')).toThrow(what)
+  expect(() => chain.watch({ signal })).toThrow(what)
+  await expect(chain.events({ signal, until: 'end' }).next()).rejects.toThrow(what)
+  expect(chain.children(Note).count()).toBe(0)
+  await chain.transact((tx) => tx.create(Note, 'c'))
+  expect(chain.children(Note).count()).toBe(1)
+  await chain.close()
+})
+
+it('an option of what is made that is misspelt, which would not hold', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const Note = defineType<string>('note')
+  const note = await chain.transact((tx) => tx.create(Note, ''))
+  const misspelt: ((tx: Transaction) => unknown)[] = [
+    (tx) => tx.create(Note, '', { reads: [role('crew')] } as never),
+    (tx) => tx.put(Note, 'new', '', { wirte: 'nobody' } as never),
+    (tx) => tx.putChild(Note, '', { paernt: note } as never),
+    (tx) => tx.named(Note, 'new', { paernt: note } as never),
+    (tx) => tx.hold(note, Note, '', { reads: [] } as never),
+    (tx) => tx.expire(note, { tll: '1h' } as never),
+    (tx) => tx.retain(note, { retian: 1 } as never),
+    (tx) => tx.move(note, { paernt: note } as never),
+  ]
+  for (const run of misspelt)
+    await expect(chain.transact(run)).rejects.toThrow(
+      /options are read, write, .*given: (reads|wirte|paernt|tll|retian)/,
+    )
+  for (const given of [null, 'nobody', 1]) {
+    await expect(chain.transact((tx) => tx.create(Note, '', given as never))).rejects.toThrow('options: an object')
+    await expect(chain.transact((tx) => tx.put(Note, 'a', '', given as never))).rejects.toThrow('options: an object')
+  }
+  await expect(chain.transact((tx) => tx.move(note, undefined as never))).rejects.toThrow('options: an object')
+  expect(chain.children(Note).count()).toBe(1)
+  const counters = { left: { value: 1n, flor: 0n } as never }
+  await expect(chain.transact((tx) => tx.create(Note, '', { counters }))).rejects.toThrow('given: flor')
+  await chain.close()
+})
+
+it('a type that is not there, as where modules import each other', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  const none = undefined as never
+  const what = 'give a type made by defineType'
+  expect(() => chain.idOf(none, 'a')).toThrow(what)
+  await expect(chain.named(none, 'a')).rejects.toThrow(what)
+  await expect(chain.child(none, undefined)).rejects.toThrow(what)
+  await expect(chain.transact((tx) => tx.put(none, 'a', 1))).rejects.toThrow(what)
+  await expect(chain.transact((tx) => tx.named(none, 'a'))).rejects.toThrow(what)
+  await expect(chain.transact((tx) => tx.putChild(none, 1))).rejects.toThrow(what)
+  await chain.close()
+})
+
+it('a stream from no record, or of no type, which would be silent', async () => {
+  const chain = await openChain('memory:', { as: await createIdentity() })
+  for (const from of ['0', Number.NaN, -1, 0.5]) {
+    await expect(chain.events({ from: from as never, until: 'end' }).next()).rejects.toThrow('from: a seq')
+    await expect(chain.eventBatches({ from: from as never, until: 'end' }).next()).rejects.toThrow('from: a seq')
+    await expect(chain.records({ from: from as never }).next()).rejects.toThrow('from: a seq')
+  }
+  await expect(chain.events({ until: 'now' as never }).next()).rejects.toThrow('until:')
+  await expect(chain.events({ type: 'note' as never, until: 'end' }).next()).rejects.toThrow('type: of defineType')
+  expect(() => chain.watch({ type: 'note' as never })).toThrow('type: of defineType')
   await chain.close()
 })

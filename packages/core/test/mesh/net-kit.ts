@@ -3,7 +3,7 @@
 import { AteError } from '../../src/base/errors.ts'
 import type { KeyAccess } from '../../src/chain/link.ts'
 import type { Signer } from '../../src/crypto/provider.ts'
-import type { CompactPolicy } from '../../src/data/compacting.ts'
+import type { CompactPolicy } from '../../src/data/compact-policy.ts'
 import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { Durability, LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'

@@ -7,6 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import WebSocket from 'ws'
 import { SOCKET_FRAGMENTS_MAX, SOCKET_LOW_BYTES, SOCKET_MESSAGE_BYTES_MAX } from '../../src/base/limits.ts'
 import { CLOSE, type ListenOptions, type Socket } from '../../src/mesh/transport.ts'
 import { dial } from '../../src/node/dial.ts'
@@ -515,6 +516,19 @@ describe('stopping', () => {
 })
 
 describe('dialing', () => {
+  it('where `ws` is another one, which shows no socket, as that of Bun, says so', async () => {
+    const { listening } = await here()
+    const { emit } = WebSocket.prototype
+    WebSocket.prototype.emit = function (this: WebSocket, name, ...given) {
+      return name !== 'upgrade' && emit.call(this, name, ...given)
+    }
+    try {
+      await expect(dial(listening.url)).rejects.toThrow('which shows no socket: connect from Node')
+    } finally {
+      WebSocket.prototype.emit = emit
+    }
+  })
+
   it('tells what came instead of a server', async () => {
     const made = await here()
     const port = new URL(made.listening.url).port
