@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/bus: typed topics on a chain. The public names, listed by hand. */
 export type { Effect, Effects, TxTarget } from '@ate/core'
-export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
+export { AteError, createIdentity, defineType, isAteError, openChain, openIdentity } from '@ate/core'
 export { type Bus, type BusOptions, bus, type SubscriptionInfo, type TopicInfo } from './bus.ts'
 export type { Order } from './bus-records.ts'
 export type { RetainOptions, RetryOptions } from './bus-rules.ts'

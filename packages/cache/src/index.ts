@@ -42,6 +42,7 @@ export {
   type Chain,
   createIdentity,
   type Duration,
+  defineType,
   type Identity,
   isAteError,
   openChain,

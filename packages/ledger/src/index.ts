@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/ledger: money, accounts and transfers on a chain. The public names, listed by hand. */
-export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
+export { AteError, createIdentity, defineType, isAteError, openChain, openIdentity } from '@ate/core'
 export { CHF, type Currency, currency, EUR, GBP, isoCodes, isoCurrency, JPY, USD } from './currencies.ts'
 export type { LedgerErrorCode } from './errors.ts'
 export {

@@ -41,6 +41,7 @@ export {
   type Chain,
   createIdentity,
   type Duration,
+  defineType,
   type Identity,
   isAteError,
   openChain,

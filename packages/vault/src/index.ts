@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/vault: secrets on a chain. The public names, listed by hand. */
-export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
+export { AteError, createIdentity, defineType, isAteError, openChain, openIdentity } from '@ate/core'
 export type { AgentOptions, AgentReport, Rotation } from './agent.ts'
 export type { Act, AuditEvent, AuditOptions } from './audit.ts'
 export type { CallOptions, WriteNowOptions, WriteOptions } from './context.ts'

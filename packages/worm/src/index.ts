@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** @ate/worm: an archive on a chain. The public names, listed by hand. */
-export { AteError, createIdentity, isAteError, openChain, openIdentity } from '@ate/core'
+export { AteError, createIdentity, defineType, isAteError, openChain, openIdentity } from '@ate/core'
 export type { Act, AuditEvent, AuditQuery } from './audit.ts'
 export type { Body } from './body.ts'
 export type { CallOptions, WriteOptions } from './context.ts'
