@@ -7,7 +7,7 @@
  * - It keeps this process alive only while somebody waits for it.
  */
 import { hash } from 'node:crypto'
-import { Worker as WorkerThread } from 'node:worker_threads'
+import * as threads from 'node:worker_threads'
 import { equalBytes } from '../base/bytes.ts'
 
 /** Bytes that are hashed in other ways first: a thread takes some 20 ms of processor to begin, and 10 MB of memory. */
@@ -109,7 +109,7 @@ export class HashThread {
 function beginWorker(): Thread {
   // Options of this process may say that text is a module, or load programs that are none of the thread's business.
   const resourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 }
-  return new WorkerThread(PROGRAM, { eval: true, execArgv: [], env: {}, name: 'ate hashes', resourceLimits })
+  return new threads.Worker(PROGRAM, { eval: true, execArgv: [], env: {}, name: 'ate hashes', resourceLimits })
 }
 
 function sha256(data: Uint8Array): Uint8Array {
