@@ -408,6 +408,7 @@ export class ServerLink implements Link {
       },
       answers: (id, answers) => {
         this.#submitted.delete(id)
+        this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
         if (isOurs()) this.#push({ kind: 'answers', id, answers })
       },
       synced: (id) => {
@@ -559,6 +560,8 @@ export class ServerLink implements Link {
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
+    // A server whose disk is full reads the log again for each try, which comes through and is told so.
+    if (error.code !== 'DISK_FULL') this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
     if (this.#ended || !this.#events) return
     if (isFinal(error)) {
       this.#end(error)
@@ -605,7 +608,6 @@ export class ServerLink implements Link {
         if (this.#ended) return
       }
       await this.#connect({ head: events.head(), chain: this.chainId, genesis: undefined }, this.#closing.signal)
-      this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
       if (this.#ended) return
       events.online()
     } catch (error) {
