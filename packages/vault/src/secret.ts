@@ -268,6 +268,8 @@ export class Secret<T> {
     change: (version: VersionRecord) => VersionRecord,
   ): Promise<void> {
     checkNames(options, 'write')
+    if (versions !== undefined && !Array.isArray(versions))
+      throw new AteError('BAD_ARGUMENT', { what: 'versions are a list of numbers' })
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.path)
       if (!record) throw new AteError('NOT_FOUND', { path: this.path })

@@ -50,3 +50,12 @@ describe('a name that is no option', () => {
     expect(secrets.chain.head.seq).toBe(seq)
   })
 })
+
+it('versions that are no list are refused', async () => {
+  const secret = secrets.secret('a')
+  for (const given of [1, '1', {}] as never[]) {
+    for (const call of [() => secret.delete(given), () => secret.restore(given), () => secret.destroy(given)])
+      expect(await rejectionOf(call)).toMatchObject({ code: 'BAD_ARGUMENT' })
+  }
+  expect((await secret.get()).value).toBe('1')
+})

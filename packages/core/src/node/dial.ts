@@ -32,6 +32,9 @@ export async function dial(url: string, options: NodeDialOptions = {}): Promise<
   return socket
 }
 
+const NO_SOCKET =
+  'this runtime has a `ws` of its own, which shows no socket: connect from Node, or open a folder without share'
+
 interface Opening {
   readonly url: string
   readonly timeoutMs: number
@@ -65,7 +68,8 @@ function opened(ws: WebSocket, { url, timeoutMs, signal }: Opening): Promise<Net
     })
     ws.on('open', () => {
       if (net) done(() => resolve(net!))
-      else unreachable({ reason: 'this runtime has a `ws` of its own, which shows no socket: connect from Node' })
+      // No trying again: it stays so.
+      else fail(new AteError('BAD_URL', { url }, { hint: NO_SOCKET }))
     })
     ws.on('unexpected-response', (_request, response) =>
       unreachable({
