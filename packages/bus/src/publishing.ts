@@ -92,7 +92,7 @@ function cursorOf(chain: string, tx: Transaction): Cursor {
 export async function publishWith(context: BusContext, tx: TxTarget, event: Outgoing): Promise<Published> {
   // Outside of the transaction to come: what is made twice there is made twice for each event.
   if (isEffects(tx)) await context.tree.node(event.topic)
-  const id = await stageIn(tx, (target) => stageEvent(context, target, event))
+  const id = await stageIn(tx, (target) => stageEvent(context, target, event), context.chain)
   return { id: id ?? event.stored.i ?? '' }
 }
 

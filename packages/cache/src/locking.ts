@@ -66,7 +66,8 @@ class HeldLock implements Lock {
   }
 
   async guard(tx: TxTarget): Promise<void> {
-    await stageIn(tx, (real) => this.#store.slots.locks.guard(real, this.#lease.hold))
+    const { chain, slots } = this.#store
+    await stageIn(tx, (real) => slots.locks.guard(real, this.#lease.hold), chain)
   }
 
   release(): Promise<void> {

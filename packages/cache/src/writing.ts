@@ -168,7 +168,7 @@ async function inTransaction<R extends Versioned | undefined>(
 ): Promise<Written> {
   store.gathering.flush()
   if (target !== undefined) {
-    const result = await stageIn(target, (tx) => pended(store, tx, stage(tx), seen))
+    const result = await stageIn(target, (tx) => pended(store, tx, stage(tx), seen), store.chain)
     return { seq: undefined, version: result?.version }
   }
   const { tx, result } = await ownTransaction(store, stage)

@@ -270,7 +270,7 @@ export class Purse<C extends string = string> {
 
   async #write<R>(options: WriteAny, run: (tx: Transaction) => Promise<R>): Promise<R | undefined> {
     objectOf<WriteAny>(options, 'the options of a call', NAMES.write)
-    if (options.tx) return stageIn(options.tx, (tx) => serially(tx, () => run(tx)))
+    if (options.tx) return stageIn(options.tx, (tx) => serially(tx, () => run(tx)), this.#chain)
     const { durability, signal } = options
     const given = { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }
     return this.#chain.transact(run, given)

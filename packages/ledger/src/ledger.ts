@@ -122,7 +122,7 @@ export class Ledger {
     const value = accountValue(spec)
     const open = (tx: Transaction): Promise<void> => this.#open(tx, name, value, spec)
     if (options.tx) {
-      await stageIn(options.tx, (tx) => serially(tx, () => open(tx)))
+      await stageIn(options.tx, (tx) => serially(tx, () => open(tx)), this.#store.chain)
       return { account: name }
     }
     await this.#store.chain.transact((tx) => open(tx), transactOptions(options))
@@ -158,7 +158,7 @@ export class Ledger {
       if (!(await this.#store.isEmpty(tx, node, found))) await this.#emptied(tx, node, name)
       await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
     }
-    if (options.tx) await stageIn(options.tx, (tx) => serially(tx, () => close(tx)))
+    if (options.tx) await stageIn(options.tx, (tx) => serially(tx, () => close(tx)), this.#store.chain)
     else await this.#store.chain.transact(close, transactOptions(options))
   }
 
@@ -332,7 +332,7 @@ export class Ledger {
   async #write(requests: readonly Request[], options: WriteOptions | InTransaction): Promise<Posted[]> {
     const { tx } = options
     if (tx) {
-      const staged = await stageIn(tx, (real) => serially(real, () => this.#stage(real, requests)))
+      const staged = await stageIn(tx, (real) => serially(real, () => this.#stage(real, requests)), this.#store.chain)
       return staged ?? requests.map(({ id }) => ({ id, existed: false }))
     }
     const { posted, receipt } = await this.#batching.submit(callOf(requests, options), options.signal)

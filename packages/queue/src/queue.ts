@@ -316,13 +316,13 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   /** In the caller's transaction. As an effect of a job it gets an id now, since its entity is made later. */
   async #stageOne(open: OpenQueue<D>, prepared: Prepared, tx: TxTarget): Promise<Staged> {
     const named = prepared.unique === undefined ? { ...prepared, id: prepared.id ?? this.#newId() } : prepared
-    const staged = await stageIn(tx, (real) => open.adder.stage(real, 'register' in tx ? named : prepared))
+    const staged = await stageIn(tx, (real) => open.adder.stage(real, 'register' in tx ? named : prepared), this.#chain)
     return staged ?? { entity: '', id: named.id ?? '' }
   }
 
   async #stageAll(open: OpenQueue<D>, all: readonly Prepared[], tx: TxTarget): Promise<Staged[]> {
     const named = all.map((one) => (one.unique === undefined ? { ...one, id: one.id ?? this.#newId() } : one))
-    const staged = await stageIn(tx, (real) => open.adder.stageAll(real, 'register' in tx ? named : all))
+    const staged = await stageIn(tx, (real) => open.adder.stageAll(real, 'register' in tx ? named : all), this.#chain)
     return staged ?? named.map(({ id }) => ({ entity: '', id: id ?? '' }))
   }
 
@@ -351,7 +351,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   #inTx<T>(target: TxTarget | undefined, run: (tx: Transaction) => Promise<T>): Promise<T | undefined> {
-    return target === undefined ? this.#chain.transact(run) : stageIn(target, run)
+    return target === undefined ? this.#chain.transact(run) : stageIn(target, run, this.#chain)
   }
 
   #assertOpen(): void {

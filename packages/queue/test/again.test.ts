@@ -72,6 +72,18 @@ describe('an id that comes again', () => {
   })
 })
 
+it('an id is taken out and added again in one transaction', async () => {
+  world = await openWorld(13)
+  const jobs = world.process().queue<number>()
+  await jobs.add(1, { id: 'x' })
+  const parent = await jobs.entity()
+  await world.chain.transact(async (tx) => {
+    tx.delete((await tx.named(JobRecord, 'x', { parent, in: IN.jobs }))!)
+    await jobs.add(2, { id: 'x', tx })
+  })
+  expect((await jobs.get('x'))?.data).toBe(2)
+})
+
 describe('a unique key', () => {
   it('is that of the one behind, when the first has ended', async () => {
     world = await openWorld(3)

@@ -202,7 +202,7 @@ export class Context {
     { tx, signal, changing }: WriteOptions & { readonly changing?: true },
     run: (tx: Transaction) => Promise<R>,
   ): Promise<R | undefined> {
-    if (tx !== undefined) return stageIn(tx, run)
+    if (tx !== undefined) return stageIn(tx, run, this.chain)
     // Who changes zones has the turn already.
     if (changing) await this.#make(signal)
     else {

@@ -89,7 +89,7 @@ export class Context {
 
   /** Runs in the caller's transaction or effects, or in one of its own. Undefined from effects, which run later. */
   async write<R>({ tx, signal }: WriteOptions, run: (tx: Transaction) => Promise<R>): Promise<R | undefined> {
-    if (tx !== undefined) return stageIn(tx, run)
+    if (tx !== undefined) return stageIn(tx, run, this.chain)
     return this.chain.transact(run, signal ? { signal } : {})
   }
 
