@@ -107,6 +107,8 @@ describe('a proof of one commit among many parts', () => {
 describe('what is not there', () => {
   it('is a record of another number than those of the log, or nothing that can be asked for', async () => {
     const { chain } = begin()
+    // Also where nothing could be proven of any record.
+    expect(await codeOf(proverOf(chain).prove({ record: -1 }, {}))).toBe('NOT_FOUND')
     const prover = proving(chain)
     for (const record of [-1, 0.5, Number.NaN, chain.replica.head.seq + 1])
       expect(await errorOf(prover.prove({ record }, {}))).toMatchObject({ code: 'NOT_FOUND', facts: { seq: record } })
