@@ -123,26 +123,33 @@ function verifyStatements(
   const records = { first: from, last: from + count - 1 }
   const known = readStatement(crypto, fields.object('known'), origin, { from, count })
   if (!fields.has('against')) return { records, known: known.signer }
-  if (kind === 'rollback') return { records, known: known.signer, against: readShorter(crypto, fields, origin, known) }
+  if (kind === 'rollback') {
+    const against = readShorter(crypto, fields, origin, known)
+    return { records, known: known.signer, ...(against ? { against } : {}) }
+  }
   const against = readStatement(crypto, fields.object('against'), origin, { from, count })
   if (equalBytes(known.node, against.node)) throw badProof('the statements do not contradict each other')
   return { records, known: known.signer, against: against.signer }
 }
 
-/** A server that signs a record as its newest, and later an earlier one, has gone back. */
+/**
+ * A server that signs a record as its newest, and later an earlier one, has gone back. Undefined where its times do not say
+ * which it signed later: it may well sign several in one ms, or in an hour by which its clock was set back.
+ */
 function readShorter(
   crypto: CryptoProvider,
   fields: Fields,
   origin: Origin,
   known: { readonly signer: StatementSigner; readonly said: SignedAcknowledgement | undefined },
-): StatementSigner {
+): StatementSigner | undefined {
   const part = fields.object('against')
   if (part.text('kind', 20) !== 'acknowledgement' || !known.said) throw badProof('a rollback has one statement')
   const shorter = readAcknowledgementPart(crypto, origin.chainId, part)
   part.done()
   const { said } = known
-  if (!equalBytes(shorter.signer, said.signer) || shorter.seq >= said.seq || shorter.at < said.at)
+  if (!equalBytes(shorter.signer, said.signer) || shorter.seq >= said.seq)
     throw badProof('the statements do not contradict each other')
+  if (shorter.at <= said.at) return undefined
   return { kind: 'acknowledgement', identity: fingerprintOf(shorter.signer) }
 }
 

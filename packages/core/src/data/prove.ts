@@ -32,7 +32,7 @@ import { sliceAt } from '../event/kept-runs.ts'
 import { type Note, parseNote } from '../event/note.ts'
 import { hashCommitPayload, hashPayload } from '../event/record.ts'
 import type { Certificate } from '../trust/trust-state.ts'
-import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
+import { NO_RECORD, ROW } from '../view/entity-table.ts'
 import { type EntityRef, wordsOfRef } from './entity.ts'
 import { outcomeInLog } from './outcome.ts'
 import { base64All, CONSISTENCY_FORMAT, type ConsistencyProof, PROOF_FORMAT, type Proof } from './proof-format.ts'
@@ -124,8 +124,7 @@ export class Prover {
     const [seq, flags, offset] = [ROW.record, ROW.blockAndFlags, ROW.offset].map((field) =>
       view.acknowledged(row, field),
     )
-    if (seq === NO_RECORD || seq === PENDING)
-      throw new AteError('NOT_FOUND', { entity: textOfWords(words), what: 'a value' })
+    if (seq === NO_RECORD) throw new AteError('NOT_FOUND', { entity: textOfWords(words), what: 'a value' })
     const block = flags! & 0xff
     const bytes = await clearPartAt(engine, seq!)
     const spans = spansOfCommit(bytes)

@@ -48,7 +48,7 @@ describe('the evidence of a shorter log', () => {
   const { head } = chain.replica
   const attestation = attestationOf(chain, { seq: head.seq + 5, hash: other })
   const acknowledgement = acknowledgementOf(chain, { seq: head.seq + 3, hash: other })
-  const now = acknowledgementOf(chain, head)
+  const now = acknowledgementOf(chain, head, { at: 6 })
 
   it('shows no statement that the log does not contradict, up to its newest record', async () => {
     const agreed = {

@@ -180,3 +180,29 @@ describe('a holder of a checkpoint key', () => {
     expect(refusal(() => verify({ ...sound, genesis: toBase64(utf8('x')) }))).toBe('BAD_PROOF')
   })
 })
+
+describe('who verifies a proof', () => {
+  const withTrust = (trust: unknown): string =>
+    refusal(() => verifyProof(forge(), { chain, ...(trust as object) }, verifier))
+
+  it('says which chain is meant, and of which keys checkpoints may be', () => {
+    for (const wrong of [undefined, null, 'x', 5])
+      expect(refusal(() => verifyProof(forge(), wrong as never, verifier))).toBe('BAD_ARGUMENT')
+    expect(withTrust({ checkpointKeys: [session.publicKey] })).toBe('nothing was thrown')
+    const listed = { every: () => true, length: 1, 0: session.publicKey, find: () => session.publicKey }
+    for (const wrong of [session.publicKey, listed, [[...session.publicKey]], ['x'.repeat(32)], [other.subarray(1)]])
+      expect(withTrust({ checkpointKeys: wrong })).toBe('BAD_ARGUMENT')
+  })
+
+  it('is told where it is of a format that is not known', () => {
+    const { format: _, ...rest } = forge()
+    const error = ((): unknown => {
+      try {
+        return verifyProof({ ...rest, format: 'ate-proof/2' } as never, { chain }, verifier)
+      } catch (thrown) {
+        return thrown
+      }
+    })()
+    expect(error).toMatchObject({ code: 'BAD_PROOF', facts: { field: 'format', given: 'ate-proof/2' } })
+  })
+})

@@ -161,6 +161,22 @@ describe('a device', () => {
     expect(kit.chain.persons()).toEqual([])
   })
 
+  it('has the standing that its owner gives it, as one device if nothing is said', async () => {
+    await using kit = await memoryChain()
+    for (const [key, options] of [
+      ['pad', { standing: 'owner' }],
+      ['phone', { standing: 'device' }],
+      ['tablet', {}],
+    ] as const)
+      await kit.chain.transact((tx) => tx.person().add(consent(kit.chain, key, 'alice'), options))
+    expect(standings(kit.chain, 'alice')?.map(([, standing]) => standing)).toEqual([
+      'owner',
+      'owner',
+      'device',
+      'device',
+    ])
+  })
+
   it('of nobody opens no chain unpinned because somebody made its identity known and revoked it there', async () => {
     await using kit = await memoryChain()
     await kit.chain.transact((tx) => tx.role('crew').add(id('bob')))
