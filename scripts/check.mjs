@@ -2,7 +2,7 @@
  * `npm run check`: everything that is not a test, one line a check with its seconds; the output of those that fail.
  * It goes on after a failure, so that one run shows all that is to be done.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -156,8 +156,8 @@ async function consumerTypes() {
 }
 
 /**
- * What npm would publish: both licences and a README; nothing but dist beside them, and the sources that maps name are
- * inside the maps.
+ * What npm would publish: both licences and a README, and the documents with core; nothing but dist beside them, and the sources
+ * that maps name are inside the maps.
  * @param {import('./lib/workspaces.mjs').Workspace} entry
  * @returns {Promise<Answer>}
  */
@@ -168,6 +168,10 @@ async function tarballContents({ path, manifest }) {
   const { files, size } = Array.isArray(listing) ? listing[0] : Object.values(listing)[0]
   const names = files.map((/** @type {{ path: string }} */ file) => file.path)
   const wanted = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json']
+  if (manifest.name === '@ate/core') {
+    const docs = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
+    wanted.push(...docs.map((name) => `docs/${name}`))
+  }
   const targets = Object.values(manifest.exports ?? {}).flatMap((target) => [target.types, target.default])
   const problems = [
     ...[...wanted, ...targets, ...Object.values(manifest.bin ?? {})]
