@@ -210,6 +210,9 @@ export class Purse<C extends string = string> {
   async #look(tx: Transaction, id: string): Promise<{ value: Money<C> }> {
     const found = await tx.get(CoinType, id)
     if (!found) throw new AteError('NOT_FOUND', { coin: id }, { hint: 'there is no such coin, or it was melted' })
+    // One that this transaction makes is not on the chain yet.
+    if (this.#chain.has(id) && this.#chain.counterInfo(id, WORTH).unit !== (await this.#place())?.unit)
+      throw ledgerError('CURRENCY_MISMATCH', { coin: id, currency: this.currency.code })
     return { value: this.#money(tx.counter(id, WORTH)) }
   }
 

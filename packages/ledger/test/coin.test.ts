@@ -224,3 +224,17 @@ async function currencyOf(chain: Chain): Promise<CoinCurrencyValue> {
   const [found] = (await chain.children(CoinCurrency).page()) as [Entity<CoinCurrencyValue>]
   return found.value
 }
+
+it('a coin of another currency is refused by its name, and stays where it is', async () => {
+  const chain = await new Shared().open('alice')
+  const [golden, silver] = [purse(chain, GOLD), purse(chain, SILVER)]
+  const coin = await golden.mint(money(GOLD, 10n), chain)
+  for (const isMade of [false, true]) {
+    if (isMade) await silver.mint(money(SILVER, '5'), chain)
+    expect(await codeOf(silver.give(coin.id, chain))).toBe('CURRENCY_MISMATCH')
+    expect(await codeOf(silver.carve(coin.id, [money(SILVER, '10')]))).toBe('CURRENCY_MISMATCH')
+    expect(await codeOf(silver.burn(coin.id))).toBe('CURRENCY_MISMATCH')
+  }
+  expect((await golden.coin(coin.id))?.value.units).toBe(10n)
+  await chain.close()
+})
