@@ -1,10 +1,12 @@
 /** Large bodies that wait are sealed while others are written, under the numbers that come next: used if those are theirs. */
 import { describe, expect, it } from 'vitest'
+import { toHex } from '../../src/base/bytes.ts'
 import type { CommitBuilder } from '../../src/chain/commit-builder.ts'
 import { sealAhead, sealEarly } from '../../src/chain/large-bodies.ts'
 import type { Replica } from '../../src/chain/replica.ts'
 import type { Batch } from '../../src/chain/staged.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
+import type { SealingAhead } from '../../src/crypto/seal.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { coreOf, crypto, freshReplica, open, person, quickPlatform, Thing } from '../data/kit.ts'
 
@@ -22,15 +24,30 @@ function largeBatch(): Batch {
 /** Notes under which numbers blocks are sealed. */
 function sealing() {
   const seen: number[] = []
+  const digests: string[] = []
   const builder = {
-    sealUnderKey(_: unknown, { writerSeq }: { readonly writerSeq: number }, plaintext: Uint8Array) {
+    sealUnderKey(
+      _: unknown,
+      { writerSeq }: { readonly writerSeq: number },
+      plaintext: Uint8Array,
+      ahead: SealingAhead,
+    ) {
       seen.push(writerSeq)
+      digests.push(toHex(ahead.digest(new Uint8Array(32))!))
       return { ciphertext: plaintext }
     },
   } as unknown as CommitBuilder
   const replica = { view: { wordsOf: () => ({}) } } as unknown as Replica
-  return { seen, parts: { builder, replica, crypto } }
+  return { seen, digests, parts: { builder, replica, crypto } }
 }
+
+it('what stands for a body in its hedge follows from its bytes', async () => {
+  const { digests, parts } = sealing()
+  const batches = [largeBatch(), largeBatch(), largeBatch()]
+  batches[1]!.transactions[0]!.draft.bodies.buffer[SIZE - 1] = 1
+  await sealAhead(batches, parts, () => ({ writer, writerSeq: 1 }))
+  expect([digests[0] === digests[1], digests[0] === digests[2]]).toEqual([false, true])
+})
 
 describe('a batch that was sealed early', () => {
   it('is not sealed again under its number', async () => {
