@@ -2,7 +2,7 @@
  * Drops the oldest events, by age, bytes or count. One mark on the bus says up to where: readers begin behind it, whether
  * or not the bytes are gone yet. What is deleted here the next compaction of the chain frees.
  */
-import { type EntityId, isChainClosed, type OptionNames, objectOf } from '@ate/core'
+import { type EntityId, isAteError, isChainClosed, type OptionNames, objectOf } from '@ate/core'
 import { BusType, EventType } from './bus-records.ts'
 import { dropsOldest, msOf, type Position, type RetainOptions, wholeNumber } from './bus-rules.ts'
 import type { BusContext } from './context.ts'
@@ -27,6 +27,8 @@ export class Retention {
   #bytes = 0
   #tail: AsyncGenerator<StoredPlace, void, void> | undefined
   #oldest: StoredPlace | undefined
+  /** To be dropped next. */
+  #batch: StoredPlace[] = []
   #wake: (() => void) | undefined
   readonly #running: Promise<void>
 
@@ -50,7 +52,13 @@ export class Retention {
     })
     try {
       while (!signal.aborted) {
-        await this.#dropOld(bus, dropped)
+        try {
+          await this.#dropOld(bus, dropped)
+        } catch (error) {
+          if (!isAteError(error) || !PASSING.has(error.code)) throw error
+          // A full disk is what dropping may help against, once: it is told, and tried again.
+          this.#context.observing.tell('drop', { error })
+        }
         await this.#sleep()
       }
     } catch (error) {
@@ -71,18 +79,18 @@ export class Retention {
 
   async #dropOld(bus: EntityId, dropped: Position): Promise<void> {
     for (;;) {
-      const batch: StoredPlace[] = []
-      while (batch.length < DROPPED_A_STEP) {
+      while (this.#batch.length < DROPPED_A_STEP) {
         const oldest = await this.#peekOldest(dropped)
         const kept = { events: this.#events, bytes: this.#bytes, oldestAt: oldest?.event.at ?? 0 }
         if (!oldest || !dropsOldest(this.#retain, kept, this.#context.now)) break
-        batch.push(oldest)
+        this.#batch.push(oldest)
         this.#events--
         this.#bytes -= oldest.event.bytes
         this.#oldest = undefined
       }
-      if (batch.length === 0) return
-      await this.#drop(bus, batch)
+      if (this.#batch.length === 0) return
+      await this.#drop(bus, this.#batch)
+      this.#batch = []
     }
   }
 
@@ -129,6 +137,9 @@ export class Retention {
     await this.#running
   }
 }
+
+/** What may be otherwise at the next look. */
+const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TX_RETRIES', 'NEEDS_REKEY'])
 
 /** @throws AteError BAD_ARGUMENT */
 function checkRetain(retain: RetainOptions): void {

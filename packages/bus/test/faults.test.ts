@@ -1,7 +1,8 @@
 /** What may go wrong around the bus: a disk that is full, a process that ends, an identity that is taken out. */
 import { type Chain, createIdentity, type Effect, memoryEngine, openChain, role } from '@ate/core'
 import { afterEach, expect, it } from 'vitest'
-import { type Bus, bus } from '../src/index.ts'
+import { ownEnvironment } from '../src/environment.ts'
+import { type Bus, type BusObservation, bus } from '../src/index.ts'
 import { closeAll, closeLater, codeOf, collect, Done, type Letters, openAt, place, turns, until } from './kit.ts'
 
 type Engine = ReturnType<typeof memoryEngine>
@@ -52,6 +53,45 @@ it('a full disk: nothing is acknowledged, the subscription stops, and goes on wh
   expect(await numbers(chain)).toEqual([0, 2])
   expect((await collect(events.read('a'))).map(({ data }) => data)).toEqual([0, 2])
   expect(await collect(events.dead('books'))).toEqual([])
+})
+
+it('a full disk: retention tells of it, and drops when there is room', async () => {
+  const fault: { code: string | undefined } = { code: undefined }
+  const looks: (() => void)[] = []
+  const environment = {
+    ...ownEnvironment,
+    timer: (ms: number, run: () => void) => {
+      if (ms !== 1000) return ownEnvironment.timer(ms, run)
+      looks.push(run)
+      return () => undefined
+    },
+  }
+  const look = async (): Promise<void> => {
+    await until(() => looks.length > 0)
+    looks.shift()!()
+    await turns(50)
+  }
+  const chain = await openAt(place(), failing(fault))
+  closeLater(chain)
+  const told: unknown[] = []
+  const observe = ({ operation, attributes }: BusObservation): void => {
+    if (operation === 'drop' && attributes['error.type']) told.push(attributes['error.type'])
+  }
+  const events = bus<Letters>(chain, { retain: { count: 2 }, observe }, environment)
+  await turns(50)
+  for (let n = 0; n < 6; n++) await events.publish('a', n)
+  const kept = async (): Promise<number[]> => (await collect(events.read('a'))).map(({ data }) => data)
+  fault.code = 'DISK_FULL'
+  await look()
+  await look()
+  expect(told).toEqual(['DISK_FULL', 'DISK_FULL'])
+  expect(await kept()).toEqual([0, 1, 2, 3, 4, 5])
+  fault.code = undefined
+  await look()
+  expect(await kept()).toEqual([4, 5])
+  const closing = events.close()
+  await look()
+  await closing
 })
 
 it('a process that ends in the middle: the next one goes on, and effects happen once', async () => {

@@ -216,14 +216,16 @@ export class Adder {
 
   /** The entity of a job by the id that its handle has. */
   async find(id: string): Promise<string | undefined> {
-    const named = await this.#chain.named(JobRecord, id, this.#place)
-    if (named) return named.id
-    return isEntityId(id) ? (await this.#chain.get(JobRecord, id))?.id : undefined
+    return (await jobOf(this.#chain, this.#node, id))?.id
   }
 
   /** The same as a transaction sees it, with what it has added itself. */
   async findIn(tx: Transaction, id: string): Promise<Entity<JobValue> | undefined> {
-    return (await tx.named(JobRecord, id, this.#place)) ?? (isEntityId(id) ? tx.get(JobRecord, id) : undefined)
+    const named = await tx.named(JobRecord, id, this.#place)
+    if (named || !isEntityId(id)) return named
+    const job = await tx.get(JobRecord, id)
+    // One that this transaction has made is not there yet.
+    return job && (!this.#chain.has(job) || this.#chain.parentOf(job) === this.#node) ? job : undefined
   }
 
   async #behind(
@@ -384,6 +386,14 @@ function inOrder(all: readonly Prepared[], byId: ReadonlyMap<string, number>): n
   return order
 }
 
-export function isEntityId(text: string): boolean {
+/** A job by the id that its handle has, its own or that of its entity; undefined of another queue's. */
+export async function jobOf(chain: Chain, node: EntityId, id: string): Promise<Entity<JobValue> | undefined> {
+  const named = await chain.named(JobRecord, id, { parent: node, in: IN.jobs })
+  if (named || !isEntityId(id)) return named
+  const job = await chain.get(JobRecord, id)
+  return job && chain.parentOf(job) === node ? job : undefined
+}
+
+function isEntityId(text: string): boolean {
   return /^[0-9a-hjkmnp-tv-z]{26}$/.test(text)
 }

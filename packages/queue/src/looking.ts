@@ -1,6 +1,6 @@
 /** Looks at a queue: single jobs by what stands in the chain, lists and counts by the table, events by the log. */
 import { type Chain, type EntityId, objectOf } from '@ate/core'
-import { isEntityId } from './adding.ts'
+import { jobOf } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE, STATE_NAMES } from './job-rows.ts'
 import { bad, checkSignal, EVENTS_NAMES, LIST_NAMES, wholeNumber } from './queue-options.ts'
@@ -19,8 +19,7 @@ export interface LookingParts {
 
 export async function jobInfo<D, R>(parts: LookingParts, id: string): Promise<JobInfo<D, R> | undefined> {
   const { chain, node } = parts
-  const named = await chain.named(JobRecord, id, { parent: node, in: IN.jobs })
-  const job = named ?? (isEntityId(id) ? await chain.get(JobRecord, id) : undefined)
+  const job = await jobOf(chain, node, id)
   if (!job) return undefined
   const { value } = job
   const state = await stateOf(parts, job.id, value)

@@ -1,6 +1,7 @@
 /** What comes again: ids, unique keys and options that were used before, and jobs that are gone while somebody works on them. */
 import type { EntityId } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { queue } from '../src/index.ts'
 import { IN, JobRecord, LaneRecord, OptionsRecord } from '../src/queue-records.ts'
 import { codeOf, expectCode, openWorld, turns, type World } from './kit.ts'
 
@@ -268,4 +269,23 @@ it('is claimed at its own turn also where it is claimed with its add', async () 
   }
   expect(seen).toEqual([0, 1, 2, 3].map((n) => [n, 1]))
   await worker.stop()
+})
+
+it('is not that of another queue: what a queue gives, cancels and retries is its own', async () => {
+  world = await openWorld(10)
+  const chain = world.process()
+  const [mine, other] = [chain.queue<number>({}), queue<number>(world.chain, 'another')]
+  const { id } = await other.add(1)
+  expect(await mine.get(id)).toBeUndefined()
+  expect(await mine.cancel(id)).toBe(false)
+  expect(await mine.retry(id)).toBe(0)
+  await expectCode(mine.result(id), 'NOT_FOUND')
+  expect(await other.get(id)).toMatchObject({ id, state: 'waiting' })
+  const own = await world.chain.transact(async (tx) => {
+    const { id: added } = await mine.add(2, { tx })
+    expect(await mine.cancel(added, { tx })).toBe(true)
+    return added
+  })
+  expect(await mine.get(own)).toMatchObject({ state: 'cancelled' })
+  await other.close()
 })
