@@ -80,7 +80,10 @@ it('is told to be for managers of the root before anything else is said about it
 it('is not written by somebody who has given the root away while it waited', async () => {
   await using kit = await memoryChain()
   const state = memoryState()
-  const { promise: given, resolve: give } = Promise.withResolvers<void>()
+  let give = (): void => undefined
+  const given = new Promise<void>((resolve) => {
+    give = resolve
+  })
   const slow = { ...state, list: (prefix: string) => given.then(() => state.list(prefix)) }
   const waiting = codeOf(appendRecovery(kit.core, {}, slow))
   await kit.chain.transact((tx) => tx.setPolicy(ROOT, { manage: [person('bob')] }))
