@@ -1,6 +1,5 @@
 /** What a record of recovery may say, and who may say it: each edge of it, where nothing was lost. */
 import { expect, it } from 'vitest'
-import { deferred } from '../../src/base/deferred.ts'
 import { RECOVER_LOST_MAX } from '../../src/base/limits.ts'
 import { appendRecovery } from '../../src/data/append-recovery.ts'
 import { backup, restore } from '../../src/data/backup.ts'
@@ -81,7 +80,10 @@ it('is told to be for managers of the root before anything else is said about it
 it('is not written by somebody who has given the root away while it waited', async () => {
   await using kit = await memoryChain()
   const state = memoryState()
-  const { promise: given, resolve: give } = deferred()
+  let give = (): void => undefined
+  const given = new Promise<void>((resolve) => {
+    give = resolve
+  })
   const slow = { ...state, list: (prefix: string) => given.then(() => state.list(prefix)) }
   const waiting = codeOf(appendRecovery(kit.core, {}, slow))
   await kit.chain.transact((tx) => tx.setPolicy(ROOT, { manage: [person('bob')] }))
