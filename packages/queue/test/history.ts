@@ -74,14 +74,13 @@ export async function findingsOf(chain: Chain, client: Client): Promise<Findings
       for (const { job, turn, fence } of decodeLeases((await event.value(SessionRecord)).leases)) {
         // A session lists what it holds: a lease that was not listed before is of the claim that wrote this.
         const lease = `${job} ${turn} ${fence}`
-        if (!leases.has(lease)) {
-          leases.add(lease)
-          claimed.add(fence)
-        }
+        if (leases.has(lease)) continue
+        leases.add(lease)
+        claimed.add(fence)
         const known = jobs.get(job)
-        if (!known || fence <= known.fence) continue
+        // Of a turn that is over it is void: whoever wrote it had not heard of the next one.
+        if (!known || known.value.end !== undefined || (known.value.turn ?? 0) !== turn) continue
         known.fence = fence
-        if (known.value.end !== undefined || (known.value.turn ?? 0) !== turn) continue
         expect(active.has(job), `two leases of ${known.id} at once`).toBe(false)
         active.set(job, turn)
         holders.set(job, entity)
