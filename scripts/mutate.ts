@@ -65,7 +65,7 @@ const AREAS: Readonly<Record<string, Area>> = {
   },
   proof: {
     sources:
-      /^(data\/(verify-proof|proof-.*|prove|evidence|compare-head|check-head|head-evidence|evidence-base|persons|recover|append-recovery)|chain\/snapshot.*)\.ts$/,
+      /^(data\/(verify-proof|proof-.*|prove|evidence|compare-head|check-head|head-evidence|evidence-base|persons|recover|append-recovery)|chain\/(snapshot.*|signed-parts|recovered))\.ts$/,
     tests: [
       ...['forged-proofs', 'prove', 'evidence'].map((name) => `data/${name}`),
       'chain/snapshot',
