@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { chainIdOf } from '../../src/base/ids.ts'
 import { isLost, isRecovered, rememberRecovered, settleRecoveries } from '../../src/chain/recovered.ts'
 import type { Head } from '../../src/log/engine.ts'
+import { forgetRecoveries } from '../../src/session/known-recoveries.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
 import { rememberedHead, rememberHead } from '../../src/session/remembered-heads.ts'
 import type { StateStore } from '../../src/session/state-store.ts'
@@ -49,6 +50,9 @@ describe('a head that is remembered', () => {
     expect(await isRecovered(state, chain.replica, { ...beyond, at: 0 })).toBe(false)
     await settleRecoveries(state, chain.replica)
     expect(await rememberedHead(state, id)).toMatchObject(beyond)
+    // Until the chain itself is gone from this machine.
+    await forgetRecoveries(state, id)
+    expect(await isRecovered(state, chain.replica, { ...beyond, at: 0 })).toBe(true)
   })
 
   it('stands if another record was seen before that, and if it is one of the chain', async () => {
