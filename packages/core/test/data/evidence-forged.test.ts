@@ -1,8 +1,9 @@
 /** Evidence that somebody puts together of sound signatures: what they do not say together is not taken as proven. */
 import { describe, expect, it } from 'vitest'
 import { toBase64 } from '../../src/base/bytes.ts'
-import { isAteError } from '../../src/base/errors.ts'
+import { AteError, isAteError } from '../../src/base/errors.ts'
 import { chainIdOf } from '../../src/base/ids.ts'
+import { asProof } from '../../src/chain/signed-parts.ts'
 import { ByteWriter } from '../../src/codec/writer.ts'
 import { EVIDENCE_FORMAT, type VerifiedEvidence, verifyEvidence } from '../../src/data/evidence.ts'
 import { KIND } from '../../src/event/format.ts'
@@ -121,5 +122,30 @@ describe('a server that has gone back', () => {
     const one = 'a rollback has one statement'
     expect(against(said(3, { at: 6 }), attested(9, hash))).toBe(one)
     expect(against(attested(3, hash))).toBe(one)
+  })
+})
+
+describe('a statement', () => {
+  it('of a server is about this chain', () => {
+    const foreign = { kind: 'acknowledgement', ...acknowledgementOf({ chainId: other }, { seq: 4, hash }) }
+    expect(found({ ...fork, known: foreign })).toBe('chain of the acknowledgement')
+    expect(found({ ...fork, known: said(4) })).toBe('claim')
+  })
+
+  it('that cannot be read is no proof, and a mistake of ours is told as it is', () => {
+    const thrown = (error: Error): unknown => {
+      try {
+        return asProof('part', () => {
+          throw error
+        })
+      } catch (caught) {
+        return caught
+      }
+    }
+    expect(thrown(new AteError('BAD_RECORD'))).toMatchObject({
+      code: 'BAD_PROOF',
+      facts: { what: 'part', why: 'BAD_RECORD' },
+    })
+    for (const own of [new TypeError('x'), new AteError('INTERNAL')]) expect(thrown(own)).toBe(own)
   })
 })

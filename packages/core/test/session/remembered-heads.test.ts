@@ -51,6 +51,29 @@ describe('remembered heads', () => {
     expect(await rememberedHead(state, chain)).toBeUndefined()
   })
 
+  it('go up also to a record of the same hash', async () => {
+    const state = memoryState()
+    for (const seq of [5, 6]) await rememberHead(state, chain, { ...head(5), seq })
+    expect((await rememberedHead(state, chain))?.seq).toBe(6)
+  })
+
+  it('are a time on the first line and statements behind it, of which either may be missing', async () => {
+    const state = memoryState()
+    await rememberHead(state, chain, head(5))
+    const [name] = await state.list(`heads/${chain}/`)
+    for (const [text, at, statements] of [
+      ['7\n8\n', 7, '8\n'],
+      ['\n8', 0, '8'],
+      ['\n', 0, undefined],
+      ['7', 7, undefined],
+      ['x\n8', 0, '8'],
+    ] as const) {
+      await state.put(name!, utf8(text))
+      const { hash, seq } = head(5)
+      expect(await rememberedHead(state, chain)).toEqual({ seq, hash, at, ...(statements ? { statements } : {}) })
+    }
+  })
+
   it('do not take names that are no heads for one', async () => {
     const state = memoryState()
     await rememberHead(state, chain, head(3))
