@@ -121,14 +121,18 @@ export class Process {
 
   /** As SIGSTOP: nothing of it goes on. */
   freeze(): void {
-    this.#state = 'stopped'
+    // What is dead stays so: thawed, it would renew what its handlers hold, which stand still for ever.
+    if (this.#state === 'runs') this.#state = 'stopped'
   }
 
   /** As SIGCONT. */
   thaw(): void {
     if (this.#state === 'stopped') this.#state = 'runs'
     this.#freezes = -1
-    for (const go of [...this.#thawing]) go()
+    const waiting = [...this.#thawing]
+    // Before they run: whoever waits from then on waits for the next thaw.
+    this.#thawing.clear()
+    for (const go of waiting) go()
   }
 
   /** A partition between it and the chain. Its clock, its timers and its handlers go on. */
@@ -165,7 +169,6 @@ export class Process {
   async #gate(): Promise<void> {
     while (this.#state === 'stopped') {
       await new Promise<void>((resolve) => this.#thawing.add(resolve))
-      this.#thawing.clear()
     }
     if (this.#state === 'dead') await new Promise<never>(() => undefined)
   }
