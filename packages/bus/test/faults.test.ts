@@ -1,9 +1,20 @@
 /** What may go wrong around the bus: a disk that is full, a process that ends, an identity that is taken out. */
 import { type Chain, createIdentity, type Effect, memoryEngine, openChain, role } from '@ate/core'
 import { afterEach, expect, it } from 'vitest'
-import { ownEnvironment } from '../src/environment.ts'
 import { type Bus, type BusObservation, bus } from '../src/index.ts'
-import { closeAll, closeLater, codeOf, collect, Done, type Letters, openAt, place, turns, until } from './kit.ts'
+import {
+  closeAll,
+  closeLater,
+  codeOf,
+  collect,
+  Done,
+  heldLooks,
+  type Letters,
+  openAt,
+  place,
+  turns,
+  until,
+} from './kit.ts'
 
 type Engine = ReturnType<typeof memoryEngine>
 afterEach(closeAll)
@@ -57,15 +68,7 @@ it('a full disk: nothing is acknowledged, the subscription stops, and goes on wh
 
 it('a full disk: retention tells of it, and drops when there is room', async () => {
   const fault: { code: string | undefined } = { code: undefined }
-  const looks: (() => void)[] = []
-  const environment = {
-    ...ownEnvironment,
-    timer: (ms: number, run: () => void) => {
-      if (ms !== 1000) return ownEnvironment.timer(ms, run)
-      looks.push(run)
-      return () => undefined
-    },
-  }
+  const { environment, looks } = heldLooks()
   const look = async (): Promise<void> => {
     await until(() => looks.length > 0)
     looks.shift()!()

@@ -12,6 +12,7 @@ import {
   openChain,
   type StandardSchema,
 } from '@ate/core'
+import { type BusEnvironment, ownEnvironment } from '../src/environment.ts'
 
 type Engine = ReturnType<typeof memoryEngine>
 
@@ -129,4 +130,18 @@ export function deferred<T = void>(): { readonly promise: Promise<T>; readonly r
     resolve = done
   })
   return { promise, resolve }
+}
+
+/** An environment in which retention looks when it is told to: `looks` are those that wait. */
+export function heldLooks(): { readonly environment: BusEnvironment; readonly looks: (() => void)[] } {
+  const looks: (() => void)[] = []
+  const environment: BusEnvironment = {
+    ...ownEnvironment,
+    timer: (ms, run) => {
+      if (ms !== 1000) return ownEnvironment.timer(ms, run)
+      looks.push(run)
+      return () => undefined
+    },
+  }
+  return { environment, looks }
 }

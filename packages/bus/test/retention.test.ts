@@ -1,8 +1,7 @@
 /** What a bus drops by bytes and by age. (By count: bus.test.ts.) */
 import { expect, it, vi } from 'vitest'
-import { ownEnvironment } from '../src/environment.ts'
 import { bus } from '../src/index.ts'
-import { collect, open, turns } from './kit.ts'
+import { collect, heldLooks, open, turns } from './kit.ts'
 
 type Topics = Readonly<Record<'note', string>>
 
@@ -33,15 +32,7 @@ it('by age: what is older goes, also when nothing new comes', async () => {
 
 it('by count: what another process drops while this one begins is not dropped twice', async () => {
   const chain = await open()
-  const looks: (() => void)[] = []
-  const environment = {
-    ...ownEnvironment,
-    timer: (ms: number, run: () => void) => {
-      if (ms !== 1000) return ownEnvironment.timer(ms, run)
-      looks.push(run)
-      return () => undefined
-    },
-  }
+  const { environment, looks } = heldLooks()
   const look = async (): Promise<void> => {
     for (const run of looks.splice(0)) run()
     await turns(50)
