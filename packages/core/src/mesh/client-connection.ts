@@ -460,6 +460,7 @@ function shake(
         }
       },
       closed({ code, text }) {
+        if (connection?.isLost) return
         const error = new AteError('OFFLINE', {
           what: 'the connection ended',
           closeCode: code,

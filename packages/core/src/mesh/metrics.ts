@@ -224,6 +224,8 @@ function labelsText(labels: readonly string[], values: readonly string[]): strin
 }
 
 function escapeValue(text: string): string {
+  // Nearly none needs it, and each connection asks for several.
+  if (!/[\\"\n]/.test(text)) return text
   return text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
 }
 
