@@ -12,9 +12,9 @@ import type { Observing } from '../chain/observing.ts'
 import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
-import { Chain, compactingOf } from '../data/chain.ts'
+import { Chain } from '../data/chain.ts'
 import { headBeyond } from '../data/check-head.ts'
-import { checkCompactPolicy } from '../data/compact-policy.ts'
+import { checkCompactPolicy, compactingOf } from '../data/compact-policy.ts'
 import { makeGenesis } from '../data/create-chain.ts'
 import {
   checkChain,
