@@ -193,7 +193,8 @@ async function openObserved(
   }
 }
 
-async function pinnedChain(platform: Platform, name: string): Promise<ChainId> {
+/** The chain that a domain names. @throws AteError BAD_PIN | PIN_UNAVAILABLE */
+export async function pinnedChain(platform: Platform, name: string): Promise<ChainId> {
   const { chainOfName } = await import('../session/dns-pin.ts')
   return chainOfName(platform, name)
 }
