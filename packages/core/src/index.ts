@@ -50,17 +50,7 @@ export type {
   CopyReceipt,
   RestoreOptions,
 } from './data/backup.ts'
-export {
-  type AttachedKeyOptions,
-  type Chain,
-  type CloseOptions,
-  isChain,
-  type OpenTransaction,
-  type ReadOptions,
-  type TransactOptions,
-  type WaitOptions,
-  type WriterInfo,
-} from './data/chain.ts'
+export { type AttachedKeyOptions, type Chain, type CloseOptions, isChain } from './data/chain.ts'
 export { addCosignatures, type CheckpointOptions } from './data/checkpoints.ts'
 export type { Children, PageOptions } from './data/children.ts'
 export type { CompactionState, CompactPolicy } from './data/compact-policy.ts'
@@ -93,6 +83,7 @@ export type { Finding, FindingCode, Severity } from './data/findings.ts'
 export type { KnownPlace } from './data/known-places.ts'
 export { backup, destroy, knownPlaces, push, restore, salvage, verifyPlace } from './data/on-demand.ts'
 export type { OpenOptions, RemoteOptions } from './data/open-chain.ts'
+export type { OpenTransaction } from './data/open-transaction.ts'
 export type { PersonChange, PersonInfo, PersonRef } from './data/persons.ts'
 export {
   type CounterInput,
@@ -120,6 +111,7 @@ export type {
   RecordTransaction,
 } from './data/records.ts'
 export type { RecoverPlaceOptions } from './data/recover.ts'
+export type { TransactOptions, WaitOptions } from './data/run-transaction.ts'
 export type { SalvageOptions, SalvageReport } from './data/salvage.ts'
 export { type Served, type ServiceOptions, service } from './data/service.ts'
 export type { InvokeOptions } from './data/service-caller.ts'
@@ -148,6 +140,7 @@ export type {
   PlaceOptions,
   RetentionOptions,
 } from './data/transaction-options.ts'
+export type { ReadOptions } from './data/values.ts'
 export type { PlaceReport, VerifyPlaceOptions } from './data/verify-place.ts'
 export {
   type ProvenCommit,
@@ -157,6 +150,7 @@ export {
   type VerifyProofOptions,
   verifyProof,
 } from './data/verify-proof.ts'
+export type { WriterInfo } from './data/writers.ts'
 export type { Cosigned, Witnesses } from './event/cosignature.ts'
 export type { Durability, LogEngine } from './log/engine.ts'
 export type { BadPlace, GoodRun } from './log/file-salvage.ts'

@@ -95,14 +95,14 @@ export async function newestOfKind(
   return undefined
 }
 
-/** The certificate of `writer`, which rides in the first commit that it signed: looked for backwards from one of its commits. */
+/** The certificate of `writer`, which rides in the first commit that it signed: looked for backwards from seq `from`, one of its commits. */
 export async function certificateOf(
   parts: { readonly engine: LogEngine; readonly crypto: CryptoProvider },
   writer: Uint8Array,
-  { from, to = 0 }: { readonly from: number; readonly to?: number },
+  from: number,
 ): Promise<Uint8Array | undefined> {
   const { engine } = parts
-  for (let seq = from; seq >= to; seq--) {
+  for (let seq = from; seq >= 0; seq--) {
     if ((await kindAt(engine, seq)) !== KIND.commit) continue
     const head = await commitHeadAt(parts, seq)
     if (equalBytes(head.writer, writer) && carriesOwn(parts.crypto, head)) return head.certificate

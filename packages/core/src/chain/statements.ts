@@ -1,31 +1,18 @@
 /**
  * What was signed about the records of a chain, and says which they are: a checkpoint over them, an attestation that names the
  * newest record its signer had seen, a commit that names its base. This machine keeps the newest of each beside the head that
- * it remembers, so that a log that comes back older or different is contradicted by keys of the chain itself.
- *
- * Each claims nodes of the Merkle tree over the log. Two claims of one node with different hashes cannot both be true.
+ * it remembers, so that a log that comes back older or different is contradicted by keys of the chain itself (claims.ts).
  */
-import { equalBytes, fromBase64, fromUtf8, toBase64, toBinaryText } from '../base/bytes.ts'
+import { equalBytes, fromUtf8, toBase64, toBinaryText } from '../base/bytes.ts'
 import { isAteError } from '../base/errors.ts'
 import type { ChainId } from '../base/ids.ts'
-import { Fields, jsonOf } from '../codec/json-fields.ts'
-import { leafHash, type Peak, peaksOf } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { parseAcknowledgement } from '../event/acknowledgement.ts'
 import { parseAttestationPayload } from '../event/attestation.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
-import {
-  type CommitHead,
-  carriesOwn,
-  certificateOf,
-  commitHeadAt,
-  commitHeadOf,
-  kindAt,
-  recordAt,
-} from './log-parts.ts'
+import { type CommitHead, carriesOwn, commitHeadAt, kindAt, recordAt } from './log-parts.ts'
 import type { Replica } from './replica.ts'
 import { type AcknowledgementPart, type AttestationPart, type CommitPart, commitPartOf } from './signed-parts.ts'
 
@@ -73,8 +60,8 @@ async function readableStatements(source: StatementSource, seq: number): Promise
 export function parseStatements(text: string | undefined): Statements {
   if (text === undefined) return {}
   try {
-    new Fields(jsonOf(text), 'statements')
-    return JSON.parse(text) as Statements
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
   } catch {
     return {}
   }
@@ -145,7 +132,8 @@ class CommitsBackwards {
   }
 }
 
-function followsLog({ hashes }: Replica, { base }: CommitHead): boolean {
+/** That the record which a commit was based on stands in this log. */
+export function followsLog({ hashes }: Replica, { base }: CommitHead): boolean {
   const hash = hashes.at(base.seq)
   return hash !== undefined && equalBytes(hash, base.hash)
 }
@@ -162,73 +150,4 @@ export async function attestationAt(
     ? trust.keysOf(toBinaryText(body.by))
     : trust.certificates.get(toBinaryText(body.certificate))?.keys
   return keys && { payload: toBase64(payload), keys: toBase64(keys) }
-}
-
-/** The commit of a record, if it names a record of this log, and its certificate stands at `from` or behind. */
-export async function commitAt(source: StatementSource, seq: number, from: number): Promise<CommitPart | undefined> {
-  const { replica } = source
-  const head = await commitHeadAt(source, seq)
-  const certificate = replica.trust.certificates.get(toBinaryText(head.writer))
-  if (!certificate || !followsLog(replica, head)) return undefined
-  const bytes = await certificateOf(source, head.writer, { from: seq, to: from })
-  return bytes && commitPartOf(head, bytes, certificate.keys)
-}
-
-/** What a remembered statement claims: a node of the tree, and how the statement is shown with it. */
-export interface Claim extends Peak {
-  readonly statement: Statement
-}
-
-/** A statement as evidence shows it. `node` and `path` lead from the claimed node to the note's root. */
-export type Statement =
-  | { readonly kind: 'checkpoint'; readonly note: string; readonly node: string; readonly path: readonly string[] }
-  | ({ readonly kind: 'attestation'; readonly links?: readonly string[] } & AttestationPart)
-  | ({ readonly kind: 'commit'; readonly links?: readonly string[] } & CommitPart)
-  | ({ readonly kind: 'acknowledgement'; readonly links?: readonly string[] } & AcknowledgementPart)
-
-/**
- * All nodes that the statements claim, those that reach furthest first. Signatures were verified when they were remembered;
- * what cannot be read any more claims nothing.
- */
-export function claimsOf(crypto: CryptoProvider, statements: Statements): readonly Claim[] {
-  const claims: Claim[] = []
-  for (const claim of [attestationClaim, commitClaim, acknowledgementClaim, checkpointClaims]) {
-    try {
-      claims.push(...claim(crypto, statements))
-    } catch {
-      // Our own state, from another version or damaged.
-    }
-  }
-  return claims.sort((a, b) => b.from + b.count - (a.from + a.count))
-}
-
-function attestationClaim(crypto: CryptoProvider, { attestation }: Statements): readonly Claim[] {
-  if (!attestation) return []
-  const { body } = parseAttestationPayload(crypto, fromBase64(attestation.payload)!)
-  return [{ ...leafOf(crypto, body), statement: { kind: 'attestation', ...attestation } }]
-}
-
-function commitClaim(crypto: CryptoProvider, { commit }: Statements): readonly Claim[] {
-  if (!commit) return []
-  return [{ ...leafOf(crypto, commitHeadOf(fromBase64(commit.head)!).base), statement: { kind: 'commit', ...commit } }]
-}
-
-function acknowledgementClaim(crypto: CryptoProvider, { acknowledgement }: Statements): readonly Claim[] {
-  if (!acknowledgement) return []
-  const body = parseAcknowledgement(fromBase64(acknowledgement.acknowledgement)!)
-  return [{ ...leafOf(crypto, body), statement: { kind: 'acknowledgement', ...acknowledgement } }]
-}
-
-function checkpointClaims(crypto: CryptoProvider, { checkpoint }: Statements): readonly Claim[] {
-  if (!checkpoint) return []
-  const peaks = peaksOf(crypto, fromBase64(checkpoint.tree)!) ?? []
-  return peaks.map((peak) => ({ ...peak, statement: checkpointStatement(checkpoint.note, peak.node, peak.path) }))
-}
-
-function leafOf(crypto: CryptoProvider, { seq, hash }: { readonly seq: number; readonly hash: Uint8Array }): Peak {
-  return { from: seq, count: 1, node: leafHash(crypto, hash), path: [] }
-}
-
-export function checkpointStatement(note: string, node: Uint8Array, path: readonly Uint8Array[]): Statement {
-  return { kind: 'checkpoint', note, node: toBase64(node), path: path.map(toBase64) }
 }

@@ -8,6 +8,7 @@ import { equalBytes, toHex } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
 import { BACKUP_FILE_BYTES_MAX, BACKUP_SEGMENT_BYTES } from '../base/limits.ts'
+import type { ChainCore } from '../chain/chain-core.ts'
 import { type CopyOptions, copyLog, copyRing, isAt, steps } from '../chain/copy-log.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -78,8 +79,27 @@ export async function backup(
   }
 }
 
+/** As Chain.backup, up to seq `until`. */
+export async function backupChain(
+  core: ChainCore,
+  { to, until }: { readonly to: string; readonly until: number },
+  options: BackupOptions,
+  platform: Platform,
+): Promise<BackupReceipt> {
+  if (options.keys !== 'omit') await assertHasKeys(core)
+  return backupLog(core.engine, { to, until, wanted: core.chainId }, options, platform)
+}
+
+/** @throws AteError KEYS_UNAVAILABLE */
+async function assertHasKeys({ writing, chainId: chain }: ChainCore): Promise<void> {
+  const keys = await writing.countKeysElsewhere()
+  if (keys === 0) return
+  const hint = "this process does not have the keys: back up the folder where the log is kept, or give keys: 'omit'"
+  throw new AteError('KEYS_UNAVAILABLE', { chain, keys }, { hint })
+}
+
 /** Backs up the records of an open engine up to seq `until`. */
-export async function backupLog(
+async function backupLog(
   source: LogEngine,
   { to, until, wanted }: { readonly to: string; readonly until: number; readonly wanted: ChainId | undefined },
   options: BackupOptions,

@@ -3,44 +3,29 @@
  * and nothing that is merely staged.
  */
 
-import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { fromBinaryText } from '../base/bytes.ts'
 import { unlessAborted } from '../base/deferred.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
-import {
-  type ChainId,
-  chainIdOf,
-  type EntityId,
-  type Fingerprint,
-  fingerprintOf,
-  type PublicId,
-  parseId,
-  toBase32,
-} from '../base/ids.ts'
-import { ATTEST_COMMITS_MAX } from '../base/limits.ts'
+import { type ChainId, chainIdOf, type EntityId, type Fingerprint, fingerprintOf, type PublicId } from '../base/ids.ts'
 import type { ChainCore, Conflict } from '../chain/chain-core.ts'
 import type { CompactOptions, CompactReport } from '../chain/compaction.ts'
 import type { Receipt } from '../chain/staged.ts'
 import type { VerifyOptions, VerifyReport } from '../chain/verify-log.ts'
 import type { Witnessed } from '../chain/witnessing.ts'
-import { namedEntity } from '../event/derive-ids.ts'
-import { type EntityWords, textOfWords } from '../event/entity-words.ts'
-import { KIND } from '../event/format.ts'
-import { encodeSweep, SWEEP_ENTITIES_MAX } from '../event/sweep.ts'
-import type { Durability } from '../log/engine.ts'
-import { blindName } from '../session/epoch-keys.ts'
+import { textOfWords } from '../event/entity-words.ts'
 import { forgetPlace } from '../session/forget-chain.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
-import { mayManage, nodeWith } from '../trust/policy.ts'
 import { ROW } from '../view/entity-table.ts'
 import { type AccessInfo, accessOf, type RoleInfo, roleOf } from './access.ts'
 import type { RecoverOptions, RecoverReceipt } from './append-recovery.ts'
 import type { BackupOptions, BackupReceipt } from './backup.ts'
 import { appendCheckpoint, type CheckpointOptions, checkpointKeyOf } from './checkpoints.ts'
 import { Children } from './children.ts'
-import type { CompactionState, CompactPolicy } from './compact-policy.ts'
+import type { CompactionState } from './compact-policy.ts'
 import type { Compacting } from './compacting.ts'
 import type { Comparison } from './compare-head.ts'
+import { conflictsOf } from './conflicts.ts'
 import type { DoctorOptions, DoctorReport } from './doctor.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
 import {
@@ -52,7 +37,7 @@ import {
   retentionInfo,
   visibleRow,
 } from './entity-info.ts'
-import { checkName, type EntityType, type IndexKey } from './entity-type.ts'
+import type { EntityType, IndexKey } from './entity-type.ts'
 import {
   type ChainEvent,
   chainEvents,
@@ -63,56 +48,24 @@ import {
 } from './events.ts'
 import { headStatement } from './head-statement.ts'
 import type { Indexes } from './indexes.ts'
+import { OpenTransaction } from './open-transaction.ts'
 import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
 import type { ConsistencyProof, Proof } from './proof-format.ts'
 import type { CheckpointRef, Provable, ProveOptions } from './prove.ts'
 import type { ChainRecord, RecordsOptions } from './records.ts'
-import { runOnce, runTransaction } from './run-transaction.ts'
+import { runTransaction, type TransactOptions, type WaitOptions } from './run-transaction.ts'
 import { type ChainStats, chainStats } from './stats.ts'
-import { expiredWords } from './sweeping.ts'
+import { sweepExpired } from './sweeping.ts'
 import { Transaction } from './transaction.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf } from './transaction-options.ts'
-import { Values } from './values.ts'
-
-export interface TransactOptions {
-  /** The level that the acknowledgement waits for; what the engine reaches if left out. */
-  readonly durability?: Durability
-  readonly signal?: AbortSignal
-}
-
-/** Of transact alone. */
-export interface WaitOptions {
-  /**
-   * `local`: where a server orders the records, resolves when the transaction is signed and kept on this machine, and sends it
-   * when there is a connection, also by a later process. An identity in memory keeps it as long as the process. If it can never
-   * be in the log, `chain.conflicts()` tells. A transaction that builds on one that is not decided waits for that one.
-   */
-  readonly wait?: 'log' | 'local'
-  /**
-   * Called when it is staged, on each run that gets there: a transaction that begins from then on sees what it wrote. Who makes
-   * transactions of one entity one after the other need not wait for the acknowledgement of each.
-   */
-  readonly staged?: () => void
-  /**
-   * Called when its record is written and not yet synced, where this process writes a log in files: it is there after the end
-   * of this process, whatever ends it, and may not be after a power cut. Then the transaction, and whatever was staged after
-   * it, is gone together. Not called where there is no such moment: wait for the acknowledgement there.
-   */
-  readonly written?: () => void
-}
+import { type ReadOptions, Values } from './values.ts'
+import { wordsOfName } from './words-of-name.ts'
+import { type WriterInfo, writersOf } from './writers.ts'
 
 export interface CloseOptions {
   /** Ends the waiting for a server's answers; the chain is closed in any case. */
   readonly signal?: AbortSignal
-}
-
-export interface ReadOptions {
-  readonly signal?: AbortSignal
-  /** `once`: the value is not kept in memory, and unless it was there already it is the caller's own. Default `again`. */
-  readonly use?: 'again' | 'once'
-  /** With `once`: a value that is bytes, and fits, is copied here and is a view of it, unless it was in memory already. */
-  readonly into?: Uint8Array
 }
 
 export interface AttachedKeyOptions extends ReadOptions {
@@ -123,33 +76,11 @@ export interface AttachedKeyOptions extends ReadOptions {
   readonly recorded?: number
 }
 
-export interface WriterInfo {
-  /** For tx.endWriter and chain.adopt. */
-  readonly id: string
-  readonly identity: Fingerprint
-  /** Chain time up to which it may write, Unix ms. */
-  readonly until: number
-  readonly ended: boolean
-  readonly commits: number
-  /** Commits that carry no post-quantum signature yet. */
-  readonly unattested: number
-}
-
 const BRAND = Symbol.for('ate.chain')
 
 /** True for a chain of any copy of this package. */
 export function isChain(value: unknown): value is Chain {
   return typeof value === 'object' && value !== null && Reflect.get(value, BRAND) === true
-}
-
-/** @internal What looks after the policy of a chain that has one. */
-export async function compactingOf(
-  core: ChainCore,
-  policy: CompactPolicy | undefined,
-): Promise<Compacting | undefined> {
-  if (!policy) return undefined
-  const { Compacting } = await import('./compacting.ts')
-  return new Compacting(core, policy)
 }
 
 export class Chain {
@@ -249,24 +180,8 @@ export class Chain {
   }
 
   /** Transactions that were kept on this machine (`wait: 'local'`) and are not in the log, each once, as long as the chain is open. */
-  async *conflicts({ signal }: ReadOptions = {}): AsyncGenerator<Conflict, void, void> {
-    const { conflicts, conflictListeners, closers } = this.#core
-    for (;;) {
-      throwIfAborted(signal)
-      for (let next = conflicts.shift(); next; next = conflicts.shift()) yield next
-      if (this.#core.isClosed) return
-      await new Promise<void>((resolve) => {
-        const wake = (): void => {
-          conflictListeners.delete(wake)
-          closers.delete(wake)
-          signal?.removeEventListener('abort', wake)
-          resolve()
-        }
-        conflictListeners.add(wake)
-        closers.add(wake)
-        signal?.addEventListener('abort', wake, { once: true })
-      })
-    }
+  conflicts({ signal }: ReadOptions = {}): AsyncGenerator<Conflict, void, void> {
+    return conflictsOf(this.#core, signal)
   }
 
   /** The explicit form: commit it, or it is rolled back when it goes out of scope. A conflict is thrown, not retried. */
@@ -284,7 +199,7 @@ export class Chain {
       this.#core.assertOpen()
       throwIfAborted(options?.signal)
       const words = ref instanceof EntityHandle && ref.chain === this.id ? ref : wordsOfRef(ref, this.id)
-      return this.#readWords(type, words, options)
+      return this.#values.read(type, words, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -305,7 +220,7 @@ export class Chain {
   ): Promise<Entity<T> | undefined> {
     this.#core.assertOpen()
     throwIfAborted(options.signal)
-    return this.#readWords(type, this.#wordsOfName(type, name, options), options)
+    return this.#values.read(type, wordsOfName(this.#core, this.id, type, name, options), options)
   }
 
   /**
@@ -315,7 +230,7 @@ export class Chain {
    */
   idOf<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): EntityId {
     this.#core.assertOpen()
-    return textOfWords(this.#wordsOfName(type, name, options))
+    return textOfWords(wordsOfName(this.#core, this.id, type, name, options))
   }
 
   /** The single child of a collection. @throws as get */
@@ -527,23 +442,8 @@ export class Chain {
    */
   async adopt(writer: string): Promise<number> {
     this.#core.assertWritable()
-    await this.#core.settled()
-    const { replica, identityName, identity } = this.#core
-    const certificate = replica.trust.certificates.get(toBinaryText(parseId(writer, 'fingerprint')))
-    if (!certificate) throw new AteError('CERT_UNKNOWN', { writer })
-    if (!mayManage(replica.view, 0, identityName)) throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
-    if (certificate.unattested.length === 0) return 0
-    let adopted = 0
-    await this.#core.appendOther(KIND.attestation, () => {
-      const commits = certificate.unattested.slice(0, ATTEST_COMMITS_MAX)
-      adopted = commits.length
-      if (adopted === 0) throw new AteError('CERT_UNKNOWN', { writer, what: 'all of its commits are attested by now' })
-      // What was staged while this waited may have changed who manages: a record that nobody takes must not be stored.
-      if (!mayManage(replica.view, 0, identityName))
-        throw new AteError('NOT_AUTHORIZED', { needs: 'manage of the root' })
-      return this.#core.attest({ certificate: certificate.id, commits }, identity.fingerprintBytes)
-    })
-    return adopted
+    const { adoptCommits } = await import('./adopt.ts')
+    return adoptCommits(this.#core, writer)
   }
 
   /**
@@ -562,10 +462,7 @@ export class Chain {
   /** Drops entities that have expired. The number of them. */
   async sweep(): Promise<number> {
     this.#core.assertWritable()
-    await this.#core.settled()
-    const words = expiredWords(this.#core.replica, SWEEP_ENTITIES_MAX)
-    if (words.length > 0) await this.#core.appendOther(KIND.sweep, () => encodeSweep(words))
-    return words.length
+    return sweepExpired(this.#core)
   }
 
   /**
@@ -598,15 +495,7 @@ export class Chain {
 
   /** Certificates that writers used, newest last. */
   writers(): WriterInfo[] {
-    const now = this.now
-    return [...this.#core.replica.trust.certificates.values()].map((certificate) => ({
-      id: toBase32(certificate.id),
-      identity: fingerprintOf(certificate.identityBytes),
-      until: certificate.until,
-      ended: certificate.ended || certificate.until < now,
-      commits: certificate.mark,
-      unattested: certificate.unattested.length,
-    }))
+    return writersOf(this.#core)
   }
 
   /** Identities that have taken more keys, or were revoked. */
@@ -649,17 +538,10 @@ export class Chain {
   async backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
     this.#core.assertOpen()
     const { engine, replica } = this.#core
+    // As of now: what is written while the code is loaded is not meant.
     const until = Math.min(engine.durableSeq(), replica.head.seq)
-    const { backupLog } = await import('./backup.ts')
-    if (options.keys !== 'omit') await this.#assertHasKeys()
-    return backupLog(engine, { to, until, wanted: this.id }, options, this.#platform)
-  }
-
-  async #assertHasKeys(): Promise<void> {
-    const keys = await this.#core.writing.countKeysElsewhere()
-    if (keys === 0) return
-    const hint = "this process does not have the keys: back up the folder where the log is kept, or give keys: 'omit'"
-    throw new AteError('KEYS_UNAVAILABLE', { chain: this.id, keys }, { hint })
+    const { backupChain } = await import('./backup.ts')
+    return backupChain(this.#core, { to, until }, options, this.#platform)
   }
 
   /**
@@ -697,53 +579,12 @@ export class Chain {
     return this.close()
   }
 
-  #readWords<T>(
-    type: EntityType<T>,
-    words: EntityWords,
-    options?: Pick<ReadOptions, 'use' | 'into'>,
-  ): Promise<Entity<T> | undefined> {
-    const { view } = this.#core.replica
-    const row = view.table.find(words.a, words.b, words.c, words.d)
-    if (row < 0) {
-      assertType(type)
-      return NOTHING
-    }
-    if (!view.isVisible(row) || this.#isExpired(row)) return NOTHING
-    const hit = this.#values.hit(type, row)
-    if (hit) return hit
-    assertType(type)
-    return Promise.resolve(this.#values.open(type, row, 'acknowledged', options?.use, options?.into))
-  }
-
   get #compaction(): CompactionState {
     return this.#compacting?.state ?? { running: false, last: undefined, failed: undefined }
   }
 
   #isExpired(row: number): boolean {
     return this.#core.replica.view.isExpired(row, this.#core.now, 'acknowledged')
-  }
-
-  #wordsOfName<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
-    assertType(type)
-    const parent = parentWords(options.parent, this.id)
-    const collection = options.in ?? type.name
-    checkName(name, 'name')
-    const { replica, crypto, keys } = this.#core
-    const row = replica.view.findLive(parent.a, parent.b, parent.c, parent.d)
-    if (row < 0) throw new AteError('NOT_FOUND', { entity: textOfWords(parent), what: 'parent' })
-    const node = nodeWith(replica.view, 'read', row)
-    const secrets = keys.secretsOf(
-      { row: node, id: replica.view.wordsOf(node) },
-      replica.trust.newestEpoch(node)!.number,
-    )
-    if (!secrets) throw new AteError('NO_READ_KEY', { node: replica.view.idText(node) })
-    return namedEntity(
-      crypto,
-      replica.chainId,
-      parent,
-      collection,
-      blindName(crypto, secrets.indexKey, collection, name),
-    )
   }
 }
 
@@ -752,33 +593,3 @@ async function* recordsOf(core: ChainCore, options: RecordsOptions): AsyncGenera
   const { chainRecords } = await import('./records.ts')
   yield* chainRecords(core, options)
 }
-
-/** A transaction that is committed by hand. */
-export class OpenTransaction extends Transaction {
-  readonly #core: ChainCore
-  readonly #options: TransactOptions
-
-  /** @internal */
-  constructor(core: ChainCore, values: Values, chain: ChainId, options: TransactOptions) {
-    super(core, values, chain, options.signal)
-    this.#core = core
-    this.#options = options
-  }
-
-  /** @throws as transact; CONFLICT is not retried. */
-  async commit(): Promise<Receipt> {
-    await runOnce(this.#core, this, () => undefined, this.#options)
-    return this.receipt!
-  }
-
-  /** Ends it without a trace. */
-  rollback(): void {
-    this.abandon()
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.closed) this.abandon()
-  }
-}
-
-const NOTHING: Promise<undefined> = Promise.resolve(undefined)

@@ -9,6 +9,7 @@ import { equalBytes } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { type ChainId, type Fingerprint, fingerprintOf } from '../base/ids.ts'
 import { EVIDENCE_LINKS_MAX } from '../base/limits.ts'
+import type { Statement } from '../chain/claims.ts'
 import {
   asProof,
   badProof,
@@ -17,7 +18,6 @@ import {
   readCommitPart,
   type SignedAcknowledgement,
 } from '../chain/signed-parts.ts'
-import type { Statement } from '../chain/statements.ts'
 import { Fields, jsonOf } from '../codec/json-fields.ts'
 import { leafHash, verifySubtree } from '../crypto/merkle.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'

@@ -1,17 +1,18 @@
 /** The evidence of an alarm: what was signed about the records that this machine remembers, against what the log shows. */
-import { equalBytes, fromBase64, fromUtf8, toBase64 } from '../base/bytes.ts'
+import { equalBytes, fromBase64, fromUtf8, toBase64, toBinaryText } from '../base/bytes.ts'
 import { EVIDENCE_LINKS_MAX } from '../base/limits.ts'
-import { commitHashOf, commitHeadAt, headAt, kindAt, newestOfKind, recordAt } from '../chain/log-parts.ts'
+import { type Claim, checkpointStatement, claimsOf, type Statement } from '../chain/claims.ts'
 import {
-  attestationAt,
-  type Claim,
-  checkpointStatement,
-  claimsOf,
-  commitAt,
-  parseStatements,
-  type Statement,
-  type StatementSource,
-} from '../chain/statements.ts'
+  certificateOf,
+  commitHashOf,
+  commitHeadAt,
+  headAt,
+  kindAt,
+  newestOfKind,
+  recordAt,
+} from '../chain/log-parts.ts'
+import { type CommitPart, commitPartOf } from '../chain/signed-parts.ts'
+import { attestationAt, followsLog, parseStatements, type StatementSource } from '../chain/statements.ts'
 import { RangeTree } from '../crypto/merkle-range.ts'
 import { parseAcknowledgement } from '../event/acknowledgement.ts'
 import { parseAttestationPayload } from '../event/attestation.ts'
@@ -90,7 +91,7 @@ async function namingStatement(source: StatementSource, seq: number): Promise<St
       if (part && named >= seq) return { kind: 'attestation', ...part, links: await linksOf(source, named, seq) }
     } else if (kind === KIND.commit) {
       const named = (await commitHeadAt(source, at)).base.seq
-      const part = named >= seq ? await commitAt(source, at, 0) : undefined
+      const part = named >= seq ? await commitAt(source, at) : undefined
       if (part) return { kind: 'commit', ...part, links: await linksOf(source, named, seq) }
     }
   }
@@ -117,4 +118,14 @@ async function payloadHashAt(
     return hashPayload(crypto, (await recordAt(engine, seq)).subarray(RECORD_HEAD_BYTES))
   const head = await commitHeadAt({ crypto, engine }, seq)
   return hashCommitPayload(crypto, commitHashOf(crypto, replica.chainId, head), head.signature)
+}
+
+/** The commit of a record, if it names a record of this log, and its certificate stands in it. */
+async function commitAt(source: StatementSource, seq: number): Promise<CommitPart | undefined> {
+  const { replica } = source
+  const head = await commitHeadAt(source, seq)
+  const certificate = replica.trust.certificates.get(toBinaryText(head.writer))
+  if (!certificate || !followsLog(replica, head)) return undefined
+  const bytes = await certificateOf(source, head.writer, seq)
+  return bytes && commitPartOf(head, bytes, certificate.keys)
 }

@@ -26,9 +26,9 @@ import { machineIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
-import { Chain, compactingOf } from './chain.ts'
+import { Chain } from './chain.ts'
 import { alarmOf, type ServerSide } from './check-head.ts'
-import { type CompactPolicy, checkCompactPolicy } from './compact-policy.ts'
+import { type CompactPolicy, checkCompactPolicy, compactingOf } from './compact-policy.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
 import type { SyncProgress } from './sync-progress.ts'
@@ -193,7 +193,8 @@ async function openObserved(
   }
 }
 
-async function pinnedChain(platform: Platform, name: string): Promise<ChainId> {
+/** The chain that a domain names. @throws AteError BAD_PIN | PIN_UNAVAILABLE */
+export async function pinnedChain(platform: Platform, name: string): Promise<ChainId> {
   const { chainOfName } = await import('../session/dns-pin.ts')
   return chainOfName(platform, name)
 }

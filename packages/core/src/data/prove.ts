@@ -230,7 +230,7 @@ export class Prover {
 
   async #certificate(writer: Uint8Array, from: number): Promise<Uint8Array> {
     const name = toBinaryText(writer)
-    const found = this.#certificates.get(name) ?? (await certificateOf(this.#core, writer, { from }))
+    const found = this.#certificates.get(name) ?? (await certificateOf(this.#core, writer, from))
     if (!found) throw new AteError('INTERNAL', { what: 'the certificate of a commit', seq: from })
     this.#certificates.set(name, found)
     return found

@@ -22,14 +22,34 @@ const RETRIED: ReadonlySet<string> = new Set(['CONFLICT', 'STALE_BASE', 'STALE_E
 /** And what the commit of another can cause between staging and the record: what was there may have been deleted. */
 const LATE: ReadonlySet<string> = new Set([...RETRIED, 'EPOCH_ORDER', 'NOT_FOUND'])
 
-export interface RunOptions {
+export interface TransactOptions {
+  /** The level that the acknowledgement waits for; what the engine reaches if left out. */
   readonly durability?: Durability
   readonly signal?: AbortSignal
-  /** `local`: no longer than until it is kept on this machine. */
+}
+
+/** Of transact alone. */
+export interface WaitOptions {
+  /**
+   * `local`: where a server orders the records, resolves when the transaction is signed and kept on this machine, and sends it
+   * when there is a connection, also by a later process. An identity in memory keeps it as long as the process. If it can never
+   * be in the log, `chain.conflicts()` tells. A transaction that builds on one that is not decided waits for that one.
+   */
   readonly wait?: 'log' | 'local'
+  /**
+   * Called when it is staged, on each run that gets there: a transaction that begins from then on sees what it wrote. Who makes
+   * transactions of one entity one after the other need not wait for the acknowledgement of each.
+   */
   readonly staged?: () => void
+  /**
+   * Called when its record is written and not yet synced, where this process writes a log in files: it is there after the end
+   * of this process, whatever ends it, and may not be after a power cut. Then the transaction, and whatever was staged after
+   * it, is gone together. Not called where there is no such moment: wait for the acknowledgement there.
+   */
   readonly written?: () => void
 }
+
+interface RunOptions extends TransactOptions, WaitOptions {}
 
 /** Runs once; a conflict is thrown. */
 export function runOnce<R>(

@@ -7,11 +7,20 @@ import { AteError } from '../base/errors.ts'
 import type { ChainId } from '../base/ids.ts'
 import { VALUE_CACHE_BYTES, VALUE_CACHE_ENTRIES } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import type { EntityWords } from '../event/entity-words.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { NO_RECORD, PENDING, ROW } from '../view/entity-table.ts'
 import type { RowImage, View } from '../view/view.ts'
-import { type Entity, EntityHandle } from './entity.ts'
+import { assertType, type Entity, EntityHandle } from './entity.ts'
 import { decodeBody, type EntityType } from './entity-type.ts'
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal
+  /** `once`: the value is not kept in memory, and unless it was there already it is the caller's own. Default `again`. */
+  readonly use?: 'again' | 'once'
+  /** With `once`: a value that is bytes, and fits, is copied here and is a view of it, unless it was in memory already. */
+  readonly into?: Uint8Array
+}
 
 interface Cached {
   readonly record: number
@@ -50,8 +59,27 @@ export class Values {
     core.staging.onPlaced = (event, record) => this.#keepWritten(event, record)
   }
 
+  /** The entity of an id as readers outside of transactions see it, or undefined if there is none. @throws AteError, as open */
+  read<T>(
+    type: EntityType<T>,
+    words: EntityWords,
+    options?: Pick<ReadOptions, 'use' | 'into'>,
+  ): Promise<Entity<T> | undefined> {
+    const view = this.#view
+    const row = view.table.find(words.a, words.b, words.c, words.d)
+    if (row < 0) {
+      assertType(type)
+      return NOTHING
+    }
+    if (!view.isVisible(row) || view.isExpired(row, this.#core.now, 'acknowledged')) return NOTHING
+    const hit = this.#hit(type, row)
+    if (hit) return hit
+    assertType(type)
+    return Promise.resolve(this.open(type, row, 'acknowledged', options?.use, options?.into))
+  }
+
   /** The cached entity of a row as readers outside of transactions see it; undefined if it must be opened. */
-  hit<T>(type: EntityType<T>, row: number): Promise<Entity<T>> | undefined {
+  #hit<T>(type: EntityType<T>, row: number): Promise<Entity<T>> | undefined {
     const cached = this.#find(row)
     if (!cached || cached.type !== type) return undefined
     const view = this.#view
@@ -204,3 +232,5 @@ function isSame(cached: Cached, words: Int32Array, at: number): boolean {
     (words[at + ROW.blockAndFlags]! & 0xff) === cached.block
   )
 }
+
+const NOTHING: Promise<undefined> = Promise.resolve(undefined)

@@ -6,7 +6,8 @@ import { isAteError, throwIfAborted } from '../base/errors.ts'
 import { makersOf, replay, snapshotsOf } from '../data/open-chain.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
 import { memoryEngine } from '../log/memory.ts'
-import type { Copy, Wanted } from './open-remote.ts'
+import type { Wanted } from './open-ordered.ts'
+import type { Copy } from './remote-copy.ts'
 
 /** Empty where there is nothing that can be read: what the other tab changes meanwhile is no damage. */
 export async function copyBeside({

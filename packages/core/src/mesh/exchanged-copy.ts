@@ -10,7 +10,8 @@ import { openEngine, parsePlace } from '../data/place.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { memoryEngine } from '../log/memory.ts'
 import type { Platform } from '../session/platform.ts'
-import type { Ahead, Copy, Wanted } from './open-remote.ts'
+import type { Wanted } from './open-ordered.ts'
+import type { Ahead, Copy } from './remote-copy.ts'
 
 /**
  * What the chain is fetched into instead of a copy that has more, or other records: its rest may have been declared lost since. Then the

@@ -15,7 +15,7 @@ import type { Platform } from '../session/platform.ts'
 import { ClientConnection } from './client-connection.ts'
 import type { Lease } from './connection-pool.ts'
 import { leadChain } from './lead-chain.ts'
-import { openOrdered, type Wanted, type Way } from './open-remote.ts'
+import { openOrdered, type Wanted, type Way } from './open-ordered.ts'
 import type { ServerPin } from './server-pins.ts'
 
 /** Options that say where else the records are ordered, or kept. */

@@ -2,30 +2,23 @@
  * The way from one chain to its server, over connections that break and come back: what is told to the chain is told in
  * order, and each connection goes on behind the newest record that the chain has taken.
  */
-import { equalBytes, toBase64 } from '../base/bytes.ts'
+import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
-import {
-  BODIES_ASKED_MAX,
-  LINK_RETRY_MAX_MS,
-  LINK_RETRY_MS,
-  READ_CREDIT_BYTES,
-  READ_WINDOW_BYTES,
-  RECORD_BYTES_MAX,
-  REDIRECTS_MAX,
-  SERVER_SILENT_MS,
-} from '../base/limits.ts'
+import { LINK_RETRY_MS, READ_CREDIT_BYTES, REDIRECTS_MAX } from '../base/limits.ts'
 import type { BodyPlace, KeyAccess, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
-import type { EntryAnswer } from '../chain/sequencer.ts'
 import type { AcknowledgementPart } from '../chain/signed-parts.ts'
-import { verifyAcknowledgement } from '../event/acknowledgement.ts'
-import { recordOf } from '../event/record.ts'
 import { type Durability, durabilityRank, type Head, type LogRecord } from '../log/engine.ts'
 import type { Platform } from '../session/platform.ts'
+import { BodyAsking } from './body-asking.ts'
 import type { ChannelEvents, ClientConnection, Opened, OpenRequest } from './client-connection.ts'
 import type { Lease } from './connection-pool.ts'
 import { KeyAsking } from './key-asking.ts'
 import type { RingPage } from './key-messages.ts'
+import { LastAcknowledgement } from './last-acknowledgement.ts'
+import { type Arrived, LinkInbox } from './link-inbox.ts'
+import { LinkRetry } from './link-retry.ts'
+import { SyncAsking } from './sync-asking.ts'
 
 /** Refusals that another try may not meet: a server that is full, or about to go. */
 const PASSING: ReadonlySet<string> = new Set([
@@ -37,15 +30,6 @@ const PASSING: ReadonlySet<string> = new Set([
   'CHAIN_ELSEWHERE',
   'DISK_FULL',
 ])
-
-/** Things that have come and were not told yet: records of the smallest size that the window holds, and answers. */
-const ITEMS_MAX = 65_536
-
-/** What has come and was not told yet, in order. */
-type Item =
-  | { readonly kind: 'record'; readonly record: LogRecord; readonly level: Durability; readonly bytes: number }
-  | { readonly kind: 'answers'; readonly id: number; readonly answers: readonly EntryAnswer[] }
-  | { readonly kind: 'synced'; readonly id: number }
 
 export interface ServerLinkParts {
   readonly platform: Platform
@@ -76,14 +60,17 @@ export interface Away {
 
 export class ServerLink implements Link {
   readonly #parts: ServerLinkParts
-  readonly #items: Item[] = []
+  readonly #inbox: LinkInbox
+  readonly #acknowledgement: LastAcknowledgement
+  readonly #retry: LinkRetry
   readonly #keys = new KeyAsking((message) => {
     this.#lease!.connection.send({ ...message, channel: this.#opened!.channel })
   })
+  readonly #bodies = new BodyAsking((place, id) => {
+    this.#lease!.connection.send({ type: 'body', channel: this.#opened!.channel, id, ...place })
+  })
+  readonly #syncs: SyncAsking
   #keyAccess: KeyAccess = 'none'
-  readonly #asking = new Map<number, { resolve(bytes: Uint8Array): void; reject(error: AteError): void }>()
-  #askCount = 0
-  readonly #syncing = new Map<number, { resolve(): void; reject(error: AteError): void }>()
   /** What was submitted on this connection, for records of which the server sends only the head. */
   readonly #submitted = new Map<number, readonly LinkEntry[]>()
   readonly #closing = new AbortController()
@@ -96,25 +83,22 @@ export class ServerLink implements Link {
   #verifying = false
   #wake: (() => void) | undefined
   #level: Durability = 'memory'
-  /** Of the records that came and were not taken yet. */
-  #waitingBytes = 0
   /** Of the records that were taken on this connection, and not told to the server yet. */
   #takenBytes = 0
-  /** Things that came, ever. */
-  #heard = 0
-  #syncCount = 0
-  #retryMs: number
   #parkedLost: (() => void) | undefined
-  #retry: { cancel(): void } | undefined
   #ended: AteError | undefined
-  /** What the server signed last of this chain: evidence, should it ever say otherwise. */
-  #acknowledgement: Said | undefined
-  /** What it said last, not verified yet. What came before it and was not either says less. */
-  #unverified: { readonly bytes: Uint8Array; readonly server: ClientConnection['server'] } | undefined
 
   private constructor(parts: ServerLinkParts) {
+    const { crypto, environment } = parts.platform
     this.#parts = parts
-    this.#retryMs = parts.retryMs ?? LINK_RETRY_MS
+    this.#inbox = new LinkInbox(crypto)
+    this.#acknowledgement = new LastAcknowledgement(crypto)
+    this.#retry = new LinkRetry(parts.platform, parts.retryMs ?? LINK_RETRY_MS)
+    this.#syncs = new SyncAsking({
+      timers: environment.timers,
+      send: (id) => this.#lease!.connection.send({ type: 'sync', channel: this.#opened!.channel, id }),
+      heard: () => this.#inbox.heard,
+    })
   }
 
   /**
@@ -149,11 +133,11 @@ export class ServerLink implements Link {
 
   get acknowledgement(): AcknowledgementPart | undefined {
     try {
-      this.#verifyAcknowledgement()
+      this.#acknowledgement.verify(this.chainId)
     } catch {
       // The connection ends with it, in its turn; evidence is what was verified.
     }
-    return partOf(this.#acknowledgement)
+    return this.#acknowledgement.part
   }
 
   get durability(): Durability {
@@ -178,10 +162,10 @@ export class ServerLink implements Link {
     let next = from
     const { seq } = this.serverHead
     while (next <= seq) {
-      const records = this.#takeRecords()
+      const records = this.#inbox.takeRecords()
       if (records.length === 0) {
         // Nothing was asked for yet but records: what else is there would stand in their way.
-        if (this.#items.length > 0) throw new AteError('BAD_MESSAGE', { what: this.#items[0]!.kind })
+        if (this.#inbox.first) throw new AteError('BAD_MESSAGE', { what: this.#inbox.first.kind })
         await this.#arrival(signal)
       } else {
         yield records.map(({ record }) => record)
@@ -196,16 +180,16 @@ export class ServerLink implements Link {
     signal: AbortSignal | undefined,
     ask: Asking = { type: 'sync' },
   ): AsyncGenerator<readonly LogRecord[], void, void> {
-    const id = ++this.#syncCount
+    const id = this.#syncs.number()
     this.#lease?.connection.send({ ...ask, channel: this.#opened!.channel, id })
     for (;;) {
-      const records = this.#takeRecords()
+      const records = this.#inbox.takeRecords()
       if (records.length > 0) {
         yield records.map(({ record }) => record)
         this.#credit(records)
         continue
       }
-      const item = this.#items.shift()
+      const item = this.#inbox.take()
       if (item?.kind === 'synced' && item.id === id) return
       if (!item) await this.#arrival(signal)
     }
@@ -265,35 +249,13 @@ export class ServerLink implements Link {
   sync(): Promise<void> {
     if (this.#ended) return Promise.reject(this.#ended)
     if (!this.#lease) return Promise.reject(new AteError('OFFLINE'))
-    const id = ++this.#syncCount
-    this.#lease.connection.send({ type: 'sync', channel: this.#opened!.channel, id })
-    return new Promise<void>((resolve, reject) => {
-      this.#syncing.set(id, { resolve, reject })
-      this.#watch(id, this.#heard)
-    })
-  }
-
-  /** From one look to the next something must have come, or who waits is told. */
-  #watch(id: number, heard: number): void {
-    this.#parts.platform.environment.timers.start(SERVER_SILENT_MS, () => {
-      const waiting = this.#syncing.get(id)
-      if (!waiting) return
-      if (this.#heard > heard) {
-        this.#watch(id, this.#heard)
-        return
-      }
-      this.#syncing.delete(id)
-      waiting.reject(new AteError('OFFLINE', { what: 'the server does not answer' }))
-    })
+    return this.#syncs.ask()
   }
 
   body(place: BodyPlace): Promise<Uint8Array> {
     if (this.#ended) return Promise.reject(this.#ended)
     if (!this.#lease) return Promise.reject(new AteError('OFFLINE', { what: 'this value was not fetched yet' }))
-    if (this.#asking.size >= BODIES_ASKED_MAX) return Promise.reject(new AteError('BUSY', { bodies: BODIES_ASKED_MAX }))
-    const id = ++this.#askCount
-    this.#lease.connection.send({ type: 'body', channel: this.#opened!.channel, id, ...place })
-    return new Promise((resolve, reject) => this.#asking.set(id, { resolve, reject }))
+    return this.#bodies.ask(place)
   }
 
   async attachedKey(entity: Uint8Array, record: number | undefined): Promise<Uint8Array | undefined> {
@@ -320,7 +282,7 @@ export class ServerLink implements Link {
   async close(why: AteError = new AteError('CHAIN_CLOSED', {})): Promise<void> {
     this.#end(why)
     this.#closing.abort(why)
-    this.#retry?.cancel()
+    this.#retry.cancel()
     const lease = this.#lease
     this.#lease = undefined
     lease?.connection.leave(this.#opened!.channel)
@@ -333,7 +295,7 @@ export class ServerLink implements Link {
   ): Promise<void> {
     const { connect, request, nameOn, follow } = this.#parts
     const { acknowledgement: said } = this
-    const known = this.#acknowledgement
+    const takeBack = this.#acknowledgement.mark()
     const reached = this.#level
     for (let left = REDIRECTS_MAX; ; left--) {
       const lease = await connect(signal)
@@ -351,8 +313,7 @@ export class ServerLink implements Link {
       } catch (error) {
         this.#lease = undefined
         // What a server says that has gone back is no memory to keep.
-        this.#acknowledgement = known
-        this.#unverified = undefined
+        takeBack()
         const isSentOn = left > 0 && isAteError(error) && error.code === 'CHAIN_ELSEWHERE'
         const follows = isSentOn && follow?.(error, lease.connection) === true
         lease.leave()
@@ -365,6 +326,7 @@ export class ServerLink implements Link {
   #begin(lease: Lease, opened: Opened): ChannelEvents {
     this.#opened = opened
     this.#level = opened.level
+    this.#inbox.begin(this.chainId, opened.level)
     this.#takenBytes = 0
     this.#lease = lease
     this.#keyAccess = lease.connection.keyAccess
@@ -392,7 +354,9 @@ export class ServerLink implements Link {
     const isOurs = (): boolean => !this.#ended && this.#lease?.connection === connection
     return {
       record: (level, bytes) => {
-        if (isOurs()) this.#takeRecord(level, bytes.slice())
+        if (!isOurs()) return
+        this.#inbox.putRecord(level, bytes.slice())
+        this.#arrived()
       },
       own: (level, id, index, head) => {
         const payload = this.#submitted.get(id)?.[index]?.payload
@@ -401,24 +365,22 @@ export class ServerLink implements Link {
         const bytes = new Uint8Array(head.length + payload.length)
         bytes.set(head)
         bytes.set(payload, head.length)
-        this.#takeRecord(level, bytes)
+        this.#inbox.putRecord(level, bytes)
+        this.#arrived()
       },
       ack: (bytes) => {
         if (isOurs()) this.#takeAcknowledgement(bytes.slice(), connection.server)
       },
       answers: (id, answers) => {
         this.#submitted.delete(id)
-        this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
+        this.#retry.reset()
         if (isOurs()) this.#push({ kind: 'answers', id, answers })
       },
       synced: (id) => {
         if (isOurs()) this.#push({ kind: 'synced', id })
       },
       body: (id, bytes) => {
-        const asked = this.#asking.get(id)
-        this.#asking.delete(id)
-        if (bytes.length > 0) asked?.resolve(bytes.slice())
-        else asked?.reject(new AteError('BODY_DROPPED', { what: 'the server does not have it either' }))
+        this.#bodies.answered(id, bytes)
       },
       key: (id, answer) => {
         if (isOurs()) this.#keys.answered(id, 'ask', answer)
@@ -435,56 +397,23 @@ export class ServerLink implements Link {
     }
   }
 
-  #takeRecord(level: Durability, bytes: Uint8Array): void {
-    // What a chain is opened at is what its records reach: one at less would be an acknowledgement of less.
-    if (durabilityRank(level) < durabilityRank(this.#level)) throw new AteError('BAD_MESSAGE', { what: 'level', level })
-    this.#waitingBytes += bytes.length
-    if (this.#waitingBytes > READ_WINDOW_BYTES + RECORD_BYTES_MAX)
-      throw new AteError('BAD_MESSAGE', { what: 'more records than were asked for', bytes: this.#waitingBytes })
-    const record = recordOf(this.#parts.platform.crypto, this.chainId, bytes)
-    this.#push({ kind: 'record', record, level, bytes: bytes.length })
-  }
-
   /** Verified behind the records that came with it: they are judged by themselves, and their authors wait for that. */
   #takeAcknowledgement(bytes: Uint8Array, server: ClientConnection['server']): void {
-    this.#unverified = { bytes, server }
+    this.#acknowledgement.keep(bytes, server)
     // While the chain is opened nobody waits for a commit, and what it says decides whether it opens.
     if (this.#events) void this.#pump()
-    else this.#verifyAcknowledgement()
+    else this.#acknowledgement.verify(this.chainId)
   }
 
-  /** Signed by the server, whatever becomes of it: so what it says of this chain has to be what it sent. */
-  #verifyAcknowledgement(): void {
-    if (!this.#unverified) return
-    const { bytes, server } = this.#unverified
-    const { chain } = verifyAcknowledgement(this.#parts.platform.crypto, bytes, server.delegation)
-    if (!equalBytes(chain, this.chainId)) throw new AteError('BAD_ACKNOWLEDGEMENT', { what: 'of another chain' })
-    this.#acknowledgement = { bytes, delegation: server.delegationBytes, keys: server.identity.keys }
-    this.#unverified = undefined
+  #push(item: Arrived): void {
+    this.#inbox.put(item)
+    this.#arrived()
   }
 
-  #push(item: Item): void {
-    this.#items.push(item)
-    this.#heard++
-    if (this.#items.length > ITEMS_MAX) throw new AteError('BAD_MESSAGE', { what: 'more than was asked for' })
+  #arrived(): void {
     this.#wake?.()
     this.#wake = undefined
     if (this.#events) void this.#pump()
-  }
-
-  /** Records that stand in front, of one level. */
-  #takeRecords(): (Item & { kind: 'record' })[] {
-    const { length } = this.#items
-    let count = 0
-    while (count < length) {
-      const item = this.#items[count]!
-      const first = this.#items[0]!
-      if (item.kind !== 'record' || first.kind !== 'record' || item.level !== first.level) break
-      count++
-    }
-    const records = this.#items.splice(0, count) as (Item & { kind: 'record' })[]
-    for (const { bytes } of records) this.#waitingBytes -= bytes
-    return records
   }
 
   async #pump(): Promise<void> {
@@ -493,7 +422,7 @@ export class ServerLink implements Link {
     try {
       // What comes in the same turn is told at once.
       await Promise.resolve()
-      while (this.#items.length > 0 && !this.#ended) await this.#tellNext(this.#events!)
+      while (!this.#inbox.isEmpty && !this.#ended) await this.#tellNext(this.#events!)
       void this.#verifyBehind()
     } catch (error) {
       this.#failed(error)
@@ -505,12 +434,12 @@ export class ServerLink implements Link {
 
   /** A turn later: who waits for the records has them, and has answered, before this takes a signature's time. */
   async #verifyBehind(): Promise<void> {
-    if (this.#verifying || !this.#unverified) return
+    if (this.#verifying || !this.#acknowledgement.isUnverified) return
     this.#verifying = true
     await this.#parts.platform.environment.timers.pause()
     this.#verifying = false
     try {
-      if (!this.#ended) this.#verifyAcknowledgement()
+      if (!this.#ended) this.#acknowledgement.verify(this.chainId)
     } catch (error) {
       this.#failed(error)
     }
@@ -524,7 +453,7 @@ export class ServerLink implements Link {
   }
 
   async #tellNext(events: LinkEvents): Promise<void> {
-    const records = this.#takeRecords()
+    const records = this.#inbox.takeRecords()
     if (records.length > 0) {
       await events.records(
         records.map(({ record }) => record),
@@ -533,11 +462,9 @@ export class ServerLink implements Link {
       this.#credit(records)
       return
     }
-    const item = this.#items.shift()
+    const item = this.#inbox.take()
     if (item?.kind === 'answers') events.answers(item.id, item.answers)
-    if (item?.kind !== 'synced') return
-    this.#syncing.get(item.id)?.resolve()
-    this.#syncing.delete(item.id)
+    if (item?.kind === 'synced') this.#syncs.answered(item.id)
   }
 
   #credit(records: readonly { readonly bytes: number }[]): void {
@@ -551,17 +478,15 @@ export class ServerLink implements Link {
     const lease = this.#lease
     this.#lease = undefined
     this.#submitted.clear()
-    const told = isFinal(error) ? error : new AteError('OFFLINE', {}, { cause: error })
-    for (const waiting of this.#syncing.values()) waiting.reject(told)
-    this.#syncing.clear()
-    for (const asked of this.#asking.values()) asked.reject(new AteError('OFFLINE', {}, { cause: error }))
-    this.#asking.clear()
-    this.#keys.lost(new AteError('OFFLINE', {}, { cause: error }))
+    const offline = new AteError('OFFLINE', {}, { cause: error })
+    this.#syncs.lost(isFinal(error) ? error : offline)
+    this.#bodies.lost(offline)
+    this.#keys.lost(offline)
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
     // A server whose disk is full reads the log again for each try, which comes through and is told so.
-    if (error.code !== 'DISK_FULL') this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
+    if (error.code !== 'DISK_FULL') this.#retry.reset()
     if (this.#ended || !this.#events) return
     if (isFinal(error)) {
       this.#end(error)
@@ -573,26 +498,7 @@ export class ServerLink implements Link {
   }
 
   #retryLater(): void {
-    // Half of it by chance, so that not all clients of a server that comes back come in the same moment.
-    const { platform } = this.#parts
-    const { environment } = platform
-    const chance = new Uint8Array(1)
-    environment.random.fill(chance)
-    const delay = this.#retryMs * (0.5 + chance[0]! / 512)
-    this.#retryMs = Math.min(this.#retryMs * 2, LINK_RETRY_MAX_MS)
-    const again = (): void => {
-      this.#retry?.cancel()
-      void this.#reconnect()
-    }
-    // As a connection does: who waits for a change to be acknowledged has nothing else that holds his process.
-    const timer = environment.timers.start(delay, again, { holds: 'process' })
-    const waking = platform.whenOnline?.(again)
-    this.#retry = {
-      cancel() {
-        timer.cancel()
-        waking?.cancel()
-      },
-    }
+    this.#retry.later(() => void this.#reconnect())
   }
 
   async #reconnect(): Promise<void> {
@@ -600,7 +506,7 @@ export class ServerLink implements Link {
     if (this.#ended || !events) return
     try {
       // What came over the connection before is taken first: the next one goes on behind it.
-      while (this.#pumping || this.#items.length > 0) {
+      while (this.#pumping || !this.#inbox.isEmpty) {
         if (!this.#pumping) void this.#pump()
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -622,12 +528,10 @@ export class ServerLink implements Link {
 
   #end(error: AteError): void {
     this.#ended ??= error
-    this.#items.length = 0
-    this.#waitingBytes = 0
+    this.#inbox.clear()
     this.#wake?.()
-    for (const waiting of [...this.#syncing.values(), ...this.#asking.values()]) waiting.reject(error)
-    this.#syncing.clear()
-    this.#asking.clear()
+    this.#syncs.lost(error)
+    this.#bodies.lost(error)
     this.#keys.lost(error)
   }
 }
@@ -635,17 +539,4 @@ export class ServerLink implements Link {
 /** What another try will not mend. */
 function isFinal({ code }: AteError): boolean {
   return !PASSING.has(code)
-}
-
-/** An acknowledgement as it came, and whose it is: made text of only where somebody wants it. */
-interface Said {
-  readonly bytes: Uint8Array
-  readonly delegation: Uint8Array
-  readonly keys: Uint8Array
-}
-
-function partOf(said: Said | undefined): AcknowledgementPart | undefined {
-  if (!said) return undefined
-  const { bytes, delegation, keys } = said
-  return { acknowledgement: toBase64(bytes), delegation: toBase64(delegation), keys: toBase64(keys) }
 }

@@ -5,7 +5,8 @@
 import { describe, expect, it } from 'vitest'
 import { nobleProvider } from '../../src/crypto/noble.ts'
 import type { CryptoProvider } from '../../src/crypto/provider.ts'
-import type { Chain, ReadOptions } from '../../src/data/chain.ts'
+import type { Chain } from '../../src/data/chain.ts'
+import type { ReadOptions } from '../../src/data/values.ts'
 import { codeOf, coreOf, crypto, freshReplica, open, person, quickPlatform, Thing } from '../data/kit.ts'
 
 const KIB = 1024
