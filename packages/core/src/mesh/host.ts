@@ -338,6 +338,7 @@ const OF_THE_DISK: ReadonlySet<string> = new Set([
   'IO_ERROR',
   'NOT_A_CHAIN',
   'READ_ONLY',
+  'TOO_MANY_FILES',
   'UNSUPPORTED_FORMAT',
   'WRITER_POISONED',
 ])

@@ -3,7 +3,7 @@
  * order, and each connection goes on behind the newest record that the chain has taken.
  */
 import { equalBytes, toBase64 } from '../base/bytes.ts'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import {
   BODIES_ASKED_MAX,
@@ -36,6 +36,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'WIRE_BROKEN',
   'CHAIN_ELSEWHERE',
   'DISK_FULL',
+  'TOO_MANY_FILES',
 ])
 
 /** Things that have come and were not told yet: records of the smallest size that the window holds, and answers. */
@@ -560,8 +561,8 @@ export class ServerLink implements Link {
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
-    // A server whose disk is full reads the log again for each try, which comes through and is told so.
-    if (error.code !== 'DISK_FULL') this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
+    // A server whose disk is full, or that gets no file, reads the log again for each try, which comes through and is told so.
+    if (!isRefusedWrite(error)) this.#retryMs = this.#parts.retryMs ?? LINK_RETRY_MS
     if (this.#ended || !this.#events) return
     if (isFinal(error)) {
       this.#end(error)
