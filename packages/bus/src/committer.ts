@@ -49,6 +49,7 @@ const FATAL: ReadonlySet<string> = new Set([
   'KEY_REMOVED',
   'LEASE_LOST',
   'READ_ONLY',
+  'TOO_MANY_FILES',
   'WRITER_FENCED',
   'WRITER_POISONED',
 ])

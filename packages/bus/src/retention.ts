@@ -139,7 +139,7 @@ export class Retention {
 }
 
 /** What may be otherwise at the next look. */
-const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TX_RETRIES', 'NEEDS_REKEY'])
+const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TOO_MANY_FILES', 'TX_RETRIES', 'NEEDS_REKEY'])
 
 /** @throws AteError BAD_ARGUMENT */
 function checkRetain(retain: RetainOptions): void {

@@ -305,4 +305,4 @@ export class Dispatcher<D> {
 }
 
 /** What may be otherwise in a while. */
-const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TX_RETRIES', 'CONFLICT', 'NEEDS_REKEY'])
+const PASSING: ReadonlySet<string> = new Set(['DISK_FULL', 'TOO_MANY_FILES', 'TX_RETRIES', 'CONFLICT', 'NEEDS_REKEY'])

@@ -9,15 +9,6 @@ export interface Clock {
   monotonic(): number
 }
 
-/** The wall clock, where it does not go back: what is dated by it keeps its order. */
-export function forwardClock(clock: Clock): () => number {
-  let latest = 0
-  return () => {
-    latest = Math.max(latest, clock.now())
-    return latest
-  }
-}
-
 /** Fills `bytes` with unpredictable bytes. */
 export interface Randomness {
   fill(bytes: Uint8Array): void

@@ -237,6 +237,8 @@ export const ADVICE = {
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
+  TOO_MANY_FILES:
+    'as many files are open as this process or this machine may have; raise the limit (ulimit -n), or have fewer open. Nothing of this write was kept: try again',
   IO_ERROR: 'the disk refused an operation',
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
@@ -271,6 +273,11 @@ function adviceOf(code: string): string | undefined {
   return Object.hasOwn(ADVICE, code) ? ADVICE[code as keyof typeof ADVICE] : undefined
 }
 
+/** A write that left nothing behind, and may be taken another time. */
+export function isRefusedWrite(error: unknown): error is AteError {
+  return isAteError(error) && (error.code === 'DISK_FULL' || error.code === 'TOO_MANY_FILES')
+}
+
 /** Something is wrong with the log, its disk or this machine, whatever the caller did: observers hear of these. */
 const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
   'CHAIN_GONE',
@@ -291,6 +298,7 @@ const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
   'ROLLBACK',
   'FORK',
   'DISK_FULL',
+  'TOO_MANY_FILES',
   'IO_ERROR',
   'WRITER_POISONED',
   'WRITER_FENCED',

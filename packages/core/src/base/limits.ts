@@ -69,6 +69,10 @@ export const ENTRY_COST_BYTES = 256
 export const FRAME_COST_BYTES = 1024
 /** How long a server gives out one delegation of its keys, in ms: a seventh of the time that it lasts. */
 export const SERVER_KEY_MS: number = 24 * 3_600_000
+/** How far ahead of all that a server has dated the bound is that it keeps for the next start, in ms: what a crash may put its dates ahead. */
+export const DATES_KEPT_MS: number = 10 * 60_000
+/** How far a server dates ahead of its clock, which was set back, in ms: a delegation that is about to be renewed must cover it. */
+export const DATED_AHEAD_MS_MAX: number = 24 * 3_600_000
 /** How long a server waits with a checkpoint behind a record that none covers, in ms. */
 export const CHECKPOINT_DELAY_MS = 60_000
 /** Bodies that one chain asks its server for at a time. */

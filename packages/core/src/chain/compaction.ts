@@ -45,7 +45,7 @@ export interface Compactable {
   durable(): Promise<void>
 }
 
-/** @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | IO_ERROR | WRITER_POISONED | WRITER_FENCED */
+/** @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | TOO_MANY_FILES | IO_ERROR | WRITER_POISONED | WRITER_FENCED */
 export async function compactLog(core: Compactable, { signal }: CompactOptions): Promise<CompactReport> {
   core.assertWritable()
   throwIfAborted(signal)

@@ -5,7 +5,7 @@
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
 import { release, sealAhead, sealEarly } from '#large'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, type Kind } from '../event/format.ts'
@@ -379,9 +379,9 @@ class LocalWriting implements Writing {
     if (durability === this.durability) this.#synced = this.#core.replica.head.seq
   }
 
-  /** A full disk may have room again; anything else ends the writing of this handle. */
+  /** A full disk may have room again, and a file may be had; anything else ends the writing of this handle. */
   #fail(batches: readonly Batch[], error: unknown): void {
-    if (!isAteError(error) || error.code !== 'DISK_FULL') {
+    if (!isRefusedWrite(error)) {
       this.#failed ??= isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
     }
     this.#core.observing.alarm(error)

@@ -469,7 +469,7 @@ export class Chain {
    * Drops from the log the bodies that nobody needs: values that were replaced or deleted, and those of void transactions.
    * Records, links, signatures and proofs stay. Transactions go on meanwhile. Entities that have expired count as living
    * until they are swept.
-   * @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | IO_ERROR | WRITER_POISONED | WRITER_FENCED
+   * @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | TOO_MANY_FILES | IO_ERROR | WRITER_POISONED | WRITER_FENCED
    */
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
     this.#core.assertWritable()

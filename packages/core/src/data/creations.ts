@@ -195,6 +195,7 @@ const ALL: ReadonlySet<string> = new Set([
   'IO_ERROR',
   'KEY_REMOVED',
   'READ_ONLY',
+  'TOO_MANY_FILES',
   'WRITER_FENCED',
   'WRITER_POISONED',
 ])

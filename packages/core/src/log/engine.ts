@@ -105,7 +105,7 @@ export interface SnapshotStore {
   /**
    * Replaces it by the bytes of `parts`, one behind the other; each part is valid until the next is asked for. Whole and
    * durable when it resolves; after an error or a crash the old one stands there, or none.
-   * @throws AteError READ_ONLY | DISK_FULL | IO_ERROR | WRITER_POISONED | CHAIN_CLOSED, and what `parts` throws
+   * @throws AteError READ_ONLY | DISK_FULL | TOO_MANY_FILES | IO_ERROR | WRITER_POISONED | CHAIN_CLOSED, and what `parts` throws
    */
   write(parts: AsyncIterable<Uint8Array>): Promise<void>
 }
@@ -142,7 +142,7 @@ export interface LogEngine {
    * are appended one after the other: the caller waits for one before it calls again. An empty batch writes nothing and
    * waits until what stands reaches `durability`. The bytes are copied or written before it resolves. At most
    * BATCH_BYTES_MAX bytes a batch, RECORD_BYTES_MAX a record.
-   * @throws AteError BAD_ARGUMENT, LINK_MISMATCH (not the last), DURABILITY_UNAVAILABLE, DISK_FULL (nothing was kept, appending may
+   * @throws AteError BAD_ARGUMENT, LINK_MISMATCH (not the last), DURABILITY_UNAVAILABLE, DISK_FULL or TOO_MANY_FILES (nothing was kept, appending may
    * go on later), READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED.
    */
   append(batch: readonly LogRecord[], options: AppendOptions): Promise<{ readonly durability: Durability }>
@@ -170,7 +170,7 @@ export interface LogEngine {
   /**
    * Stores records in fewer bytes while appends and reads go on: at any moment, also after a crash, each record is there
    * as it was or as it will be. One at a time.
-   * @throws AteError DAMAGED, DISK_FULL, IO_ERROR, READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED; what is not
+   * @throws AteError DAMAGED, DISK_FULL, TOO_MANY_FILES, IO_ERROR, READ_ONLY, WRITER_POISONED, WRITER_FENCED, CHAIN_CLOSED; what is not
    * done by then is as before
    */
   compact(compaction: Compaction): Promise<Compacted>

@@ -13,20 +13,29 @@ const REFUSED: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
 const WHAT: Readonly<Record<string, string>> = {
   EACCES: 'this user may not do that here; look whose the folder and its files are, and at their modes',
   EPERM: 'this user may not do that here; look whose the folder and its files are, and at their modes and attributes',
-  EMFILE: 'this process has as many files open as it may; raise its limit (ulimit -n)',
-  ENFILE: 'this machine has as many files open as it may',
 }
 
 function isFull(error: unknown): boolean {
   return FULL.includes(errnoOf(error) ?? '')
 }
 
-/** DISK_FULL, READ_ONLY or IO_ERROR with the errno; an AteError stays what it is. */
+/** What asked for a file was refused one, and did nothing else. */
+export function isOutOfFiles(error: unknown): boolean {
+  const errno = errnoOf(error)
+  return errno === 'EMFILE' || errno === 'ENFILE'
+}
+
+/** DISK_FULL, TOO_MANY_FILES, READ_ONLY or IO_ERROR with the errno; an AteError stays what it is. */
 export function diskError(error: unknown, facts: ErrorFacts): AteError {
   if (isAteError(error)) return error
   const errno = errnoOf(error)
-  const code = isFull(error) ? 'DISK_FULL' : REFUSED.includes(errno ?? '') ? 'READ_ONLY' : 'IO_ERROR'
-  return new AteError(code, { ...facts, errno, what: WHAT[errno ?? ''] }, { cause: error })
+  return new AteError(codeFor(error), { ...facts, errno, what: WHAT[errno ?? ''] }, { cause: error })
+}
+
+function codeFor(error: unknown): 'DISK_FULL' | 'TOO_MANY_FILES' | 'READ_ONLY' | 'IO_ERROR' {
+  if (isFull(error)) return 'DISK_FULL'
+  if (isOutOfFiles(error)) return 'TOO_MANY_FILES'
+  return REFUSED.includes(errnoOf(error) ?? '') ? 'READ_ONLY' : 'IO_ERROR'
 }
 
 /** Seqs are given as far as they are known. */

@@ -13,7 +13,7 @@ import { AteError, assert } from '../base/errors.ts'
 import { RECORD_HEADER_BYTES } from './batch.ts'
 import type { Crc32 } from './crc32.ts'
 import type { AppendOptions, LogRecord } from './engine.ts'
-import { diskError, errnoOf } from './file-errors.ts'
+import { diskError, errnoOf, isOutOfFiles } from './file-errors.ts'
 import {
   encodeFrame,
   encodeSeal,
@@ -231,7 +231,7 @@ export class FileWriter {
     try {
       await writeWholeLater(tail.file, parts, offset)
     } catch (error) {
-      this.#undo(tail, offset)
+      this.#undo(tail, offset, error)
       throw diskError(error, { segment: tail.segment.name, offset, bytes })
     }
     tail.allocated = Math.max(tail.allocated, offset + bytes)
@@ -279,7 +279,7 @@ export class FileWriter {
       tail.allocated = Math.max(tail.allocated, end, offset + written)
       this.#unsyncedBytes += frame.length
     } catch (error) {
-      this.#undo(tail, offset)
+      this.#undo(tail, offset, error)
       throw diskError(error, { segment: tail.segment.name, offset, bytes: frame.length })
     }
   }
@@ -293,8 +293,10 @@ export class FileWriter {
     return zeros.subarray(0, fill)
   }
 
-  /** Back to the last good offset, so that appending may go on when there is space. */
-  #undo(tail: Tail, offset: number): void {
+  /** Back to the last good offset, so that appending may go on when there is space. `why`: of the write that failed. */
+  #undo(tail: Tail, offset: number, why?: unknown): void {
+    // A file that was parked could not be opened: nothing was written, and a cut would meet the same.
+    if (isOutOfFiles(why)) return
     try {
       tail.file.truncate(offset)
       tail.allocated = offset
@@ -371,7 +373,7 @@ export class FileWriter {
     try {
       writeWhole(file, [seal], offset)
     } catch (error) {
-      this.#undo(tail, offset)
+      this.#undo(tail, offset, error)
       throw diskError(error, { segment: segment.name, offset, bytes: seal.length })
     }
     try {
@@ -412,7 +414,8 @@ export class FileWriter {
       fs.syncFolder('')
     } catch (error) {
       file.close()
-      throw this.poison(error)
+      // A folder is opened to be synced. The name counts only when it is in the manifest, and the next try begins with a new file.
+      throw isOutOfFiles(error) ? diskError(error, { segment: name }) : this.poison(error)
     }
     try {
       this.#writeManifest({ segmentCount: this.#state.segments.length + 1 })

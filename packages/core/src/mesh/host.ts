@@ -3,7 +3,6 @@
  * judges every record before it is stored.
  */
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
-import { forwardClock } from '../base/environment.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { chainIdOf, fingerprintOf } from '../base/ids.ts'
 import { OPEN_CHAINS_MAX } from '../base/limits.ts'
@@ -19,6 +18,7 @@ import type { Identity, PublicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import { mayManage } from '../trust/policy.ts'
+import type { Dates } from './dates.ts'
 import { ChainQuota, type Holdings } from './holdings.ts'
 import { HostedChain } from './hosted-chain.ts'
 
@@ -35,6 +35,7 @@ export interface HostParts {
   readonly platform: Platform
   readonly identity: Identity
   readonly store: ChainStore
+  readonly dates: Pick<Dates, 'now'>
   /** What signs acknowledgements and checkpoints, and what says so. */
   readonly signer: Signer
   readonly checkpointSigner: Signer
@@ -87,12 +88,9 @@ export class Host implements Hosting {
   /** Chains that are being closed: who wants one again waits for its lock. */
   readonly #closing = new Map<string, Promise<unknown>>()
   #closed = false
-  /** What is signed is dated by it: a delegation that begins later than what is signed under it would be none. */
-  readonly now: () => number
 
   constructor(parts: HostParts) {
     this.parts = parts
-    this.now = forwardClock(parts.platform.environment.clock)
   }
 
   /** Chains that are open. */
@@ -232,7 +230,7 @@ export class Host implements Hosting {
   }
 
   async #openChain(name: string, asking: Asking, genesis: Uint8Array | undefined): Promise<HostedChain> {
-    const { platform, signer, checkpointSigner, compact, compacted, durability, identity } = this.parts
+    const { platform, dates, signer, checkpointSigner, compact, compacted, durability, identity } = this.parts
     await this.#closing.get(name)
     const engine = await this.#engine(name, asking, genesis).catch((error: unknown) => {
       // Others are about what was asked for, which may be anything.
@@ -250,7 +248,7 @@ export class Host implements Hosting {
         replica,
         keys: await KeptKeys.open(engine.ring, replica.view),
         environment,
-        now: this.now,
+        dates,
         fingerprint,
         ...signers,
         compact,
@@ -340,6 +338,7 @@ const OF_THE_DISK: ReadonlySet<string> = new Set([
   'IO_ERROR',
   'NOT_A_CHAIN',
   'READ_ONLY',
+  'TOO_MANY_FILES',
   'UNSUPPORTED_FORMAT',
   'WRITER_POISONED',
 ])

@@ -30,6 +30,7 @@ import { COMMIT, KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { Durability, Head, LogEngine, LogRecord } from '../log/engine.ts'
 import { LIVE } from '../log/standing.ts'
+import type { Dates } from './dates.ts'
 import type { ChainQuota } from './holdings.ts'
 
 /** Of more followers than this a writer's answer does not wait for the others: each takes some 50 us. */
@@ -60,8 +61,8 @@ export interface HostedParts {
   readonly environment: Environment
   /** 32 bytes: under whose name records are ordered. */
   readonly fingerprint: Uint8Array
-  /** What acknowledgements are dated by: it never goes back. */
-  readonly now: () => number
+  /** What acknowledgements are dated by. */
+  readonly dates: Pick<Dates, 'now'>
   /** What signs acknowledgements, and what signs checkpoints. */
   readonly signer: Signer
   readonly checkpointSigner: Signer
@@ -165,7 +166,7 @@ export class HostedChain {
   }
 
   #sign({ seq, hash }: Head): Signed {
-    const at = this.#parts.now()
+    const at = this.#parts.dates.now()
     const body = { chain: this.replica.chainId, seq, hash, level: this.sequencer.durability, at }
     return { head: { seq, hash }, bytes: encodeAcknowledgement(this.crypto, body, this.#parts.signer) }
   }

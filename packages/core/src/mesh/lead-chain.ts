@@ -2,24 +2,23 @@
  * The leader of those who share a chain: orders what they submit, as a server does, but under its own identity, which the
  * chain knows. It takes their sockets at once, and answers when the log is read. The log is the only thing that outlives it.
  */
-import { toBinaryText, wipe } from '../base/bytes.ts'
-import { forwardClock, randomBytes } from '../base/environment.ts'
+import { toBinaryText } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { DELEGATION_MS_MAX, SERVER_KEY_MS } from '../base/limits.ts'
+import { chainIdOf } from '../base/ids.ts'
 import type { Leadership } from '../base/sharing.ts'
 import type { Socket } from '../base/socket.ts'
 import { KeptKeys } from '../chain/kept-keys.ts'
 import type { Replica } from '../chain/replica.ts'
-import { contextBytes } from '../crypto/contexts.ts'
-import type { Signer } from '../crypto/provider.ts'
 import type { CompactPolicy } from '../data/compact-policy.ts'
-import { makeDelegation } from '../event/acknowledgement.ts'
 import type { LogEngine } from '../log/engine.ts'
-import { type Identity, identityCheckpointSeed } from '../session/identity.ts'
+import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
+import type { StateStore } from '../session/state-store.ts'
+import { Dates, dateBytes, dateIn, type KeptDate } from './dates.ts'
 import { type Asking, assertMayFollow, type Hosting } from './host.ts'
 import { HostConnection } from './host-connection.ts'
 import { HostedChain } from './hosted-chain.ts'
+import { ServerKeys } from './server-keys.ts'
 
 export interface LeadParts {
   readonly platform: Platform
@@ -40,27 +39,24 @@ export function leadChain(parts: LeadParts): Leadership {
 class Leader implements Leadership, Hosting {
   readonly parts: Hosting['parts']
   readonly #lead: LeadParts
-  readonly #signer: Signer
-  readonly #checkpointSigner: Signer
+  readonly #keys: ServerKeys
   /** With the time of their beginning. */
   readonly #connections = new Map<HostConnection, number>()
   readonly #hosted: Promise<HostedChain>
-  #delegation: { readonly bytes: Uint8Array; readonly from: number } | undefined
-  #renewing: { cancel(): void } | undefined
+  readonly #renewing: { cancel(): void }
+  #dates: Dates | undefined
   #ended = false
-  /** What is signed is dated by it. */
-  readonly #now: () => number
 
   constructor(lead: LeadParts) {
     const { platform, identity } = lead
     this.#lead = lead
-    this.#now = forwardClock(platform.environment.clock)
-    this.#signer = signerOf(platform, randomBytes(platform.environment.random, 32))
-    this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
-    this.parts = { platform, identity, delegation: () => this.#delegationNow() }
+    const { clock } = platform.environment
+    // It says who it is before it has read the log, and with it what it has dated.
+    this.#keys = new ServerKeys(platform, identity, () => this.#dates?.begin() ?? clock.now())
+    this.parts = { platform, identity, delegation: () => this.#keys.delegation() }
     this.#hosted = this.#open()
     this.#hosted.catch((error) => this.#end(error))
-    this.#renewLater()
+    this.#renewing = this.#keys.renewLater(this.#connections)
   }
 
   readonly accept = (socket: Socket): void => {
@@ -79,17 +75,18 @@ class Leader implements Leadership, Hosting {
         closed: () => void this.#connections.delete(connection),
       },
     })
-    this.#connections.set(connection, this.#now())
+    this.#connections.set(connection, this.#lead.platform.environment.clock.now())
   }
 
   readonly close = async (): Promise<void> => {
     this.#ended = true
-    this.#renewing?.cancel()
+    this.#renewing.cancel()
     const hosted = await this.#hosted.catch(() => undefined)
     // What was submitted is stored and answered before the connections go.
     await hosted?.sequencer.settled()
     for (const connection of [...this.#connections.keys()]) connection.close()
     await hosted?.close()
+    await this.#dates?.close()
     await this.#lead.engine.close()
   }
 
@@ -109,16 +106,19 @@ class Leader implements Leadership, Hosting {
     const replica = await load()
     assertMayOrder(replica, identity)
     const { fingerprintBytes: fingerprint } = identity
+    const { environment } = platform
+    const dates = await datesOf(platform, `leading/${chainIdOf(replica.chainId)}-${identity.fingerprint}`)
+    this.#dates = dates
     const hosted = new HostedChain({
       name: '',
       engine,
       replica,
       keys: await KeptKeys.open(engine.ring, replica.view),
-      environment: platform.environment,
-      now: this.#now,
+      environment,
+      dates,
       fingerprint,
-      signer: this.#signer,
-      checkpointSigner: this.#checkpointSigner,
+      signer: this.#keys.signer,
+      checkpointSigner: this.#keys.checkpointSigner,
       compact,
     })
     hosted.sequencer.failures.add((error) => this.#end(error))
@@ -131,34 +131,6 @@ class Leader implements Leadership, Hosting {
     this.#ended = true
     for (const connection of [...this.#connections.keys()]) connection.close()
     this.#lead.ended(isAteError(error) ? error : new AteError('INTERNAL', { what: 'lead' }, { cause: error }))
-  }
-
-  /** Who connected under a delegation that is about to end connects again. */
-  #renewLater(): void {
-    const { timers } = this.#lead.platform.environment
-    this.#renewing = timers.start(SERVER_KEY_MS, () => {
-      const oldest = this.#now() - DELEGATION_MS_MAX + 2 * SERVER_KEY_MS
-      for (const [connection, since] of this.#connections) if (since < oldest) connection.close()
-      this.#renewLater()
-    })
-  }
-
-  /** Made anew before the one that is given out is old. */
-  #delegationNow(): Uint8Array {
-    const { platform, identity } = this.#lead
-    const now = this.#now()
-    if (!this.#delegation || Math.abs(now - this.#delegation.from) > SERVER_KEY_MS) {
-      const body = {
-        key: this.#signer.publicKey,
-        checkpointKey: this.#checkpointSigner.publicKey,
-        from: now,
-        until: now + DELEGATION_MS_MAX,
-      }
-      const sign = (message: Uint8Array): Uint8Array => identity.sign(message, 'delegation')
-      const { fingerprintBytes } = identity
-      this.#delegation = { bytes: makeDelegation(platform.crypto, body, { fingerprintBytes, sign }), from: now }
-    }
-    return this.#delegation.bytes
   }
 }
 
@@ -174,10 +146,26 @@ function assertMayOrder(replica: Replica, { fingerprint, fingerprintBytes }: Ide
   })
 }
 
-function signerOf({ crypto }: Platform, seed: Uint8Array): Signer {
+async function datesOf(platform: Platform, name: string): Promise<Dates> {
+  const { environment, state } = platform
+  const dates = new Dates(environment, keptDate(state, name), (error) => platform.warn(error))
   try {
-    return crypto.ed25519Signer(seed)
-  } finally {
-    wipe(seed)
+    await dates.start()
+    return dates
+  } catch (error) {
+    // Who has no state writes nevertheless.
+    if (!isAteError(error) || error.code !== 'STATE_UNWRITABLE') throw error
+    return new Dates(environment)
+  }
+}
+
+/** In this machine's state: the folder of a chain is for its records. */
+function keptDate(state: StateStore, name: string): KeptDate {
+  return {
+    async read() {
+      const bytes = await state.get(name)
+      return bytes && dateIn(bytes, { location: state.location, name })
+    },
+    keep: (bound) => state.put(name, dateBytes(bound)),
   }
 }

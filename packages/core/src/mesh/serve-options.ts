@@ -70,7 +70,8 @@ export interface ServeOptions {
   readonly follows?: readonly Identity[]
   /**
    * Told when a chain could not be opened for what is wrong here, or its log has failed: damage, a full disk, too many open files;
-   * and when another server of the ring answers, and is not one that chains could move to or come from.
+   * when another server of the ring answers, and is not one that chains could move to or come from; and when the time that it
+   * would date by cannot be written to its folder.
    * Clients are told a code, and not where it lies; who runs the server has to hear of it. What it throws is a warning of the process.
    */
   readonly observe?: (alarm: ServerAlarm) => void
@@ -82,7 +83,7 @@ export interface ServeOptions {
 
 export interface ServerAlarm {
   readonly kind: 'alarm'
-  /** The name of the chain; undefined if it is about another server of the ring, which the error names. */
+  /** The name of the chain; undefined if it is about another server of the ring, which the error names, or about the server's folder. */
   readonly chain: string | undefined
   readonly error: AteError
 }

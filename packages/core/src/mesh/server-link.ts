@@ -3,7 +3,7 @@
  * order, and each connection goes on behind the newest record that the chain has taken.
  */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { LINK_RETRY_MS, READ_CREDIT_BYTES, REDIRECTS_MAX } from '../base/limits.ts'
 import type { BodyPlace, KeyAccess, Link, LinkEntry, LinkEvents } from '../chain/link.ts'
@@ -29,6 +29,7 @@ const PASSING: ReadonlySet<string> = new Set([
   'WIRE_BROKEN',
   'CHAIN_ELSEWHERE',
   'DISK_FULL',
+  'TOO_MANY_FILES',
 ])
 
 export interface ServerLinkParts {
@@ -485,8 +486,8 @@ export class ServerLink implements Link {
     this.#wake?.()
     lease?.leave()
     this.#parkedLost?.()
-    // A server whose disk is full reads the log again for each try, which comes through and is told so.
-    if (error.code !== 'DISK_FULL') this.#retry.reset()
+    // A server whose disk is full, or that gets no file, reads the log again for each try, which comes through and is told so.
+    if (!isRefusedWrite(error)) this.#retry.reset()
     if (this.#ended || !this.#events) return
     if (isFinal(error)) {
       this.#end(error)

@@ -2,29 +2,27 @@
  * A server: what listens, who is admitted, the folder of its chains, and what it tells of itself. It holds no key of any chain.
  */
 import { createRequire } from 'node:module'
-import { wipe } from '../base/bytes.ts'
 import { randomBytes } from '../base/environment.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
-import { DELEGATION_MS_MAX, FRAME_COST_BYTES, SERVER_KEY_MS } from '../base/limits.ts'
+import { FRAME_COST_BYTES } from '../base/limits.ts'
 import type { Socket } from '../base/socket.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
-import { contextBytes } from '../crypto/contexts.ts'
-import type { Signer } from '../crypto/provider.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
-import { makeDelegation } from '../event/acknowledgement.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { StandingState } from '../log/standing.ts'
 import { Admission, type AdmitRequest, isRefused, type Refused } from '../mesh/admission.ts'
 import { parseChainName } from '../mesh/chain-name.ts'
+import { Dates } from '../mesh/dates.ts'
 import type { Holdings } from '../mesh/holdings.ts'
 import { Host } from '../mesh/host.ts'
 import { type ConnectionRules, HostConnection } from '../mesh/host-connection.ts'
 import { parseServeOptions, type Served, type ServeOptions, type ServeSettings } from '../mesh/serve-options.ts'
+import { ServerKeys } from '../mesh/server-keys.ts'
 import { type ServerMetrics, serverMetrics, serverPages } from '../mesh/server-metrics.ts'
 import { ServerTickets } from '../mesh/server-tickets.ts'
 import { makeSuccession } from '../mesh/succession.ts'
 import type { Arrival, Listening } from '../mesh/transport.ts'
-import { type Identity, identityCheckpointSeed, type PublicIdentity, signLater } from '../session/identity.ts'
+import { type PublicIdentity, signLater } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { listen } from './listen.ts'
 import { platform as ownPlatform } from './platform.ts'
@@ -77,12 +75,11 @@ class Server implements Served {
   readonly #cookieKey: Uint8Array
   readonly #tickets: ServerTickets
   readonly #successions: readonly Uint8Array[]
-  readonly #signer: Signer
-  readonly #checkpointSigner: Signer
+  readonly #keys: ServerKeys
+  readonly #dates: Dates
   readonly #ring: ServedRing | undefined
   readonly #startedAt: number
   readonly #version: string
-  #delegation: { readonly bytes: Uint8Array; readonly from: number } | undefined
   #renewing: { cancel(): void } | undefined
   #listening: Listening | undefined
   #closing: Promise<void> | undefined
@@ -106,8 +103,8 @@ class Server implements Served {
     const next = { fingerprintBytes: identity.fingerprintBytes, at: environment.clock.now() }
     this.#successions = settings.follows.map((old) => makeSuccession(crypto, old, next))
     this.#cookieKey = randomBytes(environment.random, 32)
-    this.#signer = signerOf(platform, randomBytes(environment.random, 32))
-    this.#checkpointSigner = signerOf(platform, identityCheckpointSeed(identity, contextBytes('serverCheckpoint')))
+    this.#dates = new Dates(environment, folder.acknowledged, (error) => this.#failed(undefined, error))
+    this.#keys = new ServerKeys(platform, identity, () => this.#dates.begin())
     this.#admission = new Admission(settings.limits, environment.clock.monotonic())
     this.#holdings = holdings
     this.#chainPlatform = Object.create(platform, {
@@ -120,9 +117,10 @@ class Server implements Served {
       platform,
       identity,
       store: { open: (name, how) => this.#openLog(name, how.create) },
-      signer: this.#signer,
-      checkpointSigner: this.#checkpointSigner,
-      delegation: () => this.#delegationNow(crypto, identity),
+      dates: this.#dates,
+      signer: this.#keys.signer,
+      checkpointSigner: this.#keys.checkpointSigner,
+      delegation: () => this.#keys.delegation(),
       compact: settings.compact,
       durability: settings.durability,
       idleMs: settings.idleMs,
@@ -161,6 +159,7 @@ class Server implements Served {
 
   async start(isProxy: Proxies): Promise<void> {
     const { listen: urls, tls, metrics: showMetrics } = this.#settings
+    await this.#dates.start()
     const page = serverPages({ metrics: this.#metrics.all, showMetrics, health: () => this.#health() })
     this.#listening = await listen(urls, {
       accept: (socket, arrival) => this.#accept(socket, arrival),
@@ -172,7 +171,7 @@ class Server implements Served {
       },
       ...(tls ? { tls } : {}),
     })
-    this.#renewLater()
+    this.#renewing = this.#keys.renewLater(this.#connections)
     this.#ring?.start()
   }
 
@@ -195,6 +194,7 @@ class Server implements Served {
     await this.#listening?.close()
     this.#tickets.close()
     await this.#host.close()
+    await this.#dates.close()
     await this.#folder.close()
     this.#ended()
   }
@@ -231,31 +231,6 @@ class Server implements Served {
       await this.#ring.whileEmptying(name)
       return open()
     }
-  }
-
-  /** One a day: who connected under an older one than that connects again before it ends. */
-  #delegationNow(crypto: Platform['crypto'], identity: Identity): Uint8Array {
-    const now = this.#host.now()
-    if (!this.#delegation || now - this.#delegation.from > SERVER_KEY_MS) {
-      const body = {
-        key: this.#signer.publicKey,
-        checkpointKey: this.#checkpointSigner.publicKey,
-        from: now,
-        until: now + DELEGATION_MS_MAX,
-      }
-      const { fingerprintBytes } = identity
-      const sign = (message: Uint8Array): Uint8Array => identity.sign(message, 'delegation')
-      this.#delegation = { bytes: makeDelegation(crypto, body, { fingerprintBytes, sign }), from: now }
-    }
-    return this.#delegation.bytes
-  }
-
-  #renewLater(): void {
-    this.#renewing = this.#platform.environment.timers.start(SERVER_KEY_MS, () => {
-      const oldest = this.#now - DELEGATION_MS_MAX + 2 * SERVER_KEY_MS
-      for (const [connection, since] of this.#connections) if (since < oldest) connection.close()
-      this.#renewLater()
-    })
   }
 
   #accept(socket: Socket, arrival: Arrival): void {
@@ -376,14 +351,6 @@ function errorOf({ refused, text, retryMs }: Refused): AteError {
   if (refused === 'chains' || refused === 'stored-bytes')
     return new AteError('QUOTA_EXCEEDED', { what: refused, reason: text })
   return new AteError('RATE_LIMITED', { reason: text, ...(retryMs === undefined ? {} : { retryMs }) })
-}
-
-function signerOf({ crypto }: Platform, seed: Uint8Array): Signer {
-  try {
-    return crypto.ed25519Signer(seed)
-  } finally {
-    wipe(seed)
-  }
 }
 
 function versionOf(): string {

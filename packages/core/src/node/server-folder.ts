@@ -3,6 +3,7 @@
  *
  *   LOCK                one server at a time
  *   server-identity     mode 0600, made at the first start
+ *   acknowledged        a time in ms, later than that of all its acknowledgements (mesh/dates.ts); not to be deleted
  *   chains/FOLDER/      one chain; mesh/chain-name.ts says which
  */
 import { statfsSync, statSync } from 'node:fs'
@@ -17,6 +18,7 @@ import { listFolder } from '../log/file-recovery.ts'
 import type { FileLock, FileSystem } from '../log/file-system.ts'
 import type { StandingState } from '../log/standing.ts'
 import { type ChainName, chainOfFolder, folderOfChain } from '../mesh/chain-name.ts'
+import { dateBytes, dateIn, type KeptDate } from '../mesh/dates.ts'
 import { Holdings } from '../mesh/holdings.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Passphrase } from '../session/identity-text.ts'
@@ -24,15 +26,18 @@ import { openIdentity } from '../session/local-identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { fingerprintOfKeys } from '../trust/identity-keys.ts'
 import { nodeFileSystem } from './file-system.ts'
-import { codeOf } from './secret-files.ts'
+import { codeOf, readSmallFile, replaceFile } from './secret-files.ts'
 
 const IDENTITY = 'server-identity'
+const ACKNOWLEDGED = 'acknowledged'
 const CHAINS = 'chains'
 
 export interface ServerFolder {
   /** Absolute. */
   readonly path: string
   readonly identity: Identity
+  /** @throws AteError DAMAGED | READ_ONLY | DISK_FULL | IO_ERROR */
+  readonly acknowledged: KeptDate
   /** The folder of a chain, whether it is there or not. */
   chainPath(name: ChainName): string
   hasChain(name: ChainName): Promise<boolean>
@@ -106,6 +111,7 @@ function serverFolder(
   return {
     path,
     identity,
+    acknowledged: keptDate(join(path, ACKNOWLEDGED)),
     chainPath: (name) => join(chains, folderOfChain(name)),
     hasChain: async (name) => isChain(await folders.openFolder(join(chains, folderOfChain(name)))),
     chains: () => chainsIn(chains, folders),
@@ -118,6 +124,22 @@ function serverFolder(
     count,
     freeBytes: () => freeBytesOf(path),
     close: () => lock.release(),
+  }
+}
+
+function keptDate(file: string): KeptDate {
+  return {
+    async read() {
+      const found = readSmallFile(file)
+      return found && dateIn(found.bytes, { path: file })
+    },
+    async keep(bound) {
+      try {
+        replaceFile(file, dateBytes(bound))
+      } catch (cause) {
+        throw isAteError(cause) ? cause : diskError(cause, { path: file })
+      }
+    },
   }
 }
 

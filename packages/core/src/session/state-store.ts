@@ -9,6 +9,7 @@
  *   known-servers                         lines `HOST:PORT FINGERPRINT` (mesh/server-pins.ts)
  *   certificates/<chain>-<fingerprint>    kept writer certificates, with their session keys; .1 and so on (chain/writer-places.ts)
  *   outbox/<chain>-<fingerprint>/<number> commits that were signed and are not ordered yet (chain/outbox.ts); so these, too
+ *   leading/<chain>-<fingerprint>         a time, later than that of all acknowledgements of who led the chain here (mesh/lead-chain.ts)
  *   snapshot-key                          the key that seals snapshots of logs (snapshot-key.ts)
  */
 import { assert } from '../base/errors.ts'

@@ -80,6 +80,23 @@ describe('a full disk', () => {
   })
 })
 
+describe('a process without a file to be had', () => {
+  it('is told so, with what helps, and goes on in the same chain', async () => {
+    const platform = quickPlatform()
+    const chain = await open('file:/c', { as: person('alice') }, platform)
+    const kept = await chain.transact((tx) => tx.create(Count, { n: 0 }))
+    const fs = platform.disk('/c')
+    fs.faults.failWrite = { at: fs.counts.writes + 1, code: 'EMFILE', written: 0 }
+    const add = (): Promise<unknown> => chain.transact((tx) => tx.update(Count, kept, ({ n }) => ({ n: n + 1 })))
+    const error = await add().catch((refused: unknown) => refused)
+    expect(error).toMatchObject({ code: 'TOO_MANY_FILES', message: expect.stringContaining('ulimit -n') })
+    await add()
+    expect((await chain.load(Count, kept)).value.n).toBe(1)
+    await assertSameAsLog(chain)
+    await chain.close()
+  })
+})
+
 describe('a failed sync', () => {
   it('ends the writing: everything staged is taken back, and what was acknowledged is there', async () => {
     const platform = quickPlatform()

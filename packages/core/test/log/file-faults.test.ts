@@ -148,6 +148,100 @@ describe('a disk that is full', () => {
   })
 })
 
+describe('a process that has as many files open as it may', () => {
+  /** The `nth` call from now on that needs a file is refused one, and those behind it while `lasts`. */
+  function starved(): {
+    readonly trial: Trial
+    refuse(nth: number, lasts: number): void
+    readonly refused: () => number
+  } {
+    let left = Number.POSITIVE_INFINITY
+    let until = Number.NEGATIVE_INFINITY
+    let refused = 0
+    const file = (path: string): void => {
+      left--
+      if (left >= 0 || left < until) return
+      refused++
+      throw Object.assign(new Error(`EMFILE: ${path}`), { code: 'EMFILE' })
+    }
+    const trial: Trial = new Trial(1, {
+      wrap: (fs) =>
+        withCalls(trial.fs, {
+          open(path, mode) {
+            file(path)
+            return fs.open(path, mode)
+          },
+          syncFolder(path) {
+            file(path)
+            fs.syncFolder(path)
+          },
+        }),
+    })
+    const refuse = (nth: number, lasts: number): void => {
+      left = nth
+      until = -lasts
+    }
+    return { trial, refuse, refused: () => refused }
+  }
+
+  it('is refused a rotation at any moment of it, keeps nothing of the write, and goes on when there is one', async () => {
+    // A new segment is one file and one look at its folder.
+    for (let nth = 0; nth < 2; nth++) {
+      for (const lasts of [1, 5]) {
+        const { trial, refuse, refused } = starved()
+        const log = await trial.open()
+        expect(await trial.append([4000])).toBe(true)
+        refuse(nth, lasts)
+        expect(await codeOf(() => appendTo(log, testBatch(1, [2000])))).toBe('TOO_MANY_FILES')
+        if (lasts > 1) expect(await trial.append([2000])).toBe(false)
+        refuse(Number.POSITIVE_INFINITY, 0)
+        await trial.compare(log, 1)
+        expect(await trial.append([2000])).toBe(true)
+        expect(await trial.append([4000])).toBe(true)
+        expect(refused()).toBeGreaterThanOrEqual(lasts > 1 ? 2 : 1)
+        await trial.powerCutAndCheck()
+      }
+    }
+  })
+
+  it('dies or loses its power behind such a refusal, and opens again', async () => {
+    for (const how of ['kill', 'close', 'power cut'] as const) {
+      const { trial, refuse } = starved()
+      await trial.open()
+      await trial.append([4000])
+      refuse(1, 1)
+      expect(await trial.append([2000])).toBe(false)
+      if (how !== 'power cut') {
+        await trial[how]()
+        await trial.check(how)
+        expect(await trial.append([2000])).toBe(true)
+      }
+      await trial.powerCutAndCheck()
+    }
+  })
+
+  it('cuts nothing off a file that it could not open again to write', async () => {
+    // The files of a server's chains are closed meanwhile, and opened when they are written.
+    for (const [sizes, code] of [
+      [[600], 'EMFILE'],
+      [[4900], 'ENFILE'],
+      [[600_000, 600_000], 'EMFILE'],
+    ] as const) {
+      const trial = new Trial(1)
+      await trial.open()
+      await trial.append([300])
+      trial.fs.faults = {
+        failWrite: { at: trial.fs.counts.writes + 1, code, written: 0 },
+        failTruncate: trial.fs.counts.truncates + 1,
+      }
+      expect(await trial.append(sizes)).toBe(false)
+      trial.fs.faults = {}
+      expect(await trial.append(sizes)).toBe(true)
+      await trial.powerCutAndCheck()
+    }
+  })
+})
+
 describe('a snapshot that cannot be written', () => {
   /** The snapshot is given up and told; the log goes on, acknowledged on disk. */
   async function survives(trial: Trial, code: string): Promise<void> {

@@ -5,7 +5,7 @@
 
 import { toHex } from '../../src/base/bytes.ts'
 import { randomBytes } from '../../src/base/environment.ts'
-import { AteError, isAteError } from '../../src/base/errors.ts'
+import { AteError, isAteError, isRefusedWrite } from '../../src/base/errors.ts'
 import type { Crc32 } from '../../src/log/crc32.ts'
 import type { Durability, LogEngine, LogRecord } from '../../src/log/engine.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
@@ -83,7 +83,7 @@ export class Trial {
     return log
   }
 
-  /** Gives false if the disk was full and nothing was kept. */
+  /** Gives false if the disk was full, or no file was to be had, and nothing was kept. */
   async append(sizes: readonly number[], durability: Durability = 'disk'): Promise<boolean> {
     const log = this.log!
     const before = this.submitted.length
@@ -97,10 +97,10 @@ export class Trial {
       if (reached.durability === 'disk') this.onDisk = this.submitted.length
       return true
     } catch (error) {
-      if (!isAteError(error) || error.code !== 'DISK_FULL') throw error
+      if (!isRefusedWrite(error)) throw error
       this.ends.delete(this.submitted.length)
       this.submitted.length = before
-      demand((log.head()?.seq ?? -1) === before - 1, 'head moved though the disk was full')
+      demand((log.head()?.seq ?? -1) === before - 1, 'head moved though nothing was written')
       return false
     }
   }

@@ -8,6 +8,7 @@ import { makeDelegation } from '../../src/event/acknowledgement.ts'
 import type { Durability, LogEngine } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { ClientTickets } from '../../src/mesh/client-tickets.ts'
+import { Dates } from '../../src/mesh/dates.ts'
 import { type ChainStore, Host } from '../../src/mesh/host.ts'
 import { HostConnection } from '../../src/mesh/host-connection.ts'
 import type { Listen } from '../../src/mesh/transport.ts'
@@ -85,6 +86,7 @@ export async function startServer(
     platform,
     identity,
     store,
+    dates: new Dates(platform.environment),
     signer,
     checkpointSigner: signer,
     delegation: () => delegation,

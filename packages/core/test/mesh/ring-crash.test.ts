@@ -14,6 +14,7 @@ import { openFileLog } from '../../src/log/file-engine.ts'
 import type { FileSystem } from '../../src/log/file-system.ts'
 import type { StandingState } from '../../src/log/standing.ts'
 import { parseChainName } from '../../src/mesh/chain-name.ts'
+import { Dates } from '../../src/mesh/dates.ts'
 import { Host } from '../../src/mesh/host.ts'
 import { HostConnection } from '../../src/mesh/host-connection.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
@@ -96,6 +97,7 @@ class Node {
         open: (name, { create }) =>
           openEngine(parsePlace(`file:${name}`, {}, platform), { create, label: undefined, known: undefined }),
       },
+      dates: new Dates(platform.environment),
       signer,
       checkpointSigner: signer,
       delegation: () => delegation,
@@ -104,6 +106,7 @@ class Node {
     const folder: ServerFolder = {
       path: '/',
       identity,
+      acknowledged: { read: async () => undefined, keep: async () => undefined },
       chainPath: (name) => name,
       hasChain: async (name) => this.disk(name).files().includes('MANIFEST'),
       chains: async () => [...this.disks.keys()].map(parseChainName),
