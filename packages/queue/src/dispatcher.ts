@@ -217,15 +217,14 @@ export class Dispatcher<D> {
       lane.end(held, job?.value)
       return undefined
     }
-    const id = job.name ?? held.job
     let data: D
     try {
       data = parse(job.value.data)
     } catch (error) {
-      return this.#setAside(new Attempt(handling, held, { id, data: undefined, value: job.value }), error)
+      return this.#setAside(new Attempt(handling, held, job, undefined), error)
     }
     const consumer = this.#nextConsumer()
-    const attempt = new Attempt(handling, held, { id, data, value: job.value })
+    const attempt = new Attempt(handling, held, job, data)
     if (!consumer) return attempt.release().catch(() => undefined)
     consumer.give(attempt)
     return undefined

@@ -7,12 +7,12 @@
  * may run again, and commits once. See docs/decisions/0060.
  */
 
-import { AteError, type Chain, type Effect, isAteError, mayBeOneOf, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Effect, type Entity, isAteError, mayBeOneOf, type Transaction } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
 import type { Held } from './lane.ts'
 import { hasFence } from './lane-steps.ts'
-import { JobRecord, type JobValue } from './queue-records.ts'
+import type { JobValue } from './queue-records.ts'
 
 /** Ends of one transaction. */
 const ENDS_MAX = 512
@@ -24,6 +24,7 @@ export class End {
   readonly held: Held
   /** The id of the job, for errors. */
   readonly id: string
+  readonly job: Entity<JobValue>
   readonly next: (value: JobValue, now: number) => JobValue
   readonly effects: readonly Effect[]
   /** What was written; or why nothing was: LEASE_LOST | JOB_CANCELLED, what an effect throws, as transact. */
@@ -33,14 +34,10 @@ export class End {
   /** Why this run has left it out. */
   refusal: unknown
 
-  constructor(
-    of: { readonly held: Held; readonly id: string },
-    next: End['next'],
-    effects: readonly Effect[],
-    tell: End['tell'],
-  ) {
+  constructor(of: Pick<End, 'held' | 'id' | 'job'>, next: End['next'], effects: readonly Effect[], tell: End['tell']) {
     this.held = of.held
     this.id = of.id
+    this.job = of.job
     this.next = next
     this.effects = effects
     this.tell = tell
@@ -157,11 +154,11 @@ export class Endings {
 /** Writes the job of a lease, if the lease is still the one of its turn. @throws AteError JOB_CANCELLED, and what `asLost` makes LEASE_LOST */
 export function updateHeld(
   tx: Transaction,
-  { held, id }: Pick<End, 'held' | 'id'>,
+  { held, id, job }: Pick<End, 'held' | 'id' | 'job'>,
   next: (value: JobValue) => JobValue,
 ): Promise<unknown> {
   if (held.isOver) throw leaseLost({ held, id })
-  return tx.update(JobRecord, held.job, (value) => {
+  return tx.update(job, (value) => {
     if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: id })
     if (value.end !== undefined || (value.turn ?? 0) !== held.turn) throw leaseLost({ held, id })
     return next(value)

@@ -8,6 +8,7 @@ import {
   type Duration,
   durationMs,
   type Effect,
+  type Entity,
   effectsInto,
   isAteError,
   type TxTarget,
@@ -71,6 +72,8 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   readonly data: D
   readonly attempt: number
   readonly held: Held
+  /** As it was when it was leased. */
+  readonly job: Entity<JobValue>
   readonly added: number
   readonly #parts: HandlingParts
   /** Made when somebody asks for the signal: most handlers do not. */
@@ -90,16 +93,13 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   #isOpen = true
   #tx: TxTarget | undefined
 
-  constructor(
-    parts: HandlingParts,
-    held: Held,
-    job: { readonly id: string; readonly data: D; readonly value: JobValue },
-  ) {
+  constructor(parts: HandlingParts, held: Held, job: Entity<JobValue>, data: D) {
     const { value } = job
     this.#parts = parts
     this.held = held
-    this.id = job.id
-    this.data = job.data
+    this.job = job
+    this.id = job.name ?? held.job
+    this.data = data
     this.added = Math.max(value.added, value.at ?? 0)
     this.attempt = (value.fails ?? 0) + 1
     this.#recorded = value.steps

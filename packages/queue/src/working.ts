@@ -35,7 +35,8 @@ export interface WorkingParts<D> {
   readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
   readonly now: () => number
-  readonly onEnded: (ended: Ended) => void
+  /** Left out where nobody watches. */
+  readonly onEnded: ((ended: Ended) => void) | undefined
 }
 
 /** Runs the attempts of a batch, and says what became of each; throws nothing. At once, if the handler answers at once. */
@@ -271,8 +272,10 @@ export class Runner<D> implements Worker, Consumer<D> {
   }
 
   #tell(attempt: Attempt<D>, outcome: Ended['outcome'], processMs: number, error?: unknown): void {
-    const waitMs = Math.max(0, this.#parts.now() - attempt.added - processMs)
-    this.#parts.onEnded({ id: attempt.id, outcome, waitMs, processMs, ...(error === undefined ? {} : { error }) })
+    const { onEnded, now } = this.#parts
+    if (!onEnded) return
+    const waitMs = Math.max(0, now() - attempt.added - processMs)
+    onEnded({ id: attempt.id, outcome, waitMs, processMs, ...(error === undefined ? {} : { error }) })
   }
 
   async #stop(graceMs: number): Promise<void> {

@@ -45,7 +45,7 @@ async function attemptAt(
     look: () => undefined,
     parseResult: (result: unknown) => result,
   }
-  const attempt = new Attempt<number>(parts, held, { id: job.id, data: 1, value: job.value })
+  const attempt = new Attempt<number>(parts, held, job, 1)
   attempt.effect((tx) => tx.create(EffectOf, { job: job.id, fence: 1n }))
   return { attempt, fence: fence.id }
 }
