@@ -8,11 +8,14 @@ import type { Worker, WorkOptions } from './queue-types.ts'
 
 const CONCURRENCY_MAX = 10_000
 const PREFETCH_MAX = 10_000
-/** Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: a lone handler need not wait for the disk. */
-const ENDING_MAX = 64
+/**
+ * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: as many as go together
+ * in one transaction, so that a transaction is filled while the one before is synced. After a crash these run again.
+ */
+const ENDING_MAX = 512
 /** Without a given prefetch, as many jobs wait at a worker as it takes in this time. */
 const AHEAD_MS = 10
-const AHEAD_MAX = 256
+const AHEAD_MAX = 512
 const GRACE_MS = 10_000
 /** Waits before a failure that could not be recorded is recorded again. */
 const AGAIN_FIRST_MS = 1000
