@@ -134,7 +134,9 @@ export class Dispatcher<D> {
   async #deliverAll(leases: readonly Held[]): Promise<void> {
     const { chain } = this.#parts
     for (const held of leases) {
-      const later = this.#deliver(held, await chain.get(JobRecord, held.job))
+      // Of what is read: it may change while that is on its way.
+      const version = chain.versionOf(held.job)
+      const later = this.#deliver(held, await chain.get(JobRecord, held.job), version)
       if (later) await later
     }
   }
@@ -210,7 +212,7 @@ export class Dispatcher<D> {
     for (const consumer of this.#consumers) await consumer.pause()
   }
 
-  #deliver(held: Held, job: Entity<JobValue> | undefined): Promise<void> | undefined {
+  #deliver(held: Held, job: Entity<JobValue> | undefined, version: number): Promise<void> | undefined {
     const { lane, parse, handling, follower } = this.#parts
     if (!job) follower.table.remove(held.job)
     if (!job || job.value.end !== undefined || (job.value.turn ?? 0) !== held.turn) {
@@ -221,10 +223,10 @@ export class Dispatcher<D> {
     try {
       data = parse(job.value.data)
     } catch (error) {
-      return this.#setAside(new Attempt(handling, held, job, undefined), error)
+      return this.#setAside(new Attempt(handling, held, { job, version }, undefined), error)
     }
     const consumer = this.#nextConsumer()
-    const attempt = new Attempt(handling, held, job, data)
+    const attempt = new Attempt(handling, held, { job, version }, data)
     if (!consumer) return attempt.release().catch(() => undefined)
     consumer.give(attempt)
     return undefined

@@ -25,6 +25,8 @@ export class End {
   /** The id of the job, for errors. */
   readonly id: string
   readonly job: Entity<JobValue>
+  /** Of the job as it was read. */
+  readonly version: number
   readonly next: (value: JobValue, now: number) => JobValue
   readonly effects: readonly Effect[]
   /** What was written; or why nothing was: LEASE_LOST | JOB_CANCELLED, what an effect throws, as transact. */
@@ -34,10 +36,16 @@ export class End {
   /** Why this run has left it out. */
   refusal: unknown
 
-  constructor(of: Pick<End, 'held' | 'id' | 'job'>, next: End['next'], effects: readonly Effect[], tell: End['tell']) {
+  constructor(
+    of: Pick<End, 'held' | 'id' | 'job' | 'version'>,
+    next: End['next'],
+    effects: readonly Effect[],
+    tell: End['tell'],
+  ) {
     this.held = of.held
     this.id = of.id
     this.job = of.job
+    this.version = of.version
     this.next = next
     this.effects = effects
     this.tell = tell
@@ -118,7 +126,6 @@ export class Endings {
     }
   }
 
-  /** One promise a job where its value is in memory: this is most of what a drain waits for. */
   async #stageAll(tx: Transaction, ends: readonly End[], isOver: () => boolean): Promise<void> {
     const fences = new Map<string, boolean>()
     const { now } = this.#chain
@@ -133,10 +140,12 @@ export class Endings {
       end.refusal = undefined
       try {
         if (!isThere) throw leaseLost(end)
-        await updateHeld(tx, end, (value) => {
-          end.written = end.next(value, now)
-          return end.written
-        })
+        // Most jobs are as they were when they were leased: those are not read again, and cost no promise.
+        if (end.held.isOver || tx.versionOf(end.job) !== end.version) await writeNewest(tx, end, now)
+        else {
+          end.written = end.next(turnOf(end, end.job.value), now)
+          tx.replace(end.job, end.written)
+        }
       } catch (error) {
         end.written = undefined
         end.refusal = ofItsOwn(end, error)
@@ -151,18 +160,28 @@ export class Endings {
   }
 }
 
+function writeNewest(tx: Transaction, end: End, now: number): Promise<unknown> {
+  return updateHeld(tx, end, (value) => {
+    end.written = end.next(value, now)
+    return end.written
+  })
+}
+
 /** Writes the job of a lease, if the lease is still the one of its turn. @throws AteError JOB_CANCELLED, and what `asLost` makes LEASE_LOST */
 export function updateHeld(
   tx: Transaction,
-  { held, id, job }: Pick<End, 'held' | 'id' | 'job'>,
+  end: Pick<End, 'held' | 'id' | 'job'>,
   next: (value: JobValue) => JobValue,
 ): Promise<unknown> {
-  if (held.isOver) throw leaseLost({ held, id })
-  return tx.update(job, (value) => {
-    if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: id })
-    if (value.end !== undefined || (value.turn ?? 0) !== held.turn) throw leaseLost({ held, id })
-    return next(value)
-  })
+  if (end.held.isOver) throw leaseLost(end)
+  return tx.update(end.job, (value) => next(turnOf(end, value)))
+}
+
+/** The value, if the lease is of its turn. @throws AteError LEASE_LOST | JOB_CANCELLED */
+function turnOf(end: Pick<End, 'held' | 'id'>, value: JobValue): JobValue {
+  if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: end.id })
+  if (value.end !== undefined || (value.turn ?? 0) !== end.held.turn) throw leaseLost(end)
+  return value
 }
 
 /** A job that was cancelled, and is not kept any more by the time at which that was heard of, is a lease lost. */

@@ -49,6 +49,12 @@ export interface HandlingParts {
   readonly parseResult: (result: unknown) => unknown
 }
 
+/** A job as it was read when it was leased. */
+export interface LeasedJob {
+  readonly job: Entity<JobValue>
+  readonly version: number
+}
+
 /** Told how an end went: undefined is well. */
 export type Told = (failure: { readonly error: unknown } | undefined) => void
 
@@ -74,6 +80,7 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   readonly held: Held
   /** As it was when it was leased. */
   readonly job: Entity<JobValue>
+  readonly version: number
   readonly added: number
   readonly #parts: HandlingParts
   /** Made when somebody asks for the signal: most handlers do not. */
@@ -93,11 +100,12 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   #isOpen = true
   #tx: TxTarget | undefined
 
-  constructor(parts: HandlingParts, held: Held, job: Entity<JobValue>, data: D) {
+  constructor(parts: HandlingParts, held: Held, { job, version }: LeasedJob, data: D) {
     const { value } = job
     this.#parts = parts
     this.held = held
     this.job = job
+    this.version = version
     this.id = job.name ?? held.job
     this.data = data
     this.added = Math.max(value.added, value.at ?? 0)
