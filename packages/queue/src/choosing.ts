@@ -51,16 +51,16 @@ export function chooseJobs(
       opensAt = rates.opensAt('queue', undefined)
       if (opensAt > now) break
     }
-    const row = table.take(holder)
-    if (row === undefined) break
-    const group = table.groupOf(row)?.name
+    const next = table.take(holder)
+    if (!next) break
+    const group = table.groupOf(next.row)?.name
     const groupOpensAt = group === undefined ? 0 : rates.opensAt('group', group)
     if (groupOpensAt > now) {
-      table.giveBack(row, holder, groupOpensAt)
+      table.giveBack(next, holder, groupOpensAt)
       continue
     }
     rates.start(group, now)
-    taken.push({ job: table.rows.idOf(row), turn: table.rows.turn[row]! })
+    taken.push(next)
   }
   return { taken, opensAt }
 }

@@ -2,7 +2,15 @@
  * Between the lane and those who take jobs: claims as much as they want, hands out what was claimed, and does what has to
  * be done from time to time. One for a handle; it runs while somebody wants jobs.
  */
-import { AteError, type Chain, type Companion, type EntityId, isAteError, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Companion,
+  type Entity,
+  type EntityId,
+  isAteError,
+  type Transaction,
+} from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import type { Follower } from './follower.ts'
 import { Attempt, type HandlingParts } from './handling.ts'
@@ -124,7 +132,13 @@ export class Dispatcher<D> {
   }
 
   async #deliverAll(leases: readonly Held[]): Promise<void> {
-    for (const held of leases) await this.#deliver(held)
+    const { chain } = this.#parts
+    for (const held of leases) {
+      // Of what is read: it may change while that is on its way.
+      const version = chain.versionOf(held.job)
+      const later = this.#deliver(held, await chain.get(JobRecord, held.job), version)
+      if (later) await later
+    }
   }
 
   /** Ends all consumers. */
@@ -198,32 +212,33 @@ export class Dispatcher<D> {
     for (const consumer of this.#consumers) await consumer.pause()
   }
 
-  async #deliver(held: Held): Promise<void> {
-    const { chain, lane, parse, handling, follower } = this.#parts
-    const job = await chain.get(JobRecord, held.job)
+  #deliver(held: Held, job: Entity<JobValue> | undefined, version: number): Promise<void> | undefined {
+    const { lane, parse, handling, follower } = this.#parts
     if (!job) follower.table.remove(held.job)
     if (!job || job.value.end !== undefined || (job.value.turn ?? 0) !== held.turn) {
       lane.end(held, job?.value)
-      return
+      return undefined
     }
-    const id = job.name ?? held.job
     let data: D
     try {
       data = parse(job.value.data)
     } catch (error) {
-      // Set aside with what is wrong: a later version of the program may retry it.
-      const attempt = new Attempt(handling, held, { id, data: undefined, value: job.value })
-      // If even that cannot be stored, the lease is kept: what is wrong with one job must not end the work on all.
-      await attempt.setAside(error).catch((failure) => {
-        if (!isOfOne(failure)) throw failure
-      })
-      attempt.close()
-      return
+      return this.#setAside(new Attempt(handling, held, { job, version }, undefined), error)
     }
     const consumer = this.#nextConsumer()
-    const attempt = new Attempt(handling, held, { id, data, value: job.value })
-    if (consumer) consumer.give(attempt)
-    else await attempt.release().catch(() => undefined)
+    const attempt = new Attempt(handling, held, { job, version }, data)
+    if (!consumer) return attempt.release().catch(() => undefined)
+    consumer.give(attempt)
+    return undefined
+  }
+
+  /** With what is wrong: a later version of the program may retry it. */
+  async #setAside(attempt: Attempt<undefined>, error: unknown): Promise<void> {
+    // If even that cannot be stored, the lease is kept: what is wrong with one job must not end the work on all.
+    await attempt.setAside(error).catch((failure) => {
+      if (!isOfOne(failure)) throw failure
+    })
+    attempt.close()
   }
 
   /** In turn, so that nobody starves. */

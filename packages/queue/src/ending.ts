@@ -7,33 +7,49 @@
  * may run again, and commits once. See docs/decisions/0060.
  */
 
-import { AteError, type Chain, type Effect, isAteError, mayBeOneOf, type Transaction } from '@ate/core'
+import { AteError, type Chain, type Effect, type Entity, isAteError, mayBeOneOf, type Transaction } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
 import type { Held } from './lane.ts'
 import { hasFence } from './lane-steps.ts'
-import { JobRecord, type JobValue } from './queue-records.ts'
+import type { JobValue } from './queue-records.ts'
 
 /** Ends of one transaction. */
 const ENDS_MAX = 512
 /** How long the effects of one transaction may wait for something before each goes alone, in ms. */
 const PATIENCE_MS = 50
 
-export interface End {
+/** An end on its way. Who asks for it is told once; what it is told throws nothing. */
+export class End {
   readonly held: Held
   /** The id of the job, for errors. */
   readonly id: string
+  readonly job: Entity<JobValue>
+  /** Of the job as it was read. */
+  readonly version: number
   readonly next: (value: JobValue, now: number) => JobValue
   readonly effects: readonly Effect[]
-}
-
-interface Waiting extends End {
+  /** What was written; or why nothing was: LEASE_LOST | JOB_CANCELLED, what an effect throws, as transact. */
+  readonly tell: (written: JobValue | undefined, error: unknown) => void
   /** What the newest run of its transaction has written. */
   written: JobValue | undefined
   /** Why this run has left it out. */
   refusal: unknown
-  readonly resolve: (written: JobValue) => void
-  readonly reject: (error: unknown) => void
+
+  constructor(
+    of: Pick<End, 'held' | 'id' | 'job' | 'version'>,
+    next: End['next'],
+    effects: readonly Effect[],
+    tell: End['tell'],
+  ) {
+    this.held = of.held
+    this.id = of.id
+    this.job = of.job
+    this.version = of.version
+    this.next = next
+    this.effects = effects
+    this.tell = tell
+  }
 }
 
 /** What went wrong is one end's affair, and which one's is found out by each going alone. */
@@ -42,7 +58,7 @@ const APART = new Error('each alone')
 export class Endings {
   readonly #chain: Chain
   readonly #environment: QueueEnvironment
-  #waiting: Waiting[] = []
+  #waiting: End[] = []
   /** Ends that go together: fewer after each time that they had to be parted. */
   #together = ENDS_MAX
 
@@ -51,12 +67,10 @@ export class Endings {
     this.#environment = environment
   }
 
-  /** What was written. Ends of one turn of the event loop go together. @throws AteError LEASE_LOST | JOB_CANCELLED, what an effect throws, as transact */
-  end(end: End): Promise<JobValue> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...end, written: undefined, refusal: undefined, resolve, reject })
-      if (this.#waiting.length === 1) void this.#environment.pause().then(() => this.#flush())
-    })
+  /** Writes it. Ends of one turn of the event loop go together. */
+  add(end: End): void {
+    this.#waiting.push(end)
+    if (this.#waiting.length === 1) void this.#environment.pause().then(() => this.#flush())
   }
 
   #flush(): void {
@@ -69,7 +83,7 @@ export class Endings {
     }
   }
 
-  async #commit(ends: readonly Waiting[]): Promise<void> {
+  async #commit(ends: readonly End[]): Promise<void> {
     let runs = 0
     try {
       await this.#chain.transact((tx) => {
@@ -79,22 +93,19 @@ export class Endings {
       })
     } catch (error) {
       if (ends.length > 1 && mayBeOneOf(error)) this.#part(ends)
-      else for (const end of ends) end.reject(end.refusal ?? error)
+      else for (const end of ends) end.tell(undefined, end.refusal ?? error)
       return
     }
     this.#together = Math.min(this.#together + 1 + (ends.length >>> 3), ENDS_MAX)
-    for (const end of ends) {
-      if (end.written) end.resolve(end.written)
-      else end.reject(end.refusal)
-    }
+    for (const end of ends) end.tell(end.written, end.refusal)
   }
 
-  #part(ends: readonly Waiting[]): void {
+  #part(ends: readonly End[]): void {
     this.#together = Math.max(1, ends.length >>> 1)
     for (const end of ends) void this.#commit([end])
   }
 
-  async #stage(tx: Transaction, ends: readonly Waiting[]): Promise<void> {
+  async #stage(tx: Transaction, ends: readonly End[]): Promise<void> {
     if (ends.length === 1) return this.#stageAll(tx, ends, () => false)
     let isLate = false
     let patience: { cancel(): void } | undefined
@@ -115,8 +126,9 @@ export class Endings {
     }
   }
 
-  async #stageAll(tx: Transaction, ends: readonly Waiting[], isOver: () => boolean): Promise<void> {
+  async #stageAll(tx: Transaction, ends: readonly End[], isOver: () => boolean): Promise<void> {
     const fences = new Map<string, boolean>()
+    const { now } = this.#chain
     for (const end of ends) {
       const { fenceId } = end.held
       let isThere = fences.get(fenceId)
@@ -124,8 +136,21 @@ export class Endings {
         isThere = await hasFence(tx, fenceId)
         fences.set(fenceId, isThere)
       }
-      await this.#stageOne(tx, end, isThere)
-      if (!end.written) continue
+      end.written = undefined
+      end.refusal = undefined
+      try {
+        if (!isThere) throw leaseLost(end)
+        // Most jobs are as they were when they were leased: those are not read again, and cost no promise.
+        if (end.held.isOver || tx.versionOf(end.job) !== end.version) await writeNewest(tx, end, now)
+        else {
+          end.written = end.next(turnOf(end, end.job.value), now)
+          tx.replace(end.job, end.written)
+        }
+      } catch (error) {
+        end.written = undefined
+        end.refusal = ofItsOwn(end, error)
+        continue
+      }
       for (const effect of end.effects) {
         const running = effect(tx)
         if (isThenable(running)) await running
@@ -133,41 +158,42 @@ export class Endings {
       }
     }
   }
-
-  async #stageOne(tx: Transaction, end: Waiting, hasFence: boolean): Promise<void> {
-    end.written = undefined
-    end.refusal = undefined
-    try {
-      if (!hasFence) throw leaseLost(end)
-      await updateHeld(tx, end, (value) => {
-        end.written = end.next(value, this.#chain.now)
-        return end.written
-      })
-    } catch (error) {
-      end.written = undefined
-      if (!isAteError(error) || !ITS_OWN.has(error.code)) throw error
-      end.refusal = error
-    }
-  }
 }
 
-/** Writes the job of a lease, if the lease is still the one of its turn. @throws AteError LEASE_LOST | JOB_CANCELLED */
-export async function updateHeld(
+function writeNewest(tx: Transaction, end: End, now: number): Promise<unknown> {
+  return updateHeld(tx, end, (value) => {
+    end.written = end.next(value, now)
+    return end.written
+  })
+}
+
+/** Writes the job of a lease, if the lease is still the one of its turn. @throws AteError JOB_CANCELLED, and what `asLost` makes LEASE_LOST */
+export function updateHeld(
   tx: Transaction,
-  { held, id }: Pick<End, 'held' | 'id'>,
+  end: Pick<End, 'held' | 'id' | 'job'>,
   next: (value: JobValue) => JobValue,
-): Promise<void> {
-  if (held.isOver) throw leaseLost({ held, id })
-  try {
-    await tx.update(JobRecord, held.job, (value) => {
-      if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: id })
-      if (value.end !== undefined || (value.turn ?? 0) !== held.turn) throw leaseLost({ held, id })
-      return next(value)
-    })
-  } catch (error) {
-    // Cancelled, and not kept any more by the time at which that was heard of.
-    throw isAteError(error) && error.code === 'NOT_FOUND' ? leaseLost({ held, id }) : error
-  }
+): Promise<unknown> {
+  if (end.held.isOver) throw leaseLost(end)
+  return tx.update(end.job, (value) => next(turnOf(end, value)))
+}
+
+/** The value, if the lease is of its turn. @throws AteError LEASE_LOST | JOB_CANCELLED */
+function turnOf(end: Pick<End, 'held' | 'id'>, value: JobValue): JobValue {
+  if (value.end === 'cancelled') throw queueError('JOB_CANCELLED', { job: end.id })
+  if (value.end !== undefined || (value.turn ?? 0) !== end.held.turn) throw leaseLost(end)
+  return value
+}
+
+/** A job that was cancelled, and is not kept any more by the time at which that was heard of, is a lease lost. */
+export function asLost(end: Pick<End, 'held' | 'id'>, error: unknown): unknown {
+  return isAteError(error) && error.code === 'NOT_FOUND' ? leaseLost(end) : error
+}
+
+/** Why a job is left out. @throws the error, if it is not of this job alone */
+function ofItsOwn(end: End, thrown: unknown): unknown {
+  const error = asLost(end, thrown)
+  if (!isAteError(error) || !ITS_OWN.has(error.code)) throw error
+  return error
 }
 
 export function leaseLost({ held, id }: Pick<End, 'held' | 'id'>): AteError {

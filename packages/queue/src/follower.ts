@@ -91,7 +91,7 @@ export class Follower {
   /** Takes in a job again: what was told of it was left to somebody who could not write it. */
   async look(id: string): Promise<void> {
     if (this.isEnded) return
-    await this.#takeJob(id, 'changed')
+    await this.#readJob(id, 'changed', this.#waiters.has(id))
     this.#wake()
   }
 
@@ -149,7 +149,8 @@ export class Follower {
         this.#busy = true
         // Jobs that come while those that are there are read come behind them.
         if (this.#loading !== undefined && !this.#loaded) await this.#loading
-        await this.#take(change)
+        const taking = this.#take(change)
+        if (taking) await taking
         this.#busy = false
         this.#wake()
         if (++count % TURN === 0) {
@@ -169,7 +170,8 @@ export class Follower {
     }
   }
 
-  async #take({
+  /** At once, if nothing has to be read. */
+  #take({
     kind,
     type,
     id,
@@ -177,8 +179,11 @@ export class Follower {
     readonly kind: string
     readonly type: string
     readonly id: string
-  }): Promise<void> {
-    if (type === JobRecord.name) return this.#takeJob(id, kind)
+  }): Promise<void> | undefined {
+    return type === JobRecord.name ? this.#takeJob(id, kind) : this.#takeOther(type, id)
+  }
+
+  async #takeOther(type: string, id: string): Promise<void> {
     if (type === OptionsRecord.name) {
       const options = await this.#chain.get(OptionsRecord, id)
       if (options) this.#events.options(options.value)
@@ -197,14 +202,19 @@ export class Follower {
     }
   }
 
-  async #takeJob(id: string, kind: string): Promise<void> {
-    const wanted = this.#waiters.has(id)
-    if (!wanted && this.#loading === undefined) return
-    const row = this.table.rows.find(id)
-    // What is done stays done: its own end is the change that is told here.
-    if (!wanted && kind === 'changed' && row >= 0) {
-      if (this.table.rows.state[row] === STATE.done || this.#events.isCompleting(id)) return
+  #takeJob(id: string, kind: string): Promise<void> | undefined {
+    const wanted = this.#waiters.size > 0 && this.#waiters.has(id)
+    if (!wanted && this.#loading === undefined) return undefined
+    if (!wanted && kind === 'changed') {
+      // What is done stays done: its own end is the change that is told here.
+      if (this.#events.isCompleting(id)) return undefined
+      const row = this.table.rows.find(id)
+      if (row >= 0 && this.table.rows.state[row] === STATE.done) return undefined
     }
+    return this.#readJob(id, kind, wanted)
+  }
+
+  async #readJob(id: string, kind: string, wanted: boolean): Promise<void> {
     const job = kind === 'deleted' ? undefined : await this.#chain.get(JobRecord, id)
     if (wanted) for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
     if (this.#loading === undefined) return
@@ -259,6 +269,7 @@ export class Follower {
   }
 
   #wake(): void {
+    if (this.#idle.size === 0) return
     const waiting = [...this.#idle]
     this.#idle.clear()
     for (const resolve of waiting) resolve()

@@ -8,11 +8,12 @@ import {
   type Duration,
   durationMs,
   type Effect,
+  type Entity,
   effectsInto,
   isAteError,
   type TxTarget,
 } from '@ate/core'
-import { type Endings, leaseLost, updateHeld } from './ending.ts'
+import { asLost, End, type Endings, leaseLost, updateHeld } from './ending.ts'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
 import type { Held, Lane } from './lane.ts'
@@ -48,6 +49,17 @@ export interface HandlingParts {
   readonly parseResult: (result: unknown) => unknown
 }
 
+/** A job as it was read when it was leased. */
+export interface LeasedJob {
+  readonly job: Entity<JobValue>
+  readonly version: number
+}
+
+/** Told how an end went: undefined is well. */
+export type Told = (failure: { readonly error: unknown } | undefined) => void
+
+const NO_EFFECTS: readonly Effect[] = []
+
 /** Thrown by snooze() and dead(), to get out of the handler. */
 class Left {
   readonly how: 'snooze' | 'dead'
@@ -65,9 +77,10 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   readonly id: string
   readonly data: D
   readonly attempt: number
-  readonly key: string
-  readonly fence: bigint
   readonly held: Held
+  /** As it was when it was leased. */
+  readonly job: Entity<JobValue>
+  readonly version: number
   readonly added: number
   readonly #parts: HandlingParts
   /** Made when somebody asks for the signal: most handlers do not. */
@@ -87,26 +100,30 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   #isOpen = true
   #tx: TxTarget | undefined
 
-  constructor(
-    parts: HandlingParts,
-    held: Held,
-    job: { readonly id: string; readonly data: D; readonly value: JobValue },
-  ) {
+  constructor(parts: HandlingParts, held: Held, { job, version }: LeasedJob, data: D) {
     const { value } = job
     this.#parts = parts
     this.held = held
-    this.id = job.id
-    this.data = job.data
+    this.job = job
+    this.version = version
+    this.id = job.name ?? held.job
+    this.data = data
     this.added = Math.max(value.added, value.at ?? 0)
     this.attempt = (value.fails ?? 0) + 1
-    this.key = `${parts.queueKey}/${held.job}`
-    this.fence = BigInt(held.fence)
     this.#recorded = value.steps
     held.onLost = (error) => this.abort(error)
     if (held.isOver) this.abort(new AteError('LEASE_LOST', { job: held.job }))
     const { timeoutMs } = parts.rules()
     if (timeoutMs !== undefined)
       this.#timer = parts.environment.start(timeoutMs, () => this.#timeOut(timeoutMs), 'lets go')
+  }
+
+  get key(): string {
+    return `${this.#parts.queueKey}/${this.held.job}`
+  }
+
+  get fence(): bigint {
+    return BigInt(this.held.fence)
   }
 
   get signal(): AbortSignal {
@@ -189,18 +206,39 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
   }
 
   /** Ends the attempt as done, with its effects. @throws AteError LEASE_LOST, or what an effect throws */
-  async complete(given: unknown): Promise<void> {
-    const result = this.#parts.parseResult(given)
-    this.#isOpen = false
-    if (this.#writing) await this.#writing
-    this.held.isCompleting = true
+  complete(given: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.completeThen(given, (failure) => (failure ? reject(failure.error) : resolve()))
+    })
+  }
+
+  /** The same without a promise: `told` is called once, and throws nothing. */
+  completeThen(given: unknown, told: Told): void {
+    let result: unknown
     try {
-      await this.#end((value, now) => doneValue(value, result, now), this.#effects)
+      result = this.#parts.parseResult(given)
     } catch (error) {
-      this.held.isCompleting = false
-      this.#parts.look(this.held.job)
-      throw error
+      told({ error })
+      return
     }
+    this.#isOpen = false
+    if (this.#writing) void this.#writing.then(() => this.#complete(result, told))
+    else this.#complete(result, told)
+  }
+
+  #complete(result: unknown, told: Told): void {
+    this.held.isCompleting = true
+    this.#endThen(
+      (value, now) => doneValue(value, result, now),
+      this.#effects,
+      (failure) => {
+        if (failure) {
+          this.held.isCompleting = false
+          this.#parts.look(this.held.job)
+        }
+        told(failure)
+      },
+    )
   }
 
   /** Ends it as failed, snoozed or dead, by what was thrown. What became of it, for those who watch. */
@@ -286,24 +324,37 @@ export class Attempt<D> implements Job<D>, AsyncDisposable {
     this.abort(queueError('JOB_TIMEOUT', { job: this.id, timeoutMs }))
   }
 
-  async #end(next: (value: JobValue, now: number) => JobValue, effects: readonly Effect[] = []): Promise<void> {
+  #end(next: End['next']): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#endThen(next, NO_EFFECTS, (failure) => (failure ? reject(failure.error) : resolve()))
+    })
+  }
+
+  #endThen(next: End['next'], effects: readonly Effect[], told: Told): void {
     this.#timer?.cancel()
     const { lane, endings } = this.#parts
-    const { held, id } = this
-    try {
-      const written = await endings.end({ held, id, next, effects })
-      held.onLost = undefined
-      lane.end(held, written)
-    } catch (error) {
+    const { held } = this
+    const tell: End['tell'] = (written, error) => {
+      if (written) {
+        held.onLost = undefined
+        lane.end(held, written)
+        told(undefined)
+        return
+      }
       if (isAteError(error) && (error.code === 'LEASE_LOST' || error.code === 'JOB_CANCELLED')) lane.lose(held, error)
-      throw error
+      told({ error })
     }
+    endings.add(new End(this, next, effects, tell))
   }
 
   async #write(next: (value: JobValue) => JobValue): Promise<void> {
     await this.#parts.chain.transact(async (tx) => {
       if (!(await hasFence(tx, this.held.fenceId))) throw leaseLost(this)
-      await updateHeld(tx, this, next)
+      try {
+        await updateHeld(tx, this, next)
+      } catch (error) {
+        throw asLost(this, error)
+      }
     })
   }
 

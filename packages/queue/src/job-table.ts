@@ -31,6 +31,13 @@ export interface Group {
   jobs: number
 }
 
+/** A job that was chosen, where it stands, and the turn that it had. */
+export interface TakenRow {
+  readonly row: number
+  readonly job: string
+  readonly turn: number
+}
+
 interface HeldLease {
   readonly session: string
   readonly turn: number
@@ -134,12 +141,12 @@ export class JobTable {
     if (now.size === 0) this.#sessions.delete(session)
   }
 
-  /** A lease is over, whatever became of the job. */
-  endLease(session: string, job: string): void {
+  /** A lease is over, whatever became of the job. Who knows its row says so. */
+  endLease(session: string, job: string, known?: number): void {
     this.#sessions.get(session)?.delete(job)
     if (this.#leases.get(job)?.session !== session) return
     this.#leases.delete(job)
-    const row = this.rows.find(job)
+    const row = known ?? this.rows.find(job)
     if (row >= 0 && this.rows.state[row] === STATE.active) this.setState(row, STATE.waiting)
   }
 
@@ -153,8 +160,8 @@ export class JobTable {
     return count
   }
 
-  /** The next ready row, marked active for `session`; undefined if there is none. */
-  take(session: string): number | undefined {
+  /** The next ready job, marked active for `session`; undefined if there is none. */
+  take(session: string): TakenRow | undefined {
     const { rows } = this
     for (;;) {
       const row = this.#ready.pop()
@@ -175,14 +182,11 @@ export class JobTable {
         if (group) this.#offer(group)
         continue
       }
-      this.#hold(row, session)
-      return row
+      const taken = { row, job: rows.idOf(row), turn: rows.turn[row]! }
+      this.promise(taken.job, session, taken.turn)
+      this.setState(row, STATE.active)
+      return taken
     }
-  }
-
-  #hold(row: number, session: string): void {
-    this.promise(this.rows.idOf(row), session, this.rows.turn[row]!)
-    this.setState(row, STATE.active)
   }
 
   /** What was taken for one session belongs to another now, at the turn at which it was taken. */
@@ -203,13 +207,13 @@ export class JobTable {
   }
 
   /** Undoes a take. The group, if it has one, starts nothing before `until`. */
-  giveBack(row: number, session: string, until = 0): void {
+  giveBack({ row, job }: TakenRow, session: string, until = 0): void {
     const group = this.groupOf(row)
     if (group && until > group.until) {
       group.until = until
       this.#groupsLater.push(until, group.number)
     }
-    this.endLease(session, this.rows.idOf(row))
+    this.endLease(session, job, row)
   }
 
   /** Moves what is due at `now` to the ready ones. */

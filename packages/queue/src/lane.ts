@@ -228,8 +228,8 @@ export class Lane {
     if (this.held.get(held.job) === held) this.held.delete(held.job)
     const { table, now } = this.#parts.follower
     // Before the lease goes, or the job would be ready for a moment.
-    if (value) table.put(held.job, value, now)
-    table.endLease(held.session, held.job)
+    const row = value && table.put(held.job, value, now)
+    table.endLease(held.session, held.job, row)
   }
 
   lose(held: Held, error: AteError): void {

@@ -1,6 +1,8 @@
 /** Which jobs wait for which: of blocked ones the parents that are not done, and the way back. */
 import type { JobValue } from './queue-records.ts'
 
+const NONE: readonly string[] = []
+
 export class Parents {
   /** Jobs that have to be failed because a parent has. */
   readonly orphans: Set<string> = new Set()
@@ -11,7 +13,7 @@ export class Parents {
   readonly #foreign = new Map<string, JobValue>()
 
   /** Takes in the newest value of a job of another queue; the jobs that are free by it. */
-  putForeign(id: string, value: JobValue): string[] {
+  putForeign(id: string, value: JobValue): readonly string[] {
     if (value.end === 'done') this.#foreign.delete(id)
     else this.#foreign.set(id, value)
     return this.tellChildren(id, value)
@@ -52,6 +54,8 @@ export class Parents {
 
   /** It waits no more. */
   unblock(id: string): void {
+    // As most queues are: nobody waits for anybody.
+    if (this.orphans.size === 0 && this.#open.size === 0) return
     this.orphans.delete(id)
     for (const parent of this.#open.get(id) ?? []) {
       const children = this.#children.get(parent)
@@ -62,10 +66,11 @@ export class Parents {
   }
 
   /** A parent has a new value; the children that are free by it. */
-  tellChildren(parent: string, value: JobValue): string[] {
+  tellChildren(parent: string, value: JobValue): readonly string[] {
     const children = value.end === undefined ? undefined : this.#children.get(parent)
+    if (!children) return NONE
     const free: string[] = []
-    for (const child of [...(children ?? [])]) {
+    for (const child of [...children]) {
       // What the child does when a parent fails stands in its value: who fails orphans reads it.
       if (value.end !== 'done') this.orphans.add(child)
       else if (this.forgive(child, parent)) free.push(child)

@@ -366,7 +366,7 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
       remove: async (one: Consumer<D>) => this.#opened?.dispatcher.remove(one),
       environment: this.#environment,
       now: () => this.#chain.now,
-      onEnded: (ended: Ended) => this.#ended(ended),
+      onEnded: this.#options.observe && ((ended: Ended) => this.#ended(ended)),
     }
     const runner: Runner<D> = new Runner<D>(parts, run, options)
     this.#workers.add(runner)
@@ -408,7 +408,6 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   #ended({ id, outcome, error, waitMs, processMs }: Ended): void {
-    if (!this.#options.observe) return
     this.#observe({
       kind: 'processed',
       ...messagingOf(this.name, 'process', 'process'),

@@ -8,11 +8,14 @@ import type { Worker, WorkOptions } from './queue-types.ts'
 
 const CONCURRENCY_MAX = 10_000
 const PREFETCH_MAX = 10_000
-/** Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: a lone handler need not wait for the disk. */
-const ENDING_MAX = 64
+/**
+ * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: as many as go together
+ * in one transaction, so that a transaction is filled while the one before is synced. After a crash these run again.
+ */
+const ENDING_MAX = 512
 /** Without a given prefetch, as many jobs wait at a worker as it takes in this time. */
 const AHEAD_MS = 10
-const AHEAD_MAX = 256
+const AHEAD_MAX = 512
 const GRACE_MS = 10_000
 /** Waits before a failure that could not be recorded is recorded again. */
 const AGAIN_FIRST_MS = 1000
@@ -35,11 +38,12 @@ export interface WorkingParts<D> {
   readonly remove: (one: Consumer<D>) => Promise<void>
   readonly environment: QueueEnvironment
   readonly now: () => number
-  readonly onEnded: (ended: Ended) => void
+  /** Left out where nobody watches. */
+  readonly onEnded: ((ended: Ended) => void) | undefined
 }
 
-/** Runs the attempts of a batch, and says what became of each. */
-export type Run<D> = (attempts: readonly Attempt<D>[]) => Promise<readonly Outcome[]>
+/** Runs the attempts of a batch, and says what became of each; throws nothing. At once, if the handler answers at once. */
+export type Run<D> = (attempts: readonly Attempt<D>[]) => readonly Outcome[] | Promise<readonly Outcome[]>
 
 export type Outcome = { readonly result: unknown } | { readonly error: unknown }
 
@@ -143,7 +147,7 @@ export class Runner<D> implements Worker, Consumer<D> {
         return
       }
       this.#collected = false
-      void this.#call(this.#waiting.splice(0, this.#size))
+      this.#call(this.#waiting.splice(0, this.#size))
     }
   }
 
@@ -162,46 +166,72 @@ export class Runner<D> implements Worker, Consumer<D> {
     )
   }
 
-  async #call(all: readonly Attempt<D>[]): Promise<void> {
-    const attempts = all.filter((attempt) => !attempt.held.isOver)
-    for (const attempt of all) if (attempt.held.isOver) this.#tell(attempt, 'lost', 0)
+  #call(all: readonly Attempt<D>[]): void {
+    const attempts = all.some(({ held }) => held.isOver) ? this.#stillHeld(all) : all
     if (attempts.length === 0) return
     this.#calls++
     for (const attempt of attempts) this.#running.add(attempt)
-    const { environment } = this.#parts
-    const begun = environment.monotonic()
-    const outcomes = await this.#run(attempts)
-    const tookMs = environment.monotonic() - begun
-    this.#averageMs = this.#averageMs === Number.POSITIVE_INFINITY ? tookMs : this.#averageMs * 0.9 + tookMs * 0.1
-    this.#calls--
-    attempts.forEach((attempt, index) => {
-      this.#running.delete(attempt)
-      this.#ending++
-      void this.#finish(
-        attempt,
-        outcomes[index] ?? { error: new Error('the batch handler answered for fewer jobs') },
-        tookMs,
-      )
-    })
-    this.#start()
-    this.#parts.news()
+    const begun = this.#parts.environment.monotonic()
+    const running = this.#run(attempts)
+    if (running instanceof Promise) {
+      void running.then((outcomes) => {
+        this.#called(attempts, outcomes, begun)
+        this.#start()
+        this.#parts.news()
+      })
+    } else {
+      // Who has called this goes on with the next.
+      this.#called(attempts, running, begun)
+      this.#parts.news()
+    }
   }
 
-  async #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): Promise<void> {
+  #stillHeld(all: readonly Attempt<D>[]): readonly Attempt<D>[] {
+    for (const attempt of all) if (attempt.held.isOver) this.#tell(attempt, 'lost', 0)
+    return all.filter(({ held }) => !held.isOver)
+  }
+
+  #called(attempts: readonly Attempt<D>[], outcomes: readonly Outcome[], begun: number): void {
+    const tookMs = this.#parts.environment.monotonic() - begun
+    this.#averageMs = this.#averageMs === Number.POSITIVE_INFINITY ? tookMs : this.#averageMs * 0.9 + tookMs * 0.1
+    this.#calls--
+    for (let i = 0; i < attempts.length; i++) {
+      const attempt = attempts[i]!
+      this.#running.delete(attempt)
+      this.#ending++
+      this.#finish(attempt, outcomes[i] ?? { error: new Error('the batch handler answered for fewer jobs') }, tookMs)
+    }
+  }
+
+  #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): void {
+    if (!('result' in outcome)) {
+      void this.#finishFailed(attempt, outcome.error, tookMs)
+      return
+    }
+    attempt.completeThen(outcome.result, (failure) => {
+      if (failure) {
+        void this.#finishFailed(attempt, failure.error, tookMs)
+        return
+      }
+      this.#tell(attempt, 'done', tookMs)
+      this.#finished(attempt)
+    })
+  }
+
+  async #finishFailed(attempt: Attempt<D>, error: unknown, tookMs: number): Promise<void> {
     try {
-      if ('result' in outcome) {
-        await attempt.complete(outcome.result)
-        this.#tell(attempt, 'done', tookMs)
-      } else await this.#failed(attempt, outcome.error, tookMs)
-    } catch (error) {
       await this.#failed(attempt, error, tookMs)
     } finally {
-      attempt.close()
-      this.#ending--
-      this.#start()
-      this.#parts.news()
-      if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
+      this.#finished(attempt)
     }
+  }
+
+  #finished(attempt: Attempt<D>): void {
+    attempt.close()
+    this.#ending--
+    this.#start()
+    this.#parts.news()
+    if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
   }
 
   /**
@@ -245,8 +275,10 @@ export class Runner<D> implements Worker, Consumer<D> {
   }
 
   #tell(attempt: Attempt<D>, outcome: Ended['outcome'], processMs: number, error?: unknown): void {
-    const waitMs = Math.max(0, this.#parts.now() - attempt.added - processMs)
-    this.#parts.onEnded({ id: attempt.id, outcome, waitMs, processMs, ...(error === undefined ? {} : { error }) })
+    const { onEnded, now } = this.#parts
+    if (!onEnded) return
+    const waitMs = Math.max(0, now() - attempt.added - processMs)
+    onEnded({ id: attempt.id, outcome, waitMs, processMs, ...(error === undefined ? {} : { error }) })
   }
 
   async #stop(graceMs: number): Promise<void> {
@@ -296,15 +328,17 @@ function isShutdown(reason: unknown): boolean {
 
 /** Calls a handler of one job; ends early if the attempt is aborted, whatever the handler does. */
 export function runOne<D, R>(handler: (job: Attempt<D>) => R | Promise<R>): Run<D> {
-  return async ([attempt]) => [await outcomeOf(attempt!, () => handler(attempt!))]
-}
-
-async function outcomeOf<D>(attempt: Attempt<D>, run: () => unknown): Promise<Outcome> {
-  try {
-    const running = run()
-    return { result: isThenable(running) ? await untilAborted([attempt], running) : running }
-  } catch (error) {
-    return { error }
+  return ([attempt]) => {
+    try {
+      const running = handler(attempt!)
+      if (!isThenable(running)) return [{ result: running }]
+      return untilAborted([attempt!], running).then(
+        (result) => [{ result }],
+        (error: unknown) => [{ error }],
+      )
+    } catch (error) {
+      return [{ error }]
+    }
   }
 }
 

@@ -19,5 +19,5 @@ it(`keeps ${WAITING} waiting jobs in typed arrays, and gives them in order`, () 
   const bytes = process.memoryUsage().arrayBuffers - before
   expect(bytes / WAITING).toBeLessThan(BYTES_A_JOB_MAX)
   expect(table.counts[0]).toBe(WAITING)
-  for (let i = 0; i < 1000; i++) expect(table.rows.ids[4 * table.take('s')! + 3]).toBe(i)
+  for (let i = 0; i < 1000; i++) expect(table.rows.ids[4 * table.take('s')!.row + 3]).toBe(i)
 })

@@ -108,7 +108,7 @@ describe('the table', () => {
           break
         }
         case 1: {
-          const row = table.take('s')
+          const row = table.take('s')?.row
           if (row === undefined) break
           const taken = table.rows.idOf(row)
           const job = model.get(taken)!
@@ -162,7 +162,7 @@ describe('the table', () => {
     for (let row = take(); row !== undefined; row = take()) count++
     function take(): number | undefined {
       table.promote(now + 1000)
-      const row = table.take('s')
+      const row = table.take('s')?.row
       if (row !== undefined) {
         const id = table.rows.idOf(row)
         table.put(id, { ...model.get(id)!, end: 'done', ended: now }, now)
