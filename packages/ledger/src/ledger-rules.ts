@@ -62,6 +62,10 @@ export function boundsOf({ normal, floor, ceiling }: Pick<AccountValue, 'normal'
   return { low: negated(ceiling), high: negated(floor) }
 }
 
+export function termsOf(value: Pick<AccountValue, 'normal' | 'floor' | 'ceiling'>): Terms {
+  return { normal: value.normal, bounds: boundsOf(value) }
+}
+
 function negated(value: bigint | undefined): bigint | undefined {
   return value === undefined ? undefined : -value
 }

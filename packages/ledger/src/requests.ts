@@ -38,7 +38,8 @@ export interface Transfer<C extends string = string> {
 export interface PostRequest {
   readonly kind: 'post' | 'hold'
   readonly id: string
-  readonly value: Omit<EntryValue, 'kind'>
+  /** What the entry says, of a hold until when apart. */
+  readonly value: EntryValue
   readonly currency: Currency
   /** Of a hold, in ms. */
   readonly expiresMs?: number
@@ -86,7 +87,9 @@ export function postRequest(
   if (id !== undefined) checkId(id)
   checkText(code, 'code', CODE_MAX)
   checkText(ref, 'ref', REF_MAX)
-  const value: Omit<EntryValue, 'kind'> = {
+  const kind = hold === undefined ? 'post' : 'hold'
+  const value: EntryValue = {
+    kind,
     from,
     to,
     units: amount.units,
@@ -95,7 +98,6 @@ export function postRequest(
     ...(effective === undefined ? {} : { effective: timeOf(effective) }),
     ...(meta === undefined ? {} : { meta: checkedMeta(meta) }),
   }
-  const kind = hold === undefined ? 'post' : 'hold'
   return {
     kind,
     id: id ?? makeId(),
