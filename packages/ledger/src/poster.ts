@@ -161,7 +161,7 @@ export class Poster {
     const { entity, terms, place } = settled!
     const stored = sumsAt(page.entity, place, side.name)
     const isClosed = page.closed.includes(slotOf(place))
-    side.open = { name: side.name, entity, terms, isClosed, ...this.#standing(entity, stored) }
+    side.open = this.#opened(entity, { name: side.name, terms, isClosed, stored })
   }
 
   async #keepRead(side: Side, entity: Entity<AccountValue>): Promise<void> {
@@ -454,14 +454,17 @@ export class Poster {
     const { value } = entity
     const place = this.#placeOf(entity)
     const stored = place === undefined ? value.sums : sumsAt(this.#pages.get(pageOf(place))?.entity, place, name)
-    const isClosed = value.closed === true
-    side.open = { name, entity, terms: termsOf(value), isClosed, ...this.#standing(entity, stored) }
+    side.open = this.#opened(entity, { name, terms: termsOf(value), isClosed: value.closed === true, stored })
     return side.open
   }
 
-  #standing(entity: Entity<AccountValue>, stored: SumsValue | undefined): Pick<Open, 'sums' | 'stored' | 'work'> {
+  #opened(
+    entity: Entity<AccountValue>,
+    { name, terms, isClosed, stored }: Pick<Open, 'name' | 'terms' | 'isClosed' | 'stored'>,
+  ): Open {
+    const sums = stored ? sumsOf(stored) : this.#counted(entity)
     const work = stored && !entity.value.guarded ? undefined : noWork()
-    return { sums: stored ? sumsOf(stored) : this.#counted(entity), stored, work }
+    return { name, entity, terms, isClosed, sums, stored, work }
   }
 
   /** Sums of an account whose amounts are clear: of what is posted only the difference is kept there. */
@@ -486,8 +489,8 @@ export class Poster {
 }
 
 function isOf({ entity }: Open, { code, scale }: Currency): boolean {
-  const [present, digits] = entity.value.currency
-  return present === code && digits === scale
+  const { currency } = entity.value
+  return currency[0] === code && currency[1] === scale
 }
 
 function assertCurrency(account: Open, currency: Currency): void {

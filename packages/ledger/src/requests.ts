@@ -42,7 +42,7 @@ export interface PostRequest {
   readonly value: EntryValue
   readonly currency: Currency
   /** Of a hold, in ms. */
-  readonly expiresMs?: number
+  readonly expiresMs: number | undefined
 }
 
 export interface ResolveRequest {
@@ -88,23 +88,19 @@ export function postRequest(
   checkText(code, 'code', CODE_MAX)
   checkText(ref, 'ref', REF_MAX)
   const kind = hold === undefined ? 'post' : 'hold'
-  const value: EntryValue = {
-    kind,
-    from,
-    to,
-    units: amount.units,
-    ...(code === undefined ? {} : { code }),
-    ...(ref === undefined ? {} : { ref }),
-    ...(effective === undefined ? {} : { effective: timeOf(effective) }),
-    ...(meta === undefined ? {} : { meta: checkedMeta(meta) }),
-  }
-  return {
-    kind,
-    id: id ?? makeId(),
-    value,
-    currency: amount.currency,
-    ...(hold === undefined ? {} : { expiresMs: expiryOf(hold) }),
-  }
+  const told = { kind, from, to, units: amount.units } as const
+  const isPlain = code === undefined && ref === undefined && effective === undefined && meta === undefined
+  const value: EntryValue = isPlain
+    ? told
+    : {
+        ...told,
+        ...(code === undefined ? {} : { code }),
+        ...(ref === undefined ? {} : { ref }),
+        ...(effective === undefined ? {} : { effective: timeOf(effective) }),
+        ...(meta === undefined ? {} : { meta: checkedMeta(meta) }),
+      }
+  const expiresMs = hold === undefined ? undefined : expiryOf(hold)
+  return { kind, id: id ?? makeId(), value, currency: amount.currency, expiresMs }
 }
 
 /** Years of a duration are counted from `now`. */
