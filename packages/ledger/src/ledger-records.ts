@@ -122,6 +122,8 @@ export const CODE_MAX = 64
 export const REF_MAX = 256
 /** Characters of meta as JSON. */
 export const META_MAX = 4096
+/** Lists and objects within each other: an entry has 32 with itself. */
+export const META_DEPTH_MAX = 31
 /** Ids that the ledger makes itself. */
 export const RESOLVE = 'resolve:'
 export const REVERSE = 'reverse:'
