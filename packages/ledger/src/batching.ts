@@ -4,9 +4,9 @@
  */
 import { AteError, type Durability, isAteError, type Receipt, type Transaction } from '@ate/core'
 import type { LedgerStore } from './ledger-store.ts'
-import { pageOf } from './pages.ts'
 import { type Posted, Poster } from './poster.ts'
 import { isPost, type Request } from './requests.ts'
+import { Sides } from './sides.ts'
 
 /** Requests that share a transaction. */
 export const BATCH_MAX = 4096
@@ -15,11 +15,6 @@ export const BATCH_MAX = 4096
  * is made again in halves, which costs as much as it took to find out.
  */
 const BATCH_BYTES_MAX = 900_000
-/** Of an entry, and of what is written of an account that is debited or credited, texts apart. */
-const ENTRY_BYTES = 128
-const ACCOUNT_BYTES = 165
-/** Of a page of balances; its accounts cost nothing beside it. */
-const PAGE_BYTES = 1200
 
 export interface Call {
   /** One group: all or none. */
@@ -30,6 +25,12 @@ export interface Call {
 export type Settled =
   | { readonly posted: readonly Posted[]; readonly receipt: Receipt; readonly error?: undefined }
   | { readonly error: unknown }
+
+/** Calls that share a transaction, and what they post in. */
+interface Batch<C extends Call> {
+  readonly calls: C[]
+  readonly sides: Sides
+}
 
 interface Waiting extends Call {
   readonly settle: (settled: Settled) => void
@@ -108,55 +109,56 @@ export class Batching {
     this.#waiting = []
     for (const level of new Set(waiting.map(({ durability }) => durability))) {
       for (const batch of this.#batchesOf(waiting.filter(({ durability }) => durability === level))) {
-        for (const call of batch) call.staged = true
+        for (const call of batch.calls) call.staged = true
         void this.#settle(batch)
       }
     }
   }
 
-  async #settle(batch: readonly Waiting[]): Promise<void> {
-    const settled = await this.#runBatch(batch)
-    for (let i = 0; i < batch.length; i++) batch[i]!.settle(settled[i]!)
+  async #settle({ calls, sides }: Batch<Waiting>): Promise<void> {
+    const settled = await this.#runBatch(calls, sides)
+    for (let i = 0; i < calls.length; i++) calls[i]!.settle(settled[i]!)
   }
 
   /** Runs calls in as few transactions as hold them. */
   async run(calls: readonly Call[]): Promise<Settled[]> {
-    return (await Promise.all(this.#batchesOf(calls).map((batch) => this.#runBatch(batch)))).flat()
+    const batches = this.#batchesOf(calls).map((batch) => this.#runBatch(batch.calls, batch.sides))
+    return batches.length === 1 ? batches[0]! : (await Promise.all(batches)).flat()
   }
 
-  #batchesOf<C extends Call>(calls: readonly C[]): C[][] {
-    const batches: C[][] = []
-    let batch: C[] = []
+  #batchesOf<C extends Call>(calls: readonly C[]): Batch<C>[] {
+    const batches: Batch<C>[] = []
+    let batch: Batch<C> = { calls: [], sides: new Sides(this.#store) }
     let requests = 0
     let bytes = 0
-    let sides = new Sides(this.#store)
-    const bytesOf = (call: C): number => call.requests.reduce((sum, request) => sum + sides.bytesOf(request), 0)
     for (const call of calls) {
-      let size = bytesOf(call)
-      if (batch.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
+      let size = added(batch.sides, call)
+      if (batch.calls.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
         batches.push(batch)
-        batch = []
+        batch = { calls: [], sides: new Sides(this.#store) }
         requests = bytes = 0
-        sides = new Sides(this.#store)
-        size = bytesOf(call)
+        size = added(batch.sides, call)
       }
-      batch.push(call)
+      batch.calls.push(call)
       requests += call.requests.length
       bytes += size
     }
-    if (batch.length > 0) batches.push(batch)
+    if (batch.calls.length > 0) batches.push(batch)
     return batches
   }
 
   /** Runs calls in one transaction, or, if it is refused for one of them, each in its own. */
-  async #runBatch(calls: readonly Call[]): Promise<Settled[]> {
+  async #runBatch(calls: readonly Call[], sides: Sides): Promise<Settled[]> {
     try {
-      return await this.#transact(calls)
+      return await this.#transact(calls, sides)
     } catch (error) {
       if (calls.length > 1 && isAteError(error) && BLAMED.has(error.code)) {
         const half = error.code === 'TX_TOO_LARGE' ? Math.ceil(calls.length / 2) : 1
         const settled: Promise<Settled[]>[] = []
-        for (let i = 0; i < calls.length; i += half) settled.push(this.#runBatch(calls.slice(i, i + half)))
+        for (let i = 0; i < calls.length; i += half) {
+          const part = calls.slice(i, i + half)
+          settled.push(this.#runBatch(part, this.#sidesOf(part)))
+        }
         return (await Promise.all(settled)).flat()
       }
       const own = await this.#ownError(error, calls)
@@ -164,7 +166,13 @@ export class Batching {
     }
   }
 
-  async #transact(calls: readonly Call[]): Promise<Settled[]> {
+  #sidesOf(calls: readonly Call[]): Sides {
+    const sides = new Sides(this.#store)
+    for (const call of calls) added(sides, call)
+    return sides
+  }
+
+  async #transact(calls: readonly Call[], sides: Sides): Promise<Settled[]> {
     const { chain } = this.#store
     const durability = calls[0]?.durability
     const before = this.#staged
@@ -177,7 +185,7 @@ export class Batching {
     let runs = 0
     const judge = (tx: Transaction): Promise<(readonly Posted[] | AteError)[]> => {
       last = tx
-      return this.#judge(tx, calls, ++runs === 1 ? 'trusting' : 'looking')
+      return this.#judge(tx, calls, ++runs === 1 ? sides : undefined)
     }
     try {
       const outcomes = await chain.transact(judge, { staged, ...(durability === undefined ? {} : { durability }) })
@@ -188,16 +196,22 @@ export class Batching {
     }
   }
 
+  /** With `sides`, ids are taken for new; a run after the first one has none, and looks. */
   async #judge(
     tx: Transaction,
     calls: readonly Call[],
-    ids: 'trusting' | 'looking',
+    sides: Sides | undefined,
   ): Promise<(readonly Posted[] | AteError)[]> {
     const store = this.#store
-    const poster = new Poster(store, tx, await store.obtain(tx), ids)
-    if (ids === 'trusting') await poster.openAll(calls.flatMap(({ requests }) => requests))
+    const poster = new Poster(store, tx, await store.obtain(tx), sides)
+    if (sides) await poster.openAll()
     const found: (readonly Posted[] | AteError)[] = []
-    for (const { requests } of calls) found.push(poster.postNow(requests) ?? (await postedOrRefused(poster, requests)))
+    let pair = 0
+    for (const { requests } of calls) {
+      const now = sides && requests.length === 1 ? poster.postNow(requests[0]!, sides.pairs, pair) : undefined
+      found.push(now ?? (await postedOrRefused(poster, requests)))
+      for (const request of requests) if (isPost(request)) pair += 2
+    }
     await poster.flush()
     return found
   }
@@ -208,41 +222,18 @@ export class Batching {
   }
 }
 
+/** About what a call adds to its transaction, in bytes. */
+function added(sides: Sides, { requests }: Call): number {
+  let size = 0
+  for (const request of requests) size += sides.add(request)
+  return size
+}
+
 async function postedOrRefused(poster: Poster, requests: readonly Request[]): Promise<readonly Posted[] | AteError> {
   try {
     return await poster.run(requests)
   } catch (error) {
     if (isAteError(error) && JUDGED.has(error.code)) return error
     throw error
-  }
-}
-
-/** What a transaction writes of accounts: where amounts are clear, a debit and a credit are an event each. */
-class Sides {
-  readonly #store: LedgerStore
-  readonly #debited = new Set<string>()
-  readonly #credited = new Set<string>()
-  readonly #pages = new Set<number>()
-
-  constructor(store: LedgerStore) {
-    this.#store = store
-  }
-
-  /** About what a request adds to a transaction. The accounts of a resolution are known only later. */
-  bytesOf(request: Request): number {
-    if (!isPost(request)) return 2 * (ENTRY_BYTES + ACCOUNT_BYTES + request.id.length)
-    const { from, to, code = '', ref = '', meta } = request.value
-    const texts = request.id.length + from.length + to.length + code.length + ref.length
-    const size = ENTRY_BYTES + texts + (meta === undefined ? 0 : JSON.stringify(meta).length)
-    return size + this.#firstTime(from, this.#debited) + this.#firstTime(to, this.#credited)
-  }
-
-  #firstTime(account: string, accounts: Set<string>): number {
-    const known = accounts.size
-    if (accounts.add(account).size === known) return 0
-    const place = this.#store.placeOf(account)
-    if (place === undefined) return ACCOUNT_BYTES + account.length
-    const before = this.#pages.size
-    return this.#pages.add(pageOf(place)).size === before ? 0 : PAGE_BYTES
   }
 }

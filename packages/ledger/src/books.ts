@@ -12,6 +12,7 @@ import {
   COUNTER,
   type EntryValue,
   GATE,
+  type PageValue,
   RESOLVE,
   REVERSE,
   type SumsValue,
@@ -20,7 +21,6 @@ import {
   applyCredit,
   applyDebit,
   areStored,
-  boundsOf,
   effectOf,
   noSums,
   type Position,
@@ -30,6 +30,7 @@ import {
   type Sums,
   storedSums,
   type Terms,
+  termsOf,
 } from './ledger-rules.ts'
 import { PAGE_SLOTS, pageOf, slotOf, slotsOf } from './pages.ts'
 import { isAccountValue, isEntryValue } from './stored-shapes.ts'
@@ -83,6 +84,8 @@ export interface BookAccount {
   stored: SumsValue
   /** False while what was written last of it was dropped by compaction: then the next value is compared. */
   sure: boolean
+  /** The same of its value apart from its sums, which may stand in a page. */
+  known: boolean
 }
 
 /** What the books ask of the chain. */
@@ -118,7 +121,7 @@ export class Books {
   readonly #byId = new Map<string, BookAccount>()
   readonly #byPlace = new Map<number, BookAccount>()
   /** Undefined while compaction has dropped what was written of one last. */
-  readonly #pages = new Map<number, readonly SumsValue[] | undefined>()
+  readonly #pages = new Map<number, PageValue | undefined>()
   /** Open holds by the entities that stand for them. */
   readonly #holdsByEntity = new Map<string, OpenHold>()
   #transaction: LedgerTransaction | undefined
@@ -137,7 +140,7 @@ export class Books {
     books.entries = entries
     for (const hold of holds.values()) books.#keepHold(hold)
     for (const [account, { value, sums }] of accounts) {
-      const then = { ...account, value, sums: { ...sums }, sure: false }
+      const then = { ...account, value, sums: { ...sums }, sure: false, known: false }
       books.accounts.set(then.name, then)
       books.#byId.set(then.id, then)
       const { place } = value
@@ -189,10 +192,11 @@ export class Books {
       name,
       currency: { code, scale },
       value,
-      terms: { normal: value.normal, bounds: boundsOf(value) },
+      terms: termsOf(value),
       sums: noSums(),
       stored: storedSums(noSums()),
       sure: true,
+      known: true,
     }
     if (this.amounts === 'sealed' ? value.sums === undefined : !this.#boundedAs(account, counters))
       this.#broken('counters of an account are as its value says', { account: name })
@@ -345,7 +349,7 @@ export class Books {
 
   #compare(doing: Doing): void {
     for (const [account, value] of doing.put) {
-      account.sure = value !== undefined
+      account.sure = account.known = value !== undefined
       if (value) this.#compareValue(account, value, doing)
     }
     this.#compareHolds(doing)
@@ -394,10 +398,12 @@ export class Books {
   }
 
   /** The sums of an account that has a place; undefined if compaction has dropped the page that said them. */
-  #inPage({ name }: BookAccount, { place, sums }: AccountValue, { pages }: Doing): SumsValue | undefined {
+  #inPage({ name }: BookAccount, { place, sums, closed }: AccountValue, { pages }: Doing): SumsValue | undefined {
     const number = pageOf(place!)
-    const slots = pages.has(number) ? slotsOf(pages.get(number)) : this.#pages.get(number)
+    const page = pages.has(number) ? pages.get(number) : this.#pages.get(number)
+    const slots = slotsOf(page)
     const stored = slots?.[slotOf(place!)]
+    if (slots) this.#compareClosed(name, closed, page as PageValue, slotOf(place!))
     const isDropped = slots === undefined && (pages.has(number) || this.#pages.has(number))
     if (sums !== undefined || (!stored && !isDropped))
       this.#broken('a balance stands in its page', { account: name, place })
@@ -408,7 +414,11 @@ export class Books {
   #comparePage(number: number, value: unknown): void {
     const slots = slotsOf(value)
     if (value !== undefined && !slots) this.#broken('a page is well formed', { page: number })
-    this.#pages.set(number, slots)
+    const page = slots && (value as PageValue)
+    const before = this.#pages.get(number)
+    if (page && before && (page.closed === undefined) !== (before.closed === undefined))
+      this.#broken('a page says who is closed from its beginning on', { page: number })
+    this.#pages.set(number, page)
     for (let slot = 0; slot < PAGE_SLOTS; slot++) {
       const account = this.#byPlace.get(number * PAGE_SLOTS + slot)
       if (!account) continue
@@ -416,9 +426,16 @@ export class Books {
       const isMissing = slots !== undefined && account.value.place !== undefined
       if (stored ? !areStored(account.sums, stored) : isMissing)
         this.#broken('a balance is the sum of its entries', { account: account.name, page: number })
+      if (page && account.known) this.#compareClosed(account.name, account.value.closed, page, slot)
       if (stored) account.stored = stored
       if (stored || !slots) account.sure = stored !== undefined
     }
+  }
+
+  /** Who posts in an account with a place looks for it in the page alone. */
+  #compareClosed(account: string, isClosed: true | undefined, { closed }: PageValue, slot: number): void {
+    if (closed !== undefined && closed.includes(slot) !== (isClosed === true))
+      this.#broken('an account that is closed is so in its page', { account })
   }
 
   #compareCounters({ due, told, touched }: Doing): void {

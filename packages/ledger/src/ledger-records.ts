@@ -39,6 +39,11 @@ export interface AccountValue {
 /** Sums of up to 64 accounts, in the order of their slots (pages.ts). Named by its number, from 0 on. */
 export interface PageValue {
   readonly sums: Uint8Array
+  /**
+   * Slots of accounts that are closed, ascending: who has this page knows all of them that ever changes. Undefined of a page
+   * that a version of before has made: for good.
+   */
+  readonly closed?: readonly number[]
 }
 
 export type EntryKind = 'post' | 'hold' | 'capture' | 'void' | 'expire' | 'reverse'
@@ -84,8 +89,15 @@ export interface CurrencyValue {
 export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger')
 /** Who posts in one account posts there again: what he wrote is not decoded for it. */
 export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account', { written: 'frozen' })
-/** Its bytes are made anew for each value, and never changed. */
-export const Page: EntityType<PageValue> = defineType<PageValue>('ledger-page', { written: 'frozen' })
+/**
+ * Its bytes are made anew for each value, and never changed. Version 2 may say who is closed: software of before would close
+ * an account without a word in its page, and so is told that it needs an upgrade.
+ */
+export const Page: EntityType<PageValue> = defineType<PageValue>('ledger-page', {
+  version: 2,
+  migrate: (value) => value as PageValue,
+  written: 'frozen',
+})
 export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry')
 export const Hold: EntityType<HoldValue> = defineType<HoldValue>('ledger-hold', {
   indexes: { from: ({ from }) => from, to: ({ to }) => to },
@@ -110,6 +122,8 @@ export const CODE_MAX = 64
 export const REF_MAX = 256
 /** Characters of meta as JSON. */
 export const META_MAX = 4096
+/** Lists and objects within each other: an entry has 32 with itself. */
+export const META_DEPTH_MAX = 31
 /** Ids that the ledger makes itself. */
 export const RESOLVE = 'resolve:'
 export const REVERSE = 'reverse:'

@@ -35,8 +35,8 @@ export function noSums(): Sums {
   return { debits: 0n, credits: 0n, heldDebits: 0n, heldCredits: 0n }
 }
 
-export function sumsOf([debits, credits, heldDebits, heldCredits]: SumsValue): Sums {
-  return { debits, credits, heldDebits, heldCredits }
+export function sumsOf(stored: SumsValue): Sums {
+  return { debits: stored[0], credits: stored[1], heldDebits: stored[2], heldCredits: stored[3] }
 }
 
 export function storedSums({ debits, credits, heldDebits, heldCredits }: Sums): SumsValue {
@@ -44,22 +44,18 @@ export function storedSums({ debits, credits, heldDebits, heldCredits }: Sums): 
 }
 
 /** Whether sums are those that are stored. */
-export function areStored(
-  { debits, credits, heldDebits, heldCredits }: Sums,
-  [storedDebits, storedCredits, storedHeldDebits, storedHeldCredits]: SumsValue,
-): boolean {
-  return (
-    debits === storedDebits &&
-    credits === storedCredits &&
-    heldDebits === storedHeldDebits &&
-    heldCredits === storedHeldCredits
-  )
+export function areStored({ debits, credits, heldDebits, heldCredits }: Sums, stored: SumsValue): boolean {
+  return debits === stored[0] && credits === stored[1] && heldDebits === stored[2] && heldCredits === stored[3]
 }
 
 /** Floor and ceiling of the normal side, as bounds of credits less debits. */
 export function boundsOf({ normal, floor, ceiling }: Pick<AccountValue, 'normal' | 'floor' | 'ceiling'>): Bounds {
   if (normal === 'credit') return { low: floor, high: ceiling }
   return { low: negated(ceiling), high: negated(floor) }
+}
+
+export function termsOf(value: Pick<AccountValue, 'normal' | 'floor' | 'ceiling'>): Terms {
+  return { normal: value.normal, bounds: boundsOf(value) }
 }
 
 function negated(value: bigint | undefined): bigint | undefined {

@@ -19,8 +19,8 @@ import {
   type SumsValue,
   Unit,
 } from './ledger-records.ts'
-import { boundsOf, noSums, storedSums } from './ledger-rules.ts'
-import { pageOf, slotOf, slotsOf } from './pages.ts'
+import { boundsOf, noSums, storedSums, type Terms, termsOf } from './ledger-rules.ts'
+import { pageOf, pageValue, slotOf, slotsOf } from './pages.ts'
 
 export interface LedgerOptions {
   /** Several ledgers stand on one chain under different names; `main` if left out. */
@@ -46,6 +46,23 @@ const HANDLES_MAX = 65_536
 
 export type Node = Entity<LedgerValue>
 
+export interface SeenAccount {
+  /** As it was seen last, maybe by a transaction that failed: for its id. */
+  readonly entity: Entity<AccountValue>
+  /** Once it was acknowledged with a place. */
+  settled: SettledAccount | undefined
+}
+
+/**
+ * What stands for good of an account that has its place: all but whether it is closed. If its page says that too, it need
+ * not be read again, and the version of the page guards it.
+ */
+export interface SettledAccount {
+  readonly entity: Entity<AccountValue>
+  readonly terms: Terms
+  readonly place: number
+}
+
 export class LedgerStore {
   readonly chain: Chain
   readonly name: string
@@ -54,7 +71,7 @@ export class LedgerStore {
   /** Below which the ids of accounts and pages were seen: a node that a transaction makes is another one if that fails. */
   #seenBelow: Node | undefined
   /** Accounts and pages as they were seen last, for their ids. */
-  readonly #accounts = new Map<string, Entity<AccountValue>>()
+  readonly #accounts = new Map<string, SeenAccount>()
   readonly #pages = new Map<number, Entity<PageValue>>()
 
   constructor(chain: Chain, options: LedgerOptions) {
@@ -109,7 +126,8 @@ export class LedgerStore {
     this.#node = node
   }
 
-  #lookBelow(node: Node): void {
+  /** Forgets what was seen below another node. */
+  lookBelow(node: Node): void {
     if (node === this.#seenBelow) return
     if (node.id !== this.#seenBelow?.id) {
       this.#accounts.clear()
@@ -120,8 +138,8 @@ export class LedgerStore {
 
   /** The account as the transaction sees it, guarded. */
   async account(tx: Transaction, node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
-    this.#lookBelow(node)
-    const handle = this.#accounts.get(name)
+    this.lookBelow(node)
+    const handle = this.#accounts.get(name)?.entity
     const found = handle ? await tx.get(Account, handle) : await tx.named(Account, name, { parent: node })
     if (found && !handle) this.#remember(name, found)
     return found
@@ -133,13 +151,13 @@ export class LedgerStore {
     node: Node,
     names: readonly string[],
   ): Promise<readonly (Entity<AccountValue> | undefined)[]> {
-    this.#lookBelow(node)
+    this.lookBelow(node)
     const found: (Entity<AccountValue> | undefined)[] = []
     const handles: Entity<AccountValue>[] = []
     /** Of each handle, whose it is. */
     const indexes: number[] = []
     for (let i = 0; i < names.length; i++) {
-      const handle = this.#accounts.get(names[i]!)
+      const handle = this.#accounts.get(names[i]!)?.entity
       found.push(handle ? undefined : await this.account(tx, node, names[i]!))
       if (!handle) continue
       handles.push(handle)
@@ -157,8 +175,8 @@ export class LedgerStore {
 
   /** The account as it was acknowledged. */
   async knownAccount(node: Node, name: string): Promise<Entity<AccountValue> | undefined> {
-    this.#lookBelow(node)
-    const handle = this.#accounts.get(name)
+    this.lookBelow(node)
+    const handle = this.#accounts.get(name)?.entity
     const found = handle
       ? await this.chain.get(Account, handle)
       : await this.chain.named(Account, name, { parent: node })
@@ -166,9 +184,17 @@ export class LedgerStore {
     return found
   }
 
-  /** Of an account as it was seen last. */
-  placeOf(name: string): number | undefined {
-    return this.#accounts.get(name)?.value.place
+  /** Undefined of one that was not seen yet, or too long ago. */
+  seen(name: string): SeenAccount | undefined {
+    return this.#accounts.get(name)
+  }
+
+  /** Notes what stands for good of an account, if that is acknowledged: what a transaction sees may be taken back. */
+  async settle(name: string): Promise<void> {
+    const seen = this.#accounts.get(name)
+    const entity = seen && (await this.chain.get(Account, seen.entity))
+    if (!entity || entity.value.place === undefined) return
+    seen.settled = { entity, terms: termsOf(entity.value), place: entity.value.place }
   }
 
   /** Pages as the transaction sees them, guarded, in the order of `numbers`. */
@@ -177,7 +203,7 @@ export class LedgerStore {
     node: Node,
     numbers: readonly number[],
   ): Promise<readonly (Entity<PageValue> | undefined)[]> {
-    this.#lookBelow(node)
+    this.lookBelow(node)
     const handles = numbers.map((number) => this.#pages.get(number))
     if (handles.every((handle) => handle !== undefined)) return tx.getMany(Page, handles)
     const found: (Entity<PageValue> | undefined)[] = []
@@ -203,7 +229,7 @@ export class LedgerStore {
   /** Stored sums of an account with sealed amounts, as they were acknowledged; undefined of one with clear amounts. */
   async knownSums(node: Node, { value, name }: Entity<AccountValue>): Promise<SumsValue | undefined> {
     if (value.place === undefined || node.value.amounts === 'clear') return value.sums
-    this.#lookBelow(node)
+    this.lookBelow(node)
     const number = pageOf(value.place)
     const handle = this.#pages.get(number)
     const page = handle
@@ -222,7 +248,7 @@ export class LedgerStore {
 
   #remember(name: string, account: Entity<AccountValue>): void {
     if (this.#accounts.size >= HANDLES_MAX) this.#accounts.clear()
-    this.#accounts.set(name, account)
+    this.#accounts.set(name, { entity: account, settled: undefined })
   }
 
   async create(
@@ -256,6 +282,19 @@ export class LedgerStore {
       ...(high === undefined ? {} : { [COUNTER.top]: { ceiling: high, ...open } }),
     }
     return tx.create(Account, { ...value, unit }, { ...place, counters, ...(debitors ? { write: debitors } : {}) })
+  }
+
+  /** Closes an account that is empty, in its page too if that says who is closed. */
+  async close(tx: Transaction, node: Node, account: Entity<AccountValue>): Promise<void> {
+    const closed = await tx.update(Account, account, (value) => ({ ...value, closed: true as const }))
+    const { place } = closed.value
+    if (place === undefined || node.value.amounts === 'clear') return
+    const [page] = await this.pagesOf(tx, node, [pageOf(place)])
+    sumsAt(page, place, closed.name)
+    const { value } = page!
+    if (value.closed === undefined) return
+    const slots = [...value.closed, slotOf(place)].sort((a, b) => a - b)
+    tx.replace(page!, pageValue(slotsOf(value)!, slots, value))
   }
 
   /** A bound that the chain found broken, in the words of the ledger; other errors as they are. */

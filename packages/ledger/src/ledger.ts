@@ -28,7 +28,7 @@ import {
   type Verified,
 } from './history.ts'
 import { LedgerHold } from './hold.ts'
-import { Account, type AccountValue, Entry as EntryType } from './ledger-records.ts'
+import { type AccountValue, Entry as EntryType } from './ledger-records.ts'
 import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
 import type { Money } from './money.ts'
 import { NAMES } from './option-names.ts'
@@ -156,7 +156,7 @@ export class Ledger {
       if (!found) throw new AteError('NOT_FOUND', { account: name })
       if (found.value.closed) return
       if (!(await this.#store.isEmpty(tx, node, found))) await this.#emptied(tx, node, name)
-      await tx.update(Account, found, (value) => ({ ...value, closed: true as const }))
+      await this.#store.close(tx, node, found)
     }
     if (options.tx) await stageIn(options.tx, (tx) => serially(tx, () => close(tx)), this.#store.chain)
     else await this.#store.chain.transact(close, transactOptions(options))
@@ -164,7 +164,7 @@ export class Ledger {
 
   /** What keeps an account from being empty may be holds that have run out. */
   async #emptied(tx: Transaction, node: Node, name: string): Promise<void> {
-    const poster = new Poster(this.#store, tx, node, 'looking')
+    const poster = new Poster(this.#store, tx, node, undefined)
     await poster.release(name)
     await poster.flush()
     const found = await this.#store.account(tx, node, name)
@@ -340,7 +340,7 @@ export class Ledger {
   }
 
   async #stage(tx: Transaction, requests: readonly Request[]): Promise<Posted[]> {
-    const poster = new Poster(this.#store, tx, await this.#store.obtain(tx), 'looking')
+    const poster = new Poster(this.#store, tx, await this.#store.obtain(tx), undefined)
     const posted = await poster.run(requests)
     await poster.flush()
     return posted

@@ -33,8 +33,9 @@ import {
   storedSums,
   sumsOf,
   type Terms,
+  termsOf,
 } from './ledger-rules.ts'
-import { type LedgerStore, type Node, sumsAt } from './ledger-store.ts'
+import { type LedgerStore, type Node, type SettledAccount, sumsAt } from './ledger-store.ts'
 import { PAGE_SLOTS, pageOf, pageValue, slotOf, slotsOf } from './pages.ts'
 import {
   asksFor,
@@ -45,6 +46,7 @@ import {
   type ReverseRequest,
   TIME_MAX_MS,
 } from './requests.ts'
+import { type Side, Sides } from './sides.ts'
 
 /** What became of one request. */
 export interface Posted {
@@ -57,10 +59,11 @@ export interface Posted {
 const RELEASE_MAX = 1000
 
 /** An account while a batch is being judged. */
-interface Open {
+export interface Open {
   readonly name: string
   readonly entity: Entity<AccountValue>
   readonly terms: Terms
+  readonly isClosed: boolean
   readonly sums: Sums
   /** Of sealed amounts: the sums as they were read. */
   readonly stored: SumsValue | undefined
@@ -84,6 +87,8 @@ interface OpenPage {
   /** Undefined of one that is not there yet. */
   readonly entity: Entity<PageValue> | undefined
   readonly slots: SumsValue[]
+  /** As in its value. */
+  readonly closed: readonly number[] | undefined
   isChanged: boolean
 }
 
@@ -102,54 +107,81 @@ export class Poster {
   readonly #tx: Transaction
   readonly #node: Node
   readonly #ids: 'trusting' | 'looking'
-  readonly #open = new Map<string, Open>()
+  readonly #sides: Sides
   readonly #pages = new Map<number, OpenPage>()
 
   /**
-   * `trusting` takes ids for new without looking: the chain refuses the transaction if one is not, and whoever runs it again
-   * looks. A look costs as much as the posting.
+   * With the sides of a batch, none of them open yet, it takes ids for new without looking: the chain refuses the transaction if
+   * one is not, and whoever runs it again looks. A look costs as much as the posting.
    */
-  constructor(store: LedgerStore, tx: Transaction, node: Node, ids: 'trusting' | 'looking') {
+  constructor(store: LedgerStore, tx: Transaction, node: Node, sides: Sides | undefined) {
     this.#store = store
     this.#tx = tx
     this.#node = node
-    this.#ids = ids
+    this.#ids = sides ? 'trusting' : 'looking'
+    this.#sides = sides ?? new Sides(store)
   }
 
   /**
    * Reads the accounts of a batch together, for `postNow`. What is not there, or cannot be read, is told to the request that
    * names it, by `run`.
    */
-  async openAll(requests: Iterable<Request>): Promise<void> {
-    const distinct = new Set<string>()
-    for (const request of requests) if (isPost(request)) distinct.add(request.value.from).add(request.value.to)
-    const names = [...distinct]
+  async openAll(): Promise<void> {
+    const unsettled: Side[] = []
+    const numbers = new Set<number>()
+    for (const side of this.#sides.all) {
+      const settled = this.#settledOf(side)
+      if (settled) numbers.add(pageOf(settled.place))
+      else unsettled.push(side)
+    }
     try {
-      const found = await this.#store.accountsOf(this.#tx, this.#node, names)
-      const numbers = new Set<number>()
+      const names = unsettled.map(({ name }) => name)
+      const found = names.length > 0 ? await this.#store.accountsOf(this.#tx, this.#node, names) : []
       for (const entity of found) {
         const place = entity && this.#placeOf(entity)
         if (place !== undefined) numbers.add(pageOf(place))
       }
       if (numbers.size > 0) await this.#openPages([...numbers])
-      for (let i = 0; i < names.length; i++) if (found[i]) this.#keep(names[i]!, found[i]!)
+      for (const side of this.#sides.all) this.#keepSettled(side)
+      for (let i = 0; i < names.length; i++) if (found[i]) await this.#keepRead(unsettled[i]!, found[i]!)
     } catch (error) {
       if (!isAteError(error)) throw error
     }
   }
 
+  #settledOf({ seen }: Side): SettledAccount | undefined {
+    return this.#node.value.amounts === 'sealed' ? seen?.settled : undefined
+  }
+
+  /** Its page guards it, if that says whether it is closed; if not, `run` reads it. */
+  #keepSettled(side: Side): void {
+    const settled = this.#settledOf(side)
+    const page = settled && this.#pages.get(pageOf(settled.place))
+    if (!page?.closed) return
+    const { entity, terms, place } = settled!
+    const stored = sumsAt(page.entity, place, side.name)
+    const isClosed = page.closed.includes(slotOf(place))
+    side.open = this.#opened(entity, { name: side.name, terms, isClosed, stored })
+  }
+
+  async #keepRead(side: Side, entity: Entity<AccountValue>): Promise<void> {
+    this.#keep(side, entity)
+    const place = this.#placeOf(entity)
+    if (place !== undefined && this.#pages.get(pageOf(place))?.closed) await this.#store.settle(side.name)
+  }
+
   /**
-   * The same at once, for one transfer between accounts that are open here already, which most of a batch are. Undefined
-   * where it is not so simple, or where it is refused: then `run` says what becomes of it.
+   * The same at once, for one transfer between accounts that are open here already, which most of a batch are: those of
+   * `pairs` from `at` on. Undefined where it is not so simple, or where it is refused: then `run` says what becomes of it.
    */
-  postNow([request, ...more]: readonly Request[]): Posted[] | undefined {
-    if (this.#ids !== 'trusting' || request?.kind !== 'post' || more.length > 0) return undefined
-    const { id, value, currency } = request
-    const from = this.#open.get(value.from)
-    const to = this.#open.get(value.to)
-    if (!from || !to || from.entity.value.closed || to.entity.value.closed) return undefined
+  postNow(request: Request, pairs: readonly Side[], at: number): Posted[] | undefined {
+    if (request.kind !== 'post') return undefined
+    const { id, value: entry, currency } = request
+    const from = pairs[at]!.open
+    const to = pairs[at + 1]!.open
+    if (!from || !to || from.isClosed || to.isClosed) return undefined
     if (!isOf(from, currency) || !isOf(to, currency)) return undefined
-    const step: Step = { from, to, effect: effectOf('post', value.units, 0n), entry: { kind: 'post', ...value }, id }
+    const step: Step = { from, to, effect: effectOf('post', entry.units, 0n), entry, id }
     change(step, 1n)
     if (refusalOf(step)) {
       undo(step)
@@ -204,7 +236,8 @@ export class Poster {
   /** Writes what all groups did to their accounts; once, at the end. */
   async flush(): Promise<void> {
     const unplaced: Open[] = []
-    for (const open of this.#open.values()) {
+    for (const { open } of this.#sides.all) {
+      if (!open) continue
       const { entity, sums, stored, work } = open
       if (stored) {
         if (!areStored(sums, stored)) {
@@ -236,8 +269,8 @@ export class Poster {
     page.isChanged = true
   }
 
-  #writePage({ number, entity, slots }: OpenPage): void {
-    const value = pageValue(slots)
+  #writePage({ number, entity, slots, closed }: OpenPage): void {
+    const value = pageValue(slots, closed, entity?.value)
     if (entity) this.#tx.replace(entity, value)
     else this.#store.rememberPage(number, this.#tx.create(Page, value, { parent: this.#node, name: String(number) }))
   }
@@ -252,7 +285,8 @@ export class Poster {
       const entity = found[i]
       const slots = entity ? slotsOf(entity.value) : []
       if (!slots) throw ledgerError('RULE_BROKEN', { rule: 'a page is well formed', page: number })
-      const page: OpenPage = { number, entity, slots: [...slots], isChanged: false }
+      const closed = entity ? entity.value.closed : []
+      const page: OpenPage = { number, entity, slots: [...slots], closed, isChanged: false }
       this.#pages.set(number, page)
       return page
     })
@@ -309,7 +343,6 @@ export class Poster {
     const from = await this.#account(request.value.from, request.currency)
     const to = await this.#account(request.value.to, request.currency)
     const entry: EntryValue = {
-      kind: request.kind,
       ...request.value,
       ...(group === undefined ? {} : { group }),
       ...(request.expiresMs === undefined ? {} : { until: Math.min(this.#tx.now + request.expiresMs, TIME_MAX_MS) }),
@@ -372,7 +405,7 @@ export class Poster {
   async #apply(step: Step, steps: Step[]): Promise<void> {
     for (let tries = 0; ; tries++) {
       for (const account of [step.from, step.to]) {
-        if (account.entity.value.closed) throw ledgerError('ACCOUNT_CLOSED', { account: account.name })
+        if (account.isClosed) throw ledgerError('ACCOUNT_CLOSED', { account: account.name })
       }
       change(step, 1n)
       // What a resolution gives back breaks no bound; and what is over at its time must not be kept by one.
@@ -400,35 +433,38 @@ export class Poster {
   }
 
   async #account(name: string, currency?: Currency): Promise<Open> {
-    const known = this.#open.get(name)
-    const open = known ?? (await this.#load(name))
+    const side = this.#sides.of(name)
+    const open = side.open ?? (await this.#load(side))
     if (currency) assertCurrency(open, currency)
     return open
   }
 
-  async #load(name: string): Promise<Open> {
+  async #load(side: Side): Promise<Open> {
+    const { name } = side
     const entity = await this.#store.account(this.#tx, this.#node, name)
     if (!entity) throw new AteError('NOT_FOUND', { account: name }, { hint: 'there is no such account; open it first' })
     const place = this.#placeOf(entity)
     if (place !== undefined) await this.#openPage(pageOf(place))
-    return this.#keep(name, entity)
+    return this.#keep(side, entity)
   }
 
   /** Its page is open. */
-  #keep(name: string, entity: Entity<AccountValue>): Open {
+  #keep(side: Side, entity: Entity<AccountValue>): Open {
+    const { name } = side
     const { value } = entity
     const place = this.#placeOf(entity)
     const stored = place === undefined ? value.sums : sumsAt(this.#pages.get(pageOf(place))?.entity, place, name)
-    const open: Open = {
-      name,
-      entity,
-      terms: { normal: value.normal, bounds: boundsOf(value) },
-      sums: stored ? sumsOf(stored) : this.#counted(entity),
-      stored,
-      work: stored && !value.guarded ? undefined : noWork(),
-    }
-    this.#open.set(name, open)
-    return open
+    side.open = this.#opened(entity, { name, terms: termsOf(value), isClosed: value.closed === true, stored })
+    return side.open
+  }
+
+  #opened(
+    entity: Entity<AccountValue>,
+    { name, terms, isClosed, stored }: Pick<Open, 'name' | 'terms' | 'isClosed' | 'stored'>,
+  ): Open {
+    const sums = stored ? sumsOf(stored) : this.#counted(entity)
+    const work = stored && !entity.value.guarded ? undefined : noWork()
+    return { name, entity, terms, isClosed, sums, stored, work }
   }
 
   /** Sums of an account whose amounts are clear: of what is posted only the difference is kept there. */
@@ -453,8 +489,8 @@ export class Poster {
 }
 
 function isOf({ entity }: Open, { code, scale }: Currency): boolean {
-  const [present, digits] = entity.value.currency
-  return present === code && digits === scale
+  const { currency } = entity.value
+  return currency[0] === code && currency[1] === scale
 }
 
 function assertCurrency(account: Open, currency: Currency): void {
@@ -464,8 +500,8 @@ function assertCurrency(account: Open, currency: Currency): void {
 }
 
 function change({ from, to, effect, entry }: Step, sign: 1n | -1n): void {
-  const posted = effect.posted * sign
-  const held = effect.held * sign
+  const posted = sign === 1n ? effect.posted : -effect.posted
+  const held = sign === 1n ? effect.held : -effect.held
   applyDebit(from.sums, { posted, held })
   applyCredit(to.sums, { posted, held })
   if (from.work) {

@@ -1,10 +1,14 @@
-/** What callers ask of a ledger, parsed once at the edge into requests that the rest may trust. */
-import { AteError, type Duration, durationMs, objectOf } from '@ate/core'
+/**
+ * What callers ask of a ledger, parsed once at the edge into requests that the rest may trust. So it refuses what cannot be
+ * written, half a surrogate pair for one: found out when it is written, it would end a transaction that others share.
+ */
+import { AteError, type Duration, durationMs, isWellFormed, objectOf } from '@ate/core'
 import type { Currency } from './currencies.ts'
 import {
   CODE_MAX,
   type EntryValue,
   type Json,
+  META_DEPTH_MAX,
   META_MAX,
   NAME_MAX,
   REF_MAX,
@@ -38,10 +42,11 @@ export interface Transfer<C extends string = string> {
 export interface PostRequest {
   readonly kind: 'post' | 'hold'
   readonly id: string
-  readonly value: Omit<EntryValue, 'kind'>
+  /** What the entry says, of a hold until when apart. */
+  readonly value: EntryValue
   readonly currency: Currency
   /** Of a hold, in ms. */
-  readonly expiresMs?: number
+  readonly expiresMs: number | undefined
 }
 
 export interface ResolveRequest {
@@ -86,23 +91,20 @@ export function postRequest(
   if (id !== undefined) checkId(id)
   checkText(code, 'code', CODE_MAX)
   checkText(ref, 'ref', REF_MAX)
-  const value: Omit<EntryValue, 'kind'> = {
-    from,
-    to,
-    units: amount.units,
-    ...(code === undefined ? {} : { code }),
-    ...(ref === undefined ? {} : { ref }),
-    ...(effective === undefined ? {} : { effective: timeOf(effective) }),
-    ...(meta === undefined ? {} : { meta: checkedMeta(meta) }),
-  }
   const kind = hold === undefined ? 'post' : 'hold'
-  return {
-    kind,
-    id: id ?? makeId(),
-    value,
-    currency: amount.currency,
-    ...(hold === undefined ? {} : { expiresMs: expiryOf(hold) }),
-  }
+  const told = { kind, from, to, units: amount.units } as const
+  const isPlain = code === undefined && ref === undefined && effective === undefined && meta === undefined
+  const value: EntryValue = isPlain
+    ? told
+    : {
+        ...told,
+        ...(code === undefined ? {} : { code }),
+        ...(ref === undefined ? {} : { ref }),
+        ...(effective === undefined ? {} : { effective: timeOf(effective) }),
+        ...(meta === undefined ? {} : { meta: checkedMeta(meta) }),
+      }
+  const expiresMs = hold === undefined ? undefined : expiryOf(hold)
+  return { kind, id: id ?? makeId(), value, currency: amount.currency, expiresMs }
 }
 
 /** Years of a duration are counted from `now`. */
@@ -145,8 +147,11 @@ export function checkAccountName(name: unknown): asserts name is string {
 }
 
 function checkId(id: unknown): asserts id is string {
-  if (typeof id !== 'string' || id.length === 0 || id.length > ID_MAX)
-    throw new AteError('BAD_ARGUMENT', { what: `an id is text of 1 to ${ID_MAX} characters`, given: typeof id })
+  if (typeof id !== 'string' || id.length === 0 || id.length > ID_MAX || !isWellFormed(id))
+    throw new AteError('BAD_ARGUMENT', {
+      what: `an id is well-formed text of 1 to ${ID_MAX} characters`,
+      given: typeof id,
+    })
   if (id.startsWith(RESOLVE) || id.startsWith(REVERSE) || id.startsWith('ate:'))
     throw new AteError(
       'RESERVED_NAME',
@@ -157,8 +162,11 @@ function checkId(id: unknown): asserts id is string {
 
 function checkText(text: unknown, what: string, max: number): void {
   if (text === undefined) return
-  if (typeof text !== 'string' || text.length > max)
-    throw new AteError('BAD_ARGUMENT', { what: `${what} is text of at most ${max} characters`, given: typeof text })
+  if (typeof text !== 'string' || text.length > max || !isWellFormed(text))
+    throw new AteError('BAD_ARGUMENT', {
+      what: `${what} is well-formed text of at most ${max} characters`,
+      given: typeof text,
+    })
 }
 
 function timeOf(date: unknown): number {
@@ -172,7 +180,22 @@ function checkedMeta(meta: Json): Json {
   const text = safeJson(meta)
   if (text === undefined || text.length > META_MAX)
     throw new AteError('BAD_ARGUMENT', { what: `meta is JSON of at most ${META_MAX} characters` })
-  return JSON.parse(text) as Json
+  const plain = JSON.parse(text) as Json
+  if (!isStorable(plain, 0))
+    throw new AteError('BAD_ARGUMENT', {
+      what: `meta is well-formed text, at most ${META_DEPTH_MAX} deep, without the key __proto__`,
+    })
+  return plain
+}
+
+function isStorable(meta: Json, depth: number): boolean {
+  if (typeof meta === 'string') return isWellFormed(meta)
+  if (typeof meta !== 'object' || meta === null) return true
+  if (depth === META_DEPTH_MAX) return false
+  if (Array.isArray(meta)) return meta.every((item: Json) => isStorable(item, depth + 1))
+  return Object.entries(meta).every(
+    ([key, item]) => key !== '__proto__' && isWellFormed(key) && isStorable(item, depth + 1),
+  )
 }
 
 function safeJson(meta: Json): string | undefined {

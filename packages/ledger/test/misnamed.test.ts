@@ -329,14 +329,14 @@ describe('a page', () => {
     const one = await scene({ balances: 'paged' })
     const [page] = await all(one.chain.children(Page, one.node))
     await one.chain.transact((tx) =>
-      tx.replace(renamed(page!, '7'), pageValue([...slotsOf(page!.value)!, [0n, 0n, 0n, 0n]])),
+      tx.replace(renamed(page!, '7'), pageValue([...slotsOf(page!.value)!, [0n, 0n, 0n, 0n]], [])),
     )
     expect(await breach(one)).toMatchObject({ rule: 'a page has the number that it is found under', page: 0 })
   })
   it('that is made under the number of another', async () => {
     const one = await scene()
     await one.lying({ 'ledger-page 3': '0' }, () =>
-      one.chain.transact((tx) => tx.create(Page, pageValue([]), { parent: one.node, name: '3' })),
+      one.chain.transact((tx) => tx.create(Page, pageValue([], []), { parent: one.node, name: '3' })),
     )
     expect(await breach(one)).toMatchObject({ rule: 'a page has the number that it is found under', page: 0 })
   })
@@ -351,7 +351,7 @@ describe('what stands elsewhere', () => {
     const value = post()
     const { entry, page } = await one.chain.transact((tx) => ({
       entry: tx.create(Entry, value),
-      page: tx.create(Page, pageValue([])),
+      page: tx.create(Page, pageValue([], [])),
     }))
     await one.chain.transact((tx) => tx.update(entry, () => ({ ...value, units: 6n })))
     await one.chain.transact((tx) => {

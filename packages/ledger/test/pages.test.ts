@@ -2,7 +2,8 @@
  * Balances in pages: what a page is, that the same is posted as apart, what came before goes on, and that whoever writes a page
  * or a place that does not fit is named.
  */
-import type { Chain, Entity } from '@ate/core'
+import { type Chain, defineType, type Entity } from '@ate/core'
+import { seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
 import { Books, type LedgerEvent } from '../src/books.ts'
 import { type AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
@@ -10,6 +11,8 @@ import { Account, type AccountValue, LedgerNode, Page, type PageValue, type Sums
 import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
 import { all, codeOf, GOLD, gold, Shared } from './kit.ts'
 
+/** As before pages said who is closed. */
+const OldPage = defineType<PageValue>('ledger-page')
 const bytes = (...sums: number[]): PageValue => ({ sums: Uint8Array.from(sums) })
 const nodeOf = async (chain: Chain) => (await chain.children(LedgerNode).page())[0]!
 const pagesOf = async (chain: Chain) => all(chain.children(Page, await nodeOf(chain)))
@@ -21,7 +24,7 @@ describe('a page', () => {
       [(1n << 53n) - 1n, 1n << 53n, (1n << 53n) + 1n, (1n << 49n) - 1n],
       [1n << 49n, 1n << 126n, (1n << 126n) - 1n, 1n << 63n],
     ]
-    const { sums } = pageValue(slots)
+    const { sums } = pageValue(slots, [])
     expect(slotsOf({ sums })).toEqual(slots)
     expect(sums.length).toBe(1 + 1 + 2 + 3 + 8 + 8 + 8 + 7 + 8 + 19 + 18 + 10)
   })
@@ -32,8 +35,29 @@ describe('a page', () => {
     ['a sum that is cut', bytes(1, 2, 3, 128)],
     ['a sum that is longer than it must be', bytes(1, 2, 3, 128, 0)],
     ['a sum that is too large', bytes(1, 2, 3, ...Array.from({ length: 19 }, () => 255), 1)],
+    ['a closed slot that is not there', { sums: Uint8Array.from([1, 1, 1, 1]), closed: [1] }],
+    ['a closed slot twice', { sums: Uint8Array.from([1, 1, 1, 1]), closed: [0, 0] }],
+    ['a closed slot that is no number', { sums: Uint8Array.from([1, 1, 1, 1]), closed: ['0'] }],
+    ['closed slots that are no list', { sums: Uint8Array.from([1, 1, 1, 1]), closed: 0 }],
     ['a slot too many', bytes(...Array.from({ length: 4 * (PAGE_SLOTS + 1) }, () => 1))],
   ])('is none: %s', (_, value) => expect(slotsOf(value)).toBeUndefined())
+})
+
+describe('a page that is made of the one before', () => {
+  it('has the bytes that it would have alone', () => {
+    const random = seededRandom(7)
+    const sums = (): SumsValue => [BigInt(random.below(300)), 0n, 1n << BigInt(random.below(120)), 5n]
+    let before = pageValue([sums()], [])
+    for (let round = 0; round < 200; round++) {
+      const slots = slotsOf(before)!.map((kept) => (random.oneIn(3) ? sums() : kept))
+      if (slots.length < PAGE_SLOTS && random.oneIn(2)) slots.push(sums())
+      const made = pageValue(slots, [], before)
+      expect(made.sums).toEqual(pageValue(slots, []).sums)
+      expect(slotsOf({ ...made })).toEqual(slots)
+      before = made
+    }
+    expect(slotsOf(before)!.length).toBe(PAGE_SLOTS)
+  })
 })
 
 const COUNT = 150
@@ -117,6 +141,78 @@ describe('balances in pages', () => {
     await chain.close()
   })
 
+  it('say who is closed to who does not read the account again', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await opened(chain, bank)
+    // Twice: what is acknowledged with its place need not be read from then on.
+    for (const round of ['first', 'second']) await loaded(bank, round, 200)
+    const other = ledger(chain)
+    const back = async (name: string): Promise<void> => {
+      const { posted } = await other.balance(name)
+      const [from, to] = posted > 0n ? [name, 'world'] : ['world', name]
+      if (posted !== 0n) await other.transfer({ from, to, amount: gold(posted > 0n ? posted : -posted) })
+      await other.close(name)
+    }
+    for (const name of ['account-9', 'account-3', 'account-20']) await back(name)
+    const closed = (await pagesOf(chain)).flatMap(({ value }) => value.closed!)
+    expect(closed.length).toBe(3)
+    const pay = (to: string) => codeOf(bank.transfer({ from: 'world', to, amount: gold(1n) }))
+    expect(await Promise.all(['account-9', 'account-4', 'account-3'].map(pay))).toEqual([
+      'ACCOUNT_CLOSED',
+      'none',
+      'ACCOUNT_CLOSED',
+    ])
+    await bank.verify()
+    // Where somebody takes that out of a page, the accounts are read again.
+    for (const page of await pagesOf(chain)) await chain.transact((tx) => tx.update(page, ({ sums }) => ({ sums })))
+    expect(await Promise.all(['account-20', 'account-4'].map(pay))).toEqual(['ACCOUNT_CLOSED', 'none'])
+    await chain.close()
+  })
+
+  it('guard what is not read again: an account that is posted in costs no guard of its own', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await opened(chain, bank)
+    for (const round of ['first', 'second']) await loaded(bank, round, 200)
+    const pages = (await pagesOf(chain)).length
+    await loaded(bank, 'third', 100)
+    let guards = 0
+    for await (const { transactions } of chain.records({ from: chain.head.seq }))
+      for (const one of transactions) guards += one.guards.version!
+    expect(guards).toBeGreaterThan(0)
+    expect(guards).toBeLessThanOrEqual(pages)
+    await chain.close()
+  })
+
+  it('go on if a version of before made them: then accounts are read, and who is closed is said there', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    for (const name of ['world', 'a', 'b']) await bank.account(name, { currency: GOLD, floor: 'none' })
+    const node = await nodeOf(chain)
+    await chain.transact(async (tx) => {
+      const names = ['world', 'a', 'b']
+      for (const [place, name] of names.entries()) {
+        const { sums: _, ...terms } = (await tx.named(Account, name, { parent: node }))!.value
+        tx.put(Account, name, { ...terms, place }, { parent: node })
+      }
+      const none: SumsValue = [0n, 0n, 0n, 0n]
+      tx.create(OldPage, { sums: pageValue([none, none, none], undefined).sums }, { parent: node, name: '0' })
+    })
+    for (let i = 0; i < 3; i++) await bank.transfer({ from: 'world', to: 'b', amount: gold(1n) })
+    await ledger(chain).close('a')
+    expect(await codeOf(bank.transfer({ from: 'world', to: 'a', amount: gold(1n) }))).toBe('ACCOUNT_CLOSED')
+    expect((await pagesOf(chain))[0]!.value.closed).toBeUndefined()
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('are not read by a version of before, which would not say in them whom it closes', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await opened(chain, bank)
+    await loaded(bank, 'first', 10)
+    const [page] = chain.children(Page, await nodeOf(chain)).ids()
+    expect(await codeOf(chain.get(OldPage, page!))).toBe('NEEDS_UPGRADE')
+    await chain.close()
+  })
+
   it('are written by two calls of one transaction, and not at all by one that is given up', async () => {
     const [chain, bank] = await both(new Shared(), 'paged')
     await opened(chain, bank)
@@ -161,7 +257,7 @@ describe('balances in pages', () => {
     const entry = (name: string): LedgerEvent => {
       return { kind: 'entry', name, value: { kind: 'post', from: 'world', to: 'a', units: 5n } }
     }
-    const page = (...slots: SumsValue[]): LedgerEvent => ({ kind: 'page', number: 0, value: pageValue(slots) })
+    const page = (...slots: SumsValue[]): LedgerEvent => ({ kind: 'page', number: 0, value: pageValue(slots, []) })
     const dropped: LedgerEvent = { kind: 'page', number: 0, value: undefined }
     const apply = (...events: LedgerEvent[]): void =>
       books.apply(
@@ -201,7 +297,10 @@ describe('whoever writes what does not fit is named', () => {
     await bank.account('world', { currency: GOLD, floor: 'none' })
     await bank.account('a', { currency: GOLD })
     await bank.account('b', { currency: GOLD })
+    await bank.account('c', { currency: GOLD })
     await bank.transfer({ id: 'first', from: 'world', to: 'a', amount: gold(100n) })
+    await bank.transfer({ from: 'world', to: 'c', amount: gold(1n) })
+    await bank.transfer({ from: 'c', to: 'world', amount: gold(1n) })
     const node = await nodeOf(chain)
     const account = async (name: string) => (await chain.named(Account, name, { parent: node }))!
     return { chain, bank, page: (await pagesOf(chain))[0]!, node, account }
@@ -213,17 +312,43 @@ describe('whoever writes what does not fit is named', () => {
     [
       'a page in which an account has more',
       'a balance is the sum of its entries',
-      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0), rich]))),
+      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0), rich, sums(one, 2)], []))),
     ],
     [
       'a page that lacks an account',
       'a balance is the sum of its entries',
-      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0)]))),
+      (one) => one.chain.transact((tx) => tx.update(one.page, () => pageValue([sums(one, 0)], []))),
     ],
     [
       'a page that is none',
       'a page is well formed',
       (one) => one.chain.transact((tx) => tx.update(one.page, () => bytes(1, 2, 3))),
+    ],
+    [
+      'an account that is closed and not so in its page',
+      'an account that is closed is so in its page',
+      async (one) => {
+        const account = await one.account('c')
+        await one.chain.transact((tx) => tx.update(account, (value) => ({ ...value, closed: true as const })))
+      },
+    ],
+    [
+      'a page that closes an account',
+      'an account that is closed is so in its page',
+      (one) => one.chain.transact((tx) => tx.update(one.page, (value) => ({ ...value, closed: [2] }))),
+    ],
+    [
+      'a page that opens an account again',
+      'an account that is closed is so in its page',
+      async (one) => {
+        await one.bank.close('c')
+        await one.chain.transact((tx) => tx.update(one.page, (value) => ({ ...value, closed: [] })))
+      },
+    ],
+    [
+      'a page that does not say any more who is closed',
+      'a page says who is closed from its beginning on',
+      (one) => one.chain.transact((tx) => tx.update(one.page, ({ sums: kept }) => ({ sums: kept }))),
     ],
     ['a page that is gone', 'what is posted stands', (one) => one.chain.transact((tx) => tx.delete(one.page))],
     [
@@ -305,8 +430,8 @@ describe('whoever writes what does not fit is named', () => {
   it('a page that nobody finds under its number says nothing', async () => {
     const one = await scene()
     await one.chain.transact((tx) => {
-      tx.create(Page, pageValue([rich, rich]), { parent: one.node, name: 'a page' })
-      tx.create(Page, pageValue([rich, rich]), { parent: one.node })
+      tx.create(Page, pageValue([rich, rich], []), { parent: one.node, name: 'a page' })
+      tx.create(Page, pageValue([rich, rich], []), { parent: one.node })
     })
     await one.bank.transfer({ from: 'world', to: 'b', amount: gold(1n) })
     await one.bank.verify()

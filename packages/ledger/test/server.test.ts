@@ -169,6 +169,30 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
   })
 })
 
+it('L3: who closes an account in a page and who posts in it at once: one of them is told', async () => {
+  const clients = new Clients()
+  const banks: Ledger[] = []
+  while (banks.length < 2) banks.push(ledger(await clients.open(), { balances: 'paged' }))
+  const [bank, other] = banks as [Ledger, Ledger]
+  const names = Array.from({ length: 6 }, (_, i) => `account-${i}`)
+  for (const name of ['world', ...names]) await bank.account(name, { currency: GOLD, floor: 'none' })
+  const pay = (to: string, amount: bigint) => bank.transfer({ from: 'world', to, amount: gold(amount) })
+  // Each with its place, acknowledged, and posted in again: read no more.
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(names.map((name) => pay(name, 1n)))
+    await Promise.all(names.map((to) => bank.transfer({ from: to, to: 'world', amount: gold(1n) })))
+  }
+  const outcomes: string[] = []
+  for (const name of names) {
+    const [closed, paid] = await Promise.all([codeOf(other.close(name)), codeOf(pay(name, 1n))])
+    outcomes.push(`${closed} ${paid}`)
+    expect(['none ACCOUNT_CLOSED', 'ACCOUNT_NOT_EMPTY none']).toContain(outcomes.at(-1))
+    if (closed === 'none') expect(await codeOf(pay(name, 1n))).toBe('ACCOUNT_CLOSED')
+  }
+  await ledger(clients.chains[1]!).verify()
+  await clients.close()
+})
+
 it('L8: a coin that one owner spends from two machines at once is spent once, whatever the server orders first', async () => {
   const clients = new Clients()
   const [alice, bob, carol] = [await person('alice'), await person('bob'), await person('carol')]

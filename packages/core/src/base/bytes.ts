@@ -75,8 +75,8 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length
 }
 
-/** Texts up to here are encoded by a loop, in UTF-16 units. */
-const LOOP_TEXT_LENGTH = 48
+/** Texts up to here are encoded by a loop, in UTF-16 units: the call of an encoder costs more. */
+export const LOOP_TEXT_LENGTH = 48
 const encoder = new TextEncoder()
 // A byte order mark is a character like others: dropped, two texts would have one reading.
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

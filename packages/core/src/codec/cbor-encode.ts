@@ -3,7 +3,7 @@
  * every property twice, and no general encoder writes shortest forms only. What it writes, cbor-read.ts accepts.
  */
 
-import { compareBytes, isWellFormed, utf8 } from '../base/bytes.ts'
+import { compareBytes, isWellFormed, LOOP_TEXT_LENGTH, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
 import { dateMs } from './cbor-date.ts'
@@ -39,8 +39,6 @@ let spare: Encoding | undefined
 
 const encoder = new TextEncoder()
 const float = new DataView(new ArrayBuffer(8))
-/** Texts up to here are written by a loop; the call of an encoder costs more. */
-const LOOP_TEXT_LENGTH = 48
 const NO_WRITER = new ByteWriter(0)
 const SMALL_BIGINT_MAX = 0xffffffffn
 const BIGINT_LIMIT = 1n << BigInt(BIGINT_BYTES_MAX * 8)
@@ -155,7 +153,7 @@ class Encoding {
 
   private text(value: string, depth: number): void {
     const length = value.length
-    if (length < LOOP_TEXT_LENGTH && this.asciiText(value, length)) return
+    if (length <= LOOP_TEXT_LENGTH && this.asciiText(value, length)) return
     if (!isWellFormed(value)) this.refuse('a text with half a surrogate pair', depth)
     // The room for three bytes a character is taken before it is known, so the limit comes first.
     if (length > BODY_BYTES_MAX) throw new AteError('VALUE_TOO_LARGE', { bytes: length, max: BODY_BYTES_MAX })

@@ -2,13 +2,14 @@
  * Bytes out and in: fixed-width integers are big-endian, varints are LEB128 of at most 8 bytes, below 2^53, in their
  * shortest form (one meaning, one encoding). The reader checks every length against what is left before it uses it.
  */
-import { copyBytes } from '../base/bytes.ts'
+import { copyBytes, LOOP_TEXT_LENGTH, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 
 /** A buffer that grows; `bytes()` gives a view that is valid until the next write. */
 export class ByteWriter {
   buffer: Uint8Array
   at = 0
+  #views: (Uint8Array | undefined)[] | undefined
 
   constructor(sizeHint = 1024) {
     this.buffer = new Uint8Array(sizeHint)
@@ -85,8 +86,47 @@ export class ByteWriter {
     this.raw(bytes)
   }
 
+  /** The text in UTF-8. */
+  text(text: string): void {
+    if (!this.#ascii(text)) this.raw(utf8(text))
+  }
+
+  /** A varint length in bytes, then the text in UTF-8. */
+  sizedText(text: string): void {
+    const from = this.at
+    this.varint(text.length)
+    if (this.#ascii(text)) return
+    this.at = from
+    this.sized(utf8(text))
+  }
+
+  /** False, with nothing written, of a text that is long, or not ASCII. */
+  #ascii(text: string): boolean {
+    const { length } = text
+    if (length > LOOP_TEXT_LENGTH) return false
+    this.need(length)
+    const { buffer, at } = this
+    for (let i = 0; i < length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 127) return false
+      buffer[at + i] = unit
+    }
+    this.at = at + length
+    return true
+  }
+
   bytes(): Uint8Array {
     return this.buffer.subarray(0, this.at)
+  }
+
+  /** As `bytes()`. Views are kept for the next of their size, since one costs more than a small hash: for a writer of scratch. */
+  view(): Uint8Array {
+    this.#views ??= []
+    const kept = this.#views[this.at]
+    if (kept?.buffer === this.buffer.buffer) return kept
+    const made = this.bytes()
+    this.#views[this.at] = made
+    return made
   }
 
   copy(): Uint8Array {

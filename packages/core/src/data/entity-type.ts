@@ -101,7 +101,7 @@ export function validate<T>(type: EntityType<T>, value: unknown): T {
 export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T, name: string | undefined): number {
   const from = out.at
   out.varint(type.version * 2 + (name === undefined ? 0 : 1))
-  if (name !== undefined) out.sized(utf8(name))
+  if (name !== undefined) out.sizedText(name)
   try {
     encodeValueInto(out, value)
   } catch (cause) {

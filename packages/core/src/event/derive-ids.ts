@@ -2,7 +2,6 @@
  * Ids that follow from what is signed, so that nobody chooses one: a created entity's from the chain, the author and
  * the transaction's nonce; a named one's from its place and its key.
  */
-import { utf8 } from '../base/bytes.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
@@ -61,8 +60,8 @@ export function namedEntity(
   place.raw(chainId)
   writeWords(place, parent)
   place.raw(key)
-  place.raw(utf8(collection))
-  crypto.sha256Into(place.bytes(), placeHash, 0)
+  place.text(collection)
+  crypto.sha256Into(place.view(), placeHash, 0)
   return new EntityWords(wordAt(placeHash, 0), wordAt(placeHash, 4), wordAt(placeHash, 8), wordAt(placeHash, 12))
 }
 

@@ -15,6 +15,8 @@ const DATA_BYTES_MAX = 1024
 /** Key block XOR 0x36, then data; key block XOR 0x5c, then the inner hash. */
 const inner = new Uint8Array(new ArrayBuffer(BLOCK_BYTES + DATA_BYTES_MAX))
 const outer = new Uint8Array(new ArrayBuffer(BLOCK_BYTES + HASH_BYTES))
+/** Of the beginnings of `inner`, by the bytes of data in them: a view costs more than a small hash. */
+const views: (Uint8Array | undefined)[] = []
 
 /** The bytes of a text with one byte a character, as crypto.hash gives it in 'binary'. */
 export function latin1Bytes(text: string): Uint8Array {
@@ -87,7 +89,8 @@ function setKeyText(key: string): void {
 
 /** HMAC of the data that stands in `inner`, as text. */
 function run(dataBytes: number): string {
-  put(hash('sha256', inner.subarray(0, BLOCK_BYTES + dataBytes), 'binary'), outer, BLOCK_BYTES)
+  views[dataBytes] ??= inner.subarray(0, BLOCK_BYTES + dataBytes)
+  put(hash('sha256', views[dataBytes], 'binary'), outer, BLOCK_BYTES)
   return hash('sha256', outer, 'binary')
 }
 

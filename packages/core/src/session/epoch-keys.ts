@@ -301,13 +301,18 @@ export class SessionKeys {
   }
 }
 
+const BLINDED_BYTES = 16
+
 /** The 16 bytes that stand for a name in a collection whose names are blinded: equality is all that they show. */
 export function blindName(crypto: CryptoProvider, indexKey: Uint8Array, collection: string, name: string): Uint8Array {
   blinded.reset()
   blinded.raw(contextBytes('blindKey'))
-  blinded.sized(utf8(collection))
-  blinded.raw(utf8(name))
-  return crypto.hmacSha256(indexKey, blinded.bytes()).slice(0, 16)
+  blinded.sizedText(collection)
+  blinded.text(name)
+  const hash = crypto.hmacSha256(indexKey, blinded.view())
+  const key = new Uint8Array(BLINDED_BYTES)
+  for (let i = 0; i < BLINDED_BYTES; i++) key[i] = hash[i]!
+  return key
 }
 
 /** What is blinded, between two resets: nothing of another call runs in between. */
