@@ -54,7 +54,7 @@ export class DraftTrust {
     const { view } = this.#core.replica
     const row = view.findLive(words.a, words.b, words.c, words.d)
     if (row >= 0) {
-      this.setPolicy(this.#draft.add(OP.policy, words), words, view.wordsOf(view.parentOf(row)), row, policy)
+      this.#addPolicy(words, view.wordsOf(view.parentOf(row)), row, policy)
       return
     }
     if (this.#draft.localOf(words)?.parent === undefined)
@@ -62,7 +62,19 @@ export class DraftTrust {
     if (policy.read !== undefined)
       throw new AteError('BAD_ARGUMENT', { what: 'read of an entity that is made here is given to create' })
     // Roles are looked for from the entity itself upwards.
-    this.setPolicy(this.#draft.add(OP.policy, words), words, words, -1, policy)
+    this.#addPolicy(words, words, -1, policy)
+  }
+
+  /** Whoever catches what it throws, and goes on, must not commit half of what was asked for. */
+  #addPolicy(words: EntityWords, parent: EntityWords, row: number, policy: PolicyInput): void {
+    const introduced = this.introducedCount
+    try {
+      this.setPolicy(this.#draft.add(OP.policy, words), words, parent, row, policy)
+    } catch (error) {
+      this.#draft.events.pop()
+      this.takeBack(introduced)
+      throw error
+    }
   }
 
   /** Own policies of an event, and the epoch that a read policy brings. `row` is -1 for what is created here. */

@@ -271,10 +271,11 @@ export class Transaction {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     const isExpired = row >= 0 && this.#reads.isExpired(row) && !this.#draft.localOf(words)
+    const counts = isExpired || options.expires !== undefined || options.ttl !== undefined
+    // Before anything is written: who catches what it throws, and goes on, must not commit half of what was asked for.
+    const expiry = counts ? expiryFields(options, this.#core.now) : undefined
     const written = this.#write(type, words, valid, name, this.#reads.versionOf(words) + 1)
-    if (isExpired || options.expires !== undefined || options.ttl !== undefined) {
-      this.#draft.setRare(this.#draft.add(OP.expire, words), expiryFields(options, this.#core.now))
-    }
+    if (expiry) this.#draft.setRare(this.#draft.add(OP.expire, words), expiry)
     return written
   }
 
@@ -333,10 +334,12 @@ export class Transaction {
     this.#assertOpen()
     checkOptions(to)
     const words = wordsOfRef(ref, this.#chain)
+    const parent = parentWords(to.parent, this.#chain)
+    const collection = to.in ?? this.#reads.storedCollection(words)
     const event = this.#draft.add(OP.move, words)
-    event.parent = parentWords(to.parent, this.#chain)
-    event.collection = to.in ?? this.#reads.storedCollection(words)
-    this.#draft.countName(event.collection)
+    event.parent = parent
+    event.collection = collection
+    this.#draft.countName(collection)
     this.#trust.keepReaders(event, words)
   }
 
@@ -345,10 +348,8 @@ export class Transaction {
     this.#assertOpen()
     if (typeof amount !== 'bigint')
       throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
-    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), {
-      counter: checkedName(counter),
-      amount,
-    })
+    const fields = { counter: checkedName(counter), amount }
+    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), fields)
   }
 
   /** The value of a counter with all that is staged and what this transaction adds. Not guarded: others may add meanwhile. */
@@ -367,7 +368,8 @@ export class Transaction {
   /** Ends a writer certificate: what it signs later is void. For its own identity, and for who manages the root. */
   endWriter(id: string): void {
     this.#assertOpen()
-    this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate: parseId(id, 'fingerprint') })
+    const certificate = parseId(id, 'fingerprint')
+    this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate })
   }
 
   /**
@@ -384,7 +386,8 @@ export class Transaction {
   expire(ref: EntityRef, expiry: ExpiryOptions): void {
     this.#assertOpen()
     checkOptions(expiry)
-    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), expiryFields(expiry, this.#core.now))
+    const fields = expiryFields(expiry, this.#core.now)
+    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), fields)
   }
 
   /** Keeps the entity from being changed or deleted; it only grows. Needs manage at its parent. */
