@@ -4,7 +4,8 @@
  */
 import { createIdentity, type Identity, isAteError } from '@ate/core'
 import { makeGenesis } from '../../packages/core/src/data/create-chain.ts'
-import { type ChannelEvents, ClientConnection } from '../../packages/core/src/mesh/client-connection.ts'
+import type { ChannelEvents } from '../../packages/core/src/mesh/client-connection.ts'
+import { connect } from '../../packages/core/src/mesh/connect.ts'
 import { serverPin } from '../../packages/core/src/mesh/server-pins.ts'
 import type { Platform } from '../../packages/core/src/session/platform.ts'
 import type { Address } from './service.ts'
@@ -37,7 +38,7 @@ export async function openBare(platform: Platform, { url, key }: Address): Promi
   const identity = await me
   const { hostname: host, port } = new URL(url!)
   const pin = await serverPin(platform, { host, port: Number(port), firstUse: 'accept', serverKey: key! })
-  const connection = await ClientConnection.open(platform, { url: url!, pin })
+  const connection = await connect(platform, { url: url!, pin })
   const { server, level } = connection
   const servers = {
     sequencers: [server.identity.fingerprintBytes],

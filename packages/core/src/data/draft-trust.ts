@@ -49,6 +49,34 @@ export class DraftTrust {
     this.roles = new DraftRoles(core, draft)
   }
 
+  /** As Transaction.setPolicy. @throws AteError NOT_FOUND | BAD_ARGUMENT, and as setPolicy */
+  changePolicy(words: EntityWords, policy: PolicyInput): void {
+    const { view } = this.#core.replica
+    const row = view.findLive(words.a, words.b, words.c, words.d)
+    if (row >= 0) {
+      this.#addPolicy(words, view.wordsOf(view.parentOf(row)), row, policy)
+      return
+    }
+    if (this.#draft.localOf(words)?.parent === undefined)
+      throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
+    if (policy.read !== undefined)
+      throw new AteError('BAD_ARGUMENT', { what: 'read of an entity that is made here is given to create' })
+    // Roles are looked for from the entity itself upwards.
+    this.#addPolicy(words, words, -1, policy)
+  }
+
+  /** Whoever catches what it throws, and goes on, must not commit half of what was asked for. */
+  #addPolicy(words: EntityWords, parent: EntityWords, row: number, policy: PolicyInput): void {
+    const introduced = this.introducedCount
+    try {
+      this.setPolicy(this.#draft.add(OP.policy, words), words, parent, row, policy)
+    } catch (error) {
+      this.#draft.events.pop()
+      this.takeBack(introduced)
+      throw error
+    }
+  }
+
   /** Own policies of an event, and the epoch that a read policy brings. `row` is -1 for what is created here. */
   setPolicy(
     event: TransactionEvent,

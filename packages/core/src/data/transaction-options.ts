@@ -4,6 +4,7 @@ import { AteError } from '../base/errors.ts'
 import { type OptionNames, objectOf } from '../base/option-names.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
+import { FOLD_LEVEL } from '../event/format.ts'
 import type { RareFields, RootFields, WitnessFields } from '../event/rare-fields.ts'
 import { fingerprintInText } from '../session/identity.ts'
 import type { EntityRef } from './entity.ts'
@@ -110,7 +111,20 @@ export function hasRetention({ retain, holds, lock, witnesses, digest }: Retenti
   return (retain ?? holds ?? lock ?? witnesses ?? digest) !== undefined
 }
 
-export function sequencersOf(
+/** @throws AteError LEVEL_TOO_HIGH | BAD_ARGUMENT | BAD_PUBLIC_ID */
+export function settingsFields(
+  crypto: CryptoProvider,
+  { level, checkpointKeys, sequencers }: ChainSettings,
+): RootFields {
+  if (level !== undefined && level > FOLD_LEVEL) throw new AteError('LEVEL_TOO_HIGH', { level, max: FOLD_LEVEL })
+  return {
+    ...(checkpointKeys === undefined ? {} : { checkpointKeys: checkpointKeys.map(keyBytes) }),
+    ...(sequencers === undefined ? {} : { sequencers: sequencersOf(crypto, sequencers) }),
+    ...(level === undefined ? {} : { level }),
+  }
+}
+
+function sequencersOf(
   crypto: CryptoProvider,
   given: NonNullable<ChainSettings['sequencers']>,
 ): NonNullable<RootFields['sequencers']> {
@@ -120,7 +134,7 @@ export function sequencersOf(
   return given.map((one) => (typeof one === 'string' ? fingerprintInText(crypto, one) : keyBytes(one)))
 }
 
-export function keyBytes(key: Uint8Array): Uint8Array {
+function keyBytes(key: Uint8Array): Uint8Array {
   if (!(key instanceof Uint8Array) || key.length !== 32)
     throw new AteError('BAD_ARGUMENT', { what: 'a key is 32 bytes' })
   return key

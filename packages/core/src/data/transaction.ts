@@ -11,19 +11,20 @@ import type { ChainCore } from '../chain/chain-core.ts'
 import { HOLDS } from '../chain/fold-locks.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { namedEntity } from '../event/derive-ids.ts'
-import { type EntityWords, ROOT_ENTITY, textOfWords } from '../event/entity-words.ts'
-import { FOLD_LEVEL, GUARD, type GuardKind, OP } from '../event/format.ts'
-import type { CounterFields, RootFields } from '../event/rare-fields.ts'
+import { type EntityWords, ROOT_ENTITY } from '../event/entity-words.ts'
+import { OP } from '../event/format.ts'
+import type { CounterFields } from '../event/rare-fields.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { Draft } from './draft.ts'
 import { DraftPersons } from './draft-persons.ts'
 import { DraftReads } from './draft-reads.ts'
-import type { Removal } from './draft-roles.ts'
 import { DraftTrust } from './draft-trust.ts'
 import { assertType, type Entity, EntityHandle, type EntityRef, parentWords, wordsOfRef } from './entity.ts'
-import { checkName, deepFreeze, type EntityType, validate } from './entity-type.ts'
+import { deepFreeze, type EntityType, validate } from './entity-type.ts'
+import { type Guards, guardsOf } from './guards.ts'
 import { type PersonChange, type PersonRef, personChange } from './persons.ts'
-import { type CounterInput, POLICY_NAMES, type PolicyInput, type Principal } from './policy-input.ts'
+import { type CounterInput, POLICY_NAMES, type PolicyInput } from './policy-input.ts'
+import { type RoleChange, roleChange } from './role-change.ts'
 import {
   type ChainSettings,
   type CreateOptions,
@@ -35,14 +36,13 @@ import {
   expiryFields,
   hasRare,
   hasRetention,
-  keyBytes,
   NO_OPTIONS,
   ONLY_CHILD,
   type PlaceOptions,
   placeOf,
   type RetentionOptions,
   retentionFields,
-  sequencersOf,
+  settingsFields,
 } from './transaction-options.ts'
 import type { Values } from './values.ts'
 
@@ -271,10 +271,11 @@ export class Transaction {
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     const isExpired = row >= 0 && this.#reads.isExpired(row) && !this.#draft.localOf(words)
+    const counts = isExpired || options.expires !== undefined || options.ttl !== undefined
+    // Before anything is written: who catches what it throws, and goes on, must not commit half of what was asked for.
+    const expiry = counts ? expiryFields(options, this.#core.now) : undefined
     const written = this.#write(type, words, valid, name, this.#reads.versionOf(words) + 1)
-    if (isExpired || options.expires !== undefined || options.ttl !== undefined) {
-      this.#draft.setRare(this.#draft.add(OP.expire, words), expiryFields(options, this.#core.now))
-    }
+    if (expiry) this.#draft.setRare(this.#draft.add(OP.expire, words), expiry)
     return written
   }
 
@@ -333,10 +334,12 @@ export class Transaction {
     this.#assertOpen()
     checkOptions(to)
     const words = wordsOfRef(ref, this.#chain)
+    const parent = parentWords(to.parent, this.#chain)
+    const collection = to.in ?? this.#reads.storedCollection(words)
     const event = this.#draft.add(OP.move, words)
-    event.parent = parentWords(to.parent, this.#chain)
-    event.collection = to.in ?? this.#reads.storedCollection(words)
-    this.#draft.countName(event.collection)
+    event.parent = parent
+    event.collection = collection
+    this.#draft.countName(collection)
     this.#trust.keepReaders(event, words)
   }
 
@@ -345,10 +348,8 @@ export class Transaction {
     this.#assertOpen()
     if (typeof amount !== 'bigint')
       throw new AteError('BAD_ARGUMENT', { what: 'an amount is a bigint', given: typeof amount })
-    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), {
-      counter: checkedName(counter),
-      amount,
-    })
+    const fields = { counter: checkedName(counter), amount }
+    this.#draft.setRare(this.#draft.add(OP.add, wordsOfRef(ref, this.#chain)), fields)
   }
 
   /** The value of a counter with all that is staged and what this transaction adds. Not guarded: others may add meanwhile. */
@@ -360,22 +361,15 @@ export class Transaction {
   /** Settings of the chain itself. Needs manage of the root. */
   settings(settings: ChainSettings): void {
     this.#assertOpen()
-    const { level } = settings
-    if (level !== undefined && level > FOLD_LEVEL) throw new AteError('LEVEL_TOO_HIGH', { level, max: FOLD_LEVEL })
-    const root: RootFields = {
-      ...(settings.checkpointKeys === undefined ? {} : { checkpointKeys: settings.checkpointKeys.map(keyBytes) }),
-      ...(settings.sequencers === undefined
-        ? {}
-        : { sequencers: sequencersOf(this.#core.crypto, settings.sequencers) }),
-      ...(settings.level === undefined ? {} : { level: settings.level }),
-    }
+    const root = settingsFields(this.#core.crypto, settings)
     this.#draft.setRare(this.#draft.add(OP.root, ROOT_ENTITY), { root })
   }
 
   /** Ends a writer certificate: what it signs later is void. For its own identity, and for who manages the root. */
   endWriter(id: string): void {
     this.#assertOpen()
-    this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate: parseId(id, 'fingerprint') })
+    const certificate = parseId(id, 'fingerprint')
+    this.#draft.setRare(this.#draft.add(OP.endCertificate, ROOT_ENTITY), { certificate })
   }
 
   /**
@@ -385,27 +379,15 @@ export class Transaction {
   setPolicy(ref: EntityRef, policy: PolicyInput): void {
     this.#assertOpen()
     objectOf(policy, 'policies', POLICY_NAMES)
-    const words = wordsOfRef(ref, this.#chain)
-    const { view } = this.#core.replica
-    const row = view.findLive(words.a, words.b, words.c, words.d)
-    if (row < 0) {
-      if (this.#draft.localOf(words)?.parent === undefined)
-        throw new AteError('NOT_FOUND', { entity: textOfWords(words) })
-      if (policy.read !== undefined)
-        throw new AteError('BAD_ARGUMENT', { what: 'read of an entity that is made here is given to create' })
-      // Roles are looked for from the entity itself upwards.
-      this.#trust.setPolicy(this.#draft.add(OP.policy, words), words, words, -1, policy)
-      return
-    }
-    const parent = view.wordsOf(view.parentOf(row))
-    this.#trust.setPolicy(this.#draft.add(OP.policy, words), words, parent, row, policy)
+    this.#trust.changePolicy(wordsOfRef(ref, this.#chain), policy)
   }
 
   /** Sets or clears when the entity expires. */
   expire(ref: EntityRef, expiry: ExpiryOptions): void {
     this.#assertOpen()
     checkOptions(expiry)
-    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), expiryFields(expiry, this.#core.now))
+    const fields = expiryFields(expiry, this.#core.now)
+    this.#draft.setRare(this.#draft.add(OP.expire, wordsOfRef(ref, this.#chain)), fields)
   }
 
   /** Keeps the entity from being changed or deleted; it only grows. Needs manage at its parent. */
@@ -423,28 +405,9 @@ export class Transaction {
   }
 
   /** A role of this chain, or of the node that is given: made by its first `add`, with its maker the first member. */
-  role(
-    name: string,
-    at?: EntityRef,
-  ): { add(member: Principal): void; remove(member: Principal): Removal; renew(): Removal } {
+  role(name: string, at?: EntityRef): RoleChange {
     this.#assertOpen()
-    checkName(name, 'role')
-    const node = parentWords(at, this.#chain)
-    return {
-      add: (member) => {
-        this.#assertOpen()
-        this.#trust.roles.addMember(name, node, member)
-      },
-      remove: (member) => {
-        this.#assertOpen()
-        return this.#trust.roles.removeMember(name, node, member)
-      },
-      // After the role was taken out of a policy: who comes later does not open what it read before.
-      renew: () => {
-        this.#assertOpen()
-        return this.#trust.roles.renew(name, node)
-      },
-    }
+    return roleChange(this.#trust.roles, name, parentWords(at, this.#chain), () => this.#assertOpen())
   }
 
   /** The keys of a person; of the one for which this session acts, if none is named. */
@@ -470,29 +433,9 @@ export class Transaction {
   }
 
   /** Conditions of one's own, judged at the transaction's place in the log. */
-  get guard(): {
-    version(ref: EntityRef, version: number): void
-    members(parent: EntityRef | undefined, collection: string, count: number): void
-    subtree(ref: EntityRef | undefined, count: number): void
-    expired(ref: EntityRef): void
-    /** Chain time of the record is below `time`, Unix ms; else the function runs again. */
-    before(time: number): void
-    /** Chain time of the record is `time` or later. */
-    notBefore(time: number): void
-  } {
+  get guard(): Guards {
     this.#assertOpen()
-    const add = (kind: GuardKind, entity: EntityWords, collection: string, count: number): void => {
-      if (!Number.isSafeInteger(count) || count < 0) throw new AteError('BAD_ARGUMENT', { what: 'a guard counts' })
-      this.#draft.guard({ kind, entity, collection, count })
-    }
-    return {
-      version: (ref, version) => add(GUARD.version, wordsOfRef(ref, this.#chain), '', version),
-      members: (parent, collection, count) => add(GUARD.members, parentWords(parent, this.#chain), collection, count),
-      subtree: (ref, count) => add(GUARD.subtree, parentWords(ref, this.#chain), '', count),
-      expired: (ref) => add(GUARD.expired, wordsOfRef(ref, this.#chain), '', 0),
-      before: (time) => add(GUARD.before, ROOT_ENTITY, '', time),
-      notBefore: (time) => add(GUARD.notBefore, ROOT_ENTITY, '', time),
-    }
+    return guardsOf(this.#draft, this.#chain)
   }
 
   /** @internal The finished draft; nothing is added after it. @throws AteError TX_PENDING | TX_CLOSED */

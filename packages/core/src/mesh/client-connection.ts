@@ -1,11 +1,11 @@
 /**
- * One connection to a server, shared by all chains of that server that this process has open: the handshake, the identities
- * that speak on it, and the channels of the chains. It never comes back: who needs another one opens it (server-link.ts).
+ * One connection to a server (connect.ts makes it), shared by all chains of that server that this process has open: its keys, the
+ * identities that speak on it, and the channels of the chains. It never comes back: who needs another one opens it (server-link.ts).
  */
 import { unlessAborted } from '../base/deferred.ts'
 import { AteError, isAteError } from '../base/errors.ts'
-import { REKEY_MS, SOCKET_DIAL_MS } from '../base/limits.ts'
-import { CLOSE, type Dial, type DialOptions, type Socket } from '../base/socket.ts'
+import { REKEY_MS } from '../base/limits.ts'
+import { CLOSE, type Socket } from '../base/socket.ts'
 import type { KeyAccess } from '../chain/link.ts'
 import type { EntryAnswer } from '../chain/sequencer.ts'
 import { ByteReader } from '../codec/writer.ts'
@@ -13,8 +13,8 @@ import type { Durability, Head } from '../log/engine.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import type { EstablishedServer } from '../session/tickets.ts'
+import { ClientSessions } from './client-sessions.ts'
 import { FrameSender } from './frames.ts'
-import { ClientHandshake, type Established } from './handshake-client.ts'
 import { type KeyAnswer, keyAccessOf, type RingPage } from './key-messages.ts'
 import type { LentNumbers } from './lent-numbers.ts'
 import {
@@ -24,7 +24,6 @@ import {
   serverMessagesIn,
   writeClientMessage,
 } from './messages.ts'
-import type { ServerPin } from './server-pins.ts'
 import { sessionProof } from './session-proof.ts'
 import type { Wire } from './wire.ts'
 
@@ -61,15 +60,6 @@ export interface OpenRequest {
   readonly bodies: Bodies
 }
 
-export interface ConnectOptions extends DialOptions {
-  readonly url: string
-  readonly pin: ServerPin
-  /** Offers a wire that seals nothing: for loopback alone. */
-  readonly plain?: 'allow'
-  /** Instead of the platform's. */
-  readonly dial?: Dial
-}
-
 /** Of a connection that another tab has: what it lends (relay.ts). */
 export interface Borrowed {
   /** The first of the numbers that are ours. */
@@ -93,78 +83,33 @@ export class ClientConnection {
   readonly #channels = new Map<number, ChannelEvents>()
   readonly #opening = new Map<number, Waiting<Opened>>()
   readonly #offering = new Map<number, Waiting<void>>()
-  readonly #sessions = new Map<string, Promise<number>>()
-  readonly #proven = new Map<string, number>()
+  readonly #sessions: ClientSessions
   /** Of a connection that other tabs speak through: made with the first of them (relay.ts). */
   lent: LentNumbers | undefined
-  readonly #proving = new Map<number, Waiting<number>>()
   readonly #closers = new Set<() => void>()
   #welcome: { readonly level: Durability; readonly path: string } | undefined
   #greeted: Waiting<void> | undefined
   #channelCount = 0
-  #sessionCount = 0
   #lost: AteError | undefined
   #rekey: { cancel(): void } | undefined
 
-  private constructor(
-    platform: Platform,
-    socket: Socket,
-    wire: Wire,
-    server: EstablishedServer,
-    borrowed: Borrowed | undefined,
-  ) {
+  /** @internal Connections are made by connect (connect.ts), and through another tab (relay.ts). */
+  constructor(platform: Platform, socket: Socket, wire: Wire, server: EstablishedServer, borrowed?: Borrowed) {
     this.server = server
     this.#platform = platform
     this.#socket = socket
     this.#wire = wire
     this.#sender = new FrameSender(socket, wire, writeClientMessage)
+    const binding = { exporter: wire.exporter, serverFingerprint: server.identity.fingerprintBytes }
+    this.#sessions = new ClientSessions({
+      before: borrowed?.first ?? 0,
+      known: borrowed?.sessions ?? {},
+      prove: (ref, identity) =>
+        this.send({ type: 'session', ref, proof: sessionProof(platform.crypto, identity, binding) }),
+    })
     if (!borrowed) return
     this.#welcome = borrowed.welcome
-    this.#channelCount = this.#sessionCount = borrowed.first
-    for (const [who, ref] of Object.entries(borrowed.sessions)) this.#sessions.set(who, Promise.resolve(ref))
-  }
-
-  /** @throws AteError SERVER_UNREACHABLE | SERVER_UNKNOWN | SERVER_CHANGED | HANDSHAKE_FAILED | WIRE_VERSION | OFFLINE */
-  static async open(platform: Platform, options: ConnectOptions): Promise<ClientConnection> {
-    const { url, pin, plain, dial = platform.dial, ...dialing } = options
-    const socket = await dial(url, dialing)
-    const { crypto, environment, tickets } = platform
-    const now = (): number => environment.clock.now()
-    const ticket = pin.hint && tickets?.take(url, pin.hint, now())
-    const handshake = new ClientHandshake({
-      crypto,
-      random: environment.random,
-      now,
-      expect: pin.expect,
-      ...(ticket ? { ticket } : {}),
-      ...(pin.hint ? { hint: pin.hint } : {}),
-      ...(plain ? { plain } : {}),
-    })
-    // One that takes the connection and says nothing: whoever dials anew finds another, or none.
-    const tooLate = environment.timers.start(SOCKET_DIAL_MS, () => socket.terminate())
-    try {
-      const made = ({ wire, server, by }: Established): ClientConnection => {
-        tickets?.keep(url, { exporter: wire.exporter, server, by }, now())
-        return ClientConnection.made(platform, socket, wire, server)
-      }
-      const connection = await shake(socket, handshake, made, dialing.signal)
-      await connection.#greet(dialing.signal)
-      await pin.remember(connection.server)
-      return connection
-    } finally {
-      tooLate.cancel()
-    }
-  }
-
-  /** @internal */
-  static made(
-    platform: Platform,
-    socket: Socket,
-    wire: Wire,
-    server: EstablishedServer,
-    borrowed?: Borrowed,
-  ): ClientConnection {
-    return new ClientConnection(platform, socket, wire, server, borrowed)
+    this.#channelCount = borrowed.first
   }
 
   /** The strongest level that the server's engine reaches. */
@@ -189,11 +134,20 @@ export class ClientConnection {
 
   /** Numbers of the identities that have proved who they are, by their fingerprints. */
   get provenSessions(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#proven)
+    return this.#sessions.proven
   }
 
   get isLost(): boolean {
     return this.#lost !== undefined
+  }
+
+  /** @internal Resolves when the server has said what it is. @throws AteError if the connection is lost before */
+  welcomed(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#lost) reject(this.#lost)
+      else if (this.#welcome) resolve()
+      else this.#greeted = { resolve, reject }
+    })
   }
 
   onClosed(run: () => void): void {
@@ -210,7 +164,7 @@ export class ClientConnection {
     signal?: AbortSignal,
   ): Promise<Opened> {
     const { identity, name, chain, head, genesis, bodies } = request
-    const session = await unlessAborted(this.#session(identity), signal)
+    const session = await unlessAborted(this.#sessions.of(identity), signal)
     if (this.#lost) throw this.#lost
     const channel = ++this.#channelCount
     const opened = new Promise<Opened>((resolve, reject) => {
@@ -233,7 +187,7 @@ export class ClientConnection {
 
   /** To a server of the same ring: that it takes the chain of that name. @throws AteError, as it refuses */
   async offer(identity: Identity, name: string): Promise<void> {
-    const session = await this.#session(identity)
+    const session = await this.#sessions.of(identity)
     if (this.#lost) throw this.#lost
     const channel = ++this.#channelCount
     const answered = new Promise<void>((resolve, reject) => this.#offering.set(channel, { resolve, reject }))
@@ -311,43 +265,14 @@ export class ClientConnection {
     this.#sender.close()
     this.#wire.close()
     this.#greeted?.reject(error)
-    for (const waiting of [...this.#opening.values(), ...this.#offering.values(), ...this.#proving.values()])
-      waiting.reject(error)
+    for (const waiting of [...this.#opening.values(), ...this.#offering.values()]) waiting.reject(error)
+    this.#sessions.lost(error)
     this.#opening.clear()
     this.#offering.clear()
-    this.#proving.clear()
     for (const events of this.#channels.values()) events.lost(error)
     this.#channels.clear()
     this.lent?.lost()
     for (const run of this.#closers) run()
-  }
-
-  #greet(signal: AbortSignal | undefined): Promise<void> {
-    return untilAborted(signal, this.#socket, (resolve, reject) => {
-      if (this.#lost) reject(this.#lost)
-      else if (this.#welcome) resolve()
-      else this.#greeted = { resolve, reject }
-    })
-  }
-
-  /** One proof for each identity. */
-  #session(identity: Identity): Promise<number> {
-    const known = this.#sessions.get(identity.fingerprint)
-    if (known) return known
-    const ref = ++this.#sessionCount
-    const proved = new Promise<number>((resolve, reject) => {
-      if (this.#lost) reject(this.#lost)
-      else this.#proving.set(ref, { resolve, reject })
-    })
-    this.#sessions.set(identity.fingerprint, proved)
-    // Who asks is told; a refusal now is no reason not to ask again.
-    proved.then(
-      () => this.#proven.set(identity.fingerprint, ref),
-      () => this.#sessions.delete(identity.fingerprint),
-    )
-    const binding = { exporter: this.#wire.exporter, serverFingerprint: this.server.identity.fingerprintBytes }
-    this.send({ type: 'session', ref, proof: sessionProof(this.#platform.crypto, identity, binding) })
-    return proved
   }
 
   #take(message: ServerMessage): void {
@@ -359,12 +284,10 @@ export class ClientConnection {
         this.#greeted?.resolve()
         return
       case 'session':
-        this.#proving.get(message.ref)?.resolve(message.ref)
-        this.#proving.delete(message.ref)
+        this.#sessions.accepted(message.ref)
         return
       case 'refused':
-        this.#proving.get(message.ref)?.reject(new AteError(message.code, message.facts))
-        this.#proving.delete(message.ref)
+        this.#sessions.refused(message.ref, new AteError(message.code, message.facts))
         return
       case 'opened': {
         const waiting = this.#opening.get(message.channel)
@@ -431,72 +354,4 @@ export class ClientConnection {
       this.#sender.flush()
     })
   }
-}
-
-/** The handshake over the socket, then the connection takes the socket's messages. */
-function shake(
-  socket: Socket,
-  handshake: ClientHandshake,
-  made: (done: Established) => ClientConnection,
-  signal: AbortSignal | undefined,
-): Promise<ClientConnection> {
-  let connection: ClientConnection | undefined
-  return untilAborted(signal, socket, (resolve, reject) => {
-    socket.start({
-      message(bytes) {
-        if (connection) {
-          connection.receive(bytes)
-          return
-        }
-        try {
-          const { send, done } = handshake.receive(bytes)
-          socket.send(send)
-          if (!done) return
-          connection = made(done)
-          resolve(connection)
-        } catch (error) {
-          socket.close(CLOSE.REFUSED, '')
-          reject(error)
-        }
-      },
-      closed({ code, text }) {
-        if (connection?.isLost) return
-        const error = new AteError('OFFLINE', {
-          what: 'the connection ended',
-          closeCode: code,
-          said: text.slice(0, 80),
-        })
-        if (connection) connection.lose(error)
-        else reject(error)
-      },
-      drained() {},
-    })
-    socket.send(handshake.hello())
-  })
-}
-
-/** A server that says nothing must not hold who waits for it longer than his signal does. */
-export function untilAborted<T>(
-  signal: AbortSignal | undefined,
-  socket: Socket,
-  run: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
-): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => {
-      socket.terminate()
-      reject(signal?.reason)
-    }
-    const done = <A>(settle: (value: A) => void) => {
-      return (value: A): void => {
-        signal?.removeEventListener('abort', onAbort)
-        settle(value)
-      }
-    }
-    if (signal?.aborted) {
-      onAbort()
-      return
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    run(done(resolve), done(reject))
-  })
 }

@@ -2,10 +2,12 @@
  * Connections of this process, by server: chains of one server share one. A connection holds the process as long as a chain
  * on it is in use.
  */
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError } from '../base/errors.ts'
 import { mapOf } from '../base/weak-maps.ts'
 import type { Platform } from '../session/platform.ts'
-import { ClientConnection, type ConnectOptions } from './client-connection.ts'
+import type { ClientConnection } from './client-connection.ts'
+import { connect } from './connect.ts'
 import { type ServerPinOptions, serverPin } from './server-pins.ts'
 import { type Place, placeUrl } from './transport.ts'
 
@@ -35,7 +37,7 @@ export interface Lease {
   leave(): void
 }
 
-/** @throws AteError, as ClientConnection.open; the signal's reason */
+/** @throws AteError, as connect; the signal's reason */
 export async function leaseConnection(
   platform: Platform,
   request: PoolRequest,
@@ -47,7 +49,7 @@ export async function leaseConnection(
     const shared = pool.get(key) ?? begin(platform, pool, key, request)
     shared.users++
     try {
-      const connection = await untilAborted(shared.connection, signal)
+      const connection = await unlessAborted(shared.connection, signal)
       if (!connection.isLost && fits(connection, request.address)) return leaseOf(pool, key, shared, connection)
       if (!connection.isLost) throw badPath(request.address, connection.path)
     } catch (error) {
@@ -60,7 +62,7 @@ export async function leaseConnection(
 }
 
 function begin(platform: Platform, pool: Map<string, Shared>, key: string, request: PoolRequest): Shared {
-  const connection = connect(platform, request)
+  const connection = connectTo(platform, request)
   const shared: Shared = { connection, users: 0, parked: 0 }
   pool.set(key, shared)
   const forget = (): void => {
@@ -71,14 +73,13 @@ function begin(platform: Platform, pool: Map<string, Shared>, key: string, reque
 }
 
 /** Nobody's signal ends it, since others may wait for it too: the dialing has a time of its own. */
-async function connect(platform: Platform, { address, pin, plain, ca }: PoolRequest): Promise<ClientConnection> {
-  const options: ConnectOptions = {
+async function connectTo(platform: Platform, { address, pin, plain, ca }: PoolRequest): Promise<ClientConnection> {
+  return connect(platform, {
     url: placeUrl({ ...address, path: address.path.slice(0, Math.max(0, address.path.lastIndexOf('/'))) }),
     pin: await serverPin(platform, pin),
     ...(ca === undefined ? {} : { ca }),
     ...(plain ? { plain } : {}),
-  }
-  return ClientConnection.open(platform, options)
+  })
 }
 
 function leaseOf(pool: Map<string, Shared>, key: string, shared: Shared, connection: ClientConnection): Lease {
@@ -129,14 +130,4 @@ export function poolKey({ address, pin, plain, ca, shared }: PoolRequest): strin
   const sibling = pin.sibling?.fingerprintBytes.join() ?? ''
   const how = [pin.pin ?? '', pin.firstUse ?? '', plain ?? '', ca ?? '', shared ?? false]
   return JSON.stringify([scheme, host, port, server, sibling, ...how])
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -12,7 +12,7 @@ import { openEngine, type Place, parsePlace } from '../data/place.ts'
 import type { LogEngine } from '../log/engine.ts'
 import { checkStanding } from '../log/standing.ts'
 import type { Platform } from '../session/platform.ts'
-import { ClientConnection } from './client-connection.ts'
+import { connect } from './connect.ts'
 import type { Lease } from './connection-pool.ts'
 import { leadChain } from './lead-chain.ts'
 import { openOrdered, type Wanted, type Way } from './open-ordered.ts'
@@ -127,7 +127,7 @@ const ANYONE: ServerPin = { hint: undefined, expect: () => undefined, remember: 
 
 async function lease(platform: Platform, sharing: Sharing, signal: AbortSignal | undefined): Promise<Lease> {
   const dial = (_url: string, options?: { readonly signal?: AbortSignal }) => sharing.dial(options)
-  const connection = await ClientConnection.open(platform, {
+  const connection = await connect(platform, {
     url: 'ws+unix:share',
     pin: ANYONE,
     plain: 'allow',

@@ -7,6 +7,7 @@
  * The first message of the leader: CBOR { version, first, level, path, exporter, keys, delegation, limits, follows, sessions },
  * or { version, code, facts } if it has no connection.
  */
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError, type ErrorCode, type ErrorFacts, isAteError } from '../base/errors.ts'
 import { CLOSE, type Socket } from '../base/socket.ts'
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
@@ -15,7 +16,8 @@ import type { Durability } from '../log/engine.ts'
 import { publicIdentity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import type { EstablishedServer } from '../session/tickets.ts'
-import { ClientConnection, untilAborted } from './client-connection.ts'
+import { ClientConnection } from './client-connection.ts'
+import { connectionOver } from './connect.ts'
 import type { Lease } from './connection-pool.ts'
 import { LentNumbers } from './lent-numbers.ts'
 import type { ServerPin } from './server-pins.ts'
@@ -99,33 +101,17 @@ function greetingOf(connection: ClientConnection, first: number): Greeting {
   }
 }
 
-/** A connection through the leader at the other end of `socket`. @throws AteError, as ClientConnection.open; WIRE_VERSION */
+/** A connection through the leader at the other end of `socket`. @throws AteError, as connect; WIRE_VERSION */
 export function connectThrough(
   platform: Platform,
   socket: Socket,
   { pin, signal }: { readonly pin: ServerPin; readonly signal?: AbortSignal | undefined },
 ): Promise<ClientConnection> {
-  let connection: ClientConnection | undefined
-  return untilAborted(signal, socket, (resolve, reject) => {
-    socket.start({
-      message(bytes) {
-        if (connection) return connection.receive(bytes)
-        try {
-          connection = connectionOf(platform, socket, decodeCanonical(bytes) as Greeting | NoGreeting, pin)
-          resolve(connection)
-        } catch (error) {
-          socket.close(CLOSE.REFUSED, '')
-          reject(error)
-        }
-      },
-      closed() {
-        const error = new AteError('OFFLINE', { what: 'the tab that has the connection ended it' })
-        if (connection) connection.lose(error)
-        else reject(error)
-      },
-      drained() {},
-    })
+  const connecting = connectionOver(socket, {
+    taken: (bytes) => connectionOf(platform, socket, decodeCanonical(bytes) as Greeting | NoGreeting, pin),
+    ended: () => ({ what: 'the tab that has the connection ended it' }),
   })
+  return unlessAborted(connecting, signal, () => socket.terminate())
 }
 
 function connectionOf(
@@ -148,7 +134,7 @@ function connectionOf(
   }
   pin.expect(server)
   const { first, level, path, sessions } = said
-  return ClientConnection.made(platform, socket, openWire(said.exporter.slice()), server, {
+  return new ClientConnection(platform, socket, openWire(said.exporter.slice()), server, {
     first,
     welcome: { level, path },
     sessions,

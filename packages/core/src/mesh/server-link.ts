@@ -104,7 +104,7 @@ export class ServerLink implements Link {
 
   /**
    * Opens the chain at the server, or makes it of `genesis`.
-   * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | WRONG_CHAIN | ROLLBACK | FORK, and as ClientConnection.open
+   * @throws AteError CHAIN_NOT_FOUND | NOT_AUTHORIZED | WRONG_CHAIN | ROLLBACK | FORK, and as connect (connect.ts)
    */
   static async open(
     parts: ServerLinkParts,

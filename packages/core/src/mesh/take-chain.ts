@@ -18,7 +18,8 @@ import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { LIVE } from '../log/standing.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
-import { ClientConnection } from './client-connection.ts'
+import type { ClientConnection } from './client-connection.ts'
+import { connect } from './connect.ts'
 import type { Lease } from './connection-pool.ts'
 import { ServerLink } from './server-link.ts'
 import type { ServerPin } from './server-pins.ts'
@@ -33,7 +34,7 @@ export interface Sibling {
   readonly signal?: AbortSignal
 }
 
-/** @throws AteError SERVER_CHANGED for one that is not of the ring, and as ClientConnection.open */
+/** @throws AteError SERVER_CHANGED for one that is not of the ring, and as connect */
 export function connectSibling({ platform, identity, url, ca, signal }: Sibling): Promise<ClientConnection> {
   const pin: ServerPin = {
     hint: identity.fingerprintBytes,
@@ -48,7 +49,7 @@ export function connectSibling({ platform, identity, url, ca, signal }: Sibling)
     },
     remember: async () => undefined,
   }
-  return ClientConnection.open(platform, {
+  return connect(platform, {
     url,
     pin,
     ...(ca === undefined ? {} : { ca }),

@@ -877,3 +877,33 @@ describe('validated', () => {
     expect(() => validated(late, 'x', 'here')).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
   })
 })
+
+describe('a verb that refuses its arguments', () => {
+  it('leaves nothing in the transaction of who catches it and goes on', async () => {
+    await using kit = await memoryChain()
+    const { note, counted } = await kit.chain.transact((tx) => ({
+      note: tx.create(Note, { text: 'a' }, { ttl: '1h', name: 'n' }),
+      counted: tx.create(Note, { text: 'b' }, { counters: { left: { value: 1n } } }),
+    }))
+    const wrong: ((tx: Transaction) => unknown)[] = [
+      (tx) => tx.expire(note, { ttl: 'soon' as '1s' }),
+      (tx) => tx.expire(note, { expires: Number.NaN }),
+      (tx) => tx.put(Note, 'n', { text: 'half' }, { ttl: 'soon' as '1s' }),
+      (tx) => tx.add(counted, '', 1n),
+      (tx) => tx.endWriter('nobody'),
+      (tx) => tx.setPolicy(note, { write: [role('missing')] }),
+      (tx) => tx.move(counted, { parent: 'no id' }),
+      (tx) => tx.settings({ level: 999 }),
+      (tx) => tx.retain(note, { retain: Number.NaN }),
+      (tx) => tx.delete(note, { bypass: 'all' as 'governance' }),
+      (tx) => tx.guard.version(note, -1),
+    ]
+    const { seq } = kit.chain.head
+    for (const verb of wrong) {
+      await kit.chain.transact(async (tx) => {
+        expect(await codeOf(Promise.resolve().then(() => verb(tx))), String(verb)).not.toBe(NOTHING)
+      })
+      expect(kit.chain.head.seq, String(verb)).toBe(seq)
+    }
+  })
+})

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { ClientConnection } from '../../src/mesh/client-connection.ts'
 import { ClientTickets } from '../../src/mesh/client-tickets.ts'
+import { connect } from '../../src/mesh/connect.ts'
 import { serverPin } from '../../src/mesh/server-pins.ts'
 import { serve } from '../../src/node/serve.ts'
 import type { Tickets } from '../../src/session/tickets.ts'
@@ -38,7 +38,7 @@ it('a client that comes back shows a ticket; its identity is proved, and admitte
   const pin = await serverPin(platform, { host: '127.0.0.1', port: Number(port), serverKey: server.publicKey })
   /** What the server says to who wants a chain that there is not. */
   const meet = async (): Promise<string> => {
-    const connection = await ClientConnection.open(platform, { url: server.url, pin })
+    const connection = await connect(platform, { url: server.url, pin })
     const wanted = { identity: me, name: 'none', chain: undefined, head: undefined, genesis: undefined } as const
     const code = await codeOf(() => connection.openChannel({ ...wanted, bodies: 'all' }, () => expect.unreachable()))
     connection.close()
