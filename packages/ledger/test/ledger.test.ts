@@ -187,6 +187,16 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
+  it('an id that comes twice in one turn is one transfer, also where there is no room for a second', async () => {
+    const { chain, bank } = await bankOf(amounts)
+    await bank.account('full', { currency: GOLD, ceiling: 5n })
+    const one: Transfer = { id: 'one', from: 'world', to: 'full', amount: gold(5n) }
+    const [first, second] = await Promise.all([bank.transfer(one), bank.transfer(one)])
+    expect([first!.existed, second!.existed]).toEqual([false, true])
+    await bank.verify()
+    await chain.close()
+  })
+
   it('what no record holds is parted before it is judged, and no part runs twice', async () => {
     const { chain, bank } = await bankOf(amounts)
     const accounts = 1500
