@@ -135,8 +135,11 @@ export class Batching {
     let requests = 0
     let bytes = 0
     for (const call of calls) {
+      const { all, pairs } = batch.sides
+      const before = { sides: all.length, pairs: pairs.length }
       let size = added(batch.sides, call)
       if (batch.calls.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
+        batch.sides.backTo(before)
         batches.push(batch)
         batch = { calls: [], sides: new Sides(this.#store) }
         requests = bytes = 0
