@@ -23,7 +23,8 @@ export interface Call {
 }
 
 export type Settled =
-  | { readonly posted: readonly Posted[]; readonly receipt: Receipt; readonly error?: undefined }
+  /** `posted` is undefined where all of its requests were posted, for the first time: one object for all such calls. */
+  | { readonly posted: readonly Posted[] | undefined; readonly receipt: Receipt; readonly error?: undefined }
   | { readonly error: unknown }
 
 /** Calls that share a transaction, and what they post in. */
@@ -31,6 +32,8 @@ interface Batch<C extends Call> {
   readonly calls: C[]
   readonly sides: Sides
 }
+
+type Judged = readonly Posted[] | AteError
 
 interface Waiting extends Call {
   readonly settle: (settled: Settled) => void
@@ -132,8 +135,11 @@ export class Batching {
     let requests = 0
     let bytes = 0
     for (const call of calls) {
+      const { all, pairs } = batch.sides
+      const before = { sides: all.length, pairs: pairs.length }
       let size = added(batch.sides, call)
       if (batch.calls.length > 0 && (requests + call.requests.length > BATCH_MAX || bytes + size > BATCH_BYTES_MAX)) {
+        batch.sides.backTo(before)
         batches.push(batch)
         batch = { calls: [], sides: new Sides(this.#store) }
         requests = bytes = 0
@@ -183,33 +189,36 @@ export class Batching {
     await before
     let last: Transaction | undefined
     let runs = 0
-    const judge = (tx: Transaction): Promise<(readonly Posted[] | AteError)[]> => {
+    const judge = (tx: Transaction): Promise<(Judged | undefined)[]> => {
       last = tx
       return this.#judge(tx, calls, ++runs === 1 ? sides : undefined)
     }
     try {
       const outcomes = await chain.transact(judge, { staged, ...(durability === undefined ? {} : { durability }) })
       const receipt = last!.receipt!
-      return outcomes.map((outcome) => (isAteError(outcome) ? { error: outcome } : { posted: outcome, receipt }))
+      const now: Settled = { posted: undefined, receipt }
+      return outcomes.map((outcome) => {
+        if (!outcome) return now
+        return isAteError(outcome) ? { error: outcome } : { posted: outcome, receipt }
+      })
     } finally {
       staged()
     }
   }
 
-  /** With `sides`, ids are taken for new; a run after the first one has none, and looks. */
-  async #judge(
-    tx: Transaction,
-    calls: readonly Call[],
-    sides: Sides | undefined,
-  ): Promise<(readonly Posted[] | AteError)[]> {
+  /**
+   * What becomes of each call; undefined of one that was posted as it is. With `sides`, ids are taken for new; a run after the
+   * first one has none, and looks.
+   */
+  async #judge(tx: Transaction, calls: readonly Call[], sides: Sides | undefined): Promise<(Judged | undefined)[]> {
     const store = this.#store
     const poster = new Poster(store, tx, await store.obtain(tx), sides)
     if (sides) await poster.openAll()
-    const found: (readonly Posted[] | AteError)[] = []
+    const found: (Judged | undefined)[] = []
     let pair = 0
     for (const { requests } of calls) {
-      const now = sides && requests.length === 1 ? poster.postNow(requests[0]!, sides.pairs, pair) : undefined
-      found.push(now ?? (await postedOrRefused(poster, requests)))
+      const isPosted = sides && requests.length === 1 && poster.postNow(requests[0]!, sides.pairs, pair)
+      found.push(isPosted ? undefined : await postedOrRefused(poster, requests))
       for (const request of requests) if (isPost(request)) pair += 2
     }
     await poster.flush()
@@ -229,7 +238,7 @@ function added(sides: Sides, { requests }: Call): number {
   return size
 }
 
-async function postedOrRefused(poster: Poster, requests: readonly Request[]): Promise<readonly Posted[] | AteError> {
+async function postedOrRefused(poster: Poster, requests: readonly Request[]): Promise<Judged> {
   try {
     return await poster.run(requests)
   } catch (error) {

@@ -336,6 +336,7 @@ export class Ledger {
       return staged ?? requests.map(({ id }) => ({ id, existed: false }))
     }
     const { posted, receipt } = await this.#batching.submit(callOf(requests, options), options.signal)
+    if (!posted) return requests.map(({ id }) => ({ id, existed: false, seq: receipt.seq, at: new Date(receipt.at) }))
     return Promise.all(posted.map((one) => this.#receiptOf(one, receipt)))
   }
 
@@ -385,8 +386,8 @@ export class Ledger {
       throw settled.error
     }
     const { posted, receipt } = settled as Extract<Settled, { posted: unknown }>
-    const [one] = posted
-    if (one!.existed) return this.#receiptOf(one!, receipt).then((found) => ({ ...found, ok: true }))
+    const one = posted?.[0]
+    if (one?.existed) return this.#receiptOf(one, receipt).then((found) => ({ ...found, ok: true }))
     return { id, existed: false, seq: receipt.seq, at: new Date(receipt.at), ok: true }
   }
 

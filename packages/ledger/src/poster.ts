@@ -109,6 +109,11 @@ export class Poster {
   readonly #ids: 'trusting' | 'looking'
   readonly #sides: Sides
   readonly #pages = new Map<number, OpenPage>()
+  /**
+   * What `postNow` has judged and not written yet: accounts and pages come first, since a transaction in which something stands
+   * already looks for each of them in it.
+   */
+  #unwritten: PostRequest[] = []
 
   /**
    * With the sides of a batch, none of them open yet, it takes ids for new without looking: the chain refuses the transaction if
@@ -172,27 +177,34 @@ export class Poster {
 
   /**
    * The same at once, for one transfer between accounts that are open here already, which most of a batch are: those of
-   * `pairs` from `at` on. Undefined where it is not so simple, or where it is refused: then `run` says what becomes of it.
+   * `pairs` from `at` on. False where it is not so simple, or where it is refused: then `run` says what becomes of it.
    */
-  postNow(request: Request, pairs: readonly Side[], at: number): Posted[] | undefined {
-    if (request.kind !== 'post') return undefined
+  postNow(request: Request, pairs: readonly Side[], at: number): boolean {
+    if (request.kind !== 'post') return false
     const { id, value: entry, currency } = request
     const from = pairs[at]!.open
     const to = pairs[at + 1]!.open
-    if (!from || !to || from.isClosed || to.isClosed) return undefined
-    if (!isOf(from, currency) || !isOf(to, currency)) return undefined
+    if (!from || !to || from.isClosed || to.isClosed) return false
+    if (!isOf(from, currency) || !isOf(to, currency)) return false
     const step: Step = { from, to, effect: effectOf('post', entry.units, 0n), entry, id }
     change(step, 1n)
     if (refusalOf(step)) {
       undo(step)
-      return undefined
+      return false
     }
-    this.#write(step)
-    return [{ id, existed: false }]
+    this.#unwritten.push(request as PostRequest)
+    return true
+  }
+
+  /** Whoever looks for an id must see what was posted before him. */
+  #writePosted(): void {
+    for (const { id, value } of this.#unwritten) this.#tx.create(Entry, value, { parent: this.#node, name: id })
+    this.#unwritten = []
   }
 
   /** Judges and stages a group. @throws AteError: then the group has left no trace */
   async run(requests: readonly Request[]): Promise<Posted[]> {
+    this.#writePosted()
     if (this.#ids === 'looking') return this.#run(requests, 'looking')
     // What was posted before may well be refused now: only a look tells.
     return this.#run(requests, 'trusting').catch((error) => {
@@ -251,6 +263,7 @@ export class Poster {
     }
     if (unplaced.length > 0) await this.#givePlaces(unplaced)
     for (const page of this.#pages.values()) if (page.isChanged) this.#writePage(page)
+    this.#writePosted()
   }
 
   /** Accounts that are posted in for the first time get the next slots of the last page. */

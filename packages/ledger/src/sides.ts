@@ -67,6 +67,12 @@ export class Sides {
     return size
   }
 
+  /** Takes out what came behind the first `sides` accounts and `pairs`: it goes into another batch. */
+  backTo({ sides, pairs }: { readonly sides: number; readonly pairs: number }): void {
+    for (const { name } of this.all.splice(sides)) this.#byName.delete(name)
+    this.pairs.length = pairs
+  }
+
   #written({ name, seen }: Side): number {
     const place = seen?.entity.value.place
     if (place === undefined) return ACCOUNT_BYTES + name.length

@@ -187,6 +187,30 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     await chain.close()
   })
 
+  it('a transaction looks at no account of a call that it has no room for', async () => {
+    const { chain, bank } = await bankOf(amounts)
+    for (const name of ['c', 'd']) await bank.account(name, { currency: GOLD, floor: 'none' })
+    const { seq } = chain.head
+    const group = Array.from({ length: 4096 }, (_, i) => ({ id: `g${i}`, from: 'c', to: 'd', amount: gold(1n) }))
+    await Promise.all([bank.transfer({ id: 'one', from: 'world', to: 'a', amount: gold(1n) }), bank.atomic(group)])
+    const guards: number[] = []
+    for await (const { transactions } of chain.records({ from: seq + 1 }))
+      for (const one of transactions) guards.push(one.guards.version ?? 0)
+    expect(guards).toEqual([2, 2])
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('an id that comes twice in one turn is one transfer, also where there is no room for a second', async () => {
+    const { chain, bank } = await bankOf(amounts)
+    await bank.account('full', { currency: GOLD, ceiling: 5n })
+    const one: Transfer = { id: 'one', from: 'world', to: 'full', amount: gold(5n) }
+    const [first, second] = await Promise.all([bank.transfer(one), bank.transfer(one)])
+    expect([first!.existed, second!.existed]).toEqual([false, true])
+    await bank.verify()
+    await chain.close()
+  })
+
   it('what no record holds is parted before it is judged, and no part runs twice', async () => {
     const { chain, bank } = await bankOf(amounts)
     const accounts = 1500

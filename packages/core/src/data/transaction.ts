@@ -46,6 +46,15 @@ import {
 } from './transaction-options.ts'
 import type { Values } from './values.ts'
 
+/** Where an entity is made. `key` and `words`: of a name, blinded, and of its entity. */
+interface NewPlace {
+  readonly parent: EntityWords
+  readonly collection: string
+  readonly name: string | undefined
+  readonly key: Uint8Array | null
+  readonly words: EntityWords | undefined
+}
+
 export class Transaction {
   readonly #core: ChainCore
   readonly #values: Values
@@ -105,15 +114,24 @@ export class Transaction {
   }
 
   #create<T>(type: EntityType<T>, value: T, collection: string, options: CreateOptions): Entity<T> {
-    const draft = this.#draft
     const valid = validate(type, value)
     const parent = parentWords(options.parent, this.#chain)
-    const key = options.name === undefined ? null : this.#trust.blind(parent, collection, checkedName(options.name))
-    const words = key ? this.#wordsOfKey(parent, collection, key) : draft.nextId()
+    return this.#createAt(type, valid, this.#placeOf(parent, collection, options.name), options)
+  }
+
+  /** Blinding a name is costly: whoever has looked for it does so once. */
+  #placeOf(parent: EntityWords, collection: string, name: string | undefined): NewPlace {
+    const key = name === undefined ? null : this.#trust.blind(parent, collection, checkedName(name))
+    return { parent, collection, name, key, words: key ? this.#wordsOfKey(parent, collection, key) : undefined }
+  }
+
+  #createAt<T>(type: EntityType<T>, valid: T, place: NewPlace, options: CreateOptions): Entity<T> {
+    const draft = this.#draft
+    const { parent, collection, name, key, words = draft.nextId() } = place
     const event = draft.add(OP.create, words)
     const introduced = this.#lazyTrust?.introducedCount ?? 0
     try {
-      draft.setBody(event, type, valid, options.name)
+      draft.setBody(event, type, valid, name)
       event.parent = parent
       event.collection = collection
       event.type = type.name
@@ -124,11 +142,11 @@ export class Transaction {
       if (options !== NO_OPTIONS) this.#createOptions(event, words, parent, options)
     } catch (error) {
       // Whoever catches it and goes on must not commit half of what was asked for.
-      draft.dropCreation({ named: options.name !== undefined })
+      draft.dropCreation({ named: name !== undefined })
       this.#lazyTrust?.takeBack(introduced)
       throw error
     }
-    return this.#handleOf(event, type, words, valid, options.name)
+    return this.#handleOf(event, type, words, valid, name)
   }
 
   #handleOf<T>(
@@ -265,9 +283,11 @@ export class Transaction {
    */
   put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = NO_OPTIONS): Entity<T> {
     this.#assertOpen()
-    const words = this.#wordsOfNamed(type, name, options)
-    if (!this.#reads.exists(words)) return this.create(type, value, { ...options, name })
+    checkOptions(options)
+    const place = this.#placeOf(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
+    const words = place.words!
     const valid = validate(type, value)
+    if (!this.#reads.exists(words)) return this.#createAt(type, valid, place, options)
     const { view } = this.#core.replica
     const row = view.table.find(words.a, words.b, words.c, words.d)
     const isExpired = row >= 0 && this.#reads.isExpired(row) && !this.#draft.localOf(words)

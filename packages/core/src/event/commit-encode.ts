@@ -281,7 +281,6 @@ class Dictionary {
     out.varint(this.#words.length)
     for (const words of this.#words) writeWords(out, words)
     out.varint(this.#names.size)
-    const encoder = new TextEncoder()
-    for (const text of this.#names.keys()) out.sized(encoder.encode(text))
+    for (const text of this.#names.keys()) out.sizedText(text)
   }
 }

@@ -11,7 +11,7 @@ const TEXTS = [
   'x'.repeat(49),
   'x'.repeat(300),
   'größer',
-  'x'.repeat(47) + '€',
+  `${'x'.repeat(47)}€`,
   '😀',
   '\u0000\u007f\u0080',
 ]
