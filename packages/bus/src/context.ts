@@ -59,27 +59,24 @@ function settled(result: Awaited<ReturnType<StandardSchema['~standard']['validat
   throw new AteError('BAD_VALUE', { topic, path, issue: issue?.message, issues: result.issues.length })
 }
 
-interface OpenedEvent {
-  readonly stored: StoredEvent
-  readonly event: AnyEvent
-}
-
 /**
  * Opens an event: at once where its bytes are at hand and its schema answers at once.
  * @throws AteError BAD_VALUE | NO_READ_KEY | LOCKED | BODY_DROPPED and the errors of altered bytes
  */
-export function openEvent(context: BusContext, place: StoredPlace): OpenedEvent | Promise<OpenedEvent> {
+export function openEvent(context: BusContext, place: StoredPlace): AnyEvent | Promise<AnyEvent> {
   const stored = place.event.open(EventType)
   return stored instanceof Promise
     ? stored.then((late) => checkEvent(context, place, late))
     : checkEvent(context, place, stored)
 }
 
-function checkEvent(context: BusContext, place: StoredPlace, stored: StoredEvent): OpenedEvent | Promise<OpenedEvent> {
+function checkEvent(context: BusContext, place: StoredPlace, stored: StoredEvent): AnyEvent | Promise<AnyEvent> {
   const schema = context.schemas?.[place.topic]
-  const data = schema === undefined ? stored.d : validated(schema, place.topic, stored.d)
-  const opened = (valid: unknown): OpenedEvent => ({ stored, event: eventOf(context, place, stored, valid) })
-  return data instanceof Promise ? data.then(opened) : opened(data)
+  if (schema === undefined) return eventOf(context, place, stored, stored.d)
+  const data = validated(schema, place.topic, stored.d)
+  return data instanceof Promise
+    ? data.then((valid) => eventOf(context, place, stored, valid))
+    : eventOf(context, place, stored, data)
 }
 
 export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})

@@ -180,10 +180,10 @@ export class Holder {
     }
     if (opened instanceof Promise)
       return opened.then(
-        ({ event }) => this.#addOpened(place, event, undefined),
+        (event) => this.#addOpened(place, event, undefined),
         (error) => this.#addUnopened(place, error),
       )
-    this.#addOpened(place, opened.event, undefined)
+    this.#addOpened(place, opened, undefined)
     return undefined
   }
 

@@ -31,10 +31,7 @@ export async function* deadLetters(
     if (!place) continue
     const event = await Promise.resolve(place)
       .then((found) => openEvent(context, found))
-      .then(
-        (opened) => opened.event,
-        () => unopened(context, place),
-      )
+      .catch(() => unopened(context, place))
     yield { ...event, error: value.error, attempts: value.tries }
   }
 }
@@ -136,8 +133,7 @@ async function deliverOnce(
   const { context, hold, signal } = parts
   let delivery: Delivery
   try {
-    const { event } = await openEvent(context, place)
-    delivery = new Delivery(event, { attempt: letter.value.tries + tries, fence: hold.fence })
+    delivery = new Delivery(await openEvent(context, place), { attempt: letter.value.tries + tries, fence: hold.fence })
     await handled(parts, delivery)
   } catch (reason) {
     return { reason }

@@ -141,11 +141,7 @@ export class LiveListener implements Listener {
   #open(place: StoredPlace): AnyLiveEvent | undefined | Promise<AnyLiveEvent | undefined> {
     try {
       const opened = openEvent(this.#context, place)
-      if (!(opened instanceof Promise)) return opened.event
-      return opened.then(
-        ({ event }) => event,
-        (error) => this.#unopened(place, error),
-      )
+      return opened instanceof Promise ? opened.catch((error) => this.#unopened(place, error)) : opened
     } catch (error) {
       return this.#unopened(place, error)
     }

@@ -40,8 +40,7 @@ export function replay(
   const leaving = new AbortController()
   const open = (place: StoredPlace): AnyEvent | Promise<AnyEvent> => {
     signal?.throwIfAborted()
-    const opened = openEvent(context, place)
-    return opened instanceof Promise ? opened.then(({ event }) => event) : opened.event
+    return openEvent(context, place)
   }
   const reading = { head: context.chain.head.seq, leaving: leaving.signal }
   return new Flat(untilLeft(context, tokens, options, reading), open, () => leaving.abort())

@@ -5,6 +5,7 @@
 
 import { toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
+import { GiveWay } from '../base/give-way.ts'
 import { type ChainId, type EntityId, entityIdOfWords, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import { StoredBodies, type StoredBody } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
@@ -87,6 +88,7 @@ export async function* eventBatches(
   assertStream(options)
   const parser = new CommitParser(core.crypto)
   const wake = new Wake(core, signal)
+  const way = new GiveWay(core.environment)
   let next = from
   try {
     for (;;) {
@@ -95,6 +97,8 @@ export async function* eventBatches(
         for await (const chunk of core.engine.read(next, signal ? { signal } : {})) {
           for (const record of chunk) {
             if (record.seq > head) break
+            const turn = way.turn(record.bytes.length)
+            if (turn) await wake.unlessOver(turn)
             throwIfAborted(signal)
             const events = eventsOf(core, parser, record, type?.name)
             next = record.seq + 1
@@ -104,6 +108,7 @@ export async function* eventBatches(
         }
       }
       if (until || core.isClosed || (await wake.next()) === 'closed') return
+      way.turned()
     }
   } finally {
     wake.stop()
@@ -332,8 +337,10 @@ class Wake {
   readonly #core: ChainCore
   readonly #signal: AbortSignal | undefined
   readonly #listener: () => void
+  readonly #ending: () => void
   #news = false
   #resume: (() => void) | undefined
+  #cutShort: (() => void) | undefined
 
   constructor(core: ChainCore, signal: AbortSignal | undefined) {
     this.#core = core
@@ -342,9 +349,22 @@ class Wake {
       this.#news = true
       this.#resume?.()
     }
+    this.#ending = () => {
+      this.#listener()
+      this.#cutShort?.()
+    }
     core.listeners.add(this.#listener)
-    core.closers.add(this.#listener)
-    signal?.addEventListener('abort', this.#listener)
+    core.closers.add(this.#ending)
+    signal?.addEventListener('abort', this.#ending)
+  }
+
+  /** Waits for `turn`, or for what ends the stream: who closes the chain does not wait for its readers, and they end with it. */
+  async unlessOver(turn: Promise<void>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#cutShort = resolve
+      void turn.then(resolve)
+    })
+    this.#cutShort = undefined
   }
 
   /** @throws the signal's reason */
@@ -363,7 +383,7 @@ class Wake {
 
   stop(): void {
     this.#core.listeners.delete(this.#listener)
-    this.#core.closers.delete(this.#listener)
-    this.#signal?.removeEventListener('abort', this.#listener)
+    this.#core.closers.delete(this.#ending)
+    this.#signal?.removeEventListener('abort', this.#ending)
   }
 }

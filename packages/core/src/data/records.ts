@@ -5,6 +5,7 @@
 import { fromBinaryText, toBinaryText, toHex } from '../base/bytes.ts'
 import type { ErrorCode, ErrorFacts } from '../base/errors.ts'
 import { throwIfAborted } from '../base/errors.ts'
+import { GiveWay } from '../base/give-way.ts'
 import { type EntityId, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import { StoredBodies } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
@@ -94,9 +95,12 @@ export async function* chainRecords(core: ChainCore, options: RecordsOptions): A
   const last = core.replica.head.seq
   if (from > last) return
   const reader = new RecordReader(core)
+  const way = new GiveWay(core.environment)
   for await (const chunk of core.engine.read(from, signal ? { signal } : {})) {
     for (const record of chunk) {
       if (record.seq > last) return
+      const turn = way.turn(record.bytes.length)
+      if (turn) await turn
       throwIfAborted(signal)
       yield reader.read(record)
     }

@@ -1,6 +1,6 @@
 /** The stream of committed events: their places, sizes and types, and that an event holds nothing of its record. */
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { ChainEvent, EventsOptions } from '../../src/data/events.ts'
 import { memoryEngine } from '../../src/log/memory.ts'
 import { Count, codeOf, memoryChain, Note, open, person } from './kit.ts'
@@ -36,6 +36,70 @@ describe('events', () => {
       events.map(({ seq, index, entity }) => [seq, index, entity]),
     )
   })
+
+  it.each([
+    // Three records are 12 ms. What is less than 64 KiB gives way to nobody.
+    ['eventBatches', 64, 4, [0, 0, 0, 1, 1, 1, 2, 2]],
+    ['records', 64, 4, [0, 0, 0, 1, 1, 1, 2, 2]],
+    ['eventBatches', 24, 11, [0, 0, 1, 1, 1, 2, 2, 2]],
+    ['eventBatches', 6, 4, [0, 0, 0, 0, 0, 0, 0, 0]],
+    ['records', 6, 4, [0, 0, 0, 0, 0, 0, 0, 0]],
+  ] as const)('a loop over %s of %i KiB that take %i ms gives way every 10 ms', async (name, kib, ms, expected) => {
+    await using kit = await memoryChain()
+    const { chain, platform } = kit
+    const from = chain.head.seq + 1
+    for (let n = 0; n < 8; n++) await chain.transact((tx) => tx.create(Note, { text: 'x'.repeat(kib * 1024) }))
+    let paused = 0
+    vi.spyOn(platform.environment.timers, 'pause').mockImplementation(async () => {
+      for (let i = 0; i < 20; i++) await Promise.resolve()
+      paused++
+    })
+    const pauses: number[] = []
+    for await (const _ of name === 'records' ? chain.records({ from }) : chain.eventBatches({ ...TO_END, from })) {
+      pauses.push(paused)
+      platform.advance(ms)
+    }
+    expect(pauses).toEqual(expected)
+  })
+
+  it('a stream that has waited for news gives it at once', async () => {
+    await using kit = await memoryChain()
+    const { chain, platform } = kit
+    const pause = vi.spyOn(platform.environment.timers, 'pause')
+    const write = (): Promise<unknown> => chain.transact((tx) => tx.create(Note, { text: 'x'.repeat(70_000) }))
+    const stream = chain.eventBatches({ from: chain.head.seq + 1 })
+    for (let n = 0; n < 3; n++) {
+      const next = stream.next()
+      await write()
+      await next
+      platform.advance(20)
+    }
+    expect(pause).not.toHaveBeenCalled()
+    await stream.return()
+  })
+
+  it.each(['its chain', 'its signal'])(
+    'a stream that gives way does not wait for its turn when %s ends',
+    async (what) => {
+      await using kit = await memoryChain()
+      const { chain, platform } = kit
+      const from = chain.head.seq + 1
+      for (let n = 0; n < 2; n++) await chain.transact((tx) => tx.create(Note, { text: 'x'.repeat(70_000) }))
+      vi.spyOn(platform.environment.timers, 'pause').mockReturnValue(new Promise(() => undefined))
+      const controller = new AbortController()
+      const stream = chain.eventBatches({ ...TO_END, from, signal: controller.signal })
+      await stream.next()
+      platform.advance(20)
+      const next = stream.next()
+      if (what === 'its chain') {
+        await chain.close()
+        await next
+      } else {
+        controller.abort(new Error('enough'))
+        await expect(next).rejects.toThrow('enough')
+      }
+    },
+  )
 
   it('of one type keep the places that they have among all', async () => {
     await using kit = await memoryChain()
