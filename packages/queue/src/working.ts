@@ -9,12 +9,13 @@ import type { Worker, WorkOptions } from './queue-types.ts'
 const CONCURRENCY_MAX = 10_000
 const PREFETCH_MAX = 10_000
 /**
- * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: as many as go together
- * in one transaction, so that a transaction is filled while the one before is synced. After a crash these run again.
+ * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: what one transaction
+ * takes, twice, so that one is filled while the other is synced. After a crash these run again.
  */
-const ENDING_MAX = 512
+const ENDING_MAX = 1024
 /** Without a given prefetch, as many jobs wait at a worker as it takes in this time. */
 const AHEAD_MS = 10
+/** What one transaction takes. */
 const AHEAD_MAX = 512
 const GRACE_MS = 10_000
 /** Waits before a failure that could not be recorded is recorded again. */

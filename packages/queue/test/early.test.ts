@@ -12,10 +12,15 @@ import { EffectOf, expectCode, person, turns } from './kit.ts'
 const disks = new Map<string, SimFileSystem>()
 const chains: Chain[] = []
 let platform: TestPlatform
+/** Turns of the event loop that a sync takes. */
+let syncTurns = 1
+/** Syncs that are under way. */
+let syncing = 0
 
 afterEach(async () => {
   for (const chain of chains.splice(0)) await chain.close().catch(() => undefined)
   disks.clear()
+  syncTurns = 1
 })
 
 /** As the disk of the system: a sync of a group is done by a thread, and the process goes on meanwhile. */
@@ -28,7 +33,12 @@ const withThread: NonNullable<TestPlatformOptions['wrapDisk']> = (fs) =>
       }
       return (...args: Parameters<typeof fs.open>) => {
         const file = fs.open(...args)
-        const sync = (): Promise<void> => turns(1).then(() => file.sync())
+        const sync = async (): Promise<void> => {
+          syncing++
+          await turns(syncTurns)
+          syncing--
+          return file.sync()
+        }
         return { ...file, sync }
       }
     },
@@ -338,6 +348,24 @@ describe('ends of attempts', () => {
     await jobs.idle()
     await worker.stop()
     expect(ids.size).toBeLessThanOrEqual(3)
+  })
+
+  it('fill one record while the one before is synced, also those of a handler that is alone', async () => {
+    const chain = await open()
+    const jobs = jobsOn(chain)
+    for (let at = 0; at < 4000; at += 1000) await jobs.addMany(Array.from({ length: 1000 }, (_, n) => at + n))
+    syncTurns = 20
+    const before = syncs()
+    let meanwhile = 0
+    const worker = jobs.work((job) => {
+      job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
+      if (syncing > 0) meanwhile++
+    })
+    await jobs.idle()
+    await worker.stop()
+    expect(chain.children(EffectOf).count()).toBe(4000)
+    expect(syncs() - before).toBeLessThanOrEqual(25)
+    expect(meanwhile).toBeGreaterThan(3000)
   })
 
   it('do not fail with a neighbour, nor wait for it', async () => {
