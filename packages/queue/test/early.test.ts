@@ -6,7 +6,7 @@ import { type Chain, openChain } from '@ate/core'
 import { quickPlatform, type SimFileSystem, type TestPlatform, type TestPlatformOptions } from '@ate/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Job, type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
-import { FenceRecord, IN } from '../src/queue-records.ts'
+import { FenceRecord, IN, JobRecord } from '../src/queue-records.ts'
 import { EffectOf, expectCode, person, turns } from './kit.ts'
 
 const disks = new Map<string, SimFileSystem>()
@@ -459,5 +459,33 @@ describe('ends of attempts', () => {
     expect(await jobs.counts()).toMatchObject({ done: 7, cancelled: 1, active: 0 })
     expect(chain.children(EffectOf).count()).toBe(7)
     await worker.stop()
+  })
+
+  it('take in what was written to a job while it was being read', async () => {
+    const chain = await open()
+    let isFirst = true
+    /** A read that takes its time: somebody writes the job when its value is known and not yet here. */
+    const slow = new Proxy(chain, {
+      get(target, property) {
+        const value: unknown = Reflect.get(target, property, target)
+        if (typeof value !== 'function') return value
+        const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>
+        if (property !== 'get') return call
+        return async (type: { name: string }, id: string) => {
+          const found = await call(type, id)
+          if (type.name !== JobRecord.name || !isFirst) return found
+          isFirst = false
+          await chain.transact((tx) => tx.update(JobRecord, id, (job) => ({ ...job, progress: 'halfway' })))
+          return found
+        }
+      },
+    })
+    const jobs = jobsOn(slow)
+    const { id } = await jobs.add(1)
+    const worker = jobs.work(() => 'result')
+    await jobs.idle()
+    await worker.stop()
+    expect(isFirst).toBe(false)
+    expect(await jobs.get(id)).toMatchObject({ state: 'done', result: 'result', progress: 'halfway' })
   })
 })
