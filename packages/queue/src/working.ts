@@ -68,6 +68,8 @@ export class Runner<D> implements Worker, Consumer<D> {
   #calls = 0
   #ending = 0
   #averageMs = Number.POSITIVE_INFINITY
+  /** Jobs that are handled at a time: handlers that answer at once run one after the other, and nobody else meanwhile. */
+  #atOnce = 1
   #stopping: Promise<void> | undefined
   #isOpen = true
   #failure: unknown
@@ -134,7 +136,7 @@ export class Runner<D> implements Worker, Consumer<D> {
 
   get #ahead(): number {
     if (this.#prefetch !== undefined) return this.#prefetch
-    return Math.min(AHEAD_MAX, Math.floor((this.#concurrency * this.#size * AHEAD_MS) / this.#averageMs))
+    return Math.min(AHEAD_MAX, Math.floor((this.#atOnce * AHEAD_MS) / this.#averageMs))
   }
 
   get #endingRoom(): number {
@@ -174,6 +176,7 @@ export class Runner<D> implements Worker, Consumer<D> {
     for (const attempt of attempts) this.#running.add(attempt)
     const begun = this.#parts.environment.monotonic()
     const running = this.#run(attempts)
+    this.#atOnce = running instanceof Promise ? this.#concurrency * this.#size : 1
     if (running instanceof Promise) {
       void running.then((outcomes) => {
         this.#called(attempts, outcomes, begun)

@@ -368,6 +368,25 @@ describe('ends of attempts', () => {
     expect(meanwhile).toBeGreaterThan(3000)
   })
 
+  it('are no more in one turn than the concurrency and 10 ms of a handler that answers at once', async () => {
+    const chain = await open()
+    const jobs = jobsOn(chain)
+    await jobs.addMany(Array.from({ length: 1000 }, (_, n) => n))
+    let ran = 0
+    let most = 0
+    const worker = jobs.work(
+      () => {
+        platform.advance(1)
+        if (ran++ === 0) setImmediate(() => (ran = 0))
+        most = Math.max(most, ran)
+      },
+      { concurrency: 50 },
+    )
+    await jobs.idle()
+    await worker.stop()
+    expect(most).toBeLessThanOrEqual(60)
+  })
+
   it('do not fail with a neighbour, nor wait for it', async () => {
     const chain = await open()
     const jobs = jobsOn(chain, { retry: { max: 1 } })
