@@ -45,21 +45,22 @@ export function chooseJobs(
 ): { readonly taken: Taken[]; readonly opensAt: number } {
   const taken: Taken[] = []
   let opensAt = 0
+  const { isLimited } = rates
   const unseen = activeMax === Number.POSITIVE_INFINITY ? 0 : table.unseen()
   while (taken.length < wanted && table.counts[STATE.active]! + unseen < activeMax) {
-    if (rates.isLimited) {
+    if (isLimited) {
       opensAt = rates.opensAt('queue', undefined)
       if (opensAt > now) break
     }
     const next = table.take(holder)
     if (!next) break
     const group = table.groupOf(next.row)?.name
-    const groupOpensAt = group === undefined ? 0 : rates.opensAt('group', group)
+    const groupOpensAt = group === undefined || !isLimited ? 0 : rates.opensAt('group', group)
     if (groupOpensAt > now) {
       table.giveBack(next, holder, groupOpensAt)
       continue
     }
-    rates.start(group, now)
+    if (isLimited) rates.start(group, now)
     taken.push(next)
   }
   return { taken, opensAt }

@@ -189,21 +189,9 @@ export class JobTable {
     }
   }
 
-  /** What was taken for one session belongs to another now, at the turn at which it was taken. */
-  passLease(
-    job: string,
-    { from, to, turn }: { readonly from: string; readonly to: string; readonly turn: number },
-  ): void {
-    this.#sessions.get(from)?.delete(job)
-    this.promise(job, to, turn)
-  }
-
-  /** A lease of a job that may not have come here yet. */
+  /** A lease of a job that may not have come here yet, of this handle: who promises it ends it, whatever becomes of the session. */
   promise(job: string, session: string, turn: number): void {
     this.#leases.set(job, { session, turn })
-    const held = this.#sessions.get(session)
-    if (held) held.add(job)
-    else this.#sessions.set(session, new Set([job]))
   }
 
   /** Undoes a take. The group, if it has one, starts nothing before `until`. */

@@ -23,6 +23,7 @@ import {
   JobRecord,
   type JobValue,
   LaneRecord,
+  type LeaseRecord,
   PulseRecord,
   SessionRecord,
 } from './queue-records.ts'
@@ -315,7 +316,7 @@ export class Lane {
   ): Promise<Session> {
     const { node, rules } = this.#parts
     const { lane, taken, fence, rates } = claim
-    const leases = [...this.held.values()].map(({ job, turn, fence: own }) => ({ job, turn, fence: own }))
+    const leases: LeaseRecord[] = [...this.held.values()]
     for (const { job, turn } of taken) leases.push({ job, turn, fence })
     const value = { leases: encodeLeases(leases) }
     let session = this.#session
@@ -355,7 +356,7 @@ export class Lane {
         isCompleting: false,
       }
       this.held.set(job, held)
-      table.passLease(job, { from: HELD_BY_CLAIM, to: session.id, turn })
+      table.promise(job, session.id, turn)
       return held
     })
   }

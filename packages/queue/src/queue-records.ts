@@ -181,12 +181,11 @@ export function readId(words: Uint32Array, at: number): string {
 const LEASE_BYTES = 28
 const words = new Uint32Array(4)
 
-export function encodeLeases(leases: Iterable<LeaseRecord>): Uint8Array {
-  const list = [...leases]
-  const bytes = new Uint8Array(list.length * LEASE_BYTES)
+export function encodeLeases(leases: readonly LeaseRecord[]): Uint8Array {
+  const bytes = new Uint8Array(leases.length * LEASE_BYTES)
   const view = new DataView(bytes.buffer)
-  for (let i = 0; i < list.length; i++) {
-    const { job, turn, fence } = list[i]!
+  for (let i = 0; i < leases.length; i++) {
+    const { job, turn, fence } = leases[i]!
     writeId(job, words, 0)
     for (let j = 0; j < 4; j++) view.setUint32(i * LEASE_BYTES + 4 * j, words[j]!)
     view.setUint32(i * LEASE_BYTES + 16, turn)

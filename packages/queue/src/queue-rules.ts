@@ -59,20 +59,31 @@ function doubled(firstMs: number, attempt: number, random: number): number {
   return Math.round(whole / 2 + (whole / 2) * random)
 }
 
+type Names = readonly (keyof JobValue)[]
+
+const WAIT: Names = ['at', 'wait']
+/** What is of no use in a job that is done. */
+const WAY: Names = ['at', 'wait', 'steps', 'after', 'foreign']
+const FAILURES: Names = ['progress', 'errors']
+const ENDING: Names = ['end', 'ended', 'at', 'wait', 'fails', 'result']
+
 /** A job without what belongs to the way it went: what is left out of an object literal is left out of the log. */
-function without(value: JobValue, ...names: readonly (keyof JobValue)[]): JobValue {
-  // Most jobs have none of it, and an object from which something was deleted is slow.
-  if (!names.some((name) => name in value)) return value
-  const rest: Partial<Record<keyof JobValue, unknown>> = { ...value }
-  for (const name of names) delete rest[name]
-  return rest as JobValue
+function without(value: JobValue, names: Names): JobValue {
+  let rest: Partial<Record<keyof JobValue, unknown>> | undefined
+  for (const name of names) {
+    // Most jobs have none of it, and an object from which something was deleted is slow.
+    if (!(name in value)) continue
+    rest ??= { ...value }
+    delete rest[name]
+  }
+  return (rest ?? value) as JobValue
 }
 
 const nextTurn = (value: JobValue): number => (value.turn ?? 0) + 1
 
 export function doneValue(value: JobValue, result: unknown, now: number): JobValue {
   return {
-    ...without(value, 'at', 'wait', 'steps', 'after', 'foreign'),
+    ...without(value, WAY),
     end: 'done',
     ended: now,
     ...(result === undefined ? {} : { result }),
@@ -93,7 +104,7 @@ export function failedValue(value: JobValue, { error, now, retryAt, problem }: F
   const texts = [errorText(error, ERROR_CHARS_MAX)]
   if (problem !== undefined) texts.push(errorText(`backoff: ${errorText(problem, ERROR_CHARS_MAX)}`, ERROR_CHARS_MAX))
   const failed = {
-    ...without(value, 'at', 'wait'),
+    ...without(value, WAIT),
     turn: nextTurn(value),
     fails: (value.fails ?? 0) + 1,
     errors: [...(value.errors ?? []), ...texts].slice(-ERRORS_MAX),
@@ -104,7 +115,7 @@ export function failedValue(value: JobValue, { error, now, retryAt, problem }: F
 
 /** The same of a job that has no room for it: what can be done without goes. */
 export function barelyFailedValue(value: JobValue, facts: FailureFacts): JobValue {
-  return failedValue(without(value, 'progress', 'errors'), { ...facts, error: errorText(facts.error, 60) })
+  return failedValue(without(value, FAILURES), { ...facts, error: errorText(facts.error, 60) })
 }
 
 export function snoozedValue(value: JobValue, until: number): JobValue {
@@ -125,7 +136,7 @@ export function lostValue(value: JobValue, max: number, now: number): JobValue {
 
 export function cancelledValue(value: JobValue, reason: string | undefined, now: number): JobValue {
   return {
-    ...without(value, 'at', 'wait'),
+    ...without(value, WAIT),
     end: 'cancelled',
     ended: now,
     turn: nextTurn(value),
@@ -137,7 +148,7 @@ export function cancelledValue(value: JobValue, reason: string | undefined, now:
 
 /** Runs again from its first attempt; what its steps recorded stays. */
 export function revivedValue(value: JobValue): JobValue {
-  return { ...without(value, 'end', 'ended', 'at', 'wait', 'fails', 'result'), turn: nextTurn(value) }
+  return { ...without(value, ENDING), turn: nextTurn(value) }
 }
 
 /** Starts of one window are told apart to this part of it: each counts from the last of its part. */

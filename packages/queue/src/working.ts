@@ -9,12 +9,13 @@ import type { Worker, WorkOptions } from './queue-types.ts'
 const CONCURRENCY_MAX = 10_000
 const PREFETCH_MAX = 10_000
 /**
- * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: as many as go together
- * in one transaction, so that a transaction is filled while the one before is synced. After a crash these run again.
+ * Attempts that have returned and whose commit is not acknowledged yet, beside twice the concurrency: what one transaction
+ * takes, twice, so that one is filled while the other is synced. After a crash these run again.
  */
-const ENDING_MAX = 512
+const ENDING_MAX = 1024
 /** Without a given prefetch, as many jobs wait at a worker as it takes in this time. */
 const AHEAD_MS = 10
+/** What one transaction takes. */
 const AHEAD_MAX = 512
 const GRACE_MS = 10_000
 /** Waits before a failure that could not be recorded is recorded again. */
@@ -67,6 +68,8 @@ export class Runner<D> implements Worker, Consumer<D> {
   #calls = 0
   #ending = 0
   #averageMs = Number.POSITIVE_INFINITY
+  /** Jobs that are handled at a time: handlers that answer at once run one after the other, and nobody else meanwhile. */
+  #atOnce = 1
   #stopping: Promise<void> | undefined
   #isOpen = true
   #failure: unknown
@@ -133,7 +136,7 @@ export class Runner<D> implements Worker, Consumer<D> {
 
   get #ahead(): number {
     if (this.#prefetch !== undefined) return this.#prefetch
-    return Math.min(AHEAD_MAX, Math.floor((this.#concurrency * this.#size * AHEAD_MS) / this.#averageMs))
+    return Math.min(AHEAD_MAX, Math.floor((this.#atOnce * AHEAD_MS) / this.#averageMs))
   }
 
   get #endingRoom(): number {
@@ -173,6 +176,7 @@ export class Runner<D> implements Worker, Consumer<D> {
     for (const attempt of attempts) this.#running.add(attempt)
     const begun = this.#parts.environment.monotonic()
     const running = this.#run(attempts)
+    this.#atOnce = running instanceof Promise ? this.#concurrency * this.#size : 1
     if (running instanceof Promise) {
       void running.then((outcomes) => {
         this.#called(attempts, outcomes, begun)

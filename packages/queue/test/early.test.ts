@@ -6,16 +6,21 @@ import { type Chain, openChain } from '@ate/core'
 import { quickPlatform, type SimFileSystem, type TestPlatform, type TestPlatformOptions } from '@ate/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Job, type Queue, type QueueEnvironment, type QueueOptions, queue } from '../src/index.ts'
-import { FenceRecord, IN } from '../src/queue-records.ts'
+import { FenceRecord, IN, JobRecord } from '../src/queue-records.ts'
 import { EffectOf, expectCode, person, turns } from './kit.ts'
 
 const disks = new Map<string, SimFileSystem>()
 const chains: Chain[] = []
 let platform: TestPlatform
+/** Turns of the event loop that a sync takes. */
+let syncTurns = 1
+/** Syncs that are under way. */
+let syncing = 0
 
 afterEach(async () => {
   for (const chain of chains.splice(0)) await chain.close().catch(() => undefined)
   disks.clear()
+  syncTurns = 1
 })
 
 /** As the disk of the system: a sync of a group is done by a thread, and the process goes on meanwhile. */
@@ -28,7 +33,12 @@ const withThread: NonNullable<TestPlatformOptions['wrapDisk']> = (fs) =>
       }
       return (...args: Parameters<typeof fs.open>) => {
         const file = fs.open(...args)
-        const sync = (): Promise<void> => turns(1).then(() => file.sync())
+        const sync = async (): Promise<void> => {
+          syncing++
+          await turns(syncTurns)
+          syncing--
+          return file.sync()
+        }
         return { ...file, sync }
       }
     },
@@ -340,6 +350,43 @@ describe('ends of attempts', () => {
     expect(ids.size).toBeLessThanOrEqual(3)
   })
 
+  it('fill one record while the one before is synced, also those of a handler that is alone', async () => {
+    const chain = await open()
+    const jobs = jobsOn(chain)
+    for (let at = 0; at < 4000; at += 1000) await jobs.addMany(Array.from({ length: 1000 }, (_, n) => at + n))
+    syncTurns = 20
+    const before = syncs()
+    let meanwhile = 0
+    const worker = jobs.work((job) => {
+      job.effect((tx) => tx.create(EffectOf, { job: job.id, fence: job.fence }))
+      if (syncing > 0) meanwhile++
+    })
+    await jobs.idle()
+    await worker.stop()
+    expect(chain.children(EffectOf).count()).toBe(4000)
+    expect(syncs() - before).toBeLessThanOrEqual(25)
+    expect(meanwhile).toBeGreaterThan(3000)
+  })
+
+  it('are no more in one turn than the concurrency and 10 ms of a handler that answers at once', async () => {
+    const chain = await open()
+    const jobs = jobsOn(chain)
+    await jobs.addMany(Array.from({ length: 1000 }, (_, n) => n))
+    let ran = 0
+    let most = 0
+    const worker = jobs.work(
+      () => {
+        platform.advance(1)
+        if (ran++ === 0) setImmediate(() => (ran = 0))
+        most = Math.max(most, ran)
+      },
+      { concurrency: 50 },
+    )
+    await jobs.idle()
+    await worker.stop()
+    expect(most).toBeLessThanOrEqual(60)
+  })
+
   it('do not fail with a neighbour, nor wait for it', async () => {
     const chain = await open()
     const jobs = jobsOn(chain, { retry: { max: 1 } })
@@ -431,5 +478,33 @@ describe('ends of attempts', () => {
     expect(await jobs.counts()).toMatchObject({ done: 7, cancelled: 1, active: 0 })
     expect(chain.children(EffectOf).count()).toBe(7)
     await worker.stop()
+  })
+
+  it('take in what was written to a job while it was being read', async () => {
+    const chain = await open()
+    let isFirst = true
+    /** A read that takes its time: somebody writes the job when its value is known and not yet here. */
+    const slow = new Proxy(chain, {
+      get(target, property) {
+        const value: unknown = Reflect.get(target, property, target)
+        if (typeof value !== 'function') return value
+        const call = value.bind(target) as (...args: unknown[]) => Promise<unknown>
+        if (property !== 'get') return call
+        return async (type: { name: string }, id: string) => {
+          const found = await call(type, id)
+          if (type.name !== JobRecord.name || !isFirst) return found
+          isFirst = false
+          await chain.transact((tx) => tx.update(JobRecord, id, (job) => ({ ...job, progress: 'halfway' })))
+          return found
+        }
+      },
+    })
+    const jobs = jobsOn(slow)
+    const { id } = await jobs.add(1)
+    const worker = jobs.work(() => 'result')
+    await jobs.idle()
+    await worker.stop()
+    expect(isFirst).toBe(false)
+    expect(await jobs.get(id)).toMatchObject({ state: 'done', result: 'result', progress: 'halfway' })
   })
 })
