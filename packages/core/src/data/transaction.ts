@@ -90,7 +90,8 @@ export class Transaction {
 
   /**
    * Holds a locked entity until the hold that this makes is deleted: nothing of the entity is deleted before. Needs write at
-   * the entity; who may write the hold may end it. `chain.children(type, ref, HOLDS)` has those that are there.
+   * the entity; who may write the hold may end it. `chain.children(type, ref, HOLDS)` has those that are there, and `named`
+   * with `in: HOLDS` those that have a name.
    */
   hold<T>(
     ref: EntityRef,
@@ -177,7 +178,7 @@ export class Transaction {
 
   /** The entity of a name, or undefined. Its absence is guarded too. */
   named<T>(type: EntityType<T>, name: string, options: PlaceOptions = NO_OPTIONS): Promise<Entity<T> | undefined> {
-    return this.#call(() => this.#reads.read(type, this.#wordsOfNamed(type, name, options), 'guarded'))
+    return this.#call(() => this.#reads.read(type, this.#wordsOfNamed(type, name, options, 'to read'), 'guarded'))
   }
 
   /** Reads the entity again inside this transaction, and writes what `next` makes of its value. */
@@ -265,7 +266,7 @@ export class Transaction {
    */
   put<T>(type: EntityType<T>, name: string, value: T, options: CreateOptions = NO_OPTIONS): Entity<T> {
     this.#assertOpen()
-    const words = this.#wordsOfNamed(type, name, options)
+    const words = this.#wordsOfNamed(type, name, options, 'to write')
     if (!this.#reads.exists(words)) return this.create(type, value, { ...options, name })
     const valid = validate(type, value)
     const { view } = this.#core.replica
@@ -581,9 +582,11 @@ export class Transaction {
     return namedEntity(this.#core.crypto, this.#core.replica.chainId, parent, collection, key)
   }
 
-  #wordsOfNamed<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
+  #wordsOfNamed<T>(type: EntityType<T>, name: string, options: PlaceOptions, use: 'to read' | 'to write'): EntityWords {
     checkOptions(options)
-    return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
+    // Holds are found by their names; only hold() makes them.
+    const collection = use === 'to read' && options.in === HOLDS ? HOLDS : this.#collection(type, options.in)
+    return this.#wordsOfName(parentWords(options.parent, this.#chain), collection, name)
   }
 
   #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): Entity<T> {
