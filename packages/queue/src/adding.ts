@@ -15,6 +15,7 @@ import { queueError } from './errors.ts'
 import { bad, msOf, UNIQUE_NAMES, wholeNumber } from './queue-options.ts'
 import {
   decodeLeases,
+  type Ending,
   IN,
   JobRecord,
   type JobValue,
@@ -23,6 +24,7 @@ import {
   UniqueRecord,
   type UniqueValue,
 } from './queue-records.ts'
+import { orphanValue } from './queue-rules.ts'
 import type { AddOptions, When } from './queue-types.ts'
 import { withRoom } from './sizes.ts'
 
@@ -64,6 +66,16 @@ export interface Staged {
   /** The job's entity: this one's, or the one that was there. */
   readonly entity: string
   readonly id: string
+  /** One that was there, and has ended. */
+  readonly end?: Ending | undefined
+}
+
+/** A job to run after, as a transaction finds it. */
+interface FoundParent {
+  readonly entity: string
+  /** Surely of this queue. */
+  readonly isOwn: boolean
+  readonly end: Ending | undefined
 }
 
 /** @throws AteError BAD_ARGUMENT */
@@ -185,11 +197,11 @@ export class Adder {
   }
 
   /** In a transaction: the job that is there if its id is known, or what its unique key says. */
-  async stage(tx: Transaction, prepared: Prepared, known?: ReadonlyMap<string, string>): Promise<Staged> {
+  async stage(tx: Transaction, prepared: Prepared, known?: ReadonlyMap<string, Staged>): Promise<Staged> {
     const { id, unique, after } = prepared
     if (id !== undefined) {
       const there = await tx.named(JobRecord, id, this.#place)
-      if (there) return { entity: there.id, id }
+      if (there) return { entity: there.id, id, end: there.value.end }
     }
     if (after.some((parent) => parent.entity === undefined && parent.id === id))
       throw queueError('DEPENDENCY_CYCLE', { job: id })
@@ -205,11 +217,11 @@ export class Adder {
       if (id !== undefined && !byId.has(id)) byId.set(id, index)
     })
     const staged: (Staged | undefined)[] = new Array(all.length).fill(undefined)
-    const known = new Map<string, string>()
+    const known = new Map<string, Staged>()
     for (const index of inOrder(all, byId)) {
       const one = await this.stage(tx, all[index]!, known)
       staged[index] = one
-      known.set(one.id, one.entity)
+      known.set(one.id, one)
     }
     return staged as Staged[]
   }
@@ -228,32 +240,44 @@ export class Adder {
     return job && (!this.#chain.has(job) || this.#chain.parentOf(job) === this.#node) ? job : undefined
   }
 
+  /**
+   * Behind those of its parents that are open, which is guarded: none of them ends, or is removed, before this one stands behind
+   * it. By one that has failed already it is decided here: its queue may remove it before anybody hears of this job.
+   */
   async #behind(
     tx: Transaction,
     { value, after }: Prepared,
-    known: ReadonlyMap<string, string> | undefined,
+    known: ReadonlyMap<string, Staged> | undefined,
   ): Promise<JobValue> {
     const parents: string[] = []
+    const open: string[] = []
+    let failed: string | undefined
     let isForeign = false
     for (const parent of after) {
       const own = known?.get(parent.id)
-      const { entity, isOwn } = own === undefined ? await this.#parent(tx, parent) : { entity: own, isOwn: true }
+      const { entity, isOwn, end } = own ? { ...own, isOwn: true } : await this.#parent(tx, parent)
       parents.push(entity)
-      isForeign ||= !isOwn
+      if (end === undefined) {
+        open.push(entity)
+        isForeign ||= !isOwn
+      } else if (end !== 'done') failed ??= entity
     }
-    return { ...value, after: parents, ...(isForeign ? { foreign: true as const } : {}) }
+    if (failed !== undefined && value.onParentFail !== 'run')
+      return orphanValue({ ...value, after: parents }, failed, this.#chain.now)
+    return {
+      ...value,
+      ...(open.length > 0 ? { after: open } : {}),
+      ...(isForeign ? { foreign: true as const } : {}),
+    }
   }
 
-  /** The same in a transaction; own if that is certain. @throws AteError NOT_FOUND */
-  async #parent(
-    tx: Transaction,
-    { id, entity: known, node }: Parent,
-  ): Promise<{ readonly entity: string; readonly isOwn: boolean }> {
+  /** @throws AteError NOT_FOUND */
+  async #parent(tx: Transaction, { id, entity: known, node }: Parent): Promise<FoundParent> {
     const named = known === undefined ? await tx.named(JobRecord, id, this.#place) : undefined
-    if (named) return { entity: named.id, isOwn: true }
-    const entity = known !== undefined || isEntityId(id) ? await tx.peek(JobRecord, known ?? id) : undefined
+    if (named) return { entity: named.id, isOwn: true, end: named.value.end }
+    const entity = known !== undefined || isEntityId(id) ? await tx.get(JobRecord, known ?? id) : undefined
     if (!entity) throw new AteError('NOT_FOUND', { job: id.slice(0, 60), what: 'a job to run after' })
-    return { entity: entity.id, isOwn: node === this.#node }
+    return { entity: entity.id, isOwn: node === this.#node, end: entity.value.end }
   }
 
   #create(tx: Transaction, value: JobValue, id: string | undefined): Staged {
@@ -292,7 +316,7 @@ export class Adder {
       put({ job: made.entity, ...(unique.forMs === undefined ? {} : { until: now + unique.forMs }) })
       return made
     }
-    const same = { entity: there.id, id: there.name ?? there.id }
+    const same = { entity: there.id, id: there.name ?? there.id, end: there.value.end }
     if (isKept) return same
     const isActive = await this.#isLeased(tx, there.id, there.value.turn ?? 0)
     if (!isActive && there.value.end === undefined) {

@@ -123,6 +123,9 @@ export class Follower {
 
   async #load(): Promise<void> {
     this.#watch()
+    // They may have changed since the queue was opened.
+    const options = await this.#chain.child(OptionsRecord, this.#node, IN.options)
+    if (options) this.#events.options(options.value)
     this.lane = (await this.#chain.child(LaneRecord, this.#node, IN.lane))?.value
     for (const id of this.lane?.sessions ?? []) await this.#takeSession(id)
     for await (const repeat of this.#chain.children(RepeatRecord, this.#node, IN.repeats))
@@ -240,7 +243,7 @@ export class Follower {
 
   /** Its queue kept it no longer than this one took to look. What the log does not say any more was not done. */
   async #valueOfGone(id: string): Promise<JobValue> {
-    const end = this.#gone.get(id) ?? (await endOfGone(this.#chain, id)) ?? 'dead'
+    const end = this.#gone.get(id) ?? (await valueOfGone(this.#chain, id))?.end ?? 'dead'
     this.#gone.set(id, end)
     return { data: undefined, added: 0, end }
   }
@@ -276,11 +279,17 @@ export class Follower {
   }
 }
 
-/** By the last that the log says of it: reads all of the log, so only where nothing else knows. */
-async function endOfGone(chain: Chain, id: string): Promise<Ending | undefined> {
+/**
+ * The last that the log says of a job that is not there any more; undefined if it does not either. Reads all of the log from
+ * `from` on, so only where nothing else knows.
+ */
+export async function valueOfGone(
+  chain: Chain,
+  id: string,
+  { from = 0, signal }: { readonly from?: number; readonly signal?: AbortSignal | undefined } = {},
+): Promise<JobValue | undefined> {
   let last: ChainEvent | undefined
-  for await (const event of chain.events({ type: JobRecord, until: 'end' }))
+  for await (const event of chain.events({ type: JobRecord, from, until: 'end', ...(signal ? { signal } : {}) }))
     if (event.entity === id && (event.op === 'create' || event.op === 'put')) last = event
-  const value = await last?.value(JobRecord).catch(() => undefined)
-  return value?.end
+  return last?.value(JobRecord).catch(() => undefined)
 }

@@ -204,6 +204,16 @@ export class JobTable {
     this.endLease(session, job, row)
   }
 
+  /** Other limits hold: what held groups back is judged anew. */
+  reopen(groupMax: number): void {
+    this.groupMax = groupMax
+    for (const group of this.#groups) {
+      if (!group) continue
+      group.until = 0
+      this.#offer(group)
+    }
+  }
+
   /** Moves what is due at `now` to the ready ones. */
   promote(now: number): void {
     while (this.#scheduled.size > 0 && this.#scheduled.time! <= now) {

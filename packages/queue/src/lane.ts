@@ -150,7 +150,7 @@ export class Lane {
     })
     // Nothing may come between these and the choice: what is acknowledged is older, and the follower goes by that.
     for (const [id, leases] of others) follower.table.putSession(id, leases)
-    const rates = new Rates(rules().limits, lane.value.starts ?? [], follower.now)
+    const rates = new Rates(rules().limits, lane.value, follower.now)
     const chosen = chooseJobs(follower, {
       wanted: Math.min(wanted(), this.room),
       activeMax: rules().activeMax,
@@ -194,7 +194,7 @@ export class Lane {
     // Before the follower hears of the jobs: they are not ready for anybody else of this handle.
     for (const { job, turn } of claim.taken) follower.table.promise(job, HELD_BY_CLAIM, turn)
     try {
-      claim.session = await this.#writeClaim(tx, { ...claim, lane, rates: new Rates(rules().limits, [], follower.now) })
+      claim.session = await this.#writeClaim(tx, { ...claim, lane, rates: new Rates(rules().limits, {}, follower.now) })
     } catch (error) {
       this.#giveBack(claim)
       throw error
@@ -331,12 +331,11 @@ export class Lane {
       session = { id, fence, pulse, until: 0 }
     }
     const { id } = session
-    const starts = rates.stored()
     await tx.update(LaneRecord, lane.id, (before) => ({
       claims: fence,
       sessions: before.sessions.includes(id) ? before.sessions : [...before.sessions, id],
       ...(before.paused ? { paused: true as const } : {}),
-      ...(starts.length > 0 ? { starts } : {}),
+      ...rates.stored(),
     }))
     return session
   }

@@ -51,6 +51,9 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
     job: (id, value) => jobChanged(lane, id, value),
     options: (changed) => {
       rulesNow = rulesOf(changed, backoff)
+      // What waits does so by limits that may be no more.
+      lane.opensAt = 0
+      follower.table.reopen(rulesNow.groupActiveMax)
     },
     news: () => dispatcher.news(),
   })

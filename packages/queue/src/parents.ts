@@ -52,6 +52,11 @@ export class Parents {
     return open.size > 0
   }
 
+  /** Whether jobs wait for this one. */
+  hasChildren(id: string): boolean {
+    return this.#children.has(id)
+  }
+
   /** It waits no more. */
   unblock(id: string): void {
     // As most queues are: nobody waits for anybody.

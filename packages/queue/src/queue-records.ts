@@ -54,6 +54,8 @@ export interface LaneValue {
   readonly sessions: readonly string[]
   readonly paused?: true
   readonly starts?: readonly StartsRecord[]
+  /** The limits that `starts` counts by their numbers; where older programs wrote it, those of the options. */
+  readonly limits?: readonly StoredLimit[]
 }
 
 export interface SessionValue {

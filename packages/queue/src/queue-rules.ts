@@ -1,6 +1,6 @@
 /** What a queue decides, as functions of what is stored and of a time that comes in. */
 import { AteError, type Duration, durationMs, errorText, isAteError } from '@ate/core'
-import type { JobValue, StartsRecord, StoredLimit } from './queue-records.ts'
+import type { JobValue, LaneValue, StartsRecord, StoredLimit } from './queue-records.ts'
 import { textBytes } from './sizes.ts'
 
 /** Errors that a job keeps, and characters of each. */
@@ -113,7 +113,12 @@ export function failedValue(value: JobValue, { error, now, retryAt, problem }: F
   return { ...failed, at: retryAt, wait: 'retry' }
 }
 
-/** The same of a job that has no room for it: what can be done without goes. */
+/** A parent of it has failed. */
+export function orphanValue(value: JobValue, parent: string, now: number): JobValue {
+  return failedValue(value, { error: `the job that it waited for was not done: ${parent}`, now, retryAt: undefined })
+}
+
+/** As failedValue, of a job that has no room for it: what can be done without goes. */
 export function barelyFailedValue(value: JobValue, facts: FailureFacts): JobValue {
   return failedValue(without(value, FAILURES), { ...facts, error: errorText(facts.error, 60) })
 }
@@ -169,18 +174,24 @@ export class Rates {
   #items = 0
   #bytes = 0
 
-  constructor(limits: readonly StoredLimit[], stored: readonly StartsRecord[], now: number) {
+  /** By `limits`, from what the lane says of starts so far, whatever the limits were by which that was written. */
+  constructor(limits: readonly StoredLimit[], stored: Pick<LaneValue, 'starts' | 'limits'>, now: number) {
     this.#limits = limits
-    for (const [number, group, ...pairs] of stored) {
-      const limit = limits[number]
-      if (limit?.starts === undefined) continue
-      const left: number[] = []
-      for (let i = 0; i + 1 < pairs.length; i += 2)
-        if (pairs[i]! > now - limit.everyMs!) left.push(pairs[i]!, pairs[i + 1]!)
-      if (left.length === 0) continue
-      this.#starts.set(keyOf(number, group), left)
-      this.#count(group, left.length)
-    }
+    const { starts = [], limits: before = limits } = stored
+    const sources = limits.map((limit) => sourceOf(limit, before))
+    for (const [number, group, ...pairs] of starts)
+      sources.forEach((source, target) => {
+        if (source === number) this.#take(target, group, pairs, now)
+      })
+  }
+
+  #take(number: number, group: string | null, pairs: readonly number[], now: number): void {
+    const left: number[] = []
+    for (let i = 0; i + 1 < pairs.length; i += 2)
+      if (pairs[i]! > now - this.#limits[number]!.everyMs!) left.push(pairs[i]!, pairs[i + 1]!)
+    if (left.length === 0) return
+    this.#starts.set(keyOf(number, group), left)
+    this.#count(group, left.length)
   }
 
   get isLimited(): boolean {
@@ -242,13 +253,31 @@ export class Rates {
     this.#bytes += 8 + textBytes(group ?? '') + (numbers / 2) * PAIR_BYTES
   }
 
-  stored(): StartsRecord[] {
-    return [...this.#starts].map(([key, pairs]) => {
+  /** For the lane: with the limits that are counted by their numbers, since others may stand in the options by then. */
+  stored(): Pick<LaneValue, 'starts' | 'limits'> {
+    if (this.#starts.size === 0) return {}
+    const starts = [...this.#starts].map(([key, pairs]) => {
       const at = key.indexOf(':')
       const group = key.slice(at + 1)
       return [Number(key.slice(0, at)), group === '' ? null : group.slice(1), ...pairs] as StartsRecord
     })
+    return { starts, limits: this.#limits }
   }
+}
+
+/**
+ * Which of the limits of before has counted what this one counts: all with the same `per` have seen the same starts, and one
+ * remembers those of its own window. The shortest that is long enough, since its parts are the finest; else the longest.
+ */
+function sourceOf(limit: StoredLimit, before: readonly StoredLimit[]): number | undefined {
+  let best: number | undefined
+  before.forEach(({ starts, everyMs = 0, per }, number) => {
+    if (limit.starts === undefined || starts === undefined || per !== limit.per) return
+    const known = best === undefined ? 0 : before[best]!.everyMs!
+    const isBetter = known < limit.everyMs! ? everyMs > known : everyMs >= limit.everyMs! && everyMs < known
+    if (isBetter) best = number
+  })
+  return best
 }
 
 /** The limit's number, and behind it nothing for the whole queue, or `=` and the group. */

@@ -60,7 +60,7 @@ import type {
   WorkOptions,
 } from './queue-types.ts'
 import { repeatValue } from './repeats.ts'
-import { nextChange, resultOf } from './results.ts'
+import { type FoundJob, nextChange, resultOf } from './results.ts'
 import { Taking } from './taking.ts'
 import { type Ended, type Run, Runner, type RunnerOptions, runMany, runOne } from './working.ts'
 
@@ -101,12 +101,13 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   async add(data: I, options: AddOptions = {}): Promise<Handle<R>> {
     this.#adding++
     try {
+      const { seq: since } = this.#chain.head
       const open = this.#closing ? await this.#open() : (this.#opened ?? (await this.#open()))
       const prepared = this.#prepare(data, options)
       const staged =
         options.tx === undefined ? await open.adder.addOne(prepared) : await this.#stageOne(open, prepared, options.tx)
       this.#sent(1)
-      return this.#handle(open, staged)
+      return this.#handle(open, staged, since)
     } finally {
       this.#adding--
     }
@@ -119,11 +120,12 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     this.#adding++
     try {
       const { tx } = objectOf(options, 'the options of addMany', TX_NAMES)
+      const { seq: since } = this.#chain.head
       const open = await this.#open()
       const all = itemsOf<I, AddOptions>(items).map(([data, options]) => this.#prepare(data, options ?? {}))
       const staged = tx === undefined ? await addAll(this.#chain, open.adder, all) : await this.#stageAll(open, all, tx)
       this.#sent(all.length)
-      return staged.map((one) => this.#handle(open, one))
+      return staged.map((one) => this.#handle(open, one, since))
     } finally {
       this.#adding--
     }
@@ -196,7 +198,8 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     objectOf(options, 'the options of result', RESULT_NAMES)
     const { adder, follower } = await this.#open()
     const parts = { chain: this.#chain, follower, environment: this.#environment }
-    return (await resultOf(parts, id, { ...options, find: () => adder.find(id), missing: 'is an error' })) as R
+    const find = async (): Promise<FoundJob | undefined> => foundAt(await adder.find(id))
+    return (await resultOf(parts, id, { ...options, find, missing: 'is an error' })) as R
   }
 
   async *list(
@@ -314,16 +317,20 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
   }
 
   /** In the caller's transaction. As an effect of a job it gets an id now, since its entity is made later. */
-  async #stageOne(open: OpenQueue<D>, prepared: Prepared, tx: TxTarget): Promise<Staged> {
+  async #stageOne(open: OpenQueue<D>, prepared: Prepared, tx: TxTarget): Promise<Given> {
     const named = prepared.unique === undefined ? { ...prepared, id: prepared.id ?? this.#newId() } : prepared
-    const staged = await stageIn(tx, (real) => open.adder.stage(real, 'register' in tx ? named : prepared), this.#chain)
-    return staged ?? { entity: '', id: named.id ?? '' }
+    const later = new Later()
+    const stage = (real: Transaction): Promise<Staged> => open.adder.stage(real, 'register' in tx ? named : prepared)
+    const staged = await stageIn(tx, async (real) => later.staged(real, [await stage(real)])[0]!, this.#chain)
+    return staged ?? { entity: '', id: named.id ?? '', found: () => later.found(0) }
   }
 
-  async #stageAll(open: OpenQueue<D>, all: readonly Prepared[], tx: TxTarget): Promise<Staged[]> {
+  async #stageAll(open: OpenQueue<D>, all: readonly Prepared[], tx: TxTarget): Promise<Given[]> {
     const named = all.map((one) => (one.unique === undefined ? { ...one, id: one.id ?? this.#newId() } : one))
-    const staged = await stageIn(tx, (real) => open.adder.stageAll(real, 'register' in tx ? named : all), this.#chain)
-    return staged ?? named.map(({ id }) => ({ entity: '', id: id ?? '' }))
+    const later = new Later()
+    const stage = (real: Transaction): Promise<Staged[]> => open.adder.stageAll(real, 'register' in tx ? named : all)
+    const staged = await stageIn(tx, async (real) => later.staged(real, await stage(real)), this.#chain)
+    return [...(staged ?? named.map(({ id }, at) => ({ entity: '', id: id ?? '', found: () => later.found(at) })))]
   }
 
   #newId(): string {
@@ -335,14 +342,15 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
     return `${part()}${part()}${part()}${part()}`
   }
 
-  #handle(open: OpenQueue<D>, { id, entity }: Staged): Handle<R> {
+  #handle(open: OpenQueue<D>, { id, entity, found }: Given, since: number): Handle<R> {
     const chain = this.#chain
     const parts = { chain, follower: open.follower, environment: this.#environment }
+    const find = async (): Promise<FoundJob | undefined> =>
+      entity === '' ? (found?.() ?? foundAt(await open.adder.find(id))) : { entity, since }
     const handle: Handle<R> = {
       id,
       result: async (options = {}) => {
         objectOf(options, 'the options of result', RESULT_NAMES)
-        const find = async (): Promise<string | undefined> => (entity === '' ? open.adder.find(id) : entity)
         return (await resultOf(parts, id, { ...options, find, missing: 'may come' })) as R
       },
     }
@@ -427,6 +435,33 @@ export class QueueHandle<I, D, R> implements Queue<I, D, R> {
       // Nobody to tell.
     }
   }
+}
+
+/** What a handle of a job is made of. */
+interface Given extends Staged {
+  /** Of an effect of a job: where it was staged, once that is in the chain. */
+  readonly found?: () => FoundJob | undefined
+}
+
+/** What effects have staged, in the newest run of their transaction. */
+class Later {
+  #tx: Transaction | undefined
+  #staged: readonly Staged[] = []
+
+  staged<S extends readonly Staged[]>(tx: Transaction, staged: S): S {
+    this.#tx = tx
+    this.#staged = staged
+    return staged
+  }
+
+  found(at: number): FoundJob | undefined {
+    const receipt = this.#tx?.receipt
+    return receipt && { entity: this.#staged[at]!.entity, since: receipt.seq - 1 }
+  }
+}
+
+function foundAt(entity: string | undefined): FoundJob | undefined {
+  return entity === undefined ? undefined : { entity }
 }
 
 /** An attempt has all that a lease has; handlers of workers do not see the ends of it. */

@@ -2,7 +2,7 @@
 import { AteError, type Chain } from '@ate/core'
 import type { QueueEnvironment } from './environment.ts'
 import { queueError } from './errors.ts'
-import type { Follower } from './follower.ts'
+import { type Follower, valueOfGone } from './follower.ts'
 import { checkSignal, msOf } from './queue-options.ts'
 import { JobRecord, type JobValue } from './queue-records.ts'
 import type { ResultOptions } from './queue-types.ts'
@@ -35,9 +35,16 @@ export async function nextChange({ follower, environment, signal }: WaitingParts
   }
 }
 
+/** The entity of a job. */
+export interface FoundJob {
+  readonly entity: string
+  /** A record before which it was not there: the log behind it tells how it ended, if it is not kept until that is asked for. */
+  readonly since?: number
+}
+
 export interface Wanted extends ResultOptions {
-  /** The entity of the job, or undefined as long as it is not there. */
-  readonly find: () => Promise<string | undefined>
+  /** Undefined as long as it is not there. */
+  readonly find: () => Promise<FoundJob | undefined>
   /** What it is if it is not there: as an effect it comes with "done" of another job. */
   readonly missing: 'may come' | 'is an error'
 }
@@ -80,27 +87,34 @@ async function waitFor(
   id: string,
   { find, missing }: Omit<Wanted, keyof ResultOptions>,
 ): Promise<unknown> {
-  const { chain, follower } = parts
-  let entity: string | undefined
+  const { chain, follower, signal } = parts
+  let found: FoundJob | undefined
+  let since: number | undefined
   for (let isFirst = true; ; isFirst = false) {
-    parts.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     if (follower.isEnded) throw new AteError('CHAIN_CLOSED', { chain: chain.id })
-    entity ??= await find()
-    if (entity === undefined && missing === 'is an error') {
+    const { seq } = chain.head
+    found ??= await find()
+    if (found === undefined && missing === 'is an error') {
       if (!isFirst) throw new AteError('NOT_FOUND', { job: id })
       // Who gave the id may know more of the chain than this process does.
       await chain.refresh()
       continue
     }
-    if (entity === undefined) {
+    if (found === undefined) {
       await nextChange(parts)
       continue
     }
-    const next = nextValue(parts, entity)
+    since ??= found.since
+    const next = nextValue(parts, found.entity)
     try {
-      const job = await chain.get(JobRecord, entity)
+      const job = await chain.get(JobRecord, found.entity)
+      const gone = job || since === undefined ? undefined : { from: since + 1, signal }
+      const value = job?.value ?? (gone && (await valueOfGone(chain, found.entity, gone)))
+      if (value?.end !== undefined) return endOf(id, value)
       if (!job) throw new AteError('NOT_FOUND', { job: id })
-      if (job.value.end !== undefined) return endOf(id, job.value)
+      // Here it was open: its end comes behind this, however short its queue keeps it.
+      since ??= seq
       await next.value
     } finally {
       next.leave()

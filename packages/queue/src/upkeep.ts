@@ -7,10 +7,10 @@ import { type Chain, type EntityId, isAteError, type Transaction } from '@ate/co
 import { heldBy } from './adding.ts'
 import type { Follower } from './follower.ts'
 import type { TimeHeap } from './heaps.ts'
-import { STATE } from './job-rows.ts'
+import { type JobRows, STATE } from './job-rows.ts'
 import type { Rules } from './queue-options.ts'
 import { IN, JobRecord, type JobValue, UniqueRecord } from './queue-records.ts'
-import { failedValue, isOfOne } from './queue-rules.ts'
+import { isOfOne, orphanValue } from './queue-rules.ts'
 import type { Repeats } from './repeats.ts'
 
 /** Jobs that one transaction removes. */
@@ -33,10 +33,14 @@ export async function upkeep(parts: UpkeepParts): Promise<void> {
   await removeEnded(
     parts,
     ended,
-    () => counts[STATE.done]! > keep.doneCount || (ended.time ?? now) <= now - keep.doneMs,
+    (chosen) => counts[STATE.done]! - chosen > keep.doneCount || (ended.time ?? now) <= now - keep.doneMs,
   )
   const bad = (): number => counts[STATE.dead]! + counts[STATE.cancelled]!
-  await removeEnded(parts, endedBadly, () => bad() > keep.deadCount || (endedBadly.time ?? now) <= now - keep.deadMs)
+  await removeEnded(
+    parts,
+    endedBadly,
+    (chosen) => bad() - chosen > keep.deadCount || (endedBadly.time ?? now) <= now - keep.deadMs,
+  )
 }
 
 async function fireRepeats({ follower, repeats }: UpkeepParts): Promise<void> {
@@ -82,33 +86,62 @@ async function failOrphan(
     if (end === 'dead' || end === 'cancelled') failed.push(parent)
   }
   if (job.value.onParentFail === 'run' || failed.length === 0) return failed
-  const error = `the job that it waited for was not done: ${failed[0]}`
-  await tx.update(JobRecord, id, (value) => failedValue(value, { error, now, retryAt: undefined }))
+  await tx.update(JobRecord, id, (value) => orphanValue(value, failed[0]!, now))
   return []
 }
 
-async function removeEnded(parts: UpkeepParts, heap: TimeHeap, isOver: () => boolean): Promise<void> {
-  const { rows } = parts.follower.table
-  while (heap.size > 0 && isOver()) {
-    const ids: string[] = []
-    while (ids.length < REMOVE_MAX && heap.size > 0 && isOver()) {
-      const { row, time } = heap.pop()!
-      // One that was run again, or that is gone, stands here still.
-      if (rows.state[row]! < STATE.done || rows.state[row] === STATE.free || rows.time[row] !== time) continue
-      const id = rows.idOf(row)
-      ids.push(id)
-      parts.follower.table.remove(id)
+/**
+ * One that failed stays while somebody waits for it: when it is gone, it has been done. Who was added behind it was so before it
+ * failed, and is known here once all is taken in that the chain has.
+ */
+async function removeEnded(parts: UpkeepParts, heap: TimeHeap, isOver: (chosen: number) => boolean): Promise<void> {
+  const { table } = parts.follower
+  const { rows } = table
+  const kept: EndedRow[] = []
+  try {
+    while (heap.size > 0 && isOver(0)) {
+      await parts.follower.caughtUp()
+      const chosen: EndedRow[] = []
+      while (chosen.length < REMOVE_MAX && heap.size > 0 && isOver(chosen.length)) {
+        const { row, time } = heap.pop()!
+        // One that was run again, or that is gone, stands here still.
+        if (!hasEnded(rows, row, time)) continue
+        const id = rows.idOf(row)
+        if (table.parents.hasChildren(id)) kept.push({ row, time, id })
+        else chosen.push({ row, time, id })
+      }
+      if (chosen.length === 0) return
+      try {
+        await parts.chain.transact((tx) => removeJobs(parts, tx, chosen))
+      } catch (error) {
+        // They are there still, for the next time.
+        kept.push(...chosen)
+        return ifLost(error)
+      }
+      for (const { row, time, id } of chosen) if (rows.find(id) === row && hasEnded(rows, row, time)) table.remove(id)
     }
-    if (ids.length === 0) return
-    await parts.chain.transact((tx) => removeJobs(parts, tx, ids)).catch(ifLost)
+  } finally {
+    for (const { row, time } of kept) heap.push(time, row)
   }
 }
 
-async function removeJobs({ node, chain }: UpkeepParts, tx: Transaction, ids: readonly string[]): Promise<void> {
+interface EndedRow {
+  readonly row: number
+  /** When it ended. */
+  readonly time: number
+  readonly id: string
+}
+
+function hasEnded({ state, time }: JobRows, row: number, ended: number): boolean {
+  return state[row]! >= STATE.done && state[row] !== STATE.free && time[row] === ended
+}
+
+async function removeJobs({ node, chain }: UpkeepParts, tx: Transaction, jobs: readonly EndedRow[]): Promise<void> {
   const { now } = chain
-  for (const id of ids) {
+  for (const { id, time } of jobs) {
     const job = await tx.get(JobRecord, id)
-    if (!job || job.value.end === undefined) continue
+    // One that has run again, and ended, is judged anew.
+    if (job?.value.end === undefined || job.value.ended !== time) continue
     await removeUnique(tx, { node, id, now }, job.value)
     tx.delete(job)
   }

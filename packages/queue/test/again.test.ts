@@ -1,7 +1,7 @@
 /** What comes again: ids, unique keys and options that were used before, and jobs that are gone while somebody works on them. */
-import type { EntityId } from '@ate/core'
+import { AteError, type EntityId, type Transaction } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
-import { queue } from '../src/index.ts'
+import { type Handle, queue } from '../src/index.ts'
 import { IN, JobRecord, LaneRecord, OptionsRecord } from '../src/queue-records.ts'
 import { codeOf, expectCode, openWorld, turns, type World } from './kit.ts'
 
@@ -28,6 +28,20 @@ function gated(): {
     },
     end: (n) => gates.get(n)!(),
   }
+}
+
+type Method = (...args: unknown[]) => unknown
+
+/** With another method in place of one of its own. */
+function replacing<T extends object>(of: T, method: keyof T, instead: (own: Method, ...args: unknown[]) => unknown): T {
+  return new Proxy(of, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      const own = value.bind(target) as Method
+      return name === method ? (...args: unknown[]) => instead(own, ...args) : own
+    },
+  })
 }
 
 describe('an id that comes again', () => {
@@ -288,4 +302,325 @@ it('is not that of another queue: what a queue gives, cancels and retries is its
   })
   expect(await mine.get(own)).toMatchObject({ state: 'cancelled' })
   await other.close()
+})
+
+describe('limits that are configured anew', () => {
+  it('go on with the starts of before, in whatever order they stand', async () => {
+    world = await openWorld(21)
+    const hour = { starts: 2, every: '1h' } as const
+    const second = { starts: 100, every: '1s' } as const
+    const jobs = world.process().queue<number>({ limit: [second, hour] })
+    const started: number[] = []
+    jobs.work(({ data }) => void started.push(data))
+    await jobs.add(1)
+    await world.pass(5000)
+    await jobs.addMany([2, 3])
+    await world.pass(1000)
+    expect(started).toEqual([1, 2])
+    await jobs.configure({ limit: [hour, second] })
+    await world.pass(10_000)
+    expect(started).toEqual([1, 2])
+    await world.pass(3_600_000, 60_000)
+    expect(started).toEqual([1, 2, 3])
+  })
+
+  it('hold at once: what waited by the old ones waits no more', async () => {
+    world = await openWorld(22)
+    const jobs = world.process().queue<number>({ limit: { starts: 1, every: '1h' } })
+    const started: number[] = []
+    jobs.work(({ data }) => void started.push(data))
+    await jobs.addMany([1, 2])
+    await world.pass(1000)
+    await jobs.configure({ limit: { starts: 10, every: '1h' } })
+    await world.pass(1000)
+    expect(started).toEqual([1, 2])
+  })
+
+  it('hold for who begins to work after that, with a handle from before', async () => {
+    world = await openWorld(29)
+    const jobs = world.process().queue<number>()
+    await jobs.addMany([1, 2])
+    await world
+      .process()
+      .queue<number>()
+      .configure({ limit: { starts: 1, every: '1h' } })
+    const started: number[] = []
+    jobs.work(({ data }) => void started.push(data))
+    await world.pass(1000)
+    expect(started).toEqual([1])
+  })
+
+  it('hold at once for groups too, whose first goes on', async () => {
+    world = await openWorld(23)
+    const jobs = world.process().queue<number>({
+      limit: [
+        { active: 1, per: 'group' },
+        { starts: 2, every: '1h', per: 'group' },
+      ],
+    })
+    const busy = gated()
+    jobs.work(busy.handler, { concurrency: 8 })
+    for (const n of [1, 2, 3]) await jobs.add(n, { group: 'g' })
+    await world.pass(1000)
+    expect([...busy.running]).toEqual([1])
+    await jobs.configure({ limit: { active: 2, per: 'group' } })
+    await world.pass(1000)
+    expect([...busy.running]).toEqual([1, 2])
+    for (const n of [1, 2]) busy.end(n)
+    await world.pass(1000)
+    busy.end(3)
+    await world.pass(1000)
+  })
+})
+
+describe('a result that its queue does not keep', () => {
+  it('is that of its handle all the same, whenever that is asked', async () => {
+    world = await openWorld(24)
+    const jobs = world.process().queue<number, number>(AT_ONCE)
+    const handle = await jobs.add(3)
+    const before = handle.result()
+    const asked = world.process().queue<number, number>(AT_ONCE).result(handle.id)
+    await turns()
+    jobs.work(({ data }) => {
+      if (data === 4) throw new Error('no such')
+      return 2 * data
+    })
+    await world.pass(3000)
+    expect(await jobs.get(handle.id)).toBeUndefined()
+    expect(await Promise.all([before, asked, handle.result()])).toEqual([6, 6, 6])
+    await expectCode(jobs.result(handle.id), 'NOT_FOUND')
+    const other = await jobs.add(4)
+    await jobs.configure({ retry: { max: 1 } })
+    await world.pass(3000)
+    await expect(other.result()).rejects.toMatchObject({ code: 'JOB_FAILED' })
+  })
+
+  it('is that of who has asked by its id before it ended, and hears of it when it is gone', async () => {
+    world = await openWorld(28)
+    const jobs = world.process().queue<number, number>(AT_ONCE)
+    const asks = world.process()
+    const { id } = await jobs.add(3)
+    const result = asks.queue<number, number>(AT_ONCE).result(id)
+    await turns()
+    asks.partition()
+    jobs.work(({ data }) => 2 * data)
+    await world.pass(3000)
+    expect(await jobs.get(id)).toBeUndefined()
+    asks.heal()
+    await world.pass(100)
+    expect(await result).toBe(6)
+  })
+
+  it('is that of a job that was an effect, too', async () => {
+    world = await openWorld(25)
+    const jobs = world.process().queue<number, number>(AT_ONCE)
+    const mails = world.process().queue<number, number>(AT_ONCE, 'mails')
+    const handles: Handle<number>[] = []
+    jobs.work(async (job) => {
+      handles.push(await mails.add(1, { tx: job.tx }), ...(await mails.addMany([2, 3], { tx: job.tx })))
+      return 0
+    })
+    mails.work(({ data }) => 10 * data, { concurrency: 8 })
+    await jobs.add(1)
+    await world.pass(5000)
+    expect(await mails.counts()).toMatchObject({ waiting: 0, active: 0, done: 0 })
+    expect(await Promise.all(handles.map((handle) => handle.result({ timeout: '1s' })))).toEqual([10, 20, 30])
+  })
+})
+
+it('jobs that could not be removed are removed later', async () => {
+  world = await openWorld(26)
+  const worker = world.process()
+  let refused = 0
+  const chain = replacing(worker.chain, 'transact', (transact, run, options) =>
+    transact(async (tx: Transaction) => {
+      let deletes = false
+      const seen = replacing(tx, 'delete', (remove, ...args) => {
+        deletes = true
+        remove(...args)
+      })
+      const result = await (run as (tx: Transaction) => unknown)(seen)
+      if (deletes && refused++ < 2) throw new AteError('TX_RETRIES', {})
+      return result
+    }, options),
+  )
+  const jobs = queue<number>(chain, 'jobs', AT_ONCE, worker.environment)
+  jobs.work(() => undefined)
+  await jobs.addMany([1, 2, 3])
+  await world.pass(1500)
+  expect((await jobs.counts()).done).toBe(3)
+  await world.pass(5000)
+  expect(refused).toBeGreaterThan(2)
+  expect((await jobs.counts()).done).toBe(0)
+  expect(world.chain.children(JobRecord, await jobs.entity(), IN.jobs).count()).toBe(0)
+})
+
+it('a job that has run again while it was being removed stays', async () => {
+  world = await openWorld(53)
+  const worker = world.process()
+  let again = async (): Promise<void> => undefined
+  const chain = replacing(worker.chain, 'transact', (transact, run, options) =>
+    transact(async (tx: Transaction) => {
+      let deletes = false
+      const seen = replacing(tx, 'delete', (remove, ...args) => {
+        deletes = true
+        remove(...args)
+      })
+      const result = await (run as (tx: Transaction) => unknown)(seen)
+      if (deletes) await again()
+      return result
+    }, options),
+  )
+  const jobs = queue<number>(chain, 'jobs', { keep: { dead: '1h' } }, worker.environment)
+  const { id } = await jobs.add(1)
+  await jobs.cancel(id)
+  again = async () => {
+    again = async () => undefined
+    expect(await jobs.retry(id)).toBe(1)
+    expect(await jobs.cancel(id)).toBe(true)
+  }
+  jobs.work(() => undefined)
+  await world.pass(3_605_000, 5000)
+  expect((await jobs.get(id))?.state).toBe('cancelled')
+  await world.pass(3_605_000, 5000)
+  expect(await jobs.get(id)).toBeUndefined()
+})
+
+describe('a job behind one that has failed', () => {
+  it('is dead when it is added, or does not wait: its parent may be removed before anybody hears of it', async () => {
+    world = await openWorld(27)
+    const adder = world.process().queue<number>(AT_ONCE)
+    const ran: number[] = []
+    const parent = await adder.add(1)
+    const done = await adder.add(2)
+    await adder.cancel(parent.id)
+    const workers = world.process()
+    const jobs = workers.queue<number>(AT_ONCE)
+    const child = await adder.add(3, { after: [parent] })
+    await adder.add(4, { after: [parent, done], onParentFail: 'run', id: 'four' })
+    expect((await adder.get(child.id))?.state).toBe('dead')
+    expect((await adder.get('four'))?.state).toBe('blocked')
+    jobs.work(({ data }) => void ran.push(data))
+    await world.pass(3000)
+    expect(ran).toEqual([2, 4])
+    await expectCode(child.result(), 'JOB_FAILED')
+    await expectCode(adder.add(5, { after: [parent] }), 'NOT_FOUND')
+  })
+
+  it('does not run if its parent fails and is removed while it is being added', async () => {
+    world = await openWorld(50)
+    const jobs = world.process().queue<number>({ ...AT_ONCE, retry: { max: 1 } })
+    const ran: number[] = []
+    const parent = await jobs.add(1)
+    let runs = 0
+    const adding = world.chain.transact(async (tx) => {
+      await jobs.add(2, { tx, after: [parent] })
+      if (++runs > 1) return
+      jobs.work(({ data }) => {
+        ran.push(data)
+        throw new Error('no such')
+      })
+      await world.pass(3000)
+    })
+    await expectCode(adding, 'NOT_FOUND')
+    await world.pass(1000)
+    expect(ran).toEqual([1])
+  })
+
+  it('is failed before its parent goes, also by who has not heard of it when that fails', async () => {
+    world = await openWorld(51)
+    const adder = world.process().queue<number>({ ...AT_ONCE, retry: { max: 1 } })
+    const worker = world.process()
+    let slow = ''
+    let go = (): void => undefined
+    const slowly = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const chain = replacing(worker.chain, 'get', async (get, ...args) => {
+      if (args[1] === slow) await slowly
+      return get(...args)
+    })
+    const jobs = queue<number>(chain, 'jobs', {}, worker.environment)
+    const ran: number[] = []
+    let fail = (): void => undefined
+    jobs.work(
+      async ({ data }) => {
+        ran.push(data)
+        if (data !== 1) return
+        await new Promise<void>((_, reject) => {
+          fail = () => reject(new Error('no such'))
+        })
+      },
+      { concurrency: 8 },
+    )
+    const parent = await adder.add(1)
+    await world.pass(100)
+    await world.chain.transact(async (tx) => {
+      slow = (await adder.add(2, { tx })).id
+    })
+    const child = await adder.add(3, { after: [parent] })
+    fail()
+    await world.pass(3000)
+    go()
+    await world.pass(3000)
+    expect(ran).toEqual([1, 2])
+    await expectCode(child.result(), 'JOB_FAILED')
+    expect(world.chain.children(JobRecord, await jobs.entity(), IN.jobs).count()).toBe(0)
+  })
+
+  it('keeps its parent, if it cannot be failed itself', async () => {
+    world = await openWorld(52)
+    const worker = world.process()
+    let orphan = ''
+    const chain = replacing(worker.chain, 'transact', (transact, run, options) =>
+      transact((tx: Transaction) => {
+        const update = replacing(tx, 'update', async (update, ...args) => {
+          if (args[1] === orphan) throw new AteError('VALUE_TOO_LARGE', {})
+          return update(...args)
+        })
+        return (run as (tx: Transaction) => unknown)(update)
+      }, options),
+    )
+    const jobs = queue<number>(chain, 'jobs', AT_ONCE, worker.environment)
+    const ran: number[] = []
+    const parent = await jobs.add(1, { delay: '1h' })
+    orphan = (await jobs.add(2, { after: [parent] })).id
+    await jobs.cancel(parent.id)
+    jobs.work(({ data }) => void ran.push(data))
+    await world.pass(5000)
+    expect((await jobs.get(parent.id))?.state).toBe('cancelled')
+    await jobs.close()
+    orphan = ''
+    world
+      .process()
+      .queue<number>(AT_ONCE)
+      .work(({ data }) => void ran.push(data))
+    await world.pass(5000)
+    expect(ran).toEqual([])
+  })
+
+  it('never runs, however fast the failed one is removed', async () => {
+    // The child is added at each of the transactions in which the other is worked on, fails and is removed.
+    for (let at = 0; at < 12; at++) {
+      world = await openWorld(30 + at)
+      const worker = world.process()
+      const jobs = worker.queue<number>({ ...AT_ONCE, retry: { max: 1 } })
+      const adder = world.process().queue<number>(AT_ONCE)
+      const ran: number[] = []
+      const parent = await adder.add(1)
+      worker.freezeAt(at)
+      jobs.work(({ data }) => {
+        ran.push(data)
+        throw new Error('no such')
+      })
+      await world.pass(3000)
+      // What it hears of while it stands still it takes in later.
+      const child = await adder.add(2, { after: [parent] }).catch(codeOf)
+      worker.thaw()
+      await world.pass(3000)
+      expect(ran, `frozen at ${at}`).not.toContain(2)
+      if (typeof child !== 'string') await expectCode(child.result(), 'JOB_FAILED')
+      await world.close()
+    }
+  })
 })

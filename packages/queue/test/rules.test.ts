@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { RowHeap, TimeHeap } from '../src/heaps.ts'
 import { JobRows, STATE } from '../src/job-rows.ts'
 import { JobTable } from '../src/job-table.ts'
-import { decodeLeases, encodeLeases, type JobValue, readId, writeId } from '../src/queue-records.ts'
+import { decodeLeases, encodeLeases, type JobValue, readId, type StoredLimit, writeId } from '../src/queue-records.ts'
 import { Rates, retryWait } from '../src/queue-rules.ts'
 import { dueTicks, nextTick } from '../src/repeats.ts'
 import { sizeOf } from '../src/sizes.ts'
@@ -178,7 +178,7 @@ describe('rates', () => {
   it('let no window have more starts than they allow', () => {
     const random = seededRandom(5)
     const limits = [{ starts: 5, everyMs: 1000, per: 'queue' as const }]
-    let stored = new Rates(limits, [], 0).stored()
+    let stored = new Rates(limits, {}, 0).stored()
     const starts: number[] = []
     for (let now = 0; now < 60_000; now += random.below(60)) {
       const rates = new Rates(limits, stored, now)
@@ -196,7 +196,7 @@ describe('rates', () => {
   })
 
   it('count each group for itself', () => {
-    const rates = new Rates([{ starts: 1, everyMs: 100, per: 'group' }], [], 0)
+    const rates = new Rates([{ starts: 1, everyMs: 100, per: 'group' }], {}, 0)
     rates.start('a', 0)
     rates.start(undefined, 0)
     expect([rates.opensAt('group', 'a'), rates.opensAt('group', 'b'), rates.opensAt('queue', undefined)]).toEqual([
@@ -209,7 +209,7 @@ describe('rates', () => {
   it('remember a window in parts: few, and never more starts than the limit', () => {
     const random = seededRandom(9)
     const limits = [{ starts: 3000, everyMs: 100_000, per: 'queue' as const }]
-    let stored = new Rates(limits, [], 0).stored()
+    let stored = new Rates(limits, {}, 0).stored()
     const starts: number[] = []
     for (let now = 0; now < 300_000; now += 1 + random.below(30)) {
       const rates = new Rates(limits, stored, now)
@@ -217,22 +217,47 @@ describe('rates', () => {
       rates.start(undefined, now)
       starts.push(now)
       stored = rates.stored()
-      expect(stored[0]!.length).toBeLessThan(2100)
+      expect(stored.starts![0]!.length).toBeLessThan(2100)
     }
     for (let i = 3000; i < starts.length; i++) expect(starts[i]! - starts[i - 3000]!).toBeGreaterThanOrEqual(100_000)
     expect(starts.length).toBeGreaterThan(8900)
   })
 
+  it('go on with what was counted by other limits, in whatever order they stood', () => {
+    const hour = { starts: 3, everyMs: 3_600_000, per: 'queue' as const }
+    const second = { starts: 1, everyMs: 1000, per: 'queue' as const }
+    const group = { starts: 2, everyMs: 60_000, per: 'group' as const }
+    const active = { active: 5, per: 'queue' as const }
+    const before = new Rates([second, group, hour], {}, 0)
+    before.start('a', 1000)
+    before.start('a', 5000)
+    before.start('b', 6000)
+    const stored = before.stored()
+    const opens = (limits: readonly StoredLimit[], now = 6500): number[] => {
+      const rates = new Rates(limits, stored, now)
+      return [rates.opensAt('queue', undefined), rates.opensAt('group', 'a'), rates.opensAt('group', 'b')]
+    }
+    expect(opens([second])).toEqual([7000, 0, 0])
+    expect(opens([active, hour, second, group])).toEqual([3_601_000, 61_000, 0])
+    // Of another length: of those that stood there the one that tells enough, or the most.
+    expect(opens([{ ...second, everyMs: 4000, starts: 2 }])).toEqual([10_000, 0, 0])
+    expect(opens([{ ...hour, everyMs: 2 * hour.everyMs }])).toEqual([2 * hour.everyMs + 1000, 0, 0])
+    expect(opens([{ ...group, starts: 1 }], 65_500)).toEqual([0, 0, 66_000])
+    // As older programs wrote it: by the limits of the options.
+    const rates = new Rates([second, group, hour], { starts: stored.starts! }, 6500)
+    expect(rates.opensAt('queue', undefined)).toBe(3_601_000)
+  })
+
   it('wait when what they remember of groups is as much as the lane takes', () => {
     const limits = [{ starts: 1, everyMs: 1000, per: 'group' as const }]
-    const rates = new Rates(limits, [], 0)
+    const rates = new Rates(limits, {}, 0)
     let now = 0
     for (; now < 50_000 && rates.opensAt('queue', undefined) === 0; now++) rates.start(`group ${now}`, 1 + now / 100)
     expect(now).toBeGreaterThan(10_000)
     expect(sizeOf(rates.stored()).items).toBeLessThan(65_000)
     expect(rates.opensAt('queue', undefined)).toBe(1001)
     expect(new Rates(limits, rates.stored(), 1001).opensAt('queue', undefined)).toBe(0)
-    const long = new Rates(limits, [], 0)
+    const long = new Rates(limits, {}, 0)
     for (now = 0; now < 50_000 && long.opensAt('queue', undefined) === 0; now++) long.start(`${now}`.padEnd(400), 1)
     expect(sizeOf(long.stored()).bytes).toBeLessThan(600_000)
   })

@@ -9,6 +9,7 @@ import { checkNames } from './option-names.ts'
 import { Secret } from './secret.ts'
 import { tidy } from './tidy.ts'
 import type { SecretValue } from './value-bytes.ts'
+import { ClaimType, IN, type SecretRecord } from './vault-records.ts'
 import { versionOf } from './vault-rules.ts'
 import { placeIn } from './versions.ts'
 
@@ -110,10 +111,10 @@ async function rotate(context: Context, { path, every, next, keep }: Rotation, c
     stop.abort()
     await keeping
     await context.write(call, async (tx) => {
-      const { record } = await placeIn(context, tx, path)
-      if (record?.claim !== claimed.until) throw new AteError('LEASE_LOST', { path })
+      const claim = await claimIn(context, tx, path)
+      if (claim.until !== claimed.until) throw new AteError('LEASE_LOST', { path })
+      claim.drop()
       await secret.put(value, { cas: claimed.latest, tx })
-      await dropClaim(context, tx, path, claimed)
     })
   } catch (error) {
     stop.abort()
@@ -129,38 +130,38 @@ async function rotate(context: Context, { path, every, next, keep }: Rotation, c
 interface Claimed {
   readonly latest: number
   readonly state: 'there' | 'none'
-  /** Until when it stands: the newest one that this agent wrote. Undefined where there is no record yet that could say so. */
-  until: number | undefined
+  /** Until when it stands: the newest one that this agent wrote. */
+  until: number
 }
 
 /** Undefined if it is not due, or somebody else does it. */
 async function claim(context: Context, path: string, everyMs: number, call: CallOptions): Promise<Claimed | undefined> {
   return context.write(call, async (tx) => {
-    const { zone, record } = await placeIn(context, tx, path)
+    const { record, ...claim } = await claimIn(context, tx, path)
     const { now } = context
-    if (!record) return { latest: 0, state: 'none', until: undefined }
-    const newest = versionOf(record, undefined)
-    const isLive = context.chain.has(newest.value) && newest.deleted === undefined
+    const newest = record && versionOf(record, undefined)
+    const isLive = newest !== undefined && context.chain.has(newest.value) && newest.deleted === undefined
     if (isLive && newest.at + everyMs > now) return undefined
-    if (record.claim !== undefined && record.claim > now) return undefined
-    zone.save({ ...record, claim: now + CLAIM_MS })
+    if (claim.until !== undefined && claim.until > now) return undefined
+    const until = now + CLAIM_MS
+    claim.set(until)
     const isReadable = isLive && (newest.expires === undefined || newest.expires > now)
-    return { latest: record.latest, state: isReadable ? 'there' : 'none', until: now + CLAIM_MS }
+    return { latest: record?.latest ?? 0, state: isReadable ? 'there' : 'none', until }
   })
 }
 
 /** As long as it is being changed at its source, however long that takes. Who has lost the claim is told when he writes. */
 async function keepClaim(context: Context, path: string, claimed: Claimed, signal: AbortSignal): Promise<void> {
-  while (claimed.until !== undefined) {
+  for (;;) {
     await context.makers.sleep(CLAIM_MS / 3, signal)
     if (signal.aborted) return
     if (claimed.until - context.now > (CLAIM_MS * 2) / 3) continue
     try {
       const until = await context.write({ signal }, async (tx) => {
-        const { zone, record } = await placeIn(context, tx, path)
-        if (!record || record.claim !== claimed.until) return undefined
+        const claim = await claimIn(context, tx, path)
+        if (claim.until !== claimed.until) return undefined
         const next = context.now + CLAIM_MS
-        zone.save({ ...record, claim: next })
+        claim.set(next)
         return next
       })
       if (until === undefined) return
@@ -173,10 +174,39 @@ async function keepClaim(context: Context, path: string, claimed: Claimed, signa
 
 /** If it is still this agent's. */
 async function dropClaim(context: Context, tx: Transaction, path: string, { until }: Claimed): Promise<void> {
+  const claim = await claimIn(context, tx, path)
+  if (claim.until === until) claim.drop()
+}
+
+/** The claim of a path as a transaction sees it. */
+interface ClaimHere {
+  readonly record: SecretRecord | undefined
+  readonly until: number | undefined
+  set(until: number): void
+  drop(): void
+}
+
+/** In the record of the secret; before there is one, beside the place where it will be. */
+async function claimIn(context: Context, tx: Transaction, path: string): Promise<ClaimHere> {
   const { zone, record } = await placeIn(context, tx, path)
-  if (until === undefined || record?.claim !== until) return
-  const { claim: _, ...rest } = record
-  zone.save(rest)
+  if (record) {
+    const { claim, ...rest } = record
+    return {
+      record,
+      until: claim,
+      set: (until) => zone.save({ ...rest, claim: until }),
+      drop: () => zone.save(rest),
+    }
+  }
+  const place = { parent: zone.names, in: IN.claims }
+  const found = await tx.named(ClaimType, path, place)
+  return {
+    record,
+    until: found?.value.until,
+    // What its agent leaves behind goes by itself.
+    set: (until) => void tx.put(ClaimType, path, { until }, { ...place, ttl: CLAIM_MS }),
+    drop: () => found && tx.delete(found),
+  }
 }
 
 async function prune(secret: Secret<SecretValue>, keep: number): Promise<void> {

@@ -3,7 +3,7 @@
  *
  *   vault    (everyone reads)               its name; below it its roles, zones, and the desk
  *    |- zone   (listers read)               a pattern, and what roles may do there
- *    |   |- names   (writers write)         one record for each secret, named by its path
+ *    |   |- names   (writers write)         one record for each secret, named by its path; and claims of first versions
  *    |   `- values  (readers read)          one for each version: sealed, with half of its key; the other half is in the ring
  *    `- desk   (members write)              wrapped values, and records of reads
  *
@@ -79,6 +79,11 @@ export interface SecretRecord {
   readonly oldest?: number
   /** Somebody is rotating it, until this time (Unix ms). */
   readonly claim?: number
+}
+
+/** Somebody makes the first version of a secret, which has no record yet, until this time (Unix ms). */
+export interface ClaimRecord {
+  readonly until: number
 }
 
 /** A value: sealed under a key of two halves, of which `half` is here. */
@@ -178,6 +183,11 @@ export const SecretType: EntityType<SecretRecord> = defineType(
   { written: 'frozen' },
 )
 
+export const ClaimType: EntityType<ClaimRecord> = defineType(
+  'vault.claim',
+  schemaOf(record<ClaimRecord>({ until: whole() })),
+)
+
 export const ValueType: EntityType<ValueRecord> = defineType(
   'vault.value',
   schemaOf(record<ValueRecord>({ half: bytes(32), commitment: bytes(32), box: bytes() })),
@@ -218,6 +228,7 @@ export const IN = {
   names: 'names',
   values: 'values',
   secrets: 'secrets',
+  claims: 'claims',
   open: 'public',
   desk: 'desk',
   wraps: 'wraps',

@@ -1,9 +1,10 @@
 /** Leases, and the rotation agent. With ATE_VAULT_SERVED over a server. */
 
 import { inspect } from 'node:util'
-import { createIdentity } from '@ate/core'
+import { createIdentity, memoryEngine, memoryStore, openChain } from '@ate/core'
+import { testPlatform } from '@ate/core/testing'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { Issuer, SecretValue } from '../src/index.ts'
+import { type AgentReport, type Issuer, type SecretValue, vault } from '../src/index.ts'
 import { all, codeOf, newPlace, type Place } from './kit.ts'
 
 let place: Place
@@ -175,6 +176,86 @@ it('an agent that takes long at the source keeps its claim, and no other goes th
   end()
   expect(await first).toMatchObject({ rotated: ['prod/slow'], failures: [] })
   expect([calls, (await vault.secret('prod/slow').get()).value]).toEqual([1, 'made by call 1'])
+})
+
+it('of two agents one makes the first version of a secret, and leaves no claim behind', async () => {
+  const vault = await place.open()
+  await vault.secret('prod/other').put('there is a vault')
+  let calls = 0
+  let isBroken = true
+  const fresh = {
+    path: 'prod/fresh',
+    every: '1h',
+    next: async (before: SecretValue | undefined) => {
+      calls++
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      if (isBroken) throw new Error('the source is away')
+      return `after ${before}`
+    },
+  } as const
+  const both = (): Promise<AgentReport[]> => Promise.all([1, 2].map(() => vault.rotate({ rotate: [fresh] })))
+  // One that failed leaves no claim.
+  expect((await both()).map(({ failures }) => failures.length).sort()).toEqual([0, 1])
+  expect((await all(vault.list())).map(({ path }) => path)).toEqual(['prod/other'])
+  isBroken = false
+  expect((await both()).flatMap(({ rotated }) => rotated)).toEqual(['prod/fresh'])
+  expect([calls, (await vault.secret('prod/fresh').get()).value]).toEqual([2, 'after undefined'])
+  expect((await both()).flatMap(({ rotated, failures }) => [...rotated, ...failures])).toEqual([])
+  // Nor does one that was dropped with the version that it was for.
+  place.makers.move(3_600_001)
+  expect((await both()).flatMap(({ rotated }) => rotated)).toEqual(['prod/fresh'])
+})
+
+it('who stands still while it makes a first version stores nothing beside that of who came later', async () => {
+  const vault = await place.open()
+  let end = (): void => undefined
+  const until = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const slow = {
+    path: 'prod/first',
+    every: '1h',
+    next: async () => {
+      await until
+      return 'late'
+    },
+  } as const
+  const { sleep } = place.makers
+  Object.assign(place.makers, { sleep: (_: number, signal: AbortSignal) => sleep(5, signal).then(() => until) })
+  const first = vault.rotate({ rotate: [slow] })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  expect((await vault.rotate({ rotate: [{ ...slow, next: async () => 'early' }] })).rotated).toEqual([])
+  place.makers.move(130_000)
+  const second = vault.rotate({ rotate: [{ ...slow, next: async () => until.then(() => 'in time') }] })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  end()
+  const reports = [await first, await second]
+  Object.assign(place.makers, { sleep })
+  expect(reports.map(({ failures }) => failures.map(({ error }) => (error as { code: string }).code))).toEqual([
+    ['LEASE_LOST'],
+    [],
+  ])
+  expect((await vault.secret('prod/first').get()).value).toBe('in time')
+})
+
+it('a claim of a first version whose agent died is swept', async () => {
+  const platform = testPlatform(7)
+  const chain = await openChain(memoryEngine(memoryStore()), { as: await createIdentity() }, platform)
+  const never = new Promise<never>(() => undefined)
+  const still = { now: () => chain.now, random: place.makers.random, sleep: () => never }
+  const asked = new Promise<void>((resolve) => {
+    const next = (): Promise<never> => {
+      resolve()
+      return never
+    }
+    void vault(chain, {}, still).rotate({ rotate: [{ path: 'prod/key', every: '1h', next }] })
+  })
+  await asked
+  expect(await chain.sweep()).toBe(0)
+  platform.advance(130_000)
+  await vault(chain, {}, still).secret('prod/other').put('chain time goes on')
+  expect(await chain.sweep()).toBe(1)
+  await chain.close()
 })
 
 it('an agent that has lost its claim stores nothing, and leaves the claim of the other', async () => {

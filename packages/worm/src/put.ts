@@ -11,6 +11,7 @@ import { keyOf, makeKey } from './keys.ts'
 import { type Json, type Manifest, manifestText } from './manifest.ts'
 import { type Found, readObject, type Stored, storedOf } from './objects.ts'
 import { newNonce, type ObjectKey, openChunk, SEAL_BYTES, sealChunk } from './sealing.ts'
+import { noteStaged, type Staged } from './staged.ts'
 import {
   CHUNK_BYTES,
   CHUNKS_MAX,
@@ -33,9 +34,6 @@ export interface PutOptions extends WriteOptions, Keep {
   /** Makes the put one that can be repeated: what was stored is taken up again, and a put that was done is found. */
   readonly key?: string
 }
-
-/** What a put within a transaction knows before that commits. */
-export type Staged = Omit<Stored, 'seq' | 'at'>
 
 /** Chunks that are on their way at a time: what is kept in memory, and what an error may leave behind. */
 const IN_FLIGHT = 4
@@ -283,7 +281,9 @@ async function putSmall(
     tx.create(ChunkType, stored, { parent: id, in: IN.chunks, name: '0' })
   }
   lock(tx, id, terms, manifest, text)
-  return stagedOf(id, terms, manifest)
+  const staged = stagedOf(id, terms, manifest)
+  noteStaged(tx, archive, staged)
+  return staged
 }
 
 /** Chunks that an earlier try has stored are compared, not stored again. */
@@ -389,7 +389,9 @@ async function commit(
   const { manifest, text } = manifestOf(context, tx, archive, terms, measured)
   await tx.update(ObjectType, upload.id, () => ({ manifest: text }))
   lock(tx, upload.id, terms, manifest, text)
-  return stagedOf(upload.id, terms, manifest)
+  const staged = stagedOf(upload.id, terms, manifest)
+  noteStaged(tx, archive, staged)
+  return staged
 }
 
 function manifestOf(

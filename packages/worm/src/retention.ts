@@ -1,10 +1,11 @@
 /** Longer, stronger, held, released: each in one transaction with a note that stays. */
 import { AteError, type Chain, type Duration, HOLDS, type Transaction } from '@ate/core'
 import type { Context, WriteOptions } from './context.ts'
-import type { Mode } from './manifest.ts'
+import { dateOf } from './manifest.ts'
 import { note } from './notes.ts'
-import { find, mattersOf, type Ref, type Stored, storedOf } from './objects.ts'
+import { type Found, find, mattersOf, type Ref, type Stored, storedOf } from './objects.ts'
 import { RetentionError } from './retention-error.ts'
+import { findStaged, noteStaged, type Staged } from './staged.ts'
 import { HoldType } from './worm-records.ts'
 import { checkText, untilOf } from './worm-rules.ts'
 
@@ -26,28 +27,20 @@ export async function extend(
   ref: Ref,
   until: Date | Duration,
   options: ExtendOptions,
-): Promise<Stored> {
-  const { id, manifest } = await find(context, ref, options.signal)
-  const archive = await context.ensure(options.signal)
+): Promise<Stored | Staged | undefined> {
   if (options.mode !== undefined && options.mode !== 'compliance')
     throw new AteError('BAD_ARGUMENT', { option: 'mode', words: ['compliance'] })
-  if (options.reason !== undefined) checkReason(options.reason)
-  await context.write(options, async (tx) => {
+  const reason = options.reason === undefined ? {} : { reason: checkReason(options.reason) }
+  const mode = options.mode === undefined ? {} : { mode: options.mode }
+  return change(context, ref, options, async (tx, { archive, name, version }) => {
     const at = untilOf(until, context.now(tx, archive))
-    const { until: before } = context.chain.retention(id)
+    // Of what the transaction has put the chain's rules say it.
+    const { until: before } = context.chain.has(version) ? context.chain.retention(version) : { until: 0 }
     if (at < before) throw new AteError('RETAIN_SHRINKS', { until: before })
-    const mode: { lock?: Mode } = options.mode === undefined ? {} : { lock: options.mode }
-    tx.retain(id, { retain: at, ...mode })
-    note(tx, archive, {
-      act: 'extend',
-      name: manifest.name,
-      version: id,
-      until: at,
-      ...(options.mode === undefined ? {} : { mode: options.mode }),
-      ...(options.reason === undefined ? {} : { reason: options.reason }),
-    })
+    tx.retain(version, { retain: at, ...(options.mode === undefined ? {} : { lock: options.mode }) })
+    note(tx, archive, { act: 'extend', name, version, until: at, ...mode, ...reason })
+    return { retainUntil: dateOf(at), ...mode }
   })
-  return again(context, { name: manifest.name, version: id })
 }
 
 export interface HoldOptions extends WriteOptions {
@@ -55,17 +48,20 @@ export interface HoldOptions extends WriteOptions {
 }
 
 /** Until it is released. What a matter holds already it holds. @throws AteError NOT_FOUND | BAD_ARGUMENT | NOT_AUTHORIZED */
-export async function hold(context: Context, ref: Ref, matter: string, options: HoldOptions): Promise<Stored> {
-  const { id, manifest } = await find(context, ref, options.signal)
-  const archive = await context.ensure(options.signal)
+export async function hold(
+  context: Context,
+  ref: Ref,
+  matter: string,
+  options: HoldOptions,
+): Promise<Stored | Staged | undefined> {
   checkText(matter, 'a matter')
   const reason = options.reason === undefined ? {} : { reason: checkReason(options.reason) }
-  await context.write(options, async (tx) => {
-    if (await holdIn(context.chain, tx, id, matter)) return
-    tx.hold(id, HoldType, { matter, at: context.now(tx, archive), ...reason }, { name: matter })
-    note(tx, archive, { act: 'hold', name: manifest.name, version: id, matter, ...reason })
+  return change(context, ref, options, async (tx, { archive, name, version, holds }) => {
+    if (await holdIn(tx, version, matter)) return {}
+    tx.hold(version, HoldType, { matter, at: context.now(tx, archive), ...reason }, { name: matter })
+    note(tx, archive, { act: 'hold', name, version, matter, ...reason })
+    return { holds: [...holds, matter] }
   })
-  return again(context, { name: manifest.name, version: id })
 }
 
 /** @throws AteError NOT_FOUND (there is no such hold) | BAD_ARGUMENT | NOT_AUTHORIZED */
@@ -74,28 +70,48 @@ export async function release(
   ref: Ref,
   matter: string,
   options: WriteOptions & { readonly reason: string },
-): Promise<Stored> {
-  const { id, manifest } = await find(context, ref, options?.signal)
-  const archive = await context.ensure(options?.signal)
+): Promise<Stored | Staged | undefined> {
   checkText(matter, 'a matter')
   const reason = checkReason(options?.reason)
-  await context.write(options, async (tx) => {
-    const found = await holdIn(context.chain, tx, id, matter)
-    if (!found) throw new AteError('NOT_FOUND', { name: manifest.name, matter, what: 'a hold' })
+  return change(context, ref, options, async (tx, { archive, name, version, holds }) => {
+    const found = await holdIn(tx, version, matter)
+    if (!found) throw new AteError('NOT_FOUND', { name, matter, what: 'a hold' })
     tx.delete(found)
-    note(tx, archive, { act: 'release', name: manifest.name, version: id, matter, reason })
+    note(tx, archive, { act: 'release', name, version, matter, reason })
+    return { holds: holds.filter((one) => one !== matter) }
   })
-  return again(context, { name: manifest.name, version: id })
+}
+
+/** Changes how an object is kept: one that stands, or with `tx` one that the same transaction has put. */
+async function change(
+  context: Context,
+  ref: Ref,
+  options: WriteOptions,
+  run: (tx: Transaction, before: Staged & { readonly archive: string }) => Promise<Partial<Staged>>,
+): Promise<Stored | Staged | undefined> {
+  const { tx: target, signal } = options
+  // What is not there is said before anything is made for it.
+  if (target === undefined || (await context.archive(signal)) === undefined) await find(context, ref, signal)
+  const archive = await context.ensure(signal)
+  const changed = await context.write(options, async (tx) => {
+    const put = findStaged(tx, archive, ref)
+    const before = put ?? (await stagedOf(context, await find(context, ref, signal)))
+    const after = { ...before, ...(await run(tx, { ...before, archive })) }
+    if (put) noteStaged(tx, archive, after)
+    return after
+  })
+  if (target !== undefined || !changed) return changed
+  return storedOf(context.chain, await find(context, { name: changed.name, version: changed.version }))
+}
+
+async function stagedOf({ chain }: Context, found: Found): Promise<Staged> {
+  const { seq: _, at: __, ...staged } = await storedOf(chain, found)
+  return staged
 }
 
 /** Read within the transaction, so that two who put or release the same find out. */
-async function holdIn(chain: Chain, tx: Transaction, id: string, matter: string): Promise<string | undefined> {
-  const named = await chain.named(HoldType, matter, { parent: id, in: HOLDS })
-  return named && (await tx.get(HoldType, named.id))?.id
-}
-
-async function again(context: Context, ref: Ref): Promise<Stored> {
-  return storedOf(context.chain, await find(context, ref))
+async function holdIn(tx: Transaction, version: string, matter: string): Promise<string | undefined> {
+  return (await tx.named(HoldType, matter, { parent: version, in: HOLDS }))?.id
 }
 
 /** By what is acknowledged: says until when and by which matters. @throws RetentionError */

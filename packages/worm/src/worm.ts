@@ -19,8 +19,9 @@ import { webMakers } from './makers.ts'
 import { find, type ListQuery, list, type Ref, type Stored, storedOf, versionsOf } from './objects.ts'
 import { checkNames } from './option-names.ts'
 import { type ProveOptions, prove } from './proofs.ts'
-import { type PutOptions, put, type Staged } from './put.ts'
+import { type PutOptions, put } from './put.ts'
 import { type ExtendOptions, extend, type HoldOptions, hold, release } from './retention.ts'
+import type { Staged } from './staged.ts'
 import { trustOf } from './trust.ts'
 import { dropUploads, type Upload, uploads } from './uploads.ts'
 import type { Trust } from './verify-proof.ts'
@@ -131,20 +132,52 @@ export class Worm {
     return list(this.#context, query, options.signal)
   }
 
-  /** Later, or under compliance; never less. @throws AteError NOT_FOUND | RETAIN_SHRINKS | BAD_ARGUMENT | NOT_AUTHORIZED */
-  async extend(ref: Ref, until: Date | Duration, options: ExtendOptions = {}): Promise<Stored> {
+  /**
+   * Later, or under compliance; never less. With `tx` also of what that has put.
+   * @throws AteError NOT_FOUND | RETAIN_SHRINKS | BAD_ARGUMENT | NOT_AUTHORIZED
+   */
+  extend(
+    ref: Ref,
+    until: Date | Duration,
+    options: ExtendOptions & { readonly tx: NonNullable<ExtendOptions['tx']> },
+  ): Promise<Staged | undefined>
+  extend(ref: Ref, until: Date | Duration, options?: ExtendOptions & { readonly tx?: undefined }): Promise<Stored>
+  async extend(ref: Ref, until: Date | Duration, options: ExtendOptions = {}): Promise<Stored | Staged | undefined> {
     checkNames(options, 'extend')
     return extend(this.#context, ref, until, options)
   }
 
-  /** Holds an object for a matter until that is released, whatever its time. @throws AteError NOT_FOUND | NOT_AUTHORIZED */
-  async hold(ref: Ref, matter: string, options: HoldOptions = {}): Promise<Stored> {
+  /**
+   * Holds an object for a matter until that is released, whatever its time. With `tx` also what that has put.
+   * @throws AteError NOT_FOUND | BAD_ARGUMENT | NOT_AUTHORIZED
+   */
+  hold(
+    ref: Ref,
+    matter: string,
+    options: HoldOptions & { readonly tx: NonNullable<HoldOptions['tx']> },
+  ): Promise<Staged | undefined>
+  hold(ref: Ref, matter: string, options?: HoldOptions & { readonly tx?: undefined }): Promise<Stored>
+  async hold(ref: Ref, matter: string, options: HoldOptions = {}): Promise<Stored | Staged | undefined> {
     checkNames(options, 'hold')
     return hold(this.#context, ref, matter, options)
   }
 
   /** @throws AteError NOT_FOUND | BAD_ARGUMENT | NOT_AUTHORIZED */
-  async release(ref: Ref, matter: string, options: WriteOptions & { readonly reason: string }): Promise<Stored> {
+  release(
+    ref: Ref,
+    matter: string,
+    options: WriteOptions & { readonly reason: string; readonly tx: NonNullable<WriteOptions['tx']> },
+  ): Promise<Staged | undefined>
+  release(
+    ref: Ref,
+    matter: string,
+    options: WriteOptions & { readonly reason: string; readonly tx?: undefined },
+  ): Promise<Stored>
+  async release(
+    ref: Ref,
+    matter: string,
+    options: WriteOptions & { readonly reason: string },
+  ): Promise<Stored | Staged | undefined> {
     checkNames(options, 'hold')
     return release(this.#context, ref, matter, options)
   }

@@ -1,10 +1,13 @@
 /** What an archive does: bodies of all kinds and sizes, versions, ranges, retention, holds, disposal, erasure. */
 import { createHash } from 'node:crypto'
+import { defineType, type Effect, effectsInto } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PutOptions, RetentionError } from '../src/index.ts'
 import { limits } from '../src/uploads.ts'
 import { CHUNK_BYTES, SMALL_BYTES } from '../src/worm-records.ts'
 import { all, bytesOf, codeOf, fourWitnesses, newPlace, noise, type Place, textOf, YEAR } from './kit.ts'
+
+const NoteOfTest = defineType<{ n: number }>('note')
 
 let place: Place
 beforeEach(() => {
@@ -17,6 +20,84 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
+
+describe('what a transaction has put', () => {
+  it('is extended, held and released in the same, and kept so', async () => {
+    const archive = await place.open()
+    const { chain } = archive
+    await archive.put('book', 'older', { retain: '1y' })
+    const [put, held, released] = await chain.transact(async (tx) => {
+      const put = await archive.put('book', 'newer', { tx, retain: '1y', hold: 'audit' })
+      await archive.extend('book', '2y', { tx, mode: 'compliance', reason: 'asked for' })
+      const held = await archive.hold({ name: 'book', version: put!.version }, 'case', { tx })
+      await archive.hold('book', 'case', { tx })
+      await archive.hold('book', 'other', { tx })
+      return [put, held, await archive.release('book', 'audit', { tx, reason: 'over' })]
+    })
+    expect([put?.holds, held?.holds, released?.holds]).toEqual([['audit'], ['audit', 'case'], ['case', 'other']])
+    expect(put!.retainUntil!.getTime()).toBeLessThan(released!.retainUntil!.getTime())
+    const stored = await archive.stat('book')
+    expect(stored).toMatchObject({ ...released, holds: expect.arrayContaining(['case', 'other']), mode: 'compliance' })
+    expect(stored.holds.length).toBe(2)
+    const [older] = await all(archive.versions('book'))
+    expect([older!.holds, older!.mode]).toEqual([[], 'governance'])
+    const acts = (await all(archive.audit({ name: 'book' }))).map(({ act }) => act)
+    for (const act of ['extend', 'hold', 'release']) expect(acts).toContain(act)
+    expect((await all(archive.fsck({ deep: true }))).map(({ ok }) => ok)).toEqual([true, true])
+  })
+
+  it('is not made weaker, nor seen by another transaction, nor by that which runs again', async () => {
+    const archive = await place.open()
+    const { chain } = archive
+    await archive.put('there', 'x')
+    const refused = chain.transact(async (tx) => {
+      await archive.put('book', 'x', { tx, retain: '2y' })
+      await archive.extend('book', '1y', { tx })
+    })
+    expect(await codeOf(refused)).toBe('RETAIN_SHRINKS')
+    const twice = chain.transact(async (tx) => {
+      await archive.put('book', 'x', { tx, retain: '1y' })
+      await archive.extend('book', '3y', { tx })
+      await archive.extend('book', '2y', { tx })
+    })
+    expect(await codeOf(twice)).toBe('RETAIN_SHRINKS')
+    const other = chain.transact(async (tx) => {
+      await archive.put('book', 'x', { tx })
+      return chain.transact((inner) => archive.hold('book', 'case', { tx: inner }))
+    })
+    expect(await codeOf(other)).toBe('NOT_FOUND')
+    expect(await codeOf(chain.transact((tx) => archive.hold('book', 'case', { tx })))).toBe('NOT_FOUND')
+    let runs = 0
+    const note = await chain.transact((tx) => tx.create(NoteOfTest, { n: 0 }))
+    await chain.transact(async (tx) => {
+      const staged = runs === 0 ? await archive.put('once', 'x', { tx }) : undefined
+      await archive.hold(staged ?? 'there', 'case', { tx })
+      await tx.update(note, ({ n }) => ({ n: n + 1 }))
+      if (runs++ === 0) await chain.transact((inner) => inner.update(note, () => ({ n: 10 })))
+    })
+    expect([runs, (await archive.stat('there')).holds]).toEqual([2, ['case']])
+    expect(await codeOf(archive.stat('once'))).toBe('NOT_FOUND')
+  })
+
+  it('is held by an effect behind the put, and what is not there fails what the effect is of', async () => {
+    const archive = await place.open()
+    const { chain } = archive
+    await archive.put('there', 'x')
+    const effects: Effect[] = []
+    const tx = effectsInto((effect) => void effects.push(effect))
+    const run = (): Promise<void> =>
+      chain.transact(async (real) => {
+        for (const effect of effects) await effect(real)
+      })
+    await archive.put('book', 'x', { tx })
+    expect(await archive.hold('book', 'case', { tx })).toBeUndefined()
+    await run()
+    expect((await archive.stat('book')).holds).toEqual(['case'])
+    effects.length = 0
+    await archive.release('nothing', 'case', { tx, reason: 'over' })
+    expect(await codeOf(run())).toBe('NOT_FOUND')
+  })
+})
 
 describe('put and get', () => {
   it('of every kind of body, and of the sizes around a chunk', async () => {

@@ -99,7 +99,8 @@ export class Transaction {
 
   /**
    * Holds a locked entity until the hold that this makes is deleted: nothing of the entity is deleted before. Needs write at
-   * the entity; who may write the hold may end it. `chain.children(type, ref, HOLDS)` has those that are there.
+   * the entity; who may write the hold may end it. `chain.children(type, ref, HOLDS)` has those that are there, and `named`
+   * with `in: HOLDS` those that have a name.
    */
   hold<T>(
     ref: EntityRef,
@@ -544,9 +545,11 @@ export class Transaction {
     return namedEntity(this.#core.crypto, this.#core.replica.chainId, parent, collection, key)
   }
 
+  /** For who reads. Holds too are found by their names; only hold() makes them. */
   #wordsOfNamed<T>(type: EntityType<T>, name: string, options: PlaceOptions): EntityWords {
     checkOptions(options)
-    return this.#wordsOfName(parentWords(options.parent, this.#chain), this.#collection(type, options.in), name)
+    const collection = options.in === HOLDS ? HOLDS : this.#collection(type, options.in)
+    return this.#wordsOfName(parentWords(options.parent, this.#chain), collection, name)
   }
 
   #write<T>(type: EntityType<T>, words: EntityWords, value: T, name: string | undefined, version: number): Entity<T> {

@@ -1,6 +1,7 @@
 /** The verbs of a transaction, with right and wrong arguments; what it reads of what it wrote; conflicts and guards. */
 import { describe, expect, it } from 'vitest'
 import { AteError } from '../../src/base/errors.ts'
+import { HOLDS } from '../../src/chain/fold-locks.ts'
 import { stageIn } from '../../src/data/effects.ts'
 import type { Entity } from '../../src/data/entity.ts'
 import { foreignRef, parseForeignRef } from '../../src/data/entity.ts'
@@ -905,5 +906,34 @@ describe('a verb that refuses its arguments', () => {
       })
       expect(kit.chain.head.seq, String(verb)).toBe(seq)
     }
+  })
+})
+
+describe('a hold', () => {
+  it('is found by its name, also in the transaction that makes it, and made by hold() alone', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const kept = await chain.transact((tx) => {
+      const made = tx.create(Note, { text: 'kept' })
+      tx.retain(made, { lock: 'governance' })
+      return made
+    })
+    const place = { parent: kept, in: HOLDS }
+    const held = await chain.transact(async (tx) => {
+      expect(await tx.named(Note, 'case', place)).toBeUndefined()
+      const { id } = tx.hold(kept, Note, { text: 'why' }, { name: 'case' })
+      expect((await tx.named(Note, 'case', place))?.id).toBe(id)
+      return id
+    })
+    expect((await chain.transact((tx) => tx.named(Note, 'case', place)))?.id).toBe(held)
+    expect(await codeOf(chain.transact((tx) => tx.put(Note, 'case', { text: 'x' }, place)))).toBe('RESERVED_NAME')
+    // Its absence is guarded: of two who make it the second finds the first's.
+    let runs = 0
+    await chain.transact(async (tx) => {
+      const found = await tx.named(Note, 'other', place)
+      if (runs++ === 0) await chain.transact((other) => other.hold(kept, Note, { text: 'x' }, { name: 'other' }))
+      if (!found) tx.hold(kept, Note, { text: 'y' }, { name: 'other' })
+    })
+    expect([runs, (await chain.named(Note, 'other', place))?.value.text]).toEqual([2, 'x'])
   })
 })
