@@ -1,8 +1,9 @@
 /** Much poison at once, errors without a text, handlers that never end, listeners that are too slow, options that are none. */
 import { AteError, type Chain } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { unhandledIn } from '../../../scripts/lib/unhandled.ts'
 import { type Bus, type BusOptions, bus } from '../src/index.ts'
-import { closeAll, closeLater, codeOf, collect, Done, type Letters, open, turns, unhandledIn, until } from './kit.ts'
+import { closeAll, closeLater, codeOf, collect, Done, type Letters, open, turns, until } from './kit.ts'
 
 afterEach(closeAll)
 

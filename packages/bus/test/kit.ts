@@ -56,22 +56,6 @@ export async function closeAll(): Promise<void> {
   for (const one of opened.splice(0).reverse()) await one.close().catch(() => undefined)
 }
 
-/** What is heard as unhandled rejections while `run` runs. */
-export async function unhandledIn(run: () => Promise<void>): Promise<string[]> {
-  const heard: string[] = []
-  const others = process.listeners('unhandledRejection')
-  process.removeAllListeners('unhandledRejection')
-  process.on('unhandledRejection', (error) => heard.push(isAteError(error) ? error.code : String(error)))
-  try {
-    await run()
-    await turns()
-  } finally {
-    process.removeAllListeners('unhandledRejection')
-    for (const other of others) process.on('unhandledRejection', other)
-  }
-  return heard
-}
-
 export interface Letters {
   a: number
   b: number

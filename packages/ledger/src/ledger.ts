@@ -204,7 +204,10 @@ export class Ledger {
     return this.#write(requests, options as WriteOptions | InTransaction)
   }
 
-  /** Posts each of many on its own, in batches; what becomes of them comes in their order. */
+  /**
+   * Posts each of many on its own, in batches; what becomes of them comes in their order. Who leaves before the end, or has it
+   * fail, does not end what was begun: of what was taken in by then, one batch behind the outcomes that came is posted still.
+   */
   async *load(
     transfers: AsyncIterable<Transfer> | Iterable<Transfer>,
     options: LoadOptions = {},
@@ -216,6 +219,8 @@ export class Ledger {
     for await (const taken of inBatches(transfers, batch)) {
       if (signal?.aborted) throw signal.reason
       const next = this.#loadBatch(taken, options)
+      // Nobody hears of it where the loop is left before.
+      next.catch(() => undefined)
       // The next batch is judged while the one before is being written.
       if (running) for (const outcome of await running) yield outcome
       running = next

@@ -1,6 +1,7 @@
 /** What the API promises: one effect an id, one commit for many callers, transactions shared with others, and a crash. */
 import { type Chain, defineType, type Effect, effectsInto, openChain, type Transaction } from '@ate/core'
 import { afterAll, describe, expect, it } from 'vitest'
+import { unhandledIn } from '../../../scripts/lib/unhandled.ts'
 import { type Ledger, ledger, money, type Outcome, type Transfer, USD } from '../src/index.ts'
 import { all, codeOf, GOLD, gold, person, platformOf, Shared, SILVER } from './kit.ts'
 
@@ -208,6 +209,41 @@ describe.each(['sealed', 'clear'] as const)('%s', (amounts) => {
     const [first, second] = await Promise.all([bank.transfer(one), bank.transfer(one)])
     expect([first!.existed, second!.existed]).toEqual([false, true])
     await bank.verify()
+    await chain.close()
+  })
+
+  it('a load that is left, ended or fails at its source leaves no rejection that nobody hears of', async () => {
+    const transfer = (id: string): Transfer => ({ id, from: 'world', to: 'a', amount: gold(1n) })
+    // What is no refusal of one transfer ends a load.
+    const bad = Object.defineProperty(transfer('bad'), 'amount', {
+      get: () => {
+        throw new Error('a transfer that cannot be read')
+      },
+    })
+    const { chain, bank } = await bankOf(amounts)
+    const unhandled = await unhandledIn(async () => {
+      for await (const { id, ok } of bank.load([transfer('one'), bad, transfer('two')], { batch: 1 })) {
+        expect([id, ok]).toEqual(['one', true])
+        break
+      }
+      const ending = new AbortController()
+      const ended = bank.load(
+        (function* () {
+          yield bad
+          ending.abort(new Error('ended'))
+          yield transfer('three')
+        })(),
+        { batch: 1, signal: ending.signal },
+      )
+      await expect(all(ended)).rejects.toThrow('ended')
+      const failing = (function* () {
+        yield bad
+        throw new Error('no more of them')
+      })()
+      await expect(all(bank.load(failing, { batch: 1 }))).rejects.toThrow('no more of them')
+      await expect(all(bank.load([transfer('four'), bad], { batch: 1 }))).rejects.toThrow('cannot be read')
+    })
+    expect(unhandled).toEqual([])
     await chain.close()
   })
 
