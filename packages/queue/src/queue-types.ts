@@ -136,7 +136,10 @@ export interface WorkOptions {
 export interface Worker extends AsyncDisposable {
   /** Resolves when the worker has stopped; rejects if it had to: an unhandled rejection, if nobody looks at this. */
   readonly done: Promise<void>
-  /** Takes no more jobs, waits `grace` for those that run, then aborts and gives them back. */
+  /**
+   * Takes no more jobs, waits `grace` for those that run, then aborts and gives them back. What is not written five seconds
+   * later (the server is away) is left: others take these jobs when their leases are over. Close the chain then.
+   */
   stop(options?: { readonly grace?: Duration }): Promise<void>
 }
 

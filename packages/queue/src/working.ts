@@ -18,6 +18,8 @@ const AHEAD_MS = 10
 /** What one transaction takes. */
 const AHEAD_MAX = 512
 const GRACE_MS = 10_000
+/** What stop() waits for what is written behind the last handler. Without a connection that would be for ever. */
+const SETTLE_MS = 5000
 /** Waits before a failure that could not be recorded is recorded again. */
 const AGAIN_FIRST_MS = 1000
 const AGAIN_MAX_MS = 60_000
@@ -77,7 +79,7 @@ export class Runner<D> implements Worker, Consumer<D> {
   #letGo = (): void => undefined
   #resolve!: () => void
   #reject!: (error: unknown) => void
-  readonly #quiet = new Set<() => void>()
+  readonly #stirred: (() => void)[] = []
   /** Failures that wait to be recorded. */
   readonly #holding = new Set<() => void>()
 
@@ -205,6 +207,7 @@ export class Runner<D> implements Worker, Consumer<D> {
       this.#ending++
       this.#finish(attempt, outcomes[i] ?? { error: new Error('the batch handler answered for fewer jobs') }, tookMs)
     }
+    this.#stir()
   }
 
   #finish(attempt: Attempt<D>, outcome: Outcome, tookMs: number): void {
@@ -235,7 +238,16 @@ export class Runner<D> implements Worker, Consumer<D> {
     this.#ending--
     this.#start()
     this.#parts.news()
-    if (this.#ending === 0) for (const resolve of this.#quiet) resolve()
+    this.#stir()
+  }
+
+  /** Who stops looks again whether there is something to wait for. */
+  #stir(): void {
+    for (const look of this.#stirred.splice(0)) look()
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) await new Promise<void>((resolve) => this.#stirred.push(resolve))
   }
 
   /**
@@ -288,30 +300,45 @@ export class Runner<D> implements Worker, Consumer<D> {
   async #stop(graceMs: number): Promise<void> {
     this.#isOpen = false
     this.#collecting?.cancel()
-    const { environment, remove } = this.#parts
-    await this.pause()
+    const givenBack = this.pause()
     for (const goOn of this.#holding) goOn()
-    let timer: { cancel(): void } | undefined
-    if (this.#running.size > 0) {
-      const abort = (): void => {
-        for (const attempt of this.#running) attempt.abort(shutdown())
-      }
-      if (graceMs > 0) timer = environment.start(graceMs, abort, 'holds')
-      else abort()
-    }
-    while (this.#running.size > 0 || this.#ending > 0) {
-      await new Promise<void>((resolve) => this.#quiet.add(resolve))
-      this.#quiet.clear()
-    }
-    timer?.cancel()
-    await remove(this).catch((error) => {
-      this.#failure ??= error
-    })
+    await this.#letRun(graceMs)
+    await this.#settle(givenBack)
     this.#letGo()
     this.#parts.onStopped()
     // Nothing of this package waits for `done`: a failure that nobody looks at is an unhandled rejection, and so is heard.
     if (this.#failure === undefined || isChainClosed(this.#failure)) this.#resolve()
     else this.#reject(this.#failure)
+  }
+
+  /** Until no handler runs: those that do after `graceMs` are aborted. */
+  async #letRun(graceMs: number): Promise<void> {
+    const abort = (): void => {
+      for (const attempt of this.#running) attempt.abort(shutdown())
+    }
+    if (graceMs === 0) abort()
+    const timer = graceMs > 0 ? this.#parts.environment.start(graceMs, abort, 'holds') : undefined
+    await this.#until(() => this.#running.size === 0)
+    timer?.cancel()
+  }
+
+  /**
+   * Until all is written, or SETTLE_MS. What is not goes on behind the back of who stops, under its lease: it is written when
+   * the connection is there again, or fails when the chain is closed, and others take the jobs once their leases are over.
+   */
+  async #settle(givenBack: Promise<void>): Promise<void> {
+    const { environment, remove } = this.#parts
+    let leave = (): void => undefined
+    const late = new Promise<void>((resolve) => {
+      leave = resolve
+    })
+    const timer = environment.start(SETTLE_MS, leave, 'holds')
+    await Promise.race([Promise.all([givenBack, this.#until(() => this.#ending === 0)]), late])
+    const removed = remove(this).catch((error) => {
+      this.#failure ??= error
+    })
+    await Promise.race([removed, late])
+    timer.cancel()
   }
 
   async #giveBack(attempt: Attempt<D>): Promise<void> {

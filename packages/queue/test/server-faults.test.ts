@@ -265,3 +265,34 @@ it('F9: the power of the server fails: what it acknowledged is there, and effect
   await jobs.idle()
   expect(await findings(far.id, seen)).toMatchObject({ ...CLEAN, done: 1 + 12 * CUTS })
 })
+
+it('a worker stops while the server is away: what it cannot write is left, and others do it', async () => {
+  const far = await open(line.url)
+  const near = await open(server.url, far.id)
+  const jobs = queue<number>(far, 'jobs', OPTIONS)
+  await jobs.addMany([0, 1, 2])
+  let begun = 0
+  const worker = jobs.work(
+    () => {
+      begun++
+      return new Promise(() => undefined)
+    },
+    { concurrency: 2, prefetch: 1 },
+  )
+  await until(() => begun === 2)
+  const { target } = line
+  line.target = undefined
+  line.sever()
+  const start = performance.now()
+  await worker.stop({ grace: '100ms' })
+  await worker.done
+  expect(performance.now() - start).toBeLessThan(9000)
+
+  line.target = target
+  const done: number[] = []
+  queue<number>(near, 'jobs', OPTIONS).work((job) => {
+    done.push(job.data)
+  })
+  await until(() => done.length === 3)
+  expect(done.sort()).toEqual([0, 1, 2])
+}, 40_000)
