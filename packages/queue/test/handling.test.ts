@@ -136,7 +136,9 @@ it('ends what has changed since it was leased as it is now', async () => {
 it('sees what an effect of an end before it has done to its job, in the same transaction', async () => {
   const { attempt } = await attemptAt({})
   const { attempt: other } = await attemptAt({}, 'the same world')
-  attempt.effect((tx) => tx.update(JobRecord, other.held.job, (value) => ({ ...value, end: 'cancelled' as const, ended: 1 })))
+  attempt.effect((tx) =>
+    tx.update(JobRecord, other.held.job, (value) => ({ ...value, end: 'cancelled' as const, ended: 1 })),
+  )
   const both = [attempt.complete('yes'), other.complete('no')]
   await expectCode(both[1]!, 'JOB_CANCELLED')
   await both[0]
