@@ -7,7 +7,15 @@ import { seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
 import { Books, type LedgerEvent } from '../src/books.ts'
 import { AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
-import { Account, type AccountValue, LedgerNode, Page, type PageValue, type SumsValue } from '../src/ledger-records.ts'
+import {
+  Account,
+  type AccountValue,
+  GATE,
+  LedgerNode,
+  Page,
+  type PageValue,
+  type SumsValue,
+} from '../src/ledger-records.ts'
 import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
 import { all, codeOf, GOLD, gold, person, platformOf, Shared } from './kit.ts'
 
@@ -180,6 +188,17 @@ describe('balances in pages', () => {
       for (const one of transactions) guards += one.guards.version!
     expect(guards).toBeGreaterThan(0)
     expect(guards).toBeLessThanOrEqual(pages)
+    await chain.close()
+  })
+
+  it('count the debits of an account with debitors, also when it is not read again', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await bank.account('world', { currency: GOLD, floor: 'none', debitors: [await person('boss')] })
+    await bank.account('a', { currency: GOLD })
+    for (let round = 0; round < 3; round++) await bank.transfer({ from: 'world', to: 'a', amount: gold(2n) })
+    const world = await chain.named(Account, 'world', { parent: await nodeOf(chain) })
+    expect(chain.counter(world!, GATE)).toBe(3n)
+    await bank.verify()
     await chain.close()
   })
 
