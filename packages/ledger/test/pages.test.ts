@@ -2,14 +2,22 @@
  * Balances in pages: what a page is, that the same is posted as apart, what came before goes on, and that whoever writes a page
  * or a place that does not fit is named.
  */
-import { type Chain, defineType, type Entity } from '@ate/core'
+import { type Chain, defineType, type Entity, type LogEngine, memoryEngine, openChain } from '@ate/core'
 import { seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
 import { Books, type LedgerEvent } from '../src/books.ts'
-import { type AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
-import { Account, type AccountValue, LedgerNode, Page, type PageValue, type SumsValue } from '../src/ledger-records.ts'
+import { AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
+import {
+  Account,
+  type AccountValue,
+  GATE,
+  LedgerNode,
+  Page,
+  type PageValue,
+  type SumsValue,
+} from '../src/ledger-records.ts'
 import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
-import { all, codeOf, GOLD, gold, Shared } from './kit.ts'
+import { all, codeOf, GOLD, gold, person, platformOf, Shared } from './kit.ts'
 
 /** As before pages said who is closed. */
 const OldPage = defineType<PageValue>('ledger-page')
@@ -180,6 +188,48 @@ describe('balances in pages', () => {
       for (const one of transactions) guards += one.guards.version!
     expect(guards).toBeGreaterThan(0)
     expect(guards).toBeLessThanOrEqual(pages)
+    await chain.close()
+  })
+
+  it('count the debits of an account with debitors, also when it is not read again', async () => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    await bank.account('world', { currency: GOLD, floor: 'none', debitors: [await person('boss')] })
+    await bank.account('a', { currency: GOLD })
+    for (let round = 0; round < 3; round++) await bank.transfer({ from: 'world', to: 'a', amount: gold(2n) })
+    const world = await chain.named(Account, 'world', { parent: await nodeOf(chain) })
+    expect(chain.counter(world!, GATE)).toBe(3n)
+    await bank.verify()
+    await chain.close()
+  })
+
+  it('are of another account where the place of the first was taken back', async () => {
+    const engine = memoryEngine()
+    let isFull = false
+    const append: LogEngine['append'] = async (...given) => {
+      if (!isFull) return engine.append(...given)
+      // The next batch is judged on top of this one meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      throw new AteError('DISK_FULL', {})
+    }
+    const full = new Proxy(engine, {
+      get(target, name) {
+        const member: unknown = name === 'append' ? append : Reflect.get(target, name, target)
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+    const chain = await openChain(full, { as: await person('boss') }, platformOf())
+    const bank = ledger(chain, { balances: 'paged' })
+    for (const name of ['world', 'a', 'b', 'c']) await bank.account(name, { currency: GOLD, floor: 'none' })
+    const pay = (id: string, from: string, to: string): Transfer => ({ id, from, to, amount: gold(1n) })
+    isFull = true
+    const lost = await all(bank.load([pay('1', 'world', 'a'), pay('2', 'world', 'a')], { batch: 1 }))
+    expect(lost.map((one) => !one.ok && one.error.code)).toEqual(['DISK_FULL', 'DISK_FULL'])
+    isFull = false
+    for (const id of ['3', '4']) await bank.transfer(pay(id, 'b', 'c'))
+    for (const id of ['5', '6']) await bank.transfer(pay(id, 'world', 'a'))
+    await bank.verify()
+    expect((await bank.balance('a')).posted).toBe(2n)
+    expect((await bank.balance('c')).posted).toBe(2n)
     await chain.close()
   })
 
