@@ -133,14 +133,14 @@ export class JobRows {
     }
   }
 
-  /** All words, mixed with a number of this table's own: nobody can aim at one slot. */
+  /** All words, mixed with a number of this table's own: nobody can aim at one slot. Its sign is of no account. */
   #hash(words: Uint32Array, at: number): number {
     let hash = this.#seed
     for (let i = 0; i < 4; i++) {
       hash = Math.imul(hash ^ words[at + i]!, 0x85ebca6b)
       hash ^= hash >>> 15
     }
-    return hash >>> 0
+    return hash
   }
 
   /** Where the id stands, or the free slot where it would. */

@@ -227,9 +227,10 @@ export class Lane {
     if (held.isOver) return
     held.isOver = true
     if (this.held.get(held.job) === held) this.held.delete(held.job)
-    const { table, now } = this.#parts.follower
+    const { follower } = this.#parts
+    const { table } = follower
     // Before the lease goes, or the job would be ready for a moment.
-    const row = value && table.put(held.job, value, now)
+    const row = value && table.put(held.job, value, value.ended ?? follower.now)
     table.endLease(held.session, held.job, row)
   }
 

@@ -125,7 +125,7 @@ export interface Leases<D, R> {
 export interface WorkOptions {
   /** Handlers at once; 1 if left out. */
   readonly concurrency?: number
-  /** Jobs leased ahead; by how long they take if left out, and none for leases(). */
+  /** Jobs leased ahead; what handlers take in 10 ms if left out, at most 512, and none for leases(). */
   readonly prefetch?: number
   /** How long stop() waits for handlers before it aborts them; 10 s if left out. */
   readonly grace?: Duration

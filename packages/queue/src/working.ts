@@ -172,7 +172,7 @@ export class Runner<D> implements Worker, Consumer<D> {
   }
 
   #call(all: readonly Attempt<D>[]): void {
-    const attempts = all.some(({ held }) => held.isOver) ? this.#stillHeld(all) : all
+    const attempts = this.#stillHeld(all)
     if (attempts.length === 0) return
     this.#calls++
     for (const attempt of attempts) this.#running.add(attempt)
@@ -193,8 +193,13 @@ export class Runner<D> implements Worker, Consumer<D> {
   }
 
   #stillHeld(all: readonly Attempt<D>[]): readonly Attempt<D>[] {
-    for (const attempt of all) if (attempt.held.isOver) this.#tell(attempt, 'lost', 0)
-    return all.filter(({ held }) => !held.isOver)
+    let lost = 0
+    for (const attempt of all) {
+      if (!attempt.held.isOver) continue
+      this.#tell(attempt, 'lost', 0)
+      lost++
+    }
+    return lost === 0 ? all : all.filter(({ held }) => !held.isOver)
   }
 
   #called(attempts: readonly Attempt<D>[], outcomes: readonly Outcome[], begun: number): void {
