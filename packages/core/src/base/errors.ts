@@ -278,11 +278,8 @@ export function isRefusedWrite(error: unknown): error is AteError {
   return isAteError(error) && (error.code === 'DISK_FULL' || error.code === 'TOO_MANY_FILES')
 }
 
-/** Something is wrong with the log, its disk or this machine, whatever the caller did: observers hear of these. */
-const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
-  'CHAIN_GONE',
-  'WRONG_CHAIN',
-  'BAD_WRAP',
+/** What a disk does to a log, or somebody who can write to it. */
+const ALTERED: readonly ErrorCode[] = [
   'DAMAGED',
   'LINK_MISMATCH',
   'BAD_SIGNATURE',
@@ -292,9 +289,17 @@ const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
   'BAD_ATTESTATION',
   'BAD_CHECKPOINT',
   'BAD_GENESIS',
-  'BAD_SEQUENCER',
   'BAD_RECORD',
   'BAD_CBOR',
+]
+
+/** Something is wrong with the log, its disk or this machine, whatever the caller did: observers hear of these. */
+const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
+  ...ALTERED,
+  'CHAIN_GONE',
+  'WRONG_CHAIN',
+  'BAD_WRAP',
+  'BAD_SEQUENCER',
   'ROLLBACK',
   'FORK',
   'DISK_FULL',
@@ -309,4 +314,9 @@ const ALARMS: ReadonlySet<string> = new Set<ErrorCode>([
 
 export function isAlarm(code: string): boolean {
   return ALARMS.has(code)
+}
+
+/** True for what is said of a log that cannot be read, or was altered. */
+export function isAltered({ code }: AteError): boolean {
+  return ALTERED.includes(code)
 }

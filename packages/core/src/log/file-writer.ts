@@ -26,15 +26,8 @@ import {
   SEAL_BYTES,
   SEGMENT_FORMAT,
 } from './file-frame.ts'
-import {
-  encodeSlot,
-  type Manifest,
-  ManifestLook,
-  readManifest,
-  SLOT_BYTES,
-  writeWhole,
-  writeWholeLater,
-} from './file-manifest.ts'
+import { type Manifest, writeWhole, writeWholeLater } from './file-manifest.ts'
+import { ManifestKeeper } from './file-manifest-keeper.ts'
 import { countOf, type LogState } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
@@ -73,9 +66,7 @@ interface Tail {
 export class FileWriter {
   readonly #options: WriterOptions
   readonly #state: LogState
-  readonly #manifestFile: OpenFile
-  readonly #manifestLook: ManifestLook
-  #manifest: Manifest
+  readonly #keeper: ManifestKeeper
   label: Uint8Array
   #tail: Tail | undefined
   /** Records whose sync has returned. */
@@ -102,9 +93,12 @@ export class FileWriter {
     this.#options = options
     this.#syncPlace = new SyncPlace(options.clock, options.pause)
     this.#state = state
-    this.#manifest = opened.manifest
-    this.#manifestFile = opened.manifestFile
-    this.#manifestLook = new ManifestLook(opened.manifestFile, options.crc)
+    this.#keeper = new ManifestKeeper({
+      crc: options.crc,
+      file: opened.manifestFile,
+      manifest: opened.manifest,
+      poison: (error) => this.poison(error),
+    })
     this.label = opened.manifest.label
     this.#durableCount = countOf(state)
     this.#durableHash = state.lastHash
@@ -113,11 +107,11 @@ export class FileWriter {
   }
 
   get writerEpoch(): number {
-    return this.#manifest.writerEpoch
+    return this.#keeper.manifest.writerEpoch
   }
 
   get standing(): Standing {
-    return this.#manifest.standing
+    return this.#keeper.manifest.standing
   }
 
   get durableSeq(): number {
@@ -139,7 +133,7 @@ export class FileWriter {
 
   /** Software that knows of no slots would miss their keys. Into both slots of MANIFEST, once. */
   announceSlots(): void {
-    if (this.#manifest.hasSlots) return
+    if (this.#keeper.manifest.hasSlots) return
     this.#writeManifest({ hasSlots: true })
     this.#writeManifest({ hasSlots: true })
   }
@@ -164,7 +158,7 @@ export class FileWriter {
     assert(!this.#isBusy, 'append while another append runs')
     return this.#alone(async () => {
       if (batch.length > 0) {
-        this.fence()
+        this.#keeper.fence()
         const tail = await this.#room(frameBytes(recordBytes))
         if (recordBytes >= LATER_BYTES && recordBytes >= batch.length * LATER_RECORD_BYTES)
           await this.#writeLater(tail, batch, recordBytes)
@@ -242,7 +236,7 @@ export class FileWriter {
   #mark({ segment }: Tail): FrameMark {
     return {
       durableCount: this.#durableCount,
-      writerEpoch: this.#manifest.writerEpoch,
+      writerEpoch: this.#keeper.manifest.writerEpoch,
       nonce: segment.header.nonce,
     }
   }
@@ -364,7 +358,7 @@ export class FileWriter {
   /** Ends the tail: the seal, nothing behind it, and a sync, so that only the newest segment can be torn. */
   async #seal(tail: Tail): Promise<void> {
     await this.#settled()
-    this.fence()
+    this.#keeper.fence()
     const { segment, file } = tail
     const offset = segment.endOffset
     const records = segment.nextSeq - segment.header.firstSeq
@@ -394,16 +388,16 @@ export class FileWriter {
 
   /** File, then its name, then the manifest, each durable before the next. */
   async #startSegment(): Promise<Tail> {
-    this.fence()
+    this.#keeper.fence()
     const { fs, random, crc } = this.#options
-    const number = this.#manifest.firstSegment + this.#state.segments.length
+    const number = this.#keeper.manifest.firstSegment + this.#state.segments.length
     const header = {
       format: SEGMENT_FORMAT,
       number,
       firstSeq: countOf(this.#state),
       label: this.label,
       nonce: randomBytes(random, 16),
-      writerEpoch: this.#manifest.writerEpoch,
+      writerEpoch: this.#keeper.manifest.writerEpoch,
       before: this.#state.lastHash,
     }
     const name = segmentName(number)
@@ -445,53 +439,14 @@ export class FileWriter {
     }
   }
 
-  /**
-   * A writer that another one took over from must not touch the folder any more; asked before each write, for a microsecond.
-   * Only a lock that does not hold (a network disk) lets it come to that. @throws AteError WRITER_FENCED
-   */
+  /** As ManifestKeeper.fence: for others who write in this folder. @throws AteError WRITER_FENCED */
   fence(): void {
-    let seen: Manifest
-    try {
-      seen = this.#manifestLook.read()
-    } catch (error) {
-      throw diskError(error, { file: 'MANIFEST' })
-    }
-    if (seen.writerEpoch <= this.#manifest.writerEpoch) return
-    throw new AteError('WRITER_FENCED', { writerEpoch: this.#manifest.writerEpoch, seen: seen.writerEpoch })
+    this.#keeper.fence()
   }
 
-  #counts({ generation }: Manifest): boolean {
-    try {
-      return readManifest(this.#manifestFile, this.#options.crc).generation === generation
-    } catch (error) {
-      throw this.poison(error)
-    }
-  }
-
-  /** Into the other slot, so that a write that tears leaves the one that counts. */
   #writeManifest(change: Partial<Pick<Manifest, 'segmentCount' | 'standing' | 'hasSlots'>>): void {
-    this.fence()
-    const next: Manifest = {
-      ...this.#manifest,
-      ...change,
-      generation: this.#manifest.generation + 1,
-      label: this.label,
-      durableCount: this.#durableCount,
-      durableHash: this.#durableHash,
-    }
-    try {
-      writeWhole(this.#manifestFile, [encodeSlot(next, this.#options.crc)], (next.generation % 2) * SLOT_BYTES)
-    } catch (error) {
-      // The end of a slot is zeros that may have stood there before: what was written in part can count all the same,
-      // and then it names the new segment.
-      if (!this.#counts(next)) throw diskError(error, { file: 'MANIFEST' })
-    }
-    try {
-      this.#manifestFile.syncNow()
-    } catch (error) {
-      throw this.poison(error)
-    }
-    this.#manifest = next
+    const { label } = this
+    this.#keeper.write({ ...change, label, durableCount: this.#durableCount, durableHash: this.#durableHash })
   }
 
   /**
@@ -506,7 +461,7 @@ export class FileWriter {
       await this.#finish()
     } finally {
       this.#tail?.file.close()
-      this.#manifestFile.close()
+      this.#keeper.close()
     }
   }
 
@@ -514,11 +469,11 @@ export class FileWriter {
     const tail = this.#tail
     const count = countOf(this.#state)
     if (tail && (tail.allocated > tail.segment.endOffset || this.#durableCount < count)) {
-      this.fence()
+      this.#keeper.fence()
       if (tail.allocated > tail.segment.endOffset) this.#undo(tail, tail.segment.endOffset)
       await this.#sync('group')
     }
-    if (this.#manifest.durableCount < count) this.#writeManifest({})
+    if (this.#keeper.manifest.durableCount < count) this.#writeManifest({})
   }
 }
 

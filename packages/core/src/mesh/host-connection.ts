@@ -9,7 +9,6 @@ import {
   HELLO_BYTES_MAX,
   REKEY_MS_MIN,
   SESSION_MS,
-  SESSIONS_MAX,
   SUBMISSION_BYTES_MAX,
 } from '../base/limits.ts'
 import { CLOSE, type Socket } from '../base/socket.ts'
@@ -21,10 +20,10 @@ import { FrameSender } from './frames.ts'
 import { refusalOf, ServerHandshake, type ServerHandshakeOptions } from './handshake-server.ts'
 import type { Hosting } from './host.ts'
 import { HostChannel } from './host-channel.ts'
+import { HostSessions } from './host-sessions.ts'
 import { keyLimits } from './key-messages.ts'
 import { type ClientMessage, clientMessagesIn, type ServerMessage, writeServerMessage } from './messages.ts'
 import { type CutReason, Outbox, TOO_SLOW_TEXT } from './outbox-bound.ts'
-import { checkSessionProof } from './session-proof.ts'
 import type { Wire } from './wire.ts'
 
 /** What a connection asks before it spends anything, and what it tells. An error that is given ends it. */
@@ -76,8 +75,6 @@ type Opening = Extract<ClientMessage, { type: 'open' }>
 export class HostConnection {
   readonly #parts: HostConnectionParts
   readonly #handshake: ServerHandshake
-  readonly #sessions = new Map<number, PublicIdentity>()
-  readonly #admitted = new Set<number>()
   readonly #channels = new Map<number, HostChannel>()
   /** Channels that are being opened: they hold their place until then, left or not. */
   readonly #opening = new Map<number, 'wanted' | 'left'>()
@@ -85,6 +82,7 @@ export class HostConnection {
   #collectingBytes = 0
   #rekeyedAt = Number.NEGATIVE_INFINITY
   #wire: Wire | undefined
+  #sessions: HostSessions | undefined
   #sender: FrameSender<ServerMessage> | undefined
   #closed = false
   #hurry: { cancel(): void } | undefined
@@ -181,9 +179,18 @@ export class HostConnection {
     )
     if (!done) return
     this.#hurry?.cancel()
-    const { timers } = this.#parts.host.parts.platform.environment
-    this.#hurry = timers.start(SESSION_MS, () => this.#end(undefined, CLOSE.REFUSED, 'nobody has said who he is'))
+    const { platform, identity: server } = this.#parts.host.parts
+    this.#hurry = platform.environment.timers.start(SESSION_MS, () =>
+      this.#end(undefined, CLOSE.REFUSED, 'nobody has said who he is'),
+    )
     this.#wire = done.wire
+    this.#sessions = new HostSessions({
+      crypto: platform.crypto,
+      binding: { exporter: done.wire.exporter, serverFingerprint: server.fingerprintBytes },
+      admit: async (identity) => rules.admitSession?.(identity),
+      admitted: () => this.#hurry?.cancel(),
+      send: (message) => this.#send(message),
+    })
     this.#sender = new FrameSender(this.#outbox, done.wire, writeServerMessage)
     socket.limit(Number.POSITIVE_INFINITY)
     rules.established?.()
@@ -197,7 +204,7 @@ export class HostConnection {
   #take(message: ClientMessage): void {
     switch (message.type) {
       case 'session':
-        this.#takeSession(message.ref, message.proof)
+        this.#sessions!.take(message.ref, message.proof)
         return
       case 'open':
         this.#takeOpen(message)
@@ -237,31 +244,6 @@ export class HostConnection {
     }
   }
 
-  #takeSession(ref: number, proof: Uint8Array): void {
-    const { platform, identity: server } = this.#parts.host.parts
-    if (this.#sessions.size >= SESSIONS_MAX || this.#sessions.has(ref)) {
-      this.#send({ type: 'refused', ref, code: 'BUSY', facts: { sessions: SESSIONS_MAX } })
-      return
-    }
-    const binding = { exporter: this.#wire!.exporter, serverFingerprint: server.fingerprintBytes }
-    const identity = checkSessionProof(platform.crypto, proof, binding)
-    // Taken in any case: its number is used, and what comes for it meanwhile waits in no queue.
-    this.#sessions.set(ref, identity)
-    void this.#admitSession(ref, identity)
-  }
-
-  async #admitSession(ref: number, identity: PublicIdentity): Promise<void> {
-    try {
-      await this.#parts.rules.admitSession?.(identity)
-      this.#hurry?.cancel()
-      this.#admitted.add(ref)
-      this.#send({ type: 'session', ref })
-    } catch (error) {
-      const { code, facts } = isAteError(error) ? error : new AteError('INTERNAL', { what: 'admit' }, { cause: error })
-      this.#send({ type: 'refused', ref, code, facts })
-    }
-  }
-
   /** The first is the client's offer, and the other what it says when it reads with the new keys. */
   #takeRekey(bytes: Uint8Array): void {
     if (this.#answered) {
@@ -280,7 +262,7 @@ export class HostConnection {
 
   #takeOpen(message: Opening): void {
     const { channel, session } = message
-    const identity = this.#admitted.has(session) ? this.#sessions.get(session) : undefined
+    const identity = this.#sessions!.of(session)
     const taken = this.#channels.has(channel) || this.#opening.has(channel)
     if (!identity || taken) throw new AteError('BAD_MESSAGE', { what: 'open', channel })
     if (this.#channels.size + this.#opening.size >= CHANNELS_MAX) {
@@ -386,7 +368,7 @@ export class HostConnection {
   /** The answer says where the chain is: here, if it was taken. */
   async #takeOffer({ channel, session, name }: Extract<ClientMessage, { type: 'offer' }>): Promise<void> {
     const { rules } = this.#parts
-    const identity = this.#admitted.has(session) ? this.#sessions.get(session) : undefined
+    const identity = this.#sessions!.of(session)
     try {
       if (!identity || !this.#isSibling(identity)) throw new AteError('NOT_AUTHORIZED', { needs: 'to be of the ring' })
       await rules.place?.(name, 'client')

@@ -1,6 +1,6 @@
 /** The copy of a chain that others order: what stands there is verified, and what comes is verified before it is kept. */
 import { equalBytes } from '../base/bytes.ts'
-import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
+import { AteError, isAltered, isAteError, throwIfAborted } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
@@ -46,25 +46,10 @@ export async function openCopy({ identity, options, platform }: Wanted): Promise
       const { copyBeside } = await import('./tab-connections.ts')
       return copyBeside({ identity, options, platform })
     }
-    if (!place.destroy || !isAteError(error) || !DAMAGE.has(error.code)) throw error
+    if (!place.destroy || !isAteError(error) || !isAltered(error)) throw error
     return { engine: memoryEngine(), replica: undefined, damage: error }
   }
 }
-
-/** What a disk does to a log, or somebody who can write to it. */
-const DAMAGE: ReadonlySet<string> = new Set([
-  'DAMAGED',
-  'LINK_MISMATCH',
-  'BAD_SIGNATURE',
-  'BAD_ROOT',
-  'BAD_BODY',
-  'BAD_CERTIFICATE',
-  'BAD_ATTESTATION',
-  'BAD_CHECKPOINT',
-  'BAD_GENESIS',
-  'BAD_RECORD',
-  'BAD_CBOR',
-])
 
 /** What is brought up to date: `engine` holds what `replica` has verified. */
 interface Filling extends Pick<Wanted, 'options' | 'platform'> {
