@@ -266,7 +266,7 @@ describe('those who share', () => {
     const sharing = await joinProcesses({
       name: folder,
       lead: async () => {
-        if (++tries > 1) return { accept: (socket) => socket.close(), close: async () => undefined }
+        if (++tries > 1) return { accept: (socket) => socket.close(1000, ''), close: async () => undefined }
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
         throw new AteError('CHAIN_LOCKED')
       },
