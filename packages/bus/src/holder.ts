@@ -18,6 +18,9 @@ import { readPlaceBatches, type StoredPlace } from './log-reader.ts'
 import { type CursorPlace, type Hold, writeCursor } from './subscription-cursor.ts'
 import { Entry, Window } from './window.ts'
 
+/** What stopping waits, behind its grace, for what is to be written. Without a connection that would be for ever. */
+const SETTLE_MS = 5000
+
 export interface HolderOptions {
   readonly pattern: readonly string[]
   readonly order: Order
@@ -374,30 +377,39 @@ export class Holder {
     this.#quieted?.()
   }
 
-  /** Lets what runs come to its end, for `graceMs`; commits it, and gives the subscription back. */
+  /**
+   * Lets what runs come to its end, for `graceMs`; commits it, and gives the subscription back. What is not written SETTLE_MS
+   * later (the server is away) is not waited for: others take over when the lease is over.
+   */
   async stop(graceMs: number): Promise<void> {
     if (this.#isOver) return
     this.#isStopping = true
     this.#reading.abort()
     this.#room?.()
+    const { environment } = this.#context
+    let cancel = (): void => undefined
+    const late = new Promise<void>((resolve) => {
+      cancel = environment.timer(graceMs + SETTLE_MS, resolve)
+    })
+    await Promise.race([this.#comeToRest(graceMs), late])
+    cancel()
+    this.#finish('stopped')
+  }
+
+  async #comeToRest(graceMs: number): Promise<void> {
     const cancel = this.#context.environment.timer(graceMs, () => this.#leaving.abort())
     await Promise.all([this.#quiet(graceMs), this.#redelivering])
     cancel()
     await this.#committer.running
     if (this.#isOver) return
-    const { chain } = this.#context
     try {
-      await chain.transact((tx) =>
+      await this.#context.chain.transact((tx) =>
         writeCursor(tx, this.#place, this.#hold, (value) => ({ ...value, holder: '', until: 0 })),
       )
     } catch (error) {
       // Whoever has it now, or a chain that is closed, needs nothing given back.
-      if (!isChainClosed(error) && !(isAteError(error) && error.code === 'LEASE_LOST')) {
-        this.#fail(error)
-        return
-      }
+      if (!isChainClosed(error) && !(isAteError(error) && error.code === 'LEASE_LOST')) this.#fail(error)
     }
-    this.#finish('stopped')
   }
 
   /** Resolves when no handler runs, or when the time is up. */

@@ -87,3 +87,28 @@ it('requests of one connection are answered by another', async () => {
   await Promise.all([here.close(), there.close()])
   await Promise.all([first.close(), second.close()])
 })
+
+it('a subscription closes while the server is away', async () => {
+  const away = await serve({ listen: 'ws://127.0.0.1:0/db', data: join(folder, 'away') })
+  const chain = await openChain(`${away.url}/shop`, { as: await alice(), serverKey: away.publicKey, create: true })
+  const events = bus<Topics>(chain)
+  const begun = deferred()
+  const books = events.subscribe(
+    'books',
+    'a.*',
+    () => {
+      begun.resolve()
+      return new Promise(() => undefined)
+    },
+    { grace: '100ms' },
+  )
+  await books.ready
+  await events.publish('a.x', 1)
+  await begun.promise
+  await away.close()
+  const start = performance.now()
+  await books.close()
+  await books.done
+  expect(performance.now() - start).toBeLessThan(9000)
+  await chain.close()
+}, 40_000)

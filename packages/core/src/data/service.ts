@@ -36,6 +36,8 @@ const LEASE: Duration = '30s'
 /** A lease that a slow machine cannot renew in time is lost for nothing. */
 const LEASE_MS_MIN = 300
 const GRACE: Duration = '5s'
+/** What close waits, behind the grace, for what is written. Without a connection that would be for ever. */
+const SETTLE_MS = 5000
 /** An instance looks for what it has missed at least this often, and sweeps what has expired on the chain this often. */
 const LOOK_MS = 15_000
 const SWEEP_MS = 60_000
@@ -59,7 +61,10 @@ export interface Served extends AsyncDisposable {
   readonly ready: Promise<void>
   /** Calls that this instance is at. */
   readonly running: number
-  /** Takes nothing more, waits for what runs as long as `grace` says, and gives the rest back to other instances. */
+  /**
+   * Takes nothing more, waits for what runs as long as `grace` says, and gives the rest back to other instances. What is not
+   * given back five seconds later (the server is away) is taken by others when its lease is over.
+   */
   close(): Promise<void>
 }
 
@@ -348,17 +353,20 @@ class Instance implements Served {
 
   async #close(): Promise<void> {
     this.#stop()
-    await this.ready.catch(() => undefined)
+    await this.#within(
+      SETTLE_MS,
+      this.ready.catch(() => undefined),
+    )
     const running = [...this.#active]
-    if (running.length > 0) await this.#withinGrace(Promise.all(running.map(({ done }) => done)))
+    if (running.length > 0) await this.#within(this.#graceMs, Promise.all(running.map(({ done }) => done)))
     const left = [...this.#active]
     this.#end('closing')
-    await Promise.all(left.map((one) => this.#giveBack(one)))
+    await this.#within(SETTLE_MS, Promise.all(left.map((one) => this.#giveBack(one))))
   }
 
-  async #withinGrace(done: Promise<unknown>): Promise<void> {
+  async #within(ms: number, done: Promise<unknown>): Promise<void> {
     const { promise, resolve } = deferred()
-    const timer = this.#core.environment.timers.start(this.#graceMs, resolve, { holds: 'process' })
+    const timer = this.#core.environment.timers.start(ms, resolve, { holds: 'process' })
     await Promise.race([done, promise])
     timer.cancel()
   }

@@ -51,7 +51,10 @@ class ProcessGroup implements Sharing {
   }
 
   async dial({ signal, timeout }: Pick<DialOptions, 'signal' | 'timeout'> = {}): Promise<Socket> {
-    const until = performance.now() + durationMs(timeout ?? SHARE_WAIT_MS, 0)
+    const waitMs = durationMs(timeout ?? SHARE_WAIT_MS, 0)
+    // Pauses are counted and no clock is read: a process that is kept from running for long (it builds, or it starts with
+    // many others) has not looked meanwhile, and whoever was about to lead may be there now.
+    let pausedMs = 0
     for (let pauseMs = SHARE_RETRY_MS; ; pauseMs = Math.min(2 * pauseMs, SHARE_RETRY_MAX_MS)) {
       throwIfAborted(this.#left.signal)
       throwIfAborted(signal)
@@ -63,8 +66,10 @@ class ProcessGroup implements Sharing {
       })
       const locked = await this.#attempt
       if (!locked) continue
-      if (performance.now() > until) throw locked
-      await pause(pauseMs * (0.5 + Math.random() / 2))
+      if (pausedMs > waitMs) throw locked
+      const ms = pauseMs * (0.5 + Math.random() / 2)
+      pausedMs += ms
+      await pause(ms)
     }
   }
 

@@ -1,6 +1,6 @@
 /** Several processes on one folder: one leads, another takes over, and nothing that was acknowledged is lost. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,11 +8,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import type { EntityRef } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { verifyPlace } from '../../src/data/verify-place.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { joinProcesses } from '../../src/node/sharing.ts'
 import { nodeState } from '../../src/node/state.ts'
 import { openIdentity } from '../../src/session/local-identity.ts'
 import type { Platform } from '../../src/session/platform.ts'
@@ -255,6 +257,23 @@ describe('those who share', () => {
     await shared.close()
     await using alone = await openChain(at, { as, id: shared.id }, machine())
     expect(await codeOf(openChain(at, { as, id: alone.id, share: true }, machine()))).toBe('CHAIN_LOCKED')
+  })
+
+  it('do not take time in which they could not run for time in which nobody came', async () => {
+    const folder = newFolder()
+    mkdirSync(folder)
+    let tries = 0
+    const sharing = await joinProcesses({
+      name: folder,
+      lead: async () => {
+        if (++tries > 1) return { accept: (socket) => socket.close(1000, ''), close: async () => undefined }
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+        throw new AteError('CHAIN_LOCKED')
+      },
+    })
+    await sharing.dial({ timeout: 100 })
+    expect(tries).toBe(2)
+    await sharing.close()
   })
 
   it('do not mind a socket that is left, and find one that nobody else may open', async () => {
