@@ -4,6 +4,7 @@
  */
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { fromBase32 } from '../base/ids.ts'
+import { objectOf } from '../base/option-names.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { Receipt, Settler, TransactionDraft } from '../chain/staged.ts'
 import { type Refusal, refuse } from '../chain/verdict.ts'
@@ -146,7 +147,7 @@ function attempt<R>(
         reject(error)
       }
     }
-    whenRoom(core, options.signal, begin, reject)
+    whenRoom(core, objectOf(options, 'options').signal, begin, reject)
   })
 }
 

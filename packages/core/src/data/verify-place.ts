@@ -6,6 +6,7 @@ import { platform as ownPlatform } from '#platform'
 import { fromBinaryText } from '../base/bytes.ts'
 import { AteError, isAteError } from '../base/errors.ts'
 import { type ChainId, chainIdOf, type Fingerprint, fingerprintOf, parseId } from '../base/ids.ts'
+import { objectOf } from '../base/option-names.ts'
 import type { Replica } from '../chain/replica.ts'
 import {
   reportOf,
@@ -42,6 +43,7 @@ export async function verifyPlace(
   options: VerifyPlaceOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<PlaceReport> {
+  objectOf(options, 'options')
   const place = parsePlace(at, { readOnly: true, onDamage: 'keep' }, platform)
   const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
   const known =

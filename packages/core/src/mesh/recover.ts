@@ -1,5 +1,7 @@
 /** Recovers a chain wherever it is. Its code is loaded when it is called: few programs do that, and none does often. */
+
 import { platform as ownPlatform } from '#platform'
+import { objectOf } from '../base/option-names.ts'
 import type { RecoverReceipt } from '../data/append-recovery.ts'
 import type { RecoverPlaceOptions } from '../data/recover.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -19,6 +21,7 @@ export async function recover(
   options: RecoverPlaceOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<RecoverReceipt> {
+  objectOf(options, 'options')
   if (isRemote(at)) {
     const code = await import('./recover-served.ts')
     return code.recoverServed(at, options, platform)

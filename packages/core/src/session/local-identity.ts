@@ -5,6 +5,7 @@
 import { platform as ownPlatform } from '#platform'
 import { fromUtf8, utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
+import { objectOf } from '../base/option-names.ts'
 import { type Identity, type IdentityMakers, markKept, newIdentity } from './identity.ts'
 import type { Passphrase, SealOptions } from './identity-text.ts'
 import type { Platform } from './platform.ts'
@@ -29,6 +30,7 @@ export async function openIdentity(
   options: OpenIdentityOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Identity> {
+  objectOf(options, 'options')
   const found = await platform.files.read(file)
   if (found) {
     refuseOpenFile(file, found.mode, OTHERS)
