@@ -101,7 +101,7 @@ export const ADVICE = {
   CHAIN_INCOMPLETE: 'a copy into this folder did not finish; run it again, or destroy what is here',
   CHAIN_DESTROYED: 'this chain is being destroyed, or that was interrupted; destroy it again to finish',
   CHAIN_EXISTS: 'a chain stands here already; give an empty or a new folder',
-  BAD_BACKUP: 'this is no whole backup, or its files were changed; the facts name the file. Take another backup',
+  BAD_BACKUP: 'this is no whole backup, or a file of it was changed: the facts name it. Take another',
   BAD_PIN: 'the name has no TXT record that names one chain; mend the record, or pass the id',
   PIN_UNAVAILABLE: 'the TXT records of the name cannot be asked for now; try again, or pass the id',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
@@ -126,7 +126,7 @@ export const ADVICE = {
   NO_PERSON: 'nobody on this chain has named this person, or the key is none of its keys',
   NOT_OWNER: 'this key may act for its person, not change it; use the key of an owner',
   LAST_OWNER: 'the person would be left without an owner; add another first',
-  KEY_IN_USE: 'the chain knows this key already, under its own name or as one of a person; make a new identity',
+  KEY_IN_USE: 'the chain knows this key already; make a new identity',
   KEY_REMOVED: 'this key was taken out of its person, and acts for nobody here; use another',
   BAD_CONSENT: 'the key has not agreed to belong to this person on this chain; make a consent with it',
   NO_ROLE: 'there is no role of that name here',
@@ -169,20 +169,19 @@ export const ADVICE = {
   // of more than one kit
   BAD_PATTERN:
     'this is no pattern. Of events: * is one token, > at the end one or more. Of secrets: a path, a path and /**, or **',
-  LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed; let go of it',
+  LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed',
   CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
   KEY_MISSING:
     'half of the key of this value is not beside the log; bring the key ring back, from a backup that holds keys',
   // services
   NO_SERVICE: 'nobody has founded this service here; found it with foundService, or give its parent',
-  NO_PROCEDURE: 'the service has no procedure of that name; caller and service are of different versions',
+  NO_PROCEDURE: 'the service has no procedure of that name: it may be of another version',
   SERVICE_ERROR: 'the service refuses the call; the reason and the text are its own',
   HANDLER_FAILED: 'the handler failed; who runs the service sees the error',
-  CALL_LOST:
-    'the call was withdrawn, has expired, or another instance answers it: what was to commit with the reply did not',
+  CALL_LOST: 'the call was withdrawn, has expired, or is answered elsewhere: what was to commit with the reply did not',
   TIMEOUT:
     'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
-  TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them first',
+  TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
   CERT_ENDED: 'the writer certificate has ended; the writer takes a new one',
@@ -217,7 +216,7 @@ export const ADVICE = {
   BAD_RECORD: 'a record does not decode',
   BAD_CBOR: 'bytes from outside are not the strict CBOR that is accepted here',
   BAD_SNAPSHOT:
-    'the snapshot beside the log is not one that this machine made of it; the log was verified from its start: nothing is to be done',
+    'the snapshot is none that this machine made of this log, which was verified from its start: nothing is to be done',
   ROLLBACK: 'the chain here is older than what this machine has verified before; find the newer copy',
   FORK: 'the chain here differs from what this machine has verified before; someone rewrote history',
   // the network
@@ -226,19 +225,19 @@ export const ADVICE = {
   BAD_CHAIN_NAME:
     'a server has no chains of such a name; it is parts with / between them, none empty or hidden, and without ~ or \\',
   CANNOT_LISTEN: 'the server cannot listen there; the facts say why. Another program may hold the port',
-  HANDSHAKE_FAILED: 'the other end is no server or client of ate, or somebody between changed what was said; try again',
+  HANDSHAKE_FAILED: 'the other end is none of ate, or somebody changed what was said; try again',
   WIRE_VERSION: 'the two ends speak no common version of the wire; update the older one',
   WIRE_BROKEN: 'a frame of the connection was altered, lost or repeated; connect again',
   SERVER_UNKNOWN:
     'nothing says which key this server has; ask who runs it for its fingerprint, and pass that as serverKey',
   SERVER_CHANGED:
     'the server has another key than it is known by, and the old one has not signed the change; ask who runs it before you pass serverKey',
-  BAD_SESSION: 'an identity did not prove that it speaks here; make the proof for this connection',
+  BAD_SESSION: 'an identity did not prove that it speaks on this connection',
   BAD_ACKNOWLEDGEMENT: 'what a server signed (delegation, acknowledgement or succession) does not verify',
   // the disk
   DISK_FULL: 'the disk is full; free some space. Nothing of this write was kept',
   TOO_MANY_FILES:
-    'as many files are open as this process or this machine may have; raise the limit (ulimit -n), or have fewer open. Nothing of this write was kept: try again',
+    'no more files may be open here; raise the limit (ulimit -n). Nothing of this write was kept: try again',
   IO_ERROR: 'the disk refused an operation',
   WRITER_POISONED: 'a sync failed earlier, so nothing more is acknowledged; close, check the disk, open again',
   WRITER_FENCED: 'another writer took this chain over; this one stopped',
@@ -247,7 +246,7 @@ export const ADVICE = {
   KEY_NOT_ERASED:
     'the deletion stands in the log, but the key is still there; open the chain again to finish, and look at the disk',
   KEY_NOT_RECORDED:
-    'an attached key is given behind a durable record of asking for it: commit one that guards the entity, and give its seq',
+    'an attached key is given behind a durable record of asking: commit one that guards the entity, and give its seq',
   DURABILITY_UNAVAILABLE: 'this engine cannot reach the level of durability asked for',
   // ours
   CRYPTO_SELF_TEST: 'a cryptographic self-test failed on this machine; do not use it',
