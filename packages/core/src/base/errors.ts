@@ -93,16 +93,15 @@ export const ADVICE = {
   CHAIN_LOCKED:
     'this chain is open for writing already, here or in another process; open it with { share: true } in all of them, serve its folder (ate serve), read beside the writer with { readOnly: true }, or close it there',
   CHAIN_GONE: 'a chain that this machine remembers is gone; restore it, or open with { create: true } to begin anew',
-  CHAIN_ELSEWHERE:
-    'servers send from one to another for this chain: start all of them with the same list (--nodes-list)',
+  CHAIN_ELSEWHERE: 'servers name each other for this chain: start all of them with the same list (--nodes-list)',
   CHAIN_COPY:
-    'this is a copy, and a second writer would fork the chain: write in the original, or push it; if it is lost, recover here',
+    'this is a copy, and a second writer would fork the chain: write in the original, or push it; if it is lost, recover',
   CHAIN_MOVED: 'this chain was moved, and goes on in the place that the facts name; open it there',
   CHAIN_INCOMPLETE: 'a copy into this folder did not finish; run it again, or destroy what is here',
   CHAIN_DESTROYED: 'this chain is being destroyed, or that was interrupted; destroy it again to finish',
   CHAIN_EXISTS: 'a chain stands here already; give an empty or a new folder',
   BAD_BACKUP: 'this is no whole backup, or a file of it was changed: the facts name it. Take another',
-  BAD_PIN: 'the name has no TXT record that names one chain; mend the record, or pass the id',
+  BAD_PIN: 'no TXT record of the name names one chain; mend the record, or pass the id',
   PIN_UNAVAILABLE: 'the TXT records of the name cannot be asked for now; try again, or pass the id',
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
   WRONG_CHAIN: 'the chain here is not the one whose id you gave',
@@ -122,7 +121,7 @@ export const ADVICE = {
   // authority and reading
   NOT_AUTHORIZED: 'this identity may not do that here; ask someone who manages the node',
   NO_READ_KEY: 'this identity holds no key that opens this; ask someone who manages the node to add it',
-  NEEDS_REKEY: 'the read key here is stale, and this identity cannot make a new one; a reader must write first',
+  NEEDS_REKEY: 'the read key here is stale, and this identity cannot renew it; a reader must write first',
   NO_PERSON: 'nobody on this chain has named this person, or the key is none of its keys',
   NOT_OWNER: 'this key may act for its person, not change it; use the key of an owner',
   LAST_OWNER: 'the person would be left without an owner; add another first',
@@ -158,7 +157,7 @@ export const ADVICE = {
   RETAIN_SHRINKS: 'retention only grows',
   WRITE_ONCE: 'it is locked, and kept as it was written; write a new one, or delete it when its time is over',
   TIME_UNPROVEN:
-    'its time is over by chain time only, which whoever writes here can hurry on: have a checkpoint cosigned by the witnesses that were named when it was locked, and try again',
+    'its time is over by chain time only, which writers can hurry on: have a checkpoint cosigned by the witnesses that were named when it was locked',
   NOT_EXPIRED: 'the entity has not expired yet',
   EPOCH_ORDER: 'an epoch is the last plus one',
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',
@@ -172,7 +171,7 @@ export const ADVICE = {
   LEASE_LOST: 'somebody else has taken this over, and nothing of this was committed',
   CAS_MISMATCH: 'the newest version is not the one that you expected; read it, and decide again',
   KEY_MISSING:
-    'half of the key of this value is not beside the log; bring the key ring back, from a backup that holds keys',
+    'half of the key of this value is not beside the log; restore the key ring from a backup that holds keys',
   // services
   NO_SERVICE: 'nobody has founded this service here; found it with foundService, or give its parent',
   NO_PROCEDURE: 'the service has no procedure of that name: it may be of another version',
@@ -180,7 +179,7 @@ export const ADVICE = {
   HANDLER_FAILED: 'the handler failed; who runs the service sees the error',
   CALL_LOST: 'the call was withdrawn, has expired, or is answered elsewhere: what was to commit with the reply did not',
   TIMEOUT:
-    'no reply came in time. If the state is not unknown, the call was withdrawn, and what was to commit with its reply will not',
+    'no reply came in time. Unless the state is unknown, the call was withdrawn, and nothing commits with its reply',
   TOO_MANY_CALLS: 'too many calls of this process wait for this service; wait for some of them',
   // commits
   CERT_UNKNOWN: 'the writer certificate is not known on this chain',
@@ -191,12 +190,11 @@ export const ADVICE = {
   BASE_MISMATCH: 'the commit names a record that this chain does not have',
   // the network
   BAD_MESSAGE: 'the other side said what nobody says; it is of another version, or hostile',
-  SERVER_REFUSED: 'the server refused for a reason that this version does not know; the facts name it',
+  SERVER_REFUSED: 'the server has a reason that this version does not know; the facts name it',
   OFFLINE: 'there is no connection to the server now; nothing of this was sent. Try again later',
   BUSY: 'the server has no room for this now; it is sent again a little later',
   RATE_LIMITED: 'the server takes no more from here for a while; it is sent again a little later',
-  QUOTA_EXCEEDED:
-    'who made the chain has as many chains or bytes on this server as he may; free some, or ask its operator',
+  QUOTA_EXCEEDED: 'who made the chain has as many chains or bytes here as he may; free some, or ask the operator',
   // integrity
   DAMAGED: 'stored bytes are damaged; the facts name the place. Restore from a copy, or salvage',
   LINK_MISMATCH: 'a record does not follow the one before it; the log was altered',
@@ -210,7 +208,7 @@ export const ADVICE = {
   BAD_COSIGNATURE: 'the line of a witness that you trust does not verify; it was altered or forged',
   BAD_PROOF: 'the proof does not verify; it was altered, or it is of something else',
   NO_CHECKPOINT: 'no checkpoint covers this yet; make one with chain.checkpoint()',
-  NOT_WITNESSED: 'fewer witnesses than were asked for have cosigned; have a checkpoint cosigned, or ask for fewer',
+  NOT_WITNESSED: 'fewer witnesses than asked for have cosigned; have a checkpoint cosigned, or ask for fewer',
   BAD_GENESIS: 'the first record is no genesis of this chain',
   BAD_SEQUENCER: 'a record was ordered by someone whom the chain does not name',
   BAD_RECORD: 'a record does not decode',

@@ -50,14 +50,12 @@ import {
 import { headStatement } from './head-statement.ts'
 import type { Indexes } from './indexes.ts'
 import { OpenTransaction } from './open-transaction.ts'
-import { outcomeInLog } from './outcome.ts'
 import { type PersonInfo, type PersonRef, personInfo, personName } from './persons.ts'
 import type { ConsistencyProof, Proof } from './proof-format.ts'
 import type { CheckpointRef, Provable, ProveOptions } from './prove.ts'
 import type { ChainRecord, RecordsOptions } from './records.ts'
 import { runTransaction, type TransactOptions, type WaitOptions } from './run-transaction.ts'
 import { type ChainStats, chainStats } from './stats.ts'
-import { sweepExpired } from './sweeping.ts'
 import { Transaction } from './transaction.ts'
 import { ONLY_CHILD, type PlaceOptions, placeOf } from './transaction-options.ts'
 import { type ReadOptions, Values } from './values.ts'
@@ -474,6 +472,7 @@ export class Chain {
   /** Drops entities that have expired. The number of them. */
   async sweep(): Promise<number> {
     this.#core.assertWritable()
+    const { sweepExpired } = await import('./sweeping.ts')
     return sweepExpired(this.#core)
   }
 
@@ -497,7 +496,10 @@ export class Chain {
    */
   async outcome(txId: string, options?: ReadOptions): Promise<Receipt | undefined> {
     this.#core.assertOpen()
-    return (await this.#core.staging.outcome(txId)) ?? outcomeInLog(this.#core, txId, options?.signal)
+    const known = await this.#core.staging.outcome(txId)
+    if (known) return known
+    const { outcomeInLog } = await import('./outcome.ts')
+    return outcomeInLog(this.#core, txId, options?.signal)
   }
 
   /** Takes in what another process has appended since; for chains opened with `readOnly`. */
