@@ -1,65 +1,43 @@
 /**
  * Bodies out of records: a slice is read, compared with the hash that the verified view keeps, and opened in counter
  * mode at its offset. A block that is read several times in a row is opened whole, with its tag, and kept for a while. Each
- * slice is compared with its hash either way: who holds the key could forge a tag. Caches are bounded.
+ * slice is compared with its hash either way: who holds the key could forge a tag. The hashes of a block of many slices are worked
+ * out by another thread meanwhile, where there is one (decision 0099). Caches are bounded.
  */
-import { roomFor } from '#large'
+import { roomFor, sharedBytes } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
-import { type BlockPlaces, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
-import { bytesOfWords, type EntityWords, textOfWords, wordAt } from '../event/entity-words.ts'
+import { sliceEnds } from '../event/commit-bodies.ts'
+import { type BlockPlaces, type ParsedCommit, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
+import { bytesOfWords, type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
 import { type BlockBytes, sliceAt } from '../event/kept-runs.ts'
-import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
 import type { BodyPlace } from './link.ts'
 import type { Observing } from './observing.ts'
-import { blockKeyOf, OwnBodies, type WholeBlock } from './own-bodies.ts'
+import { type AskedSlices, OpenedBlock, OpenedBlocks } from './opened-blocks.ts'
+import { blockKeyOf, OwnBodies } from './own-bodies.ts'
+import { isHashOf, type StoredBody, withOwnHash } from './stored-bodies.ts'
 
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
 const KEYS_MAX = 8192
 /** Slices of one block, read one after the other, after which it is opened whole. */
 const RUN_BEFORE_WHOLE = 4
+/** The same where the record is expected to be read as a whole. */
+const RUN_BEFORE_EXPECTED = 1
+/** Slices of a block for which another thread is asked: for fewer its answer comes too late. */
+const SLICES_MIN = 64
 /** Large bodies at a time that other threads hash: each needs memory of its own until then. More are hashed in this one. */
 const BESIDE_MAX = 4
 /** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
 const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
-
-export interface StoredBody {
-  readonly record: number
-  readonly block: number
-  readonly offset: number
-  readonly size: number
-  /** SHA-256 of the ciphertext, eight words from `hashAt` on. */
-  readonly hash: Int32Array
-  readonly hashAt: number
-}
-
-/** Hashes that stand in one piece of memory: who keeps one of them keeps them all. */
-const HASHES_TOGETHER = 16
-
-/** Where bodies of events stand, with copies of their hashes: a record's bytes do not outlive the step. */
-export class StoredBodies {
-  #hashes = new Int32Array(0)
-  #at = 0
-
-  of(record: number, { block, offset, size, hashBytes, hashAt: from }: TransactionEvent): StoredBody {
-    if (this.#at === this.#hashes.length) {
-      // The first one is often the only one.
-      this.#hashes = new Int32Array(8 * (this.#at === 0 ? 1 : HASHES_TOGETHER))
-      this.#at = 0
-    }
-    const [hash, hashAt] = [this.#hashes, this.#at]
-    this.#at += 8
-    for (let i = 0; i < 8; i++) hash[hashAt + i] = wordAt(hashBytes!, from + 4 * i)
-    return { record, block, offset, size, hash, hashAt }
-  }
-}
+/** The same of blocks of records that are read as a whole: nobody comes back to them, and what is used again is in the processor's cache. */
+const PASSING_BYTES_MAX: number = 1024 * 1024
 
 /** Whether who reads a body keeps it, or is done with it before he does anything else, and then says so (`leave`). */
 export type Life = 'kept' | 'moment'
@@ -68,6 +46,14 @@ interface KeyedBlock extends BlockBytes {
   readonly key: BlockKey
   readonly tag: Uint8Array
 }
+
+/** Where the slices of a commit that is read as a whole end, by block. */
+interface Expected {
+  readonly record: number
+  readonly ends: readonly (readonly number[])[]
+}
+
+const NO_ENDS: readonly number[] = []
 
 export class BodyReader {
   readonly #crypto: CryptoProvider
@@ -83,8 +69,12 @@ export class BodyReader {
   #fetchedBytes = 0
   readonly #places = new Map<number, BlockPlaces>()
   readonly #blocks = new Map<number, KeyedBlock>()
-  readonly #whole = new Map<number, WholeBlock>()
-  #wholeBytes = 0
+  readonly #opened = new OpenedBlocks(WHOLE_BYTES_MAX)
+  /** Of records that are read as a whole. */
+  readonly #passing = new OpenedBlocks(PASSING_BYTES_MAX)
+  /** The one that was read last, if the next body may stand in it. */
+  #lastOpened: OpenedBlock | undefined
+  #expected: Expected | undefined
   /** Of what this session wrote itself. */
   readonly own: OwnBodies = new OwnBodies()
   /** The block that was read last, and how often in a row. */
@@ -150,8 +140,8 @@ export class BodyReader {
   /** What was read and written before is read from the log again. */
   forget(): void {
     this.#forgetPlaces()
-    this.#whole.clear()
-    this.#wholeBytes = 0
+    this.#opened.clear()
+    this.#passing.clear()
   }
 
   #forgetPlaces(): void {
@@ -161,9 +151,18 @@ export class BodyReader {
     // What a compaction has dropped is gone for whoever wrote it too.
     this.own.clear()
     this.#last = undefined
+    this.#lastOpened = undefined
+    this.#expected = undefined
+  }
+
+  /** Says that `count` bodies of a commit may be read next, one after the other. */
+  expect(commit: ParsedCommit, count: number): void {
+    this.#expected = count < SLICES_MIN ? undefined : { record: commit.record.seq, ends: sliceEnds(commit) }
   }
 
   #read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
+    const last = this.#lastOpened
+    if (last?.key === blockKeyOf(body.record, body.block)) return this.#fromOpened(last, body)
     const written = this.own.find(body.record, body.block)
     if (written && this.#fits(written.ciphertext.subarray(body.offset, body.offset + body.size), body))
       return written.plaintext.subarray(body.offset, body.offset + body.size)
@@ -174,16 +173,14 @@ export class BodyReader {
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
-    const whole = this.#whole.get(blockKeyOf(body.record, body.block))
-    if (whole) return this.#fromWhole(whole, body)
+    const key = blockKeyOf(body.record, body.block)
+    const opened = this.#passing.find(key) ?? this.#opened.find(key)
+    if (opened) return this.#fromOpened(opened, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
     this.#last = block
-    if (this.#run > RUN_BEFORE_WHOLE && block.runs === undefined) {
-      const bytes = this.#engine.readPart(body.record, block.at, block.size)
-      if (!(bytes instanceof Promise)) return this.#fromWhole(this.#openWhole(block, body, bytes), body)
-      const own = withOwnHash(body)
-      return bytes.then((all) => this.#fromWhole(this.#openWhole(block, own, all), own))
-    }
+    const ends = this.#expected?.record === body.record ? this.#expected.ends[body.block]! : NO_ENDS
+    const runMax = ends.length >= SLICES_MIN ? RUN_BEFORE_EXPECTED : RUN_BEFORE_WHOLE
+    if (this.#run > runMax && block.runs === undefined) return this.#readWhole(block, body, ends)
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
     const room = life === 'moment' ? roomFor(body.size) : undefined
@@ -237,16 +234,19 @@ export class BodyReader {
     this.#beside++
     try {
       const plaintext = block.key.openSlice(bytes, body.offset, out)
-      if (!isHash(await hash, body)) throw badSlice(body)
+      if (!isHashOf(body, await hash)) throw badSlice(body)
       return plaintext
     } finally {
       this.#beside--
     }
   }
 
-  #fromWhole({ ciphertext, plaintext }: WholeBlock, body: StoredBody): Uint8Array {
-    this.#checkHash(ciphertext.subarray(body.offset, body.offset + body.size), body)
-    return plaintext.subarray(body.offset, body.offset + body.size)
+  #fromOpened(opened: OpenedBlock, body: StoredBody): Uint8Array {
+    // Before anything is refused: the one before it may be gone, and its memory be this one's.
+    this.#lastOpened = opened
+    const end = body.offset + body.size
+    if (!opened.isHashed(body)) this.#checkHash(opened.ciphertext.subarray(body.offset, end), body)
+    return opened.plaintext.subarray(body.offset, end)
   }
 
   #checkHash(slice: Uint8Array, body: StoredBody): void {
@@ -256,23 +256,39 @@ export class BodyReader {
   #fits(slice: Uint8Array, body: StoredBody): boolean {
     const hash = this.#hash
     this.#crypto.sha256Into(slice, hash, 0)
-    return isHash(hash, body)
+    return isHashOf(body, hash)
   }
 
-  #openWhole(block: KeyedBlock, body: StoredBody, bytes: Uint8Array): WholeBlock {
-    // A copy: the engine's bytes are not ours to keep.
-    const ciphertext = bytes.slice()
-    const plaintext = block.key.open(ciphertext, block.tag)
+  #readWhole(block: KeyedBlock, body: StoredBody, ends: readonly number[]): Uint8Array | Promise<Uint8Array> {
+    const isPassing = ends.length >= SLICES_MIN
+    const room = isPassing ? this.#passing.room(block.size, sharedBytes) : new Uint8Array(block.size)
+    const bytes = this.#engine.readPart(body.record, block.at, block.size, room)
+    if (!(bytes instanceof Promise)) return this.#fromOpened(this.#openWhole(block, body, { bytes, room, ends }), body)
+    const own = withOwnHash(body)
+    return bytes.then((all) => this.#fromOpened(this.#openWhole(block, own, { bytes: all, room, ends }), own))
+  }
+
+  #openWhole(
+    block: KeyedBlock,
+    body: StoredBody,
+    { bytes, room, ends }: { readonly bytes: Uint8Array; readonly room: Uint8Array; readonly ends: readonly number[] },
+  ): OpenedBlock {
+    // The engine's bytes are not ours to keep, if it has not written them to our memory.
+    if (bytes.buffer !== room.buffer) room.set(bytes)
+    const asked = this.#askFor(room, ends)
+    const plaintext = block.key.open(room, block.tag)
     if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
-    const whole = { ciphertext, plaintext }
-    this.#wholeBytes += 2 * ciphertext.length
-    this.#whole.set(blockKeyOf(body.record, body.block), whole)
-    for (const [key, oldest] of this.#whole) {
-      if (this.#wholeBytes <= WHOLE_BYTES_MAX || oldest === whole) break
-      this.#whole.delete(key)
-      this.#wholeBytes -= 2 * oldest.ciphertext.length
-    }
-    return whole
+    const opened = new OpenedBlock(body, room, plaintext, asked)
+    if (ends.length >= SLICES_MIN) this.#passing.keep(opened)
+    else this.#opened.keep(opened)
+    return opened
+  }
+
+  /** Another thread hashes the slices while this one opens and decodes them. */
+  #askFor(ciphertext: Uint8Array, ends: readonly number[]): AskedSlices | undefined {
+    if (ends.length < SLICES_MIN) return undefined
+    const answers = this.#crypto.sha256Slices?.(ciphertext, ends)
+    return answers && { ends, answers }
   }
 
   #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {
@@ -345,19 +361,8 @@ export class BodyReader {
   }
 }
 
-function isHash(hash: Uint8Array, body: StoredBody): boolean {
-  for (let i = 0; i < 8; i++) if (wordAt(hash, 4 * i) !== body.hash[body.hashAt + i]) return false
-  return true
-}
-
 function badSlice({ record, block, offset }: StoredBody): AteError {
   return new AteError('BAD_BODY', { seq: record, block, offset })
-}
-
-/** The hash may stand in a row of the view, which changes while the body is being read. */
-function withOwnHash(body: StoredBody): StoredBody {
-  const { record, block, offset, size, hash, hashAt } = body
-  return { record, block, offset, size, hash: hash.slice(hashAt, hashAt + 8), hashAt: 0 }
 }
 
 /** Bounded: the oldest entry makes room. */

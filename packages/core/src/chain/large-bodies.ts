@@ -71,7 +71,7 @@ export function roomFor(size: number): Room | undefined {
 }
 
 /** What is hashed beside this thread stands in memory that another one sees, where there is such. */
-function sharedBytes(size: number): Uint8Array {
+export function sharedBytes(size: number): Uint8Array {
   return new Uint8Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(size) : new SharedArrayBuffer(size))
 }
 

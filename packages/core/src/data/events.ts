@@ -7,8 +7,8 @@ import { toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { GiveWay } from '../base/give-way.ts'
 import { type ChainId, type EntityId, entityIdOfWords, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
-import { StoredBodies, type StoredBody } from '../chain/body-reader.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { StoredBodies, type StoredBody } from '../chain/stored-bodies.ts'
 import { CommitParser } from '../event/commit-parse.ts'
 import { nameCreated, PrefixHasher } from '../event/derive-ids.ts'
 import type { EntityWords } from '../event/entity-words.ts'
@@ -149,6 +149,7 @@ function eventsOf(
       if (type === undefined || typeOf(core, event) === type) found.push(new CommittedEvent(origin, event, index))
     }
   }
+  core.bodies.expect(commit, found.length)
   return found
 }
 
