@@ -178,6 +178,15 @@ describe('ate vault', () => {
     expect((await ate(['run', '--from', 'app', '--', 'no-such-command'])).code).toBe(1)
   })
 
+  it('starts no program without the secrets that were asked for, and stores no value that did not come', async () => {
+    const slip = await ate(['run', '--from', 'prdo', '--', 'true'])
+    expect([slip.code, slip.stderr.split(':')[0]]).toEqual([1, 'NOT_FOUND'])
+    const none = await spawned(['put', 'slip/none'], '')
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('nothing came from stdin')])
+    const empty = await ate(['put', 'slip/empty'], '')
+    expect([empty.code, (await done(['ls', 'slip'])).split(' ')[0]]).toEqual([0, 'slip/empty'])
+  })
+
   it('says nothing of a secret that no environment holds', async () => {
     await done(['put', 'odd/zero', '--json'], JSON.stringify(`${CANARY}\0`))
     const zero = await ate(['run', '--from', 'odd', '--', 'true'])

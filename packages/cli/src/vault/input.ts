@@ -7,6 +7,7 @@ import process from 'node:process'
 import { AteError } from '@ate/core'
 import type { SecretValue } from '@ate/vault'
 import { askHidden } from '../passphrase.ts'
+import { usage } from './open.ts'
 
 export interface InputOptions {
   readonly file?: string
@@ -38,6 +39,9 @@ export async function readValue(what: string, { file, json, binary, raw }: Input
     return json ? parseJson(typed) : typed
   }
   const bytes = await readInput(file)
+  // What a program that failed has left of a pipe is no value.
+  if (bytes.length === 0 && (file === undefined || file === '-'))
+    throw usage('nothing came from stdin; an empty value is stored with --file and an empty file')
   if (binary) return new Uint8Array(bytes)
   const text = textOf(bytes)
   if (json) return parseJson(text)

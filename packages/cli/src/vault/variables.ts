@@ -31,6 +31,9 @@ export async function variablesFor(
 ): Promise<Record<string, string>> {
   if (!/^[A-Za-z_]?[A-Za-z0-9_]*$/.test(prefix)) throw new AteError('BAD_ARGUMENT', { option: 'prefix', prefix })
   const all = await vault.env(path)
+  // A slip would start a program without its secrets.
+  if (path !== '' && Object.keys(all).length === 0)
+    throw new AteError('NOT_FOUND', { path }, { hint: 'there is no secret at or below this path that you can read' })
   const chosen: Record<string, string> = {}
   for (const [name, value] of Object.entries(all)) {
     if (only && !only.includes(name) && !only.includes(prefix + name)) continue

@@ -5,7 +5,7 @@ import { AteError, type Duration } from '@ate/core'
 import type { Json, PutOptions, Stored } from '@ate/worm'
 import { assertNew } from '../new-file.ts'
 import { print, printable, timeText, toJson } from '../output.ts'
-import { refOf, timeOf, usage, type WormOptions, withWorm, writeOut } from './open.ts'
+import { refOf, timeOf, usage, type WormOptions, warnOfNoWitnesses, withWorm, writeOut } from './open.ts'
 
 export interface PutCommandOptions extends WormOptions {
   readonly retain?: string
@@ -23,6 +23,7 @@ export async function putCommand(name: string, file: string | undefined, options
   await withWorm(options, 'make', async (archive) => {
     const stored = await archive.put(name, bodyOf(file), put)
     await print(options.json ? toJson(stored, 2) : lineOf(stored))
+    if (stored.mode === 'compliance') await warnOfNoWitnesses(archive)
   })
 }
 

@@ -37,6 +37,12 @@ export async function withWorm<R>(
   }
 }
 
+/** What no way leads back from is said, not refused: it may be meant. */
+export async function warnOfNoWitnesses(archive: Worm): Promise<void> {
+  if ((await archive.info()).warnings.includes('NO_WITNESSES'))
+    process.stderr.write('No witnesses are named: what is put under compliance now can never be disposed of.\n')
+}
+
 export function refOf(name: string, { revision }: WormOptions): Ref {
   return revision === undefined ? name : { name, version: revision }
 }

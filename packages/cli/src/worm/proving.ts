@@ -6,7 +6,7 @@ import { AteError, type Witnesses } from '@ate/core'
 import { verifyProof } from '@ate/worm'
 import { assertNew, writeNew } from '../new-file.ts'
 import { print, printable, timeText, toJson } from '../output.ts'
-import { refOf, usage, type WormOptions, withWorm } from './open.ts'
+import { refOf, usage, type WormOptions, warnOfNoWitnesses, withWorm } from './open.ts'
 
 export interface WitnessOptions extends WormOptions {
   readonly witness?: readonly string[]
@@ -148,8 +148,7 @@ export async function witnessCommand(
         `time       ${provenAt === undefined ? 'not signed yet' : `signed up to ${timeText(provenAt.getTime())}`}`,
       )
     }
-    if (info.warnings.includes('NO_WITNESSES'))
-      process.stderr.write('No witnesses are named: what is put under compliance now can never be disposed of.\n')
+    await warnOfNoWitnesses(named)
     if (info.warnings.includes('WEAK_QUORUM'))
       process.stderr.write('One witness that lies is enough to show two histories: name four, and ask for three.\n')
   })

@@ -8,11 +8,20 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 const FULL: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
-const REFUSED: readonly string[] = ['EROFS', 'EACCES', 'EPERM']
+/** Node's own word, in the place of an errno. */
+const DENIED = 'ERR_ACCESS_DENIED'
+const REFUSED: readonly string[] = ['EROFS', 'EACCES', 'EPERM', DENIED]
 /** Where the code's own advice is about something else. A fact: the error is made again on its way up, with more of them. */
 const WHAT: Readonly<Record<string, string>> = {
   EACCES: 'this user may not do that here; look whose the folder and its files are, and at their modes',
   EPERM: 'this user may not do that here; look whose the folder and its files are, and at their modes and attributes',
+  [DENIED]:
+    "Node's permission model (--permission) refuses this. It lets nobody sync a file, so nothing is kept in folders under it; what is there is read with { readOnly: true } and --allow-fs-read",
+}
+
+/** What to do about an error of the system, where its errno alone does not say. */
+export function whatToDo(errno: string | undefined): string | undefined {
+  return WHAT[errno ?? '']
 }
 
 function isFull(error: unknown): boolean {
@@ -29,7 +38,7 @@ export function isOutOfFiles(error: unknown): boolean {
 export function diskError(error: unknown, facts: ErrorFacts): AteError {
   if (isAteError(error)) return error
   const errno = errnoOf(error)
-  return new AteError(codeFor(error), { ...facts, errno, what: WHAT[errno ?? ''] }, { cause: error })
+  return new AteError(codeFor(error), { ...facts, errno, what: whatToDo(errno) }, { cause: error })
 }
 
 function codeFor(error: unknown): 'DISK_FULL' | 'TOO_MANY_FILES' | 'READ_ONLY' | 'IO_ERROR' {

@@ -6,6 +6,7 @@ import * as fs from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { AteError, isAteError } from '../base/errors.ts'
+import { whatToDo } from '../log/file-errors.ts'
 import type { FileLock } from '../log/file-system.ts'
 import { assertStateName, assertStatePrefix, type StateStore } from '../session/state-store.ts'
 import { lockFolder } from './folder-lock.ts'
@@ -61,7 +62,11 @@ export function nodeState(location: string = stateLocation(ownPlace())): StateSt
       assertStateName(name)
       const folder = join(location, 'locks', ...name.split('/'))
       writing(location, () => makeFolders(location, folder))
-      return waitForLock(folder, options?.waitMs ?? 0)
+      try {
+        return await waitForLock(folder, options?.waitMs ?? 0)
+      } catch (error) {
+        throw unwritable(location, error)
+      }
     },
   }
 }
@@ -123,9 +128,15 @@ function writing<T>(location: string, run: () => T): T {
   try {
     return run()
   } catch (error) {
-    if (isAteError(error)) throw error
-    throw new AteError('STATE_UNWRITABLE', { location, reason: codeOf(error) }, { cause: error })
+    throw unwritable(location, error)
   }
+}
+
+function unwritable(location: string, error: unknown): AteError {
+  if (isAteError(error)) return error
+  const reason = codeOf(error)
+  const what = reason === 'ERR_ACCESS_DENIED' ? { what: whatToDo(reason) } : {}
+  return new AteError('STATE_UNWRITABLE', { location, reason, ...what }, { cause: error })
 }
 
 function reading<T>(location: string, run: () => T): T {

@@ -254,6 +254,7 @@ describe('those who share', () => {
     const error: unknown = await openChain(at, { as, id: shared.id }, machine()).catch((thrown) => thrown)
     expect(error).toMatchObject({ code: 'CHAIN_LOCKED' })
     expect(String(error)).toContain('{ share: true }')
+    expect(String(error)).toContain('keep it on globalThis')
     await shared.close()
     await using alone = await openChain(at, { as, id: shared.id }, machine())
     expect(await codeOf(openChain(at, { as, id: alone.id, share: true }, machine()))).toBe('CHAIN_LOCKED')
