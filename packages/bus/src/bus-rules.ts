@@ -2,7 +2,7 @@
  * What the bus decides, without reading or writing: names of topics and what patterns match, positions in the log, when
  * a failed event is tried again, and what retention drops. Time comes in as an argument.
  */
-import { AteError, type Duration, durationMs, isWellFormed } from '@ate/core'
+import { AteError, type Duration, durationMs, errorText, isWellFormed } from '@ate/core'
 import { busError } from './errors.ts'
 
 /** Tokens of a topic: each is an entity above its events, and the tree of a chain is at most 32 deep. */
@@ -80,7 +80,7 @@ export function endOfRecord(seq: number): Position {
 }
 
 export function bad(what: string, given: unknown): AteError {
-  return new AteError('BAD_ARGUMENT', { what, given: String(given).slice(0, 60) })
+  return new AteError('BAD_ARGUMENT', { what, given: errorText(given, 60) })
 }
 
 /** @throws AteError BAD_ARGUMENT for what is no short text. */

@@ -43,6 +43,14 @@ describe('a name that is no option', () => {
     expect(chain.head.seq).toBe(before)
   })
 
+  it('nor is a value without a text: it is refused by its name', async () => {
+    const events = closeLater(bus(closeLater(await open())))
+    const concurrency = Object.create(null) as never
+    expect(await rejectionOf(() => events.subscribe('s', 'a', nothing, { concurrency }))).toMatchObject({
+      code: 'BAD_ARGUMENT',
+    })
+  })
+
   it('is not what all of them take: nothing that is an option is refused', async () => {
     const chain = closeLater(await open())
     const options = { name: 'b', access: {}, retain: { for: '1d', count: 9, bytes: 9999 }, ephemeral: [] } as const

@@ -111,7 +111,7 @@ export class Batching {
     const waiting = this.#waiting.filter(({ aborted }) => !aborted)
     this.#waiting = []
     for (const level of new Set(waiting.map(({ durability }) => durability))) {
-      for (const batch of this.#batchesOf(waiting.filter(({ durability }) => durability === level))) {
+      for (const batch of this.#batchesOf(waiting.filter(({ durability }) => Object.is(durability, level)))) {
         for (const call of batch.calls) call.staged = true
         void this.#settle(batch)
       }

@@ -1,5 +1,5 @@
 /** ISO 4217: the active codes with their minor units, and what makes a currency of one's own. */
-import { AteError } from '@ate/core'
+import { AteError, errorText } from '@ate/core'
 
 /** A currency: its code, and how many decimal digits one unit of it is below the major amount. */
 export interface Currency<C extends string = string> {
@@ -69,7 +69,7 @@ export function checkCurrency(value: unknown): asserts value is Currency {
 }
 
 function short(value: unknown): string {
-  return String(value).slice(0, 40)
+  return errorText(value, 40)
 }
 
 export const USD: Currency<'USD'> = currency('USD')

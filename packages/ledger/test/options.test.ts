@@ -4,7 +4,7 @@ import type { Chain } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { purse } from '../src/coin.ts'
-import { type Ledger, ledger } from '../src/index.ts'
+import { currency, type Ledger, ledger } from '../src/index.ts'
 import { all, GOLD, gold, person, Shared } from './kit.ts'
 
 let chain: Chain
@@ -57,4 +57,13 @@ describe('a name that is no option', () => {
     const outcomes = await all(bank.load([pay, { ...pay, idd: 'x' } as never, pay]))
     expect(outcomes.map(({ ok }) => ok)).toEqual([true, false, true])
   })
+})
+
+it('a durability that is none is refused, and answered', async () => {
+  for (const durability of [Number.NaN, 'paper', null, Object.create(null)])
+    expect(await rejectionOf(() => bank.transfer(pay, { durability } as never))).toMatchObject({ code: 'BAD_ARGUMENT' })
+})
+
+it('a code of a currency that has no text is refused', () => {
+  expect(() => currency(Object.create(null) as never)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
 })

@@ -1,5 +1,13 @@
 /** The options of a queue: checked, turned into what is stored, compared with what stands there, and filled up. */
-import { AteError, type Duration, durationMs, type OptionNames, objectOf, type StandardSchema } from '@ate/core'
+import {
+  AteError,
+  type Duration,
+  durationMs,
+  errorText,
+  type OptionNames,
+  objectOf,
+  type StandardSchema,
+} from '@ate/core'
 import { queueError } from './errors.ts'
 import type { StoredLimit, StoredOptions } from './queue-records.ts'
 import { BACKOFF_MS } from './queue-rules.ts'
@@ -33,7 +41,7 @@ export interface Rules {
 const DAY_MS = 86_400_000
 
 export function bad(what: string, given: unknown): AteError {
-  return new AteError('BAD_ARGUMENT', { what, given: String(given).slice(0, 60) })
+  return new AteError('BAD_ARGUMENT', { what, given: errorText(given, 60) })
 }
 
 export function wholeNumber(

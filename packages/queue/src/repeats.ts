@@ -4,6 +4,7 @@ import {
   type Chain,
   type Duration,
   type EntityId,
+  errorText,
   isAteError,
   type OptionNames,
   objectOf,
@@ -61,7 +62,7 @@ export function repeatValue(
   }
   const timing = { cron: when.cron, ...(when.tz === undefined ? {} : { tz: when.tz }) }
   const next = nextTick(timing, now)
-  if (next === undefined) throw queueError('BAD_CRON', { cron: String(when.cron).slice(0, 60), what: 'it never comes' })
+  if (next === undefined) throw queueError('BAD_CRON', { cron: errorText(when.cron, 60), what: 'it never comes' })
   return { ...timing, ...common, next }
 }
 
@@ -76,7 +77,7 @@ function ofCron<R>({ cron, tz }: Pick<RepeatValue, 'cron' | 'tz'>, ask: (cron: C
   try {
     return ask(new Cron(cron!, { timezone: tz ?? 'UTC', paused: true }))
   } catch (cause) {
-    throw queueError('BAD_CRON', { cron: String(cron).slice(0, 60), tz }, { cause })
+    throw queueError('BAD_CRON', { cron: errorText(cron, 60), tz }, { cause })
   }
 }
 

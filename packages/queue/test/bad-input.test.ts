@@ -279,3 +279,17 @@ it('refuses what comes after the handler has returned', async () => {
   await new Promise((resolve) => setTimeout(resolve, 5))
   expect(late).toEqual(['TX_CLOSED'])
 })
+
+it('what has no text is refused by its name all the same', async () => {
+  world = await openWorld(99)
+  const jobs = world.process().queue<number>()
+  const bare = Object.create(null) as never
+  for (const call of [
+    () => jobs.add(1, { priority: bare }),
+    () => jobs.add(1, { delay: bare }),
+    () => jobs.repeat('r', { every: bare }, 1),
+    () => jobs.configure({ lease: bare }),
+  ])
+    await expectCode((async () => call())(), 'BAD_ARGUMENT')
+  await expectCode(jobs.repeat('r', { cron: bare }, 1), 'BAD_CRON')
+})

@@ -27,7 +27,7 @@ describe('a failure', () => {
     await world.pass(1000)
     expect(runs).toBe(6)
     const errors = await Promise.all(thrown.map(async (_, n) => (await jobs.get(`j${n}`))?.errors[1]))
-    expect(errors).toEqual([`Error: ${'x'.repeat(491)}…`, 'an error that has no text', 'Error: half \ufffd'])
+    expect(errors).toEqual([`Error: ${'x'.repeat(491)}…`, 'what has no text', 'Error: half \ufffd'])
     expect((await jobs.counts()).dead).toBe(3)
   })
 

@@ -21,7 +21,7 @@ export interface Rotation {
   readonly every: Duration
   /** Changes it at its source, and gives what is to be stored. */
   next(before: SecretValue | undefined, options: CallOptions): Promise<SecretValue>
-  /** Older versions than this many are destroyed after a rotation; all are kept if left out. */
+  /** Older versions than this many, at least 1, are destroyed after a rotation; all are kept if left out. */
   readonly keep?: number
 }
 
@@ -98,6 +98,9 @@ export async function* agentRounds(
 /** True if it was due, and this agent did it. */
 async function rotate(context: Context, { path, every, next, keep }: Rotation, call: CallOptions): Promise<boolean> {
   const secret = new Secret<SecretValue>(context, path, undefined)
+  // Before it is changed at its source.
+  if (keep !== undefined && !(Number.isSafeInteger(keep) && keep >= 1))
+    throw new AteError('BAD_ARGUMENT', { option: 'keep', what: 'a whole number from 1 on' })
   const claimed = await claim(context, path, durationMs(every, context.now), call)
   if (!claimed) return false
   const stop = new AbortController()
@@ -212,6 +215,6 @@ async function claimIn(context: Context, tx: Transaction, path: string): Promise
 async function prune(secret: Secret<SecretValue>, keep: number): Promise<void> {
   const there: number[] = []
   for await (const { n, state } of secret.versions()) if (state !== 'destroyed') there.push(n)
-  const old = there.slice(0, Math.max(0, there.length - Math.max(1, keep)))
+  const old = there.slice(0, Math.max(0, there.length - keep))
   if (old.length > 0) await secret.destroy(old)
 }

@@ -2,7 +2,7 @@
  * Keys that encrypt and sign for others: a transit key NAME is the secret `transit/NAME`, so roles and patterns hold for it as for
  * any other. Who may read it decrypts and signs; who may list it encrypts (with its public half) and verifies.
  */
-import { AteError, isAteError, type Transaction } from '@ate/core'
+import { AteError, errorText, isAteError, type Transaction } from '@ate/core'
 import { type CallOptions, type Context, required, type WriteNowOptions, type WriteOptions } from './context.ts'
 import { vaultError } from './errors.ts'
 import { checkNames } from './option-names.ts'
@@ -43,8 +43,7 @@ export class Transit {
 
   /** @internal */
   constructor(context: Context, name: string) {
-    if (typeof name !== 'string' || name.includes('/'))
-      throw vaultError('BAD_PATH', { path: String(name).slice(0, 80) })
+    if (typeof name !== 'string' || name.includes('/')) throw vaultError('BAD_PATH', { path: errorText(name, 80) })
     this.name = name
     this.#path = `transit/${name}`
     checkPath(this.#path)

@@ -108,6 +108,20 @@ it('the agent rotates what is due, once, keeps what it is told to keep, and goes
   ])
 })
 
+it('what is to be kept is a number of versions: else nothing is changed at the source', async () => {
+  const vault = await place.open()
+  for (const keep of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    let asked = 0
+    const next = async (): Promise<string> => `made ${++asked}`
+    const { rotated, failures } = await vault.rotate({ rotate: [{ path: 'prod/kept', every: '1h', keep, next }] })
+    expect([rotated, failures.map(({ error }) => (error as { code: string }).code), asked]).toEqual([
+      [],
+      ['BAD_ARGUMENT'],
+      0,
+    ])
+  }
+})
+
 it('the agent runs until its signal, and tidies if it is told to', async () => {
   const vault = await place.open()
   await vault.role('temp').allow('x/**', ['read'], { until: new Date(place.makers.now() + 1000) })

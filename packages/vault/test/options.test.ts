@@ -59,3 +59,7 @@ it('versions that are no list are refused', async () => {
   }
   expect((await secret.get()).value).toBe('1')
 })
+
+it('a name of a transit key that has no text is refused', () => {
+  expect(() => secrets.transit(Object.create(null) as never)).toThrow(expect.objectContaining({ code: 'BAD_PATH' }))
+})

@@ -110,10 +110,14 @@ function termsOf(name: string, options: PutOptions, defaults: Keep): Terms {
   }
 }
 
-/** Undefined for what JSON cannot say. */
+/** Undefined for what JSON cannot say: a number that is none would be stored as null. */
 function jsonOf(value: unknown): string | undefined {
+  const finite = (_: string, one: unknown): unknown => {
+    if (typeof one === 'number' && !Number.isFinite(one)) throw new TypeError('no number of JSON')
+    return one
+  }
   try {
-    return JSON.stringify(value)
+    return JSON.stringify(value, finite)
   } catch {
     return undefined
   }

@@ -197,6 +197,9 @@ describe('put and get', () => {
     ] as const
     for (const keep of terms) expect(await codeOf(archive.put('a', '', keep))).toBe('BAD_ARGUMENT')
     expect(await codeOf(archive.put('a', '', { meta: 'x'.repeat(70_000) }))).toBe('BAD_ARGUMENT')
+    expect(await codeOf(archive.put('a', '', { retain: Object.create(null) as never }))).toBe('BAD_ARGUMENT')
+    for (const meta of [Number.NaN, { a: [1, Number.POSITIVE_INFINITY] }])
+      expect(await codeOf(archive.put('a', '', { meta }))).toBe('BAD_ARGUMENT')
     expect(await all(archive.list())).toEqual([])
   })
 

@@ -1,4 +1,5 @@
 /** One way to say how long: a number of milliseconds, or text such as `90s`, `15m`, `24h`, `30d`, `2y`. */
+import { errorText } from './error-text.ts'
 import { AteError } from './errors.ts'
 
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd' | 'y'}`
@@ -12,8 +13,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
  */
 export function durationMs(duration: Duration, fromMs: number): number {
   const ms = typeof duration === 'number' ? duration : parse(duration, fromMs)
-  if (!Number.isSafeInteger(ms) || ms < 0)
-    throw new AteError('BAD_ARGUMENT', { duration: String(duration).slice(0, 40) })
+  if (!Number.isSafeInteger(ms) || ms < 0) throw new AteError('BAD_ARGUMENT', { duration: errorText(duration, 40) })
   return ms
 }
 

@@ -1,4 +1,4 @@
-/** Whatever was thrown, as text that can be stored: it never throws, has no half surrogate pair, and has an end. */
+/** Whatever was thrown or given, as text that can be stored: it never throws, has no half surrogate pair, and has an end. */
 import { isAteError } from './errors.ts'
 
 /** At most `charsMax` UTF-16 units: code or name, and message. */
@@ -15,7 +15,7 @@ function wholeText(error: unknown): string {
     return isAteError(error) ? error.message : `${error.name}: ${error.message}`
   } catch {
     // An object without a prototype, or whose toString or message throws.
-    return 'an error that has no text'
+    return 'what has no text'
   }
 }
 
