@@ -65,10 +65,12 @@ const AREAS: Readonly<Record<string, Area>> = {
   },
   proof: {
     sources:
-      /^(data\/(verify-proof|proof-.*|prove|evidence|compare-head|check-head|head-evidence|evidence-base|persons|recover|append-recovery)|chain\/(snapshot.*|signed-parts|recovered)|session\/(remembered-heads|known-recoveries))\.ts$/,
+      /^(data\/(verify-proof|proof-.*|prove|evidence|compare-head|check-head|head-evidence|evidence-base|persons|recover|append-recovery)|chain\/(snapshot.*|signed-parts|recovered|statements|covering-attestation)|session\/(remembered-heads|known-recoveries))\.ts$/,
     tests: [
       ...['forged-proofs', 'prove', 'evidence'].map((name) => `data/${name}`),
       'chain/snapshot',
+      'chain/statements',
+      'chain/covering-attestation',
       'session/remembered-heads',
       ...['snapshots', 'persons', 'recover', 'opening', 'verify-place'].map((name) => `data/${name}`),
       ...['forks', 'offline', 'evil-history', 'recover-served'].map((name) => `mesh/${name}`),
