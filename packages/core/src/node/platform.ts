@@ -50,6 +50,9 @@ export const platform: Platform = {
     return process.env[name] || undefined
   },
   pathOf(place: string): string {
+    // What a shell makes of it nobody makes of it here: it would be a folder of that name, below the one of the process.
+    if (/^file:~(\/|$)/.test(place))
+      throw new AteError('BAD_URL', { given: place.slice(0, 100) }, { hint: '~ is not expanded: give the whole path' })
     // file:./garage and file:/srv/garage are plain paths; file:///srv/garage is a URL.
     if (!place.startsWith('file://')) return resolve(place.slice('file:'.length))
     try {
