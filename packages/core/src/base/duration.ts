@@ -1,5 +1,4 @@
 /** One way to say how long: a number of milliseconds, or text such as `90s`, `15m`, `24h`, `30d`, `2y`. */
-import { errorText } from './error-text.ts'
 import { AteError } from './errors.ts'
 
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd' | 'y'}`
@@ -13,7 +12,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
  */
 export function durationMs(duration: Duration, fromMs: number): number {
   const ms = typeof duration === 'number' ? duration : parse(duration, fromMs)
-  if (!Number.isSafeInteger(ms) || ms < 0) throw new AteError('BAD_ARGUMENT', { duration: errorText(duration, 40) })
+  if (!Number.isSafeInteger(ms) || ms < 0) throw new AteError('BAD_ARGUMENT', { duration: given(duration) })
   return ms
 }
 
@@ -25,4 +24,9 @@ function parse(text: string, fromMs: number): number {
   const end = new Date(fromMs)
   end.setUTCFullYear(end.getUTCFullYear() + count)
   return end.getTime() - fromMs
+}
+
+/** What was given in the place of a word, for the facts of an error. Objects may have no text. */
+export function given(value: unknown): string {
+  return typeof value === 'object' && value ? 'an object' : String(value).slice(0, 40)
 }

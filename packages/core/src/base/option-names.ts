@@ -8,7 +8,7 @@ export type OptionNames<T> = { readonly [K in keyof Required<NonNullable<T>>]: t
  * Options as they were given. `known`: the names that they may have; without it any.
  * @throws AteError BAD_ARGUMENT for what is no object, and for a name that is not known
  */
-export function objectOf<T extends object | undefined>(value: T, what: string, known?: OptionNames<T>): T {
+export function objectOf<T extends object | undefined>(value: T, what = 'options', known?: OptionNames<T>): T {
   if (value === undefined) return value
   if (typeof value !== 'object' || value === null) throw refused(`${what}: an object`, value)
   if (!known) return value

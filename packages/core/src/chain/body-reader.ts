@@ -4,11 +4,10 @@
  * slice is compared with its hash either way: who holds the key could forge a tag. The hashes of a block of many slices are worked
  * out by another thread meanwhile, where there is one (decision 0099). Caches are bounded.
  */
-import { roomFor, sharedBytes } from '#large'
+import { askSlices, expectSlices, roomFor, spareRooms } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
-import { sliceEnds } from '../event/commit-bodies.ts'
 import { type BlockPlaces, type ParsedCommit, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
 import { bytesOfWords, type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
@@ -17,9 +16,10 @@ import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
+import type { ExpectedSlices } from './asked-slices.ts'
 import type { BodyPlace } from './link.ts'
 import type { Observing } from './observing.ts'
-import { type AskedSlices, OpenedBlock, OpenedBlocks } from './opened-blocks.ts'
+import { type OpenedBlock, OpenedBlocks } from './opened-blocks.ts'
 import { blockKeyOf, OwnBodies } from './own-bodies.ts'
 import { isHashOf, type StoredBody, withOwnHash } from './stored-bodies.ts'
 
@@ -30,8 +30,6 @@ const KEYS_MAX = 8192
 const RUN_BEFORE_WHOLE = 4
 /** The same where the record is expected to be read as a whole. */
 const RUN_BEFORE_EXPECTED = 1
-/** Slices of a block for which another thread is asked: for fewer its answer comes too late. */
-const SLICES_MIN = 64
 /** Large bodies at a time that other threads hash: each needs memory of its own until then. More are hashed in this one. */
 const BESIDE_MAX = 4
 /** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
@@ -46,14 +44,6 @@ interface KeyedBlock extends BlockBytes {
   readonly key: BlockKey
   readonly tag: Uint8Array
 }
-
-/** Where the slices of a commit that is read as a whole end, by block. */
-interface Expected {
-  readonly record: number
-  readonly ends: readonly (readonly number[])[]
-}
-
-const NO_ENDS: readonly number[] = []
 
 export class BodyReader {
   readonly #crypto: CryptoProvider
@@ -71,10 +61,11 @@ export class BodyReader {
   readonly #blocks = new Map<number, KeyedBlock>()
   readonly #opened = new OpenedBlocks(WHOLE_BYTES_MAX)
   /** Of records that are read as a whole. */
-  readonly #passing = new OpenedBlocks(PASSING_BYTES_MAX)
+  readonly #passing = new OpenedBlocks(PASSING_BYTES_MAX, (gone) => this.#spare?.leave(gone))
+  readonly #spare = spareRooms()
   /** The one that was read last, if the next body may stand in it. */
   #lastOpened: OpenedBlock | undefined
-  #expected: Expected | undefined
+  #expected: ExpectedSlices | undefined
   /** Of what this session wrote itself. */
   readonly own: OwnBodies = new OwnBodies()
   /** The block that was read last, and how often in a row. */
@@ -157,7 +148,7 @@ export class BodyReader {
 
   /** Says that `count` bodies of a commit may be read next, one after the other. */
   expect(commit: ParsedCommit, count: number): void {
-    this.#expected = count < SLICES_MIN ? undefined : { record: commit.record.seq, ends: sliceEnds(commit) }
+    this.#expected = expectSlices(commit, count)
   }
 
   #read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
@@ -178,8 +169,8 @@ export class BodyReader {
     if (opened) return this.#fromOpened(opened, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
     this.#last = block
-    const ends = this.#expected?.record === body.record ? this.#expected.ends[body.block]! : NO_ENDS
-    const runMax = ends.length >= SLICES_MIN ? RUN_BEFORE_EXPECTED : RUN_BEFORE_WHOLE
+    const ends = this.#expected?.record === body.record ? this.#expected.ends[body.block] : undefined
+    const runMax = ends ? RUN_BEFORE_EXPECTED : RUN_BEFORE_WHOLE
     if (this.#run > runMax && block.runs === undefined) return this.#readWhole(block, body, ends)
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
@@ -245,7 +236,7 @@ export class BodyReader {
     // Before anything is refused: the one before it may be gone, and its memory be this one's.
     this.#lastOpened = opened
     const end = body.offset + body.size
-    if (!opened.isHashed(body)) this.#checkHash(opened.ciphertext.subarray(body.offset, end), body)
+    if (!opened.asked?.isHashed(body)) this.#checkHash(opened.ciphertext.subarray(body.offset, end), body)
     return opened.plaintext.subarray(body.offset, end)
   }
 
@@ -259,9 +250,13 @@ export class BodyReader {
     return isHashOf(body, hash)
   }
 
-  #readWhole(block: KeyedBlock, body: StoredBody, ends: readonly number[]): Uint8Array | Promise<Uint8Array> {
-    const isPassing = ends.length >= SLICES_MIN
-    const room = isPassing ? this.#passing.room(block.size, sharedBytes) : new Uint8Array(block.size)
+  /** With `ends`, those of its slices: another thread is asked for their hashes. */
+  #readWhole(
+    block: KeyedBlock,
+    body: StoredBody,
+    ends: readonly number[] | undefined,
+  ): Uint8Array | Promise<Uint8Array> {
+    const room = (ends && this.#spare?.room(block.size)) ?? new Uint8Array(block.size)
     const bytes = this.#engine.readPart(body.record, block.at, block.size, room)
     if (!(bytes instanceof Promise)) return this.#fromOpened(this.#openWhole(block, body, { bytes, room, ends }), body)
     const own = withOwnHash(body)
@@ -271,24 +266,21 @@ export class BodyReader {
   #openWhole(
     block: KeyedBlock,
     body: StoredBody,
-    { bytes, room, ends }: { readonly bytes: Uint8Array; readonly room: Uint8Array; readonly ends: readonly number[] },
+    {
+      bytes,
+      room,
+      ends,
+    }: { readonly bytes: Uint8Array; readonly room: Uint8Array; readonly ends: readonly number[] | undefined },
   ): OpenedBlock {
     // The engine's bytes are not ours to keep, if it has not written them to our memory.
     if (bytes.buffer !== room.buffer) room.set(bytes)
-    const asked = this.#askFor(room, ends)
+    const asked = ends && askSlices(this.#crypto, room, ends)
     const plaintext = block.key.open(room, block.tag)
     if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
-    const opened = new OpenedBlock(body, room, plaintext, asked)
-    if (ends.length >= SLICES_MIN) this.#passing.keep(opened)
+    const opened = { key: blockKeyOf(body.record, body.block), ciphertext: room, plaintext, asked }
+    if (ends) this.#passing.keep(opened)
     else this.#opened.keep(opened)
     return opened
-  }
-
-  /** Another thread hashes the slices while this one opens and decodes them. */
-  #askFor(ciphertext: Uint8Array, ends: readonly number[]): AskedSlices | undefined {
-    if (ends.length < SLICES_MIN) return undefined
-    const answers = this.#crypto.sha256Slices?.(ciphertext, ends)
-    return answers && { ends, answers }
   }
 
   #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {

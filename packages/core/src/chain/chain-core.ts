@@ -7,8 +7,8 @@
  * - readers outside of transactions see acknowledged state only.
  */
 import { equalBytes, fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { given } from '../base/duration.ts'
 import type { Environment } from '../base/environment.ts'
-import { errorText } from '../base/error-text.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { type ChainId, chainIdOf, toBase32 } from '../base/ids.ts'
 import { Turns } from '../base/turns.ts'
@@ -273,7 +273,7 @@ export class ChainCore {
   /** @throws AteError DURABILITY_UNAVAILABLE | BAD_ARGUMENT */
   assertReaches(durability: Durability | undefined): void {
     if (durability === undefined) return
-    if (!isDurability(durability)) throw new AteError('BAD_ARGUMENT', { durability: errorText(durability, 60) })
+    if (!isDurability(durability)) throw new AteError('BAD_ARGUMENT', { durability: given(durability) })
     if (durabilityRank(durability) > durabilityRank(this.durability)) {
       throw new AteError('DURABILITY_UNAVAILABLE', { wanted: durability, engine: this.durability })
     }

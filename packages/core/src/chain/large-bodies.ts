@@ -14,10 +14,15 @@ import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
 import { parseBlockPlaces } from '../event/commit-parse.ts'
 import type { BlockBytes } from '../event/kept-runs.ts'
+import { SpareRooms } from './asked-slices.ts'
 import type { CommitBuilder } from './commit-builder.ts'
 import { LargeRecord } from './large-record.ts'
 import type { Replica } from './replica.ts'
 import type { Batch, StagedTransaction } from './staged.ts'
+
+export { askSlices, expectSlices } from './asked-slices.ts'
+
+export const spareRooms = (): SpareRooms | undefined => new SpareRooms(sharedBytes)
 
 /** What a batch is sealed and written with; undefined for one that is not large. */
 export interface LargeBatch {
@@ -71,7 +76,7 @@ export function roomFor(size: number): Room | undefined {
 }
 
 /** What is hashed beside this thread stands in memory that another one sees, where there is such. */
-export function sharedBytes(size: number): Uint8Array {
+function sharedBytes(size: number): Uint8Array {
   return new Uint8Array(typeof SharedArrayBuffer === 'undefined' ? new ArrayBuffer(size) : new SharedArrayBuffer(size))
 }
 

@@ -14,7 +14,6 @@ import type { Receipt } from '../chain/staged.ts'
 import type { VerifyOptions, VerifyReport } from '../chain/verify-log.ts'
 import type { Witnessed } from '../chain/witnessing.ts'
 import { textOfWords } from '../event/entity-words.ts'
-import { forgetPlace } from '../session/forget-chain.ts'
 import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import { ROW } from '../view/entity-table.ts'
@@ -180,12 +179,12 @@ export class Chain {
 
   /** Transactions that were kept on this machine (`wait: 'local'`) and are not in the log, each once, as long as the chain is open. */
   conflicts(options: ReadOptions = {}): AsyncGenerator<Conflict, void, void> {
-    return conflictsOf(this.#core, objectOf(options, 'options').signal)
+    return conflictsOf(this.#core, objectOf(options).signal)
   }
 
   /** The explicit form: commit it, or it is rolled back when it goes out of scope. A conflict is thrown, not retried. */
   begin(options: TransactOptions = {}): OpenTransaction {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertWritable()
     return new OpenTransaction(this.#core, this.#values, this.id, options)
   }
@@ -218,7 +217,7 @@ export class Chain {
     name: string,
     options: PlaceOptions & ReadOptions = {},
   ): Promise<Entity<T> | undefined> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     throwIfAborted(options.signal)
     return this.#values.read(type, wordsOfName(this.#core, this.id, type, name, options), options)
@@ -230,7 +229,7 @@ export class Chain {
    * @throws AteError NO_READ_KEY | NOT_FOUND (there is no such parent) | BAD_ARGUMENT | CHAIN_CLOSED
    */
   idOf<T>(type: EntityType<T>, name: string, options: PlaceOptions = {}): EntityId {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     return textOfWords(wordsOfName(this.#core, this.id, type, name, options))
   }
@@ -333,7 +332,7 @@ export class Chain {
    */
   attachedKey(ref: EntityRef, options: AttachedKeyOptions = {}): Promise<Uint8Array | undefined> {
     try {
-      objectOf(options, 'options')
+      objectOf(options)
       this.#core.assertOpen()
       throwIfAborted(options.signal)
       const asked = this.#core.writing.attachedKey(wordsOfRef(ref, this.id), options)
@@ -366,14 +365,14 @@ export class Chain {
 
   /** Committed events from record `from` on (0 if left out), then those to come. Ends with the signal or the chain. */
   events(options: EventsOptions = {}): AsyncGenerator<ChainEvent, void, void> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     return chainEvents(this.#core, options)
   }
 
   /** As events, those of a record at once: for who reads many, a promise each is what costs most. */
   eventBatches(options: EventsOptions = {}): AsyncGenerator<readonly ChainEvent[], void, void> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     return eventBatches(this.#core, options)
   }
@@ -386,14 +385,14 @@ export class Chain {
     void,
     void
   > {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     return watchEntities(this.#core, this.id, options)
   }
 
   /** The records of the log with all that stands in clear, void transactions too; for tools. Ends at the newest one. */
   records(options: RecordsOptions = {}): AsyncGenerator<ChainRecord, void, void> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     return recordsOf(this.#core, options)
   }
@@ -403,7 +402,7 @@ export class Chain {
    * after it come from the log too, and not from what this process has in memory.
    */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     await this.#core.settled()
     this.#values.clear()
@@ -419,7 +418,7 @@ export class Chain {
   async checkpoint(
     options: CheckpointOptions = {},
   ): Promise<{ readonly seq: number; readonly size: number; readonly note: string }> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertWritable()
     return appendCheckpoint(this.#core, options)
   }
@@ -463,7 +462,7 @@ export class Chain {
     node: EntityRef,
     options: { readonly limit?: number; readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly resealed: number; readonly left: number }> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertWritable()
     const { resealNode } = await import('./reseal.ts')
     return resealNode(this.#core, wordsOfRef(node, this.id), options)
@@ -483,7 +482,7 @@ export class Chain {
    * @throws AteError READ_ONLY | CHAIN_CLOSED | DAMAGED | DISK_FULL | TOO_MANY_FILES | IO_ERROR | WRITER_POISONED | WRITER_FENCED
    */
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertWritable()
     const { Compacting } = await import('./compacting.ts')
     this.#compacting ??= new Compacting(this.#core, undefined)
@@ -535,7 +534,7 @@ export class Chain {
    * their hybrid signature, bytes that compaction can free, and more. Changes nothing; a reader takes in what is new first.
    */
   async doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     const { examine } = await import('./doctor.ts')
     return examine(this.#core, this.#compaction, options)
@@ -552,7 +551,7 @@ export class Chain {
    * altered
    */
   async backup(to: string, options: BackupOptions = {}): Promise<BackupReceipt> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertOpen()
     const { engine, replica } = this.#core
     // As of now: what is written while the code is loaded is not meant.
@@ -567,7 +566,7 @@ export class Chain {
    * @throws AteError NOT_AUTHORIZED (needs manage of the root) | LEVEL_TOO_LOW | FORK | BAD_ARGUMENT | READ_ONLY
    */
   async recover(options: RecoverOptions = {}): Promise<RecoverReceipt> {
-    objectOf(options, 'options')
+    objectOf(options)
     this.#core.assertWritable()
     const { appendRecovery } = await import('./append-recovery.ts')
     return appendRecovery(this.#core, options, this.#platform.state)
@@ -579,6 +578,7 @@ export class Chain {
    * @throws AteError READ_ONLY | IO_ERROR | CHAIN_CLOSED
    */
   async destroy(): Promise<void> {
+    const { forgetPlace } = await import('../session/forget-chain.ts')
     await this.#core.destroy()
     await forgetPlace(this.#platform.state, this.#core.place, this.id, { goesOn: false })
   }
@@ -589,7 +589,7 @@ export class Chain {
    * chain is opened again. What was acknowledged stays. Called again with a signal, it hurries the closing that is under way.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    const { signal } = objectOf(options, 'options')
+    const { signal } = objectOf(options)
     const compacted = this.#compacting?.beforeClose(signal)
     return compacted ? compacted.finally(() => this.#core.close(signal)) : this.#core.close(signal)
   }

@@ -19,7 +19,6 @@ import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { checkStanding } from '../log/standing.ts'
-import { forgetCertificates } from '../session/forget-chain.ts'
 import { type Identity, isIdentity, isKept, type PublicIdentity } from '../session/identity.ts'
 import { addKnownChain, forgetKnownChain, lookUpChain } from '../session/known-chains.ts'
 import { machineIdentity } from '../session/local-identity.ts'
@@ -427,6 +426,9 @@ async function acceptCopy(state: StateStore, { chainId, hashes }: Replica): Prom
   const chain = chainIdOf(chainId)
   const remembered = await rememberedHead(state, chain).catch(() => undefined)
   const here = remembered && hashes.at(remembered.seq)
-  if (!remembered || !here || !equalBytes(here, remembered.hash)) await forgetCertificates(state, chain)
+  if (!remembered || !here || !equalBytes(here, remembered.hash)) {
+    const { forgetCertificates } = await import('../session/forget-chain.ts')
+    await forgetCertificates(state, chain)
+  }
   await forgetHead(state, chain)
 }

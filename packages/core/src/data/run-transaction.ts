@@ -147,7 +147,7 @@ function attempt<R>(
         reject(error)
       }
     }
-    whenRoom(core, objectOf(options, 'options').signal, begin, reject)
+    whenRoom(core, objectOf(options).signal, begin, reject)
   })
 }
 

@@ -43,7 +43,7 @@ export async function verifyPlace(
   options: VerifyPlaceOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<PlaceReport> {
-  objectOf(options, 'options')
+  objectOf(options)
   const place = parsePlace(at, { readOnly: true, onDamage: 'keep' }, platform)
   const label = options.id === undefined ? undefined : parseId(options.id, 'chain')
   const known =

@@ -32,15 +32,6 @@ export function checkBodies(crypto: CryptoProvider, commit: ParsedCommit, hashed
   }
 }
 
-/** Where the slices of each block end in it, in their order; those of void transactions are among them. */
-export function sliceEnds({ blocks, transactions }: ParsedCommit): readonly (readonly number[])[] {
-  const ends: number[][] = blocks.map(() => [])
-  for (const { events } of transactions) {
-    for (const { body, block, offset, size } of events) if (body) ends[block]!.push(offset + size)
-  }
-  return ends
-}
-
 /** Bytes of bodies that stand in the blocks of a commit: what compaction has dropped is not counted. */
 export function bodyBytes(blocks: readonly BlockBytes[]): number {
   let sum = 0

@@ -21,7 +21,7 @@ export async function recover(
   options: RecoverPlaceOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<RecoverReceipt> {
-  objectOf(options, 'options')
+  objectOf(options)
   if (isRemote(at)) {
     const code = await import('./recover-served.ts')
     return code.recoverServed(at, options, platform)

@@ -30,7 +30,7 @@ export async function openIdentity(
   options: OpenIdentityOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Identity> {
-  objectOf(options, 'options')
+  objectOf(options)
   const found = await platform.files.read(file)
   if (found) {
     refuseOpenFile(file, found.mode, OTHERS)

@@ -1,6 +1,7 @@
 /** Blocks that were opened whole: which answers of another thread count, and whose memory is used again. */
 import { describe, expect, it } from 'vitest'
-import { OpenedBlock, OpenedBlocks } from '../../src/chain/opened-blocks.ts'
+import { AskedSlices, SpareRooms } from '../../src/chain/asked-slices.ts'
+import { OpenedBlocks } from '../../src/chain/opened-blocks.ts'
 import type { StoredBody } from '../../src/chain/stored-bodies.ts'
 import type { CryptoProvider, SliceHashes } from '../../src/crypto/provider.ts'
 import type { ChainEvent } from '../../src/data/events.ts'
@@ -41,8 +42,7 @@ function filled(size: number): Uint8Array {
 
 describe('an answer', () => {
   const bytes = filled(64)
-  const opened = (answers: SliceHashes): OpenedBlock =>
-    new OpenedBlock(bodyOf(bytes, SLICES[0]), bytes, bytes, { ends: ENDS, answers })
+  const opened = (answers: SliceHashes): AskedSlices => new AskedSlices(ENDS, answers)
 
   it('counts for its slice, in any order', () => {
     const block = opened(answersFor(bytes, ENDS))
@@ -66,19 +66,18 @@ describe('an answer', () => {
       expect(block.isHashed({ ...body, offset, size })).toBe(false)
     const early = opened(answersFor(bytes, ENDS, 1))
     expect([SLICES[0], SLICES[1]].map((slice) => early.isHashed(bodyOf(bytes, slice)))).toEqual([true, false])
-    expect(new OpenedBlock(body, bytes, bytes, undefined).isHashed(body)).toBe(false)
   })
 })
 
 describe('memory', () => {
   it('of blocks that are gone is used again, unless a thread still reads it or it is much too large', () => {
-    const blocks = new OpenedBlocks(1000)
-    const make = (size: number): Uint8Array => new Uint8Array(size)
+    const spare = new SpareRooms((size) => new Uint8Array(size))
+    const blocks = new OpenedBlocks(1000, (gone) => spare.leave(gone))
     const keep = (record: number, size: number, count = 1): ArrayBufferLike => {
-      const room = blocks.room(size, make)
+      const room = spare.room(size)
       expect(room.length).toBe(size)
-      const asked = { ends: [size], answers: { hashes: new Uint8Array(32), count: () => count } }
-      blocks.keep(new OpenedBlock(bodyOf(room, [0, size], record), room, filled(size), asked))
+      const asked = new AskedSlices([size], { hashes: new Uint8Array(32), count: () => count })
+      blocks.keep({ key: 256 * record, ciphertext: room, plaintext: filled(size), asked })
       return room.buffer
     }
     const first = keep(1, 50_000)
@@ -96,9 +95,12 @@ describe('memory', () => {
     const bytes = filled(1000)
     const ends = Array.from({ length: 50 }, (_, i) => 20 * (i + 1))
     for (let record = 0; record < 4; record++)
-      blocks.keep(
-        new OpenedBlock(bodyOf(bytes, [0, 20], record), bytes, bytes, { ends, answers: answersFor(bytes, ends) }),
-      )
+      blocks.keep({
+        key: 256 * record,
+        ciphertext: bytes,
+        plaintext: bytes,
+        asked: new AskedSlices(ends, answersFor(bytes, ends)),
+      })
     expect([0, 1, 2, 3].map((record) => blocks.find(256 * record) !== undefined)).toEqual([false, false, true, true])
     blocks.clear()
     expect(blocks.find(768)).toBeUndefined()
