@@ -1,7 +1,7 @@
 /** All engines of the queue bench by name, with the server that each needs. Loaded only in the process that runs it. */
 import type { QueueEngine } from './engine.ts'
 
-export type Server = 'redis everysec' | 'redis memory' | 'redis always' | 'postgres' | 'none'
+export type Server = 'redis everysec' | 'redis memory' | 'redis always' | 'postgres' | 'ate' | 'none'
 
 interface Loader {
   readonly server: Server
@@ -10,6 +10,7 @@ interface Loader {
 
 const LOADERS: Readonly<Record<string, Loader>> = {
   ate: { server: 'none', load: async () => (await import('./us.ts')).disk },
+  'ate served': { server: 'ate', load: async () => (await import('./us.ts')).served },
   'bullmq always': { server: 'redis always', load: async () => (await import('../peers/bullmq.ts')).always },
   'pg-boss': { server: 'postgres', load: async () => (await import('../peers/pg-boss.ts')).engine },
   bullmq: { server: 'redis everysec', load: async () => (await import('../peers/bullmq.ts')).everysec },

@@ -1,11 +1,14 @@
-/** Redis and PostgreSQL of the system (Debian: redis-server, postgresql), started for one row and stopped after it. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+/** Our server, and Redis and PostgreSQL of the system (Debian: redis-server, postgresql), started for one row and stopped after it. */
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { NODE_OPTIONS } from '../run.ts'
 import type { Server } from './engines.ts'
 
 const START_MS_MAX = 20_000
+const OUR_SERVER = fileURLToPath(new URL('../network/us-server.ts', import.meta.url))
 
 export interface Running {
   readonly port: number
@@ -23,10 +26,23 @@ export function missing(server: Server): string | undefined {
 
 export async function startServer(server: Server, folder: string): Promise<Running> {
   if (server === 'none') return { port: 0, stop: async () => undefined }
+  if (server === 'ate') return startOurs(folder)
   const port = await freePort()
   const child = server === 'postgres' ? startPostgres(folder, port) : startRedis(folder, port, server)
   await answers(port, child)
   return { port, stop: () => ended(child) }
+}
+
+async function startOurs(folder: string): Promise<Running> {
+  const child = fork(OUR_SERVER, [JSON.stringify({ data: join(folder, 'served'), durability: 'disk' })], {
+    execArgv: [...NODE_OPTIONS],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const { url } = await new Promise<{ url: string }>((resolve, reject) => {
+    child.once('message', (message) => resolve(message as { url: string }))
+    child.once('exit', (code) => reject(new Error(`our server ended with ${code}`)))
+  })
+  return { port: Number(new URL(url).port), stop: () => ended(child, 'SIGTERM') }
 }
 
 function startRedis(folder: string, port: number, server: Server): ChildProcess {
@@ -111,11 +127,11 @@ async function answers(port: number, child: ChildProcess): Promise<void> {
   throw new Error('the server did not start')
 }
 
-function ended(child: ChildProcess): Promise<void> {
+function ended(child: ChildProcess, signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null) return resolve()
     child.once('exit', () => resolve())
     // SIGINT is PostgreSQL's fast shutdown; Redis takes it too.
-    child.kill('SIGINT')
+    child.kill(signal)
   })
 }

@@ -1,4 +1,4 @@
-/** Our queue, by its public API, on a file chain (disk) or in memory. */
+/** Our queue, by its public API, on a file chain (disk), in memory, or at a server of ours on loopback. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createIdentity, type Durability, defineType, type Identity, openChain } from '@ate/core'
@@ -7,9 +7,11 @@ import type { Data, QueueEngine, QueueStore } from './engine.ts'
 
 const Effect = defineType<{ readonly n: number }>('effect')
 
-async function open(place: (folder: string) => string, folder: string): Promise<QueueStore> {
+async function open(place: string, folder: string): Promise<QueueStore> {
+  // What this machine remembers of servers and chains goes where the data goes.
+  process.env['ATE_HOME'] = join(folder, 'home')
   const as: Identity = await createIdentity()
-  let chain = await openChain(place(folder), { as })
+  let chain = await openChain(place, { as, create: true })
   let jobs: Queue<Data, Data, unknown> = queue<Data>(chain, 'jobs', { retry: { max: 3 } })
   return {
     add: (data) => jobs.add(data),
@@ -27,9 +29,9 @@ async function open(place: (folder: string) => string, folder: string): Promise<
     },
     async reopen() {
       // What is in memory alone is gone with its chain.
-      if (place(folder) === 'memory:') return
+      if (place === 'memory:') return
       await chain.close()
-      chain = await openChain(place(folder), { as })
+      chain = await openChain(place, { as })
       jobs = queue<Data>(chain, 'jobs', { retry: { max: 3 } })
     },
     async bytes() {
@@ -47,11 +49,12 @@ async function open(place: (folder: string) => string, folder: string): Promise<
 function engine(
   name: string,
   durability: Durability & QueueEngine['durability'],
-  place: (folder: string) => string,
+  place: (folder: string, port: number) => string,
 ): QueueEngine {
   const note = 'by the public API: every event signed, linked and encrypted; done and effect in one commit'
-  return { name, durability, note, open: (folder) => open(place, folder) }
+  return { name, durability, note, open: (folder, port) => open(place(folder, port), folder) }
 }
 
 export const disk: QueueEngine = engine('ate', 'disk', (folder) => `file:${join(folder, 'chain')}`)
 export const memory: QueueEngine = engine('ate memory', 'memory', () => 'memory:')
+export const served: QueueEngine = engine('ate served', 'disk', (_, port) => `ws://127.0.0.1:${port}/db/jobs`)
