@@ -1,5 +1,5 @@
 /** What comes again: ids, unique keys and options that were used before, and jobs that are gone while somebody works on them. */
-import { AteError, type EntityId, type Transaction } from '@ate/core'
+import { AteError, type Chain, type EntityId, type Transaction } from '@ate/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Handle, queue } from '../src/index.ts'
 import { IN, JobRecord, LaneRecord, OptionsRecord } from '../src/queue-records.ts'
@@ -428,11 +428,9 @@ describe('a result that its queue does not keep', () => {
   })
 })
 
-it('jobs that could not be removed are removed later', async () => {
-  world = await openWorld(26)
-  const worker = world.process()
-  let refused = 0
-  const chain = replacing(worker.chain, 'transact', (transact, run, options) =>
+/** The chain, each of whose transactions that deletes something ends with `deleting`. */
+function withDeletions(chain: Chain, deleting: () => void | Promise<void>): Chain {
+  return replacing(chain, 'transact', (transact, run, options) =>
     transact(async (tx: Transaction) => {
       let deletes = false
       const seen = replacing(tx, 'delete', (remove, ...args) => {
@@ -440,10 +438,19 @@ it('jobs that could not be removed are removed later', async () => {
         remove(...args)
       })
       const result = await (run as (tx: Transaction) => unknown)(seen)
-      if (deletes && refused++ < 2) throw new AteError('TX_RETRIES', {})
+      if (deletes) await deleting()
       return result
     }, options),
   )
+}
+
+it('jobs that could not be removed are removed later', async () => {
+  world = await openWorld(26)
+  const worker = world.process()
+  let refused = 0
+  const chain = withDeletions(worker.chain, () => {
+    if (refused++ < 2) throw new AteError('TX_RETRIES', {})
+  })
   const jobs = queue<number>(chain, 'jobs', AT_ONCE, worker.environment)
   jobs.work(() => undefined)
   await jobs.addMany([1, 2, 3])
@@ -459,18 +466,7 @@ it('a job that has run again while it was being removed stays', async () => {
   world = await openWorld(53)
   const worker = world.process()
   let again = async (): Promise<void> => undefined
-  const chain = replacing(worker.chain, 'transact', (transact, run, options) =>
-    transact(async (tx: Transaction) => {
-      let deletes = false
-      const seen = replacing(tx, 'delete', (remove, ...args) => {
-        deletes = true
-        remove(...args)
-      })
-      const result = await (run as (tx: Transaction) => unknown)(seen)
-      if (deletes) await again()
-      return result
-    }, options),
-  )
+  const chain = withDeletions(worker.chain, () => again())
   const jobs = queue<number>(chain, 'jobs', { keep: { dead: '1h' } }, worker.environment)
   const { id } = await jobs.add(1)
   await jobs.cancel(id)
