@@ -1,4 +1,6 @@
 /** Shared by the tests of services: one declared service, its handlers, and a chain of alice where they run. */
+// Loaded when it is first needed, and so before: simulated time does not wait for it.
+import '../../src/data/sweeping.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { type Served, type ServiceOptions, service } from '../../src/data/service.ts'
 import type { ServiceHandlers } from '../../src/data/service-handling.ts'
