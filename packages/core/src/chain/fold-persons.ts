@@ -107,7 +107,7 @@ function endCertificates(trust: TrustState, journal: Journal, key: string): void
   }
   journal.undoWith(() => {
     for (const certificate of trust.certificates.values())
-      if (certificate.identity === key) certificate.ended = before.get(certificate) ?? false
+      if (certificate.identity === key) certificate.ended = certificate.succeeded ?? before.get(certificate) ?? false
   })
 }
 

@@ -386,7 +386,7 @@ function endCertificate(
   if (certificate.ended) return undefined
   certificate.ended = true
   journal.undoWith(() => {
-    certificate.ended = false
+    certificate.ended = certificate.succeeded === true
   })
   return undefined
 }

@@ -289,7 +289,7 @@ export class Replica {
     this.trust.writers.add(certificate.identity)
     const before = body.after && certificates.get(toBinaryText(body.after))
     // A successor of the same identity ends the one before it: a writer is one process at a time.
-    if (before && before.identity === certificate.identity) before.ended = true
+    if (before && before.identity === certificate.identity) before.ended = before.succeeded = true
     // The commit that brings it may be the one that took its key out of its person.
     if (this.trust.actorOf(certificate.identity) === undefined) certificate.ended = true
   }

@@ -155,7 +155,10 @@ const KEYS: Codec<Uint8Array> = {
   },
 }
 
-const CERTIFICATE_FIELDS: Codec<Omit<Certificate, 'verifier'>> = struct<Omit<Certificate, 'verifier'>>({
+/** Without `succeeded`: what is loaded has nothing staged on it that could be taken back. */
+type KeptCertificate = Omit<Certificate, 'verifier' | 'succeeded'>
+
+const CERTIFICATE_FIELDS: Codec<KeptCertificate> = struct<KeptCertificate>({
   id: bytes,
   identityBytes: bytes,
   identity: name,

@@ -31,6 +31,8 @@ export interface Certificate {
   /** The highest writer number that was judged. */
   mark: number
   ended: boolean
+  /** A successor that is on the log has ended it: it stays so, whatever is taken back that wanted the same. */
+  succeeded?: true
   /** Commits that no attestation covers yet, in the order of their numbers. */
   readonly unattested: UnattestedCommit[]
 }

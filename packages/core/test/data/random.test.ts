@@ -348,6 +348,11 @@ const command: fc.Arbitrary<Command> = fc.tuple(
 )
 
 describe('what is acknowledged is what the log folds to', () => {
+  it('where a writer is ended while its successor is on its way, and the disk is full for that', async () => {
+    const names = ['create', 'pause', 'create', 'endWriter', 'muchLater', 'create', 'create', 'diskFull', 'create']
+    await play(names.map((name) => [name as Command[0], 0, 0]))
+  })
+
   it(
     `under ${RUNS} random concurrent workloads`,
     async () => {
