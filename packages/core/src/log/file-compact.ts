@@ -3,8 +3,7 @@
  * records, seqs and hashes, and takes its name by a rename. Both are whole at any moment, so a crash leaves one of them.
  *
  * Order that matters: the new file is durable, and so is all that made bytes superfluous, before the old one goes. Work
- * goes in steps that give way to appends. What comes to the newest segment meanwhile is copied behind the rest, the last of it
- * while the writer waits, which then goes on in the new file: so no compaction leaves a segment more (decision 0091).
+ * goes in steps that give way to appends; only sealed segments are touched, so the writer and this never meet.
  */
 import type { Clock, Randomness } from '../base/environment.ts'
 import { randomBytes } from '../base/environment.ts'
@@ -59,7 +58,7 @@ export interface CompactParts {
 
 /** @throws AteError DAMAGED | DISK_FULL | IO_ERROR | WRITER_FENCED | WRITER_POISONED. What is not done yet is as before. */
 export async function compactFiles(parts: CompactParts, compaction: Compaction): Promise<Compacted> {
-  const { state } = parts
+  const { state, writer } = parts
   const end = countOf(state)
   const total = { records: 0, bytesFreed: 0, inUse: 0 }
   for (let i = 0; i < state.segments.length; i++) {
@@ -68,12 +67,18 @@ export async function compactFiles(parts: CompactParts, compaction: Compaction):
     await compaction.begin(segment.header.firstSeq, segment.nextSeq)
     const reclaimable = await reclaimableBytes(parts, compaction, segment)
     if (reclaimable < Math.max(FREED_BYTES_MIN, segment.endOffset * FREED_PART_MIN)) continue
+    if (!segment.sealed) {
+      await writer.roll()
+      // What came meanwhile is in it too.
+      await compaction.begin(segment.header.firstSeq, segment.nextSeq)
+    }
+    const before = segment.endOffset
     const rewrite = new SegmentRewrite(parts, compaction, segment)
     const replaced = await rewrite.run(i)
     if (!replaced) total.inUse++
     else {
       total.records += rewrite.changed
-      total.bytesFreed += segment.endOffset - replaced.endOffset
+      total.bytesFreed += before - replaced.endOffset
     }
   }
   return total
@@ -85,19 +90,18 @@ async function reclaimableBytes(parts: CompactParts, compaction: Compaction, seg
   return bytes
 }
 
-/** The records of a segment from `from` up to its known end, one by one; valid until the next one. Gives way now and then. */
+/** The records of a segment up to its known end, one by one; valid until the next one. Gives way now and then. */
 async function* recordsOf(
   { fs, crc, clock, check }: CompactParts,
   compaction: Compaction,
   segment: Segment,
-  from: number = segment.header.firstSeq,
 ): AsyncGenerator<LogRecord, void, void> {
   const file = open(fs, segment.name, 'read')
   // A tail grows meanwhile: what comes now is not looked at.
   const { endOffset: end, nextSeq } = segment
   let began = clock.monotonic()
   try {
-    const walk = new FrameWalk(file, segment, startFor(segment, from), crc, {
+    const walk = new FrameWalk(file, segment, startFor(segment, segment.header.firstSeq), crc, {
       end,
       readBytes: READ_BYTES,
     })
@@ -105,10 +109,9 @@ async function* recordsOf(
       const { window } = walk
       let at = frame.at + FRAME_HEADER_BYTES
       for (let seq = frame.header.firstSeq; seq < frame.header.firstSeq + frame.header.count; seq++) {
-        const bytesAt = at + RECORD_HEADER_BYTES
-        at = bytesAt + getU32(window, at)
-        if (seq < from) continue
-        yield { seq, hash: window.subarray(bytesAt - 32, bytesAt), bytes: window.subarray(bytesAt, at) }
+        const from = at + RECORD_HEADER_BYTES
+        at = from + getU32(window, at)
+        yield { seq, hash: window.subarray(from - 32, from), bytes: window.subarray(from, at) }
         if (clock.monotonic() - began < STEP_MS) continue
         await compaction.pause()
         throwIfAborted(compaction.signal)
@@ -142,7 +145,6 @@ class SegmentRewrite {
   readonly #offsets: number[] = []
   readonly #lengths: number[] = []
   #lastHash: Uint8Array
-  #file: OpenFile | undefined
 
   constructor(parts: CompactParts, compaction: Compaction, old: Segment) {
     this.#parts = parts
@@ -161,64 +163,35 @@ class SegmentRewrite {
   async run(index: number): Promise<Segment | undefined> {
     const { fs } = this.#parts
     try {
-      removeIfThere(fs, this.#name)
-      const file = open(fs, this.#name, 'create')
-      this.#file = file
-      writeWhole(file, [encodeSegmentHeader(this.#header, this.#parts.crc)], 0)
-      await this.#copy(file)
-      await file.sync()
+      await this.#writeFile()
       await this.#compaction.settle()
-      this.#check()
-      return await this.#takePlace(file, index)
+      this.#parts.check()
+      throwIfAborted(this.#compaction.signal)
+      return this.#replace(index)
     } catch (error) {
-      this.#close()
       removeIfThere(fs, this.#name)
       throw namedError(error, this.#name)
     }
   }
 
-  async #takePlace(file: OpenFile, index: number): Promise<Segment | undefined> {
-    const { writer } = this.#parts
-    if (!this.#old.sealed) {
-      // Most of what came meanwhile, so that the writer waits for the rest only.
-      await this.#copy(file)
-      await file.sync()
-      const fill = async (): Promise<void> => {
-        await this.#copy(file)
-        await file.sync()
-        this.#check()
+  async #writeFile(): Promise<void> {
+    const { fs, crc } = this.#parts
+    removeIfThere(fs, this.#name)
+    const file = open(fs, this.#name, 'create')
+    try {
+      writeWhole(file, [encodeSegmentHeader(this.#header, crc)], 0)
+      for await (const record of recordsOf(this.#parts, this.#compaction, this.#old)) {
+        const rewritten = this.#compaction.rewrite(record)
+        if (rewritten) this.changed++
+        this.#add(record, rewritten ?? record.bytes)
+        if (this.#batchBytes >= FRAME_BYTES) await this.#writeBatch(file)
       }
-      const replaced = await writer.exchange(this.#old, { fill, replace: () => this.#replace(index) })
-      if (replaced !== 'sealed') return replaced
+      await this.#writeBatch(file)
+      this.#writeSeal(file)
+      await file.sync()
+    } finally {
+      file.close()
     }
-    await this.#copy(file)
-    this.#writeSeal(file)
-    await file.sync()
-    this.#check()
-    return this.#replace(index)
-  }
-
-  #close(): void {
-    this.#file?.close()
-    this.#file = undefined
-  }
-
-  #check(): void {
-    this.#parts.check()
-    throwIfAborted(this.#compaction.signal)
-  }
-
-  /** Records that the new file lacks. */
-  async #copy(file: OpenFile): Promise<void> {
-    const from = this.#new.nextSeq
-    if (from === this.#old.nextSeq) return
-    for await (const record of recordsOf(this.#parts, this.#compaction, this.#old, from)) {
-      const rewritten = this.#compaction.rewrite(record)
-      if (rewritten) this.changed++
-      this.#add(record, rewritten ?? record.bytes)
-      if (this.#batchBytes >= FRAME_BYTES) await this.#writeBatch(file)
-    }
-    await this.#writeBatch(file)
   }
 
   /** Copies: what the walk and the compaction give is valid for a moment only. */
@@ -267,7 +240,7 @@ class SegmentRewrite {
     segment.sealed = true
   }
 
-  /** All that stands before a frame is durable when the file takes its place. */
+  /** All that stands before a frame was durable long ago. */
   #mark(seq: number): Parameters<typeof encodeFrame>[3] {
     const { nonce, writerEpoch } = this.#header
     return { durableCount: seq, writerEpoch, nonce }
@@ -277,7 +250,6 @@ class SegmentRewrite {
     const { fs, state, writer, onReplaced } = this.#parts
     writer.fence()
     // Before the rename: an open file keeps its name on some systems.
-    this.#close()
     onReplaced(this.#old.name)
     try {
       fs.rename(this.#name, this.#old.name)

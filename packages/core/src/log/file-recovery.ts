@@ -211,45 +211,19 @@ export function takeReplaced(file: OpenFile, state: LogState, index: number, crc
   if (!header || equalBytes(header.nonce, old.header.nonce)) return
   const added = newSegment(header)
   const isLast = index === state.segments.length - 1
+  const known = isLast ? state : { ...state }
   const { number, firstSeq, before, label } = old.header
   const isSame =
     header.number === number &&
     header.firstSeq === firstSeq &&
     equalBytes(header.before, before) &&
     equalBytes(header.label, label) &&
-    (isLast ? takeTail(file, state, added, crc) : takeSealed(file, state, { added, index }, crc))
+    takeSeal(file, added, known, crc) &&
+    (isLast ? added.nextSeq >= old.nextSeq : added.nextSeq === old.nextSeq) &&
+    (isLast || equalBytes(known.lastHash, state.segments[index + 1]!.header.before))
   if (!isSame) throw damaged({ segment: old.name, offset: 0, firstSeq, what: 'another segment stands here' })
-}
-
-function takeSealed(
-  file: OpenFile,
-  state: LogState,
-  { added, index }: { readonly added: Segment; readonly index: number },
-  crc: Crc32,
-): boolean {
-  const old = state.segments[index]!
-  const known = { ...state }
-  if (!takeSeal(file, added, known, crc) || added.nextSeq !== old.nextSeq) return false
-  if (!equalBytes(known.lastHash, state.segments[index + 1]!.header.before)) return false
-  state.index.forget(old.header.firstSeq, old.nextSeq)
+  state.index.forget(firstSeq, old.nextSeq)
   replaceSegment(state, index, added)
-  return true
-}
-
-/** Where the writer goes on, or has ended it meanwhile: all that was known of the old one is in it. */
-function takeTail(file: OpenFile, state: LogState, added: Segment, crc: Crc32): boolean {
-  const old = state.segments.at(-1)!
-  const index = new RecordIndex()
-  const known: LogState = { ...state, index, segments: [added] }
-  if (!takeSeal(file, added, known, crc)) atOnce(walkOn(file, known, crc))
-  if (added.nextSeq < old.nextSeq) return false
-  state.index.forget(old.header.firstSeq, old.nextSeq)
-  for (let seq = old.header.firstSeq; seq < added.walked.nextSeq; seq++)
-    state.index.set(seq, index.offset(seq), index.length(seq))
-  state.lastHash = known.lastHash
-  state.markedCount = known.markedCount
-  replaceSegment(state, state.segments.length - 1, added)
-  return true
 }
 
 /** Walks over the old segment that are under way go on in its file, and leave the index alone from now on. */

@@ -82,7 +82,7 @@ export class FileWriter {
   #failure: unknown
   #busy: Promise<void> = Promise.resolve()
   #isBusy = false
-  #exchanging: Promise<unknown> | undefined
+  #rolling: Promise<void> | undefined
 
   /** After recovery: everything that `state` holds is durable. `tailFile` is the last segment if it takes frames. */
   constructor(
@@ -153,7 +153,7 @@ export class FileWriter {
 
   async append(batch: readonly LogRecord[], recordBytes: number, options: AppendOptions): Promise<'os' | 'disk'> {
     // Whoever asked for it hears of its error.
-    while (this.#exchanging) await this.#exchanging.catch(() => undefined)
+    while (this.#rolling) await this.#rolling.catch(() => undefined)
     this.check()
     assert(!this.#isBusy, 'append while another append runs')
     return this.#alone(async () => {
@@ -185,65 +185,17 @@ export class FileWriter {
     }
   }
 
-  /**
-   * Goes on in a file that holds the same records as the tail, between two appends: `fill` brings it up to date, durable, and
-   * `replace` gives it the tail's name, or nothing if it cannot have it now. `sealed`: that segment is not the tail any more.
-   */
-  async exchange(
-    old: Segment,
-    { fill, replace }: { readonly fill: () => Promise<void>; readonly replace: () => Segment | undefined },
-  ): Promise<Segment | 'sealed' | undefined> {
+  /** Seals the tail after the append that runs: what comes next begins a new segment. */
+  async roll(): Promise<void> {
     while (this.#isBusy) await this.#busy
     this.check()
     const tail = this.#tail
-    if (tail?.segment !== old) return 'sealed'
-    const exchanging = this.#alone(() => this.#exchange(tail, fill, replace))
-    this.#exchanging = exchanging
+    if (!tail || tail.segment.nextSeq === tail.segment.header.firstSeq) return
+    this.#rolling = this.#alone(() => this.#seal(tail))
     try {
-      return await exchanging
+      await this.#rolling
     } finally {
-      this.#exchanging = undefined
-    }
-  }
-
-  async #exchange(
-    { segment: old, file }: Tail,
-    fill: () => Promise<void>,
-    replace: () => Segment | undefined,
-  ): Promise<Segment | undefined> {
-    // A handle that is closed hears of no failed sync any more.
-    if (this.#durableCount < countOf(this.#state)) await this.#sync('group')
-    await this.#settled()
-    await fill()
-    this.check()
-    // Before the rename: an open file keeps its name on some systems.
-    this.#tail = undefined
-    file.close()
-    let replaced: Segment | undefined
-    try {
-      replaced = replace()
-    } finally {
-      if (!replaced) this.#goOnIn(old)
-    }
-    if (!replaced) return undefined
-    try {
-      // What comes now stands in the new file alone, so its name must not be lost.
-      this.#options.fs.syncFolder('')
-    } catch (error) {
-      throw this.poison(error)
-    }
-    this.#goOnIn(replaced)
-    // Frames behind it would say that it was durable; there is none yet.
-    this.#writeManifest({})
-    return replaced
-  }
-
-  #goOnIn(segment: Segment): void {
-    try {
-      const file = this.#options.fs.open(segment.name, 'write')
-      this.#tail = { segment, file, allocated: file.size() }
-    } catch (error) {
-      throw this.poison(error)
+      this.#rolling = undefined
     }
   }
 

@@ -171,60 +171,31 @@ describe('what ends a compaction', () => {
     await log.close()
   })
 
-  it('is a sync that failed: of the new file it is given up, of its name nothing is written any more', async () => {
-    // Two of the new file, one of the tail, one of the new file while the writer waits, and one of the folder.
-    for (let nth = 1; nth <= 5; nth++) {
-      const { sim, log } = await twoSegments()
-      await appendTo(log, testBatch(4, [LARGE]))
-      const begin = async (first: number): Promise<void> => {
-        if (first === 3) sim.faults.failSync = sim.counts.syncs + nth
-      }
-      const settle = async (): Promise<void> => {
-        if (log.head()!.seq === 4)
-          await log.append(testBatch(5, [100]), { after: log.head(), durability: 'os', load: 'alone' })
-      }
-      const code = await codeOf(() => log.compact!(shrinking({ begin, settle })))
-      const isLost = nth === 3 || nth === 5
-      expect([nth, code]).toEqual([nth, isLost ? 'WRITER_POISONED' : 'IO_ERROR'])
-      const next = log.head()!.seq + 1
-      expect(await codeOf(() => appendTo(log, testBatch(next, [10])))).toBe(isLost ? 'WRITER_POISONED' : 'nothing')
-      await log.close()
-      sim.crash()
-      const again = await openFileLog({ fs: sim, random: seededRandom(1), clock: manualClock() })
-      expect((await readAll(again)).length).toBeGreaterThanOrEqual(isLost ? 5 : next + 1)
-      expect(sim.files().filter((name) => name.endsWith('.new'))).toEqual([])
-      expect(await again.scrub()).toEqual([])
-      await again.close()
+  it('is a seal that is not durable: who waits for it does not write behind it', async () => {
+    const is = { failing: false }
+    let append: Promise<string> | undefined
+    const { sim, log } = await twoSegments((disk) => ({
+      open: (path, mode) => {
+        const file = disk.open(path, mode)
+        const sync = async (): Promise<void> => {
+          if (!is.failing) return file.sync()
+          is.failing = false
+          await undefined
+          append = codeOf(() => appendTo(log, testBatch(5, [100])))
+          throw Object.assign(new Error('EIO'), { code: 'EIO' })
+        }
+        return { ...file, sync }
+      },
+    }))
+    await appendTo(log, testBatch(4, [LARGE]))
+    const begin = async (first: number): Promise<void> => {
+      is.failing = first === 3
     }
-  })
-
-  it('is a name that the tail cannot have now: the writer goes on in the old file', async () => {
-    for (const refused of ['EBUSY', 'EIO']) {
-      const is = { refused: '' }
-      const { sim, log } = await twoSegments((disk) => ({
-        rename: (from, to) => {
-          if (is.refused !== '') throw Object.assign(new Error(is.refused), { code: is.refused })
-          disk.rename(from, to)
-        },
-      }))
-      await appendTo(log, testBatch(4, [LARGE]))
-      const begin = async (first: number): Promise<void> => {
-        is.refused = first === 3 ? refused : ''
-      }
-      if (refused === 'EBUSY') expect(await log.compact!(shrinking({ begin }))).toMatchObject({ records: 2, inUse: 1 })
-      else expect(await codeOf(() => log.compact!(shrinking({ begin })))).toBe('IO_ERROR')
-      await appendTo(log, testBatch(5, [100]))
-      expect(log.place(5)!.segment).toBe(log.place(3)!.segment)
-      expect(sim.files().filter((name) => name.endsWith('.new'))).toEqual([])
-      is.refused = ''
-      expect(await log.compact!(shrinking())).toMatchObject({ records: 1, inUse: 0 })
-      await appendTo(log, testBatch(6, [100]))
-      await log.close()
-      sim.crash()
-      const again = await openFileLog({ fs: sim, random: seededRandom(1), clock: manualClock() })
-      expect((await readAll(again)).map(({ bytes }) => bytes.length)).toEqual([10, 100, 10, 4000, 10, 100, 100])
-      await again.close()
-    }
+    expect(await codeOf(() => log.compact!(shrinking({ begin })))).toBe('WRITER_POISONED')
+    const size = sim.peek('seg-000001.ate').length
+    expect(await append).toBe('WRITER_POISONED')
+    expect(sim.peek('seg-000001.ate').length).toBe(size)
+    await log.close()
   })
 
   it('is the end of what was there when it began', async () => {
@@ -238,156 +209,5 @@ describe('what ends a compaction', () => {
     expect(log.place(6)!.segment).not.toBe(log.place(3)!.segment)
     expect(new Set(begun)).toEqual(new Set([0, 3]))
     await log.close()
-  })
-})
-
-describe('the newest segment', () => {
-  /** A log that was written and compacted so often, with a record of some bytes and a large one each time. */
-  async function compacted(times: number, fs: SimFileSystem, each?: () => Promise<void>): Promise<LogEngine> {
-    const log = await openFileLog({ fs, random: seededRandom(1), clock: manualClock(), create: true })
-    for (let i = 0; i < times; i++) {
-      await appendTo(log, testBatch(2 * i, [100, LARGE]))
-      expect(await log.compact!(shrinking())).toMatchObject({ records: 1 })
-      await each?.()
-    }
-    return log
-  }
-  const segments = (fs: SimFileSystem): string[] => fs.files().filter((name) => name.startsWith('seg-'))
-
-  it('stays the newest: a hundred compactions leave one file, which holds all records, also behind a power cut', async () => {
-    const fs = new SimFileSystem(1)
-    const log = await compacted(100, fs)
-    expect(segments(fs)).toEqual([FIRST])
-    expect(log.sizeBytes()).toBeLessThan(60_000)
-    fs.crash()
-    const again = await openFileLog({ fs, random: seededRandom(1), clock: manualClock() })
-    expect((await readAll(again)).length).toBe(200)
-    await again.close()
-  })
-
-  it('is followed by a reader beside it, from any moment, and read from memory that was made before', async () => {
-    const fs = new SimFileSystem(1)
-    const readers: LogEngine[] = []
-    const log = await compacted(8, fs, async () => {
-      readers.push(await openFileLog({ fs, random: seededRandom(1), clock: manualClock(), readOnly: true }))
-      const newest = readers.at(-1)!
-      const { seq } = newest.head()!
-      expect((await newest.readPart(seq, 0, 10)).length).toBe(10)
-      // Half of them look each time.
-      for (const reader of readers.filter((_, i) => i % 2 === 0)) expect((await reader.refresh())!.seq).toBe(seq)
-    })
-    await appendTo(log, testBatch(16, [77]))
-    const lengths = (await readAll(log)).map(({ bytes }) => bytes.length)
-    for (const reader of readers) {
-      await reader.refresh()
-      expect((await readAll(reader)).map(({ bytes }) => bytes.length)).toEqual(lengths)
-      for (const [seq, length] of lengths.entries()) expect((await reader.readPart(seq, 0, length)).length).toBe(length)
-      await reader.close()
-    }
-    await log.close()
-  })
-
-  it('that lacks records that a reader knew of is another log', async () => {
-    const fs = new SimFileSystem(1)
-    let older: Uint8Array | undefined
-    const log = await compacted(2, fs, async () => {
-      older ??= fs.peek(FIRST)
-    })
-    const reader = await openFileLog({ fs, random: seededRandom(1), clock: manualClock(), readOnly: true })
-    fs.poke(FIRST, () => older!)
-    expect(await codeOf(async () => reader.readPart(0, 0, 10))).toBe('DAMAGED')
-    expect(reader.head()!.seq).toBe(3)
-    expect(await codeOf(() => reader.refresh())).toBe('DAMAGED')
-    await reader.close()
-    await log.close()
-  })
-
-  it('takes what is appended while it changes its file behind that, where it survives a power cut', async () => {
-    let appending: Promise<void> | undefined
-    let head = () => -1
-    let headThen = -1
-    const { sim, log } = await twoSegments((disk) => ({
-      rename(from, to) {
-        disk.rename(from, to)
-        if (to !== FIRST && to.endsWith('.ate')) appending = appendTo(log, testBatch(5, [100, 100]))
-      },
-      syncFolder(path) {
-        disk.syncFolder(path)
-        headThen = head()
-      },
-    }))
-    head = () => log.head()!.seq
-    await appendTo(log, testBatch(4, [LARGE]))
-    await log.compact!(shrinking())
-    // Nothing was written to it before its name was durable.
-    expect(headThen).toBe(4)
-    await appending
-    expect([log.head()!.seq, log.place(6)!.segment]).toEqual([6, log.place(3)!.segment])
-    sim.crash()
-    const again = await openFileLog({ fs: sim, random: seededRandom(1), clock: manualClock() })
-    expect((await readAll(again)).length).toBe(7)
-    await again.close()
-  })
-
-  it('says that its last record was durable: what is damaged of it is no torn tail', async () => {
-    const fs = new SimFileSystem(1)
-    const log = await compacted(1, fs)
-    const { offset } = log.place(1)!
-    fs.kill()
-    await log.close().catch(() => undefined)
-    fs.pokeByte(FIRST, offset, fs.peek(FIRST)[offset]! ^ 1)
-    expect(await codeOf(() => openFileLog({ fs, random: seededRandom(1), clock: manualClock() }))).toBe('DAMAGED')
-  })
-
-  it.each([
-    ['little', [100, 100], 'seg-000001.ate'],
-    ['more than fits', [100, LARGE, LARGE], 'seg-000002.ate'],
-  ] as const)('loses nothing of what comes before the writer waits: %s', async (_, sizes, last) => {
-    let left = 0
-    const { sim, log } = await twoSegments((disk) => ({
-      open(path, mode) {
-        const file = disk.open(path, mode)
-        const sync = async (): Promise<void> => {
-          await file.sync()
-          // Behind the second one of the new file nothing is copied but what the exchange does.
-          if (path === 'seg-000001.ate.new' && --left === 0)
-            for (const size of sizes) await appendTo(log, testBatch(log.head()!.seq + 1, [size]))
-        }
-        return { ...file, sync }
-      },
-    }))
-    await appendTo(log, testBatch(4, [LARGE]))
-    left = 2
-    expect((await log.compact!(shrinking())).records).toBeGreaterThanOrEqual(3)
-    await appendTo(log, testBatch(log.head()!.seq + 1, [100]))
-    expect(log.place(log.head()!.seq)!.segment).toBe(last)
-    const lengths = (await readAll(log)).map(({ bytes }) => bytes.length)
-    expect(lengths.length).toBe(6 + sizes.length)
-    await log.close()
-    sim.crash()
-    const again = await openFileLog({ fs: sim, random: seededRandom(1), clock: manualClock() })
-    expect((await readAll(again)).map(({ bytes }) => bytes.length)).toEqual(lengths)
-    expect(await again.scrub()).toEqual([])
-    await again.close()
-  })
-
-  it('is sealed by a rotation while it is written anew: then the new one has a seal, too', async () => {
-    const { sim, log } = await twoSegments()
-    await appendTo(log, testBatch(4, [LARGE]))
-    const settle = async (): Promise<void> => {
-      const next = log.head()!.seq + 1
-      if (next < 8) await appendTo(log, testBatch(next, [LARGE]))
-    }
-    const done = await log.compact!(shrinking({ settle }))
-    expect(done).toMatchObject({ inUse: 0 })
-    expect(done.records).toBeGreaterThanOrEqual(3)
-    await appendTo(log, testBatch(log.head()!.seq + 1, [100]))
-    const count = log.head()!.seq + 1
-    await log.close()
-    sim.crash()
-    const again = await openFileLog({ fs: sim, random: seededRandom(1), clock: manualClock() })
-    expect((await readAll(again)).length).toBe(count)
-    expect(await again.scrub()).toEqual([])
-    await again.close()
   })
 })
