@@ -111,6 +111,28 @@ test.each([
   await world.wait(again.close({ signal: AbortSignal.abort() }))
 })
 
+test('who writes without a pause attests each second, and not the first time only', async () => {
+  const world = new SimWorld(3)
+  await world.startServer()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  let isOver = false
+  const write = async (): Promise<void> => {
+    while (!isOver) await chain.transact((tx) => tx.create(Note, { text: '' }))
+  }
+  const writing = Promise.all([write(), write(), write()])
+  const attested: number[] = []
+  for (let seconds = 0; seconds < 6; seconds++) {
+    await world.time.run(1000)
+    attested.push(chain.stats().attestedSeq)
+  }
+  isOver = true
+  await world.wait(writing)
+  await world.wait(chain.close())
+  // The first second has none yet.
+  for (let i = 2; i < attested.length; i++) expect(attested[i]).toBeGreaterThan(attested[i - 1]!)
+})
+
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {
   await using server = await startServer()
   const me = someone()
