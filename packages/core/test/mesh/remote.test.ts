@@ -3,6 +3,7 @@ import { CHAIN_NAME_BYTES_MAX, CLOSE_SILENT_MS } from '../../src/base/limits.ts'
 import type { Observation } from '../../src/chain/observation.ts'
 import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
+import type { Transaction } from '../../src/data/transaction.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { codeOf } from '../data/kit.ts'
 import { machine, someone, startServer } from './net-kit.ts'
@@ -66,6 +67,27 @@ test('what has read what another client overtakes runs again, and both go on', a
     for (const seen of texts) expect(text.startsWith(seen)).toBe(true)
     expect((await b.load(Note, note.id)).value.text).toBe(text)
   }
+})
+
+test('what has gone before one that it does not build on is taken back in the order in which it was staged', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  await using chain = await openChain(`${server.url}/notes`, options, machine())
+  const note = await chain.transact((tx) => tx.create(Note, { text: '' }))
+  const writing: Promise<void>[] = []
+  const add = (builds: boolean): Promise<void> =>
+    new Promise((staged) => {
+      const add = async (tx: Transaction): Promise<void> => {
+        if (builds) await tx.update(Note, note.id, ({ text }) => ({ text: `${text}+` }))
+        tx.create(Note, { text: 'made' })
+      }
+      writing.push(chain.transact(add, { staged }))
+    })
+  // The second waits for the first, and the third for nobody.
+  for (const builds of [true, true, false]) await add(builds)
+  await Promise.all(writing)
+  expect((await chain.load(Note, note.id)).value.text).toBe('++')
+  expect(chain.children(Note).count()).toBe(4)
 })
 
 test('a mistake of ours while records are taken in ends the chain with an error, and holds nobody', async () => {
