@@ -79,6 +79,8 @@ async function oneCrowd(seed: number): Promise<void> {
     if (random.below(4) === 0) await world.time.run(random.below(80))
   }
   await world.wait(Promise.all(running))
+  // All of it is attested.
+  await world.time.run(5000)
   for (const chain of [a, b]) {
     await world.wait(chain.refresh())
     const counted = await world.wait(Promise.all(hot.map(({ id }) => chain.load(Counter, id))))
