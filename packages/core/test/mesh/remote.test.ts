@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test, vi } from 'vitest'
 import { CHAIN_NAME_BYTES_MAX, CLOSE_SILENT_MS } from '../../src/base/limits.ts'
 import type { Observation } from '../../src/chain/observation.ts'
@@ -209,4 +210,22 @@ test('chains of one server share a connection', async () => {
   await a.transact((tx) => tx.create(Note, { text: 'a' }))
   await b.transact((tx) => tx.create(Note, { text: 'b' }))
   expect(server.connections.size).toBe(1)
+})
+
+test('a signal of the whole program holds nothing of the chains that were opened and closed with it', async () => {
+  const world = new SimWorld(4)
+  await world.startServer()
+  const { signal } = new AbortController()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server'), signal }
+  const listening = (): number => getEventListeners(signal, 'abort').length
+  const open = () => world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  const chain = await open()
+  for (let i = 0; i < 20; i++)
+    await world.wait(chain.transact((tx) => void tx.create(Note, { text: 'x'.repeat(100_000) })))
+  expect(listening()).toBe(0)
+  // It is fetched in some steps.
+  const again = await open()
+  expect(again.children(Note).count()).toBe(20)
+  for (const one of [chain, again]) await world.wait(one.close({ signal }))
+  expect(listening()).toBe(0)
 })
