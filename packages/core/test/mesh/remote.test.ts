@@ -229,3 +229,45 @@ test('a signal of the whole program holds nothing of the chains that were opened
   for (const one of [chain, again]) await world.wait(one.close({ signal }))
   expect(listening()).toBe(0)
 })
+
+test('what the log says of a transaction is what its author was told', async () => {
+  const world = new SimWorld(5, { delayMs: [10, 30] })
+  await world.startServer()
+  const options = { as: simPerson('me'), serverKey: simPerson('server') }
+  // Its author is behind the server: who orders a record says when, up to a minute past what the author says.
+  world.setClock('a', -90_000)
+  const chain = await world.wait(openChain(`${world.url}/c`, { ...options, create: true }, world.machine('a')))
+  const told: unknown[] = []
+  for (let i = 0; i < 4; i++) {
+    const tx = await world.wait(
+      chain.transact((open) => {
+        open.create(Note, { text: '' })
+        return open
+      }),
+    )
+    told.push({ ...tx.receipt!.toJSON() })
+  }
+  const other = await world.wait(openChain(`${world.url}/c`, options, world.machine('b')))
+  for (const receipt of told as { readonly txId: string }[])
+    expect(await world.wait(other.outcome(receipt.txId))).toEqual(receipt)
+  await world.wait(Promise.all([chain.close(), other.close()]))
+})
+
+test('without a connection a record that is no commit is refused at once: nothing keeps it until there is one', async () => {
+  const world = new SimWorld(5)
+  await world.startServer()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  await world.wait(chain.transact((tx) => void tx.create(Note, { text: '' }, { expires: 1 })))
+  world.killServer()
+  await world.time.run(3000)
+  const before = world.time.clock.monotonic()
+  for (const run of [() => chain.checkpoint(), () => chain.sweep(), () => chain.recover()])
+    expect(await codeOf(run())).toBe('OFFLINE')
+  // No time is simulated meanwhile: nobody waits for a connection.
+  expect(world.time.clock.monotonic()).toBe(before)
+  await world.startServer()
+  await world.time.run(60_000)
+  expect(await world.wait(chain.sweep())).toBe(1)
+  await world.wait(chain.close())
+})
