@@ -114,6 +114,7 @@ export class Attesting {
 
   stop(): void {
     this.#timer?.cancel()
+    this.#timer = undefined
     this.#due = false
   }
 

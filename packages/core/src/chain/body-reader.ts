@@ -202,6 +202,8 @@ export class BodyReader {
   }
 
   #keepFetched(key: string, slice: Uint8Array): void {
+    // Asked for twice at the same time.
+    if (this.#fetched.has(key)) return
     this.#fetchedBytes += slice.length
     this.#fetched.set(key, slice)
     for (const [oldest, bytes] of this.#fetched) {

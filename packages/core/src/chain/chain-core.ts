@@ -340,10 +340,13 @@ export class ChainCore {
 
   /** Waits for what is staged, unless `signal` aborts, attests it, remembers the head, and frees the place. */
   close(signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) this.#hurry.abort()
-    signal?.addEventListener('abort', () => this.#hurry.abort(), { once: true })
+    const hurry = (): void => this.#hurry.abort()
+    if (signal?.aborted) hurry()
     this.#closing ??= this.#end('close')
-    return this.#closing
+    if (!signal) return this.#closing
+    signal.addEventListener('abort', hurry, { once: true })
+    // A signal of the whole program would hold every chain that it has closed.
+    return this.#closing.finally(() => signal.removeEventListener('abort', hurry))
   }
 
   /** Takes in records that another process has appended, for readers beside a writer; their number. */

@@ -7,6 +7,23 @@ import { DEAD, ROW } from '../view/entity-table.ts'
 import type { Journal } from '../view/journal.ts'
 import type { View } from '../view/view.ts'
 
+/** The number of a name. One that is new goes with the transaction: what is refused would fill the memory of who judges it. */
+export function obtainName({ names }: View, journal: Journal, text: string): number {
+  const { size } = names
+  const number = names.obtain(text)
+  if (number === size) journal.undoWith(() => names.drop(number))
+  return number
+}
+
+/** The list of a collection; the same holds for it. */
+export function obtainList({ children }: View, journal: Journal, parent: number, collection: number): ChildList {
+  const found = children.find(parent, collection)
+  if (found) return found
+  const made = children.obtain(parent, collection)
+  journal.undoWith(() => children.drop(made))
+  return made
+}
+
 export function wordsOfEvent(event: TransactionEvent): EntityWords {
   return { a: event.a, b: event.b, c: event.c, d: event.d }
 }

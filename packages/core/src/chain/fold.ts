@@ -24,7 +24,7 @@ import { addToCounter, type CounterChanges, checkCounters, createCounters, dropC
 import { checkGuard } from './fold-guards.ts'
 import { checkDeletion, checkLocksLevel, checkPlace, checkUnlocked, growLock, retained } from './fold-locks.ts'
 import { applyPerson } from './fold-persons.ts'
-import { depthOf, heightOf, isBelow, moveRow, removeRow, wordsOfEvent } from './fold-tree.ts'
+import { depthOf, heightOf, isBelow, moveRow, obtainList, obtainName, removeRow, wordsOfEvent } from './fold-tree.ts'
 import {
   applyEpoch,
   applyOwnPolicy,
@@ -166,8 +166,8 @@ class TransactionRun {
   }
 
   #enterList(collection: string): void {
-    this.#collection = this.#view.names.obtain(collection)
-    this.#list = this.#view.children.obtain(this.#parentRow, this.#collection)
+    this.#collection = obtainName(this.#view, this.#journal, collection)
+    this.#list = obtainList(this.#view, this.#journal, this.#parentRow, this.#collection)
     this.#listName = collection
     this.#mayCreate = mayWrite(this.#view, this.#parentRow, this.#judge.identity)
     this.#closed = checkPlace(this.#view, this.#trust.level, this.#parentRow, collection)
@@ -204,13 +204,14 @@ class TransactionRun {
     if (event.version > 1) return refuse('CONFLICT', { expected: event.version - 1, found: 0 })
     const view = this.#view
     const list = this.#list!
+    const type = obtainName(view, this.#journal, event.type)
     const row = view.table.add(event.a, event.b, event.c, event.d)
     const chunk = view.table.chunkOf(row)
     const at = view.table.offsetOf(row)
     chunk[at + ROW.parent] = this.#parentRow
     chunk[at + ROW.version] = 1
     chunk[at + ROW.collection] = this.#collection
-    chunk[at + ROW.type] = view.names.obtain(event.type)
+    chunk[at + ROW.type] = type
     // Until it is acknowledged, a staged entity is not there for readers outside.
     chunk[at + ROW.record] = this.#blocks ? NO_RECORD : PENDING
     if (event.key) chunk[at + ROW.blockAndFlags] = NAMED
@@ -240,7 +241,7 @@ class TransactionRun {
     view.extras.delete(row)
     view.table.set(row, ROW.version, version + 1)
     view.table.set(row, ROW.policy, 0)
-    view.table.set(row, ROW.type, view.names.obtain(event.type))
+    view.table.set(row, ROW.type, obtainName(view, this.#journal, event.type))
     view.table.set(row, ROW.record, this.#blocks ? NO_RECORD : PENDING)
     view.table.set(row, ROW.slot, pushChild(list, row))
     list.live++
@@ -386,7 +387,7 @@ class TransactionRun {
     if (isBelow(view, to, row)) return refuse('TREE_CYCLE', { entity: textOfWords(wordsOfEvent(event)) })
     if (depthOf(view, to) + 1 + heightOf(view, row) > TREE_DEPTH_MAX)
       return refuse('TREE_DEPTH', { max: TREE_DEPTH_MAX })
-    const list = view.children.obtain(to, view.names.obtain(event.collection))
+    const list = obtainList(view, this.#journal, to, obtainName(view, this.#journal, event.collection))
     if (list.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
     this.#forgetLookups()
     const readBefore = nodeWith(view, 'read', row)

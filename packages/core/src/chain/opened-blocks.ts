@@ -26,6 +26,9 @@ export class OpenedBlocks {
 
   /** The newest stays, however large it is. */
   keep(opened: OpenedBlock): void {
+    const before = this.#blocks.get(opened.key)
+    // Two who read at the same time have both opened it.
+    if (before && this.#blocks.delete(opened.key)) this.#bytes -= bytesOf(before)
     this.#bytes += bytesOf(opened)
     this.#blocks.set(opened.key, opened)
     for (const oldest of this.#blocks.values()) {

@@ -215,14 +215,21 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   async appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord> {
-    this.#core.assertWritable()
-    this.assertTakes()
+    this.#assertSends()
     await this.settled()
+    this.#assertSends()
     const bytes = await payload()
-    this.#core.assertWritable()
+    this.#assertSends()
     return new Promise((done, fail) => {
       this.#submit([{ entry: { kind, payload: bytes }, done, fail }])
     })
+  }
+
+  /** Nothing keeps such a record until there is a connection: nobody could say afterwards whether it was sent before. */
+  #assertSends(): void {
+    this.#core.assertWritable()
+    this.assertTakes()
+    if (!this.#online) throw new AteError('OFFLINE', {})
   }
 
   async finish(signal: AbortSignal): Promise<void> {

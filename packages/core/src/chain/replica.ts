@@ -187,7 +187,7 @@ export class Replica {
   }
 
   timeOf(admittedAt: number, authorAt: number): number {
-    return Math.max(this.chainTime, Math.min(admittedAt, authorAt + AUTHOR_AHEAD_MS))
+    return timeOfCommit(this.chainTime, admittedAt, authorAt)
   }
 
   judgeFor(
@@ -459,6 +459,11 @@ export class Replica {
     }
     return swept
   }
+}
+
+/** The time by which a commit is judged, which becomes chain time if one of its transactions commits. */
+export function timeOfCommit(chainTime: number, admittedAt: number, authorAt: number): number {
+  return Math.max(chainTime, Math.min(admittedAt, authorAt + AUTHOR_AHEAD_MS))
 }
 
 export function maySweep(view: View, row: number, time: number): boolean {

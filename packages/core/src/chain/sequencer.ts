@@ -208,8 +208,14 @@ export class Sequencer {
     let storing = Promise.resolve()
     // Nothing is awaited between the last look at the queue and the end: what comes between would wait for the next one.
     while (this.#hasWork) {
-      const group = this.#judgeAll()
+      const group: Group = { records: [], origins: [], keys: { put: [], erase: [] }, answered: [] }
+      const mistake = this.#judgeAll(group)
       await storing
+      // What was judged on top of what is not stored is not stored either.
+      if (mistake || this.#failed) {
+        this.#fail(mistake?.error, group.answered)
+        break
+      }
       storing = this.#store(group)
       if (!this.#hasWork) await storing
     }
@@ -221,12 +227,22 @@ export class Sequencer {
     return (this.#queue.length > 0 || this.#syncDue) && !this.#failed
   }
 
-  #judgeAll(): Group {
-    const group: Group = { records: [], origins: [], keys: { put: [], erase: [] }, answered: [] }
+  /** Gives what is no refusal but a mistake of ours: nobody knows what the replica is by then. Other chains of this process go on. */
+  #judgeAll(group: Group): { readonly error: unknown } | undefined {
+    try {
+      this.#judgeQueue(group)
+      return undefined
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  #judgeQueue(group: Group): void {
     let bytes = 0
     while (this.#queue.length > 0 && bytes < APPEND_BYTES_MAX) {
       const submission = this.#queue.shift()!
       const answers: EntryAnswer[] = []
+      group.answered.push({ submission, answers })
       let forged: EntryAnswer | undefined
       submission.entries.forEach((entry, index) => {
         // Behind a forgery nothing is looked at: a signature costs more to verify than to make up.
@@ -236,9 +252,7 @@ export class Sequencer {
         if ('seq' in answer) group.origins.push({ by: submission.by, index })
       })
       bytes += submission.bytes
-      group.answered.push({ submission, answers })
     }
-    return group
   }
 
   #judge({ kind, payload, keys }: Entry, group: Group): EntryAnswer {
@@ -292,12 +306,13 @@ export class Sequencer {
   }
 
   #fail(error: unknown, answered: Group['answered']): void {
-    const failure = isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
-    this.#failed = failure
+    const isFirst = this.#failed === undefined
+    this.#failed ??= isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
+    const failure = this.#failed
     for (const { submission } of answered) submission.fail(failure)
     for (const submission of this.#queue.splice(0)) submission.fail(failure)
     this.#bytes = 0
     for (const resume of this.#storing.splice(0)) resume()
-    for (const listener of this.failures) listener(failure)
+    if (isFirst) for (const listener of this.failures) listener(failure)
   }
 }

@@ -62,6 +62,8 @@ export interface StagedTransaction {
   readonly draft: TransactionDraft
   /** Made anew when the transaction is staged again. */
   journal: Journal
+  /** Counts up over all that is staged, each time that it is applied: what was applied last is undone first. */
+  applied: number
   readonly durability: Durability
   /** Called once, with the receipt or the error. */
   readonly settlers: Settler[]

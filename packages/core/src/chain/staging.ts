@@ -6,7 +6,7 @@
  * - a batch's time, seq and base are fixed when it is opened, and its record has exactly those: what the fold judges at
  *   staging it judges for ever;
  * - a batch fits into one record: its size, its events and its sealed blocks are bounded before a transaction joins;
- * - staged transactions are undone newest first, all of them or none.
+ * - staged transactions are undone in the reverse of the order in which they were applied, all of them or none.
  */
 import { takeBack } from '#large'
 import { equalBytes } from '../base/bytes.ts'
@@ -70,6 +70,7 @@ export class Staging {
   /** Staged last, and not acknowledged. */
   #newest: StagedTransaction | undefined
   #count = 0
+  #applications = 0
   #bytes = 0
   #plannedSeq: number
   /** The wall clock may go back while a batch is being written. */
@@ -353,6 +354,7 @@ export class Staging {
   #applyAgain(staged: StagedTransaction, lost: OpenChanges): Refusal | undefined {
     const { batch, draft } = staged
     staged.journal = new Journal(this.#parts.replica.view, true)
+    staged.applied = ++this.#applications
     if (lost.isUnder(draft)) return refuse('CONFLICT', { what: 'what it was staged on did not commit' })
     return applyTransaction(this.#parts.replica, draft, batch.judge, staged.journal, undefined)
   }
@@ -442,7 +444,15 @@ export class Staging {
       return 'full'
     }
     this.#count = (this.#count + 1) & 0x7fffffff
-    const staged: StagedTransaction = { number: this.#count, batch, draft, journal, durability, settlers: [settler] }
+    const staged: StagedTransaction = {
+      number: this.#count,
+      applied: ++this.#applications,
+      batch,
+      draft,
+      journal,
+      durability,
+      settlers: [settler],
+    }
     batch.transactions.push(staged)
     batch.events += draft.events.length
     batch.sizeBytes += draft.sizeBytes
@@ -521,12 +531,18 @@ export class Staging {
     this.#bytes -= staged.draft.sizeBytes
   }
 
-  /** Takes back what `batches` and the queue still hold staged, newest first; oldest first in the answer. */
+  /**
+   * Takes back what `batches` and the queue still hold staged: what was applied last, first. In the answer they stand in the order
+   * of their records, which is another one where one has gone before what it does not build on (takeReady).
+   */
   #undoAll(batches: readonly Batch[]): StagedTransaction[] {
     const all = [...batches, ...this.#queue]
       .flatMap((batch) => batch.transactions)
       .filter(({ number }) => this.#staged.has(number))
-    for (let i = all.length - 1; i >= 0; i--) all[i]!.journal.undo()
+    const applied = all.every((staged, i) => i === 0 || all[i - 1]!.applied < staged.applied)
+      ? all
+      : all.toSorted((a, b) => a.applied - b.applied)
+    for (let i = applied.length - 1; i >= 0; i--) applied[i]!.journal.undo()
     return all
   }
 

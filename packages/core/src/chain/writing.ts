@@ -44,7 +44,7 @@ export interface Writing {
   durable(): Promise<void>
   /**
    * Appends a record that is no commit. Waits for what is staged; what is staged meanwhile is judged again on top of it.
-   * @throws what `payload` throws, as append of the engine, and the refusals of a server
+   * @throws what `payload` throws, as append of the engine, and the refusals of a server; OFFLINE where none is connected
    */
   appendOther(kind: Kind, payload: () => Uint8Array | Promise<Uint8Array>): Promise<LogRecord>
   /** Takes in what others have written; the number of records. */

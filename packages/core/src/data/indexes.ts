@@ -15,6 +15,8 @@ class Index<T> {
   readonly keys: Map<number, IndexKey> = new Map()
   /** Rows to look at again. */
   readonly dirty: Set<number> = new Set()
+  /** Rows that this session could not open: looked at again when somebody's keys have changed. */
+  readonly locked: Set<number> = new Set()
   /** Rows below this number have been looked at once. */
   seen = 1
   /** One look at a time: who asks while rows are being opened must not answer without them. */
@@ -70,7 +72,10 @@ export class Indexes {
     this.#core.listeners.add(({ transactions }) => {
       for (const index of this.#indexes.values()) {
         for (const { events } of transactions)
-          for (const { row } of events) if (row > 0 && row < index.seen) index.dirty.add(row)
+          for (const { row, rare } of events) {
+            if (row > 0 && row < index.seen) index.dirty.add(row)
+            if (rare && (rare.policy || rare.epoch || rare.role || rare.person)) unlock(index)
+          }
       }
     })
   }
@@ -86,13 +91,23 @@ export class Indexes {
       const row = index.seen++
       // What is staged is looked at again when it is acknowledged.
       if (!view.isVisible(row)) index.dirty.add(row)
-      else await this.#updateRow(index, keyOf, row)
+      else await this.#look(index, keyOf, row)
     }
     for (const row of [...index.dirty]) {
       throwIfAborted(signal)
       index.dirty.delete(row)
       if (row < view.table.rows && !view.isVisible(row) && !view.isDead(row)) index.dirty.add(row)
-      else await this.#updateRow(index, keyOf, row)
+      else await this.#look(index, keyOf, row)
+    }
+  }
+
+  /** One that could not be read now (a disk, a server that is away) is not one that has no key. */
+  async #look<T>(index: Index<T>, keyOf: (value: T) => IndexKey | undefined, row: number): Promise<void> {
+    try {
+      await this.#updateRow(index, keyOf, row)
+    } catch (error) {
+      index.dirty.add(row)
+      throw error
     }
   }
 
@@ -120,9 +135,15 @@ export class Indexes {
     try {
       return keyOf((await this.#values.open(index.type, row, 'acknowledged')).value)
     } catch (error) {
+      if (!isAteError(error) || (error.code !== 'NO_READ_KEY' && error.code !== 'LOCKED')) throw error
       // What this session cannot read is not in its index.
-      if (isAteError(error) && (error.code === 'NO_READ_KEY' || error.code === 'LOCKED')) return undefined
-      throw error
+      index.locked.add(row)
+      return undefined
     }
   }
+}
+
+function unlock({ locked, dirty }: Index<unknown>): void {
+  for (const row of locked) dirty.add(row)
+  locked.clear()
 }

@@ -2,6 +2,7 @@
 import { throwIfAborted } from '../base/errors.ts'
 import { toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import { timeOfCommit } from '../chain/replica.ts'
 import type { Receipt } from '../chain/staged.ts'
 import { CommitParser } from '../event/commit-parse.ts'
 import { KIND } from '../event/format.ts'
@@ -15,14 +16,19 @@ export async function outcomeInLog(
   const parser = new CommitParser(core.crypto)
   const { replica, engine } = core
   const until = replica.head.seq
+  let chainTime = 0
   for await (const chunk of engine.read(0, signal ? { signal } : {})) {
     for (const { bytes, seq } of chunk) {
       throwIfAborted(signal)
-      if (seq > until || parseRecordHead(bytes).kind !== KIND.commit) continue
+      const { kind, admittedAt } = parseRecordHead(bytes)
+      if (kind === KIND.genesis) chainTime = admittedAt
+      if (seq > until || kind !== KIND.commit) continue
       const commit = parser.parse(replica.chainId, bytes)
+      const at = timeOfCommit(chainTime, admittedAt, commit.at)
+      const voids = replica.voids.get(seq)
       const index = commit.transactions.findIndex(({ nonce }) => toBase32(nonce) === txId)
-      if (index < 0 || replica.voids.get(seq)?.has(index)) continue
-      return { seq, txId, durability: core.durability, at: commit.at }
+      if (index >= 0 && !voids?.has(index)) return { seq, txId, durability: core.durability, at }
+      if ((voids?.size ?? 0) < commit.transactions.length) chainTime = at
     }
   }
   return undefined

@@ -31,7 +31,7 @@ import type { Bodies, ServerMessage } from './messages.ts'
 /** Bytes of records that are read from the log at once. */
 const READ_BYTES = 256 * 1024
 /** Bytes in the connection's own buffers above which records wait. */
-const BUFFERED_BYTES_MAX = 1024 * 1024
+export const BUFFERED_BYTES_MAX: number = 1024 * 1024
 /** Answers that wait for their records. */
 const ANSWERS_MAX = 4096
 const NO_BYTES = new Uint8Array(0)
@@ -50,8 +50,11 @@ const NOTHING: { readonly bytes: number; readonly entries: readonly Entry[] } = 
 
 /** What a channel needs of its connection. */
 export interface ChannelOut {
+  /** What was said and waits for the client, and what was promised. */
   readonly bufferedBytes: number
   send(message: ServerMessage): void
+  /** So many bytes that are being read will be said: they count as if they waited already, until what is given back is called. */
+  promise(bytes: number): (message: ServerMessage | undefined) => void
 }
 
 /** The sender of a submission: what the sequencer calls `by`. */
@@ -90,8 +93,9 @@ export class HostChannel implements Follower {
   #next: number
   #credit = READ_WINDOW_BYTES
   #reading = false
-  /** Bodies that are being read for it. */
-  #asked = 0
+  /** Bodies that it has asked for, and that are not read yet; and how many are being read. */
+  readonly #asked: (BodyPlace & { readonly id: number })[] = []
+  #readingBodies = 0
   #left = false
   #acknowledgement: Uint8Array | undefined
   readonly #desk: KeyDesk
@@ -128,6 +132,7 @@ export class HostChannel implements Follower {
 
   leave(): void {
     this.#left = true
+    this.#asked.length = 0
     this.#desk.close()
     this.chain.followers.delete(this)
     this.chain.stay(this)
@@ -148,15 +153,27 @@ export class HostChannel implements Follower {
   }
 
   /** A body that did not go with its record. Whoever follows the chain could have had it; it is sealed. */
-  async body({ id, record, block, offset, size }: BodyPlace & { readonly id: number }): Promise<void> {
-    if (this.#asked >= BODIES_ASKED_MAX) {
+  body(asked: BodyPlace & { readonly id: number }): void {
+    if (this.#asked.length + this.#readingBodies >= BODIES_ASKED_MAX) {
       this.failed(new AteError('BUSY', { bodies: BODIES_ASKED_MAX }))
       return
     }
-    this.#asked++
+    this.#asked.push(asked)
+    this.#readBodies()
+  }
+
+  /** As far as there is room: a few large ones asked for at once are more than what a reader is cut off for. */
+  #readBodies(): void {
+    while (this.#asked.length > 0 && this.#out.bufferedBytes < BUFFERED_BYTES_MAX)
+      void this.#readBody(this.#asked.shift()!)
+  }
+
+  async #readBody({ id, record, block, offset, size }: BodyPlace & { readonly id: number }): Promise<void> {
+    this.#readingBodies++
+    const answer = this.#out.promise(size)
     const bytes = await this.chain.bodyAt({ record, block, offset, size }).catch(() => NO_BYTES)
-    this.#asked--
-    if (!this.#left) this.#out.send({ type: 'body', channel: this.#number, id, bytes })
+    this.#readingBodies--
+    answer(this.#left ? undefined : { type: 'body', channel: this.#number, id, bytes })
   }
 
   credit(bytes: number): void {
@@ -252,6 +269,7 @@ export class HostChannel implements Follower {
   /** Sends what there is, as far as there is room. */
   pump(): void {
     this.#desk.pump()
+    this.#readBodies()
     if (this.#reading || this.#left) return
     while (this.#hasRoom && this.#next <= this.chain.sequencer.head.seq) {
       const recent = this.chain.recent(this.#next)

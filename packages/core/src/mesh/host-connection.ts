@@ -19,7 +19,7 @@ import type { PublicIdentity } from '../session/identity.ts'
 import { FrameSender } from './frames.ts'
 import { refusalOf, ServerHandshake, type ServerHandshakeOptions } from './handshake-server.ts'
 import type { Hosting } from './host.ts'
-import { HostChannel } from './host-channel.ts'
+import { BUFFERED_BYTES_MAX, HostChannel } from './host-channel.ts'
 import { HostSessions } from './host-sessions.ts'
 import { keyLimits } from './key-messages.ts'
 import { type ClientMessage, clientMessagesIn, type ServerMessage, writeServerMessage } from './messages.ts'
@@ -80,6 +80,8 @@ export class HostConnection {
   readonly #opening = new Map<number, 'wanted' | 'left'>()
   /** Bytes of submissions that are not whole yet, of all channels. */
   #collectingBytes = 0
+  /** Bytes of bodies that are being read for the client. */
+  #promisedBytes = 0
   #rekeyedAt = Number.NEGATIVE_INFINITY
   #wire: Wire | undefined
   #sessions: HostSessions | undefined
@@ -226,7 +228,7 @@ export class HostConnection {
         this.#channels.get(message.channel)?.ask(message)
         return
       case 'body':
-        void this.#channels.get(message.channel)?.body(message)
+        this.#channels.get(message.channel)?.body(message)
         return
       case 'leave':
         this.#leave(message.channel)
@@ -381,10 +383,21 @@ export class HostConnection {
   readonly #out = {
     connection: this,
     get bufferedBytes(): number {
-      return this.connection.#sender?.bufferedBytes ?? 0
+      return this.connection.bufferedBytes + this.connection.#promisedBytes
     },
     send(message: ServerMessage): void {
       this.connection.#send(message)
+    },
+    promise(bytes: number): (message: ServerMessage | undefined) => void {
+      const { connection } = this
+      connection.#promisedBytes += bytes
+      return (message) => {
+        const wasFull = this.bufferedBytes >= BUFFERED_BYTES_MAX
+        connection.#promisedBytes -= bytes
+        if (message) connection.#send(message)
+        // The socket tells of no room that it never lacked.
+        if (wasFull) connection.#pumpAll()
+      }
     },
   }
 

@@ -1,6 +1,6 @@
 /** Opens a chain at a server: the way there, over connections that the chains of a process share, and where it sends us on. */
 import { utf8 } from '../base/bytes.ts'
-import { AteError } from '../base/errors.ts'
+import { AteError, isAteError } from '../base/errors.ts'
 import { CHAIN_NAME_BYTES_MAX, SHARE_RETRY_MAX_MS } from '../base/limits.ts'
 import type { Chain } from '../data/chain.ts'
 import { makeGenesis } from '../data/create-chain.ts'
@@ -68,12 +68,21 @@ async function serverWay(url: Place, wanted: Wanted): Promise<Way> {
   }
 }
 
-/** Undefined where a server has nobody to send: to a socket of this machine, or out of TLS. */
+/** Undefined where a server has nobody to send: to what is no address, to a socket of this machine, or out of TLS. */
 function redirectTo(given: unknown, { scheme }: Place): Place | undefined {
-  if (typeof given !== 'string') return undefined
-  const to = parseAddress(given)
-  const isFit = to.scheme === 'wss' || (to.scheme === 'ws' && scheme !== 'wss')
+  const to = addressIn(given)
+  const isFit = to?.scheme === 'wss' || (to?.scheme === 'ws' && scheme !== 'wss')
   return isFit ? to : undefined
+}
+
+/** What a server says is an address, if it is one. */
+function addressIn(given: unknown): Place | undefined {
+  try {
+    return parseAddress(given as string)
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_URL') return undefined
+    throw error
+  }
 }
 
 /** All servers of a ring have one identity: who sends us on says with his own who is to be there. */

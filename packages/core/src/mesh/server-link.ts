@@ -3,6 +3,7 @@
  * order, and each connection goes on behind the newest record that the chain has taken.
  */
 import { equalBytes } from '../base/bytes.ts'
+import { unlessAborted } from '../base/deferred.ts'
 import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
 import { LINK_RETRY_MS, READ_CREDIT_BYTES, REDIRECTS_MAX } from '../base/limits.ts'
@@ -201,11 +202,10 @@ export class ServerLink implements Link {
     if (this.#ended) throw this.#ended
     if (!this.#lease?.connection)
       throw new AteError('OFFLINE', { what: 'the connection broke while the chain was opened' })
-    await new Promise<void>((resolve) => {
+    const arrived = new Promise<void>((resolve) => {
       this.#wake = resolve
-      signal?.addEventListener('abort', () => resolve(), { once: true })
     })
-    if (signal?.aborted) throw signal.reason
+    await unlessAborted(arrived, signal)
   }
 
   start(events: LinkEvents): void {
@@ -315,10 +315,9 @@ export class ServerLink implements Link {
         this.#lease = undefined
         // What a server says that has gone back is no memory to keep.
         takeBack()
-        const isSentOn = left > 0 && isAteError(error) && error.code === 'CHAIN_ELSEWHERE'
-        const follows = isSentOn && follow?.(error, lease.connection) === true
         lease.leave()
-        if (!follows) throw error
+        const isSentOn = left > 0 && isAteError(error) && error.code === 'CHAIN_ELSEWHERE'
+        if (!isSentOn || follow?.(error, lease.connection) !== true) throw error
       }
     }
   }
@@ -515,7 +514,8 @@ export class ServerLink implements Link {
         if (this.#ended) return
       }
       await this.#connect({ head: events.head(), chain: this.chainId, genesis: undefined }, this.#closing.signal)
-      if (this.#ended) return
+      // Or it was lost again in the turn in which it was opened, which is told, and tried anew.
+      if (this.#ended || !this.#lease) return
       events.online()
     } catch (error) {
       if (this.#ended) return

@@ -4,6 +4,7 @@
  * A list keeps the rows of children that left (deleted, moved), because readers outside of the transaction still see
  * them; whether a row belongs at its slot is said by the row. Lists that were left are packed when nothing is pending.
  */
+import { assert } from '../base/errors.ts'
 
 export class ChildList {
   readonly parent: number
@@ -53,6 +54,16 @@ export class ChildLists {
     else this.#byParent.set(parent, [list])
     this.#last = list
     return list
+  }
+
+  /** Takes back the newest list of its parent, which nothing stands in. */
+  drop(list: ChildList): void {
+    const lists = this.#byParent.get(list.parent)
+    assert(lists?.at(-1) === list, 'only the newest list of a parent can be taken back')
+    lists.pop()
+    if (lists.length === 0) this.#byParent.delete(list.parent)
+    if (this.#last === list) this.#last = undefined
+    this.loose.delete(list)
   }
 
   /** All lists; those of one parent in the order in which they were made. */

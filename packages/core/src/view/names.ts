@@ -1,4 +1,6 @@
 /** Names of collections and types as small numbers; 0 is the empty name. */
+import { assert } from '../base/errors.ts'
+
 export class Names {
   readonly #texts: string[] = ['']
   readonly #numbers = new Map<string, number>([['', 0]])
@@ -22,6 +24,18 @@ export class Names {
     this.#last = text
     this.#lastNumber = number
     return number
+  }
+
+  get size(): number {
+    return this.#texts.length
+  }
+
+  /** Takes back the newest name. */
+  drop(number: number): void {
+    assert(number === this.#texts.length - 1 && number > 0, 'only the newest name can be taken back')
+    this.#numbers.delete(this.#texts.pop()!)
+    this.#last = this.#other = ''
+    this.#lastNumber = this.#otherNumber = 0
   }
 
   find(text: string): number | undefined {

@@ -12,6 +12,7 @@ import {
   type Actor,
   change,
   create,
+  type ForgedEvent,
   type ForgedSession,
   type Forger,
   guard,
@@ -188,6 +189,34 @@ describe('places', () => {
     chain.time += 100
     commits(chain, boss)
     expect(chain.feed(chain.sweep([lease])).swept).toEqual([])
+  })
+})
+
+describe('what is refused', () => {
+  it('leaves nothing in the memory of who judges it: no name, no list, of who may write nothing and of who may', () => {
+    const { chain, boss, writer, box } = boxChain()
+    const note = creates(chain, writer, create({ parent: box, collection: 'notes', type: 'note', body: chain.body() }))
+    const { names, children, table } = chain.replica.view
+    const held = (): number[] => [names.size, [...children.all()].length, table.rows]
+    const before = held()
+    const bad = guard('version', note, 9)
+    const unknown = chain.idOf(eve, chain.tx(create()))
+    for (let i = 0; i < 3; i++) {
+      const made = (parent?: EntityWords): ForgedEvent =>
+        create({ ...(parent ? { parent } : {}), collection: `c${i}`, type: `t${i}`, body: chain.body() })
+      const gone = change(OP.delete, unknown)
+      for (const [session, tx] of [
+        [chain.session(eve), chain.tx(made())],
+        [writer, chain.tx(made(box), gone)],
+        [writer, chain.tx(made(box), bad)],
+        [boss, chain.tx(change(OP.move, note, { parent: ROOT_ENTITY, collection: `m${i}` }), gone)],
+      ] as const)
+        expect(chain.replica.offer(chain.commit(session, [tx]))).toHaveProperty('refused')
+    }
+    expect(held()).toEqual(before)
+    // What counts is there.
+    commits(chain, writer, create({ parent: box, collection: 'c0', type: 't0', body: chain.body() }))
+    expect(held()).toEqual([before[0]! + 2, before[1]! + 1, before[2]! + 1])
   })
 })
 

@@ -70,6 +70,17 @@ describe('an answer', () => {
 })
 
 describe('memory', () => {
+  it('of a block that two have opened at the same time counts once', () => {
+    const blocks = new OpenedBlocks(10_000)
+    const keep = (record: number): void => {
+      blocks.keep({ key: 256 * record, ciphertext: filled(1000), plaintext: filled(1000), asked: undefined })
+    }
+    for (let i = 0; i < 20; i++) keep(1)
+    keep(2)
+    keep(3)
+    expect([1, 2, 3].map((record) => blocks.find(256 * record) !== undefined)).toEqual([true, true, true])
+  })
+
   it('of blocks that are gone is used again, unless a thread still reads it or it is much too large', () => {
     const spare = new SpareRooms((size) => new Uint8Array(size))
     const blocks = new OpenedBlocks(1000, (gone) => spare.leave(gone))

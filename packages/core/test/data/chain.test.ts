@@ -1,14 +1,18 @@
 /** What a chain gives besides transactions: children, indexes, streams, counters, expiry, retention, checkpoints. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { AteError } from '../../src/base/errors.ts'
 import { isChain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import type { ChainEvent, EntityChange } from '../../src/data/events.ts'
+import { role } from '../../src/data/policy-input.ts'
+import { memoryEngine } from '../../src/log/memory.ts'
 import {
   assertSameAsLog,
   Count,
   codeOf,
   memoryChain,
   Note,
+  open,
   person,
   quickPlatform,
   reopen,
@@ -185,6 +189,47 @@ describe('indexes', () => {
     slow.engine.slowReads = true
     const all = await Promise.all(Array.from({ length: 3 }, () => slow.chain.find(Person, 'city', 'Delft')))
     expect(all.map((found) => found.length)).toEqual([5, 5, 5])
+  })
+
+  it('a read that failed is made up for by the next look, of the first one and of a change', async () => {
+    await using kit = await memoryChain()
+    const [ann] = await kit.chain.transact((tx) => [
+      tx.create(Person, { city: 'Delft' }),
+      tx.create(Person, { city: 'Delft' }),
+    ])
+    await using again = await reopen(kit)
+    const { chain, engine } = again
+    const found = async (city: string): Promise<number> => (await chain.find(Person, 'city', city)).length
+    const read = vi.spyOn(engine, 'readPart')
+    const fails = (): unknown => read.mockImplementationOnce(() => Promise.reject(new AteError('OFFLINE', {})))
+    fails()
+    expect(await codeOf(found('Delft'))).toBe('OFFLINE')
+    expect(await found('Delft')).toBe(2)
+    await chain.transact((tx) => tx.update(Person, ann!, () => ({ city: 'Gouda' })))
+    await chain.verify()
+    read.mockClear()
+    fails()
+    expect(await codeOf(found('Gouda'))).toBe('OFFLINE')
+    expect([await found('Delft'), await found('Gouda')]).toEqual([1, 1])
+  })
+
+  it('have what could not be read when it was looked at, once it can be', async () => {
+    await using kit = await memoryChain()
+    await kit.chain.transact((tx) => {
+      tx.role('crew').add(person('carol').publicId)
+      const node = tx.create(Note, { text: '' }, { read: [role('crew')] })
+      tx.create(Person, { city: 'Delft' }, { parent: node })
+    })
+    const beside = await open(memoryEngine(kit.store, { readOnly: true }), {
+      as: person('bob'),
+      id: kit.chain.id,
+      readOnly: true,
+    })
+    expect(await beside.find(Person, 'city', 'Delft')).toHaveLength(0)
+    await kit.chain.transact((tx) => tx.role('crew').add(person('bob').publicId))
+    await beside.refresh()
+    expect(await beside.find(Person, 'city', 'Delft')).toHaveLength(1)
+    await beside.close()
   })
 })
 

@@ -1,9 +1,11 @@
 /** Values that are fetched when they are read: what comes is held against the verified state, and nothing else is given. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Chain } from '../../src/data/chain.ts'
+import type { Entity } from '../../src/data/entity.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import type { OpenOptions } from '../../src/data/open-chain.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { ServerLink } from '../../src/mesh/server-link.ts'
 import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import { machine, someone, startServer, type TestServer } from './net-kit.ts'
 
@@ -35,6 +37,20 @@ describe('bodies on demand', () => {
     await reader.transact((tx) => tx.update(notes[5]!, ({ text }) => ({ text: `${text}!` })))
     await writer.refresh()
     expect((await writer.load(Note, notes[5]!.id)).value.text).toBe(`5 ${LARGE}!`)
+  })
+
+  test('that many ask for at once come as far as there is room, more than a slow reader is cut off for, and are kept once', async () => {
+    await using server = await startServer()
+    await using writer = await open(server)
+    const note = await writer.transact((tx) => tx.create(Note, { text: 'x'.repeat(900_000) }))
+    await using reader = await open(server, { bodies: 'on-demand' })
+    const read = (): Promise<Entity<unknown> | undefined> => reader.get(Note, note.id, { use: 'once' })
+    const all = await Promise.all(Array.from({ length: 20 }, read))
+    expect(all.every((found) => found)).toBe(true)
+    const asked = vi.spyOn(ServerLink.prototype, 'body')
+    await read()
+    await read()
+    expect(asked).not.toHaveBeenCalled()
   })
 
   test('that are altered on the way are BAD_BODY; without a connection it is OFFLINE', async () => {

@@ -6,11 +6,13 @@
 import { describe, expect, test } from 'vitest'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import { parseId } from '../../src/base/ids.ts'
+import type { Observation } from '../../src/chain/observation.ts'
+import { ByteWriter } from '../../src/codec/writer.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { encodeAcknowledgement } from '../../src/event/acknowledgement.ts'
 import { KIND, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { encodeRecord } from '../../src/event/record.ts'
-import type { ClientMessage, ServerMessage } from '../../src/mesh/messages.ts'
+import { type ClientMessage, type ServerMessage, writeServerMessage } from '../../src/mesh/messages.ts'
 import { onMessage, seqOf } from './evil-attacks.ts'
 import type { Line, Tamper } from './evil-kit.ts'
 import { EvilWorld } from './evil-world.ts'
@@ -450,4 +452,52 @@ describe('a server that cheats who has a chain open', () => {
       expect(failures).toEqual({})
     })
   }
+})
+
+describe('who is connected', () => {
+  test('is not told so of a connection that was lost in the turn in which the chain was opened', async () => {
+    const world = await EvilWorld.start(9)
+    const { world: sim, evil } = world
+    const states: string[] = []
+    const observe = (one: Observation): void => {
+      if (one.kind === 'connection') states.push(one.state)
+    }
+    const chain = await sim.wait(world.open('garden', { create: true, observe }))
+    const closed = { type: 'closed', channel: 1, code: 'BUSY', facts: {} } as const
+    evil.tamper = {
+      toClient(message, line) {
+        if (message.type !== 'opened') return [message]
+        const frame = new ByteWriter(4096)
+        for (const one of [message, { ...closed, channel: message.channel }]) writeServerMessage(frame, one)
+        line.rawToClient(frame.copy())
+        return []
+      },
+    }
+    for (const line of evil.lines) line.tellClient(closed)
+    await sim.time.run(5000)
+    expect(new Set(states.splice(0).slice(1))).toEqual(new Set(['offline']))
+    evil.tamper = {}
+    expect(await world.result(world.write(chain, 'x'))).toBe('ok')
+    expect(states.at(-1)).toBe('online')
+    await sim.wait(chain.close())
+  })
+
+  test('is sent nowhere by what is no address, and leaves no connection behind', async () => {
+    const world = await EvilWorld.start(9)
+    const { world: sim, evil } = world
+    const { id } = await sim.wait(
+      world.open('garden', { create: true }).then((chain) => chain.close().then(() => chain)),
+    )
+    // What is parked goes.
+    await sim.time.run(70_000)
+    for (const url of ['no url', 'ws://[', 'http://x', 'ws+unix:/tmp/x', 'ws://server:5000/a?b']) {
+      evil.tamper = {
+        toClient: (message) =>
+          message.type === 'opened' ? [{ type: 'redirect', channel: message.channel, why: 'ring', url }] : [message],
+      }
+      expect(await world.result(world.open('garden', { id })), url).toBe('CHAIN_ELSEWHERE')
+      await sim.time.run(1000)
+      expect(sim.server!.connections.size, url).toBe(0)
+    }
+  })
 })

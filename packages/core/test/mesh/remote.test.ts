@@ -1,8 +1,10 @@
+import { getEventListeners } from 'node:events'
 import { expect, test, vi } from 'vitest'
 import { CHAIN_NAME_BYTES_MAX, CLOSE_SILENT_MS } from '../../src/base/limits.ts'
 import type { Observation } from '../../src/chain/observation.ts'
 import { Staging } from '../../src/chain/staging.ts'
 import { defineType } from '../../src/data/entity-type.ts'
+import type { Transaction } from '../../src/data/transaction.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { codeOf } from '../data/kit.ts'
 import { machine, someone, startServer } from './net-kit.ts'
@@ -68,6 +70,27 @@ test('what has read what another client overtakes runs again, and both go on', a
   }
 })
 
+test('what has gone before one that it does not build on is taken back in the order in which it was staged', async () => {
+  await using server = await startServer()
+  const options = { as: someone(), serverKey: server.identity, create: true }
+  await using chain = await openChain(`${server.url}/notes`, options, machine())
+  const note = await chain.transact((tx) => tx.create(Note, { text: '' }))
+  const writing: Promise<void>[] = []
+  const add = (builds: boolean): Promise<void> =>
+    new Promise((staged) => {
+      const add = async (tx: Transaction): Promise<void> => {
+        if (builds) await tx.update(Note, note.id, ({ text }) => ({ text: `${text}+` }))
+        tx.create(Note, { text: 'made' })
+      }
+      writing.push(chain.transact(add, { staged }))
+    })
+  // The second waits for the first, and the third for nobody.
+  for (const builds of [true, true, false]) await add(builds)
+  await Promise.all(writing)
+  expect((await chain.load(Note, note.id)).value.text).toBe('++')
+  expect(chain.children(Note).count()).toBe(4)
+})
+
 test('a mistake of ours while records are taken in ends the chain with an error, and holds nobody', async () => {
   await using server = await startServer()
   const options = { as: someone(), serverKey: server.identity, create: true }
@@ -109,6 +132,28 @@ test.each([
   const again = await world.wait(openChain(`${world.url}/c`, options, machine))
   expect((await world.wait(again.load(Note, there.id))).value.text).toBe('there')
   await world.wait(again.close({ signal: AbortSignal.abort() }))
+})
+
+test('who writes without a pause attests each second, and not the first time only', async () => {
+  const world = new SimWorld(3)
+  await world.startServer()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  let isOver = false
+  const write = async (): Promise<void> => {
+    while (!isOver) await chain.transact((tx) => tx.create(Note, { text: '' }))
+  }
+  const writing = Promise.all([write(), write(), write()])
+  const attested: number[] = []
+  for (let seconds = 0; seconds < 6; seconds++) {
+    await world.time.run(1000)
+    attested.push(chain.stats().attestedSeq)
+  }
+  isOver = true
+  await world.wait(writing)
+  await world.wait(chain.close())
+  // The first second has none yet.
+  for (let i = 2; i < attested.length; i++) expect(attested[i]).toBeGreaterThan(attested[i - 1]!)
 })
 
 test('a chain that was closed a moment ago is open again without being fetched, and has what came meanwhile', async () => {
@@ -165,4 +210,64 @@ test('chains of one server share a connection', async () => {
   await a.transact((tx) => tx.create(Note, { text: 'a' }))
   await b.transact((tx) => tx.create(Note, { text: 'b' }))
   expect(server.connections.size).toBe(1)
+})
+
+test('a signal of the whole program holds nothing of the chains that were opened and closed with it', async () => {
+  const world = new SimWorld(4)
+  await world.startServer()
+  const { signal } = new AbortController()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server'), signal }
+  const listening = (): number => getEventListeners(signal, 'abort').length
+  const open = () => world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  const chain = await open()
+  for (let i = 0; i < 20; i++)
+    await world.wait(chain.transact((tx) => void tx.create(Note, { text: 'x'.repeat(100_000) })))
+  expect(listening()).toBe(0)
+  // It is fetched in some steps.
+  const again = await open()
+  expect(again.children(Note).count()).toBe(20)
+  for (const one of [chain, again]) await world.wait(one.close({ signal }))
+  expect(listening()).toBe(0)
+})
+
+test('what the log says of a transaction is what its author was told', async () => {
+  const world = new SimWorld(5, { delayMs: [10, 30] })
+  await world.startServer()
+  const options = { as: simPerson('me'), serverKey: simPerson('server') }
+  // Its author is behind the server: who orders a record says when, up to a minute past what the author says.
+  world.setClock('a', -90_000)
+  const chain = await world.wait(openChain(`${world.url}/c`, { ...options, create: true }, world.machine('a')))
+  const told: unknown[] = []
+  for (let i = 0; i < 4; i++) {
+    const tx = await world.wait(
+      chain.transact((open) => {
+        open.create(Note, { text: '' })
+        return open
+      }),
+    )
+    told.push({ ...tx.receipt!.toJSON() })
+  }
+  const other = await world.wait(openChain(`${world.url}/c`, options, world.machine('b')))
+  for (const receipt of told as { readonly txId: string }[])
+    expect(await world.wait(other.outcome(receipt.txId))).toEqual(receipt)
+  await world.wait(Promise.all([chain.close(), other.close()]))
+})
+
+test('without a connection a record that is no commit is refused at once: nothing keeps it until there is one', async () => {
+  const world = new SimWorld(5)
+  await world.startServer()
+  const options = { as: simPerson('me'), create: true, serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, options, world.machine('a')))
+  await world.wait(chain.transact((tx) => void tx.create(Note, { text: '' }, { expires: 1 })))
+  world.killServer()
+  await world.time.run(3000)
+  const before = world.time.clock.monotonic()
+  for (const run of [() => chain.checkpoint(), () => chain.sweep(), () => chain.recover()])
+    expect(await codeOf(run())).toBe('OFFLINE')
+  // No time is simulated meanwhile: nobody waits for a connection.
+  expect(world.time.clock.monotonic()).toBe(before)
+  await world.startServer()
+  await world.time.run(60_000)
+  expect(await world.wait(chain.sweep())).toBe(1)
+  await world.wait(chain.close())
 })

@@ -4,8 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parseId } from '../../src/base/ids.ts'
 import { defineType } from '../../src/data/entity-type.ts'
+import { parsePlace } from '../../src/data/place.ts'
 import { verifyPlace } from '../../src/data/verify-place.ts'
+import { KIND, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
+import { encodeRecord } from '../../src/event/record.ts'
+import type { LogEngine } from '../../src/log/engine.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
 import { markKept } from '../../src/session/identity.ts'
 import { machine, someone, startServer, type TestServer } from './net-kit.ts'
@@ -82,6 +87,36 @@ describe('a copy in a file', () => {
     const report = await verifyPlace(`file:${join(folder, 'copy')}`, { id }, here)
     expect(report.problems).toEqual([])
     expect(report.ok).toBe(true)
+  })
+
+  test.each([
+    ['who may not orders a record', 'BAD_SEQUENCER', KIND.commit],
+    ['who may not recovers the chain', 'BAD_RECOVERY', KIND.recover],
+  ] as const)('in which somebody %s is fetched anew', async (_, code, kind) => {
+    const here = machine()
+    const id = await written(3, here)
+    const at = `file:${join(folder, 'copy')}`
+    const label = parseId(id, 'chain')
+    const opened = async (): Promise<LogEngine> => parsePlace(at, {}, here).open({ create: false, label })
+    const engine = await opened()
+    const { crypto } = here
+    const { seq, hash } = engine.head()!
+    const orders = kind === KIND.commit ? someone() : server.identity
+    const head = { seq: seq + 1, prev: hash, admittedAt: Date.now(), sequencer: orders.fingerprintBytes, kind }
+    let payload = new Uint8Array(50)
+    for await (const chunk of engine.read(1)) {
+      payload = chunk[0]!.bytes.slice(RECORD_HEAD_BYTES)
+      break
+    }
+    const forged = encodeRecord(crypto, label, head, payload)
+    await engine.append([forged], { after: engine.head(), durability: 'disk', load: 'alone' })
+    await engine.close()
+    const found = await verifyPlace(at, { id }, here)
+    expect(found.problems).toMatchObject([{ code }])
+    const chain = await open(here)
+    expect(chain.children(Note).count()).toBe(3)
+    await chain.close()
+    expect(await verifyPlace(at, { id }, here)).toMatchObject({ ok: true })
   })
 
   test('that is damaged is kept when the server cannot make up for it', async () => {

@@ -26,6 +26,16 @@ describe('a server and its clients', () => {
   })
 })
 
+describe('what a client has on its way at once', () => {
+  test(`lands in any order that keeps what builds on what, in ${SEEDS} simulated lives`, async () => {
+    for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+      await oneCrowd(seed).catch((error) => {
+        throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
+      })
+    }
+  })
+})
+
 describe('who is removed', () => {
   test(`writes nothing behind his removal, and loses nothing before it, in ${SEEDS} simulated lives`, async () => {
     for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
@@ -35,6 +45,50 @@ describe('who is removed', () => {
     }
   })
 })
+
+/** Two clients with many transactions at a time: those that build on what is not decided wait, and others go before them. */
+async function oneCrowd(seed: number): Promise<void> {
+  const world = new SimWorld(seed, { delayMs: [1, 60] })
+  const { random } = world
+  await world.startServer()
+  const options = { as: simPerson('me'), serverKey: simPerson('server') }
+  const a = await world.wait(openChain(`${world.url}/crowd`, { ...options, create: true }, world.machine('a')))
+  const hot = await world.wait(
+    a.transact((tx) => [0, 1, 2].map((n) => tx.create(Counter, { n: 0, by: [] }, { name: `hot ${n}` }))),
+  )
+  const b = await world.wait(openChain(`${world.url}/crowd`, options, world.machine('b')))
+  const expected = hot.map(() => 0)
+  const running: Promise<void>[] = []
+  const write = (chain: Chain): Promise<void> => {
+    const [which, makes, into] = [random.below(5), random.below(3), `list ${random.below(3)}`]
+    if (which < hot.length) expected[which]!++
+    return new Promise((staged) => {
+      const writing = chain.transact(
+        async (tx) => {
+          if (which < hot.length) await tx.update(Counter, hot[which]!.id, ({ n, by }) => ({ n: n + 1, by }))
+          for (let i = 0; i < makes; i++) tx.create(Item, { of: into }, { in: into })
+        },
+        { staged },
+      )
+      running.push(writing.finally(() => staged()))
+    })
+  }
+  for (let i = 0; i < 60; i++) {
+    const writing = write(random.below(2) === 0 ? a : b)
+    if (random.below(3) > 0) await world.wait(writing)
+    if (random.below(4) === 0) await world.time.run(random.below(80))
+  }
+  await world.wait(Promise.all(running))
+  // All of it is attested.
+  await world.time.run(5000)
+  for (const chain of [a, b]) {
+    await world.wait(chain.refresh())
+    const counted = await world.wait(Promise.all(hot.map(({ id }) => chain.load(Counter, id))))
+    expect(counted.map(({ value }) => value.n)).toEqual(expected)
+  }
+  expect(a.head).toEqual(b.head)
+  await world.wait(Promise.all([a.close(), b.close()]))
+}
 
 /** A member writes all the time, with a bad line, while the root takes him out. */
 async function oneRemoval(seed: number): Promise<void> {
