@@ -112,6 +112,12 @@ export class Attesting {
     return this.#due
   }
 
+  /** What waited is on its way: nothing is due until it has come back, and then as before. */
+  sent(): void {
+    this.stop()
+    this.#timer = undefined
+  }
+
   stop(): void {
     this.#timer?.cancel()
     this.#due = false
