@@ -75,11 +75,11 @@ async function openServed(seed: number, processes = 3): Promise<World> {
         await sim.time.run(MINUTES)
         await sim.startServer({ compact: { bytes: 1 } })
         const store = sim.stores.get('jobs')!
-        const { generation } = store
+        const { generation } = store.records
         // It is compacted behind the next record. Who comes then has never seen it otherwise.
         const writer = await worldOf(to, to + 2)
         await writer.wait(writer.process().queue({}, 'other').add(1))
-        while (store.generation === generation) await writer.pass(50)
+        while (store.records.generation === generation) await writer.pass(50)
         return worldOf(to + 2, to + 4)
       },
       async close() {

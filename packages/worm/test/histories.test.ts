@@ -2,7 +2,15 @@
  * Two histories of one log, written by who holds every key: the split view (some are shown one, some the other) and the linear
  * fake (a second history that is whole in itself). Witnesses sign what continues what they have signed, and nothing else.
  */
-import { type Chain, verifyProof as checkProof, memoryEngine, memoryStore, openChain } from '@ate/core'
+import {
+  type Chain,
+  verifyProof as checkProof,
+  type LogEngine,
+  type MemoryStore,
+  memoryEngine,
+  memoryStore,
+  openChain,
+} from '@ate/core'
 import { quickPlatform, type TestWitness } from '@ate/core/testing'
 import { expect, it } from 'vitest'
 import { verifyProof, type Worm, worm } from '../src/index.ts'
@@ -32,6 +40,21 @@ class Witness {
   }
 }
 
+async function copyOf(store: MemoryStore): Promise<MemoryStore> {
+  const copy = memoryStore()
+  await using from = closing(memoryEngine(store, { readOnly: true }))
+  await using to = closing(memoryEngine(copy))
+  to.engine.setLabel(from.engine.label!)
+  for await (const chunk of from.engine.read(0))
+    await to.engine.append(chunk, { after: to.engine.head(), durability: 'memory', load: 'group' })
+  for await (const name of from.engine.ring.names()) await to.engine.ring.put(name, (await from.engine.ring.get(name))!)
+  return copy
+}
+
+function closing(engine: LogEngine): { readonly engine: LogEngine; [Symbol.asyncDispose](): Promise<void> } {
+  return { engine, [Symbol.asyncDispose]: () => engine.close() }
+}
+
 /** A log that all have seen, and two that go on from it: what was dealt, and what is claimed of it. */
 async function twoHistories(liars: number): Promise<{
   readonly real: Worm
@@ -53,7 +76,7 @@ async function twoHistories(liars: number): Promise<{
   await worm(first, { witnesses }).put('a', 'shown to all')
   expect(await publish(worm(first, { witnesses }))).toBe('none')
   await first.close()
-  const copy = { ...store, records: [...store.records], keys: new Map(store.keys) }
+  const copy = await copyOf(store)
   const [one, two] = await Promise.all(
     [store, copy].map((each, i) => openChain(memoryEngine(each), { as, id: first.id }, quickPlatform(3 + i))),
   )

@@ -26,6 +26,7 @@ export class Attesting {
   readonly #onDue: () => void
   #timer: { cancel(): void } | undefined
   #due: boolean
+  #isOver = false
 
   constructor(
     parts: {
@@ -97,7 +98,7 @@ export class Attesting {
   /** Not now, as when the disk is full; within a second, if something waits. */
   postpone(): void {
     this.#due = false
-    if (this.#timer || !this.#hasWaiting()) return
+    if (this.#timer || this.#isOver || !this.#hasWaiting()) return
     this.#timer = this.#timers.start(ATTEST_DELAY_MS, () => {
       this.#timer = undefined
       if (!this.#hasWaiting()) return
@@ -112,10 +113,17 @@ export class Attesting {
     return this.#due
   }
 
-  stop(): void {
+  /** What waited is on its way, or not for us to say: nothing is due before something is acknowledged again. */
+  rest(): void {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#due = false
+  }
+
+  /** For good. */
+  stop(): void {
+    this.rest()
+    this.#isOver = true
   }
 
   #hasWaiting(): boolean {

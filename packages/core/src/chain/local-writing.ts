@@ -324,7 +324,7 @@ class LocalWriting implements Writing {
   #addAttestations(append: Append, prev: Uint8Array): void {
     // A commit of this append may have handed the order over to others.
     if (!this.#core.replica.maySequence(this.#core.keyName, this.#core.keyName)) {
-      this.#core.attesting.stop()
+      this.#core.attesting.rest()
       return
     }
     const current = append.commits.length > 0 ? this.#writer!.current.certificate : undefined

@@ -324,6 +324,8 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   #flush(): void {
+    // In the turn in which it falls due: what comes back in the next one would put it off again, for as long as somebody writes.
+    this.#attestDue ||= this.#core.attesting.isDue
     if (!this.#failed && !this.#online) this.#signOffline()
     else if (!this.#failed && this.#underWay.unanswered < SUBMISSIONS_MAX && !this.#retry) {
       if (this.#underWay.isToSendAgain) this.#sendAgain()
@@ -350,10 +352,9 @@ class RemoteWriting implements Writing, LinkEvents {
   }
 
   #sendNew(): void {
-    const { attesting, staging } = this.#core
+    const { staging } = this.#core
     const { sent, hasRefused } = this.#underWay
     if (this.readOnly || hasRefused) return
-    this.#attestDue ||= attesting.isDue
     if (this.#attestDue && !this.#attesting) {
       if (sent.length > 0) return
       this.#attestDue = false
@@ -395,7 +396,7 @@ class RemoteWriting implements Writing, LinkEvents {
     const { attesting } = this.#core
     attesting.becomeDue()
     const ranges = attesting.ranges(undefined, [])
-    attesting.stop()
+    attesting.rest()
     if (ranges.length === 0) return
     this.#attesting = true
     let open = ranges.length

@@ -2,38 +2,35 @@
  * The log engine in memory: the readable specification of the contract in engine.ts. What another engine does
  * differently, other than surviving, is its mistake.
  *
- * A store outlives its engines, so a test can close and open again. One writer at a time, readers beside it.
+ * A store outlives its engines, so a test can close and open again. One writer at a time, readers beside it. How records stand
+ * in memory is record-slabs.ts.
  */
 import { toHex } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { checkBatch, checkKey, checkLabel } from './batch.ts'
 import type { AppendOptions, Compacted, Compaction, Head, KeyRing, LogEngine, LogProblem, LogRecord } from './engine.ts'
+import { RecordSlabs } from './record-slabs.ts'
 import { LIVE, type Standing } from './standing.ts'
 
-const CHUNK_BYTES = 8 * 1024 * 1024
-/** Records that are compacted before others get their turn. */
-const STEP_RECORDS = 64
+/** Each record of a chunk is two views. */
+const CHUNK_BYTES: number = 1024 * 1024
 
 /** What engines share: made by memoryStore(), read by nobody else. */
 export interface MemoryStore {
-  readonly records: LogRecord[]
+  records: RecordSlabs
   readonly keys: Map<string, { readonly name: Uint8Array; readonly wrapped: Uint8Array }>
   label: Uint8Array | undefined
   standing: Standing
-  bytes: number
   written: boolean
-  generation: number
 }
 
 export function memoryStore(): MemoryStore {
   return {
-    records: [],
+    records: new RecordSlabs(),
     keys: new Map(),
     label: undefined,
     standing: LIVE,
-    bytes: 0,
     written: false,
-    generation: 0,
   }
 }
 
@@ -61,7 +58,7 @@ class MemoryEngine implements LogEngine {
   constructor(store: MemoryStore, readOnly: boolean) {
     this.#store = store
     this.readOnly = readOnly
-    this.#seen = store.records.length
+    this.#seen = store.records.size
     this.ring = memoryRing(store, (purpose) => this.#open(purpose))
   }
 
@@ -71,7 +68,7 @@ class MemoryEngine implements LogEngine {
 
   setLabel(label: Uint8Array): void {
     this.#open('write')
-    checkLabel(label, this.#store.records.length === 0 ? undefined : this.#store.label)
+    checkLabel(label, this.#store.records.size === 0 ? undefined : this.#store.label)
     this.#store.label = label.slice()
   }
 
@@ -89,7 +86,7 @@ class MemoryEngine implements LogEngine {
   }
 
   head(): Head | undefined {
-    const last = this.#store.records[this.#seen - 1]
+    const last = this.#store.records.at(this.#seen - 1)
     return last && { seq: last.seq, hash: last.hash.slice() }
   }
 
@@ -99,17 +96,14 @@ class MemoryEngine implements LogEngine {
       throw new AteError('DURABILITY_UNAVAILABLE', { asked: options.durability, reaches: 'memory' })
     }
     checkBatch(batch, options.after, this.head())
-    for (const { seq, hash, bytes } of batch) {
-      this.#store.records.push({ seq, hash: hash.slice(), bytes: bytes.slice() })
-      this.#store.bytes += bytes.length
-    }
-    this.#seen = this.#store.records.length
+    for (const record of batch) this.#store.records.push(record)
+    this.#seen = this.#store.records.size
     return { durability: 'memory' }
   }
 
   async refresh(): Promise<Head | undefined> {
     this.#open('read')
-    this.#seen = this.#store.records.length
+    this.#seen = this.#store.records.size
     return this.head()
   }
 
@@ -118,27 +112,24 @@ class MemoryEngine implements LogEngine {
     options: { readonly chunkBytes?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<readonly LogRecord[], void, undefined> {
     const chunkBytes = options.chunkBytes ?? CHUNK_BYTES
-    for (let seq = from; seq < this.#seen; ) {
+    for (let seq = from; seq < this.#end; ) {
       this.#open('read')
       throwIfAborted(options.signal)
-      const chunk: LogRecord[] = []
-      for (let bytes = 0; seq < this.#seen; seq++) {
-        const record = this.#store.records[seq]!
-        bytes += record.bytes.length
-        if (chunk.length > 0 && bytes > chunkBytes) break
-        chunk.push(record)
+      const { records, leave } = this.#store.records.read(seq, this.#end, chunkBytes)
+      seq += records.length
+      try {
+        yield records
+      } finally {
+        leave()
       }
-      yield chunk
     }
   }
 
   readPart(seq: number, offset: number, size: number): Uint8Array {
     this.#open('read')
-    const record = seq < this.#seen ? this.#store.records[seq] : undefined
-    if (!record || offset < 0 || size < 0 || offset + size > record.bytes.length) {
-      throw new AteError('NOT_FOUND', { seq, offset, size })
-    }
-    return record.bytes.slice(offset, offset + size)
+    const part = seq < this.#seen ? this.#store.records.part(seq, offset, size) : undefined
+    if (!part) throw new AteError('NOT_FOUND', { seq, offset, size })
+    return part
   }
 
   place(seq: number): { readonly segment: string; readonly offset: number } | undefined {
@@ -146,32 +137,14 @@ class MemoryEngine implements LogEngine {
   }
 
   get generation(): number {
-    return this.#store.generation
+    return this.#store.records.generation
   }
 
   async compact(compaction: Compaction): Promise<Compacted> {
     this.#open('write')
-    const { records } = this.#store
-    const before = this.#store.bytes
-    const end = records.length
-    let changed = 0
-    await compaction.begin(0, end)
-    for (let seq = 0; seq < end; seq++) {
-      if (seq % STEP_RECORDS === 0) {
-        await compaction.settle()
-        await compaction.pause()
-        throwIfAborted(compaction.signal)
-        this.#open('write')
-      }
-      const record = records[seq]!
-      const bytes = compaction.reclaimable(record) > 0 ? compaction.rewrite(record)?.slice() : undefined
-      if (!bytes) continue
-      records[seq] = { ...record, bytes }
-      this.#store.bytes -= record.bytes.length - bytes.length
-      this.#store.generation++
-      changed++
-    }
-    return { records: changed, bytesFreed: before - this.#store.bytes, inUse: 0 }
+    const { compactSlabs } = await import('./slab-compact.ts')
+    const compacted = await compactSlabs(this.#store.records, compaction, () => this.#open('write'))
+    return { ...compacted, inUse: 0 }
   }
 
   async scrub(options: { readonly signal?: AbortSignal } = {}): Promise<readonly LogProblem[]> {
@@ -181,7 +154,7 @@ class MemoryEngine implements LogEngine {
   }
 
   sizeBytes(): number {
-    return this.#store.bytes
+    return this.#store.records.bytes
   }
 
   async close(): Promise<void> {
@@ -194,11 +167,15 @@ class MemoryEngine implements LogEngine {
     const store = this.#store
     for (const { wrapped } of store.keys.values()) wrapped.fill(0)
     store.keys.clear()
-    store.records.length = 0
+    store.records.clear()
     store.label = undefined
-    store.bytes = 0
     store.standing = LIVE
     await this.close()
+  }
+
+  /** Whoever reads beside a writer that destroys the log finds nothing more. */
+  get #end(): number {
+    return Math.min(this.#seen, this.#store.records.size)
   }
 
   #open(purpose: 'read' | 'write'): void {

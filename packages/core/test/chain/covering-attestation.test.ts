@@ -8,6 +8,7 @@ import { parseAttestationPayload } from '../../src/event/attestation.ts'
 import { RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import type { ForgedSession, Forger } from '../../src/testing/chain-kit.ts'
+import { slabsOf } from '../log/stored-records.ts'
 import { crypto, forger, root } from './kit.ts'
 
 type Covering = Awaited<ReturnType<typeof attestationOf>>
@@ -18,7 +19,7 @@ async function coveringOf(
   seq: number,
 ): Promise<{ covering: Covering; hash: Uint8Array; index: number }> {
   const { records, replica, chainId } = chain
-  const engine = memoryEngine({ ...memoryStore(), records: [...records] }, { readOnly: true })
+  const engine = memoryEngine({ ...memoryStore(), records: slabsOf(records) }, { readOnly: true })
   const parts = { crypto, engine, replica }
   const head = await commitHeadAt(parts, seq)
   const certificate = replica.trust.certificates.get(toBinaryText(head.writer))!

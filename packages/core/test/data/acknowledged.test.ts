@@ -4,6 +4,7 @@ import { AteError } from '../../src/base/errors.ts'
 import type { Receipt } from '../../src/chain/staged.ts'
 import { KIND } from '../../src/event/format.ts'
 import { parseRecordHead } from '../../src/event/record.ts'
+import { recordsOf } from '../log/stored-records.ts'
 import {
   assertSameAsLog,
   Count,
@@ -361,7 +362,7 @@ describe('a chain that closes', () => {
     const closing = chain.close()
     expect(await codeOf(chain.transact((tx) => tx.create(Note, { text: 'c' })))).toBe('CHAIN_CLOSED')
     await Promise.all([staged, closing, chain.close()])
-    expect(store.records.map(({ bytes }) => parseRecordHead(bytes).kind)).toEqual([
+    expect(recordsOf(store).map(({ bytes }) => parseRecordHead(bytes).kind)).toEqual([
       KIND.genesis,
       KIND.commit,
       KIND.commit,

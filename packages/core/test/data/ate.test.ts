@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { Replica } from '../../src/chain/replica.ts'
 import { role } from '../../src/data/policy-input.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
+import { recordsOf } from '../log/stored-records.ts'
 import {
   assertSameAsLog,
   Count,
@@ -177,7 +178,7 @@ describe('what its tests left out', () => {
   it('a record that is played again, left out, or put in another order ends the reading with a reason', async () => {
     await using kit = await memoryChain()
     for (let n = 0; n < 4; n++) await kit.chain.transact((tx) => tx.create(Count, { n }))
-    const records = [...kit.store.records]
+    const records = recordsOf(kit.store)
     const fold = (order: readonly number[]): string => {
       const replica = Replica.open({ crypto, seed: 1 }, records[0]!)
       try {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { verifyPlace } from '../../src/data/verify-place.ts'
 import { memoryEngine } from '../../src/log/memory.ts'
 import { rememberedHead } from '../../src/session/remembered-heads.ts'
+import { recordsOf, slabsOf } from '../log/stored-records.ts'
 import { Count, codeOf, type Kit, memoryChain, open, person, turns } from './kit.ts'
 
 /** An engine that was opened for reading, and a head that this machine remembers from after that. */
@@ -56,9 +57,10 @@ describe('a log that was opened before this machine remembered a newer head of i
     const options = { as: person('alice'), readOnly: true } as const
     expect(await codeOf(open(engine, options, kit.platform))).toBe('ROLLBACK')
     const other = memoryEngine(kit.store, { readOnly: true })
-    const short = kit.store.records.splice(2)
+    const all = kit.store.records
+    kit.store.records = slabsOf(recordsOf(kit.store).slice(0, 2))
     await other.refresh()
     expect((await verifyPlace(other, {}, kit.platform)).problems).toMatchObject([{ code: 'ROLLBACK' }])
-    kit.store.records.push(...short)
+    kit.store.records = all
   })
 })

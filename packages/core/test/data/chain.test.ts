@@ -6,6 +6,7 @@ import { defineType } from '../../src/data/entity-type.ts'
 import type { ChainEvent, EntityChange } from '../../src/data/events.ts'
 import { role } from '../../src/data/policy-input.ts'
 import { memoryEngine } from '../../src/log/memory.ts'
+import { copyOf } from '../log/stored-records.ts'
 import {
   assertSameAsLog,
   Count,
@@ -592,8 +593,7 @@ describe('checkpoints, verification, stats', () => {
     await using bob = await reopen(kit, { as: person('bob') })
     await bob.chain.transact((tx) => tx.delete(board.id))
     // Bob's process dies: its store is left as it is.
-    const { records, label, standing, keys, bytes } = bob.store
-    const dead = { records: [...records], label, standing, keys: new Map(keys), bytes, written: false, generation: 0 }
+    const dead = copyOf(bob.store)
     const chainLike = { id: bob.chain.id, close: async () => undefined } as typeof bob.chain
     await using alice = await reopen({ store: dead, platform: quickPlatform(9), chain: chainLike })
     const writer = alice.chain.writers().find(({ identity }) => identity === person('bob').fingerprint)!

@@ -7,6 +7,7 @@ import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memor
 import { GatedEngine } from '../../src/testing/gated-engine.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { replicaDigest } from '../../src/testing/view-digest.ts'
+import { copyOf, recordsOf, slabsOf } from '../log/stored-records.ts'
 import {
   assertReadable,
   assertSameAsLog,
@@ -113,8 +114,9 @@ describe('compaction', () => {
     expect(await assertReadable(reader)).toBe(1)
     await chain.compact()
     watched.surprise = () => {
-      copy.records.splice(0, copy.records.length, ...kit.store.records)
-      copy.generation++
+      const { generation } = copy.records
+      copy.records = slabsOf(recordsOf(kit.store))
+      copy.records.generation = generation + 1
     }
     expect(await assertReadable(reader)).toBe(1)
     expect(watched.surprise).toBe(undefined)
@@ -186,7 +188,10 @@ describe('compaction', () => {
     const late = withTail(whole, kit.store)
     const chainOfCopy = await open(memoryEngine(late), { as: person('alice'), id: chain.id }, quickPlatform(4))
     await chainOfCopy.compact()
-    const bytes = (store: MemoryStore): string[] => store.records.slice(0, 9).map((record) => String(record.bytes))
+    const bytes = (store: MemoryStore): string[] =>
+      recordsOf(store)
+        .slice(0, 9)
+        .map((record) => String(record.bytes))
     expect(bytes(late)).toEqual(bytes(kit.store))
     await chainOfCopy.close()
   })
@@ -203,7 +208,7 @@ describe('compaction', () => {
     await thief.transact((tx) => tx.delete(lost))
     await thief.compact()
     await thief.close()
-    const copy = { ...copyOf(store), records: [...stolen.records.slice(0, store.records.length)] }
+    const copy = { ...copyOf(store), records: slabsOf(recordsOf(stolen).slice(0, store.records.size)) }
     const reader = await open(
       memoryEngine(copy, { readOnly: true }),
       { as: person('alice'), id: chain.id, readOnly: true },
@@ -362,13 +367,9 @@ describe('on files', () => {
   })
 })
 
-function copyOf(store: MemoryStore): MemoryStore {
-  return { ...store, records: [...store.records], keys: new Map(store.keys), written: false }
-}
-
 /** A copy that has heard of the records that came since. */
 function withTail(copy: MemoryStore, newest: MemoryStore): MemoryStore {
-  return { ...copyOf(copy), records: [...copy.records, ...newest.records.slice(copy.records.length)] }
+  return { ...copyOf(copy), records: slabsOf([...recordsOf(copy), ...recordsOf(newest).slice(copy.records.size)]) }
 }
 
 /** Stores at once, and answers when it is told to. */
@@ -422,7 +423,7 @@ describe('values read while their records are put anew', () => {
     await first.close()
     const wanted = texts.map((text, i) => (i % 3 === 0 ? `${text}!` : text))
     for (let call = 1; call <= 8; call++) {
-      const engine = new GatedEngine(memoryEngine({ ...store, records: [...store.records], written: false }))
+      const engine = new GatedEngine(memoryEngine(copyOf(store)))
       const chain = await open(engine, { as, id: first.id }, platform)
       const readPart = engine.readPart.bind(engine)
       let calls = 0
@@ -451,7 +452,7 @@ describe('values read while their records are put anew', () => {
     await first.transact((tx) => tx.update(notes[0]!, ({ text }) => ({ text })))
     await first.close()
     for (let late = 1; late <= 4; late++) {
-      const engine = new GatedEngine(memoryEngine({ ...store, records: [...store.records], written: false }))
+      const engine = new GatedEngine(memoryEngine(copyOf(store)))
       const chain = await open(engine, { as, id: first.id }, platform)
       const readPart = engine.readPart.bind(engine)
       let calls = 0

@@ -151,7 +151,7 @@ describe('a chain that is destroyed', () => {
     expect(await codeOf(destroy(memoryEngine(store), { id: '0'.repeat(52) }, platform))).toBe('WRONG_CHAIN')
     store.written = false
     await destroy(memoryEngine(store), { id: chain.id }, platform)
-    expect([store.records.length, store.keys.size, store.label]).toEqual([0, 0, undefined])
+    expect([store.records.size, store.keys.size, store.label]).toEqual([0, 0, undefined])
     expect(key!.wrapped.every((byte) => byte === 0)).toBe(true)
   })
 })

@@ -8,6 +8,7 @@ import { FOLD_LEVEL, KIND } from '../../src/event/format.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import type { NewEpoch } from '../../src/session/epoch-keys.ts'
 import { actorOf, Forger } from '../../src/testing/chain-kit.ts'
+import { copyOf } from '../log/stored-records.ts'
 import { Count, codeOf, coreOf, crypto, memoryChain, Note, open, person, quickPlatform, reopen, turns } from './kit.ts'
 
 const HOUR = 3_600_000
@@ -243,7 +244,7 @@ describe('writers', () => {
     await bob.chain.transact((tx) => tx.create(Count, { n: 1 }))
     // He is gone without closing: what he wrote last has no hybrid signature.
     const store = memoryStore()
-    store.records.push(...kit.store.records)
+    store.records = copyOf(kit.store).records
     store.label = kit.store.label
     const reader = await open(
       memoryEngine(store, { readOnly: true }),

@@ -21,6 +21,7 @@ import { rememberHead } from '../../src/session/remembered-heads.ts'
 import type { StateStore } from '../../src/session/state-store.ts'
 import type { Actor, ForgedSession, Forger } from '../../src/testing/chain-kit.ts'
 import { crypto, eve, forger, root } from '../chain/kit.ts'
+import { slabsOf } from '../log/stored-records.ts'
 import { acknowledgementOf, attestationOf, headOf, other } from './evidence-kit.ts'
 
 /** A chain whose root orders its records, with two commits. */
@@ -32,7 +33,7 @@ function serverChain(): { readonly chain: Forger; readonly boss: ForgedSession }
 }
 
 function sourceOf({ records, replica, chainId }: Forger, acknowledgement?: AcknowledgementPart): StatementSource {
-  const engine = memoryEngine({ ...memoryStore(), records: [...records] }, { readOnly: true })
+  const engine = memoryEngine({ ...memoryStore(), records: slabsOf(records) }, { readOnly: true })
   return { crypto, engine, replica, chainId: chainIdOf(chainId), acknowledgement }
 }
 

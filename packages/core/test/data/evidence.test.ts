@@ -11,14 +11,11 @@ import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memor
 import { rememberedHead } from '../../src/session/remembered-heads.ts'
 import { rememberingProvider } from '../../src/testing/chain-kit.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
+import { copyOf, recordsOf, slabsOf } from '../log/stored-records.ts'
 import { expectAllRefused, refusal } from './corrupt.ts'
 import { codeOf, crypto, errorOf, Note, open, person, quickPlatform } from './kit.ts'
 
 const verifier = { crypto: rememberingProvider(crypto) }
-
-function copyOf({ records, label, keys, bytes }: MemoryStore): MemoryStore {
-  return { ...memoryStore(), records: [...records], label, keys: new Map(keys), bytes, written: false }
-}
 
 /** Opens, acts, closes: what is remembered then stands in the platform's state. */
 async function session(
@@ -154,7 +151,7 @@ describe('a fork', () => {
     await session(store, platform, note('ours', 1))
     await session(other, quickPlatform(2), note('theirs', 1))
     // Up to the record that differs: nothing behind it names it.
-    const shown = { ...copyOf(other), records: other.records.slice(0, 4) }
+    const shown = { ...copyOf(other), records: slabsOf(recordsOf(other).slice(0, 4)) }
     const error = await errorOf(open(memoryEngine(shown), { as: person('alice') }, platform))
     expect(error.code).toBe('FORK')
     const verified = verify({ id, evidence: error.evidence as Evidence })
@@ -187,14 +184,14 @@ describe('a rollback', () => {
       await checkpointed('a', 3)(chain)
       await checkpointed('b', 3)(chain)
     })
-    for (let count = 1; count < store.records.length; count++) {
-      const older = { ...copyOf(store), records: store.records.slice(0, count) }
+    for (let count = 1; count < store.records.size; count++) {
+      const older = { ...copyOf(store), records: slabsOf(recordsOf(store).slice(0, count)) }
       const error = await errorOf(open(memoryEngine(older), { as: person('alice') }, platform))
       expect(error.code).toBe('ROLLBACK')
       const verified = verify({ id, evidence: error.evidence as Evidence })
       expect(verified).toMatchObject({ kind: 'rollback', verdict: 'claim', shown: { seq: count - 1 } })
       // The newest record, an attestation, is named by nobody yet: nothing signed speaks of it.
-      if (count < store.records.length - 1) expect(verified.records!.last).toBeGreaterThanOrEqual(count)
+      if (count < store.records.size - 1) expect(verified.records!.last).toBeGreaterThanOrEqual(count)
     }
     store.written = false
     await session(store, platform, note('goes on'))
@@ -206,7 +203,7 @@ describe('what is remembered', () => {
     const store = memoryStore()
     const platform = quickPlatform(1)
     const id = await session(store, platform, note('a'))
-    const older = { ...copyOf(store), records: store.records.slice(0, 2) }
+    const older = { ...copyOf(store), records: slabsOf(recordsOf(store).slice(0, 2)) }
     const [name] = await platform.state.list(`heads/${id}/`)
     for (const text of [
       '1700000000000\n',
@@ -248,9 +245,9 @@ describe('what is remembered', () => {
     const store = memoryStore()
     const platform = quickPlatform(1)
     const id = await session(store, platform, note('a', 3))
-    const older = { ...copyOf(store), records: store.records.slice(0, 2) }
+    const older = { ...copyOf(store), records: slabsOf(recordsOf(store).slice(0, 2)) }
     const report = await verifyPlace(memoryEngine(older), { id }, platform)
-    expect(report.problems).toMatchObject([{ code: 'ROLLBACK', seq: store.records.length - 1 }])
+    expect(report.problems).toMatchObject([{ code: 'ROLLBACK', seq: store.records.size - 1 }])
     expect(verify({ id, evidence: report.evidence! }).kind).toBe('rollback')
   })
 })

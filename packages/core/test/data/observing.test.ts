@@ -11,6 +11,7 @@ import { role } from '../../src/data/policy-input.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { platform as node } from '../../src/node/platform.ts'
 import type { Channel } from '../../src/session/platform.ts'
+import { recordsOf, slabsOf } from '../log/stored-records.ts'
 import { Count, codeOf, coreOf, memoryChain, Note, open, person, quickPlatform, reopen, turns } from './kit.ts'
 
 /** Words that a user chose: values, and names of entities, types, collections and roles. */
@@ -135,19 +136,23 @@ describe('an observer', () => {
     const note = await kit.chain.transact((tx) => tx.create(Note, { text: 'a' }))
     await kit.chain.close()
     const { records } = kit.store
-    const last = records.at(-1)!
-    const bytes = records[1]!.bytes
-    records[1] = { ...records[1]!, bytes: bytes.map((byte, i) => (i === 100 ? byte ^ 1 : byte)) }
+    const all = recordsOf(kit.store)
+    const altered = (at: number): typeof records => {
+      const bytes = all[1]!.bytes.slice()
+      bytes[at]! ^= 1
+      return slabsOf(all.with(1, { ...all[1]!, bytes }))
+    }
+    kit.store.records = altered(100)
     const as = person('alice')
     expect(await codeOf(open(memoryEngine(kit.store), { as, observe }, kit.platform))).toBe('LINK_MISMATCH')
-    records[1] = { ...records[1]!, bytes }
-    expect(records.at(-1)).toBe(last)
+    kit.store.records = records
+    expect(records.size).toBe(all.length)
     const again = await open(memoryEngine(kit.store), { as, observe }, kit.platform)
-    records[1] = { ...records[1]!, bytes: bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte)) }
+    kit.store.records = altered(all[1]!.bytes.length - 1)
     expect(await codeOf(again.get(Note, note.id))).toBe('BAD_BODY')
     await turns()
     expect(only(seen, 'alarm')).toMatchObject([{ code: 'LINK_MISMATCH' }, { code: 'BAD_BODY', seq: 1 }])
-    records[1] = { ...records[1]!, bytes }
+    kit.store.records = records
     await again.close()
   })
 

@@ -9,7 +9,7 @@ import { ROOT_ENTITY } from '../../src/event/entity-words.ts'
 import { FOLD_LEVEL, FORMAT, KIND, SUITE } from '../../src/event/format.ts'
 import { encodeGenesis, encodeParameters, genesisMessage, hashParameters } from '../../src/event/genesis.ts'
 import { hashRecord, NO_HASH, parseRecordHead, writeRecordHead } from '../../src/event/record.ts'
-import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
+import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
 import { SessionKeys } from '../../src/session/epoch-keys.ts'
 import { type Identity, markKept, newIdentity } from '../../src/session/identity.ts'
 import { memoryState } from '../../src/session/memory-state.ts'
@@ -17,6 +17,7 @@ import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import type { TestPlatform } from '../../src/testing/test-platform.ts'
 import { TrustState } from '../../src/trust/trust-state.ts'
+import { copyOf as copyOfStore, recordsOf } from '../log/stored-records.ts'
 import {
   assertSameAsLog,
   codeOf,
@@ -234,7 +235,7 @@ describe('writer certificates', () => {
     const first = await open(memoryEngine(store), { as }, platform)
     await first.transact((tx) => tx.create(Note, { text: 'a' }))
     // A copy of the log, as a second device of a shared folder might have it, and one state of the machine.
-    const twin = { ...store, records: [...store.records], written: false }
+    const twin = copyOfStore(store)
     const second = await open(memoryEngine(twin), { as }, quickPlatform(2, { state }))
     await second.transact((tx) => tx.create(Note, { text: 'b' }))
     expect([count(first), count(second)]).toEqual([1, 2])
@@ -312,29 +313,22 @@ describe('writer certificates', () => {
 
 describe('post-quantum signatures', () => {
   it('commit: stand behind every commit; range: within a second; required: bounds what is read', async () => {
-    const kinds = (bytes: readonly { readonly bytes: Uint8Array }[]): number[] =>
-      bytes.map((record) => parseRecordHead(record.bytes).kind)
+    const kinds = (store: MemoryStore): number[] => recordsOf(store).map((record) => parseRecordHead(record.bytes).kind)
     {
       await using kit = await memoryChain({ pq: 'commit' })
       await kit.chain.transact((tx) => tx.create(Note, { text: 'a' }))
       await kit.chain.transact((tx) => tx.create(Note, { text: 'b' }))
-      expect(kinds(kit.store.records)).toEqual([
-        KIND.genesis,
-        KIND.commit,
-        KIND.attestation,
-        KIND.commit,
-        KIND.attestation,
-      ])
+      expect(kinds(kit.store)).toEqual([KIND.genesis, KIND.commit, KIND.attestation, KIND.commit, KIND.attestation])
     }
     await using kit = await memoryChain()
     const { chain, store, platform } = kit
     await chain.transact((tx) => tx.create(Note, { text: 'a' }))
     platform.advance(999)
     await turns()
-    expect(kinds(store.records)).toEqual([KIND.genesis, KIND.commit])
+    expect(kinds(store)).toEqual([KIND.genesis, KIND.commit])
     platform.advance(1)
     await turns()
-    expect(kinds(store.records)).toEqual([KIND.genesis, KIND.commit, KIND.attestation])
+    expect(kinds(store)).toEqual([KIND.genesis, KIND.commit, KIND.attestation])
     await chain.transact((tx) => tx.create(Note, { text: 'b' }))
     const reader = await open(
       memoryEngine(store, { readOnly: true }),

@@ -20,6 +20,7 @@ import { change, create, type ForgedSession, type Forger, nameKey } from '../../
 import { testPlatform } from '../../src/testing/test-platform.ts'
 import { testWitness } from '../../src/testing/witness.ts'
 import { commits, creates, crypto, eve, forger, root } from '../chain/kit.ts'
+import { slabsOf } from '../log/stored-records.ts'
 import { codeOf, errorOf, memoryChain, Note } from './kit.ts'
 
 const { environment } = testPlatform(1, { crypto })
@@ -32,7 +33,7 @@ function begin(): { readonly chain: Forger; readonly boss: ForgedSession } {
 
 /** Proves from the records of `chain`; nothing is staged there. */
 function proverOf({ records, replica, chainId }: Pick<Forger, 'records' | 'replica' | 'chainId'>): Prover {
-  const engine = memoryEngine({ ...memoryStore(), records: [...records] }, { readOnly: true })
+  const engine = memoryEngine({ ...memoryStore(), records: slabsOf(records) }, { readOnly: true })
   const staging = { outcome: async () => undefined }
   const core = { crypto, replica, engine, environment, staging, chainId: chainIdOf(chainId), durability: 'memory' }
   return new Prover(core as unknown as ChainCore)

@@ -18,6 +18,7 @@ import { memoryEngine } from '../../src/log/memory.ts'
 import { identityCheckpointSeed } from '../../src/session/identity.ts'
 import { rememberingProvider } from '../../src/testing/chain-kit.ts'
 import { testWitness } from '../../src/testing/witness.ts'
+import { copyOf } from '../log/stored-records.ts'
 import { expectAllRefused, refusal } from './corrupt.ts'
 import { codeOf, crypto, type Kit, memoryChain, Note, person, quickPlatform, reopen } from './kit.ts'
 
@@ -144,7 +145,7 @@ describe('what a proof shows', () => {
     await using bob = await reopen(own, { as: person('bob') })
     const note = await bob.chain.transact((tx) => tx.create(Note, { text: 'by bob' }, { parent: box.id }))
     // Bob's process ends without its attestation.
-    const dead = { ...bob.store, records: [...bob.store.records], written: false }
+    const dead = copyOf(bob.store)
     const alice = await openChain(memoryEngine(dead), { as: person('alice'), id: own.chain.id }, quickPlatform(3))
     const writer = alice.writers().find(({ identity }) => identity === person('bob').fingerprint)!
     expect(await alice.adopt(writer.id)).toBe(1)

@@ -204,7 +204,7 @@ describe('a chain that lost its newest records in place', () => {
     const { seq } = kit.chain.head
     const receipt = await kit.chain.recover({ lost: [{ seq: seq + 5, hash }] })
     expect(receipt.lost).toEqual([{ seq: seq + 5, hash }])
-    expect(kit.store.records[receipt.seq]!.bytes[80]).toBe(KIND.recover)
+    expect(kit.store.records.at(receipt.seq)!.bytes[80]).toBe(KIND.recover)
     await write(kit.chain, 1)
     expect(await kit.chain.verify()).toMatchObject({ ok: true, recoveries: 1 })
   })

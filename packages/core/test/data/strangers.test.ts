@@ -16,7 +16,7 @@ describe('an identity that the chain does not know', () => {
     kit.platform.advance(20)
     await kit.chain.transact((tx) => tx.update(Note, open!, () => ({ text: 'board 2' })))
     await using eve = await reopen(kit, { as: person('eve') })
-    const before = eve.store.records.length
+    const before = eve.store.records.size
     expect(await codeOf(eve.chain.sweep())).toBe('NOT_AUTHORIZED')
     expect(await codeOf(eve.chain.checkpoint())).toBe('NOT_AUTHORIZED')
     const { seq } = eve.chain.head
@@ -24,7 +24,7 @@ describe('an identity that the chain does not know', () => {
     expect(eve.chain.head.seq).toBe(seq)
     expect(await codeOf(eve.chain.transact((tx) => tx.update(mine!, () => ({ text: 'x' }))))).toBe('NO_READ_KEY')
     expect(await codeOf(eve.chain.transact((tx) => tx.delete(mine!.id)))).toBe('NOT_AUTHORIZED')
-    expect(eve.store.records.length).toBe(before)
+    expect(eve.store.records.size).toBe(before)
     await eve.chain.transact((tx) => tx.create(Note, { text: 'by eve' }, { parent: open! }))
     await eve.chain.transact((tx) => tx.create(Note, { text: 'by eve too' }, { parent: open! }))
     await eve.chain.transact(() => undefined)

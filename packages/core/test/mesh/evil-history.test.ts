@@ -1,5 +1,6 @@
 /** A server with another past than the one that it told: forks, restored backups, a chain that begins in another year. */
 import { describe, expect, test } from 'vitest'
+import { recordsOf, slabsOf } from '../log/stored-records.ts'
 import { onMessage } from './evil-attacks.ts'
 import type { Tamper } from './evil-kit.ts'
 import { EvilWorld } from './evil-world.ts'
@@ -16,17 +17,16 @@ describe('a server that tells two clients two histories', () => {
     const b = await sim.wait(evil.open('garden', { id }))
     // The other history: the same server, on a copy of its stores.
     const here = sim.stores.get('garden')!
-    const records = [...here.records]
+    const records = recordsOf(here)
     await sim.wait(evil.write(a, 'for a'))
     await sim.wait(a.close())
     await sim.time.run(70_000)
     await sim.wait(b.close())
     await sim.time.run(70_000)
-    const ofA = [...here.records]
+    const ofA = recordsOf(here)
     const platform = evil.machine()
     // B's machine has seen what is common; it writes on.
-    here.records.length = 0
-    here.records.push(...records)
+    here.records = slabsOf(records)
     sim.killServer()
     await evil.restart()
     const c = await sim.wait(evil.open('garden', { id }, platform))
@@ -37,8 +37,7 @@ describe('a server that tells two clients two histories', () => {
     await sim.time.run(70_000)
     // And then C is shown what A has.
     sim.killServer()
-    here.records.length = 0
-    here.records.push(...ofA)
+    here.records = slabsOf(ofA)
     await evil.restart()
     const shown = await evil.result(evil.open('garden', { id }, platform))
     expect(['FORK', 'ROLLBACK']).toContain(shown)
@@ -50,12 +49,11 @@ describe('a server that tells two clients two histories', () => {
     const a = await sim.wait(evil.open('garden', { create: true }))
     await sim.wait(evil.write(a, 'one'))
     const store = sim.stores.get('garden')!
-    const before = [...store.records]
+    const before = recordsOf(store)
     await sim.wait(evil.write(a, 'two'))
     // Another client, while A cannot see it, goes on from the older state.
     sim.killServer()
-    store.records.length = 0
-    store.records.push(...before)
+    store.records = slabsOf(before)
     await evil.restart()
     const other = await sim.wait(evil.open('garden', { id: a.id }))
     for (const mark of ['three', 'four', 'five']) await sim.wait(evil.write(other, mark))
@@ -78,13 +76,12 @@ describe('a backup that was restored', () => {
     const a = await sim.wait(evil.open('garden', { create: true }, here))
     const store = sim.stores.get('garden')!
     await sim.wait(evil.write(a, 'one'))
-    const backup = [...store.records]
+    const backup = recordsOf(store)
     await sim.wait(evil.write(a, 'two'))
     const open = await sim.wait(evil.open('garden', { id: a.id }))
     await sim.wait(a.close())
     sim.killServer()
-    store.records.length = 0
-    store.records.push(...backup)
+    store.records = slabsOf(backup)
     await evil.restart()
     await sim.time.run(150_000)
     expect(await evil.result(open.refresh())).toBe('ROLLBACK')

@@ -77,7 +77,7 @@ function unmask({ world, name }: Scene): Pick<Tamper, 'toClient'> {
     toClient(message) {
       if (message.type === 'answers' && message.id >= 1_000_000) return []
       if (message.type !== 'own' || message.id < 1_000_000) return [message]
-      const { bytes } = world.world.stores.get(name)!.records[seqOf(message.head)]!
+      const { bytes } = world.world.stores.get(name)!.records.at(seqOf(message.head))!
       return [{ type: 'record', channel: message.channel, level: message.level, bytes }]
     },
   }

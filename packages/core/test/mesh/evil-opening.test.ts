@@ -10,6 +10,7 @@ import { recordOf } from '../../src/event/record.ts'
 import type { ServerMessage } from '../../src/mesh/messages.ts'
 import type { Platform } from '../../src/session/platform.ts'
 import { actorOf, create, Forger } from '../../src/testing/chain-kit.ts'
+import { recordsOf } from '../log/stored-records.ts'
 import { flipAt, onMessage, onRecords, type RecordMessage, seqOf, tail } from './evil-attacks.ts'
 import type { Tamper } from './evil-kit.ts'
 import { EvilWorld } from './evil-world.ts'
@@ -45,8 +46,7 @@ async function scene(): Promise<Scene> {
   for (let i = 0; i < 8; i++) world.marks.add(`note ${i}`)
   // What is parked goes.
   await sim.time.run(70_000)
-  const stored = (name: string): Uint8Array[] =>
-    sim.stores.get(name)!.records.map((record) => (record as { readonly bytes: Uint8Array }).bytes)
+  const stored = (name: string): Uint8Array[] => recordsOf(sim.stores.get(name)!).map(({ bytes }) => bytes)
   return { world, id, known, records: stored('garden'), other: stored('other'), strange: stored('strange') }
 }
 

@@ -6,13 +6,14 @@ import { defineType } from '../../src/data/entity-type.ts'
 import { verifyEvidence } from '../../src/data/evidence.ts'
 import type { MemoryStore } from '../../src/log/memory.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { recordsOf, slabsOf } from '../log/stored-records.ts'
 import { until } from './kit.ts'
 import { machine, someone, startServer } from './net-kit.ts'
 
 const Note = defineType<{ text: string }>('note')
 
 function copyOf(store: MemoryStore): MemoryStore {
-  return { ...store, records: [...store.records], keys: new Map(store.keys), written: false }
+  return { ...store, records: slabsOf(recordsOf(store)), keys: new Map(store.keys), written: false }
 }
 
 async function thrown(promise: Promise<unknown>): Promise<{ code: string; evidence: object | undefined }> {

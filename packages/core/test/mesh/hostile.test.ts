@@ -12,6 +12,7 @@ import type { ClientMessage } from '../../src/mesh/messages.ts'
 import type { Identity } from '../../src/session/identity.ts'
 import { actorOf, create, type ForgedSession, Forger } from '../../src/testing/chain-kit.ts'
 import { seededRandom } from '../../src/testing/random.ts'
+import { recordsOf } from '../log/stored-records.ts'
 import { EvilWorld, Note } from './evil-world.ts'
 import { HostileClient, openOf } from './hostile-kit.ts'
 import { simCrypto, simPerson } from './sim-world.ts'
@@ -37,7 +38,7 @@ beforeAll(async () => {
     ),
   )
   await sim.time.run(5000)
-  stored = sim.stores.get('garden')!.records.length
+  stored = sim.stores.get('garden')!.records.size
 })
 
 afterAll(async () => {
@@ -57,8 +58,8 @@ async function stillServes(): Promise<void> {
   await evil.world.time.run(3000)
   const { records } = evil.world.stores.get('garden')!
   // The note, its attestation, and a checkpoint if it was time for one.
-  expect(records.length).toBeLessThanOrEqual(stored + 3)
-  stored = records.length
+  expect(records.size).toBeLessThanOrEqual(stored + 3)
+  stored = records.size
 }
 
 function submit(payload: Uint8Array, kind: Kind = KIND.commit, more: Partial<ClientMessage> = {}): ClientMessage {
@@ -78,7 +79,7 @@ async function inGarden(): Promise<HostileClient> {
 
 /** Makes commits as if the rules were none, on top of what is stored. */
 function forger(): Forger {
-  const { records } = evil.world.stores.get('garden')!
+  const records = recordsOf(evil.world.stores.get('garden')!)
   const replica = Replica.open({ crypto: simCrypto, seed: 1 }, records[0]!)
   for (const record of records.slice(1)) replica.accept(record)
   const made = new Forger({ crypto: simCrypto, roots: [mallory], timeMs: evil.world.time.clock.now(), seed: stored })
@@ -135,7 +136,7 @@ describe('messages that are none', () => {
       inCertificate.set(made)
       inCertificate.set(bomb, COMMIT.certificate - RECORD_HEAD_BYTES)
       expect(await answerTo(client, submit(inCertificate))).toMatch(/^BAD_/)
-      const head = evil.world.stores.get('garden')!.records[0]!.bytes.slice(0, RECORD_HEAD_BYTES)
+      const head = evil.world.stores.get('garden')!.records.at(0)!.bytes.slice(0, RECORD_HEAD_BYTES)
       const genesis = new Uint8Array(head.length + bomb.length)
       genesis.set(head)
       genesis.set(bomb, head.length)
@@ -215,7 +216,7 @@ describe('places', () => {
 
 describe('what is submitted', () => {
   test('commits of others, with games of numbers and bases, and records of every kind: nothing is stored', async () => {
-    const { records } = evil.world.stores.get('garden')!
+    const records = recordsOf(evil.world.stores.get('garden')!)
     const theirs = payloadOf(records.find(({ bytes }) => bytes[80] === KIND.commit)!)
     const altered = (at: number): Uint8Array => {
       const bytes = theirs.slice()
@@ -279,7 +280,7 @@ describe('what is submitted', () => {
       expect([what, await answerTo(client, message())]).toEqual([what, expect.stringMatching(code)])
       client.close()
     }
-    expect(evil.world.stores.get('garden')!.records.length).toBe(stored)
+    expect(evil.world.stores.get('garden')!.records.size).toBe(stored)
     await stillServes()
   })
 
@@ -296,7 +297,7 @@ describe('what is submitted', () => {
     await client.prove(mallory.identity)
     client.open('theirs', 1, { genesis: ofOwner })
     client.open('elsewhere', 2, { genesis: elsewhere })
-    client.open('copied', 3, { genesis: evil.world.stores.get('garden')!.records[0]!.bytes })
+    client.open('copied', 3, { genesis: evil.world.stores.get('garden')!.records.at(0)!.bytes })
     await client.until(() => client.heard('closed').length >= 3)
     expect(
       client

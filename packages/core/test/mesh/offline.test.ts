@@ -13,6 +13,7 @@ import type { Platform } from '../../src/session/platform.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { recordsOf, slabsOf } from '../log/stored-records.ts'
 import { SimWorld, simCrypto, simPerson } from './sim-world.ts'
 
 const Note = defineType<{ text: string }>('note')
@@ -88,8 +89,8 @@ async function outbox(): Promise<[string, Uint8Array][]> {
 
 const there = (): MemoryStore => world.stores.get('notes')!
 
-function copyOf({ records, label }: MemoryStore): MemoryStore {
-  return Object.assign(memoryStore(), { records: [...records], label, bytes: 1 })
+function copyOf(store: MemoryStore): MemoryStore {
+  return Object.assign(memoryStore(), { records: slabsOf(recordsOf(store)), label: store.label })
 }
 
 describe('a server that does not answer', () => {

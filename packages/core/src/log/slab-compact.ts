@@ -1,0 +1,101 @@
+/**
+ * Compaction of a log in memory, one slab after the other: its records are written into a new one, which takes its place in one
+ * step; then what has become small stands together. Loaded when something is compacted.
+ */
+import type { Compaction } from './engine.ts'
+import { type RecordSlabs, SLAB_BYTES, Slab } from './record-slabs.ts'
+
+/** Records that are compacted before others get their turn. */
+const STEP_RECORDS = 64
+
+/** `check` throws when the log may not be written any more. What is done by then stays done. */
+export async function compactSlabs(
+  log: RecordSlabs,
+  compaction: Compaction,
+  check: () => void,
+): Promise<{ readonly records: number; readonly bytesFreed: number }> {
+  const end = log.size
+  const done = { records: 0, bytesFreed: 0 }
+  await compaction.begin(0, end)
+  for (let index = 0; index < log.slabs.length && log.slabs[index]!.first < end; index++) {
+    const { slab, records } = await compactSlab(log.slabs[index]!, { end, compaction, check })
+    if (!slab) continue
+    done.records += records
+    done.bytesFreed += log.slabs[index]!.recordBytes - slab.recordBytes
+    log.generation++
+    log.replace(index, 1, slab)
+  }
+  if (done.records > 0) await join(log, compaction, check)
+  return done
+}
+
+interface Step {
+  readonly end: number
+  readonly compaction: Compaction
+  readonly check: () => void
+}
+
+/** What takes the place of a slab, and how many of its records are smaller in it; without one if it stays. */
+async function compactSlab(
+  old: Slab,
+  { end, compaction, check }: Step,
+): Promise<{ readonly slab: Slab | undefined; readonly records: number }> {
+  let slab: Slab | undefined
+  let records = 0
+  for (let seq = old.first; seq < Math.min(end, old.end); seq++) {
+    if (seq % STEP_RECORDS === 0 || seq === old.first) {
+      await compaction.settle()
+      await pause(compaction, check)
+    }
+    const record = old.record(seq)
+    const bytes = compaction.reclaimable(record) > 0 ? compaction.rewrite(record) : undefined
+    if (bytes) {
+      slab ??= copyUpTo(old, seq)
+      records++
+    }
+    slab?.push(record.hash, bytes ?? record.bytes)
+  }
+  if (slab) {
+    // What was appended meanwhile.
+    copy(old, slab.end, old.end, slab)
+    slab.close()
+  }
+  return { slab, records }
+}
+
+/** Neighbours that have room in one: else a large value that was dropped would leave a slab for what is left of its record. */
+async function join(log: RecordSlabs, compaction: Compaction, check: () => void): Promise<void> {
+  for (let index = 0; index + 1 < log.slabs.length; index++) {
+    let count = 0
+    let bytes = 0
+    for (let next = log.slabs[index]; next && bytes + next.usedBytes <= SLAB_BYTES; next = log.slabs[index + count]) {
+      bytes += next.usedBytes
+      count++
+    }
+    if (count < 2) continue
+    const slab = new Slab(log.slabs[index]!.first, bytes)
+    for (const old of log.slabs.slice(index, index + count)) copy(old, old.first, old.end, slab)
+    slab.close()
+    log.replace(index, count, slab)
+    await pause(compaction, check)
+  }
+}
+
+async function pause(compaction: Compaction, check: () => void): Promise<void> {
+  await compaction.pause()
+  if (compaction.signal?.aborted) throw compaction.signal.reason
+  check()
+}
+
+function copyUpTo(old: Slab, seq: number): Slab {
+  const slab = new Slab(old.first, old.usedBytes)
+  copy(old, old.first, seq, slab)
+  return slab
+}
+
+function copy(from: Slab, seq: number, end: number, to: Slab): void {
+  for (let at = seq; at < end; at++) {
+    const { hash, bytes } = from.record(at)
+    to.push(hash, bytes)
+  }
+}
