@@ -40,9 +40,18 @@ export function fromBase64(text: string): Uint8Array | undefined {
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  return joinBytes(parts)
+}
+
+/** Larger ones are seldom, and not kept. */
+const KEPT_BYTES_MAX = 512
+
+/** The same, in an array of `kept` where one of its size is there, which the next call for as many bytes writes over. */
+export function joinBytes(parts: readonly Uint8Array[], kept?: Uint8Array[]): Uint8Array {
   let size = 0
   for (const part of parts) size += part.length
-  const bytes = new Uint8Array(size)
+  const bytes = kept?.[size] ?? new Uint8Array(size)
+  if (kept && size <= KEPT_BYTES_MAX) kept[size] = bytes
   let at = 0
   for (const part of parts) {
     bytes.set(part, at)

@@ -222,9 +222,9 @@ class LocalWriting implements Writing {
     this.#flushing = 'running'
     const batches = this.#core.staging.take()
     const sync = this.#syncing.splice(0)
-    // The disk has work while this process seals and signs.
+    // The disk has work while this process seals and signs; the record is written behind it.
     const { put, erase } = this.#keys!.changesOf(batches)
-    const keys = put.length > 0 ? this.#core.engine.ring.putAll(put) : undefined
+    const keys = put.length > 0 ? this.#core.engine.ring.putAll(put, 'works') : undefined
     keys?.catch(() => undefined)
     try {
       const sealing = sealAhead(batches, this.#core, () => this.#nextPlace(batches[0]!))

@@ -10,15 +10,19 @@ import { concatBytes, equalBytes } from '../base/bytes.ts'
 import { assert } from '../base/errors.ts'
 import type { CryptoProvider } from './provider.ts'
 import { HASH_BYTES } from './sizes.ts'
+import { hashOfParts } from './tagged-hash.ts'
 
-type Hasher = Pick<CryptoProvider, 'sha256' | 'sha256Into'>
+type Hasher = Pick<CryptoProvider, 'sha256'>
+
+const LEAF: Uint8Array = Uint8Array.of(0)
+const NODE: Uint8Array = Uint8Array.of(1)
 
 export function leafHash(crypto: Hasher, leaf: Uint8Array): Uint8Array {
-  return crypto.sha256(concatBytes(Uint8Array.of(0), leaf))
+  return hashOfParts(crypto, LEAF, leaf)
 }
 
 function nodeHash(crypto: Hasher, left: Uint8Array, right: Uint8Array): Uint8Array {
-  return crypto.sha256(concatBytes(Uint8Array.of(1), left, right))
+  return hashOfParts(crypto, NODE, left, right)
 }
 
 /** The root over leaves given as bytes. */
@@ -29,24 +33,13 @@ export function treeRoot(crypto: Hasher, leaves: readonly Uint8Array[]): Uint8Ar
   )
 }
 
-/** The root over leaf hashes that are ready. Level by level in one buffer: no object a node. */
+/** The root over leaf hashes that are ready. A last one without a partner goes up as it is (which is RFC 9162's split). */
 export function treeRootOfHashes(crypto: Hasher, hashes: readonly Uint8Array[]): Uint8Array {
-  if (hashes.length === 0) return crypto.sha256(new Uint8Array(0))
-  const level = new Uint8Array(hashes.length * HASH_BYTES)
-  for (let i = 0; i < hashes.length; i++) level.set(sized(hashes[i]!), i * HASH_BYTES)
-  const pair = new Uint8Array(1 + 2 * HASH_BYTES)
-  pair[0] = 1
-  for (let size = hashes.length; size > 1; size = (size + 1) >>> 1) foldLevel(crypto, level, size, pair)
-  return level.slice(0, HASH_BYTES)
-}
-
-/** Pairs become their parents, at the front; a last one without a partner goes up as it is (which is RFC 9162's split). */
-function foldLevel(crypto: Hasher, level: Uint8Array, size: number, pair: Uint8Array): void {
-  for (let i = 0; i + 1 < size; i += 2) {
-    pair.set(level.subarray(i * HASH_BYTES, (i + 2) * HASH_BYTES), 1)
-    crypto.sha256Into(pair, level, (i >>> 1) * HASH_BYTES)
-  }
-  if (size % 2 === 1) level.copyWithin((size >>> 1) * HASH_BYTES, (size - 1) * HASH_BYTES, size * HASH_BYTES)
+  const level = hashes.map(sized)
+  for (let size = level.length; size > 1; size = (size + 1) >>> 1)
+    for (let i = 0; i < size; i += 2)
+      level[i >>> 1] = i + 1 < size ? nodeHash(crypto, level[i]!, level[i + 1]!) : level[i]!
+  return level[0]?.slice() ?? hashOfParts(crypto)
 }
 
 /**
@@ -77,7 +70,7 @@ export class TreeFrontier {
 
   root(): Uint8Array {
     const last = this.#peaks.length - 1
-    if (last < 0) return this.#crypto.sha256(new Uint8Array(0))
+    if (last < 0) return hashOfParts(this.#crypto)
     let node = this.#peaks[last]!
     for (let i = last - 1; i >= 0; i--) node = nodeHash(this.#crypto, this.#peaks[i]!, node)
     return node.slice()
@@ -237,7 +230,7 @@ export function verifyConsistency(
   if (!isCount(from.size) || !isCount(to.size) || from.size > to.size) return false
   if (!hashesOnly([from.root, to.root, ...path])) return false
   if (from.size === to.size) return path.length === 0 && equalBytes(from.root, to.root)
-  if (from.size === 0) return path.length === 0 && equalBytes(from.root, crypto.sha256(new Uint8Array(0)))
+  if (from.size === 0) return path.length === 0 && equalBytes(from.root, hashOfParts(crypto))
   return walkConsistency(crypto, from, to, isPowerOfTwo(from.size) ? [from.root, ...path] : path)
 }
 

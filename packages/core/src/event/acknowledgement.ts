@@ -9,7 +9,6 @@
  *
  * Times are ms since 1970 by the server's clock; `until` is the first ms at which the delegation counts no more.
  */
-import { concatBytes } from '../base/bytes.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { DELEGATION_MS_MAX } from '../base/limits.ts'
 import { ByteReader, ByteWriter } from '../codec/writer.ts'
@@ -165,7 +164,7 @@ export function verifyAcknowledgement(
 
 /** The fingerprint covers the key that opens wraps too: the signing key alone would not name one identity. */
 function delegationMessage(crypto: CryptoProvider, fingerprint: Uint8Array, body: Uint8Array): Uint8Array {
-  return taggedHash(crypto, 'delegation', concatBytes(fingerprint, body))
+  return taggedHash(crypto, 'delegation', fingerprint, body)
 }
 
 function isSpan({ from, until }: DelegationBody): boolean {

@@ -64,8 +64,11 @@ export interface KeyRing {
    */
   readonly access?: 'recorded'
   put(name: Uint8Array, wrapped: Uint8Array): Promise<void>
-  /** Several at once, for the price of less. When it fails, some of them may be there. */
-  putAll(entries: readonly RingEntry[]): Promise<void>
+  /**
+   * Several at once, for the price of less. When it fails, some of them may be there. A caller that `works` asks for the result
+   * later: unless another change runs, the medium begins before this returns, and it does not hold up this thread while it syncs.
+   */
+  putAll(entries: readonly RingEntry[], caller?: 'waits' | 'works'): Promise<void>
   get(name: Uint8Array): Promise<Uint8Array | undefined>
   /** Idempotent. When it resolves, the bytes were overwritten and the entry is gone, on disk too. */
   erase(name: Uint8Array): Promise<void>

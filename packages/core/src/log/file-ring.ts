@@ -27,6 +27,8 @@ export class FileRing implements KeyRing {
   readonly #slots: RingSlots
   /** Changes run one after the other: of two syncs of one file at a time, one might miss what went wrong. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** Changes that run or wait. */
+  #changes = 0
   /** Of a writer: names of keys that have files, in hexadecimal. */
   readonly #filed: Set<string>
   #isMade = false
@@ -54,7 +56,7 @@ export class FileRing implements KeyRing {
     return this.putAll([{ name, wrapped }])
   }
 
-  async putAll(entries: readonly RingEntry[]): Promise<void> {
+  async putAll(entries: readonly RingEntry[], caller: 'waits' | 'works' = 'waits'): Promise<void> {
     for (const { name, wrapped } of entries) checkKey(name, wrapped)
     const [first] = entries
     if (!first) return
@@ -70,7 +72,7 @@ export class FileRing implements KeyRing {
       this.#isMade = true
       if (short.length > 0) {
         this.#host.announceSlots?.()
-        await this.#slots.put(short)
+        await this.#slots.put(short, caller)
       }
       if (long.length === 0) return
       for (const { name } of long) this.#filed.add(toHex(name))
@@ -114,14 +116,20 @@ export class FileRing implements KeyRing {
     this.#slots.close()
   }
 
+  /** With no other change before it it begins on the spot: the disk has work while the caller has. */
   #change(name: Uint8Array, work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(async () => {
-      this.#host.check('write')
-      await work()
-    })
-    const told = turn.catch((error) => {
-      throw diskError(error, { file: ringPath(name) })
-    })
+    const change = async (): Promise<void> => {
+      try {
+        this.#host.check('write')
+        await work()
+      } catch (error) {
+        throw diskError(error, { file: ringPath(name) })
+      } finally {
+        this.#changes--
+      }
+    }
+    this.#changes++
+    const told = this.#changes === 1 ? change() : this.#turn.then(change)
     this.#turn = told.catch(() => undefined)
     return told
   }

@@ -77,10 +77,10 @@ export class RingSlots {
     }
   }
 
-  /** Of each name at most one. When it resolves they are on the disk. */
-  async put(entries: readonly RingEntry[]): Promise<void> {
+  /** Of each name at most one. When it resolves they are on the disk. `works`: its caller does, so the sync is in another thread. */
+  async put(entries: readonly RingEntry[], caller: 'waits' | 'works'): Promise<void> {
     const places = this.#write(entries)
-    const isAlone = entries.length === 1 && this.#host.syncsHere?.() === true
+    const isAlone = caller === 'waits' && entries.length === 1 && this.#host.syncsHere?.() === true
     for (const one of this.#filesOf(places)) {
       if (isAlone) this.#syncedNow(one)
       else await this.#synced(one)

@@ -4,10 +4,11 @@
  *
  * Invariant: an entry stands under the hash of all bytes that it was made of, and only what was verified makes one.
  */
-import { concatBytes, toBinaryText } from '../base/bytes.ts'
+import { toBinaryText } from '../base/bytes.ts'
 import { mapOf } from '../base/weak-maps.ts'
 import { compositeVerifier } from '../crypto/composite.ts'
 import type { ContextVerifier, CryptoProvider } from '../crypto/provider.ts'
+import { hashOfParts } from '../crypto/tagged-hash.ts'
 import { type Delegation, parseDelegation } from '../event/acknowledgement.ts'
 import { type PublicIdentity, publicIdentity } from '../session/identity.ts'
 
@@ -30,7 +31,7 @@ export function shownServer(
   { keys, delegation: bytes }: { readonly keys: Uint8Array; readonly delegation: Uint8Array },
 ): ShownServer {
   const servers = mapOf(shown, crypto)
-  const name = toBinaryText(crypto.sha256(concatBytes(keys, bytes)))
+  const name = toBinaryText(hashOfParts(crypto, keys, bytes))
   const known = servers.get(name)
   if (known) return known
   const identity = publicIdentity(crypto, keys)

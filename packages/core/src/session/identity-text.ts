@@ -17,8 +17,8 @@ import { ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, IDENTITY_TE
 import { decodeCanonical, encodeCanonical } from '../codec/cbor.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import { committedKey, confirmedKey, infoOf } from '../crypto/committed-key.ts'
-import { contextBytes } from '../crypto/contexts.ts'
 import type { Argon2Parameters, CryptoProvider } from '../crypto/provider.ts'
+import { taggedHash } from '../crypto/tagged-hash.ts'
 import { IDENTITY_SEED_BYTES, type Identity, type IdentityMakers, identityFromSeed, identitySeed } from './identity.ts'
 
 /** 64 MiB, three passes, four lanes: the second choice of RFC 9106 (4), for machines of every size. */
@@ -194,7 +194,7 @@ function bodyOf(map: Uint8Array): Body {
 }
 
 function checksumOf(crypto: CryptoProvider, map: Uint8Array): Uint8Array {
-  return crypto.sha256(concatBytes(contextBytes('identityFile'), map)).subarray(0, CHECKSUM_BYTES)
+  return taggedHash(crypto, 'identityFile', map).subarray(0, CHECKSUM_BYTES)
 }
 
 function bytesOf(body: Body, name: string, size: number): Uint8Array {

@@ -1,11 +1,92 @@
 /** Keys beside the log: there whenever their entity is, destroyed behind the record that deletes it, and kept by nobody else. */
 import { describe, expect, it } from 'vitest'
+import type { Observation } from '../../src/chain/observation.ts'
+import type { Chain } from '../../src/data/chain.ts'
 import { role } from '../../src/data/policy-input.ts'
 import type { AppendOptions, LogRecord } from '../../src/log/engine.ts'
+import type { FileSystem, OpenFile } from '../../src/log/file-system.ts'
 import { memoryEngine, memoryStore } from '../../src/log/memory.ts'
-import { codeOf, memoryChain, Note, open, person, reopen } from './kit.ts'
+import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import type { TestPlatform } from '../../src/testing/test-platform.ts'
+import { codeOf, memoryChain, Note, open, person, quickPlatform, reopen, turns } from './kit.ts'
 
 const key = (first: number): Uint8Array => new Uint8Array([first, 2, 3])
+
+function makeKeyed(chain: Chain, text: string): Promise<string> {
+  return chain.transact((tx) => {
+    const made = tx.create(Note, { text })
+    tx.attachKey(made, key(1))
+    return made.id
+  })
+}
+
+interface HeldRing {
+  readonly chain: Chain
+  readonly platform: TestPlatform
+  readonly disk: SimFileSystem
+  /** What was done since the chain was ready, in its order. */
+  readonly steps: string[]
+  /** From here on syncs of keys wait; the result lets them go on. */
+  hold(): () => void
+}
+
+/** A chain on a simulated disk, whose ring has a file of slots already. */
+async function heldRing(): Promise<HeldRing> {
+  const steps: string[] = []
+  let gate: Promise<void> | undefined
+  const watched = (file: OpenFile, path: string): OpenFile => {
+    const part = path.startsWith('ring/') ? 'keys' : path.startsWith('seg-') ? 'log' : undefined
+    if (!part) return file
+    return {
+      ...file,
+      write: (parts, at) => {
+        steps.push(`${part} written`)
+        return file.write(parts, at)
+      },
+      sync: async () => {
+        if (part === 'keys') await gate
+        await file.sync()
+        steps.push(`${part} synced`)
+      },
+      syncNow: () => {
+        file.syncNow()
+        steps.push(`${part} synced`)
+      },
+    }
+  }
+  const wrapDisk = (fs: FileSystem): FileSystem =>
+    new Proxy(fs, {
+      get(target, name) {
+        if (name === 'open')
+          return (path: string, mode: 'read' | 'write' | 'create') => watched(target.open(path, mode), path)
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  const platform = quickPlatform(1, { wrapDisk })
+  const observe = ({ kind }: Observation): void => void (kind === 'seal' && steps.push('commit sealed'))
+  const chain = await open('file:/c', { as: person('alice'), observe }, platform)
+  await makeKeyed(chain, 'the first')
+  steps.length = 0
+  const hold = (): (() => void) => {
+    let free = (): void => {}
+    gate = new Promise((resolve) => {
+      free = resolve
+    })
+    return free
+  }
+  return { chain, platform, disk: platform.disk('/c'), steps, hold }
+}
+
+/** A process of its own on what is left there. */
+async function notesOf({ platform }: HeldRing): Promise<string[]> {
+  const chain = await open('file:/c', { as: person('alice') }, platform)
+  const texts: string[] = []
+  for await (const { value } of chain.children(Note)) texts.push(value.text)
+  expect((await chain.verify()).problems).toEqual([])
+  await chain.close()
+  return texts
+}
 
 describe('attached keys', () => {
   it('are there when the transaction is acknowledged, and gone when it failed', async () => {
@@ -143,6 +224,56 @@ describe('attached keys', () => {
         await codeOf(chain.transact((tx) => tx.attachKey(tx.create(Note, { text: 'b' }), bad as Uint8Array))),
       ).toBe('BAD_ARGUMENT')
     expect(chain.attachedKeys).toBe('open')
+  })
+})
+
+describe('on a disk', () => {
+  it('are being synced while their commit is sealed, and no record is written before they are there', async () => {
+    const held = await heldRing()
+    const { chain, steps } = held
+    const free = held.hold()
+    const making = makeKeyed(chain, 'a')
+    await turns()
+    expect(steps).toEqual(['keys written', 'commit sealed'])
+    const behind = chain.transact((tx) => tx.create(Note, { text: 'behind' }))
+    await turns()
+    expect([steps.length, chain.head.seq]).toEqual([2, 1])
+    free()
+    await Promise.all([making, behind])
+    expect(steps.slice(2, 5)).toEqual(['keys synced', 'log written', 'log synced'])
+    expect(await chain.attachedKey(await making)).toEqual(key(1))
+    await chain.close()
+    expect(await notesOf(held)).toEqual(['the first', 'a', 'behind'])
+  })
+
+  it('that are lost end the writing: the record that needs them was sealed, and never stands in the log', async () => {
+    const held = await heldRing()
+    const { chain, disk, steps } = held
+    const free = held.hold()
+    const making = codeOf(makeKeyed(chain, 'a'))
+    await turns()
+    expect(steps).toEqual(['keys written', 'commit sealed'])
+    const behind = codeOf(chain.transact((tx) => tx.create(Note, { text: 'behind' })))
+    disk.faults.failSync = disk.counts.syncs + 1
+    free()
+    expect(await Promise.all([making, behind])).toEqual(['WRITER_POISONED', 'WRITER_POISONED'])
+    expect([steps.length, chain.head.seq]).toEqual([2, 1])
+    disk.faults = {}
+    await chain.close().catch(() => undefined)
+    expect(await notesOf(held)).toEqual(['the first'])
+  })
+
+  it('for which there is no room fail their transaction, and what is staged on it; the next one is written', async () => {
+    const held = await heldRing()
+    const { chain, disk, steps } = held
+    disk.faults.failWrite = { at: disk.counts.writes + 1, code: 'ENOSPC', written: 0 }
+    const making = codeOf(makeKeyed(chain, 'a'))
+    const behind = codeOf(chain.transact((tx) => tx.create(Note, { text: 'behind' })))
+    expect(await Promise.all([making, behind])).toEqual(['DISK_FULL', 'DISK_FULL'])
+    expect(steps).not.toContain('log written')
+    await makeKeyed(chain, 'b')
+    await chain.close()
+    expect(await notesOf(held)).toEqual(['the first', 'b'])
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * Power cuts after operations of the disk, in eleven short lives of a chain. Whatever is left on the disk, the chain
- * opens, holds every transaction that was acknowledged at `disk`, verifies, and goes on. ATE_STRIDE looks at every Nth
+ * Power cuts after operations of the disk, in twelve short lives of a chain. Whatever is left on the disk, the chain
+ * opens, holds every transaction that was acknowledged at `disk`, verifies, and goes on; no entity is without its attached key. ATE_STRIDE looks at every Nth
  * operation: the third, or with 1, as in the long run, at each. (The engine alone is cut after each in file-power.test.ts.)
  */
 import { describe, expect, it } from 'vitest'
@@ -21,6 +21,9 @@ const PLACE = 'file:/chain'
 class Life {
   readonly platform: TestPlatform
   readonly acknowledged: Map<string, Durability> = new Map()
+  /** Keys of entities that were made with one, by their ids, whatever became of them. */
+  readonly keys: Map<string, Uint8Array> = new Map()
+  readonly #shredded: string[] = []
   chain: Chain | undefined
 
   constructor(seed: number) {
@@ -56,6 +59,32 @@ class Life {
     return result
   }
 
+  /** Entities of one transaction, each with a key; their ids. */
+  runKeyed(count: number, durability?: Durability): Promise<readonly string[]> {
+    return this.run((tx) => {
+      const made = Array.from({ length: count }, () => tx.create(Note, { text: 'keyed' }).id)
+      for (const id of made) {
+        const key = new Uint8Array(40).fill(1 + (this.keys.size % 250))
+        tx.attachKey(id, key)
+        this.keys.set(id, key)
+      }
+      return made
+    }, durability)
+  }
+
+  async shred(id: string): Promise<void> {
+    await this.run((tx) => tx.shred(id))
+    this.keys.delete(id)
+    this.#shredded.push(id)
+  }
+
+  /** A record is never there without the keys that it needs. What was destroyed stays so. */
+  async assertKeys(): Promise<void> {
+    for (const [id, key] of this.keys)
+      if (this.chain!.has(id)) expect(await this.chain!.attachedKey(id), `key of ${id}`).toEqual(key)
+    for (const id of this.#shredded) expect(await this.chain!.attachedKey(id), `key of ${id}`).toBeUndefined()
+  }
+
   /** After the cut: everything that was promised is there, nothing is there twice, and life goes on. */
   async survive(): Promise<void> {
     const { platform } = this
@@ -75,6 +104,7 @@ class Life {
     }
     if (hasLasting) expect(this.chain.head.seq).toBeGreaterThan(0)
     await assertSameAsLog(this.chain)
+    await this.assertKeys()
     await assertReadable(this.chain)
     await this.run((tx) => tx.create(Note, { text: 'after the cut' }))
     await assertSameAsLog(this.chain)
@@ -94,6 +124,7 @@ class Life {
     await this.chain?.close().catch(() => undefined)
     this.chain = await open(PLACE, { as: person('alice') }, this.platform)
     await assertSameAsLog(this.chain)
+    await this.assertKeys()
     await this.close()
   }
 }
@@ -169,6 +200,17 @@ const LIVES: Readonly<Record<string, (life: Life) => Promise<void>>> = {
     await life.run((tx) => tx.create(Count, { n: 6 }), 'os')
     life.platform.advance(6000)
     await life.run((tx) => tx.create(Count, { n: 7 }), 'os')
+    await life.close()
+  },
+  async 'attaches keys, and destroys some'(life) {
+    await life.open()
+    const [first] = await life.runKeyed(1)
+    await Promise.all([life.runKeyed(1), life.runKeyed(1), life.run((tx) => tx.create(Count, { n: 0 }))])
+    await life.runKeyed(3, 'os')
+    await life.shred(first!)
+    await life.close()
+    await life.open()
+    await life.runKeyed(1)
     await life.close()
   },
   async 'is compacted while it is written to'(life) {
@@ -278,8 +320,11 @@ async function randomStep(life: Life, random: ReturnType<typeof seededRandom>): 
   const durability: Durability = random.oneIn(4) ? 'os' : 'disk'
   const count = random.oneIn(3) ? 1 + random.below(20) : 1
   const size = random.oneIn(6) ? random.below(100_000) : random.below(200)
+  const isKeyed = random.oneIn(4)
   const write = (): Promise<unknown> =>
-    life.run((tx) => tx.put(Thing, `n${random.below(9)}`, new Uint8Array(size)), durability)
+    isKeyed
+      ? life.runKeyed(1, durability)
+      : life.run((tx) => tx.put(Thing, `n${random.below(9)}`, new Uint8Array(size)), durability)
   const done = await Promise.allSettled(Array.from({ length: count }, write))
   for (const { status, reason } of done as { status: string; reason?: unknown }[]) {
     if (status === 'rejected' && !(reason instanceof AteError && reason.code === 'DISK_FULL')) throw reason

@@ -5,7 +5,7 @@ import { crc32 } from '../../src/log/crc32.ts'
 import type { LogEngine } from '../../src/log/engine.ts'
 import { MANIFEST } from '../../src/log/file-manifest.ts'
 import { salvagedRing } from '../../src/log/file-salvage.ts'
-import type { OpenFile } from '../../src/log/file-system.ts'
+import type { FileSystem, OpenFile } from '../../src/log/file-system.ts'
 import { encodeSlot, RING_SLOT_BYTES, SLOT_KEY_BYTES_MAX } from '../../src/log/ring-key.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import type { SimFileSystem } from '../../src/testing/sim-file-system.ts'
@@ -91,6 +91,48 @@ describe('what it costs', () => {
     expect(ringFiles(trial)).toEqual(['ring/000002.slots'])
     await log.close()
     expect(isOnDisk(trial, OLD)).toBe(false)
+  })
+})
+
+describe('a caller that has work of its own', () => {
+  it('has its keys written when the call returns, and its thread is not held up by the sync', async () => {
+    const steps: string[] = []
+    const traced = (file: OpenFile): OpenFile => ({
+      ...file,
+      write: (parts, at) => {
+        steps.push('written')
+        return file.write(parts, at)
+      },
+      sync: () => {
+        steps.push('synced beside')
+        return file.sync()
+      },
+      syncNow: () => {
+        steps.push('synced on the spot')
+        file.syncNow()
+      },
+    })
+    const wrap = (fs: FileSystem): FileSystem =>
+      withCalls(fs as SimFileSystem, {
+        open: (path, mode) => (path.endsWith('.slots') ? traced(fs.open(path, mode)) : fs.open(path, mode)),
+      })
+    const trial = new Trial(1, { wrap })
+    const log = await trial.open()
+    await log.ring.put(NAME, OLD)
+    // The log learns from its own syncs how fast they are.
+    await trial.append([10])
+    steps.length = 0
+    const first = log.ring.putAll([{ name: named(2), wrapped: NEW }], 'works')
+    expect(steps).toEqual(['written', 'synced beside'])
+    // Another change runs: this one waits for its turn.
+    const second = log.ring.putAll([{ name: named(3), wrapped: NEW }], 'works')
+    expect(steps).toHaveLength(2)
+    await Promise.all([first, second])
+    expect(steps.slice(2)).toEqual(['written', 'synced beside'])
+    steps.length = 0
+    await log.ring.erase(named(2))
+    expect(steps).toEqual(['written', 'synced on the spot'])
+    await log.close()
   })
 })
 

@@ -122,7 +122,7 @@ export class Trial {
       wrapped: this.#wrapped(),
     }))
     for (const [i, { wrapped }] of entries.entries()) this.#allowed(names[i]!).add(toHex(wrapped))
-    await this.log!.ring.putAll(entries)
+    await this.log!.ring.putAll(entries, 'works')
     for (const values of old) this.#destroy(values)
     for (const [i, { wrapped }] of entries.entries()) this.#keys.set(String(names[i]), new Set([toHex(wrapped)]))
   }
