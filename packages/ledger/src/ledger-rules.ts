@@ -26,6 +26,14 @@ export interface Terms {
   readonly bounds: Bounds
 }
 
+/** What stands for good of an account. */
+export interface AccountTerms extends Terms {
+  /** Of its currency. */
+  readonly code: string
+  readonly scale: number
+  readonly isGuarded: boolean
+}
+
 /** Bits of a sum: a counter of the chain has 127. */
 const SUM_MAX: bigint = 1n << 126n
 
@@ -56,6 +64,22 @@ export function boundsOf({ normal, floor, ceiling }: Pick<AccountValue, 'normal'
 
 export function termsOf(value: Pick<AccountValue, 'normal' | 'floor' | 'ceiling'>): Terms {
   return { normal: value.normal, bounds: boundsOf(value) }
+}
+
+export function accountTermsOf(value: AccountValue): AccountTerms {
+  const { normal, currency, guarded } = value
+  return { normal, bounds: boundsOf(value), code: currency[0], scale: currency[1], isGuarded: Boolean(guarded) }
+}
+
+export function areSameTerms(one: AccountTerms, other: AccountTerms): boolean {
+  return (
+    one.code === other.code &&
+    one.scale === other.scale &&
+    one.normal === other.normal &&
+    one.isGuarded === other.isGuarded &&
+    one.bounds.low === other.bounds.low &&
+    one.bounds.high === other.bounds.high
+  )
 }
 
 function negated(value: bigint | undefined): bigint | undefined {

@@ -19,7 +19,7 @@ import {
   type SumsValue,
   Unit,
 } from './ledger-records.ts'
-import { boundsOf, noSums, storedSums, type Terms, termsOf } from './ledger-rules.ts'
+import { type AccountTerms, accountTermsOf, areSameTerms, boundsOf, noSums, storedSums } from './ledger-rules.ts'
 import { pageOf, pageValue, slotOf, slotsOf } from './pages.ts'
 
 export interface LedgerOptions {
@@ -46,22 +46,21 @@ const HANDLES_MAX = 65_536
 
 export type Node = Entity<LedgerValue>
 
+/** An account that this process has seen, in one object: a batch looks at thousands, and each object of them is a miss of the cache. */
 export interface SeenAccount {
-  /** As it was seen last, maybe by a transaction that failed: for its id. */
-  readonly entity: Entity<AccountValue>
-  /** Once it was acknowledged with a place. */
-  settled: SettledAccount | undefined
+  /** As it was seen last, maybe by a transaction that failed: for its id. Once it is settled, as it was acknowledged. */
+  entity: Entity<AccountValue>
+  /**
+   * Once it was acknowledged with a place, it is settled: this, and the place, stand for good, and are all of it but whether it
+   * is closed. If its page says that too, it need not be read again, and the version of the page guards it.
+   */
+  terms: AccountTerms | undefined
+  /** Once it is settled; -1 before. */
+  place: number
 }
 
-/**
- * What stands for good of an account that has its place: all but whether it is closed. If its page says that too, it need
- * not be read again, and the version of the page guards it.
- */
-export interface SettledAccount {
-  readonly entity: Entity<AccountValue>
-  readonly terms: Terms
-  readonly place: number
-}
+/** One that is settled. */
+export type SettledAccount = SeenAccount & { readonly terms: AccountTerms }
 
 export class LedgerStore {
   readonly chain: Chain
@@ -72,6 +71,7 @@ export class LedgerStore {
   #seenBelow: Node | undefined
   /** Accounts and pages as they were seen last, for their ids. */
   readonly #accounts = new Map<string, SeenAccount>()
+  #lastTerms: AccountTerms | undefined
   readonly #pages = new Map<number, Entity<PageValue>>()
 
   constructor(chain: Chain, options: LedgerOptions) {
@@ -194,7 +194,16 @@ export class LedgerStore {
     const seen = this.#accounts.get(name)
     const entity = seen && (await this.chain.get(Account, seen.entity))
     if (!entity || entity.value.place === undefined) return
-    seen.settled = { entity, terms: termsOf(entity.value), place: entity.value.place }
+    seen.entity = entity
+    seen.terms = this.#sharedTerms(entity.value)
+    seen.place = entity.value.place
+  }
+
+  /** Accounts that follow each other mostly have the same terms: one object for all of them stays in the cache. */
+  #sharedTerms(value: AccountValue): AccountTerms {
+    const terms = accountTermsOf(value)
+    if (!this.#lastTerms || !areSameTerms(terms, this.#lastTerms)) this.#lastTerms = terms
+    return this.#lastTerms
   }
 
   /** Pages as the transaction sees them, guarded, in the order of `numbers`. */
@@ -248,7 +257,7 @@ export class LedgerStore {
 
   #remember(name: string, account: Entity<AccountValue>): void {
     if (this.#accounts.size >= HANDLES_MAX) this.#accounts.clear()
-    this.#accounts.set(name, { entity: account, settled: undefined })
+    this.#accounts.set(name, { entity: account, terms: undefined, place: -1 })
   }
 
   async create(
@@ -364,9 +373,14 @@ export class LedgerStore {
   }
 }
 
-/** @throws AteError RULE_BROKEN where somebody has written an account that says another place than it has */
+/** @throws as sumsIn */
 export function sumsAt(page: Entity<PageValue> | undefined, place: number, account: string | undefined): SumsValue {
-  const sums = page && slotsOf(page.value)?.[slotOf(place)]
+  return sumsIn(page && slotsOf(page.value), place, account)
+}
+
+/** @throws AteError RULE_BROKEN where somebody has written an account that says another place than it has */
+export function sumsIn(slots: readonly SumsValue[] | undefined, place: number, account: string | undefined): SumsValue {
+  const sums = slots?.[slotOf(place)]
   if (!sums) throw ledgerError('RULE_BROKEN', { rule: 'a balance stands in its page', account, place })
   return sums
 }

@@ -31,6 +31,7 @@ import { LedgerHold } from './hold.ts'
 import { type AccountValue, Entry as EntryType } from './ledger-records.ts'
 import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
 import type { Money } from './money.ts'
+import { OneByOne } from './one-by-one.ts'
 import { NAMES } from './option-names.ts'
 import { type Posted, Poster } from './poster.ts'
 import {
@@ -208,10 +209,17 @@ export class Ledger {
    * Posts each of many on its own, in batches; what becomes of them comes in their order. Who leaves before the end, or has it
    * fail, does not end what was begun: of what was taken in by then, one batch behind the outcomes that came is posted still.
    */
-  async *load(
+  load(
     transfers: AsyncIterable<Transfer> | Iterable<Transfer>,
     options: LoadOptions = {},
   ): AsyncGenerator<Outcome, void, void> {
+    return new OneByOne(this.#load(transfers, options))
+  }
+
+  async *#load(
+    transfers: AsyncIterable<Transfer> | Iterable<Transfer>,
+    options: LoadOptions,
+  ): AsyncGenerator<readonly Outcome[], void, void> {
     const { batch = BATCH_MAX, signal } = objectOf(options, WRITE, NAMES.load)
     if (!Number.isSafeInteger(batch) || batch < 1 || batch > BATCH_MAX)
       throw new AteError('BAD_ARGUMENT', { what: 'batch', max: BATCH_MAX })
@@ -222,10 +230,10 @@ export class Ledger {
       // Nobody hears of it where the loop is left before.
       next.catch(() => undefined)
       // The next batch is judged while the one before is being written.
-      if (running) for (const outcome of await running) yield outcome
+      if (running) yield await running
       running = next
     }
-    if (running) for (const outcome of await running) yield outcome
+    if (running) yield await running
   }
 
   /**

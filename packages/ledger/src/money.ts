@@ -13,6 +13,7 @@ export interface Money<C extends string = string> {
 
 /** Bits of an amount: sums of them stay within the 127 bits of a counter. */
 const AMOUNT_BITS_MAX = 100
+const AMOUNT_END: bigint = 1n << BigInt(AMOUNT_BITS_MAX)
 /** Characters of an amount as text. */
 const TEXT_MAX = 80
 const DECIMAL = /^([+-]?)(\d{1,40})(?:\.(\d{1,30}))?$/
@@ -42,7 +43,7 @@ function unitsOf({ code, scale }: Currency, text: unknown): bigint {
 }
 
 function checkSize(units: bigint, { code }: Currency): void {
-  if (units >> BigInt(AMOUNT_BITS_MAX) > 0n || -units >> BigInt(AMOUNT_BITS_MAX) > 0n)
+  if (units >= AMOUNT_END || units <= -AMOUNT_END)
     throw ledgerError('BAD_AMOUNT', { what: `at most ${AMOUNT_BITS_MAX} bits`, currency: code })
 }
 

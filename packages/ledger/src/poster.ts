@@ -20,6 +20,8 @@ import {
   type SumsValue,
 } from './ledger-records.ts'
 import {
+  type AccountTerms,
+  accountTermsOf,
   applyCredit,
   applyDebit,
   areStored,
@@ -32,10 +34,8 @@ import {
   type Sums,
   storedSums,
   sumsOf,
-  type Terms,
-  termsOf,
 } from './ledger-rules.ts'
-import { type LedgerStore, type Node, type SettledAccount, sumsAt } from './ledger-store.ts'
+import { type LedgerStore, type Node, type SettledAccount, sumsIn } from './ledger-store.ts'
 import { PAGE_SLOTS, pageOf, pageValue, slotOf, slotsOf } from './pages.ts'
 import {
   asksFor,
@@ -58,15 +58,17 @@ export interface Posted {
 /** Expired holds that one refusal sets free. */
 const RELEASE_MAX = 1000
 
-/** An account while a batch is being judged. */
-export interface Open {
+/** An account while a batch is being judged, with its sums as they become. */
+export interface Open extends Sums {
   readonly name: string
   readonly entity: Entity<AccountValue>
-  readonly terms: Terms
+  readonly terms: AccountTerms
   readonly isClosed: boolean
-  readonly sums: Sums
   /** Of sealed amounts: the sums as they were read. */
   readonly stored: SumsValue | undefined
+  /** Where they stand, if they do in a page. */
+  readonly page: OpenPage | undefined
+  readonly slot: number
   /** Where counters are written: of clear amounts, and of a guarded account. */
   readonly work: Work | undefined
 }
@@ -86,6 +88,9 @@ interface OpenPage {
   readonly number: number
   /** Undefined of one that is not there yet. */
   readonly entity: Entity<PageValue> | undefined
+  /** As they were read. */
+  readonly stored: readonly SumsValue[]
+  /** As they become. */
   readonly slots: SumsValue[]
   /** As in its value. */
   readonly closed: readonly number[] | undefined
@@ -155,7 +160,7 @@ export class Poster {
   }
 
   #settledOf({ seen }: Side): SettledAccount | undefined {
-    return this.#node.value.amounts === 'sealed' ? seen?.settled : undefined
+    return seen?.terms && this.#node.value.amounts === 'sealed' ? (seen as SettledAccount) : undefined
   }
 
   /** Its page guards it, if that says whether it is closed; if not, `run` reads it. */
@@ -164,9 +169,8 @@ export class Poster {
     const page = settled && this.#pages.get(pageOf(settled.place))
     if (!page?.closed) return
     const { entity, terms, place } = settled!
-    const stored = sumsAt(page.entity, place, side.name)
     const isClosed = page.closed.includes(slotOf(place))
-    side.open = this.#opened(entity, { name: side.name, terms, isClosed, stored })
+    side.open = this.#opened(entity, { name: side.name, terms, isClosed, place, page })
   }
 
   async #keepRead(side: Side, entity: Entity<AccountValue>): Promise<void> {
@@ -250,13 +254,12 @@ export class Poster {
     const unplaced: Open[] = []
     for (const { open } of this.#sides.all) {
       if (!open) continue
-      const { entity, sums, stored, work } = open
+      const { entity, stored, page, work } = open
       if (stored) {
-        if (!areStored(sums, stored)) {
-          const place = this.#placeOf(entity)
-          if (place !== undefined) this.#writeSlot(this.#pages.get(pageOf(place))!, slotOf(place), sums)
+        if (!areStored(open, stored)) {
+          if (page) writeSlot(page, open.slot, open)
           else if (this.#store.isPaged) unplaced.push(open)
-          else this.#tx.replace(entity, { ...entity.value, sums: storedSums(sums) })
+          else this.#tx.replace(entity, { ...entity.value, sums: storedSums(open) })
         }
         if (work && work.debits > 0n) this.#tx.add(entity, GATE, work.debits)
       } else if (work) this.#addCounters(entity, work)
@@ -269,17 +272,13 @@ export class Poster {
   /** Accounts that are posted in for the first time get the next slots of the last page. */
   async #givePlaces(unplaced: readonly Open[]): Promise<void> {
     let page = await this.#openPage(this.#store.lastPage(this.#node))
-    for (const { entity, sums } of unplaced) {
+    for (const open of unplaced) {
+      const { entity } = open
       while (page.slots.length === PAGE_SLOTS) page = await this.#openPage(page.number + 1)
       const { sums: _, ...terms } = entity.value
       this.#tx.replace(entity, { ...terms, place: page.number * PAGE_SLOTS + page.slots.length })
-      this.#writeSlot(page, page.slots.length, sums)
+      writeSlot(page, page.slots.length, open)
     }
-  }
-
-  #writeSlot(page: OpenPage, slot: number, sums: Sums): void {
-    page.slots[slot] = storedSums(sums)
-    page.isChanged = true
   }
 
   #writePage({ number, entity, slots, closed }: OpenPage): void {
@@ -296,10 +295,10 @@ export class Poster {
     const found = await this.#store.pagesOf(this.#tx, this.#node, numbers)
     return numbers.map((number, i) => {
       const entity = found[i]
-      const slots = entity ? slotsOf(entity.value) : []
-      if (!slots) throw ledgerError('RULE_BROKEN', { rule: 'a page is well formed', page: number })
+      const stored = entity ? slotsOf(entity.value) : []
+      if (!stored) throw ledgerError('RULE_BROKEN', { rule: 'a page is well formed', page: number })
       const closed = entity ? entity.value.closed : []
-      const page: OpenPage = { number, entity, slots: [...slots], closed, isChanged: false }
+      const page: OpenPage = { number, entity, stored, slots: [...stored], closed, isChanged: false }
       this.#pages.set(number, page)
       return page
     })
@@ -434,7 +433,7 @@ export class Poster {
 
   /** Sets expired holds of an account free, in the same transaction. False if there are none. */
   async #release(account: Open, steps: Step[]): Promise<boolean> {
-    if (account.sums.heldDebits === 0n && account.sums.heldCredits === 0n) return false
+    if (account.heldDebits === 0n && account.heldCredits === 0n) return false
     const expired = await this.#store.expiredHolds(account.entity.id, this.#tx.now, RELEASE_MAX)
     const before = steps.length
     for (const name of expired) {
@@ -466,18 +465,32 @@ export class Poster {
     const { name } = side
     const { value } = entity
     const place = this.#placeOf(entity)
-    const stored = place === undefined ? value.sums : sumsAt(this.#pages.get(pageOf(place))?.entity, place, name)
-    side.open = this.#opened(entity, { name, terms: termsOf(value), isClosed: value.closed === true, stored })
+    const page = place === undefined ? undefined : this.#pages.get(pageOf(place))
+    side.open = this.#opened(entity, {
+      name,
+      terms: accountTermsOf(value),
+      isClosed: value.closed === true,
+      place,
+      page,
+    })
     return side.open
   }
 
   #opened(
     entity: Entity<AccountValue>,
-    { name, terms, isClosed, stored }: Pick<Open, 'name' | 'terms' | 'isClosed' | 'stored'>,
+    {
+      name,
+      terms,
+      isClosed,
+      place,
+      page,
+    }: Pick<Open, 'name' | 'terms' | 'isClosed' | 'page'> & { readonly place: number | undefined },
   ): Open {
-    const sums = stored ? sumsOf(stored) : this.#counted(entity)
-    const work = stored && !entity.value.guarded ? undefined : noWork()
-    return { name, entity, terms, isClosed, sums, stored, work }
+    const slot = place === undefined ? 0 : slotOf(place)
+    const stored = place === undefined ? entity.value.sums : sumsIn(page?.stored, place, name)
+    const { debits, credits, heldDebits, heldCredits } = stored ? sumsOf(stored) : this.#counted(entity)
+    const work = stored && !terms.isGuarded ? undefined : noWork()
+    return { debits, credits, heldDebits, heldCredits, name, entity, terms, isClosed, stored, page, slot, work }
   }
 
   /** Sums of an account whose amounts are clear: of what is posted only the difference is kept there. */
@@ -501,9 +514,8 @@ export class Poster {
   }
 }
 
-function isOf({ entity }: Open, { code, scale }: Currency): boolean {
-  const { currency } = entity.value
-  return currency[0] === code && currency[1] === scale
+function isOf({ terms }: Open, { code, scale }: Currency): boolean {
+  return terms.code === code && terms.scale === scale
 }
 
 function assertCurrency(account: Open, currency: Currency): void {
@@ -513,21 +525,25 @@ function assertCurrency(account: Open, currency: Currency): void {
 }
 
 function change({ from, to, effect, entry }: Step, sign: 1n | -1n): void {
-  const posted = sign === 1n ? effect.posted : -effect.posted
-  const held = sign === 1n ? effect.held : -effect.held
-  applyDebit(from.sums, { posted, held })
-  applyCredit(to.sums, { posted, held })
+  const signed = sign === 1n ? effect : { posted: -effect.posted, held: -effect.held }
+  applyDebit(from, signed)
+  applyCredit(to, signed)
   if (from.work) {
     if (entry.kind !== 'expire') from.work.debits += sign
     note(from.work, -effect.posted - effect.held, sign)
-    from.work.out += held
-    from.work.top -= posted
+    from.work.out += signed.held
+    from.work.top -= signed.posted
   }
   if (to.work) {
     note(to.work, effect.posted, sign)
-    to.work.in += held
-    to.work.top += posted + held
+    to.work.in += signed.held
+    to.work.top += signed.posted + signed.held
   }
+}
+
+function writeSlot(page: OpenPage, slot: number, sums: Sums): void {
+  page.slots[slot] = storedSums(sums)
+  page.isChanged = true
 }
 
 function noWork(): Work {
@@ -544,8 +560,8 @@ function undo(step: Step): void {
 }
 
 function refusalOf({ from, to, effect }: Step): { code: Refused; account: Open; facts: ErrorFacts } | undefined {
-  const debit = refusedDebit(from.sums, from.terms)
-  const code = debit ?? refusedCredit(to.sums, to.terms)
+  const debit = refusedDebit(from, from.terms)
+  const code = debit ?? refusedCredit(to, to.terms)
   if (!code) return undefined
   const account = debit ? from : to
   const { floor, ceiling } = account.entity.value

@@ -74,7 +74,7 @@ export class Sides {
   }
 
   #written({ name, seen }: Side): number {
-    const place = seen?.entity.value.place
+    const place = seen && (seen.terms ? seen.place : seen.entity.value.place)
     if (place === undefined) return ACCOUNT_BYTES + name.length
     const page = pageOf(place)
     if (this.#pages.has(page)) return 0

@@ -210,7 +210,7 @@ export class DraftTrust {
    * The 16 bytes that stand for a name in a collection. Blinded with the index key of the parent's read node.
    * @throws AteError NO_READ_KEY if this session does not read there.
    */
-  blind(parent: EntityWords, collection: string, name: string): Uint8Array {
+  blind(parent: EntityWords, collection: string, name: string): EntityWords {
     const indexKey = this.#indexKeyFor(parent)
     if (!indexKey)
       throw new AteError('NO_READ_KEY', {

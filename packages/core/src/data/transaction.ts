@@ -51,7 +51,7 @@ interface NewPlace {
   readonly parent: EntityWords
   readonly collection: string
   readonly name: string | undefined
-  readonly key: Uint8Array | null
+  readonly key: EntityWords | null
   readonly words: EntityWords | undefined
 }
 
@@ -541,7 +541,7 @@ export class Transaction {
     return this.#wordsOfKey(parent, collection, this.#trust.blind(parent, collection, checkedName(name)))
   }
 
-  #wordsOfKey(parent: EntityWords, collection: string, key: Uint8Array): EntityWords {
+  #wordsOfKey(parent: EntityWords, collection: string, key: EntityWords): EntityWords {
     return namedEntity(this.#core.crypto, this.#core.replica.chainId, parent, collection, key)
   }
 

@@ -199,7 +199,7 @@ export class CommitEncoder {
       out.varint(this.#dictionary.entity(event.parent))
       out.varint(this.#dictionary.name(event.collection))
       out.varint(this.#dictionary.name(event.type))
-      if (event.key) out.raw(event.key)
+      if (event.key) writeWords(out, event.key)
     } else {
       out.u32(event.a)
       out.u32(event.b)

@@ -376,7 +376,7 @@ export function readEvent(
     event.parent = entry(dictionary.entities, input.varint())
     event.collection = entry(dictionary.names, input.varint())
     event.type = entry(dictionary.names, input.varint())
-    if (flags & FLAG.named) event.key = input.raw(16)
+    if (flags & FLAG.named) event.key = readWords(input)
   } else {
     const id = readWords(input)
     event.a = id.a
@@ -412,9 +412,8 @@ function readSlice(input: ByteReader, event: TransactionEvent, blocks: readonly 
   if (filled[index]! > block.size)
     throw new AteError('BAD_RECORD', { what: 'slices are longer than their block', block: index })
   checkSlice(block, event.offset, event.size)
-  event.hashAt = input.at
   event.hashBytes = input.buffer
-  input.raw(32)
+  event.hashAt = input.take(32)
 }
 
 function entry<T>(list: readonly T[], index: number): T {

@@ -53,13 +53,13 @@ export function namedEntity(
   chainId: Uint8Array,
   parent: EntityWords,
   collection: string,
-  key: Uint8Array,
+  key: EntityWords,
 ): EntityWords {
   place.reset()
   place.raw(contextBytes('namedEntity'))
   place.raw(chainId)
   writeWords(place, parent)
-  place.raw(key)
+  writeWords(place, key)
   place.text(collection)
   crypto.sha256Into(place.view(), placeHash, 0)
   return new EntityWords(wordAt(placeHash, 0), wordAt(placeHash, 4), wordAt(placeHash, 8), wordAt(placeHash, 12))

@@ -72,5 +72,5 @@ export function writeWords(out: ByteWriter, words: EntityWords): void {
 }
 
 export function readWords(input: ByteReader): EntityWords {
-  return wordsOf(input.raw(16))
+  return wordsOf(input.buffer, input.take(16))
 }

@@ -17,8 +17,8 @@ export class TransactionEvent {
   parent: EntityWords = ROOT_ENTITY
   collection = ''
   type = ''
-  /** Of a named create: the 16 bytes that its id is made of, clear or blinded. */
-  key: Uint8Array | null = null
+  /** Of a named create: the 16 bytes that its id is made of, clear or blinded, as words: bytes of their own are four times as large. */
+  key: EntityWords | null = null
   /** Whether its id was made of the key by who drafted it here. Never of a parsed event: there the fold makes it. */
   named = false
   /** The version after the event; 0 asks for no version (a blind put). */

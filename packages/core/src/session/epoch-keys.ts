@@ -301,26 +301,21 @@ export class SessionKeys {
   }
 }
 
-const BLINDED_BYTES = 16
-
 /** The 16 bytes that stand for a name in a collection whose names are blinded: equality is all that they show. */
-export function blindName(crypto: CryptoProvider, indexKey: Uint8Array, collection: string, name: string): Uint8Array {
+export function blindName(crypto: CryptoProvider, indexKey: Uint8Array, collection: string, name: string): EntityWords {
   blinded.reset()
   blinded.raw(contextBytes('blindKey'))
   blinded.sizedText(collection)
   blinded.text(name)
-  const hash = crypto.hmacSha256(indexKey, blinded.view())
-  const key = new Uint8Array(BLINDED_BYTES)
-  for (let i = 0; i < BLINDED_BYTES; i++) key[i] = hash[i]!
-  return key
+  return wordsOf(crypto.hmacSha256(indexKey, blinded.view()))
 }
 
 /** What is blinded, between two resets: nothing of another call runs in between. */
 const blinded = new ByteWriter(256)
 
 /** The 16 bytes that stand for a clear name: of roles, which everybody must find. */
-export function clearName(crypto: CryptoProvider, name: string): Uint8Array {
-  return crypto.sha256(utf8(name)).slice(0, 16)
+export function clearName(crypto: CryptoProvider, name: string): EntityWords {
+  return wordsOf(crypto.sha256(utf8(name)))
 }
 
 function bundleOf({ key, indexKey }: EpochSecrets): Uint8Array {

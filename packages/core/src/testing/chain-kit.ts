@@ -17,7 +17,7 @@ import { type Checkpoint, checkpointOrigin, encodeCheckpoint } from '../event/ch
 import { CommitEncoder, type SealedBlock } from '../event/commit-encode.ts'
 import { consentMessage } from '../event/consent.ts'
 import { namedEntity, transactionPrefix } from '../event/derive-ids.ts'
-import { bytesOfWords, EntityWords, ROOT_ENTITY, sameEntity } from '../event/entity-words.ts'
+import { bytesOfWords, EntityWords, ROOT_ENTITY, sameEntity, wordsOf } from '../event/entity-words.ts'
 import {
   BLOCK_MODE,
   COMMIT,
@@ -404,7 +404,7 @@ export class Forger {
   }
 
   nameOf(parent: EntityWords, collection: string, key: Uint8Array): EntityWords {
-    return namedEntity(this.crypto, this.chainId, parent, collection, key)
+    return namedEntity(this.crypto, this.chainId, parent, collection, wordsOf(key))
   }
 
   /** Fields of an epoch for readers: fingerprints, and roles with their generation. The wraps hold random bytes. */
@@ -525,7 +525,7 @@ function eventOf(forged: ForgedEvent): TransactionEvent {
   event.parent = forged.parent ?? ROOT_ENTITY
   event.collection = forged.collection ?? ''
   event.type = forged.type ?? ''
-  event.key = forged.key ?? null
+  event.key = forged.key ? wordsOf(forged.key) : null
   event.version = forged.version ?? 0
   event.rare = forged.rare ?? null
   return event

@@ -33,7 +33,7 @@ import {
 import { parseRuns, spansOfCommit } from '../../src/event/commit-spans.ts'
 import { cosignersOf, parseWitnesses, witnessKeyText } from '../../src/event/cosignature.ts'
 import { nameCreated, namedEntity } from '../../src/event/derive-ids.ts'
-import { EntityWords, ROOT_ENTITY, sameEntity } from '../../src/event/entity-words.ts'
+import { EntityWords, ROOT_ENTITY, sameEntity, wordsOf } from '../../src/event/entity-words.ts'
 import { COMMIT, EVENTS_PER_LEAF, FLAG, GUARD, KIND, OP, OP_MAX, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { parseGenesis } from '../../src/event/genesis.ts'
 import { checkSlice, readKeptRuns, sliceAt } from '../../src/event/kept-runs.ts'
@@ -359,7 +359,7 @@ describe('ids', () => {
   it('of names follow from parent, collection and key; those of other events stay', () => {
     const chain = bytes(32)
     const id = (parent: EntityWords, collection: string, key: Uint8Array): EntityWords =>
-      namedEntity(crypto, chain, parent, collection, key)
+      namedEntity(crypto, chain, parent, collection, wordsOf(key))
     const first = id(ROOT_ENTITY, 'c', bytes(16))
     for (const other of [
       id(new EntityWords(1, 0, 0, 0), 'c', bytes(16)),

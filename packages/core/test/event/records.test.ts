@@ -11,7 +11,7 @@ import { bodyBytes, checkBodies } from '../../src/event/commit-bodies.ts'
 import { CommitCompactor } from '../../src/event/commit-compact.ts'
 import { CommitEncoder } from '../../src/event/commit-encode.ts'
 import { CommitParser, commitHoldsValues, parseBlockPlaces, placesEnd } from '../../src/event/commit-parse.ts'
-import { EntityWords, ROOT_ENTITY } from '../../src/event/entity-words.ts'
+import { EntityWords, ROOT_ENTITY, wordsOf } from '../../src/event/entity-words.ts'
 import { COMMIT, GUARD, KIND, OP, RECORD_HEAD_BYTES } from '../../src/event/format.ts'
 import { sliceAt } from '../../src/event/kept-runs.ts'
 import { encodeRare, type RareFields } from '../../src/event/rare-fields.ts'
@@ -327,7 +327,8 @@ describe('commits', () => {
         wanted.parent ?? new EntityWords(0, 0, 0, 0),
         wanted.collection ?? '',
       ])
-    if (op === OP.create) expect([read.type, read.key]).toEqual([wanted.type ?? '', wanted.key ?? null])
+    if (op === OP.create)
+      expect([read.type, read.key]).toEqual([wanted.type ?? '', wanted.key ? wordsOf(wanted.key) : null])
     else expect(new EntityWords(read.a, read.b, read.c, read.d)).toEqual(wanted.entity)
     expect(read.body).toBe(body !== undefined)
     if (!body) return
