@@ -26,6 +26,11 @@ export interface TypeOptions<T> {
    * and read back by who wrote them; without bytes, dates or undefined members in them.
    */
   readonly written?: 'frozen'
+  /**
+   * Whether what was read is a value of this type, for a type without a schema: false is BAD_VALUE. Who writes is not checked, and
+   * nothing is copied, so it costs less than a schema.
+   */
+  readonly shape?: (value: unknown) => boolean
 }
 
 export interface EntityType<T> {
@@ -35,6 +40,7 @@ export interface EntityType<T> {
   readonly migrate: ((value: unknown, fromVersion: number) => T) | undefined
   readonly indexes: Readonly<Record<string, (value: T) => IndexKey | undefined>>
   readonly written?: 'frozen' | undefined
+  readonly shape?: ((value: unknown) => boolean) | undefined
 }
 
 /**
@@ -59,8 +65,16 @@ export function defineType<T>(
   const version = options.version ?? 1
   if (!Number.isSafeInteger(version) || version < 1)
     throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
-  const { migrate, indexes = {}, written } = options
-  return Object.freeze({ name, version, schema, migrate, indexes, ...(written === undefined ? {} : { written }) })
+  const { migrate, indexes = {}, written, shape } = options
+  return Object.freeze({
+    name,
+    version,
+    schema,
+    migrate,
+    indexes,
+    shape,
+    ...(written === undefined ? {} : { written }),
+  })
 }
 
 function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
@@ -135,12 +149,13 @@ export function decodeBody<T>(
   }
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   // Without a schema nobody else touches it, and it is frozen as it is made.
-  if (!type.schema && version === type.version) return { value: decodeValueFrom(body, at, 'frozen', into) as T, name }
-  const stored = decodeValueFrom(body, at, 'open', into)
-  return {
-    value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)),
-    name,
-  }
+  const isAsIs = !type.schema && version === type.version
+  const stored = decodeValueFrom(body, at, isAsIs ? 'frozen' : 'open', into)
+  const value = isAsIs
+    ? (stored as T)
+    : deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored))
+  if (type.shape?.(value) === false) throw new AteError('BAD_VALUE', { type: type.name, what: 'of another shape' })
+  return { value, name }
 }
 
 function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {

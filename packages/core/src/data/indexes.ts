@@ -120,9 +120,11 @@ export class Indexes {
     try {
       return keyOf((await this.#values.open(index.type, row, 'acknowledged')).value)
     } catch (error) {
-      // What this session cannot read is not in its index.
-      if (isAteError(error) && (error.code === 'NO_READ_KEY' || error.code === 'LOCKED')) return undefined
+      // What this session cannot read is not in its index; nor is what is no value of the type: it keeps nobody from the others.
+      if (isAteError(error) && UNREAD.has(error.code)) return undefined
       throw error
     }
   }
 }
+
+const UNREAD: ReadonlySet<string> = new Set(['NO_READ_KEY', 'LOCKED', 'BAD_VALUE', 'BAD_CBOR', 'BAD_RECORD'])
