@@ -104,7 +104,7 @@ export function validate<T>(type: EntityType<T>, value: unknown): T {
   if (!type.schema) return value as T
   const result = type.schema['~standard'].validate(value)
   if (result instanceof Promise)
-    throw new AteError('BAD_ARGUMENT', { what: 'the schema of a type must be synchronous', type: type.name })
+    throw new AteError('BAD_ARGUMENT', { what: 'the schema is synchronous', type: type.name })
   if (!result.issues) return result.value
   const issue = result.issues[0]
   const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
@@ -149,19 +149,19 @@ export function decodeBody<T>(
   }
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   // Without a schema nobody else touches it, and it is frozen as it is made.
-  const isAsIs = !type.schema && version === type.version
-  const stored = decodeValueFrom(body, at, isAsIs ? 'frozen' : 'open', into)
-  const value = isAsIs
-    ? (stored as T)
-    : deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored))
-  if (type.shape?.(value) === false) throw new AteError('BAD_VALUE', { type: type.name, what: 'of another shape' })
+  let value: T
+  if (!type.schema && version === type.version) value = decodeValueFrom(body, at, 'frozen', into) as T
+  else {
+    const stored: unknown = decodeValueFrom(body, at, 'open', into)
+    value = deepFreeze(validate(type, version < type.version ? migrated(type, stored, version) : stored))
+  }
+  if (type.shape?.(value) === false) throw new AteError('BAD_VALUE', { type: type.name })
   return { value, name }
 }
 
-function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {
-  if (!type.migrate)
-    throw new AteError('BAD_VALUE', { type: type.name, version, what: 'an older value, and the type has no migrate' })
-  return type.migrate(value, version)
+function migrated<T>({ name, migrate }: EntityType<T>, value: unknown, version: number): unknown {
+  if (migrate) return migrate(value, version)
+  throw new AteError('BAD_VALUE', { type: name, version, what: 'older, and the type has no migrate' })
 }
 
 /** Values are shared between readers, so nobody changes them. Bytes cannot be frozen. */
