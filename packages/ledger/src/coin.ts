@@ -165,11 +165,13 @@ export class Purse<C extends string = string> {
   /** Anybody may put an entity into the pool: a coin is one that counts in the unit, and that its owner alone governs. */
   #coinOf(id: string, unit: string): Coin<C> | undefined {
     try {
-      const { value, unit: own, floor } = this.#chain.counterInfo(id, WORTH)
+      const { value, unit: own, floor, up, down } = this.#chain.counterInfo(id, WORTH)
       const { write, manage, closed } = this.#chain.policy(id)
       const sole = Array.isArray(write) && Array.isArray(manage) && write.length === 1 && manage.length === 1
       if (own !== unit || floor === undefined || floor < 0n || !closed || !sole || write[0] !== manage[0])
         return undefined
+      // Who made it could keep the right to take its worth out again, and hand it on as if it were whole.
+      if (up !== undefined || down !== undefined) return undefined
       return { id, value: this.#money(value), owner: write[0] as string }
     } catch (error) {
       if (isMissing(error)) return undefined
