@@ -92,7 +92,7 @@ export function checkName(name: unknown, what: string): asserts name is string {
     !isWellFormed(name)
   ) {
     throw new AteError('BAD_ARGUMENT', {
-      what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes of well-formed text`,
+      what: `${what}: 1 to ${NAME_BYTES_MAX} bytes of well-formed text`,
       given: typeof name,
     })
   }
