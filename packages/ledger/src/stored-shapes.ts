@@ -4,12 +4,15 @@ import type { AccountValue, CurrencyValue, EntryKind, EntryValue, HoldValue, Led
 
 const KINDS: ReadonlySet<string> = new Set<EntryKind>(['post', 'hold', 'capture', 'void', 'expire', 'reverse'])
 
+export function isEntryKind(value: unknown): value is EntryKind {
+  return typeof value === 'string' && KINDS.has(value)
+}
+
 export function isEntryValue(value: unknown): value is EntryValue {
   if (!isRecord(value)) return false
   const { kind, from, to, units, code, ref, effective, group, of, until } = value
   return (
-    typeof kind === 'string' &&
-    KINDS.has(kind) &&
+    isEntryKind(kind) &&
     typeof from === 'string' &&
     typeof to === 'string' &&
     typeof units === 'bigint' &&
