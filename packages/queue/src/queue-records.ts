@@ -154,7 +154,7 @@ export async function unlessBad<T>(reading: Promise<T | undefined>): Promise<T |
   }
 }
 
-export function isBad(error: unknown): boolean {
+function isBad(error: unknown): boolean {
   return isAteError(error) && BAD.has(error.code)
 }
 
