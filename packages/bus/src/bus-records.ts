@@ -12,8 +12,8 @@
  *   │   └── again: letter                    to be delivered once more
  *   └── r: reply                             named by the id of the request
  */
-import { defineType, type EntityType } from '@ate/core'
-import type { Position } from './bus-rules.ts'
+import { defineType, type EntityType, isAteError } from '@ate/core'
+import { type Position, parseTopic } from './bus-rules.ts'
 
 /** Names of collections: in clear, so that a server can tell events from cursors. */
 export const IN = {
@@ -84,9 +84,81 @@ export interface StoredReply {
   readonly error?: string
 }
 
-export const BusType: EntityType<StoredBus> = defineType<StoredBus>('bus')
-export const TopicType: EntityType<StoredTopic> = defineType<StoredTopic>('bus:topic')
-export const EventType: EntityType<StoredEvent> = defineType<StoredEvent>('bus:event')
-export const SubscriptionType: EntityType<StoredSubscription> = defineType<StoredSubscription>('bus:subscription')
-export const LetterType: EntityType<StoredLetter> = defineType<StoredLetter>('bus:letter')
-export const ReplyType: EntityType<StoredReply> = defineType<StoredReply>('bus:reply')
+// Who may write in a place may have written anything there: what is not of these shapes is BAD_VALUE.
+export const BusType: EntityType<StoredBus> = defineType<StoredBus>('bus', { shape: isBus })
+export const TopicType: EntityType<StoredTopic> = defineType<StoredTopic>('bus:topic', { shape: isTopic })
+export const EventType: EntityType<StoredEvent> = defineType<StoredEvent>('bus:event', { shape: isEvent })
+export const SubscriptionType: EntityType<StoredSubscription> = defineType<StoredSubscription>('bus:subscription', {
+  shape: isSubscription,
+})
+export const LetterType: EntityType<StoredLetter> = defineType<StoredLetter>('bus:letter', { shape: isLetter })
+export const ReplyType: EntityType<StoredReply> = defineType<StoredReply>('bus:reply', { shape: isReply })
+
+/** What is no value of its type is as what is not there, for who reads one of many. */
+export async function readable<T>(reading: T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
+    throw error
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isOptionalText(value: unknown): boolean {
+  return value === undefined || typeof value === 'string'
+}
+
+function isBus(value: unknown): boolean {
+  return isRecord(value) && Number.isSafeInteger(value['dropped'])
+}
+
+function isTopic(value: unknown): boolean {
+  if (!isRecord(value) || typeof value['bus'] !== 'string') return false
+  try {
+    parseTopic(value['topic'])
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isEvent(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { k, i, h, u } = value
+  if (!isOptionalText(k) || !isOptionalText(i) || (u !== undefined && !Number.isFinite(u))) return false
+  return h === undefined || (isRecord(h) && Object.values(h).every((text) => typeof text === 'string'))
+}
+
+function isSubscription(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { pattern, order, floor, done, tries, fence, holder, until, halted } = value
+  return (
+    typeof pattern === 'string' &&
+    ['topic', 'key', 'none'].includes(order as string) &&
+    Number.isSafeInteger(floor) &&
+    Array.isArray(done) &&
+    done.every(Number.isSafeInteger) &&
+    Array.isArray(tries) &&
+    tries.every((one) => Array.isArray(one) && one.length === 2 && one.every(Number.isSafeInteger)) &&
+    Number.isSafeInteger(fence) &&
+    typeof holder === 'string' &&
+    Number.isFinite(until) &&
+    (halted === undefined || (isRecord(halted) && typeof halted['error'] === 'string'))
+  )
+}
+
+function isLetter(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { at, topic, error, tries } = value
+  return (
+    Number.isSafeInteger(at) && typeof topic === 'string' && typeof error === 'string' && Number.isSafeInteger(tries)
+  )
+}
+
+function isReply(value: unknown): boolean {
+  return isRecord(value) && typeof value['request'] === 'string' && isOptionalText(value['error'])
+}

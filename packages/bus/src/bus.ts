@@ -12,7 +12,15 @@ import {
   type PolicyInput,
   type StandardSchema,
 } from '@ate/core'
-import { EventType, IN, type Order, type StoredSubscription, SubscriptionType } from './bus-records.ts'
+import {
+  EventType,
+  IN,
+  LetterType,
+  type Order,
+  readable,
+  type StoredSubscription,
+  SubscriptionType,
+} from './bus-records.ts'
 import {
   bad,
   checkEntityName,
@@ -336,10 +344,12 @@ class OpenBus {
     const { chain, tree } = this.#context
     const bus = await tree.findBus()
     if (bus === undefined) return
-    for await (const { id, name, value } of chain.children(SubscriptionType, bus, IN.subscriptions)) {
-      const { pattern, order, halted } = value
-      const dead = chain.children(SubscriptionType, id, IN.dead).count()
-      yield { name: name!, pattern, order, dead, halted: halted?.error }
+    for (const id of chain.children(SubscriptionType, bus, IN.subscriptions).ids()) {
+      const found = await readable(chain.get(SubscriptionType, id))
+      if (found?.name === undefined) continue
+      const { pattern, order, halted } = found.value
+      const dead = chain.children(LetterType, id, IN.dead).count()
+      yield { name: found.name, pattern, order, dead, halted: halted?.error }
     }
   }
 

@@ -1,6 +1,6 @@
 /** Events that failed for good: set aside with their error, listed, and delivered once more when somebody asks. */
 import { AteError, type Chain, type Entity, type EntityId, isAteError, type Transaction } from '@ate/core'
-import { IN, LetterType, type StoredLetter, SubscriptionType } from './bus-records.ts'
+import { IN, LetterType, readable, type StoredLetter, SubscriptionType } from './bus-records.ts'
 import { type Position, type RetryOptions, retryIn } from './bus-rules.ts'
 import { type BusContext, NO_HEADERS, openEvent } from './context.ts'
 import { Delivery } from './delivery.ts'
@@ -21,12 +21,35 @@ async function placeAt(context: BusContext, position: Position): Promise<StoredP
   return undefined
 }
 
+/** What is no letter is left where it is: it keeps nobody from the others. */
+async function* lettersOf(
+  chain: Chain,
+  subscription: EntityId,
+  collection: string,
+): AsyncGenerator<Entity<StoredLetter>, void, void> {
+  for (const id of chain.children(LetterType, subscription, collection).ids()) {
+    const letter = await readable(chain.get(LetterType, id))
+    if (letter) yield letter
+  }
+}
+
+async function pageOf(
+  chain: Chain,
+  subscription: EntityId,
+  collection: string,
+  limit: number,
+): Promise<Entity<StoredLetter>[]> {
+  const page: Entity<StoredLetter>[] = []
+  for await (const letter of lettersOf(chain, subscription, collection)) if (page.push(letter) === limit) break
+  return page
+}
+
 /** In the order in which they were set aside. One that cannot be opened has its data undefined. */
 export async function* deadLetters(
   context: BusContext,
   subscription: EntityId,
 ): AsyncGenerator<AnyEvent & { readonly error: string; readonly attempts: number }, void, void> {
-  for await (const { value } of context.chain.children(LetterType, subscription, IN.dead)) {
+  for await (const { value } of lettersOf(context.chain, subscription, IN.dead)) {
     const place = await placeAt(context, value.at)
     if (!place) continue
     const event = await Promise.resolve(place)
@@ -48,9 +71,7 @@ export async function redriveLetters(chain: Chain, subscription: EntityId, limit
   )
   let moved = 0
   while (moved < limit) {
-    const page = await chain
-      .children(LetterType, subscription, IN.dead)
-      .page({ limit: Math.min(LETTERS_A_STEP, limit - moved) })
+    const page = await pageOf(chain, subscription, IN.dead, Math.min(LETTERS_A_STEP, limit - moved))
     if (page.length === 0) break
     moved += await chain.transact(async (tx) => {
       let count = 0
@@ -85,7 +106,7 @@ export interface RedeliverParts {
 export async function redeliver(parts: RedeliverParts): Promise<void> {
   const { chain } = parts.context
   for (;;) {
-    const letters = await chain.children(LetterType, parts.place.id, IN.again).page({ limit: LETTERS_A_STEP })
+    const letters = await pageOf(chain, parts.place.id, IN.again, LETTERS_A_STEP)
     if (letters.length === 0) return
     for (const letter of letters) {
       if (parts.stopping.aborted) return

@@ -11,7 +11,7 @@ import {
   objectOf,
   type StandardSchema,
 } from '@ate/core'
-import { IN, ReplyType, type StoredReply } from './bus-records.ts'
+import { IN, ReplyType, readable, type StoredReply } from './bus-records.ts'
 import { checkHeaders, checkSignal, checkText, msOf, parseTopic } from './bus-rules.ts'
 import { type BusContext, isEphemeral, NO_HEADERS, schemaOf, validated } from './context.ts'
 import { describe } from './describe.ts'
@@ -164,11 +164,12 @@ export class Requests {
   }
 
   async #readReplies(signal: AbortSignal): Promise<void> {
-    const { chain } = this.#context
+    const { chain, tree } = this.#context
     for await (const event of chain.events({ from: chain.head.seq + 1, type: ReplyType, signal })) {
-      if (event.op !== 'create') continue
-      const reply = await event.value(ReplyType)
-      const pending = this.#pending.get(reply.request)
+      // Whoever knows of a request may make what is called a reply in a place of his own.
+      if (event.op !== 'create' || event.collection !== IN.replies || event.parent !== (await tree.findBus())) continue
+      const reply = await readable(event.value(ReplyType))
+      const pending = reply && this.#pending.get(reply.request)
       if (!pending) continue
       pending.resolve(reply)
       this.#cleanLater(event.entity)

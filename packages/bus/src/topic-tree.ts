@@ -137,13 +137,44 @@ export class TopicTree {
   async #readTopic(node: EntityId): Promise<string | undefined> {
     try {
       const found = await this.#chain.get(TopicType, node)
-      if (found?.value.bus !== this.#name) return undefined
+      if (found?.value.bus !== this.#name || !(await this.#isAt(node, found.value.topic, found.name))) return undefined
       this.#remember(found.value.topic, node)
       return found.value.topic
     } catch (error) {
       if (isUnread(error)) return undefined
       throw error
     }
+  }
+
+  /**
+   * Whether a node stands where its topic does: as deep below the bus, under its last token, below the topic that is its beginning.
+   * Anybody makes such a node in a place of his own, and could publish under the name of a topic that is not his.
+   */
+  async #isAt(node: EntityId, topic: string, name: string | undefined): Promise<boolean> {
+    const tokens = topic.split('.')
+    const parent = this.#chain.parentOf(node)
+    let above = parent
+    for (let depth = tokens.length - 1; depth > 0 && above !== undefined; depth--) above = this.#chain.parentOf(above)
+    if (tokens.at(-1) !== name || parent === undefined || above === undefined || !(await this.#isBus(above)))
+      return false
+    if (tokens.length === 1) return true
+    const beginning = tokens.slice(0, -1).join('.')
+    if (this.#topics.get(parent) === beginning) return true
+    try {
+      await this.#chain.get(TopicType, parent)
+    } catch (error) {
+      // Who reads this topic, and nothing above it, has its place alone to go by.
+      if (isAteError(error) && LOCKED.has(error.code)) return true
+      throw error
+    }
+    return (await this.topicOf(parent)) === beginning
+  }
+
+  /** Who reads a topic, and not the bus, knows no more of that than where it stands. */
+  async #isBus(id: EntityId): Promise<boolean> {
+    const bus = await this.findBus()
+    if (bus !== undefined) return id === bus
+    return this.#chain.children(BusType, undefined, IN.buses).ids().includes(id)
   }
 
   /** All topics that have a node, with it, the parents first. */
@@ -171,6 +202,9 @@ export class TopicTree {
   }
 }
 
+const LOCKED: ReadonlySet<string> = new Set(['NO_READ_KEY', 'LOCKED'])
+
+/** What this session cannot read, and what is no topic. */
 function isUnread(error: unknown): boolean {
-  return isAteError(error) && ['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)
+  return isAteError(error) && (LOCKED.has(error.code) || error.code === 'WRONG_TYPE' || error.code === 'BAD_VALUE')
 }

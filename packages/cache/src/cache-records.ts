@@ -64,12 +64,56 @@ export interface StoredSlot {
   readonly rows: readonly SlotRow[]
 }
 
-export const CacheRecord: EntityType<StoredCache> = defineType<StoredCache>('cache')
-export const EntryRecord: EntityType<StoredEntry> = defineType<StoredEntry>('cache:entry')
-export const GenerationRecord: EntityType<number> = defineType<number>('cache:generation')
-export const TagRecord: EntityType<StoredMark> = defineType<StoredMark>('cache:tag')
-export const PrefixRecord: EntityType<StoredMark> = defineType<StoredMark>('cache:prefix')
-export const SlotRecord: EntityType<StoredSlot> = defineType<StoredSlot>('cache:slot')
+// Who may write here may have written anything: what is not of these shapes is BAD_VALUE.
+export const CacheRecord: EntityType<StoredCache> = defineType<StoredCache>('cache', { shape: isCache })
+export const EntryRecord: EntityType<StoredEntry> = defineType<StoredEntry>('cache:entry', { shape: isEntry })
+export const GenerationRecord: EntityType<number> = defineType<number>('cache:generation', { shape: isCount })
+export const TagRecord: EntityType<StoredMark> = defineType<StoredMark>('cache:tag', { shape: isMark })
+export const PrefixRecord: EntityType<StoredMark> = defineType<StoredMark>('cache:prefix', { shape: isMark })
+export const SlotRecord: EntityType<StoredSlot> = defineType<StoredSlot>('cache:slot', { shape: isSlot })
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isCache(value: unknown): boolean {
+  return isRecord(value) && [value['max'], value['maxBytes']].every((bound) => bound === undefined || isCount(bound))
+}
+
+function isEntry(value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const { x, w, e, s, t, g } = value
+  return (
+    (x === undefined || Number.isFinite(x)) &&
+    (w === undefined || isLength(w)) &&
+    (e === undefined || isLength(e)) &&
+    (s === undefined || isLength(s)) &&
+    (t === undefined || (Array.isArray(t) && t.every((tag) => typeof tag === 'string'))) &&
+    (g === undefined || isCount(g))
+  )
+}
+
+function isLength(value: unknown): boolean {
+  return Number.isFinite(value) && (value as number) >= 0
+}
+
+function isMark(value: unknown): boolean {
+  return isRecord(value) && isCount(value['n'])
+}
+
+function isSlot(value: unknown): boolean {
+  return isRecord(value) && Array.isArray(value['rows']) && value['rows'].every(isRow)
+}
+
+function isRow(row: unknown): boolean {
+  if (!Array.isArray(row)) return false
+  const [key, by, until, fence] = row
+  return typeof key === 'string' && typeof by === 'string' && Number.isFinite(until) && Number.isFinite(fence)
+}
 
 /** Keys, tags and prefixes are any text: what stands before them keeps them apart from reserved and empty names. */
 export function nameOf(key: string): string {

@@ -2,11 +2,11 @@
  * Brings what changes in the chain into the view. It is told which entities have changed and reads what they are now, so a
  * change that somebody else has overtaken is read once. The view sees to it that nothing older follows what is newer.
  */
-import { AteError, type Chain, type EntityId, isAteError } from '@ate/core'
+import { AteError, type Chain, type Entity, type EntityId, type EntityType, isAteError } from '@ate/core'
 import { EntryRecord, IN, keyOfName, PrefixRecord, SlotRecord, TagRecord } from './cache-records.ts'
 import type { CacheEnvironment } from './environment.ts'
 import { bytesOf } from './plain-values.ts'
-import type { EntryEntity, View, WrittenEntry } from './view.ts'
+import type { View, WrittenEntry } from './view.ts'
 
 /** Changes that are taken in before others get their turn. */
 const TURN = 256
@@ -61,9 +61,8 @@ export class Follower {
 
   async #load(): Promise<void> {
     const { chain, node, environment } = this.#parts
-    for await (const { id, name, value } of chain.children(TagRecord, node, IN.tags)) this.#takeTag(id, name, value.n)
-    for await (const { id, name, value } of chain.children(PrefixRecord, node, IN.prefixes))
-      this.#takePrefix(id, name, value.n)
+    for (const id of chain.children(TagRecord, node, IN.tags).ids()) await this.#takeTag(id)
+    for (const id of chain.children(PrefixRecord, node, IN.prefixes).ids()) await this.#takePrefix(id, 'there')
     let count = 0
     for (const id of chain.children(EntryRecord, node, IN.entries).ids()) {
       await this.takeEntry(id)
@@ -106,30 +105,29 @@ export class Follower {
     readonly type: string
     readonly id: string
   }): Promise<void> {
-    const { chain, view } = this.#parts
     if (type === EntryRecord.name) return this.takeEntry(id)
-    if (type === TagRecord.name) {
-      const mark = await chain.get(TagRecord, id)
-      if (mark) this.#takeTag(id, mark.name, mark.value.n)
-    } else if (type === PrefixRecord.name) {
-      const mark = await chain.get(PrefixRecord, id)
-      if (mark) this.#takePrefix(id, mark.name, mark.value.n)
-      else if (kind === 'deleted') {
-        const prefix = this.#prefixes.get(id)
-        this.#prefixes.delete(id)
-        if (prefix !== undefined) view.marks.dropPrefix(prefix)
-      }
-    } else if (type === SlotRecord.name) this.#parts.changed()
+    if (type === TagRecord.name) return this.#takeTag(id)
+    if (type === PrefixRecord.name) return this.#takePrefix(id, kind === 'deleted' ? 'gone' : 'there')
+    if (type === SlotRecord.name) this.#parts.changed()
   }
 
-  #takeTag(_id: string, name: string | undefined, generation: number): void {
-    this.#parts.view.mark('tag', keyOfName(name), generation)
+  async #takeTag(id: string): Promise<void> {
+    const mark = await this.#read(TagRecord, id)
+    if (mark?.name !== undefined) this.#parts.view.mark('tag', keyOfName(mark.name), mark.value.n)
   }
 
-  #takePrefix(id: string, name: string | undefined, generation: number): void {
-    const prefix = keyOfName(name)
-    this.#prefixes.set(id, prefix)
-    this.#parts.view.mark('prefix', prefix, generation)
+  async #takePrefix(id: string, is: 'there' | 'gone'): Promise<void> {
+    const { view } = this.#parts
+    const mark = await this.#read(PrefixRecord, id)
+    if (mark?.name !== undefined) {
+      const prefix = keyOfName(mark.name)
+      this.#prefixes.set(id, prefix)
+      view.mark('prefix', prefix, mark.value.n)
+    } else if (is === 'gone') {
+      const prefix = this.#prefixes.get(id)
+      this.#prefixes.delete(id)
+      if (prefix !== undefined) view.marks.dropPrefix(prefix)
+    }
   }
 
   /** Reads what an entry is now. What is asked of the chain here is asked in one turn of the event loop, so it fits together. */
@@ -143,19 +141,19 @@ export class Follower {
     }
     if ((view.byId(id)?.version ?? -1) >= version || (view.voided.get(id) ?? -1) >= version) return
     const seq = chain.seqOf(id)
-    const entity = await this.#read(id)
+    const entity = await this.#read(EntryRecord, id)
     // Written again meanwhile: that is told, and comes behind this.
-    if (entity) this.#put({ key: keyOfName(entity.name), entity, version, seq })
+    if (entity?.name !== undefined) this.#put({ key: keyOfName(entity.name), entity, version, seq })
     else view.remove(id, version)
   }
 
-  async #read(id: string): Promise<EntryEntity | undefined> {
+  async #read<T>(type: EntityType<T>, id: string): Promise<Entity<T> | undefined> {
     const { chain, badValue } = this.#parts
     try {
-      return await chain.get(EntryRecord, id)
+      return await chain.get(type, id)
     } catch (error) {
       if (isClosed(error)) throw error
-      // One that cannot be opened is one that is not there: a cache can do without.
+      // What cannot be opened is not there: a cache can do without.
       badValue(undefined, error)
       return undefined
     }

@@ -10,7 +10,7 @@
 import { AteError, type Transaction } from '@ate/core'
 import { SlotRecord, type SlotRow } from './cache-records.ts'
 import { slotNameOf } from './cache-rules.ts'
-import type { Store } from './store.ts'
+import { type Store, unlessBad } from './store.ts'
 
 /** A lease that ended so long ago, in ms of chain time, is left out when its slot is written: its holder is gone. */
 const FORGET_MS = 60_000
@@ -82,9 +82,13 @@ export class Slots {
 
   async #read(tx: Transaction, key: string): Promise<Slot> {
     const name = slotNameOf(key)
-    const parent = this.#store.node!
-    const entity = await tx.named(SlotRecord, name, { parent, in: this.#in })
-    return { id: entity?.id, name, rows: entity?.value.rows ?? [] }
+    const { chain, node } = this.#store
+    const place = { parent: node!, in: this.#in }
+    const entity = await unlessBad(tx.named(SlotRecord, name, place))
+    if (entity) return { id: entity.id, name, rows: entity.value.rows }
+    // One that somebody has spoilt has no rows, and its version still: fences go on.
+    const id = chain.idOf(SlotRecord, name, place)
+    return { id: chain.has(id) ? id : undefined, name, rows: [] }
   }
 
   #write(tx: Transaction, { name }: Slot, rows: readonly SlotRow[]): void {

@@ -187,7 +187,9 @@ export class Store {
     const { chain, view } = this
     const options = signal ? { signal } : {}
     const known = view.entries.get(key)
-    const id = known?.id ?? (await chain.named(EntryRecord, nameOf(key), { parent, in: IN.entries, ...options }))?.id
+    const named = (): Promise<{ readonly id: string } | undefined> =>
+      unlessBad(chain.named(EntryRecord, nameOf(key), { parent, in: IN.entries, ...options }))
+    const id = known?.id ?? (await named())?.id
     if (id === undefined) return undefined
     await this.#follower!.takeEntry(id)
     const entry = view.entries.get(key)
@@ -332,4 +334,14 @@ function forget(store: Store): void {
 
 export function codeOf(error: unknown): string {
   return isAteError(error) ? error.code : ''
+}
+
+/** What is no value of its type is as what is not there: a cache can do without. */
+export async function unlessBad<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (codeOf(error) === 'BAD_VALUE') return undefined
+    throw error
+  }
 }

@@ -12,7 +12,7 @@ import {
 import { checkKey, checkTags, endOf, type Lifetime, lifetimeOf, storedEntry } from './cache-rules.ts'
 import type { InvalidateOptions, SetOptions, Written } from './cache-types.ts'
 import { bytesOf, frozenCopy } from './plain-values.ts'
-import { codeOf, type Store } from './store.ts'
+import { codeOf, type Store, unlessBad } from './store.ts'
 import type { EntryEntity } from './view.ts'
 
 /** Entries of one transaction, and their bytes; halved while they do not fit. */
@@ -101,7 +101,7 @@ interface Found {
 
 /** The entry as the transaction sees it, under guard; undefined if there is none that counts. */
 export async function findLive(store: Store, tx: Transaction, key: string): Promise<Found | undefined> {
-  const entity = await tx.named(EntryRecord, nameOf(key), entriesOf(store))
+  const entity = await unlessBad(tx.named(EntryRecord, nameOf(key), entriesOf(store)))
   if (!entity) return undefined
   const { id, value: stored } = entity
   const isVoid = store.view.marks.isVoid(key, stored.t ?? [], stored.g ?? 0)
@@ -291,11 +291,21 @@ async function stageDelete(store: Store, tx: Transaction, key: string): Promise<
   // Nobody else can be loading on a chain that only this process writes.
   if (!store.chain.isAlone) await store.slots.leases.end(tx, key)
   const live = await findLive(store, tx, key)
-  const entity = await tx.named(EntryRecord, nameOf(key), entriesOf(store))
-  if (!entity) return { existed: false, id: undefined, version: 0 }
-  tx.delete(entity)
+  const id = live?.id ?? (await idOfEntry(store, tx, key))
+  if (id === undefined) return { existed: false, id, version: 0 }
+  tx.delete(id)
   const existed = live !== undefined && live.stored.v !== undefined
-  return { existed, id: entity.id, version: tx.versionOf(entity) }
+  return { existed, id, version: tx.versionOf(id) }
+}
+
+/** Also of one that is over or void, or no value of its type; undefined if there is none. */
+async function idOfEntry(store: Store, tx: Transaction, key: string): Promise<string | undefined> {
+  try {
+    return (await tx.named(EntryRecord, nameOf(key), entriesOf(store)))?.id
+  } catch (error) {
+    if (codeOf(error) !== 'BAD_VALUE') throw error
+    return store.chain.idOf(EntryRecord, nameOf(key), entriesOf(store))
+  }
 }
 
 /** False if there is no entry. @throws AteError BAD_ARGUMENT */
@@ -348,6 +358,18 @@ export async function invalidate(store: Store, what: InvalidateOptions): Promise
   })
 }
 
+/** Where the count is spoilt, what is known of it: one that went back would void nothing. */
+async function newestGeneration({ view }: Store, tx: Transaction, parent: string): Promise<number> {
+  try {
+    return (await tx.child(GenerationRecord, parent, IN.generation))?.value ?? 0
+  } catch (error) {
+    if (codeOf(error) !== 'BAD_VALUE') throw error
+    let newest = view.generation
+    for (const { stored } of view.entries.values()) newest = Math.max(newest, stored.g ?? 0)
+    return newest
+  }
+}
+
 async function stageInvalidation(
   store: Store,
   tx: Transaction,
@@ -355,7 +377,7 @@ async function stageInvalidation(
   prefix: string | undefined,
 ): Promise<number> {
   const parent = store.node!
-  const generation = ((await tx.child(GenerationRecord, parent, IN.generation))?.value ?? 0) + 1
+  const generation = (await newestGeneration(store, tx, parent)) + 1
   tx.putChild(GenerationRecord, generation, { parent, in: IN.generation })
   begun.set(tx, generation)
   for (const tag of tags) tx.put(TagRecord, nameOf(tag), { n: generation }, { parent, in: IN.tags })
@@ -364,7 +386,7 @@ async function stageInvalidation(
   tx.put(PrefixRecord, nameOf(prefix), { n: generation }, place)
   // The shorter one says all that the longer ones did.
   for (const longer of store.view.marks.longerThan(prefix)) {
-    const mark = await tx.named(PrefixRecord, nameOf(longer), place)
+    const mark = await unlessBad(tx.named(PrefixRecord, nameOf(longer), place))
     if (mark && mark.value.n < generation) tx.delete(mark)
   }
   return generation

@@ -201,7 +201,9 @@ async function amountOf(bank: Ledger, account: string, text: string): Promise<Mo
 }
 
 function parsedAmount(text: string, unit: Currency): Money {
-  const [decimal = '', code] = text.trim().split(/\s+/)
+  const [decimal = '', code, more] = text.trim().split(/\s+/)
+  if (more !== undefined)
+    throw new AteError('BAD_AMOUNT', { given: text.slice(0, 40) }, { hint: 'an amount is 12.34, or 12.34 USD' })
   if (code !== undefined && code !== unit.code)
     throw new AteError(
       'CURRENCY_MISMATCH',

@@ -1,6 +1,7 @@
 /** `ate ledger repl`: the verbs of `ate ledger`, one a line, on a ledger that stays open. */
 import process from 'node:process'
 import { createInterface } from 'node:readline'
+import { AteError } from '@ate/core'
 import { Command, CommanderError } from 'commander'
 import { LEDGER_VERBS, withVerb } from './ledger-arguments.ts'
 import type { LedgerContext, LedgerWords } from './ledger-commands.ts'
@@ -14,7 +15,7 @@ const LINE_MAX = 10_000
 export async function repl(place: string, options: LedgerOptions & { readonly command?: string }): Promise<void> {
   await withLedger(place, options, 'create', async (context) => {
     if (options.command !== undefined) {
-      for (const line of options.command.split(';')) {
+      for (const line of verbsIn(options.command)) {
         if (!(await runLine(context, line))) process.exitCode = 1
       }
       return
@@ -28,8 +29,10 @@ export async function repl(place: string, options: LedgerOptions & { readonly co
     if (process.stdin.isTTY) lines.prompt()
     for await (const line of lines) {
       if (/^\s*(exit|quit)\s*$/.test(line)) break
-      await runLine(context, line)
+      const isDone = await runLine(context, line)
       if (process.stdin.isTTY) lines.prompt()
+      // Nobody reads what a script was told: it hears at its end that something was not done.
+      else if (!isDone) process.exitCode = 1
     }
     lines.close()
   })
@@ -37,7 +40,11 @@ export async function repl(place: string, options: LedgerOptions & { readonly co
 
 /** False if it failed: the next line runs all the same. */
 async function runLine(context: LedgerContext, line: string): Promise<boolean> {
-  const words = wordsOf(line.slice(0, LINE_MAX))
+  if (line.length > LINE_MAX) {
+    printError(new AteError('BAD_ARGUMENT', { what: 'a line is too long', characters: line.length, max: LINE_MAX }))
+    return false
+  }
+  const words = wordsOf(line)
   if (words.length === 0 || words[0]!.startsWith('#')) return true
   try {
     await programOf(context).parseAsync(words, { from: 'user' })
@@ -60,6 +67,16 @@ function programOf(context: LedgerContext): Command {
     })
   }
   return program
+}
+
+/** Verbs between semicolons, which are none within quotes. */
+export function verbsIn(text: string): string[] {
+  const verbs = ['']
+  for (const [part] of text.matchAll(/"(?:[^"\\]|\\.)*"|'[^']*'|[^;"']+|./gs)) {
+    if (part === ';') verbs.push('')
+    else verbs[verbs.length - 1] += part
+  }
+  return verbs
 }
 
 /** Words of a line; quotes hold together what has spaces. */

@@ -161,3 +161,30 @@ it('coins', async () => {
   expect(await ate('coin', 'supply', 'gold', '--currency', 'GOLD', '--scale', '3')).toBe('10.000 GOLD')
   expect((await ate('coin', 'list', 'gold', '--currency', 'GOLD', '--scale', '3')).split('\n').length).toBe(1)
 })
+
+it('what a repl is told is done as it stands, or not at all, and says at its end that something was not', async () => {
+  const books = join(machine.folder, 'told')
+  const { code, stderr } = await machine.run([
+    'ledger',
+    'repl',
+    books,
+    '--command',
+    'account w --currency USD --floor none; account a --currency USD ; transfer w a 5 --ref "x; \\"y" --code \'p;q\'',
+  ])
+  expect([code, stderr]).toEqual([0, ''])
+  const [entry] = (await ate('ledger', 'entries', books, '--json')).split('\n').map((line) => JSON.parse(line))
+  expect(entry).toMatchObject({ ref: 'x; "y', code: 'p;q', amount: '5.00' })
+  // As a script sends them: what comes behind a failure is done all the same.
+  const long = `transfer w a 1${' '.repeat(10_000)}000`
+  const script = ['transfer a w 99', long, 'transfer w a 2', "transfer w a '1 USD 5'"].join('\n')
+  const told = await machine.run(['ledger', 'repl', books], {}, undefined, script)
+  expect(told.code).toBe(1)
+  expect(
+    told.stderr
+      .trim()
+      .split('\n')
+      .map((line) => line.split(':')[0]),
+  ).toEqual(['INSUFFICIENT', 'BAD_ARGUMENT', 'BAD_AMOUNT'])
+  expect(await ate('ledger', 'balance', books, 'a')).toBe('a  7.00 USD')
+  expect((await machine.run(['ledger', 'repl', books], {}, undefined, 'balance a\n')).code).toBe(0)
+})

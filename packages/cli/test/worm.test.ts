@@ -79,6 +79,10 @@ it('puts, gets, lists, holds, disposes of, and tells what was done', async () =>
   expect((await done('ls', 'mail/')).trimEnd().split('\n').length).toBe(2)
   expect(await done('ls', '--due')).toContain('mail/2')
   expect(await done('stat', 'mail/1')).toContain('compliance until')
+  // Its time is over, and nobody has signed that it is.
+  await ate('put', 'mail/0', 'mail.eml', '--retain', '1ms', '--mode', 'compliance')
+  expect(await done('dispose', 'mail/0', '--reason', 'r', '--dry-run')).toContain('is kept')
+  expect((await ate('dispose', 'mail/0', '--reason', 'r', '--yes')).stderr).toMatch(/^(TIME_UNPROVEN|RETAINED)/)
   await done('hold', 'mail/2', 'SEC-1', '--reason', 'inquiry')
   expect(await done('ls', '--hold', 'SEC-1')).toContain('held: SEC-1')
   expect(await done('dispose', 'mail/2', '--reason', 'r', '--dry-run')).toContain('is kept')
@@ -93,13 +97,14 @@ it('puts, gets, lists, holds, disposes of, and tells what was done', async () =>
   expect(told.map((line) => line.split('  ')[3]!.split(' ')[0])).toEqual([
     'put',
     'put',
+    'put',
     'hold',
     'release',
     'erase',
     'extend',
   ])
   expect((await done('audit', 'mail/2', '--csv')).split('\n')[0]).toContain('seq,at,by,act')
-  expect(await done('fsck', '--deep')).toBe('1 sound, 0 not\n')
+  expect(await done('fsck', '--deep')).toBe('2 sound, 0 not\n')
   expect((await ate('put', 'x', 'none.eml')).stderr).toMatch(/^IO_ERROR/)
   expect((await ate('put', 'x', 'mail.eml', '--mode', 'strict')).code).toBe(2)
 }, 60_000)

@@ -2,11 +2,12 @@
  * Reads the journal of a ledger from the log and applies it to books, so that whoever holds the keys repeats every check of
  * every author. What it yields has been checked; at the first record that breaks a rule it throws RULE_BROKEN and ends.
  */
-import { type ChainRecord, type EntityType, type ErrorFacts, isAteError, type RecordEvent } from '@ate/core'
+import { type ChainRecord, defineType, type EntityType, type ErrorFacts, isAteError, type RecordEvent } from '@ate/core'
 import { Books, type ClearCounter, type LedgerEvent, type LedgerTransaction } from './books.ts'
 import { Account, type AccountValue, Entry, type EntryValue, Hold, LedgerNode, Page } from './ledger-records.ts'
 import { noSums, storedSums } from './ledger-rules.ts'
 import type { LedgerStore, Node } from './ledger-store.ts'
+import { isEntryValue } from './stored-shapes.ts'
 
 /** An entry as it stands in the journal. */
 export interface JournalEntry {
@@ -255,8 +256,8 @@ export class Audit {
 function entriesOf(events: readonly LedgerEvent[]): JournalEntry[] {
   const entries: JournalEntry[] = []
   for (const event of events) {
-    if (event.kind === 'entry' && event.name !== undefined)
-      entries.push({ id: event.name, value: event.value as EntryValue })
+    if (event.kind === 'entry' && event.name !== undefined && isEntryValue(event.value))
+      entries.push({ id: event.name, value: event.value })
   }
   return entries
 }
@@ -273,13 +274,21 @@ function expires({ clear }: RecordEvent): boolean {
   return clear['expires'] !== undefined || clear['ttl'] !== undefined
 }
 
+/** What shape a value has is for the books to say. */
+const UNCHECKED: ReadonlyMap<string, EntityType<unknown>> = new Map(
+  [Account, Entry, Hold, Page].map(({ name, version, migrate }) => [
+    name,
+    defineType<unknown>(name, { version, ...(migrate ? { migrate } : {}) }),
+  ]),
+)
+
 /** What an event wrote; undefined where compaction has dropped it. What is no value is none of any type. */
-async function opened<T>(
+async function opened(
   event: RecordEvent,
-  type: EntityType<T>,
+  { name }: { readonly name: string },
 ): Promise<{ readonly value: unknown; readonly name: string | undefined } | undefined> {
   try {
-    return await event.open(type)
+    return await event.open(UNCHECKED.get(name)!)
   } catch (error) {
     if (isAteError(error) && error.code === 'BODY_DROPPED') return undefined
     if (isAteError(error) && (error.code === 'BAD_VALUE' || error.code === 'BAD_CBOR' || error.code === 'BAD_RECORD'))

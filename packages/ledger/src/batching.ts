@@ -55,8 +55,9 @@ const JUDGED: ReadonlySet<string> = new Set([
   'ALREADY_REVERSED',
   'ID_REUSED',
   'NOT_FOUND',
-  // Of an account that somebody wrote a wrong place into.
+  // Of an account that somebody wrote a wrong place into, and of what he wrote that is none.
   'RULE_BROKEN',
+  'BAD_VALUE',
 ])
 /** Refusals of a whole transaction that one of its requests may have caused. */
 const BLAMED: ReadonlySet<string> = new Set([

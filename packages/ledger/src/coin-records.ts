@@ -6,6 +6,7 @@
  * issued: the rules of the chain say so, and every replica checks them.
  */
 import { defineType, type EntityType } from '@ate/core'
+import { isCoinCurrencyValue } from './stored-shapes.ts'
 
 export interface CoinCurrencyValue {
   readonly code: string
@@ -15,7 +16,9 @@ export interface CoinCurrencyValue {
   readonly pool: string
 }
 
-export const CoinCurrency: EntityType<CoinCurrencyValue> = defineType<CoinCurrencyValue>('coin-currency')
+export const CoinCurrency: EntityType<CoinCurrencyValue> = defineType<CoinCurrencyValue>('coin-currency', {
+  shape: isCoinCurrencyValue,
+})
 export const CoinUnit: EntityType<{ readonly code: string }> = defineType<{ readonly code: string }>('coin-unit')
 export const CoinMint: EntityType<{ readonly code: string }> = defineType<{ readonly code: string }>('coin-mint')
 export const CoinPool: EntityType<{ readonly code: string }> = defineType<{ readonly code: string }>('coin-pool')

@@ -27,7 +27,7 @@ import {
 } from './coin-records.ts'
 import { type Currency, checkCurrency } from './currencies.ts'
 import { ledgerError } from './errors.ts'
-import { findNode, findStagedNode } from './find-node.ts'
+import { findNode, findStagedNode, stageNode } from './find-node.ts'
 import type { WriteOptions } from './ledger.ts'
 import { checkAmount, type Money } from './money.ts'
 import { NAMES } from './option-names.ts'
@@ -165,11 +165,13 @@ export class Purse<C extends string = string> {
   /** Anybody may put an entity into the pool: a coin is one that counts in the unit, and that its owner alone governs. */
   #coinOf(id: string, unit: string): Coin<C> | undefined {
     try {
-      const { value, unit: own, floor } = this.#chain.counterInfo(id, WORTH)
+      const { value, unit: own, floor, up, down } = this.#chain.counterInfo(id, WORTH)
       const { write, manage, closed } = this.#chain.policy(id)
       const sole = Array.isArray(write) && Array.isArray(manage) && write.length === 1 && manage.length === 1
       if (own !== unit || floor === undefined || floor < 0n || !closed || !sole || write[0] !== manage[0])
         return undefined
+      // Who made it could keep the right to take its worth out again, and hand it on as if it were whole.
+      if (up !== undefined || down !== undefined) return undefined
       return { id, value: this.#money(value), owner: write[0] as string }
     } catch (error) {
       if (isMissing(error)) return undefined
@@ -226,9 +228,10 @@ export class Purse<C extends string = string> {
   async #obtain(tx: Transaction): Promise<CoinCurrencyValue> {
     const known = await this.#place()
     if (known) return known
-    const staged = await findStagedNode({ chain: this.#chain, tx }, CoinCurrency, this.#isIt)
+    const wanted = { type: CoinCurrency, key: this.currency.code, isIt: this.#isIt }
+    const staged = await findStagedNode({ chain: this.#chain, tx }, wanted)
     if (staged) return this.#checked(staged)
-    return this.#make(tx)
+    return stageNode(tx, wanted, ...this.#make(tx)).value
   }
 
   readonly #isIt = ({ code }: CoinCurrencyValue): boolean => code === this.currency.code
@@ -239,7 +242,8 @@ export class Purse<C extends string = string> {
     return value
   }
 
-  #make(tx: Transaction): CoinCurrencyValue {
+  /** What its currency says, and who may do what with that. */
+  #make(tx: Transaction): [CoinCurrencyValue, Parameters<typeof stageNode>[3]] {
     const { code, scale } = this.currency
     const manage = this.#options.issuers ?? [{ publicId: this.#chain.publicId }]
     const governed = { closed: true, manage, write: 'nobody' as const, read: 'everyone' as const }
@@ -248,9 +252,7 @@ export class Purse<C extends string = string> {
     const mint = tx.create(CoinMint, { code }, { ...governed, counters: issued }).id
     // Whoever has a coin puts its parts there.
     const pool = tx.create(CoinPool, { code }, { ...governed, write: 'everyone' }).id
-    const value = { code, scale, unit, mint, pool }
-    tx.create(CoinCurrency, value, governed)
-    return value
+    return [{ code, scale, unit, mint, pool }, governed]
   }
 
   #units(value: Money<C>): bigint {

@@ -8,6 +8,7 @@ import { noSums, type Position, positionOf, type Sums, sumsOf } from './ledger-r
 import type { LedgerStore, Node } from './ledger-store.ts'
 import type { Money } from './money.ts'
 import { type IsLater, Past } from './past.ts'
+import { isEntryKind } from './stored-shapes.ts'
 
 export interface Balance<C extends string = string> extends Position {
   readonly currency: Currency<C>
@@ -86,8 +87,8 @@ export interface Verified {
   readonly root: string
 }
 
-/** Entries that `desc` keeps in memory at most. */
-const DESCENDING_MAX = 100_000
+/** Entries that `desc` keeps in memory at most. Tests lower it. */
+export const limits = { descending: 100_000 }
 
 export class History {
   readonly #store: LedgerStore
@@ -171,7 +172,9 @@ export class History {
   ): Promise<R | undefined> {
     const isLater = laterThan(at)
     const past = await this.#pastOf()
-    return past?.at(isLater, (audit) => look(audit, at instanceof Date ? at.getTime() : audit.time), signal)
+    // What is to come has no holds that have run out: nobody may spend them before chain time says so.
+    const time = at instanceof Date ? Math.min(at.getTime(), this.#chain.now) : undefined
+    return past?.at(isLater, (audit) => look(audit, time ?? audit.time), signal)
   }
 
   async #pastOf(): Promise<Past | undefined> {
@@ -196,7 +199,13 @@ export class History {
     for await (const entry of this.#read(audit, query)) {
       if (order === 'desc') {
         kept.push(entry)
-        if (kept.length > Math.min(limit, DESCENDING_MAX)) kept.shift()
+        if (kept.length > limit) kept.shift()
+        else if (kept.length > limits.descending)
+          throw new AteError(
+            'BAD_ARGUMENT',
+            { option: 'limit', max: limits.descending },
+            { hint: 'newest first holds them in memory, and these are too many: give a limit, or a later since' },
+          )
         continue
       }
       yield entry
@@ -312,8 +321,16 @@ function laterThan(at: Date | number): IsLater {
   throw new AteError('BAD_ARGUMENT', { what: 'at is a Date, or the seq of a record' })
 }
 
-function checkedQuery(query: EntryQuery): EntryQuery {
-  const { limit, since, until } = query
+function checkedQuery(query: EntryQuery & { readonly from?: number }): EntryQuery {
+  const { limit, since, until, order, kind, account, code, ref, from } = query
+  // A word that is misspelt would be another order, or no entries at all.
+  if (order !== undefined && order !== 'asc' && order !== 'desc')
+    throw new AteError('BAD_ARGUMENT', { option: 'order', words: ['asc', 'desc'] })
+  if (kind !== undefined && !isEntryKind(kind)) throw new AteError('BAD_ARGUMENT', { option: 'kind' })
+  for (const [option, text] of Object.entries({ account, code, ref }))
+    if (text !== undefined && typeof text !== 'string') throw new AteError('BAD_ARGUMENT', { option, what: 'text' })
+  if (from !== undefined && (!Number.isSafeInteger(from) || from < 0))
+    throw new AteError('BAD_ARGUMENT', { option: 'from', what: 'the number of a record' })
   if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 0))
     throw new AteError('BAD_ARGUMENT', { what: 'limit' })
   for (const date of [since, until]) {

@@ -4,6 +4,7 @@
  * that are open on it.
  */
 import { defineType, type EntityType } from '@ate/core'
+import { isAccountValue, isCurrencyValue, isEntryValue, isHoldValue, isLedgerValue } from './stored-shapes.ts'
 
 /** Whether amounts are sealed, or clear counters of the chain that every replica bounds. */
 export type Amounts = 'sealed' | 'clear'
@@ -86,9 +87,12 @@ export interface CurrencyValue {
   readonly unit: string
 }
 
-export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger')
+export const LedgerNode: EntityType<LedgerValue> = defineType<LedgerValue>('ledger', { shape: isLedgerValue })
 /** Who posts in one account posts there again: what he wrote is not decoded for it. */
-export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account', { written: 'frozen' })
+export const Account: EntityType<AccountValue> = defineType<AccountValue>('ledger-account', {
+  written: 'frozen',
+  shape: isAccountValue,
+})
 /**
  * Its bytes are made anew for each value, and never changed. Version 2 may say who is closed: software of before would close
  * an account without a word in its page, and so is told that it needs an upgrade.
@@ -98,11 +102,14 @@ export const Page: EntityType<PageValue> = defineType<PageValue>('ledger-page', 
   migrate: (value) => value as PageValue,
   written: 'frozen',
 })
-export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry')
+export const Entry: EntityType<EntryValue> = defineType<EntryValue>('ledger-entry', { shape: isEntryValue })
 export const Hold: EntityType<HoldValue> = defineType<HoldValue>('ledger-hold', {
   indexes: { from: ({ from }) => from, to: ({ to }) => to },
+  shape: isHoldValue,
 })
-export const CurrencyNode: EntityType<CurrencyValue> = defineType<CurrencyValue>('ledger-currency')
+export const CurrencyNode: EntityType<CurrencyValue> = defineType<CurrencyValue>('ledger-currency', {
+  shape: isCurrencyValue,
+})
 export const Unit: EntityType<{ readonly code: string }> = defineType<{ readonly code: string }>('ledger-unit')
 
 /**

@@ -1,8 +1,17 @@
 /** Where a ledger stands on its chain: its node, its accounts, and the units of its currencies. */
-import { AteError, type Chain, type Entity, type PolicyInput, type Principal, type Transaction } from '@ate/core'
+import {
+  AteError,
+  type Chain,
+  type Entity,
+  isAteError,
+  isWellFormed,
+  type PolicyInput,
+  type Principal,
+  type Transaction,
+} from '@ate/core'
 import type { Currency } from './currencies.ts'
 import { ledgerError } from './errors.ts'
-import { findNode, findStagedNode } from './find-node.ts'
+import { findNode, findStagedNode, stageNode } from './find-node.ts'
 import {
   Account,
   type AccountValue,
@@ -14,6 +23,7 @@ import {
   type HoldValue,
   LedgerNode,
   type LedgerValue,
+  NAME_MAX,
   Page,
   type PageValue,
   type SumsValue,
@@ -78,7 +88,12 @@ export class LedgerStore {
     this.chain = chain
     this.name = options.name ?? 'main'
     this.#options = options
-    const { balances } = options
+    const { amounts, balances } = options
+    if (typeof this.name !== 'string' || this.name === '' || this.name.length > NAME_MAX || !isWellFormed(this.name))
+      throw new AteError('BAD_ARGUMENT', { what: `name of a ledger: well-formed text of 1 to ${NAME_MAX} characters` })
+    // A word that is misspelt would have amounts in clear.
+    if (amounts !== undefined && amounts !== 'sealed' && amounts !== 'clear')
+      throw new AteError('BAD_ARGUMENT', { what: 'amounts are sealed or clear' })
     if (balances !== undefined && balances !== 'apart' && balances !== 'paged')
       throw new AteError('BAD_ARGUMENT', { what: 'balances are apart or paged' })
   }
@@ -99,11 +114,13 @@ export class LedgerStore {
   async obtain(tx: Transaction): Promise<Node> {
     const known = this.#node ?? (await this.known())
     if (known) return known
-    const staged = await findStagedNode({ chain: this.chain, tx }, LedgerNode, this.#isIt)
+    const wanted = { type: LedgerNode, key: this.name, isIt: this.#isIt }
+    const staged = await findStagedNode({ chain: this.chain, tx }, wanted)
     if (staged) return staged
     const { amounts = 'sealed', read, write, manage } = this.#options
-    return tx.create(
-      LedgerNode,
+    return stageNode(
+      tx,
+      wanted,
       { name: this.name, amounts },
       {
         ...(read === undefined ? {} : { read }),
@@ -327,17 +344,17 @@ export class LedgerStore {
       .map(({ name }) => name!)
   }
 
-  /** Those that stand where writers of the ledger put them: anybody may make what is called a hold in a place of his own. */
+  /** Those that stand where writers of the ledger put them, under a name: anybody may make what is called a hold in a place of his own. */
   async openHolds(accountId: string): Promise<Entity<HoldValue>[]> {
     const node = await this.known()
     const found = [
       ...(await this.chain.find(Hold, 'from', accountId)),
       ...(await this.chain.find(Hold, 'to', accountId)),
     ]
-    return found.filter(({ id, value: { from } }) => {
+    return found.filter(({ id, name, value: { from } }) => {
       const { chain } = this
       // It may have been resolved while the other index was asked.
-      return chain.has(id) && chain.parentOf(id) === from && chain.parentOf(from) === node?.id
+      return name !== undefined && chain.has(id) && chain.parentOf(id) === from && chain.parentOf(from) === node?.id
     })
   }
 
@@ -347,10 +364,22 @@ export class LedgerStore {
     const names: string[] = []
     if (!node) return names
     for await (const account of this.chain.children(Account, node)) {
-      for await (const hold of this.chain.children(Hold, account))
-        if (hold.value.until <= now && names.length < EXPIRED_MAX) names.push(hold.name!)
+      for (const id of this.chain.children(Hold, account).ids()) {
+        const hold = await this.#holdOf(id)
+        if (hold?.name !== undefined && hold.value.until <= now && names.length < EXPIRED_MAX) names.push(hold.name)
+      }
     }
     return names
+  }
+
+  /** Undefined of what is gone by now, and of what is no hold: it keeps nobody from the others, and `verify` names it. */
+  async #holdOf(id: string): Promise<Entity<HoldValue> | undefined> {
+    try {
+      return await this.chain.get(Hold, id)
+    } catch (error) {
+      if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
+      throw error
+    }
   }
 
   /** Whether nothing is posted or held, with what this transaction has done. */

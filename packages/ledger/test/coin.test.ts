@@ -2,7 +2,7 @@
 import { type Chain, defineType, type Effect, type Entity, effectsInto } from '@ate/core'
 import { describe, expect, it } from 'vitest'
 import { type Coin, purse } from '../src/coin.ts'
-import { CoinCurrency, type CoinCurrencyValue } from '../src/coin-records.ts'
+import { CoinCurrency, type CoinCurrencyValue, CoinType } from '../src/coin-records.ts'
 import { type Money, money } from '../src/index.ts'
 import { all, codeOf, GOLD, person, Shared, SILVER } from './kit.ts'
 
@@ -36,6 +36,45 @@ it('a coin goes from hand to hand, in parts and together', async () => {
     await mine.burn((await mine.carve(joined, [gold('1'), gold('9')]))[0]!)
     expect(await mine.supply()).toEqual(gold('9'))
     expect((await chain.verify()).ok).toBe(true)
+  })
+})
+
+it('L8: what its maker may take the worth out of again, or put into, is no coin: nobody is paid with it', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const traps = await shared.as('alice', async (chain) => {
+    const { unit, pool } = (await chain.children(CoinCurrency).page())[0]!.value
+    const owner = [alice.publicId]
+    return chain.transact((tx) => {
+      const made = [{ down: owner }, { up: owner }, { up: 'everyone' as const, down: 'everyone' as const }].map(
+        (ways) => {
+          const counters = { worth: { value: 300n, floor: 0n, unit: { id: unit }, ...ways } }
+          return tx.create(CoinType, null, { parent: coin.id, closed: true, write: owner, manage: owner, counters }).id
+        },
+      )
+      const worth = { value: 100n, floor: 0n, unit: { id: unit } }
+      const rest = tx.create(CoinType, null, {
+        parent: coin.id,
+        closed: true,
+        write: owner,
+        manage: owner,
+        counters: { worth },
+      })
+      for (const id of [...made, rest.id]) tx.move(id, { parent: pool, in: CoinType.name })
+      tx.delete(coin.id)
+      for (const id of made) tx.setPolicy(id, { write: [bob.publicId], manage: [bob.publicId] })
+      return made
+    })
+  })
+  await shared.as('bob', async (chain) => {
+    const mine = purse(chain, GOLD)
+    expect(await all(mine.coins())).toEqual([])
+    expect((await all(mine.coins({ owner: 'everyone' }))).map(({ value }) => value.units)).toEqual([100n])
+    for (const id of traps) expect(await mine.coin(id)).toBeUndefined()
+    expect(chain.counterInfo(traps[0]!, 'worth')).toMatchObject({ up: undefined, down: [alice.fingerprint] })
+    // What is in it is his to melt all the same, before it is taken out.
+    await mine.carve(traps[0]!, [gold('3')])
+    expect((await all(mine.coins())).map(({ value }) => value.units)).toEqual([300n])
   })
 })
 

@@ -81,3 +81,11 @@ it('runs out before dates do: what nobody could end is refused, and does not bre
   expect((await bank.verify()).entries).toBe(3)
   expect(await sums()).toEqual([100n, 100n])
 })
+
+it('is not free before chain time says so, whatever time is asked for', async () => {
+  await bank.hold({ id: 'kept', ...bill }, { expires: '1h' })
+  const far = new Date(chain.now + 365 * 86_400_000)
+  const now = (await bank.balance('a')).available
+  expect((await bank.balance('a', { at: far })).available).toBe(now)
+  for await (const { name, available } of bank.accounts({ at: far })) if (name === 'a') expect(available).toBe(now)
+})

@@ -4,7 +4,9 @@ import type { Chain } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rejectionOf } from '../../../scripts/lib/rejection.ts'
 import { purse } from '../src/coin.ts'
+import { limits } from '../src/history.ts'
 import { currency, type Ledger, ledger } from '../src/index.ts'
+import { LedgerNode } from '../src/ledger-records.ts'
 import { all, GOLD, gold, person, Shared } from './kit.ts'
 
 let chain: Chain
@@ -66,4 +68,37 @@ it('a durability that is none is refused, and answered', async () => {
 
 it('a code of a currency that has no text is refused', () => {
   expect(() => currency(Object.create(null) as never)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }))
+})
+
+describe('a word that is none of its option', () => {
+  const calls: readonly (readonly [string, () => unknown])[] = [
+    ['amounts', () => ledger(chain, { amounts: 'Sealed' as never })],
+    ['name of a ledger, empty', () => ledger(chain, { name: '' })],
+    ['name of a ledger, no text', () => ledger(chain, { name: 5 as never })],
+    ['order', () => all(bank.entries({ order: 'newest' as never }))],
+    ['kind', () => all(bank.entries({ kind: 'posts' as never }))],
+    ['account', () => all(bank.entries({ account: 5 as never }))],
+    ['code', () => all(bank.entries({ code: 5 as never }))],
+    ['from', () => all(bank.watch({ from: Number.NaN }))],
+  ]
+  it.each(calls)('%s', async (_, call) => {
+    expect(await rejectionOf(async () => call())).toMatchObject({ code: 'BAD_ARGUMENT' })
+    expect(chain.children(LedgerNode).count()).toBe(1)
+  })
+})
+
+it('newest first gives all that were asked for, or says that they are too many', async () => {
+  const before = limits.descending
+  limits.descending = 3
+  try {
+    for (let i = 0; i < 5; i++) await bank.transfer({ ...pay, id: `t${i}` })
+    const ids = async (limit?: number): Promise<string[]> =>
+      (await all(bank.entries({ order: 'desc', ...(limit === undefined ? {} : { limit }) }))).map(({ id }) => id)
+    expect(await ids(2)).toEqual(['t4', 't3'])
+    expect(await ids(3)).toEqual(['t4', 't3', 't2'])
+    for (const limit of [undefined, 4])
+      expect(await rejectionOf(() => ids(limit))).toMatchObject({ code: 'BAD_ARGUMENT' })
+  } finally {
+    limits.descending = before
+  }
 })

@@ -23,6 +23,7 @@ import {
   SessionRecord,
   UniqueRecord,
   type UniqueValue,
+  unlessBad,
 } from './queue-records.ts'
 import { orphanValue } from './queue-rules.ts'
 import type { AddOptions, When } from './queue-types.ts'
@@ -300,8 +301,9 @@ export class Adder {
   async #stageUnique(tx: Transaction, value: JobValue, unique: NonNullable<Prepared['unique']>): Promise<Staged> {
     const place = { parent: this.#node, in: IN.uniques }
     const now = this.#chain.now
-    const known = await heldBy(tx, (await tx.named(UniqueRecord, unique.key, place))?.value)
-    const there = known && (await tx.get(JobRecord, known.job))
+    const jobs = { chain: this.#chain, node: this.#node }
+    const known = await heldBy(jobs, tx, (await unlessBad(tx.named(UniqueRecord, unique.key, place)))?.value)
+    const there = known && (await ownJob(jobs, tx, known.job))
     // The time of a key may be longer than its job is kept.
     const isTaken =
       known?.until === undefined ? there?.value.end === undefined && there !== undefined : known.until > now
@@ -336,7 +338,7 @@ export class Adder {
   async #isLeased(tx: Transaction, job: string, turn: number): Promise<boolean> {
     const lane = await tx.child(LaneRecord, this.#node, IN.lane)
     for (const id of lane?.value.sessions ?? []) {
-      const session = await tx.peek(SessionRecord, id)
+      const session = await unlessBad(tx.peek(SessionRecord, id))
       if (session && decodeLeases(session.value.leases).some((lease) => lease.job === job && lease.turn === turn))
         return true
     }
@@ -358,7 +360,8 @@ export class Adder {
       readonly put: (record: UniqueValue) => void
     },
   ): Promise<Staged> {
-    const next = known.next === undefined ? undefined : await tx.get(JobRecord, known.next)
+    const jobs = { chain: this.#chain, node: this.#node }
+    const next = known.next === undefined ? undefined : await ownJob(jobs, tx, known.next)
     if (next && next.value.end === undefined && next.value.after?.includes(there)) {
       await tx.update(JobRecord, next.id, (before) =>
         withRoom({ ...before, data: value.data, turn: (before.turn ?? 0) + 1 }),
@@ -371,12 +374,31 @@ export class Adder {
   }
 }
 
+interface JobsOf {
+  readonly chain: Chain
+  readonly node: EntityId
+}
+
+/**
+ * A job of this queue by its entity, as a record names it: its author may write here and not elsewhere, and would have others write
+ * into a job of another queue.
+ */
+async function ownJob({ chain, node }: JobsOf, tx: Transaction, id: string): Promise<Entity<JobValue> | undefined> {
+  const job = await unlessBad(tx.get(JobRecord, id))
+  // One that this transaction has made is not there yet.
+  return job && (!chain.has(job) || chain.parentOf(job) === node) ? job : undefined
+}
+
 /** Whose a unique key is: when its job has ended, that of the one that waited behind it, if that is open. */
-export async function heldBy<U extends UniqueValue | undefined>(tx: Transaction, record: U): Promise<U | UniqueValue> {
+export async function heldBy<U extends UniqueValue | undefined>(
+  jobs: JobsOf,
+  tx: Transaction,
+  record: U,
+): Promise<U | UniqueValue> {
   if (record?.next === undefined) return record
-  const job = await tx.get(JobRecord, record.job)
+  const job = await ownJob(jobs, tx, record.job)
   if (job && job.value.end === undefined) return record
-  const next = await tx.get(JobRecord, record.next)
+  const next = await ownJob(jobs, tx, record.next)
   if (!next || next.value.end !== undefined) return record
   return { job: next.id, ...(record.until === undefined ? {} : { until: record.until }) }
 }

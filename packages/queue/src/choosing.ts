@@ -2,7 +2,7 @@
 import type { Transaction } from '@ate/core'
 import type { Follower } from './follower.ts'
 import { STATE } from './job-rows.ts'
-import { decodeLeases, JobRecord, type LaneValue, type LeaseRecord, SessionRecord } from './queue-records.ts'
+import { decodeLeases, JobRecord, type LaneValue, type LeaseRecord, SessionRecord, unlessBad } from './queue-records.ts'
 import type { Rates } from './queue-rules.ts'
 
 /** A job that a claim has chosen, at the turn that it had then. */
@@ -22,12 +22,12 @@ export async function leasesOfOthers(
 ): Promise<Map<string, LeaseRecord[]>> {
   const others = new Map<string, LeaseRecord[]>()
   for (const id of lane.sessions) {
-    const other = id === own ? undefined : await tx.peek(SessionRecord, id)
+    const other = id === own ? undefined : await unlessBad(tx.peek(SessionRecord, id))
     if (!other) continue
     // A session that claims nothing lists what it had last; jobs of it may be gone, and others not have come here yet.
     const there: LeaseRecord[] = []
     for (const lease of decodeLeases(other.value.leases))
-      if (isKnown(lease.job) || (await tx.peek(JobRecord, lease.job))) there.push(lease)
+      if (isKnown(lease.job) || (await unlessBad(tx.peek(JobRecord, lease.job)))) there.push(lease)
     others.set(id, there)
   }
   return others

@@ -16,7 +16,7 @@ import type { Follower } from './follower.ts'
 import { Attempt, type HandlingParts } from './handling.ts'
 import type { Held, Lane } from './lane.ts'
 import type { Rules } from './queue-options.ts'
-import { JobRecord, type JobValue } from './queue-records.ts'
+import { JobRecord, type JobValue, unlessBad } from './queue-records.ts'
 import { isOfOne } from './queue-rules.ts'
 
 /** How often leases are looked after, at most and at least. */
@@ -136,7 +136,7 @@ export class Dispatcher<D> {
     for (const held of leases) {
       // Of what is read: it may change while that is on its way.
       const version = chain.versionOf(held.job)
-      const later = this.#deliver(held, await chain.get(JobRecord, held.job), version)
+      const later = this.#deliver(held, await unlessBad(chain.get(JobRecord, held.job)), version)
       if (later) await later
     }
   }

@@ -7,6 +7,7 @@ import type { QueueEnvironment } from './environment.ts'
 import { STATE } from './job-rows.ts'
 import { JobTable } from './job-table.ts'
 import {
+  AnyJobRecord,
   decodeLeases,
   type Ending,
   IN,
@@ -19,7 +20,9 @@ import {
   type RepeatValue,
   SessionRecord,
   type StoredOptions,
+  unlessBad,
 } from './queue-records.ts'
+import { isJobValue } from './stored-shapes.ts'
 
 /** Changes that are taken in before others get their turn. */
 const TURN = 256
@@ -30,6 +33,8 @@ export interface FollowerEvents {
   /** A job has ended, or a lease of an older turn; undefined: it is gone. */
   readonly job: (id: string, value: JobValue | undefined) => void
   readonly options: (options: StoredOptions) => void
+  /** What stands there under a job's name is none: it is passed over. */
+  readonly badJob: (id: string) => void
   /** Something may be ready, or the lane has changed. */
   readonly news: () => void
 }
@@ -128,10 +133,13 @@ export class Follower {
     if (options) this.#events.options(options.value)
     this.lane = (await this.#chain.child(LaneRecord, this.#node, IN.lane))?.value
     for (const id of this.lane?.sessions ?? []) await this.#takeSession(id)
-    for await (const repeat of this.#chain.children(RepeatRecord, this.#node, IN.repeats))
-      this.repeats.set(repeat.id, repeat.value)
-    for await (const jobs of this.#chain.children(JobRecord, this.#node, IN.jobs).batches({ size: TURN })) {
+    for (const id of this.#chain.children(RepeatRecord, this.#node, IN.repeats).ids()) await this.#takeRepeat(id)
+    for await (const jobs of this.#chain.children(AnyJobRecord, this.#node, IN.jobs).batches({ size: TURN })) {
       for (const { id, value } of jobs) {
+        if (!isJobValue(value)) {
+          this.#events.badJob(id)
+          continue
+        }
         if (value.after && value.end === undefined) await this.#lookAtParents(value)
         this.table.put(id, value, this.now)
       }
@@ -198,11 +206,16 @@ export class Follower {
       this.#events.news()
     } else if (type === SessionRecord.name) await this.#takeSession(id)
     else if (type === RepeatRecord.name) {
-      const repeat = await this.#chain.get(RepeatRecord, id)
-      if (repeat) this.repeats.set(id, repeat.value)
-      else this.repeats.delete(id)
+      await this.#takeRepeat(id)
       this.#events.news()
     }
+  }
+
+  /** Jobs of a repeat are named by its key: one without is none. */
+  async #takeRepeat(id: string): Promise<void> {
+    const repeat = await unlessBad(this.#chain.get(RepeatRecord, id))
+    if (repeat?.name === undefined) this.repeats.delete(id)
+    else this.repeats.set(id, repeat.value)
   }
 
   #takeJob(id: string, kind: string): Promise<void> | undefined {
@@ -218,7 +231,8 @@ export class Follower {
   }
 
   async #readJob(id: string, kind: string, wanted: boolean): Promise<void> {
-    const job = kind === 'deleted' ? undefined : await this.#chain.get(JobRecord, id)
+    const job = kind === 'deleted' ? undefined : await unlessBad(this.#chain.get(JobRecord, id))
+    if (!job && kind !== 'deleted' && this.#chain.has(id)) this.#events.badJob(id)
     if (wanted) for (const tell of [...(this.#waiters.get(id) ?? [])]) tell(job?.value)
     if (this.#loading === undefined) return
     if (!job) this.table.remove(id)
@@ -235,7 +249,7 @@ export class Follower {
     for (const id of after) {
       if (this.table.rows.find(id) >= 0 || this.table.parents.hasForeign(id)) continue
       this.#watchingParents ??= this.#followParents()
-      const parent = await this.#chain.get(JobRecord, id)
+      const parent = await unlessBad(this.#chain.get(JobRecord, id))
       if (parent) this.table.putForeign(id, parent.value, this.now)
       else if (foreign) this.table.putForeign(id, await this.#valueOfGone(id), this.now)
     }
@@ -253,7 +267,7 @@ export class Follower {
     try {
       for await (const { id, kind } of this.#chain.watch({ type: JobRecord, signal })) {
         if (kind === 'created' || !this.table.parents.hasForeign(id)) continue
-        const parent = await this.#chain.get(JobRecord, id)
+        const parent = await unlessBad(this.#chain.get(JobRecord, id))
         this.table.putForeign(id, parent?.value ?? (await this.#valueOfGone(id)), this.now)
         this.#events.news()
         this.#wake()
@@ -265,10 +279,10 @@ export class Follower {
 
   async #takeSession(id: string): Promise<void> {
     if (id === this.ownSession) return
-    const session = await this.#chain.get(SessionRecord, id)
+    const session = await unlessBad(this.#chain.get(SessionRecord, id))
     // One that has expired and that nobody has taken over yet still holds its leases.
     if (session) this.table.putSession(id, decodeLeases(session.value.leases))
-    else if (!this.lane?.sessions.includes(id)) this.table.putSession(id, [])
+    else if (!this.lane?.sessions.includes(id) || this.#chain.has(id)) this.table.putSession(id, [])
   }
 
   #wake(): void {

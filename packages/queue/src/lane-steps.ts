@@ -1,6 +1,6 @@
 /** Steps of transactions that claims, ends and takeovers share. */
 import { AteError, type EntityId, type Transaction } from '@ate/core'
-import { FenceRecord, IN, JobRecord, LaneRecord, type LaneValue, type LeaseRecord } from './queue-records.ts'
+import { FenceRecord, IN, JobRecord, LaneRecord, type LaneValue, type LeaseRecord, unlessBad } from './queue-records.ts'
 import { lostValue } from './queue-rules.ts'
 import { hasRoom } from './sizes.ts'
 
@@ -39,7 +39,7 @@ export async function freeJob(
   retryMax: number,
   now: number,
 ): Promise<boolean> {
-  const entity = await tx.get(JobRecord, job)
+  const entity = await unlessBad(tx.get(JobRecord, job))
   if (!entity || entity.value.end !== undefined || (entity.value.turn ?? 0) !== turn) return false
   const next = lostValue(entity.value, retryMax, now)
   // One that was added when nothing was kept free for this is free at the turn that it has.

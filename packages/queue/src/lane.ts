@@ -26,6 +26,7 @@ import {
   type LeaseRecord,
   PulseRecord,
   SessionRecord,
+  unlessBad,
 } from './queue-records.ts'
 import { Rates } from './queue-rules.ts'
 
@@ -276,8 +277,9 @@ export class Lane {
     const { follower, chain } = this.#parts
     for (const id of follower.lane?.sessions ?? []) {
       if (id === this.#session?.id) continue
-      const session = (await chain.get(SessionRecord, id))?.value
-      if (!session || (await chain.get(PulseRecord, session.pulse)) !== undefined) continue
+      if (!chain.has(id)) continue
+      const session = (await unlessBad(chain.get(SessionRecord, id)))?.value
+      if (session && (await unlessBad(chain.get(PulseRecord, session.pulse))) !== undefined) continue
       await this.#takeOverOne(id, 'with its pulse').catch(async (error) => {
         // The pulse is gone already if somebody has swept the chain.
         if (isAteError(error) && error.code === 'NOT_FOUND') await this.#takeOverOne(id, 'without')
@@ -368,21 +370,34 @@ export class Lane {
     for (const held of lost) this.lose(held, new AteError('LEASE_LOST', { job: held.job, fence: held.fence }))
   }
 
+  /**
+   * Whether an entity stands below this queue. Who writes a session by hand names what he likes in it, and may do less elsewhere
+   * than who takes it over.
+   */
+  #isOwn(id: string): boolean {
+    const { chain, node } = this.#parts
+    return chain.has(id) && chain.parentOf(id) === node
+  }
+
   async #takeOverOne(id: string, how: 'with its pulse' | 'without'): Promise<void> {
     const { chain, rules, follower } = this.#parts
     const count = await chain.transact(async (tx) => {
       const lane = await loadLane(tx, this.#parts.node)
-      const session = await tx.get(SessionRecord, id)
-      if (!session || !lane.value.sessions.includes(id)) return 0
-      const { fence, pulse, leases } = session.value
-      if (how === 'with its pulse') {
-        tx.guard.expired(pulse)
-        tx.delete(pulse)
-      }
-      tx.delete(fence)
-      let freed = 0
-      for (const lease of decodeLeases(leases)) if (await freeJob(tx, lease, rules().retryMax, follower.now)) freed++
+      if (!lane.value.sessions.includes(id)) return 0
+      const session = await unlessBad(tx.get(SessionRecord, id))
       await leaveLane(tx, lane.id, id)
+      if (!this.#isOwn(id)) return 0
+      let freed = 0
+      if (session) {
+        const { fence, pulse, leases } = session.value
+        if (how === 'with its pulse' && this.#isOwn(pulse)) {
+          tx.guard.expired(pulse)
+          tx.delete(pulse)
+        }
+        if (this.#isOwn(fence)) tx.delete(fence)
+        for (const lease of decodeLeases(leases))
+          if (this.#isOwn(lease.job) && (await freeJob(tx, lease, rules().retryMax, follower.now))) freed++
+      }
       tx.delete(id)
       return freed
     })
@@ -390,8 +405,8 @@ export class Lane {
   }
 }
 
-/** What a session loses its place by: its fence is gone, or its own records are. */
-const LOST: ReadonlySet<string> = new Set(['LEASE_LOST', 'NOT_FOUND'])
+/** What a session loses its place by: its fence is gone, or its own records are, or somebody has spoilt them. */
+const LOST: ReadonlySet<string> = new Set(['LEASE_LOST', 'NOT_FOUND', 'BAD_VALUE'])
 const TRY_AGAIN: ReadonlySet<string> = new Set(['NOT_EXPIRED', 'CONFLICT', 'TX_RETRIES'])
 const CLOSED: ReadonlySet<string> = new Set(['CHAIN_CLOSED', 'LEASE_LOST', 'NOT_FOUND'])
 /** Under which the table holds what a claim has chosen until it is committed. */

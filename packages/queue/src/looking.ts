@@ -4,7 +4,7 @@ import { jobOf } from './adding.ts'
 import type { Follower } from './follower.ts'
 import { STATE, STATE_NAMES } from './job-rows.ts'
 import { bad, checkSignal, EVENTS_NAMES, LIST_NAMES, wholeNumber } from './queue-options.ts'
-import { decodeLeases, IN, JobRecord, type JobValue, LaneRecord, SessionRecord } from './queue-records.ts'
+import { decodeLeases, IN, JobRecord, type JobValue, LaneRecord, SessionRecord, unlessBad } from './queue-records.ts'
 import type { JobInfo, JobState, ListOptions, QueueEvent } from './queue-types.ts'
 
 const LIST_MAX = 100_000
@@ -40,12 +40,12 @@ async function stateOf({ chain, node }: LookingParts, id: string, value: JobValu
   if (value.end !== undefined) return value.end
   const lane = await chain.child(LaneRecord, node, IN.lane)
   for (const one of lane?.value.sessions ?? []) {
-    const session = await chain.get(SessionRecord, one)
+    const session = await unlessBad(chain.get(SessionRecord, one))
     const leases = session ? decodeLeases(session.value.leases) : []
     if (leases.some(({ job, turn }) => job === id && turn === (value.turn ?? 0))) return 'active'
   }
   for (const parent of value.after ?? []) {
-    const end = (await chain.get(JobRecord, parent))?.value.end
+    const end = (await unlessBad(chain.get(JobRecord, parent)))?.value.end
     if (end !== 'done' && !(end !== undefined && value.onParentFail === 'run')) return 'blocked'
   }
   return value.at !== undefined && value.at > chain.now ? 'scheduled' : 'waiting'
@@ -74,7 +74,7 @@ export async function* listJobs(
   found.sort((a, b) => rows.arrival[a]! - rows.arrival[b]!)
   const chosen = found.slice(0, limit).map((row) => ({ id: rows.idOf(row), state: STATE_NAMES[rows.state[row]!]! }))
   for (const { id, state } of chosen) {
-    const job = await chain.get(JobRecord, id)
+    const job = await unlessBad(chain.get(JobRecord, id))
     if (job) yield { id: job.name ?? id, state }
   }
 }
@@ -90,7 +90,7 @@ export async function* queueEvents(
   await follower.load()
   const created = new Set<string>()
   const fences = new Map<string, number>()
-  const nameOf = async (id: string): Promise<string> => (await chain.get(JobRecord, id))?.name ?? id
+  const nameOf = async (id: string): Promise<string> => (await unlessBad(chain.get(JobRecord, id)))?.name ?? id
   for await (const event of chain.events({ from: first, ...(signal ? { signal } : {}) })) {
     const { seq, entity, op, type } = event
     if (op !== 'create' && op !== 'put') continue

@@ -55,6 +55,7 @@ export async function openQueue<D>(parts: OpeningParts<D>): Promise<OpenQueue<D>
       lane.opensAt = 0
       follower.table.reopen(rulesNow.groupActiveMax)
     },
+    badJob: (id) => observe({ kind: 'bad value', ...messagingOf(name, 'bad value'), 'messaging.message.id': id }),
     news: () => dispatcher.news(),
   })
   const tell = (kind: 'lease.lost' | 'taken over', leases: number): void => {

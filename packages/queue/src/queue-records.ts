@@ -10,7 +10,15 @@
  *   guards: who takes a session over deletes its fence, and with it all that the session might still want to commit.
  * - `uniques` and `repeats` by their key.
  */
-import { AteError, defineType, type EntityType } from '@ate/core'
+import { AteError, defineType, type EntityType, isAteError } from '@ate/core'
+import {
+  isJobValue,
+  isLaneValue,
+  isOptionsValue,
+  isRepeatValue,
+  isSessionValue,
+  isUniqueValue,
+} from './stored-shapes.ts'
 
 export type Ending = 'done' | 'dead' | 'cancelled'
 
@@ -113,14 +121,16 @@ export interface StoredLimit {
 }
 
 export const QueueRecord: EntityType<Record<string, never>> = defineType('queue')
-export const OptionsRecord: EntityType<StoredOptions> = defineType('queue.options')
-export const JobRecord: EntityType<JobValue> = defineType('queue.job')
-export const LaneRecord: EntityType<LaneValue> = defineType('queue.lane')
-export const SessionRecord: EntityType<SessionValue> = defineType('queue.session')
+export const OptionsRecord: EntityType<StoredOptions> = defineType('queue.options', { shape: isOptionsValue })
+export const JobRecord: EntityType<JobValue> = defineType('queue.job', { shape: isJobValue })
+/** The same, unchecked: for who reads all of them, and looks himself. */
+export const AnyJobRecord: EntityType<unknown> = defineType('queue.job')
+export const LaneRecord: EntityType<LaneValue> = defineType('queue.lane', { shape: isLaneValue })
+export const SessionRecord: EntityType<SessionValue> = defineType('queue.session', { shape: isSessionValue })
 export const FenceRecord: EntityType<Record<string, never>> = defineType('queue.fence')
 export const PulseRecord: EntityType<Record<string, never>> = defineType('queue.pulse')
-export const UniqueRecord: EntityType<UniqueValue> = defineType('queue.unique')
-export const RepeatRecord: EntityType<RepeatValue> = defineType('queue.repeat')
+export const UniqueRecord: EntityType<UniqueValue> = defineType('queue.unique', { shape: isUniqueValue })
+export const RepeatRecord: EntityType<RepeatValue> = defineType('queue.repeat', { shape: isRepeatValue })
 
 export const IN = {
   options: 'options',
@@ -133,6 +143,22 @@ export const IN = {
   uniques: 'uniques',
   repeats: 'repeats',
 } as const
+
+/** What somebody wrote that is no value of its type, or names what is of another, is as what is not there: the others go on. */
+export async function unlessBad<T>(reading: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isBad(error)) return undefined
+    throw error
+  }
+}
+
+function isBad(error: unknown): boolean {
+  return isAteError(error) && BAD.has(error.code)
+}
+
+const BAD: ReadonlySet<string> = new Set(['BAD_VALUE', 'WRONG_TYPE', 'BAD_ID'])
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const ID_LENGTH = 26

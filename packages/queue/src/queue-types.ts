@@ -252,6 +252,8 @@ export type QueueObservation = Messaging &
       }
     | { readonly kind: 'lease.lost'; readonly leases: number }
     | { readonly kind: 'taken over'; readonly leases: number }
+    /** Somebody has written what is no job under a job's name: it is passed over. */
+    | { readonly kind: 'bad value'; readonly 'messaging.message.id': string }
   )
 
 export type QueueObserver = (observation: QueueObservation) => void

@@ -9,7 +9,7 @@ import type { Follower } from './follower.ts'
 import type { TimeHeap } from './heaps.ts'
 import { type JobRows, STATE } from './job-rows.ts'
 import type { Rules } from './queue-options.ts'
-import { IN, JobRecord, type JobValue, UniqueRecord } from './queue-records.ts'
+import { IN, JobRecord, type JobValue, UniqueRecord, unlessBad } from './queue-records.ts'
 import { isOfOne, orphanValue } from './queue-rules.ts'
 import type { Repeats } from './repeats.ts'
 
@@ -81,7 +81,7 @@ async function failOrphan(
   if (!job || job.value.end !== undefined) return []
   const failed: string[] = []
   for (const parent of job.value.after ?? []) {
-    const there = await tx.get(JobRecord, parent)
+    const there = await unlessBad(tx.get(JobRecord, parent))
     const end = there ? there.value.end : endOfGone(parent)
     if (end === 'dead' || end === 'cancelled') failed.push(parent)
   }
@@ -139,10 +139,10 @@ function hasEnded({ state, time }: JobRows, row: number, ended: number): boolean
 async function removeJobs({ node, chain }: UpkeepParts, tx: Transaction, jobs: readonly EndedRow[]): Promise<void> {
   const { now } = chain
   for (const { id, time } of jobs) {
-    const job = await tx.get(JobRecord, id)
+    const job = await unlessBad(tx.get(JobRecord, id))
     // One that has run again, and ended, is judged anew.
     if (job?.value.end === undefined || job.value.ended !== time) continue
-    await removeUnique(tx, { node, id, now }, job.value)
+    await removeUnique(tx, { chain, node, id, now }, job.value)
     tx.delete(job)
   }
 }
@@ -150,15 +150,15 @@ async function removeJobs({ node, chain }: UpkeepParts, tx: Transaction, jobs: r
 /** A key that is taken for longer than its job is kept goes when its time is over. */
 async function removeUnique(
   tx: Transaction,
-  { node, id, now }: { readonly node: EntityId; readonly id: string; readonly now: number },
+  { chain, node, id, now }: Pick<UpkeepParts, 'chain' | 'node'> & { readonly id: string; readonly now: number },
   { unique }: JobValue,
 ): Promise<void> {
   if (unique === undefined) return
   const place = { parent: node, in: IN.uniques }
-  const record = await tx.named(UniqueRecord, unique, place)
+  const record = await unlessBad(tx.named(UniqueRecord, unique, place))
   if (!record || record.value.job !== id) return
   const { until } = record.value
-  const held = await heldBy(tx, record.value)
+  const held = await heldBy({ chain, node }, tx, record.value)
   if (held.job !== id) {
     tx.replace(record, held)
     return

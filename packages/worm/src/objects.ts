@@ -1,8 +1,8 @@
 /** Objects as they stand: found by reference, with what the chain's rules say of how they are kept. */
-import { AteError, type Chain, type EntityRef, HOLDS, isAteError } from '@ate/core'
+import { AteError, type Chain, type Entity, type EntityRef, HOLDS, isAteError } from '@ate/core'
 import type { Context } from './context.ts'
 import { dateOf, type Json, type Manifest, type Mode, parseManifest } from './manifest.ts'
-import { HoldType, IN, NameType, ObjectType } from './worm-records.ts'
+import { HoldType, IN, type NameRecord, NameType, ObjectType } from './worm-records.ts'
 import { checkOptionalText } from './worm-rules.ts'
 
 /** A name stands for its newest version. */
@@ -82,6 +82,16 @@ export async function readObject(chain: Chain, id: string): Promise<Found | unde
   }
 }
 
+/** Undefined for what is gone, and for what a writer has made that is no name: it keeps nobody from the others. fsck names it. */
+export async function readName(chain: Chain, node: string): Promise<Entity<NameRecord> | undefined> {
+  try {
+    return await chain.get(NameType, node)
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
+    throw error
+  }
+}
+
 /** The same, and says so if it has a manifest that is none. @throws AteError BAD_VALUE */
 export async function loadObject(chain: Chain, id: string): Promise<Found | undefined> {
   const object = await chain.get(ObjectType, id)
@@ -116,7 +126,7 @@ export async function mattersOf(chain: Chain, id: EntityRef): Promise<string[]> 
       const found = await chain.get(HoldType, hold)
       matters.push(found?.value.matter ?? '?')
     } catch (error) {
-      if (!isAteError(error) || !['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE'].includes(error.code)) throw error
+      if (!isAteError(error) || !['NO_READ_KEY', 'LOCKED', 'WRONG_TYPE', 'BAD_VALUE'].includes(error.code)) throw error
       matters.push('?')
     }
   }
@@ -149,7 +159,7 @@ export async function* list(
   if (archive === undefined) return
   for (const node of chain.children(NameType, archive, IN.names).ids()) {
     signal?.throwIfAborted()
-    const named = await chain.get(NameType, node)
+    const named = await readName(chain, node)
     if (!named || (prefix !== undefined && !named.value.name.startsWith(prefix))) continue
     const found = await versionsOf(chain, archive, named.value.name)
     yield* found.filter((stored) => suits(stored, query))

@@ -1,6 +1,8 @@
 /** What puts have begun and not ended: nobody sees it, and nothing keeps it. */
+import { type Entity, isAteError } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
-import { ChunkType, IN, KeyType, NameType, ObjectType } from './worm-records.ts'
+import { readName } from './objects.ts'
+import { ChunkType, IN, KeyType, NameType, type ObjectRecord, ObjectType } from './worm-records.ts'
 import { checkSeq } from './worm-rules.ts'
 
 export interface Upload {
@@ -17,13 +19,23 @@ export async function* uploads(context: Context, options: CallOptions): AsyncGen
   if (archive === undefined) return
   for (const node of chain.children(NameType, archive, IN.names).ids()) {
     options.signal?.throwIfAborted()
-    const named = await chain.get(NameType, node)
+    const named = await readName(chain, node)
     for (const id of chain.children(ObjectType, node, IN.versions).ids()) {
-      const object = await chain.get(ObjectType, id)
+      const object = await readUpload(chain, id)
       if (!named || !object || object.value.manifest !== undefined) continue
       const chunks = chain.children(ChunkType, id, IN.chunks).count()
       yield { name: named.value.name, version: id, chunks, seq: chain.seqOf(id) }
     }
+  }
+}
+
+/** Undefined for what is gone, and for what a writer has made that is no object. */
+async function readUpload(chain: Context['chain'], id: string): Promise<Entity<ObjectRecord> | undefined> {
+  try {
+    return await chain.get(ObjectType, id)
+  } catch (error) {
+    if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
+    throw error
   }
 }
 

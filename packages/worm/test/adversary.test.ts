@@ -2,7 +2,7 @@
  * Whoever attacks here is the root of the chain, has every key, calls every verb of the kit and of the chain below it, and sets
  * the clock as he likes. Records that are made by hand stand in core: test/chain/fold-locks.test.ts.
  */
-import type { Transaction } from '@ate/core'
+import { defineType, type Transaction } from '@ate/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Stored, Worm } from '../src/index.ts'
 import {
@@ -280,6 +280,26 @@ it('a writer who locks what is no manifest keeps nobody from the rest: it is tol
   const found = await all(archive.fsck())
   expect(found.filter(({ ok }) => !ok)).toHaveLength(manifests.length)
   expect(found.every((finding) => finding.ok || finding.code === 'BAD_VALUE')).toBe(true)
+  for await (const _ of archive.export({}, { format: 'tar' }) as unknown as AsyncIterable<Uint8Array>);
+  expect((await archive.erase('s')).shredded).toBe(1)
+})
+
+it('a writer who makes a name or an object of null keeps nobody from the rest: both are named', async () => {
+  const archive = await place.open()
+  await archive.put('name', 'sound', { subject: 's' })
+  const { chain } = archive
+  const store = await findStore(archive)
+  const [node] = [...chain.children(NameType, store, IN.names).ids()]
+  await chain.transact((tx) => {
+    tx.create(defineType<unknown>('worm.name'), null, { parent: store, in: IN.names })
+    tx.create(defineType<unknown>('worm.object'), null, { parent: node!, in: IN.versions })
+  })
+  expect((await all(archive.list())).map(({ name }) => name)).toEqual(['name'])
+  expect((await all(archive.versions('name'))).length).toBe(1)
+  expect(await all(archive.uploads())).toEqual([])
+  expect((await archive.stat('name')).size).toBe(5n)
+  const bad = (await all(archive.fsck())).filter(({ ok }) => !ok)
+  expect(bad.map((finding) => !finding.ok && finding.code)).toEqual(['BAD_VALUE', 'BAD_VALUE'])
   for await (const _ of archive.export({}, { format: 'tar' }) as unknown as AsyncIterable<Uint8Array>);
   expect((await archive.erase('s')).shredded).toBe(1)
 })

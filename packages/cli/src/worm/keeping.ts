@@ -1,4 +1,5 @@
 /** `extend`, `hold`, `release`, `dispose`, `erase`. */
+import type { Stored, Worm } from '@ate/worm'
 import { print, printable, timeText, toJson } from '../output.ts'
 import { lineOf } from './objects.ts'
 import { refOf, timeOf, usage, type WormOptions, withWorm } from './open.ts'
@@ -52,7 +53,7 @@ export async function disposeCommand(name: string, options: DisposeCommandOption
   if (options.dryRun) {
     await withWorm(options, 'read', async (archive) => {
       const stored = await archive.stat(refOf(name, options))
-      const over = stored.retainUntil === undefined || stored.retainUntil.getTime() <= archive.chain.now
+      const over = (stored.retainUntil?.getTime() ?? 0) <= timeThatCounts(archive, stored)
       const open = over || (options.bypassGovernance === true && stored.mode === 'governance')
       const may = open && stored.holds.length === 0
       await print(
@@ -74,6 +75,13 @@ export async function disposeCommand(name: string, options: DisposeCommandOption
         : `${printable(name)}  ${version}  disposed of in record ${seq}, leaf ${leaf}`,
     )
   })
+}
+
+/** Under compliance that is what witnesses have signed, and without any nothing goes, ever. */
+function timeThatCounts({ chain }: Worm, { mode, version }: Stored): number {
+  if (mode !== 'compliance') return chain.now
+  const { witnesses } = chain.retention(version)
+  return witnesses ? Math.min(chain.now, witnesses.provenAt) : Number.NEGATIVE_INFINITY
 }
 
 export async function eraseCommand(subject: string, options: WormOptions & { readonly yes?: boolean }): Promise<void> {

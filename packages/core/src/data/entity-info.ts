@@ -28,6 +28,9 @@ export interface CounterInfo {
   readonly ceiling: bigint | undefined
   /** The entity that is its unit. */
   readonly unit: EntityId | undefined
+  /** Who may add to it, and take from it, if not who may write the entity. */
+  readonly up: PolicyNames | undefined
+  readonly down: PolicyNames | undefined
 }
 
 /** How an entity is kept, as all replicas enforce it; what is above it is left out. */
@@ -85,8 +88,15 @@ export function counterInfo(view: View, words: EntityWords, name: string): Count
   const { counters } = view.acknowledgedExtra(visibleRow(view, words))
   const found = counters.find((counter) => counter.name === name)
   if (!found) throw new AteError('NO_COUNTER', { counter: name })
-  const { value, floor, ceiling, unit } = found
-  return { value, floor, ceiling, unit: unit === undefined ? undefined : view.idText(unit) }
+  const { value, floor, ceiling, unit, up, down } = found
+  return {
+    value,
+    floor,
+    ceiling,
+    unit: unit === undefined ? undefined : view.idText(unit),
+    up: up && namesOf(up),
+    down: down && namesOf(down),
+  }
 }
 
 /** @throws AteError NOT_FOUND */

@@ -26,6 +26,11 @@ export interface TypeOptions<T> {
    * and read back by who wrote them; without bytes, dates or undefined members in them.
    */
   readonly written?: 'frozen'
+  /**
+   * Whether what was read is a value of this type, for a type without a schema: false is BAD_VALUE. Who writes is not checked, and
+   * nothing is copied, so it costs less than a schema.
+   */
+  readonly shape?: (value: unknown) => boolean
 }
 
 export interface EntityType<T> {
@@ -35,6 +40,7 @@ export interface EntityType<T> {
   readonly migrate: ((value: unknown, fromVersion: number) => T) | undefined
   readonly indexes: Readonly<Record<string, (value: T) => IndexKey | undefined>>
   readonly written?: 'frozen' | undefined
+  readonly shape?: ((value: unknown) => boolean) | undefined
 }
 
 /**
@@ -59,8 +65,16 @@ export function defineType<T>(
   const version = options.version ?? 1
   if (!Number.isSafeInteger(version) || version < 1)
     throw new AteError('BAD_ARGUMENT', { what: 'version of a type', type: name })
-  const { migrate, indexes = {}, written } = options
-  return Object.freeze({ name, version, schema, migrate, indexes, ...(written === undefined ? {} : { written }) })
+  const { migrate, indexes = {}, written, shape } = options
+  return Object.freeze({
+    name,
+    version,
+    schema,
+    migrate,
+    indexes,
+    shape,
+    ...(written === undefined ? {} : { written }),
+  })
 }
 
 function isSchema<T>(value: unknown): value is StandardSchema<unknown, T> {
@@ -78,7 +92,7 @@ export function checkName(name: unknown, what: string): asserts name is string {
     !isWellFormed(name)
   ) {
     throw new AteError('BAD_ARGUMENT', {
-      what: `${what} must be a name of 1 to ${NAME_BYTES_MAX} bytes of well-formed text`,
+      what: `${what}: 1 to ${NAME_BYTES_MAX} bytes of well-formed text`,
       given: typeof name,
     })
   }
@@ -90,7 +104,7 @@ export function validate<T>(type: EntityType<T>, value: unknown): T {
   if (!type.schema) return value as T
   const result = type.schema['~standard'].validate(value)
   if (result instanceof Promise)
-    throw new AteError('BAD_ARGUMENT', { what: 'the schema of a type must be synchronous', type: type.name })
+    throw new AteError('BAD_ARGUMENT', { what: 'the schema is synchronous', type: type.name })
   if (!result.issues) return result.value
   const issue = result.issues[0]
   const path = issue?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
@@ -135,18 +149,19 @@ export function decodeBody<T>(
   }
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   // Without a schema nobody else touches it, and it is frozen as it is made.
-  if (!type.schema && version === type.version) return { value: decodeValueFrom(body, at, 'frozen', into) as T, name }
-  const stored = decodeValueFrom(body, at, 'open', into)
-  return {
-    value: deepFreeze(validate(type, version < type.version ? migrateValue(type, stored, version) : stored)),
-    name,
+  let value: T
+  if (!type.schema && version === type.version) value = decodeValueFrom(body, at, 'frozen', into) as T
+  else {
+    const stored: unknown = decodeValueFrom(body, at, 'open', into)
+    value = deepFreeze(validate(type, version < type.version ? migrated(type, stored, version) : stored))
   }
+  if (type.shape?.(value) === false) throw new AteError('BAD_VALUE', { type: type.name })
+  return { value, name }
 }
 
-function migrateValue<T>(type: EntityType<T>, value: unknown, version: number): unknown {
-  if (!type.migrate)
-    throw new AteError('BAD_VALUE', { type: type.name, version, what: 'an older value, and the type has no migrate' })
-  return type.migrate(value, version)
+function migrated<T>({ name, migrate }: EntityType<T>, value: unknown, version: number): unknown {
+  if (migrate) return migrate(value, version)
+  throw new AteError('BAD_VALUE', { type: name, version, what: 'older, and the type has no migrate' })
 }
 
 /** Values are shared between readers, so nobody changes them. Bytes cannot be frozen. */

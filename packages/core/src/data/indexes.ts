@@ -135,9 +135,9 @@ export class Indexes {
     try {
       return keyOf((await this.#values.open(index.type, row, 'acknowledged')).value)
     } catch (error) {
-      if (!isAteError(error) || (error.code !== 'NO_READ_KEY' && error.code !== 'LOCKED')) throw error
-      // What this session cannot read is not in its index.
-      index.locked.add(row)
+      // What this session cannot read is not in its index; nor is what is no value of the type: it keeps nobody from the others.
+      if (!isAteError(error) || !(LOCKED.has(error.code) || BAD.has(error.code))) throw error
+      if (LOCKED.has(error.code)) index.locked.add(row)
       return undefined
     }
   }
@@ -147,3 +147,7 @@ function unlock({ locked, dirty }: Index<unknown>): void {
   for (const row of locked) dirty.add(row)
   locked.clear()
 }
+
+/** A key may come later. */
+const LOCKED: ReadonlySet<string> = new Set(['NO_READ_KEY', 'LOCKED'])
+const BAD: ReadonlySet<string> = new Set(['BAD_VALUE', 'BAD_CBOR', 'BAD_RECORD'])

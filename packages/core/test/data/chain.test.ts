@@ -181,6 +181,30 @@ describe('indexes', () => {
     expect(await codeOf(again.chain.find(Person, 'toString', 1))).toBe('BAD_ARGUMENT')
   })
 
+  it('what is no value of a type with a shape is BAD_VALUE where it is read, and keeps nobody from what an index finds', async () => {
+    await using kit = await memoryChain()
+    const { chain } = kit
+    const Shaped = defineType<{ city: string }>('person', {
+      indexes: { city: ({ city }) => city },
+      shape: (value) => typeof (value as { city?: unknown } | null)?.city === 'string',
+    })
+    const Any = defineType<unknown>('person')
+    const ids = await chain.transact((tx) => [
+      tx.create(Shaped, { city: 'Delft' }).id,
+      ...[null, 5, {}, [], { city: 5 }].map((value) => tx.create(Any, value).id),
+    ])
+    await using again = await reopen(kit)
+    for (const [at, id] of ids.entries())
+      expect(await codeOf(again.chain.get(Shaped, id))).toBe(at === 0 ? 'nothing was thrown' : 'BAD_VALUE')
+    expect((await again.chain.find(Shaped, 'city', 'Delft')).map(({ id }) => id)).toEqual([ids[0]])
+    // One that is mended is found, and one that is spoilt is not any more.
+    await again.chain.transact((tx) => {
+      tx.put(Shaped, 'named', { city: 'Delft' })
+      return tx.update(Any, ids[0]!, () => 'spoilt')
+    })
+    expect((await again.chain.find(Shaped, 'city', 'Delft')).map(({ name }) => name)).toEqual(['named'])
+  })
+
   it('two at once answer in full, however slow the reads are', async () => {
     await using kit = await memoryChain()
     await kit.chain.transact((tx) => {
