@@ -17,6 +17,14 @@ export async function findNode<T>(
   return undefined
 }
 
+/**
+ * For who only reads, and has found none: the one that is looked for may be among those that this session cannot read.
+ * @throws AteError NO_READ_KEY if there is such a one
+ */
+export async function assertAllReadable<T>(chain: Chain, type: EntityType<T>): Promise<void> {
+  for (const id of chain.children(type).ids()) await chain.get(type, id)
+}
+
 /** With what is staged, and guarded: of two who make the node at once, one looks again. */
 export async function findStagedNode<T>(
   { chain, tx }: { readonly chain: Chain; readonly tx: Transaction },
