@@ -1,14 +1,13 @@
 /** `ate cache ...`: looks into the caches of a chain, and does what an operator does with them. */
 import { type Cache, cache, cacheNames } from '@ate/cache'
-import { AteError, type Chain, openChain } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import type { Command } from 'commander'
-import { type ActingOptions, actingIdentity } from './acting.ts'
 import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
+import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
-interface CacheCommandOptions extends LookOptions, ActingOptions {
+interface CacheCommandOptions extends LookOptions {
   readonly prefix?: string
   readonly ttl?: string
   readonly tag?: readonly string[]
@@ -157,9 +156,7 @@ async function writing(
   options: CacheCommandOptions,
   run: (entries: Cache<unknown>) => Promise<void>,
 ): Promise<void> {
-  const { id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     await within(chain, name, run)
   } finally {

@@ -1,16 +1,15 @@
 /** `ate queue ...`: looks into the queues of a chain, and does what an operator does with them. */
-import { AteError, type Chain, openChain } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import { type JobState, type Queue, queue, queueNames } from '@ate/queue'
 import { type Command, InvalidArgumentError } from 'commander'
-import { type ActingOptions, actingIdentity } from './acting.ts'
 import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
+import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
 type Jobs = Queue<unknown, unknown, unknown>
 
-interface QueueCommandOptions extends LookOptions, ActingOptions {
+interface QueueCommandOptions extends LookOptions {
   readonly state?: JobState
   readonly group?: string
   readonly limit?: number
@@ -235,9 +234,7 @@ async function writing(
   run: (jobs: Jobs) => Promise<void>,
   missing: 'is an error' | 'made if it is not there' = 'is an error',
 ): Promise<void> {
-  const { id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     await within(chain, name, run, missing)
   } finally {
