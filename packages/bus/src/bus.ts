@@ -316,7 +316,7 @@ class OpenBus {
   async #cursorOf(name: string): Promise<Entity<StoredSubscription>> {
     checkSubscriptionName(name)
     const { chain, tree } = this.#context
-    const parent = await tree.findBus()
+    const parent = await tree.busToRead()
     const found = parent && (await chain.named(SubscriptionType, name, { parent, in: IN.subscriptions }))
     if (!found) throw new AteError('NOT_FOUND', { subscription: name })
     return found
@@ -334,7 +334,7 @@ class OpenBus {
   async *subscriptions(): AsyncGenerator<SubscriptionInfo, void, void> {
     this.#assertOpen()
     const { chain, tree } = this.#context
-    const bus = await tree.findBus()
+    const bus = await tree.busToRead()
     if (bus === undefined) return
     for await (const { id, name, value } of chain.children(SubscriptionType, bus, IN.subscriptions)) {
       const { pattern, order, halted } = value

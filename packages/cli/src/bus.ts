@@ -113,12 +113,17 @@ function tail(place: string, pattern: string, options: BusCommandOptions): Promi
     let left = options.limit ?? Number.POSITIVE_INFINITY
     try {
       const from = pointOf(options.from ?? 'start', chain.id)
-      const reading = busOf(chain, options).read(pattern, { from, live: options.follow ?? false, signal: stop.signal })
+      const events = busOf(chain, options)
+      let heard = 0
+      const reading = events.read(pattern, { from, live: options.follow ?? false, signal: stop.signal })
       for await (const event of reading) {
         if (left-- <= 0) break
+        heard++
         await print(options.json ? toJson(event) : eventText(event))
         if (left <= 0) break
       }
+      // Who may read a topic need not be able to read the bus. Who could read nothing hears why.
+      if (heard === 0) for await (const _ of events.topics()) break
     } finally {
       clearInterval(timer)
     }
