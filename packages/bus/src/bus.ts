@@ -324,7 +324,7 @@ class OpenBus {
   async #cursorOf(name: string): Promise<Entity<StoredSubscription>> {
     checkSubscriptionName(name)
     const { chain, tree } = this.#context
-    const parent = await tree.findBus()
+    const parent = await tree.busToRead()
     const found = parent && (await chain.named(SubscriptionType, name, { parent, in: IN.subscriptions }))
     if (!found) throw new AteError('NOT_FOUND', { subscription: name })
     return found
@@ -342,7 +342,7 @@ class OpenBus {
   async *subscriptions(): AsyncGenerator<SubscriptionInfo, void, void> {
     this.#assertOpen()
     const { chain, tree } = this.#context
-    const bus = await tree.findBus()
+    const bus = await tree.busToRead()
     if (bus === undefined) return
     for (const id of chain.children(SubscriptionType, bus, IN.subscriptions).ids()) {
       const found = await readable(chain.get(SubscriptionType, id))

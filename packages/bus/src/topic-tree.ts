@@ -39,6 +39,17 @@ export class TopicTree {
     return this.#bus
   }
 
+  /**
+   * As findBus, for who is told what is on it: where it may be one that this session cannot read, nobody is told that there is
+   * none. @throws AteError NO_READ_KEY | LOCKED
+   */
+  async busToRead(): Promise<EntityId | undefined> {
+    const bus = await this.findBus()
+    if (bus === undefined)
+      for (const id of this.#chain.children(BusType, undefined, IN.buses).ids()) await this.#chain.get(BusType, id)
+    return bus
+  }
+
   /** The bus itself, made if it is not there. */
   bus(): EntityId | Promise<EntityId> {
     if (this.#bus !== undefined) return this.#bus
@@ -179,7 +190,7 @@ export class TopicTree {
 
   /** All topics that have a node, with it, the parents first. */
   async *topics(): AsyncGenerator<{ readonly topic: string; readonly node: EntityId }, void, void> {
-    const bus = await this.findBus()
+    const bus = await this.busToRead()
     if (bus !== undefined) yield* this.#below(bus)
   }
 

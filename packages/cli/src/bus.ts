@@ -1,12 +1,11 @@
 /** `ate bus`: topics of a chain. What only looks runs beside a writer; publish, seek and redrive need the lock. */
 import { type Bus, bus, type Cursor, type From } from '@ate/bus'
-import { AteError, type Chain, openChain } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import type { Command } from 'commander'
-import { actingIdentity } from './acting.ts'
 import { dateOf } from './dates.ts'
 import { type LookOptions, look } from './look.ts'
+import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 import { wholeNumber } from './run-program.ts'
 
 type AnyBus = Bus<Record<string, unknown>, Record<string, unknown>>
@@ -81,9 +80,7 @@ async function write(
   options: BusCommandOptions,
   use: (events: AnyBus, chain: Chain) => Promise<void>,
 ): Promise<void> {
-  const { id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     const events = busOf(chain, options)
     await use(events, chain)
@@ -116,12 +113,17 @@ function tail(place: string, pattern: string, options: BusCommandOptions): Promi
     let left = options.limit ?? Number.POSITIVE_INFINITY
     try {
       const from = pointOf(options.from ?? 'start', chain.id)
-      const reading = busOf(chain, options).read(pattern, { from, live: options.follow ?? false, signal: stop.signal })
+      const events = busOf(chain, options)
+      let heard = 0
+      const reading = events.read(pattern, { from, live: options.follow ?? false, signal: stop.signal })
       for await (const event of reading) {
         if (left-- <= 0) break
+        heard++
         await print(options.json ? toJson(event) : eventText(event))
         if (left <= 0) break
       }
+      // Who may read a topic need not be able to read the bus. Who could read nothing hears why.
+      if (heard === 0) for await (const _ of events.topics()) break
     } finally {
       clearInterval(timer)
     }

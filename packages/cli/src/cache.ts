@@ -1,14 +1,13 @@
 /** `ate cache ...`: looks into the caches of a chain, and does what an operator does with them. */
 import { type Cache, cache, cacheNames } from '@ate/cache'
-import { AteError, type Chain, openChain } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import type { Command } from 'commander'
-import { type ActingOptions, actingIdentity } from './acting.ts'
 import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
+import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
-interface CacheCommandOptions extends LookOptions, ActingOptions {
+interface CacheCommandOptions extends LookOptions {
   readonly prefix?: string
   readonly ttl?: string
   readonly tag?: readonly string[]
@@ -78,7 +77,12 @@ async function printStats(entries: Cache<unknown>, { json }: CacheCommandOptions
 function get(place: string, name: string, key: string, options: CacheCommandOptions): Promise<void> {
   return looking(place, name, options, async (entries) => {
     const value = await entries.fetch(key)
-    if (value === undefined) throw new AteError('NOT_FOUND', { key, cache: name })
+    if (value === undefined)
+      throw new AteError(
+        'NOT_FOUND',
+        { key, cache: name },
+        { hint: 'there is no entry of this key, or its time is over' },
+      )
     const { expires, tags, version } = factsOf(entries, key)
     if (options.json) return print(toJson({ key, value, expires, tags, version }))
     const rows: readonly (readonly [string, string | undefined])[] = [
@@ -157,9 +161,7 @@ async function writing(
   options: CacheCommandOptions,
   run: (entries: Cache<unknown>) => Promise<void>,
 ): Promise<void> {
-  const { id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     await within(chain, name, run)
   } finally {
@@ -169,7 +171,12 @@ async function writing(
 
 /** A name that was mistyped must not become a cache. */
 async function within(chain: Chain, name: string, run: (entries: Cache<unknown>) => Promise<void>): Promise<void> {
-  if (!(await cacheNames(chain)).includes(name)) throw new AteError('NOT_FOUND', { cache: name, chain: chain.id })
+  if (!(await cacheNames(chain)).includes(name))
+    throw new AteError(
+      'NOT_FOUND',
+      { cache: name, chain: chain.id },
+      { hint: 'the chain has no cache of this name: `ate cache ls` lists them' },
+    )
   const entries = cache<unknown>(chain, name)
   try {
     await entries.ready

@@ -21,13 +21,13 @@ const VERBS: readonly {
   },
   {
     name: 'mint',
-    description: 'Strike a coin for somebody: a public id.',
+    description: 'Strike a coin for somebody: a public id, or a file that holds it.',
     args: ['<amount>', '<to>'],
     run: ({ mintCoin }, place, [amount, to], words) => mintCoin(place, amount as string, to as string, words),
   },
   {
     name: 'give',
-    description: 'Hand a coin on to a public id.',
+    description: 'Hand a coin on to somebody: a public id, or a file that holds it.',
     args: ['<coin>', '<to>'],
     run: ({ giveCoin }, place, [coin, to], words) => giveCoin(place, coin as string, to as string, words),
   },

@@ -1,6 +1,7 @@
 /** `ate coin`: coins of a chain. */
 import { decimalText, money, moneyText } from '@ate/ledger'
 import { type Coin, type Purse, purse } from '@ate/ledger/coin'
+import { publicIdOf } from './acting.ts'
 import { currencyOf, show } from './ledger-commands.ts'
 import { type LedgerOptions, type Opening, withChain } from './ledger-open.ts'
 
@@ -23,12 +24,12 @@ export function listCoins(place: string, words: CoinWords): Promise<void> {
 
 export function mintCoin(place: string, amount: string, to: string, words: CoinWords): Promise<void> {
   return withPurse(place, words, 'create', async (coins) =>
-    showCoin(words, await coins.mint(money(coins.currency, amount), to as never)),
+    showCoin(words, await coins.mint(money(coins.currency, amount), publicIdOf(to))),
   )
 }
 
 export function giveCoin(place: string, coin: string, to: string, words: CoinWords): Promise<void> {
-  return withPurse(place, words, 'write', async (coins) => showCoin(words, await coins.give(coin, to as never)))
+  return withPurse(place, words, 'write', async (coins) => showCoin(words, await coins.give(coin, publicIdOf(to))))
 }
 
 export function carveCoin(place: string, coin: string, amounts: readonly string[], words: CoinWords): Promise<void> {

@@ -1,18 +1,13 @@
 /** `ate compact`: drops from a chain's log the values that were replaced or deleted. */
-import { openChain } from '@ate/core'
-import { type ActingOptions, actingIdentity } from './acting.ts'
+import { openPlace, type PlaceOptions } from './open-place.ts'
 import { bytesText, print, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
-export interface CompactCommandOptions extends ActingOptions {
-  readonly id?: string
+export interface CompactCommandOptions extends PlaceOptions {
   readonly json?: boolean
 }
 
 export async function compact(place: string, options: CompactCommandOptions): Promise<void> {
-  const as = await actingIdentity(options)
-  const { id } = options
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     const report = await chain.compact()
     if (options.json) return await print(toJson({ chain: chain.id, ...report }))

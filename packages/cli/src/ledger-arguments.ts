@@ -1,5 +1,6 @@
 /** The arguments of `ate ledger`. Its verbs are loaded when one of them runs: other commands start without them. */
 import { type Command, Option } from 'commander'
+import { SERVER_KEY } from './command-options.ts'
 import type { LedgerContext, LedgerWords } from './ledger-commands.ts'
 import type { LoadWords } from './ledger-load.ts'
 import type { LedgerOptions, Opening } from './ledger-open.ts'
@@ -43,7 +44,7 @@ export const LEDGER_VERBS: readonly Verb[] = [
       option('--normal <side>', 'the side on which it grows').choices(['credit', 'debit']),
       option('--floor <amount>', 'its lowest balance, or none; 0 if left out'),
       option('--ceiling <amount>', 'its highest balance'),
-      option('--debitor <publicIds...>', 'only these debit it'),
+      option('--debitor <publicIds...>', 'only these debit it: public ids, or files that hold them'),
       option('--close', 'close it for good'),
     ],
     how: ([name], words) =>
@@ -188,6 +189,7 @@ const COMMON = [
   option('--ledger <name>', 'one of several ledgers of the chain'),
   option('--amounts <how>', 'of a ledger that is made: sealed, or clear for all to check').choices(['sealed', 'clear']),
   option('--id <id>', 'the id of the chain that is meant'),
+  option(...SERVER_KEY),
   option('--as <file>', 'act as the identity in this file, not as this machine'),
   option('--passphrase-file <file>', 'the passphrase is the first line of this file'),
   option('--json', 'for programs'),

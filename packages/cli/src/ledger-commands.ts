@@ -16,6 +16,7 @@ import {
   moneyText,
 } from '@ate/ledger'
 import { booksText, writeBeancount, writeCamt053, writeCsv, writeHledger, writeJsonl } from '@ate/ledger/formats'
+import { publicIdOf } from './acting.ts'
 import { dateOf } from './dates.ts'
 import { print, printable, toJson } from './output.ts'
 
@@ -70,7 +71,7 @@ export async function accountVerb(context: LedgerContext, name: string | undefin
       ...(words.normal === undefined ? {} : { normal: words.normal }),
       ...(words.floor === undefined ? {} : { floor: words.floor === 'none' ? 'none' : units(words.floor) }),
       ...(words.ceiling === undefined ? {} : { ceiling: units(words.ceiling) }),
-      ...(words.debitor === undefined ? {} : { debitors: words.debitor.map((publicId) => publicId as never) }),
+      ...(words.debitor === undefined ? {} : { debitors: words.debitor.map(publicIdOf) }),
     })
   }
   await balanceVerb(context, name, {})
@@ -144,12 +145,17 @@ export async function exportVerb({ bank }: LedgerContext, { format = 'beancount'
 }
 
 export async function trialVerb(context: LedgerContext, words: LedgerWords): Promise<void> {
-  const trial = await context.bank.trial(words.at === undefined ? {} : { at: timeOrSeq(words.at) })
+  const { bank } = context
+  const trial = await bank.trial(words.at === undefined ? {} : { at: timeOrSeq(words.at) })
+  const currencies = new Map<string, Currency>()
+  for await (const { currency: one } of bank.accounts()) currencies.set(one.code, one)
   for (const [code, { debits, credits }] of trial) {
+    // Each has an account, or nothing could have been posted in it.
+    const text = (units: bigint): string => decimalText({ currency: currencies.get(code)!, units })
     await show(
       context,
-      { currency: code, debits, credits },
-      `${code}  debits ${debits}  credits ${credits}  difference ${debits - credits}`,
+      { currency: code, debits: text(debits), credits: text(credits) },
+      `${code}  debits ${text(debits)}  credits ${text(credits)}  difference ${text(debits - credits)}`,
     )
   }
 }

@@ -1,5 +1,6 @@
 /** `ate ledger load`: transfers from a file, in the format that its name or --format says. */
 import { readFileSync } from 'node:fs'
+import process from 'node:process'
 import { AteError, type Entry, type Ledger, type Outcome, type Transfer } from '@ate/ledger'
 import {
   type CsvRules,
@@ -54,7 +55,7 @@ export async function loadVerb(context: LedgerContext, file: string, words: Load
       what: 'give --format csv, jsonl, ofx, mt940, camt053, beancount or hledger',
       file,
     })
-  const text = textOf(file, words.charset)
+  const text = await textOf(file, words.charset)
   if (format === 'beancount' || format === 'hledger')
     return loadJournal(context, format === 'beancount' ? readBeancount(text) : readHledger(text), words)
   const { transfers, leftOut } = transfersIn(text, format, words)
@@ -193,13 +194,17 @@ async function report(context: LedgerContext, counts: Counts): Promise<void> {
   if (refused > 0) process.exitCode = 1
 }
 
-function textOf(file: string, charset = 'utf-8'): string {
+async function textOf(file: string, charset?: string): Promise<string> {
   const decoder = decoderOf(charset)
+  return decoded(file === '-' ? await stdinBytes() : fileBytes(file), decoder, file)
+}
+
+function fileBytes(file: string): Buffer {
   try {
-    const bytes = readFileSync(file === '-' ? 0 : file)
+    const bytes = readFileSync(file)
     if (bytes.length > FILE_BYTES_MAX)
       throw new AteError('VALUE_TOO_LARGE', { file, bytes: bytes.length, max: FILE_BYTES_MAX })
-    return decoded(bytes, decoder, file)
+    return bytes
   } catch (cause) {
     if (cause instanceof AteError) throw cause
     throw new AteError(
@@ -210,8 +215,20 @@ function textOf(file: string, charset = 'utf-8'): string {
   }
 }
 
+/** Read as it comes: of a pipe that has nothing yet a read that does not wait is EAGAIN. */
+async function stdinBytes(): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > FILE_BYTES_MAX) throw new AteError('VALUE_TOO_LARGE', { file: '-', bytes, max: FILE_BYTES_MAX })
+  }
+  return Buffer.concat(chunks)
+}
+
 /** The mark at the beginning stays: it says where a file begins. */
-function decoderOf(charset: string): TextDecoder {
+function decoderOf(charset = 'utf-8'): TextDecoder {
   try {
     return new TextDecoder(charset, { fatal: true, ignoreBOM: true })
   } catch (cause) {
@@ -237,7 +254,7 @@ function rulesOf({ rules }: LoadWords): ImportRules {
   if (rules === undefined)
     throw new AteError('BAD_ARGUMENT', { what: 'give --rules FILE: JSON that names the account, and the other one' })
   try {
-    return JSON.parse(textOf(rules)) as ImportRules
+    return JSON.parse(decoded(fileBytes(rules), decoderOf(), rules)) as ImportRules
   } catch (cause) {
     if (cause instanceof AteError) throw cause
     throw new AteError('BAD_ARGUMENT', { what: 'the rules are no JSON', file: rules }, { cause })

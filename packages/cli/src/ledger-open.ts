@@ -1,12 +1,11 @@
 /** Opens a chain and its ledger for a command, and closes it again. */
-import { type Chain, openChain } from '@ate/core'
+import type { Chain } from '@ate/core'
 import { ledger } from '@ate/ledger'
-import { type ActingOptions, actingIdentity } from './acting.ts'
 import type { LedgerContext } from './ledger-commands.ts'
-import { placeOf } from './place.ts'
+import { openPlace, type PlaceOptions } from './open-place.ts'
+import type { Purpose } from './place.ts'
 
-export interface LedgerOptions extends ActingOptions {
-  readonly id?: string
+export interface LedgerOptions extends PlaceOptions {
   readonly ledger?: string
   readonly amounts?: 'sealed' | 'clear'
   readonly json?: boolean
@@ -15,16 +14,15 @@ export interface LedgerOptions extends ActingOptions {
 /** `look` opens beside a writer. A chain is made only where somebody opens an account. */
 export type Opening = 'look' | 'write' | 'create'
 
+const PURPOSES: Readonly<Record<Opening, Purpose>> = { look: 'read', write: 'write', create: 'make' }
+
 export async function withChain(
   place: string,
   options: LedgerOptions,
   how: Opening,
   use: (chain: Chain) => Promise<void>,
 ): Promise<void> {
-  const as = await actingIdentity(options)
-  const id = options.id === undefined ? {} : { id: options.id }
-  const mode = how === 'look' ? { readOnly: true } : how === 'write' ? { create: false } : {}
-  const chain = await openChain(placeOf(place), { as, ...id, ...mode })
+  const chain = await openPlace(place, options, PURPOSES[how])
   try {
     await use(chain)
   } finally {

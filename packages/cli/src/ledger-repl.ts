@@ -58,7 +58,7 @@ async function runLine(context: LedgerContext, line: string): Promise<boolean> {
 }
 
 function programOf(context: LedgerContext): Command {
-  const program = new Command('').exitOverride().helpCommand('help [verb]')
+  const program = new Command('ledger>').usage('VERB ...').exitOverride().helpCommand('help [verb]')
   for (const verb of LEDGER_VERBS) {
     const command = withVerb(program.command(verb.name), verb, []).exitOverride()
     command.action((...given: unknown[]) => {

@@ -1,7 +1,7 @@
 /** What goes to stdout and stderr: text that cannot steer a terminal, JSON, and errors. */
 import { once } from 'node:events'
 import process from 'node:process'
-import { isAteError } from '@ate/core'
+import { type AteError, isAteError } from '@ate/core'
 
 /** Writes to stdout and waits while its reader is slow, so that a long dump does not fill the memory. */
 export async function print(text: string): Promise<void> {
@@ -12,12 +12,23 @@ export async function print(text: string): Promise<void> {
 export function printError(error: unknown): void {
   const text = isAteError(error) || error instanceof Error ? error.message : String(error)
   process.stderr.write(`${printable(text)}\n`)
-  const hint = isAteError(error) ? HINTS[error.code] : undefined
+  const hint = isAteError(error) ? hintOf(error) : undefined
   if (hint !== undefined) process.stderr.write(`${hint}\n`)
 }
 
+function hintOf({ code, facts }: AteError): string | undefined {
+  // Of a server the facts say the name alone.
+  if (code === 'CHAIN_NOT_FOUND' && facts['name'] !== undefined) return NOT_AT_SERVER
+  return HINTS[code]
+}
+
+const NOT_AT_SERVER =
+  'At a server a chain is made by a program (openChain with `create: true`), or moved there: `ate push FOLDER DATA/chains/NAME --to-server`.'
+
 /** Where the advice of a code speaks of the library. */
 const HINTS: Readonly<Record<string, string>> = {
+  SERVER_UNKNOWN: 'Give it with --server-key KEY, once: this machine remembers it.',
+  SERVER_CHANGED: 'If it is right: --server-key KEY, once.',
   NOT_PINNED: 'If that is the chain that you mean, give it with --id.',
   PASSPHRASE_NEEDED: 'Give --passphrase-file FILE, or set ATE_PASSPHRASE; on a terminal it is asked for.',
   DAMAGED: '`ate verify` says what is damaged, and where; `ate salvage` copies what is sound.',

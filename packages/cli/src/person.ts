@@ -7,23 +7,21 @@ import {
   type Consent,
   consentTo,
   type Fingerprint,
-  openChain,
   type PersonChange,
   type PersonInfo,
   type Removal,
 } from '@ate/core'
 import { CommanderError } from 'commander'
 import { type ActingOptions, actingIdentity } from './acting.ts'
+import { openPlace, type PlaceOptions } from './open-place.ts'
 import { print, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
 export interface ConsentOptions extends ActingOptions {
   readonly chain: string
   readonly person: string
 }
 
-export interface PersonOptions extends ActingOptions {
-  readonly id?: string
+export interface PersonOptions extends PlaceOptions {
   readonly of?: string
   readonly owner?: boolean
   readonly json?: boolean
@@ -55,9 +53,7 @@ export async function person(
   const act = action === undefined ? undefined : ACTS[action]
   if (action !== undefined && (!act || (key === undefined) !== (action === 'renew')))
     throw wrongArguments('an action is add FILE, remove FINGERPRINT, rotate FILE or renew')
-  const as = await actingIdentity(options)
-  const open = { as, ...(options.id === undefined ? {} : { id: options.id }) }
-  await using chain = await openChain(placeOf(place), act ? { ...open, create: false } : { ...open, readOnly: true })
+  await using chain = await openPlace(place, options, act ? 'write' : 'read')
   const removal = act && (await chain.transact((tx) => act(tx.person(options.of), key ?? '', options)))
   await print(options.json ? toJson({ persons: chain.persons(), ...removal }) : text(chain, options, removal))
 }

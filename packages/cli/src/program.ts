@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { addBus } from './bus.ts'
 import { addCache } from './cache.ts'
 import { addCoin } from './coin-arguments.ts'
+import { SERVER_KEY } from './command-options.ts'
 import { compact } from './compact.ts'
 import { backupCommand, pushCommand, restoreCommand, salvageCommand } from './copies.ts'
 import { destroyCommand } from './destroy.ts'
@@ -28,6 +29,7 @@ const AS = ['--as <file>', 'act as the identity in this file, not as this machin
 const PASSPHRASE_FILE = ['--passphrase-file <file>', 'the passphrase is the first line of this file'] as const
 
 const PLACE = 'a folder that holds a chain, as a path or as file:PATH'
+const CHAIN = `${PLACE}; or ws://HOST:PORT/NAME`
 
 export function program(): Command {
   const ate = new Command('ate')
@@ -41,10 +43,11 @@ export function program(): Command {
   ate
     .command('dump')
     .description('Print every record: who wrote it, and what of it this identity can read.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .option('--id <id>', 'the id of the chain that is meant')
     .option('--from <seq>', 'begin at this record', wholeNumber, 0)
     .option('--limit <n>', 'print at most this many records', wholeNumber)
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object a record')
@@ -60,8 +63,9 @@ export function program(): Command {
   ate
     .command('stats')
     .description('Print the numbers of a chain: records, bytes, entities, signatures, checkpoints, writers.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .option('--id <id>', 'the id of the chain that is meant')
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object')
@@ -69,8 +73,9 @@ export function program(): Command {
   ate
     .command('doctor')
     .description('Look a chain over, with the keys of this identity: what is wrong, and what waits for somebody.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .option('--id <id>', 'the id of the chain that is meant')
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'the report as one JSON object')
@@ -78,8 +83,9 @@ export function program(): Command {
   ate
     .command('compact')
     .description('Drop from the log the values that were replaced or deleted. Signatures and proofs stay.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .option('--id <id>', 'the id of the chain that is meant')
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'the report as one JSON object')
@@ -87,13 +93,14 @@ export function program(): Command {
   ate
     .command('prove')
     .description('Make a proof of a record, a transaction or a value that others verify without the chain.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .argument('[what]', 'the number of a record, or the id of a transaction')
     .option('--entity <id>', 'the value that this entity has now')
     .option('--ciphertext', 'of an entity: with its sealed value')
     .option('--since <seq>', 'that the newest checkpoint continues the one in this record', wholeNumber)
     .option('--out <file>', 'write to a new file, not to stdout')
     .option('--id <id>', 'the id of the chain that is meant')
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .action((place: string, what: string | undefined, options) => prove(place, what, { ...ate.opts(), ...options }))
@@ -125,12 +132,13 @@ export function program(): Command {
   ate
     .command('person')
     .description('List who has more than one key on a chain; or change the keys of a person.')
-    .argument('<place>', PLACE)
+    .argument('<place>', CHAIN)
     .argument('[action]', 'add, remove, rotate or renew')
     .argument('[key]', 'of add and rotate a file with a consent; of remove a fingerprint')
     .option('--of <person>', 'the person, by a public id or fingerprint; who acts, if left out')
     .option('--owner', 'the added key may change the person too')
     .option('--id <id>', 'the id of the chain that is meant')
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object')
@@ -152,7 +160,12 @@ export function program(): Command {
     .action(ls)
   addCopies(ate)
   addServe(ate, 'serve')
-  addBus(ate, (command) => command.option(...AS).option(...PASSPHRASE_FILE))
+  addBus(ate, (command) =>
+    command
+      .option(...SERVER_KEY)
+      .option(...AS)
+      .option(...PASSPHRASE_FILE),
+  )
   addCache(ate, () => ate.opts())
   addQueue(ate, () => ate.opts())
   ate.addCommand(vaultCommand(() => ate.opts()))
@@ -212,6 +225,7 @@ function addCopies(ate: Command): void {
     .argument('<place>', `${PLACE}; or ws://HOST:PORT/NAME, of a chain that was restored on its server`)
     .option(...ID)
     .option('--from <seq>', 'other copies may differ from this record on; the next one if left out', wholeNumber)
+    .option(...SERVER_KEY)
     .option(...AS)
     .option(...PASSPHRASE_FILE)
     .option('--json', 'one JSON object')

@@ -1,12 +1,10 @@
 /** `ate prove`: a proof of a record, a transaction or an entity's value, as a file that others verify without the chain. */
-import { AteError, type Chain, type ConsistencyProof, openChain, type Proof, proofText } from '@ate/core'
-import { type ActingOptions, actingIdentity } from './acting.ts'
+import { AteError, type Chain, type ConsistencyProof, type Proof, proofText } from '@ate/core'
 import { assertNew, writeNew } from './new-file.ts'
+import { openPlace, type PlaceOptions } from './open-place.ts'
 import { print } from './output.ts'
-import { placeOf } from './place.ts'
 
-export interface ProveCommandOptions extends ActingOptions {
-  readonly id?: string
+export interface ProveCommandOptions extends PlaceOptions {
   readonly entity?: string
   readonly ciphertext?: boolean
   readonly since?: number
@@ -18,9 +16,8 @@ export async function prove(place: string, what: string | undefined, options: Pr
   if (given.length !== 1)
     throw new AteError('BAD_ARGUMENT', {}, { hint: 'give one of SEQ, TXID, --entity and --since' })
   assertNew(options.out)
-  const as = await actingIdentity(options)
-  const { id, out } = options
-  const chain = await openChain(placeOf(place), { as, readOnly: true, ...(id === undefined ? {} : { id }) })
+  const { out } = options
+  const chain = await openPlace(place, options, 'read')
   try {
     const text = proofText(await proofOf(chain, what, options))
     if (out === undefined) await print(text.trimEnd())

@@ -1,16 +1,15 @@
 /** `ate queue ...`: looks into the queues of a chain, and does what an operator does with them. */
-import { AteError, type Chain, openChain } from '@ate/core'
+import { AteError, type Chain } from '@ate/core'
 import { type JobState, type Queue, queue, queueNames } from '@ate/queue'
 import { type Command, InvalidArgumentError } from 'commander'
-import { type ActingOptions, actingIdentity } from './acting.ts'
 import { verbsOf } from './command-options.ts'
 import { type LookOptions, look } from './look.ts'
+import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
-import { placeOf } from './place.ts'
 
 type Jobs = Queue<unknown, unknown, unknown>
 
-interface QueueCommandOptions extends LookOptions, ActingOptions {
+interface QueueCommandOptions extends LookOptions {
   readonly state?: JobState
   readonly group?: string
   readonly limit?: number
@@ -123,7 +122,11 @@ function listJobs(place: string, name: string, options: QueueCommandOptions): Pr
 function peek(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
   return looking(place, name, options, async (jobs) => {
     const job = await jobs.get(id)
-    if (!job) throw new AteError('NOT_FOUND', { job: id, queue: name })
+    if (!job)
+      throw notFound(
+        { job: id, queue: name },
+        'the queue has no job of this id, or does not keep it any more: `ate queue list` lists them',
+      )
     if (options.json) return print(toJson(job))
     const rows: readonly (readonly [string, string | undefined])[] = [
       ['job', job.id],
@@ -157,7 +160,8 @@ function result(place: string, name: string, id: string, options: QueueCommandOp
 
 function retry(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
   return writing(place, name, options, async (jobs) => {
-    if ((await jobs.retry(id)) === 0) throw new AteError('NOT_FOUND', { job: id, what: 'a dead or cancelled job' })
+    if ((await jobs.retry(id)) === 0)
+      throw notFound({ job: id }, 'no job of this id is dead or cancelled: `ate queue peek` shows what it is')
     await said(options, { retried: 1 }, 'it waits again')
   })
 }
@@ -174,7 +178,7 @@ function cancel(place: string, name: string, id: string, options: QueueCommandOp
   return writing(place, name, options, async (jobs) => {
     const { reason } = options
     const cancelled = await jobs.cancel(id, reason === undefined ? {} : { reason })
-    if (!cancelled) throw new AteError('NOT_FOUND', { job: id, what: 'a job that has not ended' })
+    if (!cancelled) throw notFound({ job: id }, 'no job of this id is open: it has ended, or is not there')
     await said(options, { cancelled: 1 }, 'cancelled')
   })
 }
@@ -235,14 +239,16 @@ async function writing(
   run: (jobs: Jobs) => Promise<void>,
   missing: 'is an error' | 'made if it is not there' = 'is an error',
 ): Promise<void> {
-  const { id } = options
-  const as = await actingIdentity(options)
-  const chain = await openChain(placeOf(place), { as, create: false, ...(id === undefined ? {} : { id }) })
+  const chain = await openPlace(place, options, 'write')
   try {
     await within(chain, name, run, missing)
   } finally {
     await chain.close()
   }
+}
+
+function notFound(facts: Readonly<Record<string, string>>, hint: string): AteError {
+  return new AteError('NOT_FOUND', facts, { hint })
 }
 
 /** A name that was mistyped must not become a queue. */
@@ -253,7 +259,7 @@ async function within(
   missing: 'is an error' | 'made if it is not there' = 'is an error',
 ): Promise<void> {
   if (missing === 'is an error' && !(await queueNames(chain)).includes(name))
-    throw new AteError('NOT_FOUND', { queue: name, chain: chain.id })
+    throw notFound({ queue: name, chain: chain.id }, 'the chain has no queue of this name: `ate queue ls` lists them')
   const jobs = queue(chain, name)
   try {
     await run(jobs, chain)

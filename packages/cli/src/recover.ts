@@ -1,21 +1,21 @@
 /** `ate recover`: makes a copy, or a chain that lost its newest records, the one that is written. */
 import { recover } from '@ate/core'
-import { type ActingOptions, actingIdentity } from './acting.ts'
+import { actingIdentity } from './acting.ts'
+import { type PlaceOptions, whichOf } from './open-place.ts'
 import { print, toHex, toJson } from './output.ts'
 import { placeOf } from './place.ts'
 
-export interface RecoverCommandOptions extends ActingOptions {
-  readonly id?: string
+export interface RecoverCommandOptions extends PlaceOptions {
   readonly from?: number
   readonly json?: boolean
 }
 
 export async function recoverCommand(place: string, options: RecoverCommandOptions): Promise<void> {
-  const { id, from } = options
+  const { from } = options
   const as = await actingIdentity(options)
   const receipt = await recover(placeOf(place), {
     as,
-    ...(id === undefined ? {} : { id }),
+    ...whichOf(options),
     ...(from === undefined ? {} : { from }),
   })
   const lost = receipt.lost.map(({ seq, hash }) => ({ seq, hash: toHex(hash) }))

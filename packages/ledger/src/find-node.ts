@@ -11,10 +11,18 @@ export async function findNode<T>(
   isIt: (value: T) => boolean,
 ): Promise<Entity<T> | undefined> {
   for (const id of chain.children(type).ids()) {
-    const found = await readable(() => chain.get(type, id))
+    const found = await unless(['NO_READ_KEY', 'BAD_VALUE'], () => chain.get(type, id))
     if (found && isIt(found.value)) return found
   }
   return undefined
+}
+
+/**
+ * For who only reads, and has found none: the one that is looked for may be among those that this session cannot read.
+ * @throws AteError NO_READ_KEY if there is such a one
+ */
+export async function assertAllReadable<T>(chain: Chain, type: EntityType<T>): Promise<void> {
+  for (const id of chain.children(type).ids()) await unless(['BAD_VALUE'], () => chain.get(type, id))
 }
 
 /** Nodes that transactions have made, by type and key, through whichever handle. */
@@ -37,7 +45,7 @@ export async function findStagedNode<T>(
 ): Promise<Entity<T> | undefined> {
   const own = made.get(tx)?.get(`${type.name} ${key}`)
   if (own) return own as Entity<T>
-  const found = await readable(async () => {
+  const found = await unless(['NO_READ_KEY', 'BAD_VALUE'], async () => {
     for await (const node of tx.children(type, undefined)) if (isIt(node.value)) return node
     return undefined
   })
@@ -57,11 +65,11 @@ export function stageNode<T>(
   return node
 }
 
-async function readable<R>(read: () => Promise<R>): Promise<R | undefined> {
+async function unless<R>(codes: readonly string[], read: () => Promise<R>): Promise<R | undefined> {
   try {
     return await read()
   } catch (error) {
-    if (isAteError(error) && (error.code === 'NO_READ_KEY' || error.code === 'BAD_VALUE')) return undefined
+    if (isAteError(error) && codes.includes(error.code)) return undefined
     throw error
   }
 }

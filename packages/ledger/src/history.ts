@@ -104,14 +104,14 @@ export class History {
   }
 
   async balance(name: string): Promise<Balance> {
-    const node = await this.#store.known()
+    const node = await this.#store.toRead()
     const account = node && (await this.#store.knownAccount(node, name))
     if (!account) throw noAccount(name)
     return this.#balanceOf(node, account)
   }
 
   async *accounts(): AsyncGenerator<AccountInfo, void, void> {
-    const node = await this.#store.known()
+    const node = await this.#store.toRead()
     if (!node) return
     for await (const account of this.#chain.children(Account, node))
       yield { name: account.name!, ...termsOf(account.value), ...(await this.#balanceOf(node, account)) }
@@ -178,7 +178,7 @@ export class History {
   }
 
   async #pastOf(): Promise<Past | undefined> {
-    const node = await this.#store.known()
+    const node = await this.#store.toRead()
     if (node) this.#past ??= new Past(this.#store, node)
     return this.#past
   }
@@ -187,7 +187,7 @@ export class History {
   async #auditSince(since: Date | undefined, signal: AbortSignal | undefined): Promise<Audit | undefined> {
     const past = await this.#pastOf()
     if (past && since) return past.before(({ at }) => at >= since.getTime(), signal)
-    return past && new Audit(this.#store, (await this.#store.known())!)
+    return past && new Audit(this.#store, (await this.#store.toRead())!)
   }
 
   async *entries(query: EntryQuery): AsyncGenerator<Entry, void, void> {
@@ -221,6 +221,7 @@ export class History {
     let audit: Audit | undefined
     // Woken by whatever is committed; what is told is read from the journal.
     for await (const _ of this.#wakes(signal)) {
+      // Who is let in later hears it from then on.
       node ??= await this.#store.known()
       if (!node) continue
       audit ??= new Audit(this.#store, node)
@@ -247,7 +248,7 @@ export class History {
 
   async statement(name: string, query: Pick<EntryQuery, 'since' | 'until' | 'signal'>): Promise<Statement> {
     checkedQuery(query)
-    const node = await this.#store.known()
+    const node = await this.#store.toRead()
     if (!node) throw noAccount(name)
     const { since, ...rest } = query
     const { until } = rest
@@ -294,7 +295,7 @@ export class History {
   }
 
   async verify(signal?: AbortSignal): Promise<Verified> {
-    const node = await this.#store.known()
+    const node = await this.#store.toRead()
     if (!node) return { through: this.#chain.head.seq, entries: 0, accounts: 0, root: await digest([]) }
     const audit = new Audit(this.#store, node)
     for await (const journaled of audit.read(signal ? { signal } : {})) void journaled

@@ -11,7 +11,7 @@ import {
 } from '@ate/core'
 import type { Currency } from './currencies.ts'
 import { ledgerError } from './errors.ts'
-import { findNode, findStagedNode, stageNode } from './find-node.ts'
+import { assertAllReadable, findNode, findStagedNode, stageNode } from './find-node.ts'
 import {
   Account,
   type AccountValue,
@@ -108,6 +108,13 @@ export class LedgerStore {
     const found = await findNode(this.chain, LedgerNode, this.#isIt)
     if (found) this.#keep(found)
     return found
+  }
+
+  /** As known, for who reads the books. @throws AteError NO_READ_KEY if it may be there, and this session has no key to it */
+  async toRead(): Promise<Node | undefined> {
+    const known = await this.known()
+    if (!known) await assertAllReadable(this.chain, LedgerNode)
+    return known
   }
 
   /** The node, made in this transaction if it is not there. */

@@ -4,8 +4,9 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, sta
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { AteError, type Duration, durationMs, type PublicId } from '@ate/core'
+import { AteError, type Duration, durationMs } from '@ate/core'
 import type { Can, PutOptions, SecretValue, Version } from '@ate/vault'
+import { publicIdOf } from '../acting.ts'
 import { dateOf } from '../dates.ts'
 import { print, printable, toJson } from '../output.ts'
 import { type InputOptions, parseJson, readValue, textOf } from './input.ts'
@@ -217,13 +218,6 @@ export async function grant(
 
 function rightsOf(text: string): Can[] {
   return text === 'none' ? [] : (text.split(',').map((one) => one.trim()) as Can[])
-}
-
-/** A public id, or the name of a file that holds it: it has five thousand characters. */
-function publicIdOf(text: string): PublicId {
-  if (text.startsWith('ate1')) return text as PublicId
-  if (!existsSync(text)) throw usage('--member takes a public id, or a file that holds one; `ate id` prints it')
-  return readFileSync(text, 'utf8').trim() as PublicId
 }
 
 export async function revoke(role: string, pattern: string | undefined, options: GrantOptions): Promise<void> {

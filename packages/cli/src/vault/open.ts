@@ -1,14 +1,13 @@
 /** Which vault a command works with, as whom; opened beside its writer where it only reads. */
 import process from 'node:process'
-import { type Chain, openChain } from '@ate/core'
+import type { Chain } from '@ate/core'
 import { type Vault, vault } from '@ate/vault'
 import { CommanderError } from 'commander'
-import { type ActingOptions, actingIdentity } from '../acting.ts'
-import { OPENED_TO, type Purpose, placeOf } from '../place.ts'
+import { openPlace, type PlaceOptions } from '../open-place.ts'
+import type { Purpose } from '../place.ts'
 
-export interface VaultOptions extends ActingOptions {
+export interface VaultOptions extends PlaceOptions {
   readonly at?: string
-  readonly id?: string
   readonly name?: string
   readonly json?: boolean
 }
@@ -21,10 +20,8 @@ export async function withVault<R>(
   purpose: Purpose,
   run: (vault: Vault, chain: Chain) => Promise<R>,
 ): Promise<R> {
-  const place = placeOf(options.at ?? process.env['ATE_VAULT'] ?? DEFAULT_PLACE)
-  const as = await actingIdentity(options)
-  const id = options.id === undefined ? {} : { id: options.id }
-  const chain = await openChain(place, { as, ...id, ...OPENED_TO[purpose] })
+  const place = options.at ?? process.env['ATE_VAULT'] ?? DEFAULT_PLACE
+  const chain = await openPlace(place, options, purpose)
   try {
     return await run(vault(chain, options.name === undefined ? {} : { name: options.name }), chain)
   } finally {

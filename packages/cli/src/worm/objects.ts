@@ -122,7 +122,12 @@ export async function listCommand(prefix: string | undefined, options: ListComma
       ...(options.hold === undefined ? {} : { hold: options.hold }),
       ...(options.subject === undefined ? {} : { subject: options.subject }),
     }
-    for await (const stored of archive.list(query)) await print(options.json ? toJson(stored) : lineOf(stored))
+    let count = 0
+    for await (const stored of archive.list(query)) {
+      count++
+      await print(options.json ? toJson(stored) : lineOf(stored))
+    }
+    if (count === 0 && !options.json) process.stderr.write('no records here that this identity may read\n')
   })
 }
 

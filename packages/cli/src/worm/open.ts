@@ -2,17 +2,16 @@
 import { once } from 'node:events'
 import process from 'node:process'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
-import { type Duration, openChain } from '@ate/core'
+import type { Duration } from '@ate/core'
 import { type Ref, type Worm, worm } from '@ate/worm'
 import { CommanderError } from 'commander'
-import { type ActingOptions, actingIdentity } from '../acting.ts'
 import { dateOf } from '../dates.ts'
 import { writeNewFrom } from '../new-file.ts'
-import { OPENED_TO, type Purpose, placeOf } from '../place.ts'
+import { openPlace, type PlaceOptions } from '../open-place.ts'
+import type { Purpose } from '../place.ts'
 
-export interface WormOptions extends ActingOptions {
+export interface WormOptions extends PlaceOptions {
   readonly at?: string
-  readonly id?: string
   readonly name?: string
   readonly json?: boolean
   readonly revision?: string
@@ -26,10 +25,8 @@ export async function withWorm<R>(
   purpose: Purpose,
   run: (archive: Worm) => Promise<R>,
 ): Promise<R> {
-  const place = placeOf(options.at ?? process.env['ATE_WORM'] ?? DEFAULT_PLACE)
-  const as = await actingIdentity(options)
-  const id = options.id === undefined ? {} : { id: options.id }
-  const chain = await openChain(place, { as, ...id, ...OPENED_TO[purpose] })
+  const place = options.at ?? process.env['ATE_WORM'] ?? DEFAULT_PLACE
+  const chain = await openPlace(place, options, purpose)
   try {
     return await run(worm(chain, options.name === undefined ? {} : { name: options.name }))
   } finally {

@@ -106,7 +106,7 @@ export const ADVICE = {
   NOT_PINNED: 'this chain was made by others; pass its id to say that it is the one you mean',
   WRONG_CHAIN: 'the chain here is not the one whose id you gave',
   NOT_A_CHAIN: 'something else stands there; give an empty or a new folder',
-  NEEDS_UPGRADE: 'the chain follows rules of a newer level; update @ate/core',
+  NEEDS_UPGRADE: 'newer software wrote this; update @ate, or the program that defines the type',
   UNSUPPORTED_FORMAT: 'the files are of a newer format; update @ate/core',
   READ_ONLY: 'the chain was opened for reading only, or its disk is read-only',
   CHAIN_CLOSED: 'the chain is closed; open it again',

@@ -6,7 +6,7 @@ import { AteError, throwIfAborted } from '../base/errors.ts'
 import { SOCKET_DIAL_MS, SOCKET_HEADER_BYTES_MAX, SOCKET_IDLE_CHECKS, SOCKET_IDLE_MS } from '../base/limits.ts'
 import type { DialOptions, Socket } from '../base/socket.ts'
 import { isLoopbackPlace, type Place, parsePlace, placeUrl } from '../mesh/transport.ts'
-import { WS_LIMITS, WsSocket } from './ws-socket.ts'
+import { assertWholePackage, WS_LIMITS, WsSocket } from './ws-socket.ts'
 
 export interface NodeDialOptions extends DialOptions {
   /** As of ListenOptions; SOCKET_IDLE_MS if left out. */
@@ -17,6 +17,7 @@ export interface NodeDialOptions extends DialOptions {
 export async function dial(url: string, options: NodeDialOptions = {}): Promise<Socket> {
   const place = parsePlace(url)
   throwIfAborted(options.signal)
+  assertWholePackage('BAD_URL', { url })
   const timeoutMs = durationMs(options.timeout ?? SOCKET_DIAL_MS, 0)
   const ws = new WebSocket(wsUrl(place), {
     ...WS_LIMITS,

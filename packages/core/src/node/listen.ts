@@ -30,7 +30,7 @@ import {
   withoutSlash,
 } from '../mesh/transport.ts'
 import { isLocalRequest, type Proxies, peerOf } from './request-origin.ts'
-import { WS_LIMITS, WsSocket } from './ws-socket.ts'
+import { assertWholePackage, WS_LIMITS, WsSocket } from './ws-socket.ts'
 
 /** The contract is that of `Listen`. */
 export async function listen(urls: string | readonly string[], options: ListenOptions): Promise<Listening> {
@@ -40,6 +40,7 @@ export async function listen(urls: string | readonly string[], options: ListenOp
   if (isSecure && !options.tls)
     throw new AteError('BAD_ARGUMENT', { argument: 'tls', wanted: 'a certificate and a key for wss: URLs' })
   if (isSecure) checkTls(options.tls!)
+  assertWholePackage('CANNOT_LISTEN', { url: placeUrl(places[0]!) })
   const host = new Host(options)
   try {
     for (const group of grouped(places)) await host.open(group)

@@ -4,8 +4,9 @@
  * is silent for long is asked for a sign of life and then given up.
  */
 import type { Socket as NetSocket } from 'node:net'
+import * as whole from 'ws'
 import WebSocket, { type ClientOptions, type ServerOptions } from 'ws'
-import { assert } from '../base/errors.ts'
+import { AteError, assert, type ErrorCode } from '../base/errors.ts'
 import {
   SOCKET_CLOSE_MS,
   SOCKET_FRAGMENTS_MAX,
@@ -24,6 +25,25 @@ export const WS_LIMITS: ClientOptions & ServerOptions = {
   // Newer than the types: caps against tiny fragments, and the wait for the other side's close.
   ...{ maxFragments: SOCKET_FRAGMENTS_MAX, maxBufferedChunks: SOCKET_PIECES_MAX, closeTimeout: SOCKET_CLOSE_MS },
 }
+
+/**
+ * Where a bundler has put something empty in the place of an optional module of the package, as Next.js does with webpack, each
+ * frame that is long throws a TypeError later, of a server in nobody's hands: so it is tried before.
+ * @throws AteError `code`
+ */
+export function assertWholePackage(code: ErrorCode, facts: { readonly url: string }): void {
+  const sender: { frame(data: Buffer, options: object): unknown } | undefined = Reflect.get(whole, 'Sender')
+  try {
+    sender?.frame(Buffer.alloc(TRIED_BYTES), { fin: true, rsv1: false, opcode: 2, mask: true, readOnly: true })
+  } catch (cause) {
+    throw new AteError(code, facts, { cause, hint: NOT_WHOLE })
+  }
+}
+
+/** Shorter ones the package masks by itself. */
+const TRIED_BYTES = 64
+const NOT_WHOLE =
+  "a bundler has left out what the package `ws` asks for, and does without if it is not there: keep `ws` out of the bundle (Next.js: serverExternalPackages: ['ws'])"
 
 export interface WsPeer {
   readonly peer: string
