@@ -245,7 +245,7 @@ test('what the log says of a transaction is what its author was told', async () 
         return open
       }),
     )
-    told.push({ ...tx.receipt!.toJSON() })
+    told.push(JSON.parse(JSON.stringify(tx.receipt)))
   }
   const other = await world.wait(openChain(`${world.url}/c`, options, world.machine('b')))
   for (const receipt of told as { readonly txId: string }[])
