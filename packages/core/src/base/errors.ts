@@ -91,7 +91,7 @@ export const ADVICE = {
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
-    'this chain is open for writing already, here or in another process. In one process open it once (modules that are loaded again, as by a hot reload, keep it on globalThis); for several open it with { share: true } in all of them, or serve its folder (ate serve); or read beside the writer with { readOnly: true }, or close it there',
+    'this chain is open for writing already; the facts may say by whom. In one process open it once (modules that are loaded again keep it on globalThis); in several with { share: true } in all of them, or serve its folder (ate serve); or read beside the writer with { readOnly: true }',
   CHAIN_GONE: 'a chain that this machine remembers is gone; restore it, or open with { create: true } to begin anew',
   CHAIN_ELSEWHERE: 'servers name each other for this chain: start all of them with the same list (--nodes-list)',
   CHAIN_COPY:

@@ -6,16 +6,15 @@
  * - what is staged commits exactly as it was judged, unless it is refused elsewhere (see staging.ts);
  * - readers outside of transactions see acknowledged state only.
  */
-import { equalBytes, fromBinaryText, toBinaryText } from '../base/bytes.ts'
+import { fromBinaryText, toBinaryText } from '../base/bytes.ts'
 import { given } from '../base/duration.ts'
 import type { Environment } from '../base/environment.ts'
 import { AteError, assert } from '../base/errors.ts'
 import { type ChainId, chainIdOf, toBase32 } from '../base/ids.ts'
 import { Turns } from '../base/turns.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import { CommitParser } from '../event/commit-parse.ts'
 import { PrefixHasher } from '../event/derive-ids.ts'
-import { KIND, type Kind, RECORD_HEAD_BYTES } from '../event/format.ts'
+import type { Kind } from '../event/format.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { type Durability, durabilityRank, isDurability, type LogEngine, type LogRecord } from '../log/engine.ts'
 import { SessionKeys } from '../session/epoch-keys.ts'
@@ -213,25 +212,6 @@ export class ChainCore {
       if (this.conflicts.length > CONFLICTS_MAX) this.conflicts.shift()
     })
     for (const listener of this.conflictListeners) listener()
-  }
-
-  /** What the commit of this writer number was, if it is that one: a refusal, or undefined, for each of its transactions. */
-  async outcomeOf(
-    writer: Uint8Array,
-    writerSeq: number,
-    commitHash: Uint8Array,
-  ): Promise<readonly (Refusal | undefined)[] | undefined> {
-    const parser = new CommitParser(this.crypto)
-    for await (const chunk of this.engine.read(1)) {
-      for (const { bytes, seq } of chunk) {
-        if (bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) continue
-        const commit = parser.parse(this.replica.chainId, bytes)
-        if (commit.writerSeq !== writerSeq || !equalBytes(commit.writer, writer)) continue
-        if (!equalBytes(commit.commitHash, commitHash)) return undefined
-        return commit.transactions.map((_, i) => this.replica.voids.get(seq)?.get(i))
-      }
-    }
-    return undefined
   }
 
   /** The log holds its bodies: one that is missing is a loss. */

@@ -229,7 +229,7 @@ class RemoteWriting implements Writing, LinkEvents {
   #assertSends(): void {
     this.#core.assertWritable()
     this.assertTakes()
-    if (!this.#online) throw new AteError('OFFLINE', {})
+    if (!this.#online) throw new AteError('OFFLINE')
   }
 
   async finish(signal: AbortSignal): Promise<void> {

@@ -6,7 +6,7 @@ import { KIND, RECORD_HEAD_BYTES } from '../event/format.ts'
 import type { ChainCore } from './chain-core.ts'
 import type { KeptCommit, Outbox } from './outbox.ts'
 import type { Sent } from './sent.ts'
-import { refuse } from './verdict.ts'
+import { type Refusal, refuse } from './verdict.ts'
 import type { WriterSession } from './writer-session.ts'
 
 /**
@@ -33,11 +33,31 @@ export async function restoreCommits(
     else gone.push({ number: kept.number, writer: commit.writer.slice(), hash: commit.commitHash.slice(), nonces })
   }
   for (const { number, writer: by, hash, nonces } of gone) {
-    const landed = await core.outcomeOf(by, number, hash)
+    const landed = await outcomeOf(core, by, number, hash)
     core.tellConflicts(nonces, landed ?? nonces.map(() => refuse('CERT_ENDED')))
     await outbox.remove(number)
   }
   return sent
+}
+
+/** What the commit of this writer number was, if it is that one: a refusal, or undefined, for each of its transactions. */
+async function outcomeOf(
+  { crypto, engine, replica }: ChainCore,
+  writer: Uint8Array,
+  writerSeq: number,
+  commitHash: Uint8Array,
+): Promise<readonly (Refusal | undefined)[] | undefined> {
+  const parser = new CommitParser(crypto)
+  for await (const chunk of engine.read(1)) {
+    for (const { bytes, seq } of chunk) {
+      if (bytes[RECORD_HEAD_BYTES - 1] !== KIND.commit) continue
+      const commit = parser.parse(replica.chainId, bytes)
+      if (commit.writerSeq !== writerSeq || !equalBytes(commit.writer, writer)) continue
+      if (!equalBytes(commit.commitHash, commitHash)) return undefined
+      return commit.transactions.map((_, i) => replica.voids.get(seq)?.get(i))
+    }
+  }
+  return undefined
 }
 
 /** Its number was taken while no process looked, or its certificate is not ours any more. */

@@ -539,10 +539,7 @@ export class Staging {
     const all = [...batches, ...this.#queue]
       .flatMap((batch) => batch.transactions)
       .filter(({ number }) => this.#staged.has(number))
-    const applied = all.every((staged, i) => i === 0 || all[i - 1]!.applied < staged.applied)
-      ? all
-      : all.toSorted((a, b) => a.applied - b.applied)
-    for (let i = applied.length - 1; i >= 0; i--) applied[i]!.journal.undo()
+    for (const { journal } of all.toSorted((a, b) => b.applied - a.applied)) journal.undo()
     return all
   }
 

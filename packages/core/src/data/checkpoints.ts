@@ -5,13 +5,12 @@
  */
 import { equalBytes, fromUtf8, utf8, wipe } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import { COSIGN_MS } from '../base/limits.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
-import { parseWitnesses, requireQuorum, type Witnesses } from '../event/cosignature.ts'
+import type { Witnesses } from '../event/cosignature.ts'
 import { KIND } from '../event/format.ts'
-import { addLines, parseNote } from '../event/note.ts'
+import { addLines } from '../event/note.ts'
 import { type Identity, identityCheckpointSeed } from '../session/identity.ts'
 
 /** @throws AteError NOT_AUTHORIZED if the root has not named this session's key. */
@@ -51,37 +50,18 @@ export interface CheckpointOptions {
 /** Appends a checkpoint. @throws AteError NOT_AUTHORIZED | BAD_CHECKPOINT | BAD_COSIGNATURE | NOT_WITNESSED and as append */
 export async function appendCheckpoint(
   core: ChainCore,
-  { cosign, witnesses }: CheckpointOptions,
+  options: CheckpointOptions,
 ): Promise<{ readonly seq: number; readonly size: number; readonly note: string }> {
-  const wanted = witnesses && parseWitnesses(core.crypto, witnesses)
   let note = ''
   const { seq } = await core.appendOther(KIND.checkpoint, async () => {
-    const signed = checkpointPayload(core)
-    const payload = cosign ? addLines(signed, await linesOf(core, cosign, fromUtf8(signed))) : signed
-    if (wanted) requireQuorum(core.crypto, parseNote(payload), wanted)
+    let payload = checkpointPayload(core)
+    // Loaded in its place in the log: few ask witnesses.
+    if (options.cosign || options.witnesses)
+      payload = await (await import('./cosigning.ts')).cosigned(core, payload, options)
     note = fromUtf8(payload)
     return payload
   })
   return { seq, size: seq, note }
-}
-
-/** A witness that never answers must not hold the chain. */
-async function linesOf(
-  { environment }: ChainCore,
-  cosign: NonNullable<CheckpointOptions['cosign']>,
-  note: string,
-): Promise<readonly string[]> {
-  let stop: { cancel(): void } | undefined
-  const late = new Promise<never>((_, reject) => {
-    stop = environment.timers.start(COSIGN_MS, () => reject(new AteError('NOT_WITNESSED', { afterMs: COSIGN_MS })))
-  })
-  try {
-    const lines = await Promise.race([cosign(note), late])
-    if (!Array.isArray(lines)) throw new AteError('BAD_ARGUMENT', { what: 'cosign gives a list of signature lines' })
-    return lines
-  } finally {
-    stop?.cancel()
-  }
 }
 
 /**

@@ -8,7 +8,7 @@
 import { toHex } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import type { Crc32 } from './crc32.ts'
-import { diskError, errnoOf } from './file-errors.ts'
+import { diskError, errnoOf, locked } from './file-errors.ts'
 import { encodeSlot, MANIFEST, openManifest, readManifest, SLOT_BYTES, writeWhole } from './file-manifest.ts'
 import { listFolder } from './file-recovery.ts'
 import { QUARANTINE } from './file-repair.ts'
@@ -43,7 +43,7 @@ export async function destroyFileLog(options: {
   try {
     if (!listFolder(fs)?.includes(MANIFEST)) throw new AteError('CHAIN_NOT_FOUND')
     const lock = await fs.lock()
-    if (!lock) throw new AteError('CHAIN_LOCKED')
+    if (!lock) throw locked(fs)
     try {
       const found = look(fs, crc)
       if (label && toHex(label) !== toHex(found.label))

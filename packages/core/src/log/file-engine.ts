@@ -12,7 +12,7 @@ import { checkLabel } from './batch.ts'
 import { type Crc32, crc32 } from './crc32.ts'
 import type { LogEngine } from './engine.ts'
 import { removeUnfinished } from './file-compact.ts'
-import { damaged, diskError } from './file-errors.ts'
+import { damaged, diskError, locked } from './file-errors.ts'
 import { NO_HASH, SEGMENT_HEADER_BYTES } from './file-frame.ts'
 import { FileLog } from './file-log.ts'
 import {
@@ -123,7 +123,7 @@ async function openWriter(options: FileLogOptions): Promise<LogEngine> {
   const { fs } = options
   if (!requireLog(fs, options.create ? 'may be empty' : 'must be there')) fs.makeFolder('')
   const lock = await fs.lock()
-  if (!lock) throw new AteError('CHAIN_LOCKED')
+  if (!lock) throw locked(fs)
   try {
     return await recoverAsWriter(options, lock)
   } catch (error) {

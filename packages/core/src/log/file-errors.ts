@@ -1,5 +1,6 @@
 /** Errors of a file system, as the codes that callers act on. */
 import { AteError, type ErrorFacts, isAteError } from '../base/errors.ts'
+import type { FileSystem } from './file-system.ts'
 
 /** The errno name of a thrown file-system error, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
@@ -45,6 +46,12 @@ function codeFor(error: unknown): 'DISK_FULL' | 'TOO_MANY_FILES' | 'READ_ONLY' |
   if (isFull(error)) return 'DISK_FULL'
   if (isOutOfFiles(error)) return 'TOO_MANY_FILES'
   return REFUSED.includes(errnoOf(error) ?? '') ? 'READ_ONLY' : 'IO_ERROR'
+}
+
+/** Somebody writes there already: perhaps another handle of this very process, which is the one to be used then. */
+export function locked(fs: FileSystem): AteError {
+  const isHere = fs.isHeldHere?.()
+  return new AteError('CHAIN_LOCKED', isHere === undefined ? {} : { by: isHere ? 'this process' : 'another process' })
 }
 
 /** Seqs are given as far as they are known. */

@@ -24,6 +24,8 @@ export interface FileSystem {
    * The name stands for the folder, whatever path leads there.
    */
   lock(): Promise<FileLock | undefined>
+  /** Whether it is this process that holds it; left out where nobody can say. */
+  isHeldHere?(): boolean
 }
 
 export interface FileLock {

@@ -40,7 +40,7 @@ export function memoryEngine(
   options: { readonly readOnly?: boolean } = {},
 ): LogEngine {
   const readOnly = options.readOnly ?? false
-  if (!readOnly && store.written) throw new AteError('CHAIN_LOCKED', { engine: 'memory' })
+  if (!readOnly && store.written) throw new AteError('CHAIN_LOCKED', { engine: 'memory', by: 'this process' })
   if (!readOnly) store.written = true
   return new MemoryEngine(store, readOnly)
 }

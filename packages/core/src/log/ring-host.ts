@@ -1,7 +1,7 @@
 /** What the parts of the key ring on a file system share. */
 import type { AteError } from '../base/errors.ts'
 import type { Crc32 } from './crc32.ts'
-import { diskError, errnoOf } from './file-errors.ts'
+import { diskError, errnoOf, isOutOfFiles } from './file-errors.ts'
 import type { FileSystem } from './file-system.ts'
 
 export const RING = 'ring'
@@ -30,10 +30,11 @@ export function listRing(fs: FileSystem): readonly string[] {
   }
 }
 
+/** A folder is opened to be synced: where that is refused, nothing is lost, and whoever tries again syncs what was done by then. */
 export function synced(host: RingHost, sync: () => void): void {
   try {
     sync()
   } catch (error) {
-    throw host.poison(error)
+    throw isOutOfFiles(error) ? error : host.poison(error)
   }
 }

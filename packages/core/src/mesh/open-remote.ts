@@ -1,6 +1,6 @@
 /** Opens a chain at a server: the way there, over connections that the chains of a process share, and where it sends us on. */
 import { utf8 } from '../base/bytes.ts'
-import { AteError, isAteError } from '../base/errors.ts'
+import { AteError } from '../base/errors.ts'
 import { CHAIN_NAME_BYTES_MAX, SHARE_RETRY_MAX_MS } from '../base/limits.ts'
 import type { Chain } from '../data/chain.ts'
 import { makeGenesis } from '../data/create-chain.ts'
@@ -79,9 +79,8 @@ function redirectTo(given: unknown, { scheme }: Place): Place | undefined {
 function addressIn(given: unknown): Place | undefined {
   try {
     return parseAddress(given as string)
-  } catch (error) {
-    if (isAteError(error) && error.code === 'BAD_URL') return undefined
-    throw error
+  } catch {
+    return undefined
   }
 }
 

@@ -20,7 +20,7 @@ import {
 } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { FileSystem, OpenFile } from '../log/file-system.ts'
-import { lockFolder } from './folder-lock.ts'
+import { isHeldHere, lockFolder } from './folder-lock.ts'
 import { makeFolders, syncFolder } from './folders.ts'
 
 export const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const
@@ -41,6 +41,7 @@ export function nodeFileSystem(folder: string): FileSystem {
     removeFolder: (path) => rmdirSync(at(path)),
     syncFolder: (path) => syncFolder(at(path)),
     lock: () => lockFolder(root),
+    isHeldHere: () => isHeldHere(root),
   }
 }
 

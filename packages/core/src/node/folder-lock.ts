@@ -20,8 +20,38 @@ const O_EXLOCK = 0x20
 /** A socket that nobody serves refuses at once; this bounds a peer that hangs. */
 const CONNECT_MS = 1000
 
+/** Folders that this process holds, by their names: also while it takes the rest of a lock, when nobody else can have it. */
+const heldHere = new Set<string>()
+
+/** Whether it is this process that holds the folder's lock. */
+export function isHeldHere(folder: string): boolean {
+  return heldHere.has(folderName(folder))
+}
+
 /** Undefined if another holds it, this process included. Errors with an errno: the folder cannot be written. */
 export async function lockFolder(folder: string): Promise<FileLock | undefined> {
+  return noted(folder, await takeLock(folder))
+}
+
+function noted(folder: string, lock: FileLock | undefined): FileLock | undefined {
+  if (!lock) return undefined
+  const name = folderName(folder)
+  heldHere.add(name)
+  let isHeld = true
+  return {
+    async release() {
+      try {
+        await lock.release()
+      } finally {
+        // Once: another handle may have it by a second time.
+        if (isHeld) heldHere.delete(name)
+        isHeld = false
+      }
+    },
+  }
+}
+
+async function takeLock(folder: string): Promise<FileLock | undefined> {
   switch (process.platform) {
     case 'linux':
     case 'android':
@@ -49,7 +79,11 @@ async function lockPipe(name: string): Promise<FileLock | undefined> {
  * socket of `holder` stands in the folder as well, and answers whoever asks there, for as long as this process lives.
  */
 export async function lockBelow(folder: string, holder: string): Promise<FileLock | undefined> {
-  if (process.platform !== 'linux') return lockFolder(folder)
+  return noted(folder, await takeBelow(folder, holder))
+}
+
+async function takeBelow(folder: string, holder: string): Promise<FileLock | undefined> {
+  if (process.platform !== 'linux') return takeLock(folder)
   const held = await takeLinux(folder)
   if (!held) return undefined
   const { abstract, named, fd } = held
@@ -61,12 +95,13 @@ export async function lockBelow(folder: string, holder: string): Promise<FileLoc
     linkSync(join(holder, LOCK), join(folder, LOCK))
     return linkedLock(folder)
   } catch (error) {
+    heldHere.delete(folderName(folder))
     if (codeOf(error) === 'EEXIST') return undefined
     if (!NO_LINKS.has(codeOf(error))) throw error
   } finally {
     await stop(abstract)
   }
-  return lockFolder(folder)
+  return takeLock(folder)
 }
 
 /** A disk without links, or with too many to one file. ENOENT: `holder` has no socket of its own. */
@@ -96,8 +131,10 @@ interface HeldSockets {
 }
 
 async function takeLinux(folder: string): Promise<HeldSockets | undefined> {
-  const abstract = await listen(`\0ate-${folderName(folder)}`)
+  const name = folderName(folder)
+  const abstract = await listen(`\0ate-${name}`)
   if (!abstract) return undefined
+  heldHere.add(name)
   // The address of a socket is at most 107 bytes: a path through the open folder is always short enough.
   let fd: number | undefined
   try {
@@ -105,10 +142,12 @@ async function takeLinux(folder: string): Promise<HeldSockets | undefined> {
     const named = await listenInFolder(folder, `/proc/self/fd/${fd}/${LOCK}`)
     if (named !== 'held') return { abstract, named, fd }
   } catch (error) {
+    heldHere.delete(name)
     if (fd !== undefined) closeSync(fd)
     await stop(abstract)
     throw error
   }
+  heldHere.delete(name)
   closeSync(fd)
   await stop(abstract)
   return undefined

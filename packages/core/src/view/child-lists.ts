@@ -59,10 +59,10 @@ export class ChildLists {
   /** Takes back the newest list of its parent, which nothing stands in. */
   drop(list: ChildList): void {
     const lists = this.#byParent.get(list.parent)
-    assert(lists?.at(-1) === list, 'only the newest list of a parent can be taken back')
+    assert(lists?.at(-1) === list, 'only the newest can be taken back')
     lists.pop()
     if (lists.length === 0) this.#byParent.delete(list.parent)
-    if (this.#last === list) this.#last = undefined
+    this.#last = undefined
     this.loose.delete(list)
   }
 

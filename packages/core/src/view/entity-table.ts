@@ -173,7 +173,7 @@ export class EntityTable {
 
   /** Takes back the newest row. */
   undoAdd(row: number): void {
-    assert(row === this.#rows - 1, 'only the newest row can be taken back')
+    assert(row === this.#rows - 1, 'only the newest can be taken back')
     const hash = this.#hashOfRow(row)
     const table = this.#tables[hash & 255]!
     const mask = table.length - 1

@@ -32,7 +32,7 @@ export class Names {
 
   /** Takes back the newest name. */
   drop(number: number): void {
-    assert(number === this.#texts.length - 1 && number > 0, 'only the newest name can be taken back')
+    assert(number === this.#texts.length - 1 && number > 0, 'only the newest can be taken back')
     this.#numbers.delete(this.#texts.pop()!)
     this.#last = this.#other = ''
     this.#lastNumber = this.#otherNumber = 0

@@ -1,6 +1,7 @@
 /** Persons: devices that come and go, rotation and revocation of identities, and who reads what before and after. */
 import { describe, expect, it } from 'vitest'
 import { AteError } from '../../src/base/errors.ts'
+import { fingerprintOf } from '../../src/base/ids.ts'
 import type { Chain } from '../../src/data/chain.ts'
 import { role } from '../../src/data/policy-input.ts'
 import { consentTo } from '../../src/session/consent-text.ts'
@@ -15,6 +16,7 @@ import {
   quickPlatform,
   reopen,
   Thing,
+  turns,
 } from './kit.ts'
 
 const id = (name: string) => person(name).publicId
@@ -402,5 +404,31 @@ describe('a revocation that passes by', () => {
     await kit.chain.transact((tx) => tx.create(Note, { text: '1' }))
     expect(kit.chain.persons()).toEqual([])
     await assertSameAsLog(kit.chain)
+  })
+})
+
+describe('a certificate', () => {
+  it('that its successor has ended stays ended when the removal of its key is taken back', async () => {
+    await using kit = await memoryChain()
+    await kit.chain.transact((tx) => tx.person().add(consent(kit.chain, 'phone', 'alice')))
+    await using phone = await reopen(kit, { as: person('phone') })
+    await phone.chain.transact((tx) => tx.create(Note, { text: 'by phone' }))
+    await using owner = await reopen(phone)
+    const { replica } = owner.core
+    const [first] = [...replica.trust.certificates.values()].filter(
+      ({ identityBytes }) => fingerprintOf(identityBytes) === mark('phone'),
+    )
+    owner.engine.hold()
+    const removing = codeOf(owner.chain.transact((tx) => tx.person().remove(mark('phone'))))
+    await turns()
+    expect(first!.ended).toBe(true)
+    // As a writer's own successor comes, below what is staged.
+    const { id: chain, identityBytes: identity, session, until } = first!
+    const next = { ...first!, id: new Uint8Array(32).fill(7), ended: false, unattested: [] }
+    replica.addCertificate(next, { chain, identity, session, until, after: first!.id })
+    owner.engine.failNext = new AteError('DISK_FULL', {})
+    owner.engine.release()
+    expect(await removing).toBe('DISK_FULL')
+    expect([first!.ended, next.ended]).toEqual([true, false])
   })
 })

@@ -220,6 +220,40 @@ describe('a process that has as many files open as it may', () => {
     }
   })
 
+  it.each((['put', 'replace', 'erase'] as const).flatMap((step) => [40, 440].map((size) => [step, size] as const)))(
+    'is refused to %s a key of %i bytes at any moment, writes on, and does it when it is tried again',
+    async (step, size) => {
+      const name = new Uint8Array(32).fill(1)
+      const [old, next] = [0xaa, 0xbb].map((byte) => new Uint8Array(size).fill(byte))
+      let moments = 0
+      for (let nth = 0; ; nth++) {
+        const { trial, refuse, refused } = starved()
+        const log = await trial.open()
+        expect(await trial.append([100])).toBe(true)
+        if (step !== 'put') await log.ring.put(name, old!)
+        const run = (): Promise<void> => (step === 'erase' ? log.ring.erase(name) : log.ring.put(name, next!))
+        refuse(nth, 1)
+        const code = await codeOf(run)
+        refuse(Number.POSITIVE_INFINITY, 0)
+        if (refused() === 0) break
+        moments++
+        expect(code).toBe('TOO_MANY_FILES')
+        expect(await trial.append([100])).toBe(true)
+        await run()
+        const wanted = step === 'erase' ? undefined : next
+        expect(await log.ring.get(name)).toEqual(wanted)
+        await trial.powerCutAndCheck()
+        const again = await trial.open()
+        expect(await again.ring.get(name)).toEqual(wanted)
+        const held = trial.fs.durableBytes().some(([, bytes]) => Buffer.from(bytes).includes(Buffer.from(old!)))
+        expect(held).toBe(false)
+        await again.close()
+      }
+      // A slot that is there is written without a file more.
+      expect(moments > 0).toBe(step === 'put' || size === 440)
+    },
+  )
+
   it('cuts nothing off a file that it could not open again to write', async () => {
     // The files of a server's chains are closed meanwhile, and opened when they are written.
     for (const [sizes, code] of [

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isAteError } from '../../src/base/errors.ts'
 import type { LogEngine } from '../../src/log/engine.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { nodeFileSystem } from '../../src/node/file-system.ts'
@@ -63,7 +64,35 @@ function open(folder: string, readOnly = false): Promise<LogEngine> {
   return openFileLog({ fs: nodeFileSystem(folder), clock, random, create: !readOnly, readOnly, segmentBytes: 40_000 })
 }
 
+/** Who holds the lock, as the refusal says it. */
+async function holderOf(folder: string): Promise<unknown> {
+  return open(folder).then(
+    () => 'nobody',
+    (error) => isAteError(error) && error.code === 'CHAIN_LOCKED' && error.facts['by'],
+  )
+}
+
 describe('the lock', () => {
+  it('says whether it is this very process that holds it', async () => {
+    const folder = join(root, 'whose')
+    const { child, lines } = start('hold', folder)
+    expect((await lines.next()).value).toBe('open')
+    expect(await holderOf(folder)).toBe('another process')
+    child.kill('SIGKILL')
+    await ended(child)
+    for (let i = 0; i < 2; i++) {
+      const log = await open(folder)
+      expect(await holderOf(folder)).toBe('this process')
+      await log.close()
+    }
+    const tries = await Promise.allSettled([open(folder), holderOf(folder), holderOf(folder)])
+    expect(tries.slice(1).map((tried) => tried.status === 'fulfilled' && tried.value)).toEqual([
+      'this process',
+      'this process',
+    ])
+    if (tries[0]!.status === 'fulfilled') await tries[0].value.close()
+  })
+
   it('is held by one process, and freed when it is killed', async () => {
     const folder = join(root, 'lock')
     const { child, lines } = start('hold', folder)
