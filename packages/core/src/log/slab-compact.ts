@@ -47,8 +47,7 @@ async function compactSlab(
   let records = 0
   for (let seq = old.first; seq < Math.min(end, old.end); seq++) {
     if (seq % STEP_RECORDS === 0 || seq === old.first) {
-      await compaction.settle()
-      await pause(compaction, check)
+      await turn(compaction, check)
     }
     const record = old.record(seq)
     const bytes = compaction.reclaimable(record) > 0 ? compaction.rewrite(record) : undefined
@@ -80,7 +79,7 @@ async function join(log: RecordSlabs, compaction: Compaction, check: () => void)
     for (const old of log.slabs.slice(index, index + count)) copy(old, old.first, old.end, slab)
     slab.close()
     replace(log, index, count, slab)
-    await pause(compaction, check)
+    await turn(compaction, check)
   }
 }
 
@@ -98,8 +97,10 @@ function recordBytes({ usedBytes, first, end }: Slab): number {
   return usedBytes - HASH_BYTES * (end - first)
 }
 
-async function pause(compaction: Compaction, check: () => void): Promise<void> {
+/** Others have theirs; what they have ended meanwhile goes no further. */
+async function turn(compaction: Compaction, check: () => void): Promise<void> {
   await compaction.pause()
+  await compaction.settle()
   if (compaction.signal?.aborted) throw compaction.signal.reason
   check()
 }

@@ -10,6 +10,8 @@ import { LOOK_EVERY_MS } from '../../src/data/compact-policy.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import type { OpenOptions } from '../../src/data/open-chain.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import { codeOf } from '../../src/testing/log-suite.ts'
+import { machine, someone, startServer } from './net-kit.ts'
 import { SimWorld, simPerson } from './sim-world.ts'
 
 const Note = defineType<{ text: string }>('note')
@@ -75,4 +77,38 @@ test('of who writes and of who only reads: it is compacted when it has doubled, 
   expect(new Set(away.slice(0, 3))).toEqual(new Set(['OFFLINE']))
   expect(away.at(-1)).toBe(`${TIMES - 1}`)
   expect(await world.wait(valuesOf(keeper))).toEqual(all)
+})
+
+test('a compaction ends with the handle: who opens the chain again goes on with the same copy, and may compact it', async () => {
+  await using server = await startServer()
+  const platform = machine()
+  const { clock, random, timers } = platform.environment
+  let gate: Promise<void> | undefined
+  let waits = 0
+  const pause = (): Promise<void> => {
+    if (gate) waits++
+    return gate ?? timers.pause()
+  }
+  const waiting = Object.create(platform, {
+    environment: { value: { clock, random, timers: { start: timers.start, pause } } },
+  }) as typeof platform
+  const open = (): Promise<Chain> =>
+    openChain(`${server.url}/notes`, { as, serverKey: server.identity, create: true }, waiting)
+  const as = someone()
+  const chain = await open()
+  for (let i = 0; i < 4; i++) await chain.transact((tx) => tx.put(Note, 'note', { text: `${i}` }))
+  let go = (): void => undefined
+  gate = new Promise((resolve) => {
+    go = resolve
+  })
+  const compacting = codeOf(() => chain.compact())
+  while (waits === 0) await timers.pause()
+  await chain.close()
+  gate = undefined
+  await using again = await open()
+  const compacted = again.compact()
+  go()
+  expect(await compacting).toBe('CHAIN_CLOSED')
+  expect((await compacted).records).toBe(3)
+  expect((await again.named(Note, 'note'))?.value.text).toBe('3')
 })
