@@ -47,6 +47,7 @@ const LONG_OF_FILE = {
   'packages/core/test/data/power.test.ts': { ATE_RUNS: '500' },
   'packages/core/test/data/random.test.ts': { ATE_RUNS: '2000' },
   'packages/core/test/data/salvage.test.ts': { ATE_SEEDS: '10000' },
+  'packages/core/test/log/record-slabs.test.ts': { ATE_SEEDS: '1000' },
 }
 const LONG_TEST_TIMEOUT_MS = 6 * 3600_000
 

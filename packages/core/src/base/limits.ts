@@ -255,3 +255,6 @@ export const SERVICE_TIMEOUT_MAX: number = 12 * 3_600_000
 /** Characters of the reason and the text of an error that a service tells. */
 export const SERVICE_REASON_MAX = 64
 export const SERVICE_TEXT_MAX = 1024
+
+/** A log that is compacted by its growth is so from this length on: below it there is nothing to win. */
+export const COMPACT_FROM_BYTES: number = 16 * 1024 * 1024

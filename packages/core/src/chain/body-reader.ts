@@ -53,7 +53,7 @@ export class BodyReader {
   readonly #trust: TrustState
   readonly #keys: SessionKeys
   readonly #observing: Observing
-  readonly #fetch: ((place: BodyPlace) => Promise<Uint8Array>) | undefined
+  readonly #fetch: ((place: BodyPlace) => Promise<Uint8Array> | undefined) | undefined
   /** Bodies that were fetched: the next read of one asks nobody. */
   readonly #fetched = new Map<string, Uint8Array>()
   #fetchedBytes = 0
@@ -85,8 +85,8 @@ export class BodyReader {
     readonly trust: TrustState
     readonly keys: SessionKeys
     readonly observing: Observing
-    /** Where bodies are asked for that the log does not hold. */
-    readonly fetch?: ((place: BodyPlace) => Promise<Uint8Array>) | undefined
+    /** Where bodies are asked for that the log does not hold; it gives undefined if nobody is asked. */
+    readonly fetch?: ((place: BodyPlace) => Promise<Uint8Array> | undefined) | undefined
   }) {
     this.#fetch = parts.fetch
     this.#crypto = parts.crypto
@@ -189,12 +189,13 @@ export class BodyReader {
   /** Checked against the hash of the verified view, as what is read from a disk. */
   #fetchSlice(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
     const { record, offset, size } = body
-    if (!this.#fetch) throw new AteError('BODY_DROPPED', { seq: record })
     const key = `${record} ${body.block} ${offset}`
     const kept = this.#fetched.get(key)
     if (kept) return this.#open(block, body, kept)
+    const asked = this.#fetch?.({ record, block: body.block, offset, size })
+    if (!asked) throw new AteError('BODY_DROPPED', { seq: record })
     const own = withOwnHash(body)
-    return this.#fetch({ record, block: body.block, offset, size }).then((slice) => {
+    return asked.then((slice) => {
       const plaintext = this.#open(block, own, slice)
       this.#keepFetched(key, slice)
       return plaintext

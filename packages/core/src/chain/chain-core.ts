@@ -58,8 +58,9 @@ export interface CoreParts {
   /** `commit`: sign every commit with the hybrid key, not a range of them. `required`: read only what is attested. */
   readonly pq: 'range' | 'commit' | 'required'
   readonly observing: Observing
-  /** Where bodies are asked for that the log does not hold. */
-  readonly fetchBody?: (place: BodyPlace) => Promise<Uint8Array>
+  /** Of a copy: where bodies are asked for that it does not hold; and whether it may lack those of what lives. */
+  readonly fetchBody?: (place: BodyPlace) => Promise<Uint8Array> | undefined
+  readonly bodies?: 'all' | 'on-demand'
   /** Of `required`: a replica that has folded everything, and so knows up to where the log is attested. */
   readonly ahead?: Replica
   /** Left out where nothing is kept beside the log. */
@@ -216,7 +217,7 @@ export class ChainCore {
 
   /** The log holds its bodies: one that is missing is a loss. */
   get holdsBodies(): boolean {
-    return this.#parts.fetchBody === undefined
+    return this.#parts.bodies !== 'on-demand'
   }
 
   get snapshots(): Snapshots | undefined {

@@ -205,8 +205,10 @@ class RemoteWriting implements Writing, LinkEvents {
     return new Promise((resolve) => this.#idle.push(resolve))
   }
 
-  /** The server acknowledges at its own level, always. */
-  async durable(): Promise<void> {}
+  /** The server acknowledges at its own level, always. Who opens the chain again may go on with the same copy: what works on it ends. */
+  async durable(): Promise<void> {
+    this.#core.assertOpen()
+  }
 
   async refresh(): Promise<number> {
     const before = this.#core.replica.head.seq

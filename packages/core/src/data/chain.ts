@@ -81,14 +81,18 @@ export function isChain(value: unknown): value is Chain {
   return typeof value === 'object' && value !== null && Reflect.get(value, BRAND) === true
 }
 
+/** By whom a chain is compacted: undefined until there is something to do, since few chains have a policy. */
+export interface CompactedBy {
+  by?: Compacting | undefined
+}
+
 export class Chain {
   readonly #core: ChainCore
   readonly #platform: Platform
   readonly #values: Values
   /** Undefined until somebody looks for something. */
   #indexes: Indexes | undefined
-  /** Undefined until there is something to do: few chains have a policy. */
-  #compacting: Compacting | undefined
+  readonly #compacted: CompactedBy
   readonly id: ChainId
   /** What the witnesses that openChain was given had cosigned when it was opened. */
   readonly witnessed: Witnessed | undefined
@@ -97,12 +101,15 @@ export class Chain {
   constructor(
     core: ChainCore,
     platform: Platform,
-    options: { readonly compacting?: Compacting | undefined; readonly witnessed?: Witnessed | undefined } = {},
+    {
+      witnessed,
+      compacted = {},
+    }: { readonly compacted?: CompactedBy; readonly witnessed?: Witnessed | undefined } = {},
   ) {
     this.#core = core
     this.#platform = platform
-    this.witnessed = options.witnessed
-    this.#compacting = options.compacting
+    this.witnessed = witnessed
+    this.#compacted = compacted
     this.id = chainIdOf(core.replica.chainId)
     this.#values = new Values(core, this.id)
     Object.defineProperty(this, BRAND, { value: true })
@@ -485,8 +492,8 @@ export class Chain {
     objectOf(options)
     this.#core.assertWritable()
     const { Compacting } = await import('./compacting.ts')
-    this.#compacting ??= new Compacting(this.#core, undefined)
-    return this.#compacting.run(options)
+    this.#compacted.by ??= new Compacting(this.#core, undefined)
+    return this.#compacted.by.run(options)
   }
 
   /**
@@ -590,7 +597,7 @@ export class Chain {
    */
   close(options: CloseOptions = {}): Promise<void> {
     const { signal } = objectOf(options)
-    const compacted = this.#compacting?.beforeClose(signal)
+    const compacted = this.#compacted.by?.beforeClose(signal)
     return compacted ? compacted.finally(() => this.#core.close(signal)) : this.#core.close(signal)
   }
 
@@ -599,7 +606,7 @@ export class Chain {
   }
 
   get #compaction(): CompactionState {
-    return this.#compacting?.state ?? { running: false, last: undefined, failed: undefined }
+    return this.#compacted.by?.state ?? { running: false, last: undefined, failed: undefined }
   }
 
   #isExpired(row: number): boolean {

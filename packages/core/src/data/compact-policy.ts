@@ -1,9 +1,7 @@
-/** When a chain is compacted by itself: what a policy may say, and what is known of it. */
+/** When a chain is compacted by itself: what a policy may say, and what is known of it. Loaded for those that have one. */
 import { type Duration, durationMs } from '../base/duration.ts'
 import { AteError, type ErrorCode } from '../base/errors.ts'
-import type { ChainCore } from '../chain/chain-core.ts'
 import type { CompactReport } from '../chain/compaction.ts'
-import type { Compacting } from './compacting.ts'
 
 /** Any of the conditions begins a compaction; left out, they never do. */
 export interface CompactPolicy {
@@ -46,14 +44,4 @@ export function checkCompactPolicy(policy: CompactPolicy | 'never' | undefined):
   if (everyMs < LOOK_EVERY_MS || everyMs > EVERY_MAX_MS)
     throw new AteError('BAD_ARGUMENT', { option: 'compact.every', leastMs: LOOK_EVERY_MS, mostMs: EVERY_MAX_MS })
   return policy
-}
-
-/** What looks after the policy of a chain that has one. */
-export async function compactingOf(
-  core: ChainCore,
-  policy: CompactPolicy | undefined,
-): Promise<Compacting | undefined> {
-  if (!policy) return undefined
-  const { Compacting } = await import('./compacting.ts')
-  return new Compacting(core, policy)
 }

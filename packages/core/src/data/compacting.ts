@@ -5,9 +5,10 @@
  */
 import { durationMs } from '../base/duration.ts'
 import { type ErrorCode, isAteError } from '../base/errors.ts'
+import { COMPACT_FROM_BYTES } from '../base/limits.ts'
 import { Turns } from '../base/turns.ts'
 import type { Compactable, CompactOptions, CompactReport } from '../chain/compaction.ts'
-import { type CompactionState, type CompactPolicy, LOOK_EVERY_MS } from './compact-policy.ts'
+import { type CompactionState, type CompactPolicy, checkCompactPolicy, LOOK_EVERY_MS } from './compact-policy.ts'
 
 /** What a policy looks at. `listeners` hear of each record, or group of them; `closers` are called once, at the end. */
 export interface CompactingChain extends Compactable {
@@ -18,7 +19,6 @@ export interface CompactingChain extends Compactable {
   compacted?(): void
 }
 
-const GROWTH_FROM_BYTES: number = 16 * 1024 * 1024
 export class Compacting {
   readonly #core: CompactingChain
   readonly #policy: CompactPolicy
@@ -88,7 +88,7 @@ export class Compacting {
   }
 
   #isDue(bytes: number): boolean {
-    const { growth, growthFromBytes = GROWTH_FROM_BYTES, bytes: most } = this.#policy
+    const { growth, growthFromBytes = COMPACT_FROM_BYTES, bytes: most } = this.#policy
     if (most !== undefined && bytes - this.#sinceBytes >= most) return true
     return growth !== undefined && bytes >= growthFromBytes && bytes >= growth * this.#sinceBytes
   }
@@ -108,4 +108,10 @@ export class Compacting {
       this.#startTimer()
     })
   }
+}
+
+/** What looks after the policy of a chain; undefined for `never`. @throws AteError BAD_ARGUMENT */
+export function compactingOf(core: CompactingChain, compact: CompactPolicy | 'never'): Compacting | undefined {
+  const policy = checkCompactPolicy(compact)
+  return policy && new Compacting(core, policy)
 }

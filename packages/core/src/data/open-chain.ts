@@ -14,7 +14,6 @@ import { settleRecoveries } from '../chain/recoveries.ts'
 import { Replica, type ReplicaMakers } from '../chain/replica.ts'
 import type { Snapshots } from '../chain/snapshots.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
-import { newestWitnessed } from '../chain/witnessing.ts'
 import { parseWitnesses, type Witnesses } from '../event/cosignature.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
@@ -27,7 +26,7 @@ import { forgetHead, rememberedHead } from '../session/remembered-heads.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { Chain } from './chain.ts'
 import { alarmOf, type ServerSide } from './check-head.ts'
-import { type CompactPolicy, checkCompactPolicy, compactingOf } from './compact-policy.ts'
+import type { CompactPolicy } from './compact-policy.ts'
 import { makeGenesis } from './create-chain.ts'
 import { openEngine, type Place, parsePlace } from './place.ts'
 import type { SyncProgress } from './sync-progress.ts'
@@ -51,7 +50,10 @@ export interface OpenOptions extends RemoteOptions {
   readonly pq?: 'range' | 'commit' | 'required'
   /** `accept`: an older or other copy than this machine has seen is taken as it is, and remembered from here on. */
   readonly rollback?: 'refuse' | 'accept'
-  /** When the log is compacted without being asked (chain.compact() asks); never if left out. */
+  /**
+   * When the log is compacted without being asked (chain.compact() asks). Left out, never; but a copy in memory of what a server
+   * has is, when it has doubled, from 16 MiB on: who reads a value that it has dropped gets it from the server.
+   */
   readonly compact?: CompactPolicy | 'never'
   /**
    * Told what the chain does and how long it takes: counts, sizes, times, ids and codes, nothing that is sealed. On Node
@@ -122,7 +124,7 @@ export async function openChain(
   options: OpenOptions = {},
   platform: Platform = ownPlatform,
 ): Promise<Chain> {
-  checkOptions(options)
+  await checkOptions(options)
   const observing = observingOf(options, platform)
   try {
     return await openObserved(at, options, { platform, observing })
@@ -166,7 +168,9 @@ async function openObserved(
     await snapshots?.keep(replica)
     observing.opened(started, replica, engine)
     const { crypto, environment, state } = platform
-    const witnessed = witnesses && (await newestWitnessed({ crypto, engine }, replica.head.seq, witnesses))
+    const witnessed =
+      witnesses &&
+      (await (await import('../chain/witnessing.ts')).newestWitnessed({ crypto, engine }, replica.head.seq, witnesses))
     const keepCertificate = isKept(identity)
     const core = await ChainCore.open({
       crypto,
@@ -183,7 +187,7 @@ async function openObserved(
       pq: options.pq ?? 'range',
     })
     return new Chain(core, platform, {
-      compacting: await compactingOf(core, checkCompactPolicy(options.compact)),
+      compacted: { by: options.compact && (await import('./compacting.ts')).compactingOf(core, options.compact) },
       witnessed,
     })
   } catch (error) {
@@ -207,12 +211,12 @@ export function observingOf({ observe }: Pick<OpenOptions, 'observe'>, platform:
   })
 }
 
-export function checkOptions(options: OpenOptions): void {
+export async function checkOptions(options: OpenOptions): Promise<void> {
   if (typeof options !== 'object' || options === null) throw new AteError('BAD_ARGUMENT', { what: 'options' })
   if (options.as !== undefined && !isIdentity(options.as)) {
     throw new AteError('BAD_ARGUMENT', { what: 'as is an identity, made by createIdentity or openIdentity' })
   }
-  checkCompactPolicy(options.compact)
+  if (options.compact !== undefined) (await import('./compact-policy.ts')).checkCompactPolicy(options.compact)
   if (options.observe !== undefined && typeof options.observe !== 'function')
     throw new AteError('BAD_ARGUMENT', { what: 'observe is a function' })
   if (options.onProgress !== undefined && typeof options.onProgress !== 'function')

@@ -31,7 +31,7 @@ export interface DestroyedLog {
   readonly state: StandingState
 }
 
-type PlaceOptions = Pick<FileLogOptions, 'readOnly' | 'onDamage' | 'standing' | 'standings' | 'segmentBytes'> & {
+export type PlaceOptions = Pick<FileLogOptions, 'readOnly' | 'onDamage' | 'standing' | 'standings' | 'segmentBytes'> & {
   readonly observing?: Observing
 }
 
@@ -48,33 +48,15 @@ export function parsePlace(at: string | LogEngine, options: PlaceOptions, platfo
   return filePlace(platform.pathOf(at), options, platform)
 }
 
-/** The file engine is loaded when it is asked for: a browser never does. */
+/** What opens a folder is loaded when it is asked for: a browser never does. */
 function filePlace(path: string, options: PlaceOptions, platform: Platform): Place {
-  const { readOnly = false, onDamage, standing, standings, segmentBytes, observing } = options
   return {
     kind: 'file',
     name: `file:${path}`,
-    async open({ create, label }) {
-      const pause = () => platform.environment.timers.pause()
+    async open(wanted) {
       // What came before (an identity, the self-test of the cryptography), the engine's modules and the log: a turn each.
-      await pause()
-      const { openFileLog } = await import('../log/file-engine.ts')
-      await pause()
-      return openFileLog({
-        fs: await platform.openFolder(path),
-        random: platform.environment.random,
-        clock: platform.environment.clock,
-        crc32: platform.crc32,
-        pause,
-        readOnly,
-        ...(observing ? { onSync: (tookMs: number) => observing.tell({ kind: 'sync', ms: tookMs }) } : {}),
-        ...(onDamage ? { onDamage } : {}),
-        ...(standing ? { standing } : {}),
-        ...(standings ? { standings } : {}),
-        ...(segmentBytes ? { segmentBytes } : {}),
-        create,
-        ...(label ? { label } : {}),
-      })
+      await platform.environment.timers.pause()
+      return (await import('./file-place.ts')).openFilePlace(path, { ...options, ...wanted }, platform)
     },
     async destroy(wanted) {
       const { destroyFileLog } = await import('../log/file-destroy.ts')

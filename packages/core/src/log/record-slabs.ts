@@ -2,7 +2,7 @@
  * Records of a log in memory: one behind the other in a few large arrays, because an object, a view and a buffer for each of
  * them take more than most records have bytes.
  *
- * A slab holds each record as its 32-byte hash and its bytes, and in a column where each ends: 36 bytes a record.
+ * A slab holds each record as its 32-byte hash and its bytes, and in a column where each ends: 36 to 40 bytes a record.
  *
  * Invariants:
  * - what was given out (`LogRecord` with views into a slab) stays as it is for as long as its reader has said so (`Room`);
@@ -16,8 +16,8 @@ export const SLAB_BYTES: number = 256 * 1024
 /** Of the first slab at the beginning, and of those behind it. */
 const FIRST_BYTES = 1024
 const NEXT_BYTES: number = SLAB_BYTES / 8
-const FIRST_ENDS = 8
-const HASH_BYTES = 32
+const FIRST_PLACES = 8
+export const HASH_BYTES = 32
 
 /** Memory that readers look into while it may be replaced. */
 class Room {
@@ -47,15 +47,16 @@ class Room {
 export class Slab {
   /** Seq of its first record. */
   readonly first: number
-  #room: Room
-  /** Offset behind each record. */
-  #ends = new Uint32Array(FIRST_ENDS)
+  /** Another one when it grows. */
+  room: Room
+  /** Where each record begins, and the last one ends. */
+  #places = new Uint32Array(FIRST_PLACES)
   #count = 0
 
   /** `size`: what is known to be needed. */
   constructor(first: number, size: number) {
     this.first = first
-    this.#room = new Room(size)
+    this.room = new Room(size)
   }
 
   /** Seq behind its last record. */
@@ -64,62 +65,56 @@ export class Slab {
   }
 
   get usedBytes(): number {
-    return this.#count === 0 ? 0 : this.#ends[this.#count - 1]!
-  }
-
-  /** Of the records, without their hashes. */
-  get recordBytes(): number {
-    return this.usedBytes - HASH_BYTES * this.#count
-  }
-
-  get room(): Room {
-    return this.#room
+    return this.#places[this.#count]!
   }
 
   push(hash: Uint8Array, bytes: Uint8Array): void {
     const at = this.usedBytes
     const end = at + HASH_BYTES + bytes.length
-    const { length } = this.#room.bytes
+    const { length } = this.room.bytes
     if (end > length) this.#move(Math.max(end, Math.min(2 * length, SLAB_BYTES)))
-    if (this.#count === this.#ends.length) this.#ends = resized(this.#ends, 2 * this.#count)
-    this.#room.bytes.set(hash, at)
-    this.#room.bytes.set(bytes, at + HASH_BYTES)
-    this.#ends[this.#count++] = end
+    const places = this.#places
+    if (++this.#count === places.length) {
+      this.#places = new Uint32Array(2 * places.length)
+      this.#places.set(places)
+    }
+    this.room.bytes.set(hash, at)
+    this.room.bytes.set(bytes, at + HASH_BYTES)
+    this.#places[this.#count] = end
   }
 
   /** Nothing more comes: what was kept free is given back, if it is much. */
   close(): void {
     const used = this.usedBytes
-    if (this.#room.bytes.length - used > this.#room.bytes.length >> 3) this.#move(used)
-    this.#ends = resized(this.#ends, this.#count)
+    if (this.room.bytes.length - used > this.room.bytes.length >> 3) this.#move(used)
   }
 
   /** Views, valid until the next change, or for as long as the room has this reader. */
   record(seq: number): LogRecord {
     const at = this.#startOf(seq)
-    const { bytes } = this.#room
+    const { bytes } = this.room
     const from = at + HASH_BYTES
-    return { seq, hash: bytes.subarray(at, from), bytes: bytes.subarray(from, this.#ends[seq - this.first]!) }
+    return { seq, hash: bytes.subarray(at, from), bytes: bytes.subarray(from, from + this.sizeOf(seq)) }
   }
 
   sizeOf(seq: number): number {
-    return this.#ends[seq - this.first]! - this.#startOf(seq) - HASH_BYTES
+    return this.#startOf(seq + 1) - this.#startOf(seq) - HASH_BYTES
   }
 
   /** A copy of what stands from `from` to `to` in the bytes of a record. */
   part(seq: number, from: number, to: number): Uint8Array {
     const at = this.#startOf(seq) + HASH_BYTES
-    return this.#room.bytes.slice(at + from, at + to)
+    return this.room.bytes.slice(at + from, at + to)
   }
 
   #startOf(seq: number): number {
-    return seq === this.first ? 0 : this.#ends[seq - this.first - 1]!
+    return this.#places[seq - this.first]!
   }
 
   #move(size: number): void {
-    const old = this.#room
-    this.#room = new Room(size)
-    this.#room.bytes.set(size < old.bytes.length ? old.bytes.subarray(0, size) : old.bytes)
+    const old = this.room
+    this.room = new Room(size)
+    this.room.bytes.set(size < old.bytes.length ? old.bytes.subarray(0, size) : old.bytes)
     old.retire()
   }
 }
@@ -198,23 +193,8 @@ export class RecordSlabs {
     return { records, leave: () => rooms.forEach((room) => void room.leave()) }
   }
 
-  /** `slab` holds the records of `count` of them from `index` on, in as many bytes or fewer. */
-  replace(index: number, count: number, slab: Slab): void {
-    for (const old of this.slabs.splice(index, count, slab)) {
-      this.bytes -= old.recordBytes
-      old.room.retire()
-    }
-    this.bytes += slab.recordBytes
-  }
-
   clear(): void {
     for (const { room } of this.slabs.splice(0)) room.retire()
     this.bytes = 0
   }
-}
-
-function resized(ends: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
-  const moved = new Uint32Array(length)
-  moved.set(length < ends.length ? ends.subarray(0, length) : ends)
-  return moved
 }

@@ -2,8 +2,9 @@
  * Compaction of a log in memory, one slab after the other: its records are written into a new one, which takes its place in one
  * step; then what has become small stands together. Loaded when something is compacted.
  */
+import { assert } from '../base/errors.ts'
 import type { Compaction } from './engine.ts'
-import { type RecordSlabs, SLAB_BYTES, Slab } from './record-slabs.ts'
+import { HASH_BYTES, type RecordSlabs, SLAB_BYTES, Slab } from './record-slabs.ts'
 
 /** Records that are compacted before others get their turn. */
 const STEP_RECORDS = 64
@@ -18,12 +19,14 @@ export async function compactSlabs(
   const done = { records: 0, bytesFreed: 0 }
   await compaction.begin(0, end)
   for (let index = 0; index < log.slabs.length && log.slabs[index]!.first < end; index++) {
-    const { slab, records } = await compactSlab(log.slabs[index]!, { end, compaction, check })
+    const old = log.slabs[index]!
+    const { slab, records } = await compactSlab(old, { end, compaction, check })
     if (!slab) continue
+    assert(log.slabs[index] === old, 'one compaction at a time')
     done.records += records
-    done.bytesFreed += log.slabs[index]!.recordBytes - slab.recordBytes
+    done.bytesFreed += recordBytes(old) - recordBytes(slab)
     log.generation++
-    log.replace(index, 1, slab)
+    replace(log, index, 1, slab)
   }
   if (done.records > 0) await join(log, compaction, check)
   return done
@@ -44,8 +47,7 @@ async function compactSlab(
   let records = 0
   for (let seq = old.first; seq < Math.min(end, old.end); seq++) {
     if (seq % STEP_RECORDS === 0 || seq === old.first) {
-      await compaction.settle()
-      await pause(compaction, check)
+      await turn(compaction, check)
     }
     const record = old.record(seq)
     const bytes = compaction.reclaimable(record) > 0 ? compaction.rewrite(record) : undefined
@@ -76,13 +78,29 @@ async function join(log: RecordSlabs, compaction: Compaction, check: () => void)
     const slab = new Slab(log.slabs[index]!.first, bytes)
     for (const old of log.slabs.slice(index, index + count)) copy(old, old.first, old.end, slab)
     slab.close()
-    log.replace(index, count, slab)
-    await pause(compaction, check)
+    replace(log, index, count, slab)
+    await turn(compaction, check)
   }
 }
 
-async function pause(compaction: Compaction, check: () => void): Promise<void> {
+/** `slab` holds the records of `count` of them from `index` on, in as many bytes or fewer. */
+function replace(log: RecordSlabs, index: number, count: number, slab: Slab): void {
+  for (const old of log.slabs.splice(index, count, slab)) {
+    log.bytes -= recordBytes(old)
+    old.room.retire()
+  }
+  log.bytes += recordBytes(slab)
+}
+
+/** Without their hashes. */
+function recordBytes({ usedBytes, first, end }: Slab): number {
+  return usedBytes - HASH_BYTES * (end - first)
+}
+
+/** Others have theirs; what they have ended meanwhile goes no further. */
+async function turn(compaction: Compaction, check: () => void): Promise<void> {
   await compaction.pause()
+  await compaction.settle()
   if (compaction.signal?.aborted) throw compaction.signal.reason
   check()
 }

@@ -9,10 +9,10 @@ import { assert } from '../base/errors.ts'
 import { COOKIE_MS } from '../base/limits.ts'
 import { contextBytes } from '../crypto/contexts.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import { COOKIE_BYTES } from './handshake-format.ts'
 
 const TIME_BYTES = 8
 const KEY_BYTES = 32
-export const COOKIE_BYTES: number = TIME_BYTES + 32
 
 /** How a server asks for cookies: a random key of its own (32 bytes), and the address that this connection comes from. */
 export interface CookieDemand {

@@ -27,8 +27,10 @@ import { XWING_CIPHERTEXT_BYTES, XWING_PUBLIC_BYTES } from '../crypto/x-wing.ts'
 import { DELEGATION_BYTES } from '../event/acknowledgement.ts'
 import type { ServerLimits } from '../session/tickets.ts'
 import { IDENTITY_KEYS_BYTES } from '../trust/identity-keys.ts'
-import { COOKIE_BYTES } from './cookie.ts'
 import { SUCCESSION_BYTES } from './succession.ts'
+
+/** A time and a MAC: only servers look into one (cookie.ts). */
+export const COOKIE_BYTES: number = 8 + 32
 
 export const WIRE_VERSION = 1
 export const WIRE_SUITE = 1

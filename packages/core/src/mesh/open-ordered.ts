@@ -5,14 +5,14 @@
 import { equalBytes } from '../base/bytes.ts'
 import { AteError, isAteError, throwIfAborted } from '../base/errors.ts'
 import { type ChainId, chainIdOf, parseId } from '../base/ids.ts'
+import { COMPACT_FROM_BYTES } from '../base/limits.ts'
 import { ChainCore } from '../chain/chain-core.ts'
 import { HeldTail } from '../chain/held-tail.ts'
 import type { Observing } from '../chain/observing.ts'
 import { beginRemoteWriting } from '../chain/remote-writing.ts'
 import type { Replica } from '../chain/replica.ts'
-import { Chain } from '../data/chain.ts'
+import { Chain, type CompactedBy } from '../data/chain.ts'
 import { headBeyond } from '../data/check-head.ts'
-import { checkCompactPolicy, compactingOf } from '../data/compact-policy.ts'
 import type { makeGenesis } from '../data/create-chain.ts'
 import {
   checkChain,
@@ -70,7 +70,7 @@ export async function openOrdered(
   { options, platform }: Pick<Wanted, 'options' | 'platform'>,
   wayOf: (wanted: Wanted) => Promise<Way>,
 ): Promise<Chain> {
-  checkOptions(options)
+  await checkOptions(options)
   if (options.pq === 'required') throw new AteError('BAD_ARGUMENT', { what: 'pq: required reads a log, not a server' })
   const observing = observingOf(options, platform)
   try {
@@ -188,7 +188,8 @@ async function handleOf(
       observing,
       place: name,
       pq: options.pq ?? 'range',
-      ...(options.bodies === 'on-demand' ? { fetchBody: (place) => link.body(place) } : {}),
+      bodies: options.bodies ?? 'all',
+      fetchBody: (place) => (options.bodies === 'on-demand' || isDropping(engine) ? link.body(place) : undefined),
       ...(snapshots ? { snapshots } : {}),
     },
     (made, parts) =>
@@ -200,7 +201,33 @@ async function handleOf(
         away,
       }),
   )
-  return new Chain(core, platform, { compacting: await compactingOf(core, checkCompactPolicy(options.compact)) })
+  const { compact } = options
+  const compacted = { by: compact && (await import('./copy-compacting.ts')).compactingCopy(core, compact) }
+  if (compact === undefined && engine.kind === 'memory') compactWhenLarge(core, compacted)
+  return new Chain(core, platform, { compacted })
+}
+
+/** It has dropped bodies since it is here. What is in memory alone may be asked for again; of what is kept, who opened it disposes. */
+function isDropping(engine: LogEngine): boolean {
+  return engine.kind === 'memory' && engine.generation > 0
+}
+
+/** Most copies never come to the length from which that counts: what looks after one is loaded when it has, and then told. */
+function compactWhenLarge(core: ChainCore, compacted: CompactedBy): void {
+  const { engine, listeners } = core
+  const look = (): void => {
+    if (engine.sizeBytes() < COMPACT_FROM_BYTES) return
+    listeners.delete(look)
+    import('./copy-compacting.ts').then(
+      ({ compactingCopy }) => {
+        // As servers do with their logs.
+        compacted.by ??= compactingCopy(core, { growth: 2 })
+      },
+      // A page may not get it now: with another record it is tried again.
+      () => void listeners.add(look),
+    )
+  }
+  listeners.add(look)
 }
 
 interface Linked {

@@ -6,7 +6,6 @@ import { AteError, isAteError } from '../base/errors.ts'
 import { SHARE_RETRY_MS } from '../base/limits.ts'
 import type { Leadership, Sharing } from '../base/sharing.ts'
 import type { Chain } from '../data/chain.ts'
-import { checkCompactPolicy } from '../data/compact-policy.ts'
 import { loadReplica, type OpenOptions, openChain as openLog, snapshotsOf } from '../data/open-chain.ts'
 import { openEngine, type Place, parsePlace } from '../data/place.ts'
 import type { LogEngine } from '../log/engine.ts'
@@ -105,7 +104,7 @@ async function lead(
       platform,
       identity,
       engine,
-      compact: checkCompactPolicy(options.compact),
+      compact: options.compact === 'never' ? undefined : options.compact,
       ended,
       load: async () => {
         const { replica } = await loadReplica({ engine, platform, identity, create, options, snapshots })

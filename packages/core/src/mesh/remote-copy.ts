@@ -6,7 +6,6 @@ import type { Replica } from '../chain/replica.ts'
 import { verifyAhead } from '../chain/verify-ahead.ts'
 import { feed, makersOf, replay, snapshotsOf } from '../data/open-chain.ts'
 import { openEngine, parsePlace } from '../data/place.ts'
-import { SyncMeter } from '../data/sync-progress.ts'
 import type { LogEngine, LogRecord } from '../log/engine.ts'
 import { memoryEngine } from '../log/memory.ts'
 import type { Wanted } from './open-ordered.ts'
@@ -65,7 +64,9 @@ export async function catchUp(filling: Filling, link: ServerLink, replica: Repli
     throw new AteError('WRONG_CHAIN', { wanted: chainIdOf(replica.chainId), found: chainIdOf(link.chainId) })
   const { clock } = platform.environment
   const from = (replica?.head.seq ?? -1) + 1
-  const meter = onProgress && new SyncMeter(link.serverHead.seq + 1 - from, clock.monotonic())
+  const began = clock.monotonic()
+  const meter =
+    onProgress && new (await import('../data/sync-progress.ts')).SyncMeter(link.serverHead.seq + 1 - from, began)
   const told = (chunk: readonly LogRecord[]): void => {
     if (meter) onProgress(meter.add(chunk, clock.monotonic()))
   }

@@ -255,7 +255,8 @@ export class ServerLink implements Link {
 
   body(place: BodyPlace): Promise<Uint8Array> {
     if (this.#ended) return Promise.reject(this.#ended)
-    if (!this.#lease) return Promise.reject(new AteError('OFFLINE', { what: 'this value was not fetched yet' }))
+    if (!this.#lease)
+      return Promise.reject(new AteError('OFFLINE', { what: 'the copy of this machine does not have this value' }))
     return this.#bodies.ask(place)
   }
 

@@ -4,6 +4,7 @@ import type { Chain } from '../../src/data/chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import type { OpenOptions } from '../../src/data/open-chain.ts'
 // Loaded before simulated time runs: what is loaded on demand takes real time.
+import '../../src/data/file-place.ts'
 import '../../src/log/file-destroy.ts'
 import '../../src/log/file-engine.ts'
 import { type MemoryStore, memoryStore } from '../../src/log/memory.ts'
