@@ -132,22 +132,27 @@ export function decodeSegmentHeader(bytes: Uint8Array, crc: Crc32): SegmentHeade
     const block = bytes.subarray(at, at + BLOCK_BYTES)
     const state = checkBlock(block, { magic: SEGMENT_MAGIC, formatMax: MERGED_FORMAT }, crc)
     if (state === 'newer') return state
-    if (state === 'good') {
-      const format = block[4]!
-      return {
-        format,
-        number: getU64(block, 8),
-        // At least one: who goes from segment to segment comes on.
-        span: format === MERGED_FORMAT ? Math.max(1, getU64(block, SPAN_AT)) : 1,
-        firstSeq: getU64(block, 16),
-        label: block.slice(24, 56),
-        nonce: block.slice(56, 72),
-        writerEpoch: getU64(block, 72),
-        before: block.slice(80, 112),
-      }
-    }
+    const header = state === 'good' ? segmentHeaderIn(block) : undefined
+    if (header) return header
   }
   return undefined
+}
+
+function segmentHeaderIn(block: Uint8Array): SegmentHeader | undefined {
+  const format = block[4]!
+  const span = format === MERGED_FORMAT ? getU64(block, SPAN_AT) : 1
+  // None is merged of one: who goes from segment to segment comes on.
+  if (format === MERGED_FORMAT && span < 2) return undefined
+  return {
+    format,
+    number: getU64(block, 8),
+    span,
+    firstSeq: getU64(block, 16),
+    label: block.slice(24, 56),
+    nonce: block.slice(56, 72),
+    writerEpoch: getU64(block, 72),
+    before: block.slice(80, 112),
+  }
 }
 
 /** `bodyCrc`: of what stands behind the header. */

@@ -230,7 +230,6 @@ export class FileReader {
     const opened = this.#open(segment)
     // One that it was merged into stands for others too, which nobody will ask for by their names.
     for (const [name, other] of this.#handles) if (!this.#state.segments.includes(other.segment)) this.release(name)
-    this.release(opened.segment.name)
     this.#handles.set(opened.segment.name, opened)
     return opened
   }

@@ -138,7 +138,7 @@ export class SegmentRewrite {
       await this.#rewriting.settle()
       this.#parts.check()
       throwIfAborted(this.#rewriting.signal)
-      return this.#replace()
+      return await this.#replace()
     } catch (error) {
       removeIfThere(fs, this.#name)
       throw namedError(error, this.#name)
@@ -221,7 +221,7 @@ export class SegmentRewrite {
     return { durableCount: seq, writerEpoch, nonce }
   }
 
-  #replace(): Segment | undefined {
+  async #replace(): Promise<Segment | undefined> {
     const { fs, state, writer, onReplaced } = this.#parts
     const [first] = this.#old
     writer.fence()
@@ -239,43 +239,55 @@ export class SegmentRewrite {
     const { firstSeq } = this.#header
     for (let i = 0; i < this.#offsets.length; i++) state.index.set(firstSeq + i, this.#offsets[i]!, this.#lengths[i]!)
     // Of one alone it does not matter whether the new name is durable: under the old one stands the same.
-    if (this.#old.length > 1) this.#removeOthers()
+    if (this.#old.length > 1) await this.#removeOthers()
     return this.#new
   }
 
-  #removeOthers(): void {
-    const { fs, state, writer } = this.#parts
-    const syncFolder = (path: string): void => {
-      try {
-        fs.syncFolder(path)
-      } catch (error) {
-        throw isOutOfFiles(error) ? error : writer.poison(error)
-      }
+  /** Steps of their own: the log is whole between them, and what is left where one does not come about goes later. */
+  async #removeOthers(): Promise<void> {
+    const { fs, state, writer, clock } = this.#parts
+    await this.#giveWay()
+    const names = mergedFiles(fs, state.segments)
+    try {
+      fs.syncFolder('')
+    } catch (error) {
+      throw isOutOfFiles(error) ? error : writer.poison(error)
     }
-    removeMerged({ list: (path) => fs.list(path), remove: (path) => fs.remove(path), syncFolder }, state.segments)
+    let began = clock.monotonic()
+    for (const name of names) {
+      removeUnlessInUse(fs, name)
+      if (clock.monotonic() - began < STEP_MS) continue
+      await this.#giveWay()
+      began = clock.monotonic()
+    }
+  }
+
+  async #giveWay(): Promise<void> {
+    await this.#rewriting.pause()
+    this.#parts.check()
+    this.#parts.writer.fence()
   }
 }
 
-/**
- * Takes away the files of segments that another one stands for: what the merge that made it, or a crash in it, has left. A file
- * that another process holds open, where that matters, stays until the next time. Errors are those of the file system.
- */
-export function removeMerged(
-  fs: Pick<FileSystem, 'list' | 'remove' | 'syncFolder'>,
-  segments: readonly Segment[],
-): void {
-  const merged = fs.list('').filter((name) => isMerged(segmentNumber(name), segments))
-  if (merged.length === 0) return
+/** What a crash has left of a merge: files of segments that another one stands for. Errors are those of the file system. */
+export function removeMerged(fs: FileSystem, segments: readonly Segment[]): void {
+  const names = mergedFiles(fs, segments)
+  if (names.length === 0) return
   // The new name before the old ones go: a process that died may have left it where a power cut undoes it.
   fs.syncFolder('')
-  for (const name of merged) removeUnlessInUse(fs, name)
+  for (const name of names) removeUnlessInUse(fs, name)
+}
+
+function mergedFiles(fs: FileSystem, segments: readonly Segment[]): string[] {
+  return fs.list('').filter((name) => isMerged(segmentNumber(name), segments))
 }
 
 function isMerged(number: number | undefined, segments: readonly Segment[]): boolean {
   return number !== undefined && segments.some(({ header }) => header.number < number && number < numberBehind(header))
 }
 
-function removeUnlessInUse(fs: Pick<FileSystem, 'remove'>, name: string): void {
+/** One that another process holds open, where that matters, stays until the next time. */
+function removeUnlessInUse(fs: FileSystem, name: string): void {
   try {
     fs.remove(name)
   } catch (error) {

@@ -152,9 +152,9 @@ function openLog(
 }
 
 /** A log of four segments of three records each, then open with room for all of them in one. */
-async function fourSegments(disk: Disk): Promise<LogEngine> {
+async function fourSegments(disk: Disk, sizes: readonly number[] = [800, 100, 60]): Promise<LogEngine> {
   const log = await openLog(disk, { segmentBytes: 5200 })
-  for (let i = 0; i < 4; i++) await appendTo(log, testBatch(3 * i, [800, 100, 60]))
+  for (let i = 0; i < 4; i++) await appendTo(log, testBatch(3 * i, sizes))
   await log.close()
   expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
   return openLog(disk)
@@ -177,10 +177,14 @@ function expectFour(found: readonly LogRecord[]): void {
 }
 
 /** What stands there after each step of a merge that the process does not outlive. */
-async function leftAfter(calls: (sim: SimFileSystem) => Partial<FileSystem>, seed = 1): Promise<Disk> {
+async function leftAfter(
+  calls: (sim: SimFileSystem) => Partial<FileSystem>,
+  seed = 1,
+  sizes: readonly number[] = [800, 100, 60],
+): Promise<Disk> {
   const disk = diskWith(calls, seed)
-  const log = await fourSegments(disk)
-  await log.compact(compaction()).catch(() => undefined)
+  const log = await fourSegments(disk, sizes)
+  await log.compact(compaction({ reclaimable: () => 0 })).catch(() => undefined)
   disk.sim.kill()
   await log.close().catch(() => undefined)
   return { sim: disk.sim, fs: disk.sim }
@@ -450,6 +454,48 @@ describe('a merge that ends early', () => {
     await second!.close()
     await slow.close().catch(() => undefined)
   })
+
+  it.each(['closed', 'fenced'] as const)('between two files that go is one that is left: %s', async (end) => {
+    const disk = diskWith(() => ({ lock: async () => ({ release: async () => undefined }) }))
+    await (await fourSegments(disk)).close()
+    let now = 0
+    const clock = { now: () => 1, monotonic: () => (now += 5) }
+    const log = await openFileLog({ fs: disk.fs, random: seededRandom(++writers), clock })
+    let ended: Promise<void> | undefined
+    let second: LogEngine | undefined
+    const pause = async (): Promise<void> => {
+      if (ended || second || !isMerged(disk.sim) || disk.sim.files().includes(SECOND)) return
+      // The next writer takes the rest away itself; then there is a file of that name that is none of this log's.
+      if (end === 'closed') ended = log.close()
+      else {
+        second = await openLog(disk)
+        disk.sim.open(THIRD, 'create').close()
+      }
+    }
+    const code = await codeOf(() => log.compact(compaction({ pause })))
+    expect(code).toBe(end === 'closed' ? 'CHAIN_CLOSED' : 'WRITER_FENCED')
+    expect(segments(disk)).toEqual([FIRST, THIRD, FOURTH])
+    await ended
+    await log.close().catch(() => undefined)
+    second ??= await openLog(disk)
+    expectFour(await readAll(second))
+    await second.close()
+  })
+
+  it('gives way before the first file goes, and lets no successor lose one', async () => {
+    const disk = diskWith(() => ({ lock: async () => ({ release: async () => undefined }) }))
+    const log = await fourSegments(disk)
+    let second: LogEngine | undefined
+    const pause = async (): Promise<void> => {
+      if (second || !isMerged(disk.sim)) return
+      second = await openLog(disk)
+      for (const name of [SECOND, THIRD]) disk.sim.open(name, 'create').close()
+    }
+    expect(await codeOf(() => log.compact(compaction({ pause })))).toBe('WRITER_FENCED')
+    expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
+    await log.close().catch(() => undefined)
+    await second!.close()
+  })
 })
 
 describe('who reads while segments are merged', () => {
@@ -534,21 +580,27 @@ describe('who reads while segments are merged', () => {
   })
 
   it('of all of it, and judges each record once, misses none', async () => {
-    for (const at of [0, 1, 2, 3]) {
-      const disk = diskWith()
-      const log = await fourSegments(disk)
-      const seqs: number[] = []
-      let steps = 0
-      for await (const step of log.scan!()) {
-        if ('code' in step) throw new Error(JSON.stringify(step))
-        seqs.push(...step.map(({ seq }) => seq))
-        if (steps++ === at) await log.compact(compaction())
+    // In one frame, and in several, of which one holds records of two segments.
+    for (const sizes of [
+      [800, 100, 60],
+      [150_000, 150_000, 60],
+    ]) {
+      for (const at of [0, 1, 2, 3]) {
+        const disk = diskWith()
+        const log = await fourSegments(disk, sizes)
+        const seqs: number[] = []
+        let steps = 0
+        for await (const step of log.scan!()) {
+          if ('code' in step) throw new Error(JSON.stringify(step))
+          seqs.push(...step.map(({ seq }) => seq))
+          if (steps++ === at) await log.compact(compaction({ reclaimable: () => 0 }))
+        }
+        expect(seqs).toEqual(Array.from({ length: 12 }, (_, i) => i))
+        const told: number[][] = []
+        expect(await log.scrub({ onProgress: (done, total) => told.push([done, total]) })).toEqual([])
+        expect(told.at(-1)![0]).toBe(log.sizeBytes())
+        await log.close()
       }
-      expect(seqs).toEqual(Array.from({ length: 12 }, (_, i) => i))
-      const told: number[][] = []
-      expect(await log.scrub({ onProgress: (done, total) => told.push([done, total]) })).toEqual([])
-      expect(told.at(-1)![0]).toBe(log.sizeBytes())
-      await log.close()
     }
   })
 
@@ -654,6 +706,11 @@ describe('a merged segment on the disk', () => {
   }
 
   it('that stands for fewer or more numbers than it did is no part of this log', async () => {
+    const good = (await mergedDisk()).sim.peek(FIRST)
+    expect([0, 1, 2, 3].map((span) => decodeSegmentHeader(withSpan(good, span), crc32))).toEqual([
+      ...[undefined, undefined],
+      ...[expect.objectContaining({ span: 2 }), expect.objectContaining({ span: 3 })],
+    ])
     for (const span of [0, 1, 2, 4, 5]) {
       const disk = await mergedDisk()
       disk.sim.poke(FIRST, (bytes) => withSpan(bytes, span))
@@ -700,6 +757,30 @@ describe('a merged segment on the disk', () => {
     disk.sim.drop(FIRST)
     before.sim.copyTo(disk.sim, FIRST, FIRST)
     expectFour(await salvaged(disk))
+  })
+
+  it('that was cut behind a frame is no whole one: what it lacks is in what a crash has left of the others', async () => {
+    const sizes = [150_000, 150_000, 60]
+    const failed = (sim: SimFileSystem): Partial<FileSystem> => ({
+      remove(path) {
+        if (path === SECOND && isMerged(sim)) throw failing('EIO')
+        sim.remove(path)
+      },
+    })
+    const disk = await leftAfter(failed, 1, sizes)
+    // Behind the second frame, which ends with the second record of what was the second segment.
+    const [two, three] = [2 * (36 + 150_000), 3 * 36 + 60 + 2 * 150_000]
+    disk.sim.poke(FIRST, (bytes) => bytes.slice(0, 4096 + 64 + two + 64 + three))
+    const survey = surveyLog(disk.sim, crc32)
+    expect(survey.runs.map(({ segment, firstSeq, lastSeq }) => [segment, firstSeq, lastSeq])).toEqual([
+      [FIRST, 0, 4],
+      [SECOND, 3, 5],
+      [THIRD, 6, 8],
+      [FOURTH, 9, 11],
+    ])
+    expect((await salvaged(disk)).map(({ seq, bytes }) => [seq, bytes.length])).toEqual(
+      Array.from({ length: 12 }, (_, seq) => [seq, sizes[seq % 3]]),
+    )
   })
 
   async function salvaged({ sim }: Disk): Promise<LogRecord[]> {
