@@ -11,7 +11,6 @@ import { atOnce, givingWay } from '../base/steps.ts'
 import { checkLabel } from './batch.ts'
 import { type Crc32, crc32 } from './crc32.ts'
 import type { LogEngine } from './engine.ts'
-import { removeUnfinished } from './file-compact.ts'
 import { damaged, diskError, locked } from './file-errors.ts'
 import { NO_HASH, SEGMENT_HEADER_BYTES } from './file-frame.ts'
 import { FileLog } from './file-log.ts'
@@ -26,8 +25,9 @@ import {
   SLOT_BYTES,
   writeWhole,
 } from './file-manifest.ts'
-import { countOf, inspectLog, type LogState, listFolder, patiently, takeUnused } from './file-recovery.ts'
+import { countOf, inspectLog, type LogState, listFolder, numbersUsed, patiently, takeUnused } from './file-recovery.ts'
 import { cutTornTail, QUARANTINE, removeLeftovers, settle } from './file-repair.ts'
+import { removeMerged, removeUnfinished } from './file-rewrite.ts'
 import { segmentNumber } from './file-segment.ts'
 import { SNAPSHOT } from './file-snapshot.ts'
 import type { FileLock, FileSystem, OpenFile } from './file-system.ts'
@@ -153,6 +153,7 @@ async function recoverAsWriter(options: FileLogOptions, lock: FileLock): Promise
     checkStoredLabel(manifest, state, options.label)
     removeLeftovers(fs, leftovers)
     removeUnfinished(fs, fs.list(''))
+    removeMerged(fs, state.segments)
     if (torn) cutTornTail(fs, torn, manifest.writerEpoch)
     settle(fs, state)
     const unused = takeUnused(state)
@@ -214,7 +215,7 @@ function nextManifest(manifest: Manifest, state: LogState, label: Uint8Array | u
     generation: manifest.generation + 1,
     writerEpoch: Math.max(manifest.writerEpoch, inFrames) + 1,
     label: label ?? (countOf(state) > 0 ? manifest.label : NO_HASH),
-    segmentCount: state.segments.length,
+    segmentCount: numbersUsed(state, manifest.firstSegment),
     durableCount: countOf(state),
     durableHash: state.lastHash,
   }

@@ -5,10 +5,10 @@
  * Segment header: the same 512 bytes at offsets 0 and 2048, zeros between, so that one bad sector is survived.
  *
  *     0  u32  magic "ATES"            72  u64  writer epoch
- *     4  u8   format (2), 3 zeros     80  [32] hash of the record before the first (zeros: none)
- *     8  u64  segment number         112  zeros
- *    16  u64  first seq              508  u32  CRC of bytes 0 to 507
- *    24  [32] label (the chain)
+ *     4  u8   format (2, 3), 3 zeros  80  [32] hash of the record before the first (zeros: none)
+ *     8  u64  segment number         112  u64  format 3: count of numbers that it stands for, from its own on; else zeros
+ *    16  u64  first seq              120  zeros
+ *    24  [32] label (the chain)      508  u32  CRC of bytes 0 to 507
  *    56  [16] nonce, random
  *
  * Frame: one batch, or the seal that ends a segment.
@@ -31,11 +31,14 @@ import type { LogRecord } from './engine.ts'
 
 /** Of a segment. Format 2 may hold compacted commits (event/kept-runs.ts), format 1 does not; else they are one. */
 export const SEGMENT_FORMAT = 2
+/** Of a segment that several neighbours were merged into. */
+export const MERGED_FORMAT = 3
 export const SEGMENT_HEADER_BYTES = 4096
 export const FRAME_HEADER_BYTES = 64
 export const SEAL_BYTES: number = FRAME_HEADER_BYTES + 48
 export const BLOCK_BYTES = 512
 const COPY_OFFSET = 2048
+const SPAN_AT = 112
 const SEGMENT_MAGIC = 0x41544553
 const FRAME_MAGIC = 0x41544546
 const DATA = 1
@@ -45,6 +48,8 @@ export const NO_HASH: Uint8Array = new Uint8Array(32)
 export interface SegmentHeader {
   readonly format: number
   readonly number: number
+  /** Numbers of segments that it stands for: its own, and those of the ones behind it that were merged into it. */
+  readonly span: number
   readonly firstSeq: number
   readonly label: Uint8Array
   readonly nonce: Uint8Array
@@ -115,6 +120,7 @@ export function encodeSegmentHeader(header: SegmentHeader, crc: Crc32): Uint8Arr
   bytes.set(header.nonce, 56)
   putU64(bytes, 72, header.writerEpoch)
   bytes.set(header.before, 80)
+  if (header.format === MERGED_FORMAT) putU64(bytes, SPAN_AT, header.span)
   putU32(bytes, BLOCK_BYTES - 4, crc(bytes.subarray(0, BLOCK_BYTES - 4)))
   bytes.copyWithin(COPY_OFFSET, 0, BLOCK_BYTES)
   return bytes
@@ -124,21 +130,29 @@ export function encodeSegmentHeader(header: SegmentHeader, crc: Crc32): Uint8Arr
 export function decodeSegmentHeader(bytes: Uint8Array, crc: Crc32): SegmentHeader | 'newer' | undefined {
   for (const at of [0, COPY_OFFSET]) {
     const block = bytes.subarray(at, at + BLOCK_BYTES)
-    const state = checkBlock(block, { magic: SEGMENT_MAGIC, formatMax: SEGMENT_FORMAT }, crc)
+    const state = checkBlock(block, { magic: SEGMENT_MAGIC, formatMax: MERGED_FORMAT }, crc)
     if (state === 'newer') return state
-    if (state === 'good') {
-      return {
-        format: block[4]!,
-        number: getU64(block, 8),
-        firstSeq: getU64(block, 16),
-        label: block.slice(24, 56),
-        nonce: block.slice(56, 72),
-        writerEpoch: getU64(block, 72),
-        before: block.slice(80, 112),
-      }
-    }
+    const header = state === 'good' ? segmentHeaderIn(block) : undefined
+    if (header) return header
   }
   return undefined
+}
+
+function segmentHeaderIn(block: Uint8Array): SegmentHeader | undefined {
+  const format = block[4]!
+  const span = format === MERGED_FORMAT ? getU64(block, SPAN_AT) : 1
+  // None is merged of one: who goes from segment to segment comes on.
+  if (format === MERGED_FORMAT && span < 2) return undefined
+  return {
+    format,
+    number: getU64(block, 8),
+    span,
+    firstSeq: getU64(block, 16),
+    label: block.slice(24, 56),
+    nonce: block.slice(56, 72),
+    writerEpoch: getU64(block, 72),
+    before: block.slice(80, 112),
+  }
 }
 
 /** `bodyCrc`: of what stands behind the header. */

@@ -212,7 +212,7 @@ export class FileLog implements LogEngine {
 
   residue(): LogResidue {
     this.#check('read')
-    return residueOf(this.#ringHost, this.#state.segments.at(-1)?.header.number ?? -1)
+    return residueOf(this.#ringHost, this.#state.segments)
   }
 
   sizeBytes(): number {

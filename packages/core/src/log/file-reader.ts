@@ -16,10 +16,11 @@ import {
   SEGMENT_HEADER_BYTES,
 } from './file-frame.ts'
 import { MANIFEST, readSlots, SLOT_BYTES } from './file-manifest.ts'
-import { countOf, type LogState, laterFrames, takeReplaced } from './file-recovery.ts'
+import { countOf, type LogState, laterFrames, openIfThere, takeMerged, takeReplaced } from './file-recovery.ts'
 import {
   FrameWalk,
   indexFrame,
+  numberBehind,
   type Position,
   type Segment,
   startFor,
@@ -35,12 +36,17 @@ const SCAN_BYTES: number = 4 * 1024 * 1024
 /** Files held open for readPart. */
 const HANDLES_MAX = 16
 
+interface OpenSegment {
+  readonly file: OpenFile
+  readonly segment: Segment
+}
+
 export class FileReader {
   readonly #fs: FileSystem
   readonly #crc: Crc32
   readonly #state: LogState
   /** By name, least recently used first. */
-  readonly #handles = new Map<string, { readonly file: OpenFile; readonly segment: Segment }>()
+  readonly #handles = new Map<string, OpenSegment>()
 
   constructor(fs: FileSystem, state: LogState, crc: Crc32) {
     this.#fs = fs
@@ -184,9 +190,13 @@ export class FileReader {
     return segment
   }
 
-  /** The file that has the segment's name now: if another process has written it anew, with what is known of that one. */
-  #open(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } {
-    const file = this.#io(segment, () => this.#fs.open(segment.name, 'read'))
+  /**
+   * The file that has the segment's name now: if another process has written it anew, with what is known of that one. If its
+   * name is gone, the one that it was merged into.
+   */
+  #open(segment: Segment): OpenSegment {
+    const file = this.#io(segment, () => openIfThere(this.#fs, segment.name))
+    if (!file) return this.#openMerged(segment)
     try {
       const index = this.#state.segments.indexOf(segment)
       this.#io(segment, () => takeReplaced(file, this.#state, index, this.#crc))
@@ -197,7 +207,16 @@ export class FileReader {
     }
   }
 
-  #handle(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } {
+  #openMerged(segment: Segment): OpenSegment {
+    const { number } = segment.header
+    const merged = this.#io(segment, () => takeMerged(this.#fs, this.#state, number, this.#crc))
+    // Else it is gone: the error of opening it.
+    return merged
+      ? this.#open(merged)
+      : this.#io(segment, () => ({ file: this.#fs.open(segment.name, 'read'), segment }))
+  }
+
+  #handle(segment: Segment): OpenSegment {
     const held = this.#handles.get(segment.name)
     if (held?.segment === segment) {
       if (this.#handles.size > 1) {
@@ -209,7 +228,9 @@ export class FileReader {
     this.release(segment.name)
     if (this.#handles.size >= HANDLES_MAX) this.release(this.#handles.keys().next().value!)
     const opened = this.#open(segment)
-    this.#handles.set(segment.name, opened)
+    // One that it was merged into stands for others too, which nobody will ask for by their names.
+    for (const [name, other] of this.#handles) if (!this.#state.segments.includes(other.segment)) this.release(name)
+    this.#handles.set(opened.segment.name, opened)
     return opened
   }
 
@@ -225,21 +246,24 @@ export class FileReader {
     readonly signal: AbortSignal | undefined
   }): AsyncGenerator<LogProblem | number | readonly LogRecord[], void, undefined> {
     yield* this.#scanManifest()
-    const passed = { bytes: 0, nextSeq: this.#state.segments[0]?.header.firstSeq ?? 0 }
-    for (let i = 0; i < this.#state.segments.length; i++) {
-      const known = this.#state.segments[i]!
+    const { segments } = this.#state
+    const passed = { nextSeq: segments[0]?.header.firstSeq ?? 0 }
+    // By number: the segments behind this one may be merged meanwhile, with this one too.
+    for (let number = 0; ; ) {
+      const known = segments.find(({ header }) => numberBehind(header) > number)
+      if (!known) return
       const opened = this.#openToScan(known)
       if ('code' in opened) {
         yield opened
-        passed.bytes += known.endOffset
+        number = numberBehind(known.header)
         continue
       }
       const { file, segment } = opened
-      const end = segment.endOffset
+      const before = this.#bytesBefore(segment)
       try {
         for (const step of this.#scanSegment(file, segment, passed)) {
           throwIfAborted(options.signal)
-          yield typeof step === 'number' ? passed.bytes + step : step
+          yield typeof step === 'number' ? before + step : step
           if (typeof step === 'number') await options.pause()
         }
       } catch (error) {
@@ -247,12 +271,12 @@ export class FileReader {
       } finally {
         file.close()
       }
-      passed.bytes += end
-      yield passed.bytes
+      yield before + segment.endOffset
+      number = numberBehind(segment.header)
     }
   }
 
-  #openToScan(segment: Segment): { readonly file: OpenFile; readonly segment: Segment } | LogProblem {
+  #openToScan(segment: Segment): OpenSegment | LogProblem {
     try {
       return this.#open(segment)
     } catch (error) {
@@ -288,9 +312,11 @@ export class FileReader {
       let reported = from.offset
       let chunk: LogRecord[] = []
       for (let frame = this.#next(walk, segment); frame; frame = this.#next(walk, segment)) {
-        if (frame.header.firstSeq === passed.nextSeq) {
-          takeRecords(chunk, walk.window, frame)
-          passed.nextSeq += frame.header.count
+        const frameEnd = frame.header.firstSeq + frame.header.count
+        // Of one that others were merged into meanwhile, the first frames may have been passed, or a part of one.
+        if (frame.header.firstSeq <= passed.nextSeq && passed.nextSeq < frameEnd) {
+          takeRecords(chunk, walk.window, frame, passed.nextSeq)
+          passed.nextSeq = frameEnd
         }
         // Views into the window: whoever takes them is done when the walk reads on.
         if (chunk.length > 0 && !walk.holdsNext()) {
@@ -347,23 +373,31 @@ export class FileReader {
     return bytes
   }
 
+  #bytesBefore({ header }: Segment): number {
+    let bytes = 0
+    for (const segment of this.#state.segments) if (segment.header.number < header.number) bytes += segment.endOffset
+    return bytes
+  }
+
   close(): void {
     for (const name of [...this.#handles.keys()]) this.release(name)
   }
 }
 
-/** The records of a good frame, as views of the window. */
+/** The records of a good frame from seq `from` on, as views of the window. */
 function takeRecords(
   chunk: LogRecord[],
   window: Uint8Array,
   { header, at }: { readonly header: FrameHeader; readonly at: number },
+  from: number,
 ): void {
   let next = at + FRAME_HEADER_BYTES
-  for (let i = 0; i < header.count; i++) {
+  for (let seq = header.firstSeq; seq < header.firstSeq + header.count; seq++) {
     const bytesAt = next + RECORD_HEADER_BYTES
     next = bytesAt + getU32(window, next)
+    if (seq < from) continue
     chunk.push({
-      seq: header.firstSeq + i,
+      seq,
       hash: window.subarray(bytesAt - 32, bytesAt),
       bytes: window.subarray(bytesAt, next),
     })

@@ -28,6 +28,7 @@ import {
   FrameWalk,
   indexFrame,
   newSegment,
+  numberBehind,
   RecordIndex,
   type Segment,
   segmentName,
@@ -75,6 +76,12 @@ export function countOf(state: LogState): number {
   return state.segments.at(-1)?.nextSeq ?? 0
 }
 
+/** Numbers of segments from that of the first, `firstSegment`, on: what the manifest calls their count. */
+export function numbersUsed(state: LogState, firstSegment: number): number {
+  const last = state.segments.at(-1)
+  return last ? numberBehind(last.header) - firstSegment : 0
+}
+
 /**
  * Reads what stands in the folder. Sealed segments are checked at both ends and walked when they are read; the tail is
  * walked now. It stops between parts of the walk, so that who holds the lock can give way: a reader goes on at once.
@@ -115,22 +122,45 @@ function* readSegments(
   const numbers = stored.numbers.filter((number) => number >= manifest.firstSegment).sort((a, b) => a - b)
   const last = Math.max(listed - 1, numbers.at(-1) ?? -1)
   const present = new Set(numbers)
-  for (let number = manifest.firstSegment; number <= last; number++) {
-    const name = segmentName(number)
-    if (!present.has(number))
-      throw damaged({ segment: name, offset: 0, firstSeq: countOf(state), what: 'the file is missing' })
-    if (number >= listed && isLeftover(fs, number)) leftovers.push(name)
-    else yield* addSegment(fs, state, { manifest, number, walk: number === last || number + 1 >= listed }, crc)
+  for (let number = manifest.firstSegment; number <= last; ) {
+    if (!present.has(number)) throw missing(number, state)
+    if (number >= listed && isLeftover(fs, number, state)) {
+      leftovers.push(segmentName(number))
+      number++
+    } else {
+      yield* addSegment(fs, state, { manifest, number, sealedBelow: listed }, crc)
+      number = numberBehind(state.segments.at(-1)!.header)
+    }
   }
 }
 
 /** True if a crash came before the segment was listed: it can hold no frame, for the first one comes after that. */
-function isLeftover(fs: FileSystem, number: number): boolean {
-  const file = fs.open(segmentName(number), 'read')
+function isLeftover(fs: FileSystem, number: number, state: LogState): boolean {
+  const file = openSegment(fs, number, state)
   try {
     return file.size() <= SEGMENT_HEADER_BYTES
   } finally {
     file.close()
+  }
+}
+
+function missing(number: number, state: LogState): AteError {
+  return damaged({ segment: segmentName(number), offset: 0, firstSeq: countOf(state), what: 'the file is missing' })
+}
+
+/** Beside a writer it may be merged into an older one since it was listed: who looks again finds that one. */
+function openSegment(fs: FileSystem, number: number, state: LogState): OpenFile {
+  const file = openIfThere(fs, segmentName(number))
+  if (!file) throw missing(number, state)
+  return file
+}
+
+export function openIfThere(fs: FileSystem, name: string): OpenFile | undefined {
+  try {
+    return fs.open(name, 'read')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw error
   }
 }
 
@@ -139,15 +169,18 @@ function readSegmentHeader(file: OpenFile, crc: Crc32): SegmentHeader | 'newer' 
   return decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)), crc)
 }
 
-/** Opens segment `number` for reading, checks that it follows what is known, and takes it in. */
+/**
+ * Opens segment `number` for reading, checks that it follows what is known, and takes it in; walks over it if the number behind
+ * it is not below `sealedBelow`, or it has no whole seal.
+ */
 function* addSegment(
   fs: FileSystem,
   state: LogState,
-  segment: { readonly manifest: Manifest; readonly number: number; readonly walk: boolean },
+  segment: { readonly manifest: Manifest; readonly number: number; readonly sealedBelow: number },
   crc: Crc32,
 ): Steps<void> {
   const name = segmentName(segment.number)
-  const file = fs.open(name, 'read')
+  const file = openSegment(fs, segment.number, state)
   try {
     const header = readSegmentHeader(file, crc)
     const before = state.segments.at(-1)
@@ -160,7 +193,8 @@ function* addSegment(
     const added = newSegment(header)
     state.segments.push(added)
     state.markedCount = Math.max(state.markedCount, header.firstSeq)
-    if (segment.walk || !takeSeal(file, added, state, crc)) yield* walkOn(file, state, crc)
+    const walk = numberBehind(header) >= segment.sealedBelow
+    if (walk || !takeSeal(file, added, state, crc)) yield* walkOn(file, state, crc)
   } finally {
     file.close()
   }
@@ -201,37 +235,63 @@ function fits(seal: Seal, segment: Segment, nextSeq: number, offset: number): bo
 }
 
 /**
- * If another process has written segment `index` anew, takes the new one in the place of the old; `file` is the one that
- * has its name now. @throws AteError DAMAGED if it is not the same records
+ * If another process has written segment `index` anew, alone or merged with those behind it, takes the new one in the place of
+ * the old ones; `file` is the one that has its name now. @throws AteError DAMAGED if it is not the same records
  */
 export function takeReplaced(file: OpenFile, state: LogState, index: number, crc: Crc32): void {
   const old = state.segments[index]!
   const header = readSegmentHeader(file, crc)
   if (header === 'newer') throw new AteError('UNSUPPORTED_FORMAT', { file: old.name })
   if (!header || equalBytes(header.nonce, old.header.nonce)) return
+  const end = numberBehind(header)
+  let behind = index + 1
+  while (behind < state.segments.length && state.segments[behind]!.header.number < end) behind++
+  const last = state.segments[behind - 1]!
+  const next = state.segments[behind]
   const added = newSegment(header)
-  const isLast = index === state.segments.length - 1
-  const known = isLast ? state : { ...state }
+  const found = { ...state }
   const { number, firstSeq, before, label } = old.header
   const isSame =
     header.number === number &&
     header.firstSeq === firstSeq &&
     equalBytes(header.before, before) &&
     equalBytes(header.label, label) &&
-    takeSeal(file, added, known, crc) &&
-    (isLast ? added.nextSeq >= old.nextSeq : added.nextSeq === old.nextSeq) &&
-    (isLast || equalBytes(known.lastHash, state.segments[index + 1]!.header.before))
+    takeSeal(file, added, found, crc) &&
+    (next
+      ? added.nextSeq === last.nextSeq && equalBytes(found.lastHash, next.header.before)
+      : added.nextSeq >= last.nextSeq)
   if (!isSame) throw damaged({ segment: old.name, offset: 0, firstSeq, what: 'another segment stands here' })
-  state.index.forget(firstSeq, old.nextSeq)
-  replaceSegment(state, index, added)
+  if (!next) state.lastHash = found.lastHash
+  state.index.forget(firstSeq, last.nextSeq)
+  replaceSegments(state, { from: index, to: behind }, added)
 }
 
-/** Walks over the old segment that are under way go on in its file, and leave the index alone from now on. */
-export function replaceSegment(state: LogState, index: number, segment: Segment): void {
-  const old = state.segments[index]!
-  old.walked = { ...old.walked, offset: -1 }
-  state.segments[index] = segment
+/** Walks over the old segments that are under way go on in their files, and leave the index alone from now on. */
+export function replaceSegments(
+  state: LogState,
+  { from, to }: { readonly from: number; readonly to: number },
+  segment: Segment,
+): void {
+  for (const old of state.segments.splice(from, to - from, segment)) old.walked = { ...old.walked, offset: -1 }
   state.generation++
+}
+
+/**
+ * Where the file of segment `number` is gone: the older one that another process has merged it into, which is taken in its
+ * place; undefined if there is none.
+ */
+export function takeMerged(fs: FileSystem, state: LogState, number: number, crc: Crc32): Segment | undefined {
+  for (let i = state.segments.length - 1; i >= 0; i--) {
+    if (state.segments[i]!.header.number >= number) continue
+    const file = openIfThere(fs, state.segments[i]!.name)
+    try {
+      if (file) takeReplaced(file, state, i, crc)
+    } finally {
+      file?.close()
+    }
+    if (numberBehind(state.segments[i]!.header) > number) return state.segments[i]
+  }
+  return undefined
 }
 
 /** Walks the last segment on from where it is known, up to the first frame that is not good. */
@@ -368,20 +428,32 @@ export function readOn(fs: FileSystem, state: LogState, crc: Crc32): Manifest {
   // A log without records may have been begun anew, with other segments.
   if (countOf(state) === 0) takeUnused(state)
   state.markedCount = Math.max(state.markedCount, manifest.durableCount)
+  const listed = manifest.firstSegment + manifest.segmentCount
   for (;;) {
-    const last = state.segments.at(-1)
-    if (last && !last.sealed) walkTail(fs, state, crc)
-    const number = last ? last.header.number + 1 : manifest.firstSegment
-    const isOpen = state.segments.at(-1)?.sealed === false
-    if (isOpen || number >= manifest.firstSegment + manifest.segmentCount) break
-    atOnce(addSegment(fs, state, { manifest, number, walk: true }, crc))
+    if (state.segments.at(-1)?.sealed === false) walkTail(fs, state, crc)
+    const number = manifest.firstSegment + numbersUsed(state, manifest.firstSegment)
+    if (state.segments.at(-1)?.sealed === false || number >= listed) break
+    // What was known last may stand for this one too by now.
+    if (isThere(fs, number) || !takeMerged(fs, state, number, crc))
+      atOnce(addSegment(fs, state, { manifest, number, sealedBelow: 0 }, crc))
   }
   judgeTail(fs, state, manifest, crc)
   return manifest
 }
 
+function isThere(fs: FileSystem, number: number): boolean {
+  const file = openIfThere(fs, segmentName(number))
+  file?.close()
+  return file !== undefined
+}
+
 function walkTail(fs: FileSystem, state: LogState, crc: Crc32): void {
-  const file = fs.open(state.segments.at(-1)!.name, 'read')
+  const last = state.segments.at(-1)!
+  const file = openIfThere(fs, last.name)
+  if (!file) {
+    if (takeMerged(fs, state, last.header.number, crc)) return
+    throw missing(last.header.number, state)
+  }
   try {
     takeReplaced(file, state, state.segments.length - 1, crc)
     atOnce(walkOn(file, state, crc))

@@ -1,16 +1,18 @@
 /** What stands in a log's folder beside the log: torn tails that were kept, steps that did not end, keys that are not whole. */
 import type { LogResidue } from './engine.ts'
-import { COMPACTING } from './file-compact.ts'
 import { diskError, errnoOf } from './file-errors.ts'
 import { QUARANTINE } from './file-repair.ts'
+import { COMPACTING } from './file-rewrite.ts'
 import { scrubRing } from './file-ring.ts'
-import { segmentNumber } from './file-segment.ts'
+import { type Segment, segmentNumber } from './file-segment.ts'
 import { listRing, RING, type RingHost } from './ring-host.ts'
 
-/** `lastSegment`: number of the newest segment of the log. What comes behind it was begun, and not finished. */
-export function residueOf(host: RingHost, lastSegment: number): LogResidue {
+/** `segments`: those of the log. What is none of them was begun and not finished, or was merged into one and not taken away. */
+export function residueOf(host: RingHost, segments: readonly Segment[]): LogResidue {
   const { fs } = host
-  const names = fs.list('').filter((name) => name.endsWith(COMPACTING) || (segmentNumber(name) ?? -1) > lastSegment)
+  const own = new Set(segments.map(({ name }) => name))
+  const isLeft = (name: string): boolean => segmentNumber(name) !== undefined && !own.has(name)
+  const names = fs.list('').filter((name) => name.endsWith(COMPACTING) || isLeft(name))
   const steps = listRing(fs).filter((name) => /\.(?:tmp|next|gone)$/.test(name))
   return {
     quarantine: quarantined(host),

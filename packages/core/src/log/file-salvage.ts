@@ -14,11 +14,20 @@ import {
   type FrameHeader,
   getU32,
   SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
 } from './file-frame.ts'
 import { MANIFEST, type Manifest, openManifest, readManifest } from './file-manifest.ts'
 import { laterFrames, listFolder } from './file-recovery.ts'
 import { FileRing } from './file-ring.ts'
-import { FrameWalk, newSegment, type Position, type Segment, segmentName, segmentNumber } from './file-segment.ts'
+import {
+  FrameWalk,
+  newSegment,
+  numberBehind,
+  type Position,
+  type Segment,
+  segmentName,
+  segmentNumber,
+} from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 
 /** Records `firstSeq` to `lastSeq` that stand in good frames, one behind the other, from `offset` on. */
@@ -50,6 +59,8 @@ export interface Survey {
 }
 
 interface Findings {
+  /** Those that can be trusted. */
+  readonly headers: SegmentHeader[]
   readonly runs: GoodRun[]
   readonly problems: BadPlace[]
   label: Uint8Array | undefined
@@ -61,13 +72,19 @@ export function surveyLog(fs: FileSystem, crc: Crc32): Survey {
   const names = diskCall('list', () => listFolder(fs)) ?? []
   const numbers = names.map(segmentNumber).filter((number) => number !== undefined)
   if (numbers.length === 0 && !names.includes(MANIFEST)) throw new AteError('CHAIN_NOT_FOUND')
-  const found: Findings = { runs: [], problems: [], label: undefined, lastSeq: -1 }
+  const found: Findings = { headers: [], runs: [], problems: [], label: undefined, lastSeq: -1 }
   const manifest = tryManifest(fs, crc, found.problems)
   if (manifest) found.lastSeq = manifest.durableCount - 1
   if (manifest && manifest.durableCount > 0) found.label = manifest.label
-  for (const number of numbers.sort((a, b) => a - b)) surveySegment(fs, number, crc, found)
-  reportMissing(numbers, manifest, found.problems)
-  return { manifest, ...found }
+  let wholeBelow = 0
+  for (const number of numbers.sort((a, b) => a - b)) {
+    // What a merge has left of the others says no more than a whole one that stands for them.
+    if (number < wholeBelow) continue
+    if (surveySegment(fs, number, crc, found)) wholeBelow = numberBehind(found.headers.at(-1)!)
+  }
+  reportMissing(numbers, manifest, found)
+  const { headers: _, ...rest } = found
+  return { manifest, ...rest }
 }
 
 function tryManifest(fs: FileSystem, crc: Crc32, problems: BadPlace[]): Manifest | undefined {
@@ -87,16 +104,23 @@ function tryManifest(fs: FileSystem, crc: Crc32, problems: BadPlace[]): Manifest
   }
 }
 
-function reportMissing(numbers: readonly number[], manifest: Manifest | undefined, problems: BadPlace[]): void {
+function reportMissing(
+  numbers: readonly number[],
+  manifest: Manifest | undefined,
+  { headers, problems }: Findings,
+): void {
+  const isMerged = (number: number): boolean =>
+    headers.some((header) => header.number < number && number < numberBehind(header))
   const listed = manifest ? manifest.firstSegment + manifest.segmentCount : 0
   const last = Math.max(listed - 1, numbers.at(-1) ?? -1)
   for (let number = manifest?.firstSegment ?? 0; number <= last; number++) {
-    if (!numbers.includes(number))
+    if (!numbers.includes(number) && !isMerged(number))
       problems.push({ segment: segmentName(number), offset: 0, what: 'the file is missing' })
   }
 }
 
-function surveySegment(fs: FileSystem, number: number, crc: Crc32, found: Findings): void {
+/** True if all of it is good, up to its seal. */
+function surveySegment(fs: FileSystem, number: number, crc: Crc32, found: Findings): boolean {
   const name = segmentName(number)
   let file: OpenFile | undefined
   try {
@@ -105,7 +129,7 @@ function surveySegment(fs: FileSystem, number: number, crc: Crc32, found: Findin
     const header = decodeSegmentHeader(bytes.subarray(0, file.read(bytes, 0)), crc)
     if (header === 'newer') throw new AteError('UNSUPPORTED_FORMAT', { file: name })
     // What crashed in a rotation has no frame, and perhaps no header.
-    if (!header && file.size() <= SEGMENT_HEADER_BYTES) return
+    if (!header && file.size() <= SEGMENT_HEADER_BYTES) return false
     if (!header) found.problems.push({ segment: name, offset: 0, what: 'both copies of the header are bad' })
     else if (header.number !== number)
       found.problems.push({ segment: name, offset: 0, what: `the header is that of segment ${header.number}` })
@@ -118,7 +142,8 @@ function surveySegment(fs: FileSystem, number: number, crc: Crc32, found: Findin
     else {
       found.label ??= header.label
       found.lastSeq = Math.max(found.lastSeq, header.firstSeq - 1)
-      surveyFrames(file, newSegment(header), crc, found)
+      found.headers.push(header)
+      return surveyFrames(file, newSegment(header), crc, found)
     }
   } catch (error) {
     if (isAteError(error)) throw error
@@ -126,10 +151,13 @@ function surveySegment(fs: FileSystem, number: number, crc: Crc32, found: Findin
   } finally {
     file?.close()
   }
+  return false
 }
 
-function surveyFrames(file: OpenFile, segment: Segment, crc: Crc32, found: Findings): void {
+/** True if nothing but good frames stands there, the seal last. */
+function surveyFrames(file: OpenFile, segment: Segment, crc: Crc32, found: Findings): boolean {
   const size = file.size()
+  const before = found.problems.length
   let at: Position | undefined = segment.walked
   while (at) {
     const walk: FrameWalk = new FrameWalk(file, segment, at, crc, { end: size })
@@ -141,9 +169,10 @@ function surveyFrames(file: OpenFile, segment: Segment, crc: Crc32, found: Findi
     const end = walk.position
     if (end.nextSeq > at.nextSeq)
       found.runs.push({ segment: segment.name, offset: at.offset, firstSeq: at.nextSeq, lastSeq: end.nextSeq - 1 })
-    if (end.offset >= size || isSealed) return
+    if (end.offset >= size || isSealed) return isSealed && found.problems.length === before
     at = passDamage(file, { segment, end, size }, crc, found)
   }
+  return false
 }
 
 /** Notes the bad bytes from `end` on, and gives the next frame whose header is whole; zeros to the end are no damage. */
@@ -180,11 +209,16 @@ export async function* salvagedRecords(
   crc: Crc32,
 ): AsyncGenerator<readonly LogRecord[], void, undefined> {
   let seq = 0
-  for (const run of runs) {
-    if (run.firstSeq !== seq) return
+  for (;;) {
+    // Of one that is damaged, the files that were merged into it may have what it lacks.
+    const run = runs.find(({ firstSeq, lastSeq }) => firstSeq <= seq && seq <= lastSeq)
+    if (!run) return
     const file = diskCall(run.segment, () => fs.open(run.segment, 'read'))
     try {
-      for (const chunk of diskFrames(file, run, crc)) yield chunk
+      for (const records of diskFrames(file, run, crc)) {
+        const chunk = records.filter((record) => record.seq >= seq)
+        if (chunk.length > 0) yield chunk
+      }
     } finally {
       file.close()
     }

@@ -37,6 +37,11 @@ export function segmentNumber(name: string): number | undefined {
   return segmentName(number) === name ? number : undefined
 }
 
+/** The number of the segment behind it. */
+export function numberBehind({ number, span }: SegmentHeader): number {
+  return number + span
+}
+
 /** A place between frames: everything before it in the segment is known. */
 export interface Position {
   readonly offset: number

@@ -28,7 +28,7 @@ import {
 } from './file-frame.ts'
 import { type Manifest, writeWhole, writeWholeLater } from './file-manifest.ts'
 import { ManifestKeeper } from './file-manifest-keeper.ts'
-import { countOf, type LogState } from './file-recovery.ts'
+import { countOf, type LogState, numbersUsed } from './file-recovery.ts'
 import { advance, newSegment, type Segment, segmentName } from './file-segment.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import type { Standing } from './standing.ts'
@@ -108,6 +108,11 @@ export class FileWriter {
 
   get writerEpoch(): number {
     return this.#keeper.manifest.writerEpoch
+  }
+
+  /** Bytes of a segment file from which the next batch begins another one. */
+  get segmentBytes(): number {
+    return this.#options.segmentBytes
   }
 
   get standing(): Standing {
@@ -390,10 +395,13 @@ export class FileWriter {
   async #startSegment(): Promise<Tail> {
     this.#keeper.fence()
     const { fs, random, crc } = this.#options
-    const number = this.#keeper.manifest.firstSegment + this.#state.segments.length
+    const { firstSegment } = this.#keeper.manifest
+    const count = numbersUsed(this.#state, firstSegment)
+    const number = firstSegment + count
     const header = {
       format: SEGMENT_FORMAT,
       number,
+      span: 1,
       firstSeq: countOf(this.#state),
       label: this.label,
       nonce: randomBytes(random, 16),
@@ -412,7 +420,7 @@ export class FileWriter {
       throw isOutOfFiles(error) ? diskError(error, { segment: name }) : this.poison(error)
     }
     try {
-      this.#writeManifest({ segmentCount: this.#state.segments.length + 1 })
+      this.#writeManifest({ segmentCount: count + 1 })
     } catch (error) {
       file.close()
       throw error

@@ -480,3 +480,24 @@ describe('values read while their records are put anew', () => {
     }
   })
 })
+
+describe('a log that is compacted again and again', () => {
+  it('stays a few files, which hold all that they held', async () => {
+    const platform = quickPlatform()
+    const disk = platform.disk('/chain')
+    let chain = await open(PLACE, { as: person('alice') }, platform)
+    for (let i = 0; i < 60; i++) {
+      for (const size of [9000, 5000])
+        await chain.transact((tx) => tx.put(Thing, `big ${i % 3}`, new Uint8Array(size + i)))
+      expect((await chain.compact()).filesInUse).toBe(0)
+      if (i % 20 !== 10) continue
+      await chain.close()
+      chain = await open(PLACE, { as: person('alice') }, platform)
+    }
+    expect(disk.files().filter((name) => name.startsWith('seg-')).length).toBeLessThanOrEqual(3)
+    await assertSameAsLog(chain)
+    await assertReadable(chain)
+    expect((await chain.verify()).problems).toEqual([])
+    await chain.close()
+  })
+})

@@ -8,10 +8,12 @@ def records_of(folder):  # Those of all segments, as (hash, bytes), and the labe
     slots = [s for i, s in enumerate([manifest[:512], manifest[4096:4608]]) if block(s, b'ATEM') and u64(s, 8) % 2 == i]
     slot = max(slots, key=lambda s: u64(s, 8))
     label, first, segments, durable, last = struct.unpack('>32sQQQ32s', slot[24:112])
-    found, before = [], bytes(32)
-    for number in range(first, first + segments):
+    found, before, number = [], bytes(32), first
+    while number < first + segments:
         b, at, sealed = open(os.path.join(folder, 'seg-%06d.ate' % number), 'rb').read(), 4096, False
         h = next(b[i:i + 512] for i in (0, 2048) if block(b[i:i + 512], b'ATES'))
+        behind = number + (u64(h, 112) if h[4] == 3 else 1)
+        check(number < behind <= first + segments, 'numbers that a segment stands for')
         check((u64(h, 8), u64(h, 16), h[24:56], h[80:112]) == (number, len(found), label, before), 'a segment follows')
         while any(b[at:at + 64]):
             size, seq, count, kind, mark, nonce, epoch, crc, own = struct.unpack_from('>IQIIQ16sQII', b, at + 4)
@@ -26,7 +28,8 @@ def records_of(folder):  # Those of all segments, as (hash, bytes), and the labe
             seal = struct.pack('>QQ', seq - u64(h, 16), at) + before
             check(count == 0 and body == seal if sealed else count and kind == 1 and size - r.at < 8, 'frame shape')
             at += 64 + size
-        check(not any(b[at:]) and (sealed or number + 1 == first + segments), 'end of segment %d' % number)
+        check(not any(b[at:]) and (sealed or behind == first + segments), 'end of segment %d' % number)
+        number = behind
     check(0 < durable <= len(found) and found[durable - 1][0] == last, 'what was durable is there')
     return found, label
 

@@ -64,20 +64,59 @@ class CompactTrial extends Trial {
       const half = halved(record)
       return stored && half && stored.bytes.length === half.length ? { ...record, bytes: half } : record
     })
-    await super.compare(log, least)
+    try {
+      await super.compare(log, least)
+    } finally {
+      this.submitted = submitted
+    }
     for (const [i, record] of found.entries()) {
       const at = Math.floor(record.bytes.length / 2)
       const part = await log.readPart(i, at, record.bytes.length - at)
       if (Buffer.compare(part, record.bytes.subarray(at)) !== 0) throw new Error(`part of record ${i} is another`)
     }
-    this.submitted = this.submitted.map((record, i) =>
-      submitted[i]!.bytes.length === record.bytes.length ? submitted[i]! : record,
-    )
   }
 }
 
 /** Every third record is large enough for its half to be worth a new file. */
 const LARGE = 9600
+
+/** Segments that may hold so much are merged; those that are full with one batch are not. */
+const WIDE = { segmentBytes: 60_000 }
+
+/** Each compaction ends the newest segment, and merges those before it. */
+const MERGING: Readonly<Record<string, (trial: CompactTrial) => Promise<void>>> = {
+  async 'of many small segments, time and again'(t) {
+    await t.open()
+    for (let i = 0; i < 4; i++) {
+      await t.append([LARGE, 80, 80])
+      await t.compact()
+    }
+    await t.append([100])
+  },
+  async 'of those that others have been merged into, by the next writer'(t) {
+    await t.open()
+    for (let i = 0; i < 6; i++) {
+      await t.append([LARGE, 80, 80])
+      await t.compact()
+      if (i === 3) {
+        await t.close()
+        await t.open()
+      }
+    }
+    await t.append([LARGE])
+  },
+  async 'while appends go on, and wait for a later sync'(t) {
+    await t.open()
+    for (let i = 0; i < 3; i++) {
+      await t.append([LARGE, 80, 80])
+      await t.compact()
+    }
+    await t.append([LARGE, 80, 200], 'os')
+    const done = await Promise.allSettled([t.compact(), t.append([900, 80]), t.append([30], 'os')])
+    for (const one of done) if (one.status === 'rejected') throw one.reason
+    await t.append([900], 'os')
+  },
+}
 
 const WORKLOADS: Readonly<Record<string, (trial: CompactTrial) => Promise<void>>> = {
   async 'of the one segment that there is'(t) {
@@ -113,15 +152,17 @@ const WORKLOADS: Readonly<Record<string, (trial: CompactTrial) => Promise<void>>
 }
 
 describe('a power cut at every operation of a compaction', () => {
-  for (const [name, run] of Object.entries(WORKLOADS)) {
+  for (const [name, run] of Object.entries({ ...WORKLOADS, ...MERGING })) {
     it(name, async () => {
-      const whole = new CompactTrial(1)
+      const options = name in MERGING ? WIDE : {}
+      const whole = new CompactTrial(1, options)
       await run(whole)
       expect(whole.compacted).toBeGreaterThan(0)
+      if (name in MERGING) expect(whole.fs.removed.length).toBeGreaterThan(whole.compacted)
       await whole.powerCutAndCheck()
       const { operations } = whole.fs.counts
       for (let cutAfter = 1; cutAfter <= operations; cutAfter++) {
-        const trial = new CompactTrial(cutAfter)
+        const trial = new CompactTrial(cutAfter, options)
         trial.fs.faults.cutAfter = cutAfter
         await untilFault(() => run(trial))
         await trial.powerCutAndCheck().catch((error) => {
@@ -149,7 +190,7 @@ describe('a power cut at every operation of a compaction', () => {
 /** The number of records that it compacted. */
 async function randomLife(seed: number): Promise<number> {
   const random = seededRandom(seed)
-  const trial = new CompactTrial(seed)
+  const trial = new CompactTrial(seed, random.oneIn(2) ? WIDE : {})
   for (let round = 0; round < 3; round++) {
     const { faults, counts } = trial.fs
     if (random.oneIn(2)) faults.cutAfter = counts.operations + 1 + random.below(60)
@@ -165,9 +206,20 @@ async function randomLife(seed: number): Promise<number> {
       }
     })
     trial.fs.faults = {}
+    if (!trial.fs.isCut && random.oneIn(2)) await killed(trial, random.below(12))
     await trial.powerCutAndCheck()
   }
   return trial.compacted
+}
+
+/** The process ends where it was; the power goes while the next one opens the log, or soon after that. */
+async function killed(trial: CompactTrial, operations: number): Promise<void> {
+  await trial.kill()
+  trial.fs.faults.cutAfter = trial.fs.counts.operations + 1 + operations
+  await untilFault(async () => {
+    await trial.check('kill')
+    await trial.append([80])
+  })
 }
 
 /** Time passes with every look at it, so that the compaction gives way after each record. */

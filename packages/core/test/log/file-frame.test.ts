@@ -34,6 +34,7 @@ const NONCE = new Uint8Array(16).fill(0x5a)
 const HEADER: SegmentHeader = {
   format: 2,
   number: 7,
+  span: 1,
   firstSeq: 100,
   label: new Uint8Array(32).fill(1),
   nonce: NONCE,

@@ -15,6 +15,7 @@ const NONCE = new Uint8Array(16).fill(7)
 const HEADER: SegmentHeader = {
   format: 2,
   number: 0,
+  span: 1,
   firstSeq: 0,
   label: new Uint8Array(32).fill(3),
   nonce: NONCE,

@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
-import { putU32, SEGMENT_FORMAT } from '../../src/log/file-frame.ts'
+import { MERGED_FORMAT, putU32 } from '../../src/log/file-frame.ts'
 import { MANIFEST, type Manifest, ManifestLook, readManifest, SLOT_BYTES } from '../../src/log/file-manifest.ts'
 import { codeOf } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
@@ -135,7 +135,7 @@ describe('the manifest', () => {
     const copy = await withChange(trial, 'MANIFEST', newer)
     expect((await outcome(copy, 0)).what).toBe('UNSUPPORTED_FORMAT')
     const segment = await withChange(trial, 'seg-000002.ate', (all) => {
-      all[4] = SEGMENT_FORMAT + 1
+      all[4] = MERGED_FORMAT + 1
       putU32(all, 508, crc32(all.subarray(0, 508)))
       return all
     })

@@ -319,4 +319,36 @@ describe('beside it', () => {
     expect(await trial.log!.scrub()).toEqual([])
     await trial.log!.close()
   })
+
+  it('segments are merged: the new file, its name, and only then the others go', async () => {
+    const { trial, taken } = await writer()
+    const compaction: Compaction = {
+      begin: async () => undefined,
+      reclaimable: ({ bytes }) => (bytes.length > 10_000 ? bytes.length - 10 : 0),
+      rewrite: ({ bytes }) => (bytes.length > 10_000 ? bytes.subarray(0, 10) : undefined),
+      settle: async () => undefined,
+      pause: async () => undefined,
+      signal: undefined,
+    }
+    for (let i = 0; i < 3; i++) {
+      if (i > 0) await trial.log!.compact!(compaction)
+      await trial.append([20_000, 100])
+    }
+    taken()
+    expect(await trial.log!.compact!(compaction)).toMatchObject({ records: 1 })
+    const third = 'seg-000002.ate'
+    expect(taken()).toEqual([
+      ...[`write ${third}`, `cut ${third}`, `sync ${third}`],
+      ...[`create ${third}.new`, `write ${third}.new`, `sync ${third}.new`, `rename ${third}.new ${third}`],
+      ...[`create ${FIRST}.new`, `write ${FIRST}.new`, `sync ${FIRST}.new`, `rename ${FIRST}.new ${FIRST}`],
+      ...['sync .', `remove ${SECOND}`],
+    ])
+    await trial.log!.close()
+    // What a process that died has left of it.
+    trial.fs.open(SECOND, 'create').close()
+    taken()
+    await trial.open()
+    expect(taken()).toEqual(['sync .', `remove ${SECOND}`, `write ${third}`, `sync ${third}`, ...MARKED])
+    await trial.log!.close()
+  })
 })

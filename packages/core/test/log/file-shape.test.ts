@@ -128,6 +128,7 @@ describe('a block', () => {
     const header = {
       format,
       number: 0,
+      span: 1,
       firstSeq: 0,
       label: new Uint8Array(32),
       nonce: NONCE,
@@ -161,6 +162,7 @@ describe('a walk through a small window', () => {
       const header = {
         format: 1,
         number: 0,
+        span: 1,
         firstSeq: 0,
         label: NONCE,
         nonce: NONCE,

@@ -101,6 +101,7 @@ describe('a block', () => {
   it('of a newer format at the head of a segment is not read around', () => {
     const header = {
       number: 7,
+      span: 1,
       firstSeq: 100,
       label: new Uint8Array(32).fill(1),
       nonce: NONCE,
