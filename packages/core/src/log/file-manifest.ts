@@ -129,13 +129,15 @@ function newestOf([a, b]: readonly (Manifest | undefined)[]): Manifest | undefin
   return a && b ? (a.generation > b.generation ? a : b) : (a ?? b)
 }
 
+/** Both slots, as far as they say something: read and compared in one step, so that all logs of a process share them. */
+const looked = new Uint8Array(SLOT_BYTES + BLOCK_BYTES)
+
 /** MANIFEST, looked at before each write: what stands there as it stood the last time is not judged anew. */
 export class ManifestLook {
   readonly #file: OpenFile
   readonly #crc: Crc32
-  /** Both slots, as far as they say something. */
-  readonly #bytes = new Uint8Array(SLOT_BYTES + BLOCK_BYTES)
-  readonly #known = new Uint8Array(SLOT_BYTES + BLOCK_BYTES)
+  /** What the two slots said, one behind the other. */
+  readonly #known = new Uint8Array(2 * BLOCK_BYTES)
   #manifest: Manifest | undefined
 
   constructor(file: OpenFile, crc: Crc32) {
@@ -145,22 +147,20 @@ export class ManifestLook {
 
   /** @throws as readManifest */
   read(): Manifest {
-    const isWhole = this.#file.read(this.#bytes, 0) === this.#bytes.length
-    if (isWhole && this.#manifest && this.#isKnown()) return this.#manifest
-    this.#manifest = isWhole ? newestOf(slotsIn(this.#bytes, this.#crc)) : undefined
-    this.#known.set(this.#bytes)
+    const isWhole = this.#file.read(looked, 0) === looked.length
+    if (isWhole && this.#manifest && this.#isKnown(0) && this.#isKnown(1)) return this.#manifest
+    this.#manifest = isWhole ? newestOf(slotsIn(looked, this.#crc)) : undefined
+    this.#known.set(looked.subarray(0, BLOCK_BYTES))
+    this.#known.set(looked.subarray(SLOT_BYTES), BLOCK_BYTES)
     // It is being written: that needs a second look.
     return this.#manifest ?? readManifest(this.#file, this.#crc)
   }
 
-  #isKnown(): boolean {
-    return isSame(this.#bytes, this.#known, 0) && isSame(this.#bytes, this.#known, SLOT_BYTES)
+  #isKnown(slot: 0 | 1): boolean {
+    const [from, at] = [slot * SLOT_BYTES, slot * BLOCK_BYTES]
+    for (let i = 0; i < BLOCK_BYTES; i++) if (looked[from + i] !== this.#known[at + i]) return false
+    return true
   }
-}
-
-function isSame(a: Uint8Array, b: Uint8Array, from: number): boolean {
-  for (let i = from; i < from + BLOCK_BYTES; i++) if (a[i] !== b[i]) return false
-  return true
 }
 
 /** Opens MANIFEST, or undefined if there is none. */
