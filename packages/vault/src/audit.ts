@@ -2,7 +2,7 @@
  * Who did what, from the log: each entry is a committed transaction that its author signed. Paths and versions come from records
  * that this session may open; of others it sees that something was written.
  */
-import { type ChainRecord, isAteError, type RecordEvent } from '@ate/core'
+import { AteError, type ChainRecord, isAteError, type RecordEvent } from '@ate/core'
 import { type CallOptions, type Context, required } from './context.ts'
 import { checkNames } from './option-names.ts'
 import { NoteType, type SecretRecord, SecretType, VaultType, type ZoneRecord, ZoneType } from './vault-records.ts'
@@ -42,16 +42,23 @@ export interface AuditEvent {
 }
 
 export interface AuditOptions extends CallOptions {
-  /** From this record on. */
+  /** From this record on: its `seq`. */
   readonly from?: number
   /** Only this path. */
   readonly path?: string
 }
 
-/** Everything up to the newest record, oldest first. */
+/**
+ * Everything up to the newest record, oldest first.
+ * @throws AteError BAD_ARGUMENT
+ */
 export async function* auditOf(context: Context, options: AuditOptions): AsyncGenerator<AuditEvent, void, void> {
   checkNames(options, 'audit')
   const { from = 0, path, signal } = options
+  if (!Number.isSafeInteger(from) || from < 0)
+    throw new AteError('BAD_ARGUMENT', { option: 'from', what: 'the number of a record' })
+  if (path !== undefined && typeof path !== 'string')
+    throw new AteError('BAD_ARGUMENT', { option: 'path', what: 'text' })
   const layout = required(await context.layout(signal), path ?? '')
   const reader = new AuditReader(layout.vault)
   // From the start: what a record changes shows only beside the one before.

@@ -44,6 +44,9 @@ it('tells who did what, from what is signed', async () => {
   const { seq } = events[5]!
   expect((await all(vault.audit({ from: seq })))[0]!.seq).toBe(seq)
   expect((await all(vault.audit({ path: 'prod/db' }))).every(({ path }) => path === 'prod/db')).toBe(true)
+  // A date is compared like a number: nothing came, as if nothing had been done.
+  for (const wrong of [{ from: new Date() }, { from: 'x' }, { from: -1 }, { path: 5 }])
+    expect(await codeOf(all(vault.audit(wrong as never)))).toBe('BAD_ARGUMENT')
   // Who sees no names sees that something was written.
   const removed = await place.open(alice)
   expect((await all(removed.audit())).map(({ act }) => act)).toContain('put')

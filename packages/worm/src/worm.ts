@@ -51,12 +51,14 @@ export function worm(chain: Chain, options: WormOptions = {}, makers: Makers = w
   checkNames(defaults, 'defaults')
   checkText(name, 'the name of an archive', 64)
   checkKeep(defaults)
-  return new Worm(new Context(chain, { name, defaults, witnesses: witnessesOf(options.witnesses) }, makers))
+  const witnesses = options.witnesses === undefined ? undefined : witnessesOf(options.witnesses)
+  return new Worm(new Context(chain, { name, defaults, witnesses }, makers))
 }
 
-function witnessesOf(given: WormOptions['witnesses']): Witnesses | undefined {
+function witnessesOf(given: NonNullable<WormOptions['witnesses']>): Witnesses {
   checkNames(given, 'witnesses')
-  return given && { keys: given.keys, quorum: given.quorum ?? quorumOf(given.keys.length) }
+  if (!Array.isArray(given?.keys)) throw new AteError('BAD_ARGUMENT', { what: 'witnesses are { keys, quorum }' })
+  return { keys: given.keys, quorum: given.quorum ?? quorumOf(given.keys.length) }
 }
 
 /** How the archive stands. */
@@ -247,7 +249,7 @@ export class Worm {
    */
   async nameWitnesses(given: NonNullable<WormOptions['witnesses']>, { signal }: CallOptions = {}): Promise<Worm> {
     const { chain, name, defaults, makers } = this.#context
-    const witnesses = witnessesOf(given)!
+    const witnesses = witnessesOf(given)
     const archive = await new Context(chain, { name, defaults, witnesses: undefined }, makers).ensure(signal)
     await chain.transact((tx) => tx.retain(archive, { witnesses }), signal ? { signal } : {})
     return new Worm(new Context(chain, { name, defaults, witnesses }, makers))

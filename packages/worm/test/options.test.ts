@@ -42,3 +42,14 @@ describe('a name that is no option', () => {
     expect(archive.chain.head.seq).toBe(seq)
   })
 })
+
+/** A setting that was not there named nobody, without a word: nothing under compliance would ever have gone. */
+it.each([undefined, {}, { quorum: 1 }])('witnesses that are none are refused: %j', async (witnesses) => {
+  const { seq } = archive.chain.head
+  expect(await rejectionOf(() => archive.nameWitnesses(witnesses as never))).toMatchObject({ code: 'BAD_ARGUMENT' })
+  if (witnesses !== undefined) {
+    const making = () => worm(archive.chain, { witnesses: witnesses as never })
+    expect(await rejectionOf(making)).toMatchObject({ code: 'BAD_ARGUMENT' })
+  }
+  expect(archive.chain.head.seq).toBe(seq)
+})
