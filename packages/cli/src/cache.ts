@@ -77,7 +77,12 @@ async function printStats(entries: Cache<unknown>, { json }: CacheCommandOptions
 function get(place: string, name: string, key: string, options: CacheCommandOptions): Promise<void> {
   return looking(place, name, options, async (entries) => {
     const value = await entries.fetch(key)
-    if (value === undefined) throw new AteError('NOT_FOUND', { key, cache: name })
+    if (value === undefined)
+      throw new AteError(
+        'NOT_FOUND',
+        { key, cache: name },
+        { hint: 'there is no entry of this key, or its time is over' },
+      )
     const { expires, tags, version } = factsOf(entries, key)
     if (options.json) return print(toJson({ key, value, expires, tags, version }))
     const rows: readonly (readonly [string, string | undefined])[] = [
@@ -166,7 +171,12 @@ async function writing(
 
 /** A name that was mistyped must not become a cache. */
 async function within(chain: Chain, name: string, run: (entries: Cache<unknown>) => Promise<void>): Promise<void> {
-  if (!(await cacheNames(chain)).includes(name)) throw new AteError('NOT_FOUND', { cache: name, chain: chain.id })
+  if (!(await cacheNames(chain)).includes(name))
+    throw new AteError(
+      'NOT_FOUND',
+      { cache: name, chain: chain.id },
+      { hint: 'the chain has no cache of this name: `ate cache ls` lists them' },
+    )
   const entries = cache<unknown>(chain, name)
   try {
     await entries.ready

@@ -122,7 +122,11 @@ function listJobs(place: string, name: string, options: QueueCommandOptions): Pr
 function peek(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
   return looking(place, name, options, async (jobs) => {
     const job = await jobs.get(id)
-    if (!job) throw new AteError('NOT_FOUND', { job: id, queue: name })
+    if (!job)
+      throw notFound(
+        { job: id, queue: name },
+        'the queue has no job of this id, or does not keep it any more: `ate queue list` lists them',
+      )
     if (options.json) return print(toJson(job))
     const rows: readonly (readonly [string, string | undefined])[] = [
       ['job', job.id],
@@ -156,7 +160,8 @@ function result(place: string, name: string, id: string, options: QueueCommandOp
 
 function retry(place: string, name: string, id: string, options: QueueCommandOptions): Promise<void> {
   return writing(place, name, options, async (jobs) => {
-    if ((await jobs.retry(id)) === 0) throw new AteError('NOT_FOUND', { job: id, what: 'a dead or cancelled job' })
+    if ((await jobs.retry(id)) === 0)
+      throw notFound({ job: id }, 'no job of this id is dead or cancelled: `ate queue peek` shows what it is')
     await said(options, { retried: 1 }, 'it waits again')
   })
 }
@@ -173,7 +178,7 @@ function cancel(place: string, name: string, id: string, options: QueueCommandOp
   return writing(place, name, options, async (jobs) => {
     const { reason } = options
     const cancelled = await jobs.cancel(id, reason === undefined ? {} : { reason })
-    if (!cancelled) throw new AteError('NOT_FOUND', { job: id, what: 'a job that has not ended' })
+    if (!cancelled) throw notFound({ job: id }, 'no job of this id is open: it has ended, or is not there')
     await said(options, { cancelled: 1 }, 'cancelled')
   })
 }
@@ -242,6 +247,10 @@ async function writing(
   }
 }
 
+function notFound(facts: Readonly<Record<string, string>>, hint: string): AteError {
+  return new AteError('NOT_FOUND', facts, { hint })
+}
+
 /** A name that was mistyped must not become a queue. */
 async function within(
   chain: Chain,
@@ -250,7 +259,7 @@ async function within(
   missing: 'is an error' | 'made if it is not there' = 'is an error',
 ): Promise<void> {
   if (missing === 'is an error' && !(await queueNames(chain)).includes(name))
-    throw new AteError('NOT_FOUND', { queue: name, chain: chain.id })
+    throw notFound({ queue: name, chain: chain.id }, 'the chain has no queue of this name: `ate queue ls` lists them')
   const jobs = queue(chain, name)
   try {
     await run(jobs, chain)

@@ -101,6 +101,8 @@ it('what is not there is not looked for in folders', async () => {
   expect(stderr).toContain('CHAIN_NOT_FOUND')
   expect(stderr).toContain('--to-server')
   expect(stderr).not.toContain('ate ls')
+  const secret = await machine.run(['vault', 'get', 'prod/db', '--at', `${server.url}/shop`, '--as', 'me.id'])
+  expect(secret.stderr).toMatch(/^NOT_FOUND: there is no vault on this chain yet/)
 })
 
 it('a public id may stand in a file, as `ate id` prints it', async () => {

@@ -388,6 +388,6 @@ export function policiesOf(access: Access): NodePolicies {
 
 /** @throws AteError NOT_FOUND */
 export function required(layout: Layout | undefined, path: string): Layout {
-  if (!layout) throw new AteError('NOT_FOUND', { path, what: 'there is no vault on this chain yet' })
+  if (!layout) throw new AteError('NOT_FOUND', { path }, { hint: 'there is no vault on this chain yet' })
   return layout
 }

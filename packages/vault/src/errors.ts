@@ -1,5 +1,5 @@
 /** What the vault refuses, and what to do then: docs/ERRORS.md is made from this table. */
-import { type ErrorMaker, errorsOf } from '@ate/core'
+import { AteError, type ErrorMaker, errorsOf } from '@ate/core'
 
 export const ADVICE = {
   BAD_PATH: 'a path is segments between slashes, such as prod/db; the facts say what is wrong with this one',
@@ -26,3 +26,8 @@ declare module '@ate/core' {
 }
 
 export const vaultError: ErrorMaker<VaultErrorCode> = errorsOf(ADVICE)
+
+/** Of a secret that is not there, or is none that this session may list: nobody can tell which. */
+export function noSecret(path: string): AteError {
+  return new AteError('NOT_FOUND', { path }, { hint: 'there is no secret at this path that this identity may list' })
+}

@@ -4,7 +4,7 @@
  */
 import { AteError, type Duration, durationMs, isAteError } from '@ate/core'
 import type { CallOptions, Context } from './context.ts'
-import { vaultError } from './errors.ts'
+import { noSecret, vaultError } from './errors.ts'
 import { listSecrets } from './listing.ts'
 import { checkNames } from './option-names.ts'
 import { Secret } from './secret.ts'
@@ -79,7 +79,7 @@ export class Lease<T extends SecretValue> implements AsyncDisposable {
     const expires = Math.min(this.#end, now + durationMs(by, now))
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.#path)
-      if (!record) throw new AteError('NOT_FOUND', { path: this.#path })
+      if (!record) throw noSecret(this.#path)
       // Taken back, or just now being taken back, by somebody whose clock was ahead.
       if (record.claim !== undefined || !this.#context.chain.has(versionOf(record, undefined).value))
         throw vaultError('VERSION_EXPIRED', { path: this.#path })

@@ -8,7 +8,7 @@ import {
   type WriteNowOptions,
   type WriteOptions,
 } from './context.ts'
-import { vaultError } from './errors.ts'
+import { noSecret, vaultError } from './errors.ts'
 import { checkNames } from './option-names.ts'
 import { Revealed } from './revealed.ts'
 import { atTime, infoOf, type SecretInfo } from './secret-info.ts'
@@ -116,7 +116,7 @@ export class Secret<T> {
     checkNames(options, 'patch')
     return this.#context.write(options, async (tx) => {
       const place = await placeIn(this.#context, tx, this.path)
-      if (!place.record) throw new AteError('NOT_FOUND', { path: this.path })
+      if (!place.record) throw noSecret(this.path)
       const newest = versionOf(place.record, undefined)
       assertReadable(this.path, newest, this.#stateIn(newest, tx))
       const before = await openVersion(this.#context, place, newest, tx)
@@ -163,7 +163,7 @@ export class Secret<T> {
     checkNames(options, 'write')
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.path)
-      if (!record) throw new AteError('NOT_FOUND', { path: this.path })
+      if (!record) throw noSecret(this.path)
       zone.save({ ...record, meta })
     })
   }
@@ -181,7 +181,7 @@ export class Secret<T> {
     const { chain } = this.#context
     const gone = await this.#context.write(options, async (tx) => {
       const { record, zone } = await placeIn(this.#context, tx, this.path)
-      if (!record) throw new AteError('NOT_FOUND', { path: this.path })
+      if (!record) throw noSecret(this.path)
       const wanted = versions === 'all' ? record.versions : [...new Set(versions)].map((n) => versionOf(record, n))
       // Who writes here, and may destroy nothing elsewhere, could have named the value of another secret.
       const there = wanted.filter(({ value }) => isBelow(chain, value, zone.values))
@@ -258,7 +258,7 @@ export class Secret<T> {
   async #found(options: CallOptions): Promise<{ layout: Layout; place: Place; record: NonNullable<Place['record']> }> {
     const layout = required(await this.#context.layout(options.signal), this.path)
     const place = await findSecret(this.#context, layout, this.path)
-    if (!place?.record) throw new AteError('NOT_FOUND', { path: this.path })
+    if (!place?.record) throw noSecret(this.path)
     return { layout, place, record: place.record }
   }
 
@@ -272,7 +272,7 @@ export class Secret<T> {
       throw new AteError('BAD_ARGUMENT', { what: 'versions are a list of numbers' })
     await this.#context.write(options, async (tx) => {
       const { zone, record } = await placeIn(this.#context, tx, this.path)
-      if (!record) throw new AteError('NOT_FOUND', { path: this.path })
+      if (!record) throw noSecret(this.path)
       const wanted = new Set((versions ?? [record.latest]).map((n) => versionOf(record, n).n))
       zone.save({ ...record, versions: record.versions.map((one) => (wanted.has(one.n) ? change(one) : one)) })
     })

@@ -49,7 +49,8 @@ export async function find(context: Context, ref: Ref, signal?: AbortSignal): Pr
     // Another archive of this chain, or another name, has other objects.
     if (found?.manifest.name === name && (await idsOf(chain, archive, name)).includes(found.id)) return found
   }
-  throw new AteError('NOT_FOUND', { name, ...(version === undefined ? {} : { version }) })
+  const hint = 'the archive has no object of this name and version that this identity may read'
+  throw new AteError('NOT_FOUND', { name, ...(version === undefined ? {} : { version }) }, { hint })
 }
 
 /** Ids of all versions of a name, uploads included, in the order in which they were begun. */
