@@ -78,10 +78,14 @@ function opened(ws: WebSocket, { url, timeoutMs, signal }: Opening): Promise<Net
         status: response.statusCode ?? 0,
       }),
     )
-    ws.on('error', (error: NodeJS.ErrnoException) => unreachable({ reason: error.code ?? error.message }, error))
+    ws.on('error', (error: NodeJS.ErrnoException) => {
+      const { code = error.message } = error
+      unreachable({ reason: code === 'EPROTO' ? NO_TLS : code }, error)
+    })
   })
 }
 
+const NO_TLS = 'EPROTO: what answers there speaks no TLS; is the address one of ws: ?'
 const NOT_SERVED = 'no WebSocket is served there: is the name of the chain behind the path?'
 /** What a server of ours answers to a request without an upgrade, which a client always asks for. */
 const UPGRADE_LOST = 426

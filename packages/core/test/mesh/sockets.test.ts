@@ -545,6 +545,9 @@ describe('dialing', () => {
     expect(await facts('ws+unix:/nowhere/x.sock')).toEqual(['SERVER_UNREACHABLE', 'ENOENT'])
     const tls = await here('wss://localhost:0/db', { tls: certificate() })
     expect(await facts(tls.listening.url)).toEqual(['SERVER_UNREACHABLE', 'DEPTH_ZERO_SELF_SIGNED_CERT'])
+    const plain = await here()
+    const asTls = plain.listening.url.replace('ws:', 'wss:')
+    expect(await facts(asTls)).toEqual(['SERVER_UNREACHABLE', expect.stringContaining('speaks no TLS')])
   })
 
   it('ends by its signal and by its time, and leaves nothing open', async () => {
