@@ -330,6 +330,8 @@ export class HostConnection {
         },
       })
       this.#channels.set(channel, open)
+      // What is sent as it opens may be what shows that the connection is over.
+      if (this.#closed) this.#leave(channel)
       if (wanted && !sequencer.replica.chainId.every((byte, i) => byte === wanted[i])) this.#leave(channel)
     } catch (error) {
       this.#opening.delete(channel)

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { RECENT_IDLE_MS } from '../../src/base/limits.ts'
+import { CLOSE, type Socket, type SocketEvents } from '../../src/base/socket.ts'
 import { makeGenesis } from '../../src/data/create-chain.ts'
 import { defineType } from '../../src/data/entity-type.ts'
 import { openEngine, parsePlace } from '../../src/data/place.ts'
 import { parseChainName } from '../../src/mesh/chain-name.ts'
 import type { Asking } from '../../src/mesh/host.ts'
 import { openChain } from '../../src/mesh/open-chain.ts'
+import type { Listen } from '../../src/mesh/transport.ts'
 import { platform } from '../../src/node/platform.ts'
 import { openServerFolder } from '../../src/node/server-folder.ts'
 import { simTime } from '../../src/testing/sim-time.ts'
@@ -18,6 +20,7 @@ import { someone, startServer } from './net-kit.ts'
 import { SimWorld, simPerson } from './sim-world.ts'
 
 const Note = defineType<{ n: number }>('note')
+const Text = defineType<{ text: string }>('text')
 const CHAINS = Number(process.env['ATE_CHAINS'] ?? 60)
 
 test('records leave memory some time after the newest, and a reader has them all the same', async () => {
@@ -92,4 +95,58 @@ test(`${CHAINS} chains in files are open with a bounded number of files, closed 
   await host.close()
   await folder.close()
   rmSync(root, { recursive: true })
+})
+
+test('a connection that breaks while a chain is being opened on it does not hold the chain', async () => {
+  const world = new SimWorld(6)
+  let isArmed = false
+  const inner = world.network.listen('server')
+  const listen: Listen = (urls, options) =>
+    inner(urls, { ...options, accept: (socket, arrival) => options.accept(breaking(socket), arrival) })
+  const breaking = (socket: Socket): Socket => {
+    let events: SocketEvents | undefined
+    return Object.create(socket, {
+      peer: { value: socket.peer },
+      bufferedBytes: { get: () => socket.bufferedBytes },
+      start: {
+        value: (given: SocketEvents) => {
+          events = given
+          socket.start(given)
+        },
+      },
+      send: {
+        value: (bytes: Uint8Array) => {
+          if (!isArmed || bytes.length < 64 * 1024) {
+            socket.send(bytes)
+            return
+          }
+          isArmed = false
+          socket.terminate()
+          events!.closed({ code: CLOSE.ABNORMAL, text: '' })
+        },
+      },
+      ...Object.fromEntries(
+        (['pause', 'resume', 'limit', 'ref', 'unref', 'close', 'terminate'] as const).map((name) => [
+          name,
+          { value: (...given: never[]) => (socket[name] as (...given: never[]) => void)(...given) },
+        ]),
+      ),
+    }) as Socket
+  }
+  const server = await world.startServer({ listen })
+  const options = { as: simPerson('me'), serverKey: simPerson('server') }
+  const chain = await world.wait(openChain(`${world.url}/c`, { ...options, create: true }, world.machine('a')))
+  const other = await world.wait(openChain(`${world.url}/c`, options, world.machine('b')))
+  await world.wait(other.refresh())
+  // The newest connection: it comes back a moment later.
+  ;[...server.connections].at(-1)!.close()
+  await world.wait(chain.transact((tx) => void tx.create(Text, { text: 'x'.repeat(100_000) })))
+  isArmed = true
+  // What it lacks is in memory, and is sent in the turn in which the chain is opened.
+  expect(await world.time.runUntil(() => !isArmed, 60_000)).toBe(true)
+  await world.time.run(5000)
+  expect(other.children(Text).count()).toBe(1)
+  await world.wait(Promise.all([chain.close(), other.close()]))
+  await world.time.run(200_000)
+  expect(server.host.size).toBe(0)
 })
