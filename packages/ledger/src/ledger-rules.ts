@@ -108,27 +108,32 @@ export function effectOf(kind: EntryKind, units: bigint, reserved: bigint): Effe
   }
 }
 
+/** A sum of bigints is a new object, also where nothing is added: most entries hold nothing. */
 export function applyDebit(sums: Sums, { posted, held }: Effect): void {
   sums.debits += posted
-  sums.heldDebits += held
+  if (held !== 0n) sums.heldDebits += held
 }
 
 export function applyCredit(sums: Sums, { posted, held }: Effect): void {
   sums.credits += posted
-  sums.heldCredits += held
+  if (held !== 0n) sums.heldCredits += held
 }
 
 /** After a debit: what keeps `from` from it. */
 export function refusedDebit(sums: Sums, { normal, bounds }: Terms): Refused | undefined {
   if (bounds.low !== undefined && lowOf(sums) < bounds.low) return normal === 'credit' ? 'INSUFFICIENT' : 'OVER_CEILING'
-  return sums.debits + sums.heldDebits > SUM_MAX ? 'OVER_CEILING' : undefined
+  return isOver(sums.debits, sums.heldDebits) ? 'OVER_CEILING' : undefined
 }
 
 /** After a credit: what keeps `to` from it. */
 export function refusedCredit(sums: Sums, { normal, bounds }: Terms): Refused | undefined {
   if (bounds.high !== undefined && highOf(sums) > bounds.high)
     return normal === 'credit' ? 'OVER_CEILING' : 'INSUFFICIENT'
-  return sums.credits + sums.heldCredits > SUM_MAX ? 'OVER_CEILING' : undefined
+  return isOver(sums.credits, sums.heldCredits) ? 'OVER_CEILING' : undefined
+}
+
+function isOver(posted: bigint, held: bigint): boolean {
+  return (held === 0n ? posted : posted + held) > SUM_MAX
 }
 
 /** Credits less debits, as if all held debits had been posted. */

@@ -410,7 +410,7 @@ export class LedgerStore {
 }
 
 /** @throws as sumsIn */
-export function sumsAt(page: Entity<PageValue> | undefined, place: number, account: string | undefined): SumsValue {
+function sumsAt(page: Entity<PageValue> | undefined, place: number, account: string | undefined): SumsValue {
   return sumsIn(page && slotsOf(page.value), place, account)
 }
 

@@ -2,9 +2,17 @@
 import { describe, expect, it } from 'vitest'
 import { OneByOne } from '../src/one-by-one.ts'
 
-async function* batches(log: string[], fails = false): AsyncGenerator<readonly number[], void, void> {
+interface Source {
+  readonly first?: readonly number[]
+  readonly fails?: boolean
+}
+
+async function* batches(
+  log: string[],
+  { first = [1, 2], fails = false }: Source,
+): AsyncGenerator<readonly number[], void, void> {
   try {
-    yield [1, 2]
+    yield first
     log.push('first taken')
     yield []
     yield [3]
@@ -18,12 +26,12 @@ async function* batches(log: string[], fails = false): AsyncGenerator<readonly n
 }
 
 /** The same by a generator. */
-async function* plain(log: string[], fails = false): AsyncGenerator<number, void, void> {
-  for await (const batch of batches(log, fails)) for (const one of batch) yield one
+async function* plain(log: string[], source: Source = {}): AsyncGenerator<number, void, void> {
+  for await (const batch of batches(log, source)) for (const one of batch) yield one
 }
 
 const KINDS = [
-  ['one by one', (log: string[], fails?: boolean) => new OneByOne(batches(log, fails))],
+  ['one by one', (log: string[], source: Source = {}) => new OneByOne(batches(log, source))],
   ['a generator', plain],
 ] as const
 
@@ -52,6 +60,14 @@ describe.each(KINDS)('%s', (kind, open) => {
     )
     expect(await Promise.all(answers)).toEqual([1, 2, 3, undefined, undefined])
     expect(order).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('asked again while others wait for their answers, answers those first', async () => {
+    const numbers = open([], { first: [1, 2, 3, 4, 5] })
+    const asked = Array.from({ length: 4 }, () => numbers.next())
+    const later = asked[0]!.then(() => numbers.next())
+    const answers = await Promise.all([...asked, later])
+    expect(answers.map(({ value }) => value)).toEqual([1, 2, 3, 4, 5])
   })
 
   it('takes no batch in before the one before it was given', async () => {
@@ -87,7 +103,7 @@ describe.each(KINDS)('%s', (kind, open) => {
   })
 
   it('fails where its source does, and is over', async () => {
-    const numbers = open([], true)
+    const numbers = open([], { fails: true })
     const given: number[] = []
     const run = async (): Promise<void> => {
       for await (const number of numbers) given.push(number)

@@ -6,7 +6,7 @@ import { type Chain, defineType, type Entity, type LogEngine, memoryEngine, open
 import { seededRandom } from '@ate/core/testing'
 import { describe, expect, it } from 'vitest'
 import { Books, type LedgerEvent } from '../src/books.ts'
-import { AteError, type Ledger, ledger, type Transfer } from '../src/index.ts'
+import { AteError, currency, type Ledger, ledger, money, type Transfer } from '../src/index.ts'
 import {
   Account,
   type AccountValue,
@@ -69,6 +69,7 @@ describe('a page that is made of the one before', () => {
 })
 
 const COUNT = 150
+const somebodyElse = await person('somebody else')
 const transfers = (round: string, count: number): Transfer[] =>
   Array.from({ length: count }, (_, i) => ({
     id: `${round}-${i}`,
@@ -123,6 +124,53 @@ describe('balances in pages', () => {
     await again.compact()
     expect((await other.verify()).root).toBe((await apart.verify()).root)
     await again.close()
+  })
+
+  it.each([
+    ['floor', { floor: 'none' }, {}, 'debited', ['ok', 'INSUFFICIENT']],
+    ['ceiling', {}, { ceiling: 5n }, 'credited', ['ok', 'OVER_CEILING']],
+    [
+      'normal side',
+      { floor: -5n, ceiling: 5n },
+      { floor: -5n, ceiling: 5n, normal: 'debit' },
+      'credited',
+      ['OVER_CEILING', 'INSUFFICIENT'],
+    ],
+    ['currency', {}, { currency: currency('LEAD', 2) }, 'credited', ['ok', 'CURRENCY_MISMATCH']],
+    ['debitors', { floor: 'none' }, { floor: 'none', debitors: [somebodyElse] }, 'debited', ['ok', 'NOT_AUTHORIZED']],
+    ['scale', {}, { currency: currency('GOLD', 3) }, 'credited', ['ok', 'CURRENCY_MISMATCH']],
+  ] as const)('hold an account to its own %s, whatever the one before it has', async (_, plain, other, way, codes) => {
+    const [chain, bank] = await both(new Shared(), 'paged')
+    const unit = 'currency' in other ? other.currency : GOLD
+    await bank.account('plain', { currency: GOLD, ...plain })
+    await bank.account('other', { currency: unit, ...other })
+    for (const name of ['world', 'sink']) {
+      await bank.account(name, { currency: GOLD, floor: 'none' })
+      await bank.account(`${name} of other`, { currency: unit, floor: 'none' })
+    }
+    const load = async (id: string, pays: readonly Omit<Transfer, 'id'>[]): Promise<string[]> => {
+      const outcomes = await all(bank.load(pays.map((pay, i) => ({ id: `${id}-${i}`, ...pay }))))
+      return outcomes.map((outcome) => (outcome.ok ? 'ok' : outcome.error.code))
+    }
+    // The first that posts in them gives them places, the second reads them there, and the third knows them.
+    for (const [plainTo, otherTo] of [
+      ['sink', 'sink of other'],
+      ['plain', 'other'],
+    ] as const)
+      for (const id of ['first', 'second'])
+        expect(
+          await load(`${id} in ${plainTo}`, [
+            { from: 'world', to: plainTo, amount: gold(1n) },
+            { from: 'world of other', to: otherTo, amount: money(unit, 1n) },
+          ]),
+        ).toEqual(['ok', 'ok'])
+    const pay = (account: string) => {
+      const [from, to] = way === 'debited' ? [account, 'world'] : ['world', account]
+      return { from, to, amount: gold(10n) }
+    }
+    expect(await load('third', [pay('plain'), pay('other')])).toEqual(codes)
+    await bank.verify()
+    await chain.close()
   })
 
   it('take over accounts that had theirs apart, a few at a time, and close them', async () => {
