@@ -77,6 +77,11 @@ const HASHES: Section<RecordHashes> = {
   },
 }
 
+const HASH: Codec<Uint8Array> = {
+  write: (out, hash) => out.raw(hash),
+  read: (input) => input.raw(32).slice(),
+}
+
 const TREE: Codec<TreeFrontier> = {
   write: (out, tree) => out.sized(tree.save()),
   read(input, links) {
@@ -111,6 +116,7 @@ const STATE: Section<FoldedState> = table<FoldedState & Record<Unlisted, unknown
   trust: TRUST,
   view: VIEW,
   hashes: HASHES,
+  prints: eachEntry(count, HASH),
   tree: whole(TREE),
   voids: eachEntry(count, map(count, REFUSAL)),
   head: whole(HEAD),
