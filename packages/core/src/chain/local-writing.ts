@@ -4,7 +4,7 @@
  *
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
-import { printOf, release, sealAhead, sealEarly } from '#large'
+import { keepPrint, printOf, release, sealAhead, sealEarly } from '#large'
 import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
@@ -355,8 +355,7 @@ class LocalWriting implements Writing {
       certificate.unattested.push(commits[i]!)
       if (batches[i]!.transactions.length > 0) replica.chainTime = batches[i]!.time
       replica.advance(records[i]!)
-      const print = prints[i]
-      if (print) replica.prints.set(records[i]!.seq, print)
+      keepPrint(replica, records[i]!.seq, prints[i])
       this.#core.bodies.own.keep(batches[i]!.seq, opened[i]!)
       this.#core.publish(batches[i]!)
       this.#core.staging.acknowledge(batches[i]!, durability)

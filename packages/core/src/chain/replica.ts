@@ -92,7 +92,7 @@ export class Replica {
   readonly trust: TrustState = new TrustState()
   readonly hashes: RecordHashes = new RecordHashes()
   /** Of records whose bytes are recognized when they are read again. */
-  readonly prints: RecordPrints = new Map()
+  prints: RecordPrints | undefined
   readonly tree: TreeFrontier
   /** Void transactions by record: index and reason. A record without an entry has none. */
   readonly voids: Map<number, ReadonlyMap<number, Refusal>> = new Map()

@@ -209,6 +209,7 @@ describe('private fields of what a snapshot holds', () => {
     'trust/trust-state.ts': [],
     'trust/policy.ts': [],
     'chain/record-hashes.ts': ['#chunks', '#size'],
+    'chain/record-prints.ts': ['#chunks'],
     'crypto/merkle.ts': ['#crypto', '#peaks', '#size'],
     'chain/replica.ts': ['#isTrusting', '#parser'],
   }
