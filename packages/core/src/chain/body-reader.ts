@@ -91,8 +91,8 @@ export class BodyReader implements BlockKeys {
    */
   read(body: StoredBody, life: Life = 'kept', held?: HeldRecord): Uint8Array | Promise<Uint8Array> {
     const { record, size } = body
-    if (!this.isObserved && !this.#observing.wants('alarm')) return held?.open(body) ?? this.#readPlaced(body, life)
-    return this.#observing.reading(record, size, () => held?.open(body) ?? this.#readPlaced(body, life))
+    if (!this.isObserved && !this.#observing.wants('alarm')) return this.#readPlaced(body, life, held)
+    return this.#observing.reading(record, size, () => this.#readPlaced(body, life, held))
   }
 
   /** Whether somebody is told of each body that is read. */
@@ -100,11 +100,11 @@ export class BodyReader implements BlockKeys {
     return this.#observing.wants('read')
   }
 
-  #readPlaced(body: StoredBody, life: Life): Uint8Array | Promise<Uint8Array> {
+  #readPlaced(body: StoredBody, life: Life, held: HeldRecord | undefined): Uint8Array | Promise<Uint8Array> {
     if (this.#engine.generation !== this.#generation) this.forget()
     const { generation } = this.#engine
     try {
-      const bytes = this.#read(body, life)
+      const bytes = held?.open(body) ?? this.#read(body, life)
       if (!(bytes instanceof Promise)) return bytes
       const own = withOwnHash(body)
       return bytes.catch((error) => this.#readAgain(own, generation, error))
@@ -187,18 +187,14 @@ export class BodyReader implements BlockKeys {
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array, out?: Uint8Array): Uint8Array {
-    this.#checkHash(slice, body)
+    if (!this.#fits(slice, body)) throw badSlice(body)
     return block.key.openSlice(slice, body.offset, out)
   }
 
   #fromOpened(opened: WholeBlock, body: StoredBody): Uint8Array {
     const end = body.offset + body.size
-    this.#checkHash(opened.ciphertext.subarray(body.offset, end), body)
+    if (!this.#fits(opened.ciphertext.subarray(body.offset, end), body)) throw badSlice(body)
     return opened.plaintext.subarray(body.offset, end)
-  }
-
-  #checkHash(slice: Uint8Array, body: StoredBody): void {
-    if (!this.#fits(slice, body)) throw badSlice(body)
   }
 
   #fits(slice: Uint8Array, body: StoredBody): boolean {

@@ -14,6 +14,9 @@ import type { BlockPlaces, KnownCommit, ParsedBlock } from '../event/commit-pars
 import { wordAt } from '../event/entity-words.ts'
 import { sliceAt } from '../event/kept-runs.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
+import type { LogRecord } from '../log/engine.ts'
+import type { ChainCore } from './chain-core.ts'
+import { knownCommit } from './record-prints.ts'
 import { isHashOf, type StoredBody } from './stored-bodies.ts'
 
 /** Bodies from which on blocks are opened whole: each alone costs as much as 20 kB of a block. */
@@ -34,21 +37,18 @@ export interface BlockKeys {
   keyOf(places: Pick<BlockPlaces, 'writer' | 'writerSeq'>, header: ParsedBlock, body: StoredBody): BlockKey
 }
 
-export interface Holding {
-  readonly crypto: CryptoProvider
-  readonly keys: BlockKeys
-  /** The record's very bytes were verified before. */
-  readonly isKnown: boolean
-}
-
-/** `commit` stands in memory as it is until `end`. */
-export function holdRecord(commit: KnownCommit, holding: Holding): HeldRecord | undefined {
-  return new HeldRecord(commit, holding)
+/** The record stands in memory as it is until `end`. Its commit is there if its very bytes were verified before. */
+export function holdRecord(
+  { crypto, replica, bodies }: Pick<ChainCore, 'crypto' | 'replica' | 'bodies'>,
+  record: LogRecord,
+): HeldRecord | undefined {
+  return new HeldRecord(crypto, bodies, record.seq, knownCommit(crypto, replica.prints, record))
 }
 
 export class HeldRecord {
-  /** Undefined when it has ended: events hold this, and so it holds nothing any more. */
+  /** Undefined until it is known, and when it has ended: events hold this, and so it holds nothing any more. */
   #commit: KnownCommit | undefined
+  readonly #seq: number
   readonly #crypto: CryptoProvider
   readonly #keys: BlockKeys
   readonly #age: number
@@ -63,17 +63,23 @@ export class HeldRecord {
   #hashes: Uint8Array = NO_BYTES
   #hashesFrom = 0
 
-  constructor(commit: KnownCommit, { crypto, keys, isKnown }: Holding) {
-    this.#commit = commit
+  constructor(crypto: CryptoProvider, keys: BlockKeys, seq: number, known: KnownCommit | undefined) {
     this.#crypto = crypto
     this.#keys = keys
     this.#age = keys.age
-    this.#isVerified = isKnown
+    this.#seq = seq
+    this.#commit = known
+    this.#isVerified = known !== undefined
   }
 
-  /** So many of its bodies may be read. */
-  want(count: number): void {
-    this.#isWhole = count >= WHOLE_MIN && count * 2 >= countBodies(this.#commit!)
+  get commit(): KnownCommit | undefined {
+    return this.#commit
+  }
+
+  /** So many bodies of the record's commit may be read. */
+  want(commit: KnownCommit, count: number): void {
+    this.#commit = commit
+    this.#isWhole = count >= WHOLE_MIN && count * 2 >= countBodies(commit)
   }
 
   /** The body of `events[at]`, which has one. */
@@ -84,7 +90,7 @@ export class HeldRecord {
       this.#hashesFrom = hashAt
       this.#hashes = event.hashBytes!.slice(hashAt, endOfPiece(events, at))
     }
-    return new EventBody(this.#commit!.record.seq, event, this.#hashes, hashAt - this.#hashesFrom)
+    return new EventBody(this.#seq, event, this.#hashes, hashAt - this.#hashesFrom)
   }
 
   end(): void {

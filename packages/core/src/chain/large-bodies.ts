@@ -22,7 +22,7 @@ import type { Batch, StagedTransaction } from './staged.ts'
 import { badSlice, isHashOf, type StoredBody } from './stored-bodies.ts'
 
 export { holdRecord } from './held-record.ts'
-export { keepPrint, knownCommit, notePrint, printOf } from './record-prints.ts'
+export { keepPrint, notePrint, printOf } from './record-prints.ts'
 
 /** What a batch is sealed and written with; undefined for one that is not large. */
 export interface LargeBatch {

@@ -6,7 +6,6 @@ const nothing = (): undefined => undefined
 export const keepPrint: typeof large.keepPrint = nothing
 export const printOf: typeof large.printOf = nothing
 export const notePrint: typeof large.notePrint = nothing
-export const knownCommit: typeof large.knownCommit = nothing
 export const holdRecord: typeof large.holdRecord = nothing
 export const roomFor: typeof large.roomFor = nothing
 export const openBeside: typeof large.openBeside = nothing

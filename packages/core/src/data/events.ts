@@ -3,7 +3,7 @@
  * memory and nobody waits for it.
  */
 
-import { holdRecord, knownCommit } from '#large'
+import { holdRecord } from '#large'
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { GiveWay } from '../base/give-way.ts'
@@ -74,6 +74,7 @@ export interface EntityChange {
 }
 
 const NO_BODY = new Uint8Array(0)
+const SHOWN = ['seq', 'index', 'at', 'author', 'txId', 'op', 'entity', 'type', 'parent', 'collection', 'bytes'] as const
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const OP_NAMES = new Map<number, OpName>(Object.entries(OP).map(([name, op]) => [op, name as OpName]))
 
@@ -143,13 +144,12 @@ function eventsOf(
   type: string | undefined,
 ): FoundEvents | undefined {
   const { replica, crypto } = core
-  const known = knownCommit(crypto, replica.prints, record)
-  const commit = known ?? commitOf(replica, parser, record)
+  const held = holdRecord(core, record)
+  const commit = held?.commit ?? commitOf(replica, parser, record)
   if (!commit) return undefined
   const certificate = replica.trust.certificates.get(toBinaryText(commit.writer))
   const voids = replica.voids.get(record.seq)
   if (!certificate) return undefined
-  const held = holdRecord(commit, { crypto, keys: core.bodies, isKnown: known !== undefined })
   const author = fingerprintOf(certificate.identityBytes)
   const bodies = new StoredBodies()
   const prefixes = new PrefixHasher(crypto, replica.chainId, certificate.identityBytes)
@@ -171,7 +171,7 @@ function eventsOf(
     }
   }
   if (events.length === 0) return undefined
-  held?.want(events.length)
+  held?.want(commit, events.length)
   return { events, held }
 }
 
@@ -276,8 +276,7 @@ class CommittedEvent implements ChainEvent {
   }
 
   toJSON(): unknown {
-    const { seq, index, at, author, txId, op, entity, type, parent, collection, bytes } = this
-    return { seq, index, at, author, txId, op, entity, type, parent, collection, bytes }
+    return Object.fromEntries(SHOWN.map((name) => [name, this[name]]))
   }
 
   static {
