@@ -1,14 +1,14 @@
 /**
  * Bodies out of records: a slice is read, compared with the hash that the verified view keeps, and opened in counter
  * mode at its offset. A block that is read several times in a row is opened whole, with its tag, and kept for a while. Each
- * slice is compared with its hash either way: who holds the key could forge a tag. The hashes of a block of many slices are worked
- * out by another thread meanwhile, where there is one (decision 0099). Caches are bounded.
+ * slice is compared with its hash either way: who holds the key could forge a tag. Only where a stream holds a record, all of whose
+ * bytes were verified, nothing is compared twice (decision 0111). Caches are bounded.
  */
-import { askSlices, expectSlices, roomFor, spareRooms } from '#large'
+import { openBeside, roomFor } from '#large'
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
 import { type BlockKey, blockSecretFrom, openBlockKey, sealInfo } from '../crypto/seal.ts'
-import { type BlockPlaces, type ParsedCommit, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
+import { type BlockPlaces, type ParsedBlock, parseBlockPlaces, placesEnd } from '../event/commit-parse.ts'
 import { bytesOfWords, type EntityWords, textOfWords } from '../event/entity-words.ts'
 import { BLOCK_MODE, COMMIT, SUITE } from '../event/format.ts'
 import { type BlockBytes, sliceAt } from '../event/kept-runs.ts'
@@ -16,26 +16,19 @@ import type { LogEngine } from '../log/engine.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
-import type { ExpectedSlices } from './asked-slices.ts'
+import type { BlockKeys, HeldRecord } from './held-record.ts'
 import type { BodyPlace } from './link.ts'
 import type { Observing } from './observing.ts'
-import { type OpenedBlock, OpenedBlocks } from './opened-blocks.ts'
-import { blockKeyOf, OwnBodies } from './own-bodies.ts'
-import { isHashOf, type StoredBody, withOwnHash } from './stored-bodies.ts'
+import { badSlice, isHashOf, type StoredBody, withOwnHash } from './stored-bodies.ts'
+import { blockKeyOf, type WholeBlock, WholeBlocks } from './whole-blocks.ts'
 
 /** Records whose block headers are remembered, and blocks whose keys are. */
 const PLACES_MAX = 8192
 const KEYS_MAX = 8192
 /** Slices of one block, read one after the other, after which it is opened whole. */
 const RUN_BEFORE_WHOLE = 4
-/** The same where the record is expected to be read as a whole. */
-const RUN_BEFORE_EXPECTED = 1
-/** Large bodies at a time that other threads hash: each needs memory of its own until then. More are hashed in this one. */
-const BESIDE_MAX = 4
-/** Bytes of whole blocks that are kept, ciphertext and plaintext counted. */
-const WHOLE_BYTES_MAX: number = 16 * 1024 * 1024
-/** The same of blocks of records that are read as a whole: nobody comes back to them, and what is used again is in the processor's cache. */
-const PASSING_BYTES_MAX: number = 1024 * 1024
+/** Of bodies that were fetched. */
+const FETCHED_BYTES_MAX: number = 16 * 1024 * 1024
 
 /** Whether who reads a body keeps it, or is done with it before he does anything else, and then says so (`leave`). */
 export type Life = 'kept' | 'moment'
@@ -45,7 +38,7 @@ interface KeyedBlock extends BlockBytes {
   readonly tag: Uint8Array
 }
 
-export class BodyReader {
+export class BodyReader implements BlockKeys {
   readonly #crypto: CryptoProvider
   readonly #chainId: Uint8Array
   readonly #engine: LogEngine
@@ -59,23 +52,17 @@ export class BodyReader {
   #fetchedBytes = 0
   readonly #places = new Map<number, BlockPlaces>()
   readonly #blocks = new Map<number, KeyedBlock>()
-  readonly #opened = new OpenedBlocks(WHOLE_BYTES_MAX)
-  /** Of records that are read as a whole. */
-  readonly #passing = new OpenedBlocks(PASSING_BYTES_MAX, (gone) => this.#spare?.leave(gone))
-  readonly #spare = spareRooms()
-  /** The one that was read last, if the next body may stand in it. */
-  #lastOpened: OpenedBlock | undefined
-  #expected: ExpectedSlices | undefined
+  readonly #opened = new WholeBlocks()
+  /** Counts how often all of it was forgotten. */
+  age = 0
   /** Of what this session wrote itself. */
-  readonly own: OwnBodies = new OwnBodies()
+  readonly own: WholeBlocks = new WholeBlocks()
   /** The block that was read last, and how often in a row. */
   #last: KeyedBlock | undefined
   #run = 0
   /** Of the engine, when the caches were filled: compaction moves bodies within their records. */
   #generation = 0
   readonly #hash = new Uint8Array(32)
-  /** Bodies that other threads are hashing. */
-  #beside = 0
 
   constructor(parts: {
     readonly crypto: CryptoProvider
@@ -99,20 +86,25 @@ export class BodyReader {
   }
 
   /**
-   * The plaintext of a body; for the `moment`, it is valid until `leave` has it.
+   * The plaintext of a body, out of `held` if that is its record and has it; for the `moment`, it is valid until `leave` has it.
    * @throws AteError NO_READ_KEY | LOCKED | BODY_DROPPED | BAD_BODY | BAD_WRAP | DAMAGED | IO_ERROR
    */
-  read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
+  read(body: StoredBody, life: Life = 'kept', held?: HeldRecord): Uint8Array | Promise<Uint8Array> {
     const { record, size } = body
-    if (!this.#observing.wants('read') && !this.#observing.wants('alarm')) return this.#readPlaced(body, life)
-    return this.#observing.reading(record, size, () => this.#readPlaced(body, life))
+    if (!this.isObserved && !this.#observing.wants('alarm')) return this.#readPlaced(body, life, held)
+    return this.#observing.reading(record, size, () => this.#readPlaced(body, life, held))
   }
 
-  #readPlaced(body: StoredBody, life: Life): Uint8Array | Promise<Uint8Array> {
-    if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
+  /** Whether somebody is told of each body that is read. */
+  get isObserved(): boolean {
+    return this.#observing.wants('read')
+  }
+
+  #readPlaced(body: StoredBody, life: Life, held: HeldRecord | undefined): Uint8Array | Promise<Uint8Array> {
+    if (this.#engine.generation !== this.#generation) this.forget()
     const { generation } = this.#engine
     try {
-      const bytes = this.#read(body, life)
+      const bytes = held?.open(body) ?? this.#read(body, life)
       if (!(bytes instanceof Promise)) return bytes
       const own = withOwnHash(body)
       return bytes.catch((error) => this.#readAgain(own, generation, error))
@@ -124,36 +116,25 @@ export class BodyReader {
   /** It turned out on the way that the record stands elsewhere now: beside a writer, or a compaction. The hash has kept watch. */
   #readAgain(body: StoredBody, generation: number, error: unknown): Uint8Array | Promise<Uint8Array> {
     if (this.#engine.generation === generation) throw error
-    if (this.#engine.generation !== this.#generation) this.#forgetPlaces()
+    if (this.#engine.generation !== this.#generation) this.forget()
     return this.#read(body)
   }
 
   /** What was read and written before is read from the log again. */
   forget(): void {
-    this.#forgetPlaces()
-    this.#opened.clear()
-    this.#passing.clear()
-  }
-
-  #forgetPlaces(): void {
     this.#generation = this.#engine.generation
     this.#places.clear()
     this.#blocks.clear()
+    this.#opened.clear()
     // What a compaction has dropped is gone for whoever wrote it too.
     this.own.clear()
     this.#last = undefined
-    this.#lastOpened = undefined
-    this.#expected = undefined
-  }
-
-  /** Says that `count` bodies of a commit may be read next, one after the other. */
-  expect(commit: ParsedCommit, count: number): void {
-    this.#expected = expectSlices(commit, count)
+    this.age++
   }
 
   #read(body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
-    const last = this.#lastOpened
-    if (last?.key === blockKeyOf(body.record, body.block)) return this.#fromOpened(last, body)
+    const opened = this.#opened.find(body.record, body.block)
+    if (opened) return this.#fromOpened(opened, body)
     const written = this.own.find(body.record, body.block)
     if (written && this.#fits(written.ciphertext.subarray(body.offset, body.offset + body.size), body))
       return written.plaintext.subarray(body.offset, body.offset + body.size)
@@ -164,24 +145,18 @@ export class BodyReader {
   }
 
   #readSlice(block: KeyedBlock, body: StoredBody, life: Life = 'kept'): Uint8Array | Promise<Uint8Array> {
-    const key = blockKeyOf(body.record, body.block)
-    const opened = this.#passing.find(key) ?? this.#opened.find(key)
-    if (opened) return this.#fromOpened(opened, body)
     this.#run = block === this.#last ? this.#run + 1 : 0
     this.#last = block
-    const ends = this.#expected?.record === body.record ? this.#expected.ends[body.block] : undefined
-    const runMax = ends ? RUN_BEFORE_EXPECTED : RUN_BEFORE_WHOLE
-    if (this.#run > runMax && block.runs === undefined) return this.#readWhole(block, body, ends)
+    if (this.#run > RUN_BEFORE_WHOLE && block.runs === undefined) return this.#readWhole(block, body)
     const at = sliceAt(block, body.offset, body.size)
     if (at === undefined) return this.#fetchSlice(block, body)
     const room = life === 'moment' ? roomFor(body.size) : undefined
     const bytes = this.#engine.readPart(body.record, at, body.size, room?.sealed)
-    if (!(bytes instanceof Promise)) {
-      const hashLater = room?.later && this.#beside < BESIDE_MAX ? this.#crypto.sha256Later : undefined
-      if (hashLater)
-        return this.#openBeside(block, withOwnHash(body), { bytes, hash: hashLater(bytes), out: room!.opened })
-      return this.#open(block, body, bytes, room?.opened)
-    }
+    if (!(bytes instanceof Promise))
+      return (
+        (room && openBeside(this.#crypto, block.key, withOwnHash(body), { bytes, room })) ??
+        this.#open(block, body, bytes, room?.opened)
+      )
     const own = withOwnHash(body)
     return bytes.then((slice) => this.#open(block, own, slice, room?.opened))
   }
@@ -208,43 +183,21 @@ export class BodyReader {
     this.#fetchedBytes += slice.length
     this.#fetched.set(key, slice)
     for (const [oldest, bytes] of this.#fetched) {
-      if (this.#fetchedBytes <= WHOLE_BYTES_MAX) break
+      if (this.#fetchedBytes <= FETCHED_BYTES_MAX) break
       this.#fetched.delete(oldest)
       this.#fetchedBytes -= bytes.length
     }
   }
 
   #open(block: KeyedBlock, body: StoredBody, slice: Uint8Array, out?: Uint8Array): Uint8Array {
-    this.#checkHash(slice, body)
+    if (!this.#fits(slice, body)) throw badSlice(body)
     return block.key.openSlice(slice, body.offset, out)
   }
 
-  /** Opened while another thread hashes it. Nobody gets a byte before the hash is that of the view. */
-  async #openBeside(
-    block: KeyedBlock,
-    body: StoredBody,
-    { bytes, hash, out }: { readonly bytes: Uint8Array; readonly hash: Promise<Uint8Array>; readonly out: Uint8Array },
-  ): Promise<Uint8Array> {
-    this.#beside++
-    try {
-      const plaintext = block.key.openSlice(bytes, body.offset, out)
-      if (!isHashOf(body, await hash)) throw badSlice(body)
-      return plaintext
-    } finally {
-      this.#beside--
-    }
-  }
-
-  #fromOpened(opened: OpenedBlock, body: StoredBody): Uint8Array {
-    // Before anything is refused: the one before it may be gone, and its memory be this one's.
-    this.#lastOpened = opened
+  #fromOpened(opened: WholeBlock, body: StoredBody): Uint8Array {
     const end = body.offset + body.size
-    if (!opened.asked?.isHashed(body)) this.#checkHash(opened.ciphertext.subarray(body.offset, end), body)
+    if (!this.#fits(opened.ciphertext.subarray(body.offset, end), body)) throw badSlice(body)
     return opened.plaintext.subarray(body.offset, end)
-  }
-
-  #checkHash(slice: Uint8Array, body: StoredBody): void {
-    if (!this.#fits(slice, body)) throw badSlice(body)
   }
 
   #fits(slice: Uint8Array, body: StoredBody): boolean {
@@ -253,42 +206,28 @@ export class BodyReader {
     return isHashOf(body, hash)
   }
 
-  /** With `ends`, those of its slices: another thread is asked for their hashes. */
-  #readWhole(
-    block: KeyedBlock,
-    body: StoredBody,
-    ends: readonly number[] | undefined,
-  ): Uint8Array | Promise<Uint8Array> {
-    const room = (ends && this.#spare?.room(block.size)) ?? new Uint8Array(block.size)
+  #readWhole(block: KeyedBlock, body: StoredBody): Uint8Array | Promise<Uint8Array> {
+    const room = new Uint8Array(block.size)
     const bytes = this.#engine.readPart(body.record, block.at, block.size, room)
-    if (!(bytes instanceof Promise)) return this.#fromOpened(this.#openWhole(block, body, { bytes, room, ends }), body)
+    if (!(bytes instanceof Promise)) return this.#fromOpened(this.#openWhole(block, body, bytes, room), body)
     const own = withOwnHash(body)
-    return bytes.then((all) => this.#fromOpened(this.#openWhole(block, own, { bytes: all, room, ends }), own))
+    return bytes.then((all) => this.#fromOpened(this.#openWhole(block, own, all, room), own))
   }
 
-  #openWhole(
-    block: KeyedBlock,
-    body: StoredBody,
-    {
-      bytes,
-      room,
-      ends,
-    }: { readonly bytes: Uint8Array; readonly room: Uint8Array; readonly ends: readonly number[] | undefined },
-  ): OpenedBlock {
+  #openWhole(block: KeyedBlock, body: StoredBody, bytes: Uint8Array, room: Uint8Array): WholeBlock {
     // The engine's bytes are not ours to keep, if it has not written them to our memory.
     if (bytes.buffer !== room.buffer) room.set(bytes)
-    const asked = ends && askSlices(this.#crypto, room, ends)
     const plaintext = block.key.open(room, block.tag)
     if (!plaintext) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'tag' })
-    const opened = { key: blockKeyOf(body.record, body.block), ciphertext: room, plaintext, asked }
-    if (ends) this.#passing.keep(opened)
-    else this.#opened.keep(opened)
-    return opened
+    const blocks: WholeBlock[] = []
+    blocks[body.block] = { ciphertext: room, plaintext }
+    this.#opened.keep(body.record, blocks)
+    return blocks[body.block]!
   }
 
   #openBlock(body: StoredBody): KeyedBlock | Promise<KeyedBlock> {
     const generation = this.#generation
-    const places = this.#places.get(body.record) ?? this.#readPlaces(body.record)
+    const places = this.placesOf(body.record)
     return places instanceof Promise
       ? places.then((found) => this.#keyOf(found, body, generation))
       : this.#keyOf(places, body, generation)
@@ -296,11 +235,22 @@ export class BodyReader {
 
   #keyOf(places: BlockPlaces, body: StoredBody, generation: number): KeyedBlock {
     const header = places.blocks[body.block]!
+    const key = this.keyOf(places, header, body)
+    const { at, size, runs, tag } = header
+    const block = { key, at, size, tag, ...(runs ? { runs } : {}) }
+    if (generation === this.#generation) keep(this.#blocks, blockKeyOf(body.record, body.block), block, KEYS_MAX)
+    return block
+  }
+
+  keyOf(
+    { writer, writerSeq }: Pick<BlockPlaces, 'writer' | 'writerSeq'>,
+    header: ParsedBlock,
+    body: StoredBody,
+  ): BlockKey {
     const { node, epoch, salt, commitment } = header
     const row = this.#view.table.find(node.a, node.b, node.c, node.d)
     const secrets = this.#keys.secretsOf({ row, id: node }, epoch)
     if (!secrets) throw this.#unreadable(row, node, epoch)
-    const { writer, writerSeq } = places
     const info = sealInfo({ suite: SUITE, chain: this.#chainId, node: bytesOfWords(node), epoch, writer, writerSeq })
     let secret: Uint8Array | undefined = secrets.key
     if (header.mode === BLOCK_MODE.public) {
@@ -309,10 +259,7 @@ export class BodyReader {
     }
     const key = secret && openBlockKey(this.#crypto, { secret, info, salt, commitment })
     if (!key) throw new AteError('BAD_BODY', { seq: body.record, block: body.block, what: 'key commitment' })
-    const { at, size, runs, tag } = header
-    const block = { key, at, size, tag, ...(runs ? { runs } : {}) }
-    if (generation === this.#generation) keep(this.#blocks, blockKeyOf(body.record, body.block), block, KEYS_MAX)
-    return block
+    return key
   }
 
   /** Who reads the node now, but came after this was sealed, waits for it to be sealed again. */
@@ -325,16 +272,9 @@ export class BodyReader {
     return new AteError(reads ? 'LOCKED' : 'NO_READ_KEY', { node: textOfWords(node), epoch })
   }
 
-  /** The epoch that a body is sealed under. */
-  async epochOf(body: Pick<StoredBody, 'record' | 'block'>): Promise<number> {
-    const places = this.#places.get(body.record) ?? (await this.#readPlaces(body.record))
-    return places.blocks[body.block]!.epoch
-  }
-
-  /** The id of the certificate under which a commit was written. */
-  async writerOf(record: number): Promise<Uint8Array> {
-    const places = this.#places.get(record) ?? (await this.#readPlaces(record))
-    return places.writer
+  /** Who wrote a commit, and where its blocks are. */
+  placesOf(record: number): BlockPlaces | Promise<BlockPlaces> {
+    return this.#places.get(record) ?? this.#readPlaces(record)
   }
 
   /** From the first bytes of the record to all that says where its blocks are: two reads, three if it is compacted. */
@@ -354,10 +294,6 @@ export class BodyReader {
     if (generation === this.#generation) keep(this.#places, record, places, PLACES_MAX)
     return places
   }
-}
-
-function badSlice({ record, block, offset }: StoredBody): AteError {
-  return new AteError('BAD_BODY', { seq: record, block, offset })
 }
 
 /** Bounded: the oldest entry makes room. */

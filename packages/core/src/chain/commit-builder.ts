@@ -12,8 +12,8 @@ import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { SessionKeys } from '../session/epoch-keys.ts'
 import type { TrustState } from '../trust/trust-state.ts'
 import type { View } from '../view/view.ts'
-import type { WholeBlock } from './own-bodies.ts'
 import type { Batch, TransactionDraft } from './staged.ts'
+import type { WholeBlock } from './whole-blocks.ts'
 
 export interface WriterSession {
   /** The certificate's id. */

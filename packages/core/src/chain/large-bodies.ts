@@ -10,19 +10,19 @@ import { BODY_BYTES_MAX } from '../base/limits.ts'
 import type { ByteWriter } from '../codec/writer.ts'
 import { largeDigest } from '../crypto/large-digest.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
+import type { BlockKey } from '../crypto/seal.ts'
 import type { HashedBody } from '../event/commit-bodies.ts'
 import type { SealedBlock } from '../event/commit-encode.ts'
 import { parseBlockPlaces } from '../event/commit-parse.ts'
 import type { BlockBytes } from '../event/kept-runs.ts'
-import { SpareRooms } from './asked-slices.ts'
 import type { CommitBuilder } from './commit-builder.ts'
 import { LargeRecord } from './large-record.ts'
 import type { Replica } from './replica.ts'
 import type { Batch, StagedTransaction } from './staged.ts'
+import { badSlice, isHashOf, type StoredBody } from './stored-bodies.ts'
 
-export { askSlices, expectSlices } from './asked-slices.ts'
-
-export const spareRooms = (): SpareRooms | undefined => new SpareRooms(sharedBytes)
+export { holdRecord } from './held-record.ts'
+export { keepPrint, notePrint, printOf } from './record-prints.ts'
 
 /** What a batch is sealed and written with; undefined for one that is not large. */
 export interface LargeBatch {
@@ -73,6 +73,33 @@ export function roomFor(size: number): Room | undefined {
   const room = { sealed, opened, later: size > LATER_BYTES }
   lent.set(opened.buffer, room)
   return room
+}
+
+/** Large bodies at a time that other threads hash: each needs memory of its own until then. More are hashed in this one. */
+const BESIDE_MAX = 4
+let beside = 0
+
+/** Opens a body while another thread hashes it; undefined where that does not pay. @throws AteError BAD_BODY */
+export function openBeside(
+  { sha256Later }: CryptoProvider,
+  key: BlockKey,
+  body: StoredBody,
+  { bytes, room }: { readonly bytes: Uint8Array; readonly room: Room },
+): Promise<Uint8Array> | undefined {
+  if (!room.later || beside >= BESIDE_MAX || !sha256Later) return undefined
+  return openHashed(sha256Later(bytes), body, () => key.openSlice(bytes, body.offset, room.opened))
+}
+
+/** Nobody gets a byte before the hash is that of the view. */
+async function openHashed(hash: Promise<Uint8Array>, body: StoredBody, open: () => Uint8Array): Promise<Uint8Array> {
+  beside++
+  try {
+    const plaintext = open()
+    if (!isHashOf(body, await hash)) throw badSlice(body)
+    return plaintext
+  } finally {
+    beside--
+  }
 }
 
 /** What is hashed beside this thread stands in memory that another one sees, where there is such. */

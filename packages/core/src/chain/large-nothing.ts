@@ -3,10 +3,12 @@ import type * as large from './large-bodies.ts'
 
 const nothing = (): undefined => undefined
 
-export const spareRooms: typeof large.spareRooms = nothing
-export const expectSlices: typeof large.expectSlices = nothing
-export const askSlices: typeof large.askSlices = nothing
+export const keepPrint: typeof large.keepPrint = nothing
+export const printOf: typeof large.printOf = nothing
+export const notePrint: typeof large.notePrint = nothing
+export const holdRecord: typeof large.holdRecord = nothing
 export const roomFor: typeof large.roomFor = nothing
+export const openBeside: typeof large.openBeside = nothing
 export const hashBodies: typeof large.hashBodies = nothing
 export const leave: typeof large.leave = nothing
 export const lend: typeof large.lend = nothing

@@ -4,7 +4,7 @@
  *
  * When an append fails, everything staged is taken back, newest first, and each author is told.
  */
-import { release, sealAhead, sealEarly } from '#large'
+import { keepPrint, printOf, release, sealAhead, sealEarly } from '#large'
 import { AteError, isAteError, isRefusedWrite } from '../base/errors.ts'
 import { ByteWriter } from '../codec/writer.ts'
 import type { EntityWords } from '../event/entity-words.ts'
@@ -33,6 +33,8 @@ interface Append {
   readonly commits: UnattestedCommit[]
   /** Blocks of each of them. */
   readonly opened: BuiltCommit['opened'][]
+  /** Of the bytes of each of them, which stand in memory that is used again. */
+  readonly prints: (Uint8Array | undefined)[]
 }
 
 /** What writes the log of `core` in this process: a certificate is taken up, unless the log is only read. */
@@ -293,7 +295,7 @@ class LocalWriting implements Writing {
   }
 
   #build(batches: readonly Batch[], large: readonly (LargeBatch | undefined)[] | undefined): Append {
-    const append: Append = { batches, records: [], commits: [], opened: [] }
+    const append: Append = { batches, records: [], commits: [], opened: [], prints: [] }
     if (batches.length > 0) this.#nextPlace(batches[0]!)
     let prev = this.#core.replica.head.hash
     for (const batch of batches) {
@@ -314,6 +316,7 @@ class LocalWriting implements Writing {
       append.records.push({ seq: batch.seq, hash: commit.hash, bytes: commit.bytes })
       append.commits.push({ writerSeq, seq: batch.seq, hash: commit.commitHash })
       append.opened.push(commit.opened)
+      append.prints.push(printOf(this.#core.crypto, commit.bytes, batch.events))
       prev = commit.hash
     }
     if (this.#core.staging.isEmpty) this.#addAttestations(append, prev)
@@ -342,7 +345,7 @@ class LocalWriting implements Writing {
     return encodeRecord(crypto, replica.chainId, head, payload)
   }
 
-  async #acknowledge({ batches, records, commits, opened }: Append, durability: Durability): Promise<void> {
+  async #acknowledge({ batches, records, commits, opened, prints }: Append, durability: Durability): Promise<void> {
     const { replica } = this.#core
     const current = batches.length > 0 ? this.#writer!.current : undefined
     for (let i = 0; i < batches.length; i++) {
@@ -352,6 +355,7 @@ class LocalWriting implements Writing {
       certificate.unattested.push(commits[i]!)
       if (batches[i]!.transactions.length > 0) replica.chainTime = batches[i]!.time
       replica.advance(records[i]!)
+      keepPrint(replica, records[i]!.seq, prints[i])
       this.#core.bodies.own.keep(batches[i]!.seq, opened[i]!)
       this.#core.publish(batches[i]!)
       this.#core.staging.acknowledge(batches[i]!, durability)

@@ -5,6 +5,7 @@
  * A record that is void is part of the chain; a record that is invalid (link, root, signature, certificate) is not one
  * that an honest sequencer stores, so it ends the reading with an error that names it. See docs/decisions/0003.
  */
+import { notePrint } from '#large'
 import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { chainIdOf } from '../base/ids.ts'
@@ -40,6 +41,7 @@ import { startState } from './fold-genesis.ts'
 import { removeRow } from './fold-tree.ts'
 import type { Judge } from './judge.ts'
 import { RecordHashes } from './record-hashes.ts'
+import type { RecordPrints } from './record-prints.ts'
 import { settleLists } from './settle.ts'
 import { SignatureAnswers } from './signature-answers.ts'
 import { type Refusal, refuse } from './verdict.ts'
@@ -69,7 +71,17 @@ export interface ReplicaMakers {
 /** All that folding has made: what a replica knows besides its genesis. */
 export type FoldedState = Pick<
   Replica,
-  'view' | 'trust' | 'hashes' | 'tree' | 'voids' | 'head' | 'chainTime' | 'checkpoints' | 'newestCheckpoint' | 'adopted'
+  | 'view'
+  | 'trust'
+  | 'hashes'
+  | 'prints'
+  | 'tree'
+  | 'voids'
+  | 'head'
+  | 'chainTime'
+  | 'checkpoints'
+  | 'newestCheckpoint'
+  | 'adopted'
 >
 
 export class Replica {
@@ -79,6 +91,8 @@ export class Replica {
   readonly view: View
   readonly trust: TrustState = new TrustState()
   readonly hashes: RecordHashes = new RecordHashes()
+  /** Of records whose bytes are recognized when they are read again. */
+  prints: RecordPrints | undefined
   readonly tree: TreeFrontier
   /** Void transactions by record: index and reason. A record without an entry has none. */
   readonly voids: Map<number, ReadonlyMap<number, Refusal>> = new Map()
@@ -280,6 +294,7 @@ export class Replica {
     if (committed) this.chainTime = time
     this.#noteVoids(head.seq, outcomes)
     this.advance(record)
+    notePrint(this, commit)
     return { head, time, commit, identity: certificate.identity, outcomes }
   }
 

@@ -22,7 +22,7 @@ import { readState, writeState } from './snapshot-state.ts'
 
 const MAGIC = 0x41544556
 /** Of the bytes, and of what the fold makes: raised when either changes, so that the log is folded anew. */
-const FORMAT = 2
+const FORMAT = 3
 const TAG_AT = 112
 const FOOT_BYTES: number = TAG_AT + HASH_BYTES
 const ROWS_A_PIECE: number = CHUNK_BYTES / ROW_BYTES

@@ -11,6 +11,7 @@ import type { CryptoProvider } from '../crypto/provider.ts'
 import type { Head } from '../log/engine.ts'
 import type { View } from '../view/view.ts'
 import { RecordHashes } from './record-hashes.ts'
+import { RecordPrints } from './record-prints.ts'
 import type { FoldedState, Replica } from './replica.ts'
 import {
   bytes,
@@ -77,6 +78,26 @@ const HASHES: Section<RecordHashes> = {
   },
 }
 
+const PRINTS: Section<RecordPrints | undefined> = {
+  *write(out, prints) {
+    for (const [seq, print] of prints?.entries() ?? []) {
+      out.varint(1 + seq)
+      out.raw(print)
+      yield
+    }
+    out.varint(0)
+  },
+  *read(input) {
+    let prints: RecordPrints | undefined
+    for (let next = input.varint(); next > 0; next = input.varint()) {
+      prints ??= new RecordPrints()
+      prints.set(next - 1, input.raw(32))
+      yield
+    }
+    return prints
+  },
+}
+
 const TREE: Codec<TreeFrontier> = {
   write: (out, tree) => out.sized(tree.save()),
   read(input, links) {
@@ -111,6 +132,7 @@ const STATE: Section<FoldedState> = table<FoldedState & Record<Unlisted, unknown
   trust: TRUST,
   view: VIEW,
   hashes: HASHES,
+  prints: PRINTS,
   tree: whole(TREE),
   voids: eachEntry(count, map(count, REFUSAL)),
   head: whole(HEAD),

@@ -1,4 +1,5 @@
 /** Where a body stands in the log, and the hash that the verified chain has of it. */
+import { AteError } from '../base/errors.ts'
 import { wordAt } from '../event/entity-words.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 
@@ -33,10 +34,14 @@ export class StoredBodies {
   }
 }
 
-/** Whether the hash at `at` of `hashes` is that of the body. */
-export function isHashOf(body: StoredBody, hashes: Uint8Array, at = 0): boolean {
-  for (let i = 0; i < 8; i++) if (wordAt(hashes, at + 4 * i) !== body.hash[body.hashAt + i]) return false
+/** Whether these 32 bytes are the hash of the body. */
+export function isHashOf({ hash, hashAt }: StoredBody, bytes: Uint8Array): boolean {
+  for (let i = 0; i < 8; i++) if (wordAt(bytes, 4 * i) !== hash[hashAt + i]) return false
   return true
+}
+
+export function badSlice({ record, block, offset }: StoredBody): AteError {
+  return new AteError('BAD_BODY', { seq: record, block, offset })
 }
 
 /** The hash may stand in a row of the view, which changes while the body is being read. */

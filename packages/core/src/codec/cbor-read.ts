@@ -8,7 +8,7 @@
  * false, true, null; float64 for every number that is no such integer (-0 included, one NaN, infinities); tag 1, a date
  * in seconds; tags 2 and 3, a bigint of at most 16 bytes. Lengths are definite and everything is in its shortest form.
  */
-import { copyBytes, fromUtf8 } from '../base/bytes.ts'
+import { copyBytes, fromUtf8Part, LOOP_READ_BYTES } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
 import { dateMs } from './cbor-date.ts'
@@ -25,7 +25,7 @@ export interface CborLimits {
 }
 
 /**
- * The value that stands in `bytes` from `from` to their end, in memory of its own. `frozen`: its arrays, objects and dates are, which
+ * The value that stands in `bytes` from `from` to `to`, their end if left out, in memory of its own. `frozen`: its arrays, objects and dates are, which
  * costs less while they are made than a walk over them. @throws AteError BAD_CBOR { at, what }
  */
 export function readCbor(
@@ -33,8 +33,9 @@ export function readCbor(
   from: number,
   limits: CborLimits = NO_LIMITS,
   made: 'open' | 'frozen' = 'open',
+  to: number = bytes.length,
 ): unknown {
-  reader.begin(bytes, from, limits, made)
+  reader.begin(bytes, from, to, limits, made)
   try {
     return reader.whole()
   } finally {
@@ -46,8 +47,8 @@ const NO_LIMITS: CborLimits = {}
 const NO_BYTES = new Uint8Array(0)
 /** Maps up to here compare keys pair by pair; larger ones ask the object, whose hash is seeded: nobody makes keys collide. */
 const SMALL_MAP_KEYS = 8
-/** Texts up to here are read by a loop; the call of a decoder costs more. */
-const LOOP_TEXT_BYTES = 24
+/** Names of members up to here are remembered. */
+const NAME_BYTES = 24
 /** Names of members that were read lately, by a hash of their bytes: most values have the names of the one before. */
 const NAMES = 256
 const PROTO = '__proto__'
@@ -75,18 +76,18 @@ class Reader {
   private readonly keys: string[] = []
   private readonly names: (Name | undefined)[] = new Array<Name | undefined>(NAMES).fill(undefined)
 
-  begin(bytes: Uint8Array, from: number, limits: CborLimits, made: 'open' | 'frozen'): void {
+  begin(bytes: Uint8Array, from: number, to: number, limits: CborLimits, made: 'open' | 'frozen'): void {
     this.freezes = made === 'frozen'
     this.bytes = bytes
     this.from = from
     this.at = from
-    this.to = bytes.length
+    this.to = to
     this.items = 0
     this.itemsMax = Math.min(limits.itemsMax ?? CBOR_ITEMS_MAX, CBOR_ITEMS_MAX)
     this.depthMax = Math.min(limits.depthMax ?? CBOR_DEPTH_MAX, CBOR_DEPTH_MAX)
     this.sorted = limits.keyOrder === 'sorted'
     const bytesMax = limits.bytesMax ?? BODY_BYTES_MAX
-    if (bytes.length - from > bytesMax) this.refuse(`more than ${bytesMax} bytes`)
+    if (to - from > bytesMax) this.refuse(`more than ${bytesMax} bytes`)
   }
 
   end(): void {
@@ -183,7 +184,7 @@ class Reader {
 
   private text(): string {
     const from = this.take()
-    return (this.at - from <= LOOP_TEXT_BYTES ? this.asciiText(from) : undefined) ?? this.utf8Text(from)
+    return (this.at - from <= LOOP_READ_BYTES ? this.asciiText(from) : undefined) ?? this.utf8Text(from)
   }
 
   /** Undefined if a character is not ASCII. */
@@ -200,11 +201,10 @@ class Reader {
 
   /** Shortest forms only, no surrogates, nothing over U+10FFFF (RFC 3629): one text, one encoding. */
   private utf8Text(from: number): string {
-    const part = this.bytes.subarray(from, this.at)
     try {
-      return fromUtf8(part)
+      return fromUtf8Part(this.bytes, from, this.at)
     } catch (cause) {
-      const at = from - this.from + faultOf(part)
+      const at = from - this.from + faultOf(this.bytes.subarray(from, this.at))
       throw new AteError('BAD_CBOR', { at, what: 'text that is no UTF-8' }, { cause })
     }
   }
@@ -253,7 +253,7 @@ class Reader {
     else this.simple(first)
     if (first >> 5 !== 3) this.refuse('a key that is no text')
     const from = this.take()
-    const key = this.argument <= LOOP_TEXT_BYTES ? this.name(from) : this.utf8Text(from)
+    const key = this.argument <= NAME_BYTES ? this.name(from) : this.utf8Text(from)
     if (key === PROTO) this.refuse('the key __proto__')
     return key
   }

@@ -34,11 +34,17 @@ export function decodeValue(bytes: Uint8Array, limits?: CborLimits): unknown {
 }
 
 /**
- * The value that stands in `bytes` from `at` on; `frozen`: its arrays, objects and dates are. Copied to `into` if it is bytes that
+ * The value that is `bytes[at..to)`; `frozen`: its arrays, objects and dates are. Copied to `into` if it is bytes that
  * fit. @throws AteError BAD_CBOR { at, what }
  */
-export function decodeValueFrom(bytes: Uint8Array, at: number, made: 'open' | 'frozen', into?: Uint8Array): unknown {
-  return (into && bytesInto(into, bytes.subarray(at))) ?? readCbor(bytes, at, undefined, made)
+export function decodeValueFrom(
+  bytes: Uint8Array,
+  at: number,
+  made: 'open' | 'frozen',
+  into?: Uint8Array,
+  to: number = bytes.length,
+): unknown {
+  return (into && bytesInto(into, bytes.subarray(at, to))) ?? readCbor(bytes, at, undefined, made, to)
 }
 
 /** Undefined unless it is one whole byte string in its one encoding, and fits: what is wrong with it the reader says. */

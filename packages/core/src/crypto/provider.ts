@@ -73,14 +73,6 @@ export interface AesKey {
   wipe?(): void
 }
 
-/** Hashes that another thread is writing. */
-export interface SliceHashes {
-  /** 32 bytes each, in the order of the slices. */
-  readonly hashes: Uint8Array
-  /** How many of them are there by now, from the first one on. */
-  count(): number
-}
-
 export interface Argon2Parameters {
   readonly memoryKiB: number
   readonly passes: number
@@ -98,11 +90,6 @@ export interface CryptoProvider {
    * then. Of memory that threads share it costs this one least.
    */
   sha256Later?(data: Uint8Array): Promise<Uint8Array>
-  /**
-   * Has another thread hash the slices of `data`, memory that threads share, that end at `ends` one behind the other. Nobody waits for
-   * it: who needs a hash that is not there works it out. Undefined where, or as long as, no thread does it. The bytes stay as they are.
-   */
-  sha256Slices?(data: Uint8Array, ends: readonly number[]): SliceHashes | undefined
   sha512(data: Uint8Array): Uint8Array
   sha3_256(data: Uint8Array): Uint8Array
   /** The first `size` bytes of SHAKE256: the key expansion of X-Wing. */
@@ -149,9 +136,7 @@ type LaterHandle<H> = { readonly [K in keyof H]: Later<H[K]> }
  * is one of these.
  */
 export type AsyncCryptoProvider = { readonly name: string } & {
-  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into' | 'sha256Later' | 'sha256Slices'>]?: LaterPrimitive<
-    CryptoProvider[K]
-  >
+  readonly [K in keyof Omit<CryptoProvider, 'name' | 'sha256Into' | 'sha256Later'>]?: LaterPrimitive<CryptoProvider[K]>
 }
 
 /** Bytes may come later; so may handles, and what their methods answer. (In brackets: a union is one answer, not two.) */

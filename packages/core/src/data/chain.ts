@@ -370,7 +370,10 @@ export class Chain {
     return accessOf(this.#core, wordsOfRef(ref, this.id))
   }
 
-  /** Committed events from record `from` on (0 if left out), then those to come. Ends with the signal or the chain. */
+  /**
+   * Committed events from record `from` on (0 if left out), then those to come. Ends with the signal or the chain.
+   * @throws AteError LINK_MISMATCH | BAD_ROOT | BAD_RECORD for a record that is not the one which was verified | DAMAGED | IO_ERROR
+   */
   events(options: EventsOptions = {}): AsyncGenerator<ChainEvent, void, void> {
     objectOf(options)
     this.#core.assertOpen()

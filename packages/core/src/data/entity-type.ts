@@ -130,18 +130,20 @@ export function encodeBody<T>(out: ByteWriter, type: EntityType<T>, value: T, na
   return size
 }
 
-/** The value of a body: migrated, checked, frozen, in `into` if it is bytes that fit; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
+/** The value of the body that is `body[from..to)`: migrated, checked, frozen, in `into` if it is bytes that fit; and its name. @throws AteError BAD_VALUE | BAD_CBOR | BAD_RECORD | NEEDS_UPGRADE */
 export function decodeBody<T>(
   body: Uint8Array,
   type: EntityType<T>,
   into?: Uint8Array,
+  from = 0,
+  to: number = body.length,
 ): { readonly value: T; readonly name: string | undefined } {
   let name: string | undefined
-  let version = body[0]! >> 1
-  let at = 1
+  let version = body[from]! >> 1
+  let at = from + 1
   // Most values have no name and a small version: one byte says so.
-  if (body.length === 0 || body[0]! > 127 || (body[0]! & 1) === 1) {
-    const input = new ByteReader(body)
+  if (from === to || body[from]! > 127 || (body[from]! & 1) === 1) {
+    const input = new ByteReader(body, from, to)
     const head = input.varint()
     version = Math.floor(head / 2)
     name = head % 2 === 1 ? fromUtf8(input.sized(NAME_BYTES_MAX)) : undefined
@@ -150,9 +152,9 @@ export function decodeBody<T>(
   if (version > type.version) throw new AteError('NEEDS_UPGRADE', { type: type.name, version, known: type.version })
   // Without a schema nobody else touches it, and it is frozen as it is made.
   let value: T
-  if (!type.schema && version === type.version) value = decodeValueFrom(body, at, 'frozen', into) as T
+  if (!type.schema && version === type.version) value = decodeValueFrom(body, at, 'frozen', into, to) as T
   else {
-    const stored: unknown = decodeValueFrom(body, at, 'open', into)
+    const stored: unknown = decodeValueFrom(body, at, 'open', into, to)
     value = deepFreeze(validate(type, version < type.version ? migrated(type, stored, version) : stored))
   }
   if (type.shape?.(value) === false) throw new AteError('BAD_VALUE', { type: type.name })

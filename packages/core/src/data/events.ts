@@ -3,17 +3,20 @@
  * memory and nobody waits for it.
  */
 
-import { toBinaryText } from '../base/bytes.ts'
+import { holdRecord } from '#large'
+import { equalBytes, toBinaryText } from '../base/bytes.ts'
 import { AteError, throwIfAborted } from '../base/errors.ts'
 import { GiveWay } from '../base/give-way.ts'
 import { type ChainId, type EntityId, entityIdOfWords, type Fingerprint, fingerprintOf, toBase32 } from '../base/ids.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
+import type { HeldRecord } from '../chain/held-record.ts'
+import type { Replica } from '../chain/replica.ts'
 import { StoredBodies, type StoredBody } from '../chain/stored-bodies.ts'
-import { CommitParser } from '../event/commit-parse.ts'
+import { CommitParser, type ParsedCommit } from '../event/commit-parse.ts'
 import { nameCreated, PrefixHasher } from '../event/derive-ids.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import { KIND, OP } from '../event/format.ts'
-import { parseRecordHead } from '../event/record.ts'
+import { hashRecord, parseRecordHead } from '../event/record.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import type { LogRecord } from '../log/engine.ts'
 import { ROW } from '../view/entity-table.ts'
@@ -71,6 +74,7 @@ export interface EntityChange {
 }
 
 const NO_BODY = new Uint8Array(0)
+const SHOWN = ['seq', 'index', 'at', 'author', 'txId', 'op', 'entity', 'type', 'parent', 'collection', 'bytes'] as const
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const OP_NAMES = new Map<number, OpName>(Object.entries(OP).map(([name, op]) => [op, name as OpName]))
 
@@ -100,9 +104,14 @@ export async function* eventBatches(
             const turn = way.turn(record.bytes.length)
             if (turn) await wake.unlessOver(turn)
             throwIfAborted(signal)
-            const events = eventsOf(core, parser, record, type?.name)
+            const found = eventsOf(core, parser, record, type?.name)
             next = record.seq + 1
-            if (events.length > 0) yield events
+            if (!found) continue
+            try {
+              yield found.events
+            } finally {
+              found.held?.end()
+            }
           }
           if (next > head) break
         }
@@ -121,36 +130,66 @@ export function assertStream({ from = 0, until = 'end', type }: EventsOptions): 
     throw new AteError('BAD_ARGUMENT', { what: "from: a seq, until: 'end', type: of defineType" })
 }
 
-/** Committed events of a record, those of void transactions left out. */
+interface FoundEvents {
+  readonly events: readonly ChainEvent[]
+  /** The record, whose bytes stay as they are until it is ended. */
+  readonly held: HeldRecord | undefined
+}
+
+/** Committed events of a record, those of void transactions left out; undefined if there are none. */
 function eventsOf(
   core: ChainCore,
   parser: CommitParser,
   record: LogRecord,
   type: string | undefined,
-): readonly ChainEvent[] {
-  const found: ChainEvent[] = []
-  if (parseRecordHead(record.bytes).kind !== KIND.commit) return found
+): FoundEvents | undefined {
   const { replica, crypto } = core
-  const commit = parser.parse(replica.chainId, record.bytes)
+  const held = holdRecord(core, record)
+  const commit = held?.commit ?? commitOf(replica, parser, record)
+  if (!commit) return undefined
   const certificate = replica.trust.certificates.get(toBinaryText(commit.writer))
   const voids = replica.voids.get(record.seq)
-  if (!certificate) return found
+  if (!certificate) return undefined
   const author = fingerprintOf(certificate.identityBytes)
   const bodies = new StoredBodies()
   const prefixes = new PrefixHasher(crypto, replica.chainId, certificate.identityBytes)
+  const events: ChainEvent[] = []
   let index = -1
   for (let i = 0; i < commit.transactions.length; i++) {
     if (voids?.has(i)) continue
     const transaction = commit.transactions[i]!
     nameCreated(crypto, replica.chainId, certificate.identityBytes, transaction, prefixes)
-    const origin = { core, bodies, seq: record.seq, at: commit.at, author, txId: toBase32(transaction.nonce) }
-    for (const event of transaction.events) {
+    const txId = toBase32(transaction.nonce)
+    const origin: EventOrigin = { core, held, seq: record.seq, at: commit.at, author, txId }
+    for (let at = 0; at < transaction.events.length; at++) {
+      const event = transaction.events[at]!
       index++
-      if (type === undefined || typeOf(core, event) === type) found.push(new CommittedEvent(origin, event, index))
+      const name = typeOf(core, event)
+      if (type !== undefined && name !== type) continue
+      const body = event.body ? (held?.bodyOf(transaction.events, at) ?? bodies.of(record.seq, event)) : undefined
+      events.push(new CommittedEvent(origin, event, index, name, body))
     }
   }
-  core.bodies.expect(commit, found.length)
-  return found
+  if (events.length === 0) return undefined
+  held?.want(commit, events.length)
+  return { events, held }
+}
+
+/**
+ * A commit that is the one which was verified, by its hash: what it says of its bodies is what was signed. Undefined of another
+ * record. @throws AteError LINK_MISMATCH | BAD_ROOT | BAD_RECORD | BAD_CBOR
+ */
+function commitOf(
+  { crypto, chainId, hashes }: Replica,
+  parser: CommitParser,
+  record: LogRecord,
+): ParsedCommit | undefined {
+  const { seq, bytes } = record
+  const { kind } = parseRecordHead(bytes)
+  const commit = kind === KIND.commit ? parser.parse(chainId, bytes) : undefined
+  if (!equalBytes(hashRecord(crypto, chainId, bytes, kind, commit?.commitHash), hashes.at(seq)!))
+    throw new AteError('LINK_MISMATCH', { seq })
+  return commit
 }
 
 function typeOf(core: ChainCore, event: TransactionEvent): string {
@@ -162,7 +201,7 @@ function typeOf(core: ChainCore, event: TransactionEvent): string {
 
 interface EventOrigin {
   readonly core: ChainCore
-  readonly bodies: StoredBodies
+  readonly held: HeldRecord | undefined
   readonly seq: number
   readonly at: number
   readonly author: Fingerprint
@@ -189,12 +228,12 @@ class CommittedEvent implements ChainEvent {
   readonly #parent: EntityWords
   readonly #body: StoredBody | undefined
 
-  constructor(origin: EventOrigin, event: TransactionEvent, index: number) {
+  constructor(origin: EventOrigin, event: TransactionEvent, index: number, type: string, body: StoredBody | undefined) {
     this.seq = origin.seq
     this.index = index
     this.at = origin.at
     this.op = OP_NAMES.get(event.op)!
-    this.type = typeOf(origin.core, event)
+    this.type = type
     if (event.op === OP.create || event.op === OP.move) this.collection = event.collection
     this.#origin = origin
     this.#a = event.a
@@ -202,8 +241,8 @@ class CommittedEvent implements ChainEvent {
     this.#c = event.c
     this.#d = event.d
     this.#parent = event.parent
-    this.#body = event.body ? origin.bodies.of(this.seq, event) : undefined
-    this.bytes = this.#body?.size ?? 0
+    this.#body = body
+    this.bytes = body?.size ?? 0
   }
 
   get author(): Fingerprint {
@@ -227,15 +266,17 @@ class CommittedEvent implements ChainEvent {
   }
 
   open<T>(type: EntityType<T>): T | Promise<T> {
-    const { bodies } = this.#origin.core
-    if (!this.#body) return decodeBody(NO_BODY, type).value
-    const body = bodies.read(this.#body)
+    const { core, held } = this.#origin
+    const place = this.#body
+    if (!place) return decodeBody(NO_BODY, type).value
+    const opened = core.bodies.isObserved ? undefined : held?.block(place.block)
+    if (opened) return decodeBody(opened, type, undefined, place.offset, place.offset + place.size).value
+    const body = core.bodies.read(place, 'kept', held)
     return body instanceof Promise ? body.then((bytes) => decodeBody(bytes, type).value) : decodeBody(body, type).value
   }
 
   toJSON(): unknown {
-    const { seq, index, at, author, txId, op, entity, type, parent, collection, bytes } = this
-    return { seq, index, at, author, txId, op, entity, type, parent, collection, bytes }
+    return Object.fromEntries(SHOWN.map((name) => [name, this[name]]))
   }
 
   static {

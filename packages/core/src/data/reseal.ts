@@ -43,7 +43,7 @@ async function staleRows(core: ChainCore, node: number, signal: AbortSignal | un
     const record = view.table.get(row, ROW.record)
     if (record === PENDING || record === NO_RECORD || view.isDead(row) || nodeWith(view, 'read', row) !== node) continue
     const block = view.table.get(row, ROW.blockAndFlags) & 0xff
-    if ((await core.bodies.epochOf({ record, block })) < newest) stale.push(row)
+    if ((await core.bodies.placesOf(record)).blocks[block]!.epoch < newest) stale.push(row)
   }
   return stale
 }

@@ -178,7 +178,7 @@ export async function authorOf(core: ChainCore, id: EntityId): Promise<string | 
   const record = view.table.get(row, ROW.record)
   if (record === PENDING) return core.identityName
   if (record < 0) return undefined
-  const certificate = trust.certificates.get(toBinaryText(await core.bodies.writerOf(record)))
+  const certificate = trust.certificates.get(toBinaryText((await core.bodies.placesOf(record)).writer))
   return certificate && trust.actorOf(certificate.identity)
 }
 

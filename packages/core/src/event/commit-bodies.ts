@@ -1,7 +1,7 @@
 /** The sealed bodies of a commit that was parsed: which bytes of them stand there, and whether they are the signed ones. */
 import { AteError } from '../base/errors.ts'
 import type { CryptoProvider } from '../crypto/provider.ts'
-import type { ParsedCommit } from './commit-parse.ts'
+import type { KnownCommit } from './commit-parse.ts'
 import { type BlockBytes, sliceAt } from './kept-runs.ts'
 
 /** What stands at `at` of a record, hashed. */
@@ -15,7 +15,7 @@ export interface HashedBody {
  * Checks every sealed slice that is there against the hash that its signed header carries. `hashed`: of the same bytes, by
  * others. @throws AteError BAD_BODY
  */
-export function checkBodies(crypto: CryptoProvider, commit: ParsedCommit, hashed?: readonly HashedBody[]): void {
+export function checkBodies(crypto: CryptoProvider, commit: KnownCommit, hashed?: readonly HashedBody[]): void {
   const hash = new Uint8Array(32)
   for (const transaction of commit.transactions) {
     for (const event of transaction.events) {

@@ -58,6 +58,9 @@ export interface ParsedCommit {
   readonly transactions: readonly ParsedTransaction[]
 }
 
+/** A commit that nobody needs the hash of. */
+export type KnownCommit = Omit<ParsedCommit, 'commitHash'>
+
 /** A block's header and place, read without the transactions: what opening a body needs. */
 export interface BlockPlaces {
   readonly writer: Uint8Array
@@ -228,9 +231,11 @@ export interface Dictionary {
   readonly names: readonly string[]
 }
 
-type HeadFields = Omit<ParsedCommit, 'bytes' | 'commitHash' | 'blocks' | 'transactions'> & { readonly clearAt: number }
+export type HeadFields = Omit<ParsedCommit, 'bytes' | 'commitHash' | 'blocks' | 'transactions'> & {
+  readonly clearAt: number
+}
 
-function parseHead(bytes: Uint8Array): HeadFields {
+export function parseHead(bytes: Uint8Array): HeadFields {
   if (bytes.length > RECORD_BYTES_MAX) throw new AteError('BAD_RECORD', { bytes: bytes.length, max: RECORD_BYTES_MAX })
   const record = parseRecordHead(bytes)
   const input = new ByteReader(bytes, COMMIT.format)
@@ -276,7 +281,7 @@ function readName(input: ByteReader): string {
   }
 }
 
-function readBlocks(
+export function readBlocks(
   input: ByteReader,
   dictionary: Dictionary,
   head: HeadFields,

@@ -68,7 +68,6 @@ const native: CryptoProvider = {
     for (let i = 0; i < sizes.HASH_BYTES; i++) out[at + i] = text.charCodeAt(i)
   },
   sha256Later,
-  sha256Slices: (data, ends) => hashThread.slices(data, ends),
   sha512: (data) => latin1Bytes(nodeCrypto.hash('sha512', data, 'binary')),
   sha3_256: (data) => latin1Bytes(nodeCrypto.hash('sha3-256', data, 'binary')),
   shake256: (data, size) => plain(nodeCrypto.createHash('shake256', { outputLength: size }).update(data).digest()),
@@ -121,14 +120,13 @@ export function bareNodeProvider(): CryptoProvider {
 }
 
 function build(): CryptoProvider {
-  const { sha256, sha256Into, sha256Later, sha256Slices } = choose('sha256')
+  const { sha256, sha256Into, sha256Later } = choose('sha256')
   const { hkdfSha256: hkdf256, hkdfSha512: hkdf512 } = choose('hkdf')
   return {
     name: 'node',
     sha256,
     sha256Into,
     ...(sha256Later ? { sha256Later } : {}),
-    ...(sha256Slices ? { sha256Slices } : {}),
     sha512: choose('sha512').sha512,
     hmacSha256: choose('hmac').hmacSha256,
     hkdfSha256: hkdf256,

@@ -5,37 +5,19 @@
  * - It begins when so much was asked for that it pays: until then, and wherever threads are not allowed, there is no answer.
  * - It is used once it has hashed a text right. What it owes when it ends, or fails, is hashed in this thread.
  * - It keeps this process alive only while somebody waits for it.
- * - For many small slices nobody waits: a message a slice would cost more than its hash. They are written to shared memory, and
- *   who comes to a slice before the thread does hashes it himself (decision 0099).
  */
 import { hash } from 'node:crypto'
 import * as threads from 'node:worker_threads'
 import { equalBytes } from '../base/bytes.ts'
-import type { SliceHashes } from '../crypto/provider.ts'
 
 /** Bytes that are hashed in other ways first: a thread takes some 20 ms of processor to begin, and 10 MB of memory. */
 const BEGIN_BYTES: number = 8 * 1024 * 1024
-/** What the call of a hash costs, in bytes that could be hashed meanwhile. */
-const SLICE_COST_BYTES = 256
-/** Lists of slices that the thread has not done yet: who leaves slices out would run away from it. */
-const LISTS_MAX = 2
 
 const PROGRAM = `const { parentPort } = require('node:worker_threads')
-const { createHash, hash } = require('node:crypto')
-parentPort.on('message', ({ id, buffer, at, size, slices }) => {
-  const data = new Uint8Array(buffer, at, size)
-  if (slices) hashSlices(data, slices)
-  else parentPort.postMessage({ id, hash: createHash('sha256').update(data).digest() })
-})
-function hashSlices(data, { ends, hashes, done }) {
-  let from = 0
-  for (let i = 0; i < ends.length; i++) {
-    const text = hash('sha256', data.subarray(from, ends[i]), 'binary')
-    for (let k = 0; k < 32; k++) hashes[32 * i + k] = text.charCodeAt(k)
-    Atomics.store(done, 0, i + 1)
-    from = ends[i]
-  }
-}`
+const { createHash } = require('node:crypto')
+parentPort.on('message', ({ id, buffer, at, size }) => {
+  parentPort.postMessage({ id, hash: createHash('sha256').update(new Uint8Array(buffer, at, size)).digest() })
+})`
 
 /** Of a Worker, what is used here. */
 export interface Thread {
@@ -64,7 +46,6 @@ export class HashThread {
   #thread: Thread | undefined
   readonly #jobs = new Map<number, Job>()
   #lastId = 0
-  readonly #lists: List[] = []
 
   constructor(begin: () => Thread = beginWorker, beginBytes: number = BEGIN_BYTES) {
     this.#begin = begin
@@ -73,27 +54,10 @@ export class HashThread {
 
   /** Undefined while there is no thread. `data` is shared memory, and stays as it is until the answer. */
   hash(data: Uint8Array): Promise<Uint8Array> | undefined {
-    return this.#isReadyFor(data.length) ? this.#ask(data) : undefined
-  }
-
-  /** The slices of `data` that end at `ends`, one behind the other. As `hash`; undefined, too, while it is behind. */
-  slices(data: Uint8Array, ends: readonly number[]): SliceHashes | undefined {
-    if (!this.#isReadyFor(data.length + SLICE_COST_BYTES * ends.length)) return undefined
-    while (this.#lists[0]?.isDone()) this.#lists.shift()
-    if (this.#lists.length >= LISTS_MAX) return undefined
-    const list = new List(ends)
-    this.#lists.push(list)
-    const { hashes, done } = list
-    const slices = { ends: Int32Array.from(ends), hashes, done }
-    this.#thread!.postMessage({ buffer: data.buffer, at: data.byteOffset, size: data.length, slices })
-    return list
-  }
-
-  #isReadyFor(bytes: number): boolean {
-    if (this.#state === 'ready') return true
-    this.#askedBytes += bytes
+    if (this.#state === 'ready') return this.#ask(data)
+    this.#askedBytes += data.length
     if (this.#state === 'none' && this.#askedBytes >= this.#beginBytes) this.#start()
-    return false
+    return undefined
   }
 
   #start(): void {
@@ -139,28 +103,6 @@ export class HashThread {
       this.#jobs.delete(id)
       resolve(sha256(data))
     }
-  }
-}
-
-class List implements SliceHashes {
-  readonly hashes: Uint8Array
-  readonly done: Int32Array
-  readonly #size: number
-
-  constructor({ length }: readonly number[]) {
-    const memory = new SharedArrayBuffer(4 + 32 * length)
-    this.done = new Int32Array(memory, 0, 1)
-    this.hashes = new Uint8Array(memory, 4)
-    this.#size = length
-  }
-
-  /** The hashes before it are written: the store that is seen here came after them. */
-  count(): number {
-    return Atomics.load(this.done, 0)
-  }
-
-  isDone(): boolean {
-    return this.count() === this.#size
   }
 }
 

@@ -65,7 +65,7 @@ describe('the bytes of a snapshot', () => {
     const foot = new DataView(whole.buffer, whole.length - FOOT)
     const { head, chainId, view } = chain.replica
     expect(String.fromCharCode(...whole.subarray(whole.length - FOOT, whole.length - FOOT + 4))).toBe('ATEV')
-    expect(foot.getUint32(4)).toBe(2)
+    expect(foot.getUint32(4)).toBe(3)
     expect(foot.getBigUint64(8)).toBe(BigInt(FOLD_LEVEL))
     expect(whole.subarray(whole.length - FOOT + 16, whole.length - FOOT + 48)).toEqual(chainId)
     expect(foot.getBigUint64(48)).toBe(BigInt(head.seq))

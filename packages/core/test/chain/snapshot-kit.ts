@@ -1,6 +1,7 @@
 /** Snapshots in memory, and a replica as text that shows every field that it has, whoever added it. */
 import { concatBytes, toHex } from '../../src/base/bytes.ts'
 import { RecordHashes } from '../../src/chain/record-hashes.ts'
+import { RecordPrints } from '../../src/chain/record-prints.ts'
 import { Replica } from '../../src/chain/replica.ts'
 import { SealedSnapshot, type SnapshotMakers, snapshotParts } from '../../src/chain/snapshot-file.ts'
 import { TreeFrontier } from '../../src/crypto/merkle.ts'
@@ -63,6 +64,7 @@ class Walk {
     if (value instanceof EntityTable) return [...value.chunkBytes()].map(hex)
     if (value instanceof Names) return value.texts
     if (value instanceof RecordHashes) return [...value.pieces()].map(hex)
+    if (value instanceof RecordPrints) return [...value.entries()].map(([seq, print]) => [seq, hex(print)])
     if (value instanceof TreeFrontier) return hex(value.save())
     if (value instanceof ChildLists) return this.#lists(value)
     if (value instanceof Map) return [...value].map(([key, item]) => [this.of(key), this.of(item)])

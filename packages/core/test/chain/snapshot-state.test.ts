@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
+import { knownCommit } from '../../src/chain/record-prints.ts'
 import { type Accepted, Replica } from '../../src/chain/replica.ts'
 import { bytesOfWords } from '../../src/event/entity-words.ts'
 import { OP } from '../../src/event/format.ts'
@@ -84,6 +85,17 @@ describe('a replica from a snapshot', () => {
       }),
       { ...options, numRuns: Math.ceil(RUNS / 4) },
     )
+  })
+
+  it('knows the bytes of the records of many events again', async () => {
+    const chain = forger()
+    const boss = chain.session(root)
+    commits(chain, boss, ...Array.from({ length: 20 }, () => create({ collection: 'c', body: chain.body() })))
+    commits(chain, boss, create({ collection: 'c', body: chain.body() }))
+    const found = await resumed(await snapshotOf(chain.replica), chain.records[0]!)
+    expectSame(found, chain.replica)
+    const known = chain.records.filter((record) => knownCommit(crypto, found.prints, record)).map(({ seq }) => seq)
+    expect(known).toEqual([chain.records.length - 2])
   })
 
   it('keeps apart a role that was deleted and one of its name that was made again', async () => {
@@ -197,6 +209,7 @@ describe('private fields of what a snapshot holds', () => {
     'trust/trust-state.ts': [],
     'trust/policy.ts': [],
     'chain/record-hashes.ts': ['#chunks', '#size'],
+    'chain/record-prints.ts': ['#chunks'],
     'crypto/merkle.ts': ['#crypto', '#peaks', '#size'],
     'chain/replica.ts': ['#isTrusting', '#parser'],
   }

@@ -15,7 +15,6 @@ function sha256(data: Uint8Array): Uint8Array {
 
 interface Message {
   readonly id: number
-  readonly slices?: { readonly ends: Int32Array; readonly hashes: Uint8Array; readonly done: Int32Array }
   readonly buffer: SharedArrayBuffer
   readonly at: number
   readonly size: number
@@ -143,56 +142,4 @@ it('the process stays for an answer, and for nothing else', async () => {
   await Promise.all(answers)
   held.push(fake.isHolding)
   expect(held).toEqual([false, false, true, false])
-})
-
-/** Waits as nobody else does. */
-async function all({ count }: { count(): number }, size: number): Promise<void> {
-  while (count() < size) await new Promise((resolve) => setTimeout(resolve, 1))
-}
-
-it('slices are hashed one behind the other, where everybody sees it', async () => {
-  const hashes = new HashThread(undefined, 1)
-  const data = shared(100_000, 1)
-  const ends = [1, 1, 64, 200, 65_000, 100_000]
-  let answers = hashes.slices(data, ends)
-  while (!answers) {
-    await new Promise((resolve) => setTimeout(resolve, 1))
-    answers = hashes.slices(data, ends)
-  }
-  const part = hashes.slices(data.subarray(7, 300), [100, 293])!
-  await all({ count: () => answers.count() }, ends.length)
-  await all({ count: () => part.count() }, 2)
-  const expected = ends.map((end, i) => toHex(sha256(data.subarray(ends[i - 1] ?? 0, end))))
-  expect(ends.map((_, i) => toHex(answers.hashes.subarray(32 * i, 32 * i + 32)))).toEqual(expected)
-  expect(toHex(part.hashes)).toBe(toHex(sha256(data.subarray(7, 107))) + toHex(sha256(data.subarray(107, 300))))
-})
-
-it('a slice counts for its call, not only for its bytes', () => {
-  const begun: FakeThread[] = []
-  const hashes = new HashThread(() => {
-    begun.push(new FakeThread())
-    return begun.at(-1)!
-  }, 256 * 64)
-  const ends = Array.from({ length: 63 }, (_, i) => i)
-  expect(hashes.slices(shared(62, 0), ends)).toBe(undefined)
-  expect(begun.length).toBe(0)
-  expect(hashes.slices(shared(62, 0), ends)).toBe(undefined)
-  expect(begun.length).toBe(1)
-})
-
-it('a thread that is behind with two lists gets no third, and holds nobody', async () => {
-  const { hashes, fake } = await ready()
-  const data = shared(10, 0)
-  const [first, second] = [hashes.slices(data, [4, 10])!, hashes.slices(data, [10])!]
-  expect(hashes.slices(data, [10])).toBe(undefined)
-  expect([fake.isHolding, fake.asked.length]).toEqual([false, 2])
-  const [one, two] = fake.asked as [Message, Message]
-  Atomics.store(one.slices!.done, 0, 1)
-  expect([first.count(), hashes.slices(data, [10])]).toEqual([1, undefined])
-  Atomics.store(one.slices!.done, 0, 2)
-  expect(hashes.slices(data, [10])).not.toBe(undefined)
-  Atomics.store(two.slices!.done, 0, 1)
-  expect(second.count()).toBe(1)
-  fake.end()
-  expect(hashes.slices(data, [10])).toBe(undefined)
 })

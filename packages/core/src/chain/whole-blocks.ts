@@ -1,8 +1,7 @@
 /**
- * Blocks that this session has sealed and that are acknowledged: what was just written is read again soon, and need not come
- * back from the log and be opened. Only of blocks whose key this session holds. Whoever reads compares the slice with the
- * hash of the view all the same, and reads the log where it differs: then the record of that number is not the one that was
- * written here.
+ * Blocks that stand in memory whole: those that this session has sealed and that are acknowledged, since what was just written is read
+ * again soon, and those that were opened whole, for who reads on in them. Whoever reads compares the slice with the hash of the view
+ * all the same: the record of that number may be another one by now.
  * Bounded: the oldest blocks go first.
  */
 
@@ -15,7 +14,7 @@ export interface WholeBlock {
   readonly plaintext: Uint8Array
 }
 
-export class OwnBodies {
+export class WholeBlocks {
   readonly #blocks = new Map<number, WholeBlock>()
   #bytes = 0
 
@@ -29,7 +28,8 @@ export class OwnBodies {
       this.#bytes += bytesOf(block)
     }
     for (const key of this.#blocks.keys()) {
-      if (this.#bytes <= BYTES_MAX && this.#blocks.size <= BLOCKS_MAX) break
+      // The newest stays, however large it is: the next body may stand in it.
+      if ((this.#bytes <= BYTES_MAX && this.#blocks.size <= BLOCKS_MAX) || this.#blocks.size === 1) break
       this.#drop(key)
     }
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { OwnBodies } from '../../src/chain/own-bodies.ts'
+import { WholeBlocks } from '../../src/chain/whole-blocks.ts'
 import { coreOf, memoryChain, Note } from '../data/kit.ts'
 
 const MIB = 1024 * 1024
@@ -10,7 +10,7 @@ function block(size: number): { readonly ciphertext: Uint8Array; readonly plaint
 
 describe('blocks that were written here', () => {
   it('are found by record and block, and not where the session cannot open one', () => {
-    const own = new OwnBodies()
+    const own = new WholeBlocks()
     const [first, third] = [block(10), block(20)]
     own.keep(7, [first, undefined, third])
     expect(own.find(7, 0)).toBe(first)
@@ -22,7 +22,7 @@ describe('blocks that were written here', () => {
   })
 
   it('are bounded by bytes, the oldest first; one that is kept again counts once', () => {
-    const own = new OwnBodies()
+    const own = new WholeBlocks()
     for (let times = 0; times < 20; times++) own.keep(0, [block(MIB)])
     for (let record = 1; record < 8; record++) own.keep(record, [block(MIB)])
     expect(own.find(0, 0)).toBeDefined()
@@ -32,7 +32,7 @@ describe('blocks that were written here', () => {
   })
 
   it('are bounded by count', () => {
-    const own = new OwnBodies()
+    const own = new WholeBlocks()
     for (let record = 0; record < 4097; record++) own.keep(record, [block(1)])
     expect(own.find(0, 0)).toBeUndefined()
     expect(own.find(1, 0)).toBeDefined()
