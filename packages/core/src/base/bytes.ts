@@ -118,25 +118,6 @@ export function fromUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
 
-interface MaybeNode {
-  readonly Buffer?: { readonly prototype: { utf8Slice?(this: Uint8Array, from: number, to: number): string } }
-}
-
-/** Node's reader of a part of bytes, which makes no view of them; absent elsewhere. */
-const utf8Slice = (globalThis as MaybeNode).Buffer?.prototype.utf8Slice
-/** Only if it is the one that is meant: it keeps a byte order mark, and replaces what is malformed. */
-const readPart: typeof utf8Slice =
-  utf8Slice?.call(Uint8Array.of(0xef, 0xbb, 0xbf, 0xc0), 0, 4) === '\ufeff\ufffd' ? utf8Slice : undefined
-
-/** Texts up to here are read faster by a loop. */
-export const LOOP_READ_BYTES: number = readPart ? 8 : 24
-
-/** As fromUtf8, of `bytes[from..to)`. A text with a replacement in it is read again, strictly. */
-export function fromUtf8Part(bytes: Uint8Array, from: number, to: number): string {
-  const text = readPart?.call(bytes, from, to)
-  return text?.includes('\ufffd') === false ? text : fromUtf8(bytes.subarray(from, to))
-}
-
 /** One byte a character (0 to 255): a cheap map key for short binary ids. */
 export function toBinaryText(bytes: Uint8Array): string {
   let text = ''

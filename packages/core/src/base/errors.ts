@@ -91,7 +91,7 @@ export const ADVICE = {
   // opening
   CHAIN_NOT_FOUND: 'there is no chain here; check the place, or open it for writing to create one',
   CHAIN_LOCKED:
-    'this chain is open for writing already; the facts may say by whom. In one process open it once (modules that are loaded again keep it on globalThis); in several with { share: true } in all of them, or serve its folder (ate serve); or read beside the writer with { readOnly: true }',
+    'this chain is open for writing already. Open it once in a process, and in several with { share: true }, or serve its folder (ate serve); or read beside the writer with { readOnly: true }',
   CHAIN_GONE: 'a chain that this machine remembers is gone; restore it, or open with { create: true } to begin anew',
   CHAIN_ELSEWHERE: 'servers name each other for this chain: start all of them with the same list (--nodes-list)',
   CHAIN_COPY:
@@ -157,7 +157,7 @@ export const ADVICE = {
   RETAIN_SHRINKS: 'retention only grows',
   WRITE_ONCE: 'it is locked, and kept as it was written; write a new one, or delete it when its time is over',
   TIME_UNPROVEN:
-    'its time is over by chain time only, which writers can hurry on: have a checkpoint cosigned by the witnesses that were named when it was locked',
+    'its time is over by chain time only: have a checkpoint cosigned by the witnesses that were named when it was locked',
   NOT_EXPIRED: 'the entity has not expired yet',
   EPOCH_ORDER: 'an epoch is the last plus one',
   EPOCH_SHAPE: 'the wraps of an epoch do not fit the stored read policy',

@@ -8,7 +8,8 @@
  * false, true, null; float64 for every number that is no such integer (-0 included, one NaN, infinities); tag 1, a date
  * in seconds; tags 2 and 3, a bigint of at most 16 bytes. Lengths are definite and everything is in its shortest form.
  */
-import { copyBytes, fromUtf8Part, LOOP_READ_BYTES } from '../base/bytes.ts'
+import { textPart } from '#large'
+import { copyBytes, fromUtf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
 import { dateMs } from './cbor-date.ts'
@@ -47,6 +48,9 @@ const NO_LIMITS: CborLimits = {}
 const NO_BYTES = new Uint8Array(0)
 /** Maps up to here compare keys pair by pair; larger ones ask the object, whose hash is seeded: nobody makes keys collide. */
 const SMALL_MAP_KEYS = 8
+/** Texts up to here are read by a loop; the call of a decoder costs more, and that of Node's reader of parts. */
+const LOOP_TEXT_BYTES = 24
+const PART_TEXT_BYTES = 8
 /** Names of members up to here are remembered. */
 const NAME_BYTES = 24
 /** Names of members that were read lately, by a hash of their bytes: most values have the names of the one before. */
@@ -184,7 +188,10 @@ class Reader {
 
   private text(): string {
     const from = this.take()
-    return (this.at - from <= LOOP_READ_BYTES ? this.asciiText(from) : undefined) ?? this.utf8Text(from)
+    return (
+      (this.at - from <= (textPart ? PART_TEXT_BYTES : LOOP_TEXT_BYTES) ? this.asciiText(from) : undefined) ??
+      this.utf8Text(from)
+    )
   }
 
   /** Undefined if a character is not ASCII. */
@@ -202,7 +209,7 @@ class Reader {
   /** Shortest forms only, no surrogates, nothing over U+10FFFF (RFC 3629): one text, one encoding. */
   private utf8Text(from: number): string {
     try {
-      return fromUtf8Part(this.bytes, from, this.at)
+      return textPart?.(this.bytes, from, this.at) ?? fromUtf8(this.bytes.subarray(from, this.at))
     } catch (cause) {
       const at = from - this.from + faultOf(this.bytes.subarray(from, this.at))
       throw new AteError('BAD_CBOR', { at, what: 'text that is no UTF-8' }, { cause })

@@ -136,8 +136,9 @@ export class Indexes {
       return keyOf((await this.#values.open(index.type, row, 'acknowledged')).value)
     } catch (error) {
       // What this session cannot read is not in its index; nor is what is no value of the type: it keeps nobody from the others.
-      if (!isAteError(error) || !(LOCKED.has(error.code) || BAD.has(error.code))) throw error
-      if (LOCKED.has(error.code)) index.locked.add(row)
+      const code = isAteError(error) ? error.code : ''
+      if (LOCKED.includes(code)) index.locked.add(row)
+      else if (!BAD.includes(code)) throw error
       return undefined
     }
   }
@@ -149,5 +150,5 @@ function unlock({ locked, dirty }: Index<unknown>): void {
 }
 
 /** A key may come later. */
-const LOCKED: ReadonlySet<string> = new Set(['NO_READ_KEY', 'LOCKED'])
-const BAD: ReadonlySet<string> = new Set(['BAD_VALUE', 'BAD_CBOR', 'BAD_RECORD'])
+const LOCKED: readonly string[] = ['NO_READ_KEY', 'LOCKED']
+const BAD: readonly string[] = ['BAD_VALUE', 'BAD_CBOR', 'BAD_RECORD']

@@ -51,8 +51,14 @@ function codeFor(error: unknown): 'DISK_FULL' | 'TOO_MANY_FILES' | 'READ_ONLY' |
 /** Somebody writes there already: perhaps another handle of this very process, which is the one to be used then. */
 export function locked(fs: FileSystem): AteError {
   const isHere = fs.isHeldHere?.()
-  return new AteError('CHAIN_LOCKED', isHere === undefined ? {} : { by: isHere ? 'this process' : 'another process' })
+  if (isHere === undefined) return new AteError('CHAIN_LOCKED')
+  return isHere
+    ? new AteError('CHAIN_LOCKED', { by: 'this process' }, { hint: HELD_HERE })
+    : new AteError('CHAIN_LOCKED', { by: 'another process' })
 }
+
+const HELD_HERE =
+  'this process has this chain open for writing already: open it once, and hand the chain on (modules that are loaded again keep it on globalThis); or read beside it with { readOnly: true }'
 
 /** Seqs are given as far as they are known. */
 export function damaged(facts: {
