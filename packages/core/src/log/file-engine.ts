@@ -151,6 +151,8 @@ async function recoverAsWriter(options: FileLogOptions, lock: FileLock): Promise
     const inspecting = inspectLog(fs, { manifest, numbers: segmentNumbers(fs), onDamage: 'refuse' }, crc)
     const { state, torn, leftovers } = await givingWay(inspecting, pause)
     checkStoredLabel(manifest, state, options.label)
+    // A process that died may have left the name of MANIFEST where a power cut undoes it: no segment may outlive that.
+    if (!isNew && countOf(state) === 0) fs.syncFolder('')
     removeLeftovers(fs, leftovers)
     removeUnfinished(fs, fs.list(''))
     removeMerged(fs, state.segments)

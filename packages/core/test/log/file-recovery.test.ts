@@ -21,7 +21,7 @@ import { codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
 import { changeManifest, closedLog, newerFormat, outcome } from './damage-kit.ts'
-import { Trial } from './trial.ts'
+import { Trial, untilFault } from './trial.ts'
 
 const [FIRST, SECOND, TAIL, NEXT] = ['seg-000000.ate', 'seg-000001.ate', 'seg-000002.ate', 'seg-000003.ate']
 const HEADER_BYTES = 4096
@@ -243,4 +243,21 @@ describe('a segment that another process has written anew under an open reader',
     expect(await readAfter(SECOND, (_, __, trial) => newerFormat(trial.fs.peek(SECOND)))).toBe('UNSUPPORTED_FORMAT')
     expect(await readAfter(SECOND, (_, __, trial) => trial.fs.peek(SECOND).fill(0, 0, HEADER_BYTES))).toBe('nothing')
   })
+})
+
+it('a log that was made by a process that died before its name was durable is whole, or not there, whatever is cut', async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const trial = new Trial(seed)
+    // Behind that of MANIFEST.new comes the sync of the folder.
+    trial.fs.faults.failSync = 2
+    expect(await codeOf(() => trial.open())).toBe('IO_ERROR')
+    trial.fs.kill()
+    trial.fs.faults = { cutAfter: trial.fs.counts.operations + 1 + (seed % 8) }
+    await untilFault(async () => {
+      await trial.open()
+      await trial.append([100])
+    })
+    trial.fs.faults = {}
+    await trial.powerCutAndCheck()
+  }
 })
