@@ -58,7 +58,7 @@ export function locked(fs: FileSystem): AteError {
 }
 
 const HELD_HERE =
-  'this process has this chain open for writing already: open it once, and hand the chain on (modules that are loaded again keep it on globalThis); or read beside it with { readOnly: true }'
+  'this process has this chain open for writing already: open it once, and hand the chain on (modules that are loaded again keep it on globalThis); or open it with { share: true } each time, or read beside it with { readOnly: true }'
 
 /** Seqs are given as far as they are known. */
 export function damaged(facts: {
