@@ -52,13 +52,9 @@ function codeFor(error: unknown): 'DISK_FULL' | 'TOO_MANY_FILES' | 'READ_ONLY' |
 export function locked(fs: FileSystem): AteError {
   const isHere = fs.isHeldHere?.()
   if (isHere === undefined) return new AteError('CHAIN_LOCKED')
-  return isHere
-    ? new AteError('CHAIN_LOCKED', { by: 'this process' }, { hint: HELD_HERE })
-    : new AteError('CHAIN_LOCKED', { by: 'another process' })
+  const what = 'open it once, and hand the chain on; modules that are loaded again keep it on globalThis'
+  return new AteError('CHAIN_LOCKED', isHere ? { by: 'this process', what } : { by: 'another process' })
 }
-
-const HELD_HERE =
-  'this process has this chain open for writing already: open it once, and hand the chain on (modules that are loaded again keep it on globalThis); or open it with { share: true } each time, or read beside it with { readOnly: true }'
 
 /** Seqs are given as far as they are known. */
 export function damaged(facts: {
