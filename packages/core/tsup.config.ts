@@ -1,7 +1,7 @@
 import type { Options } from 'tsup'
 
-// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform` and `#large` stay as
-// they are: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
+// One build for all entry points, so that what they share (the error class, for one) is one chunk. `#platform`, `#large` and `#text-part`
+// stay as they are: the `imports` of package.json let the bundler or Node choose the face. Types come from tsc.
 const options: Options = {
   entry: {
     index: 'src/index.ts',
@@ -11,11 +11,13 @@ const options: Options = {
     'platform-browser': 'src/browser/platform.ts',
     'large-bodies': 'src/chain/large-bodies.ts',
     'large-nothing': 'src/chain/large-nothing.ts',
+    'text-part': 'src/base/text-part.ts',
+    'text-nothing': 'src/base/text-nothing.ts',
   },
   format: ['esm'],
   target: 'es2022',
   platform: 'neutral',
-  external: ['#platform', '#large', /^node:/],
+  external: ['#platform', '#large', '#text-part', /^node:/],
   removeNodeProtocol: false,
   dts: false,
   clean: true,

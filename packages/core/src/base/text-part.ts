@@ -1,4 +1,4 @@
-/** Node's reader of a part of bytes as text, which makes no view of them. Part of `#large`: a page has none. */
+/** Node's reader of a part of bytes as text, which makes no view of them: `#text-part`. For pages it is text-nothing.ts. */
 
 interface MaybeNode {
   readonly Buffer?: { readonly prototype: { utf8Slice?(this: Uint8Array, from: number, to: number): string } }

@@ -21,7 +21,6 @@ import type { Replica } from './replica.ts'
 import type { Batch, StagedTransaction } from './staged.ts'
 import { badSlice, isHashOf, type StoredBody } from './stored-bodies.ts'
 
-export { textPart } from '../base/text-part.ts'
 export { holdRecord } from './held-record.ts'
 export { keepPrint, notePrint, printOf } from './record-prints.ts'
 

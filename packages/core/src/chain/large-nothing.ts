@@ -3,7 +3,6 @@ import type * as large from './large-bodies.ts'
 
 const nothing = (): undefined => undefined
 
-export const textPart: typeof large.textPart = undefined
 export const keepPrint: typeof large.keepPrint = nothing
 export const printOf: typeof large.printOf = nothing
 export const notePrint: typeof large.notePrint = nothing

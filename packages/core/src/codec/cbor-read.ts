@@ -8,7 +8,7 @@
  * false, true, null; float64 for every number that is no such integer (-0 included, one NaN, infinities); tag 1, a date
  * in seconds; tags 2 and 3, a bigint of at most 16 bytes. Lengths are definite and everything is in its shortest form.
  */
-import { textPart } from '#large'
+import { textPart } from '#text-part'
 import { copyBytes, fromUtf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
 import { BIGINT_BYTES_MAX, BODY_BYTES_MAX, CBOR_DEPTH_MAX, CBOR_ITEMS_MAX } from '../base/limits.ts'
