@@ -19,14 +19,9 @@ export async function compactSlabs(
   const done = { records: 0, bytesFreed: 0 }
   await compaction.begin(0, end)
   for (let index = 0; index < log.slabs.length && log.slabs[index]!.first < end; index++) {
-    const old = log.slabs[index]!
-    const { slab, records } = await compactSlab(old, { end, compaction, check })
-    if (!slab) continue
-    assert(log.slabs[index] === old, 'one compaction at a time')
+    const { records, bytesFreed } = await compactSlab(log, index, { end, compaction, check })
     done.records += records
-    done.bytesFreed += recordBytes(old) - recordBytes(slab)
-    log.generation++
-    replace(log, index, 1, slab)
+    done.bytesFreed += bytesFreed
   }
   if (done.records > 0) await join(log, compaction, check)
   return done
@@ -38,11 +33,13 @@ interface Step {
   readonly check: () => void
 }
 
-/** What takes the place of a slab, and how many of its records are smaller in it; without one if it stays. */
+/** Writes a slab anew if records of it are smaller then. */
 async function compactSlab(
-  old: Slab,
+  log: RecordSlabs,
+  index: number,
   { end, compaction, check }: Step,
-): Promise<{ readonly slab: Slab | undefined; readonly records: number }> {
+): Promise<{ readonly records: number; readonly bytesFreed: number }> {
+  const old = log.slabs[index]!
   let slab: Slab | undefined
   let records = 0
   for (let seq = old.first; seq < Math.min(end, old.end); seq++) {
@@ -57,12 +54,15 @@ async function compactSlab(
     }
     slab?.push(record.hash, bytes ?? record.bytes)
   }
-  if (slab) {
-    // What was appended meanwhile.
-    copy(old, slab.end, old.end, slab)
-    slab.close()
-  }
-  return { slab, records }
+  if (!slab) return { records, bytesFreed: 0 }
+  assert(log.slabs[index] === old, 'one compaction at a time')
+  const bytesFreed = log.bytes
+  // What was appended meanwhile; nothing is awaited from here on, or what comes between would be lost.
+  copy(old, slab.end, old.end, slab)
+  slab.close()
+  log.generation++
+  replace(log, index, 1, slab)
+  return { records, bytesFreed: bytesFreed - log.bytes }
 }
 
 /** Neighbours that have room in one: else a large value that was dropped would leave a slab for what is left of its record. */

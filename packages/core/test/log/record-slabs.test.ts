@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../src/base/bytes.ts'
 import type { Compaction, LogEngine, LogRecord } from '../../src/log/engine.ts'
 import { type MemoryStore, memoryEngine, memoryStore } from '../../src/log/memory.ts'
-import { SLAB_BYTES } from '../../src/log/record-slabs.ts'
+import { RecordSlabs, SLAB_BYTES } from '../../src/log/record-slabs.ts'
+import { compactSlabs } from '../../src/log/slab-compact.ts'
 import { appendTo, codeOf } from '../../src/testing/log-suite.ts'
 import { type SeededRandom, seededRandom } from '../../src/testing/random.ts'
 
@@ -199,6 +200,38 @@ describe('records in slabs', () => {
       }
     }
   })
+
+  it.each(Array.from({ length: 12 }, (_, i) => i))(
+    'have what is appended %i turns behind the last one that is compacted',
+    async (turns) => {
+      const log = new RecordSlabs()
+      const record = (of: number): Pick<LogRecord, 'hash' | 'bytes'> => ({
+        hash: new Uint8Array(32).fill(of),
+        bytes: new Uint8Array(100).fill(of),
+      })
+      for (let seq = 0; seq < 10; seq++) log.push(record(1 + seq))
+      let appended: Promise<void> | undefined
+      const append = async (): Promise<void> => {
+        for (let i = 0; i < turns; i++) await undefined
+        log.push(record(11))
+      }
+      const compaction: Compaction = {
+        begin: async () => undefined,
+        settle: async () => undefined,
+        pause: async () => undefined,
+        reclaimable: () => 50,
+        rewrite: ({ seq, bytes }) => {
+          if (seq === 9) appended = append()
+          return bytes.slice(0, 50)
+        },
+      }
+      await compactSlabs(log, compaction, () => undefined)
+      await appended
+      expect(log.size).toBe(11)
+      expect(log.at(10)!.bytes).toEqual(record(11).bytes)
+      expect(log.bytes).toBe(10 * 50 + 100)
+    },
+  )
 
   it('take the bytes that they have, and a few for each', async () => {
     const store = memoryStore()
