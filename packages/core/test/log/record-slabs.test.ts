@@ -219,6 +219,7 @@ describe('records in slabs', () => {
         begin: async () => undefined,
         settle: async () => undefined,
         pause: async () => undefined,
+        signal: undefined,
         reclaimable: () => 50,
         rewrite: ({ seq, bytes }) => {
           if (seq === 9) appended = append()
