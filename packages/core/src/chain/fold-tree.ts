@@ -1,5 +1,4 @@
 /** The tree of entities: depth, height, who is where, and what leaving or changing a place does to the lists. */
-import { TREE_DEPTH_MAX } from '../base/limits.ts'
 import type { EntityWords } from '../event/entity-words.ts'
 import type { TransactionEvent } from '../event/transaction-event.ts'
 import { type ChildList, pushChild } from '../view/child-lists.ts'
@@ -41,25 +40,23 @@ export function isBelow(view: View, row: number, top: number): boolean {
   }
 }
 
-/** Levels below `row`. */
+/** Levels below `row`. All that is there is walked once; from then on it is known (view.heights). */
 export function heightOf(view: View, row: number): number {
-  let height = 0
-  let level = [row]
-  while (height <= TREE_DEPTH_MAX) {
-    const next: number[] = []
-    for (const node of level) {
-      for (const list of view.children.of(node)) {
-        for (let i = 0; i < list.length; i++) {
-          const child = list.items[i]!
-          if (isInList(view, list, i, child)) next.push(child)
-        }
-      }
+  const known = view.heights.get(row)
+  if (known) return known.length
+  const lists = view.children.of(row)
+  if (lists.length === 0) return 0
+  const counts: number[] = []
+  for (const list of lists) {
+    for (let i = 0; i < list.length; i++) {
+      const child = list.items[i]!
+      if (!isInList(view, list, i, child)) continue
+      const height = heightOf(view, child)
+      counts[height] = (counts[height] ?? 0) + 1
     }
-    if (next.length === 0) return height
-    height++
-    level = next
   }
-  return height
+  view.heights.set(row, counts)
+  return counts.length
 }
 
 /** True if the row that stands at slot `i` of a list is alive there for the next transaction. */
@@ -83,32 +80,43 @@ export function removeRow(view: View, journal: Journal, row: number): void {
   journal.bump(row)
 }
 
+/** That `row` counts in its list, or does so no longer. Taken back, it may have others below it than it had then. */
+function count(view: View, list: ChildList, row: number, by: 1 | -1): void {
+  list.live += by
+  const height = view.heights.size > 0 ? heightOf(view, row) : 0
+  view.changeHeight(list.parent, by < 0 ? height : -1, by < 0 ? -1 : height)
+}
+
 function leaveList(view: View, journal: Journal, row: number): void {
   const list = view.children.obtain(view.parentOf(row), view.table.get(row, ROW.collection))
-  list.live--
+  count(view, list, row, -1)
   list.version++
   view.children.loose.add(list)
   journal.undoWith(() => {
-    list.live++
+    count(view, list, row, 1)
     list.version--
   })
 }
 
-/** To the end of `list` below `to`. */
-export function moveRow(view: View, journal: Journal, row: number, to: number, list: ChildList): void {
+/** To the end of `list`, as which its parent and collection stand in the row already. */
+export function enterList(view: View, journal: Journal, row: number, list: ChildList): void {
+  view.table.set(row, ROW.slot, pushChild(list, row))
+  count(view, list, row, 1)
+  list.version++
+  journal.undoWith(() => {
+    list.length--
+    count(view, list, row, -1)
+    list.version--
+  })
+}
+
+export function moveRow(view: View, journal: Journal, row: number, list: ChildList): void {
   journal.bump(row)
   leaveList(view, journal, row)
   journal.changing(row)
   view.table.set(row, ROW.version, view.table.get(row, ROW.version) + 1)
-  view.table.set(row, ROW.parent, to)
+  view.table.set(row, ROW.parent, list.parent)
   view.table.set(row, ROW.collection, list.collection)
-  view.table.set(row, ROW.slot, pushChild(list, row))
-  list.live++
-  list.version++
-  journal.undoWith(() => {
-    list.length--
-    list.live--
-    list.version--
-  })
+  enterList(view, journal, row, list)
   journal.bump(row)
 }

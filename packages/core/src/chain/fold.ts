@@ -24,7 +24,17 @@ import { addToCounter, type CounterChanges, checkCounters, createCounters, dropC
 import { checkGuard } from './fold-guards.ts'
 import { checkDeletion, checkLocksLevel, checkPlace, checkUnlocked, growLock, retained } from './fold-locks.ts'
 import { applyPerson } from './fold-persons.ts'
-import { depthOf, heightOf, isBelow, moveRow, obtainList, obtainName, removeRow, wordsOfEvent } from './fold-tree.ts'
+import {
+  depthOf,
+  enterList,
+  heightOf,
+  isBelow,
+  moveRow,
+  obtainList,
+  obtainName,
+  removeRow,
+  wordsOfEvent,
+} from './fold-tree.ts'
 import {
   applyEpoch,
   applyOwnPolicy,
@@ -218,6 +228,7 @@ class TransactionRun {
     chunk[at + ROW.slot] = pushChild(list, row)
     list.live++
     list.version++
+    view.changeHeight(this.#parentRow, -1, 0)
     view.bumpSubtree(row, 1)
     this.#journal.created(row)
     event.row = row
@@ -243,14 +254,7 @@ class TransactionRun {
     view.table.set(row, ROW.policy, 0)
     view.table.set(row, ROW.type, obtainName(view, this.#journal, event.type))
     view.table.set(row, ROW.record, this.#blocks ? NO_RECORD : PENDING)
-    view.table.set(row, ROW.slot, pushChild(list, row))
-    list.live++
-    list.version++
-    this.#journal.undoWith(() => {
-      list.length--
-      list.live--
-      list.version--
-    })
+    enterList(view, this.#journal, row, list)
     this.#journal.bump(row)
     event.row = row
     return undefined
@@ -391,7 +395,7 @@ class TransactionRun {
     if (list.floor > this.#judge.baseSeq) return refuse('STALE_BASE', { collection: event.collection })
     this.#forgetLookups()
     const readBefore = nodeWith(view, 'read', row)
-    moveRow(view, this.#journal, row, to, list)
+    moveRow(view, this.#journal, row, list)
     // Bodies sealed from now on must not reach other readers than before by a mere change of place.
     const own = event.rare?.policy?.read
     if (readBefore !== row && nodeWith(view, 'read', row) !== readBefore && (own === undefined || own === 'inherit')) {

@@ -389,7 +389,7 @@ class LocalWriting implements Writing {
       this.#failed ??= isAteError(error) ? error : new AteError('INTERNAL', { what: 'append' }, { cause: error })
     }
     this.#core.observing.alarm(error)
-    this.#core.staging.fail(batches, error)
+    this.#core.staging.dropAll(batches, () => error)
     this.#core.attesting.postpone()
     queueMicrotask(() => this.#core.admit())
     this.#wake(this.#syncing)

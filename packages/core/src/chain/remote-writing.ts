@@ -439,7 +439,12 @@ class RemoteWriting implements Writing, LinkEvents {
 
   #drop(errorOf: Parameters<ChainCore['staging']['dropAll']>[1]): void {
     const sent = this.#underWay.takeAll().map(({ batch }) => batch)
-    this.#core.staging.dropAll(sent, errorOf)
+    try {
+      this.#core.staging.dropAll(sent, errorOf)
+    } catch (error) {
+      // The chain fails with it, unless it has already; thrown from here, where nobody waits, it would end the process.
+      this.#fail(error)
+    }
     this.#attesting = false
     for (const resume of this.#idle.splice(0)) resume()
     queueMicrotask(() => this.#core.admit())

@@ -157,6 +157,8 @@ export const VIEW: Section<View> = into(
     policies: each(optional(POLICY)),
     extras: eachEntry(count, EXTRA),
     witnesses: WITNESSES,
+    // Counted anew by who asks.
+    heights: elsewhere((view) => view.heights),
     images: elsewhere((view) => {
       assert(view.images.size === 0, 'a snapshot is of what is acknowledged')
       return view.images

@@ -261,17 +261,6 @@ export class Staging {
     }
   }
 
-  /** The append of `batches` failed: everything staged is taken back, and each author is told. */
-  fail(batches: readonly Batch[], error: unknown): void {
-    const all = this.#undoAll(batches)
-    this.#queue.length = 0
-    for (const staged of all) {
-      this.#forget(staged)
-      for (const settler of staged.settlers) settler.reject(error)
-    }
-    this.replan()
-  }
-
   /**
    * Lets a record change the state below what is staged: takes all of it back, runs `change`, and stages it again. What
    * is refused then is told so.
@@ -320,17 +309,22 @@ export class Staging {
     })
   }
 
-  /** Nothing of it was signed, or nobody will ever say: everything is taken back, and each author is told. */
+  /** Nothing of it was signed or stored, or nobody will ever say: everything is taken back, and each author is told. */
   dropAll(sent: readonly Batch[], errorOf: (staged: StagedTransaction, was: 'sent' | 'waiting') => unknown): void {
     const waiting = new Set(this.#queue)
-    const all = this.#undoAll(sent)
-    this.#queue.length = 0
-    for (const staged of all) {
-      this.#forget(staged)
-      const error = errorOf(staged, waiting.has(staged.batch) ? 'waiting' : 'sent')
-      for (const settler of staged.settlers) settler.reject(error)
+    const all = this.#all(sent)
+    try {
+      undoAll(all)
+    } finally {
+      // Also where that is not to be done, which is a mistake of ours: nobody else would tell them.
+      this.#queue.length = 0
+      for (const staged of all) {
+        this.#forget(staged)
+        const error = errorOf(staged, waiting.has(staged.batch) ? 'waiting' : 'sent')
+        for (const settler of staged.settlers) settler.reject(error)
+      }
+      this.replan()
     }
-    this.replan()
   }
 
   /** Seqs are a guess until the records are ordered: nothing but the floor of a collection depends on them. */
@@ -531,15 +525,16 @@ export class Staging {
     this.#bytes -= staged.draft.sizeBytes
   }
 
-  /**
-   * Takes back what `batches` and the queue still hold staged: what was applied last, first. In the answer they stand in the order
-   * of their records, which is another one where one has gone before what it does not build on (takeReady).
-   */
-  #undoAll(batches: readonly Batch[]): StagedTransaction[] {
-    const all = [...batches, ...this.#queue]
+  /** What `batches` and the queue still hold staged. */
+  #all(batches: readonly Batch[]): StagedTransaction[] {
+    return [...batches, ...this.#queue]
       .flatMap((batch) => batch.transactions)
       .filter(({ number }) => this.#staged.has(number))
-    for (const { journal } of all.toSorted((a, b) => b.applied - a.applied)) journal.undo()
+  }
+
+  #undoAll(batches: readonly Batch[]): StagedTransaction[] {
+    const all = this.#all(batches)
+    undoAll(all)
     return all
   }
 
@@ -555,6 +550,14 @@ export class Staging {
     this.#forget(staged)
     for (const settler of staged.settlers) refused(settler, refusal)
   }
+}
+
+/**
+ * What was applied last is taken back first. They stand in the order of their records, which is another one where one has gone
+ * before what it does not build on (takeReady).
+ */
+function undoAll(all: readonly StagedTransaction[]): void {
+  for (const { journal } of all.toSorted((a, b) => b.applied - a.applied)) journal.undo()
 }
 
 function refused(settler: Settler, { code, facts }: Refusal): void {

@@ -3,33 +3,26 @@
  * witnesses before they are stored, if the caller has some. Other records of this session wait meanwhile, since a
  * checkpoint is over all records before its own.
  */
-import { equalBytes, fromUtf8, utf8, wipe } from '../base/bytes.ts'
-import { AteError } from '../base/errors.ts'
+import { fromUtf8, utf8, wipe } from '../base/bytes.ts'
 import type { ChainCore } from '../chain/chain-core.ts'
 import type { CryptoProvider, Signer } from '../crypto/provider.ts'
-import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
 import type { Witnesses } from '../event/cosignature.ts'
 import { KIND } from '../event/format.ts'
 import { addLines } from '../event/note.ts'
 import { type Identity, identityCheckpointSeed } from '../session/identity.ts'
-
-/** @throws AteError NOT_AUTHORIZED if the root has not named this session's key. */
-function checkpointPayload({ crypto, identity, replica, chainId }: ChainCore): Uint8Array {
-  return withSigner(crypto, identity, replica.genesis.parameters.nonce, (key) => {
-    if (!replica.trust.checkpointKeys.some((known) => equalBytes(known, key.publicKey))) {
-      throw new AteError('NOT_AUTHORIZED', { needs: 'a checkpoint key that the root named' })
-    }
-    const { tree } = replica
-    return encodeCheckpoint(crypto, { origin: checkpointOrigin(chainId), size: tree.size, root: tree.root() }, key)
-  })
-}
 
 /** The public key by which an identity signs checkpoints of the chain with this nonce. */
 export function checkpointKeyOf(crypto: CryptoProvider, identity: Identity, nonce: Uint8Array): Uint8Array {
   return withSigner(crypto, identity, nonce, ({ publicKey }) => publicKey)
 }
 
-function withSigner<R>(crypto: CryptoProvider, identity: Identity, nonce: Uint8Array, run: (key: Signer) => R): R {
+/** What `run` gives for that key, which is gone afterwards. */
+export function withSigner<R>(
+  crypto: CryptoProvider,
+  identity: Identity,
+  nonce: Uint8Array,
+  run: (key: Signer) => R,
+): R {
   const seed = identityCheckpointSeed(identity, nonce)
   try {
     return run(crypto.ed25519Signer(seed))
@@ -54,10 +47,8 @@ export async function appendCheckpoint(
 ): Promise<{ readonly seq: number; readonly size: number; readonly note: string }> {
   let note = ''
   const { seq } = await core.appendOther(KIND.checkpoint, async () => {
-    let payload = checkpointPayload(core)
-    // Loaded in its place in the log: few ask witnesses.
-    if (options.cosign || options.witnesses)
-      payload = await (await import('./cosigning.ts')).cosigned(core, payload, options)
+    // Loaded in its place in the log: few programs sign any.
+    const payload = await (await import('./cosigning.ts')).checkpointPayload(core, options)
     note = fromUtf8(payload)
     return payload
   })

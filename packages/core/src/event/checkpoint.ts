@@ -4,21 +4,14 @@
  */
 import { utf8 } from '../base/bytes.ts'
 import { AteError } from '../base/errors.ts'
-import type { CryptoProvider, Signer } from '../crypto/provider.ts'
+import type { CryptoProvider } from '../crypto/provider.ts'
 import { RECORD_HEAD_BYTES } from './format.ts'
-import { type Checkpoint, KEY_TYPE, keyIdOf, type Note, noteLine, noteText, parseNote, signatureIn } from './note.ts'
+import { type Checkpoint, KEY_TYPE, keyIdOf, type Note, parseNote, signatureIn } from './note.ts'
 
 export type { Checkpoint } from './note.ts'
 
 export function checkpointOrigin(chainIdText: string): string {
   return `ate/${chainIdText}`
-}
-
-/** `key` is an Ed25519 key that the root named. */
-export function encodeCheckpoint(crypto: CryptoProvider, checkpoint: Checkpoint, key: Signer): Uint8Array {
-  const text = noteText(checkpoint)
-  const keyId = keyIdOf(crypto, checkpoint.origin, KEY_TYPE.ed25519, key.publicKey)
-  return utf8(`${text}\n${noteLine(checkpoint.origin, keyId, key.sign(utf8(text)))}\n`)
 }
 
 /**

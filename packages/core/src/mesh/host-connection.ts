@@ -299,6 +299,11 @@ export class HostConnection {
         return
       }
       const { sequencer } = chain
+      // Since it was acquired: it tells who follows it, and this one does not yet.
+      if (sequencer.failure) {
+        host.release(chain)
+        throw sequencer.failure
+      }
       const resume = head && sequencer.replica.hashes.at(head.seq)
       const isStored = head && head.seq <= sequencer.head.seq
       this.#send({

@@ -75,6 +75,8 @@ export interface Hosting {
 
 interface Open {
   readonly chain: Promise<HostedChain>
+  /** What it has become: a chain that has failed is another one than that which is open under its name. */
+  hosted?: HostedChain
   users: number
   idle: { cancel(): void } | undefined
 }
@@ -123,8 +125,13 @@ export class Host implements Hosting {
   }
 
   release(chain: HostedChain): void {
-    const open = this.#open.get(chain.name)
+    const open = this.#openOf(chain)
     if (open) this.#leave(chain.name, open)
+  }
+
+  #openOf(chain: HostedChain): Open | undefined {
+    const open = this.#open.get(chain.name)
+    return open?.hosted === chain ? open : undefined
   }
 
   isOpen(name: string): boolean {
@@ -132,9 +139,10 @@ export class Host implements Hosting {
   }
 
   /** It was moved: whoever asks next is told so by what stands in its place. */
-  async forget({ name, engine }: HostedChain): Promise<void> {
-    const open = this.#open.get(name)
-    this.#open.delete(name)
+  async forget(chain: HostedChain): Promise<void> {
+    const { name, engine } = chain
+    const open = this.#openOf(chain)
+    if (open) this.#open.delete(name)
     open?.idle?.cancel()
     const closing = engine.close()
     this.#whileClosing(name, closing)
@@ -165,6 +173,7 @@ export class Host implements Hosting {
     this.#open.set(name, open)
     const drop = (): void => this.#drop(name, open)
     open.chain.then((chain) => {
+      open.hosted = chain
       chain.sequencer.failures.add((error) => {
         drop()
         this.#failed(name, error)

@@ -17,7 +17,8 @@ import type { CryptoProvider, Signer } from '../crypto/provider.ts'
 import type { CompactPolicy } from '../data/compact-policy.ts'
 import { Compacting } from '../data/compacting.ts'
 import { encodeAcknowledgement } from '../event/acknowledgement.ts'
-import { checkpointOrigin, encodeCheckpoint } from '../event/checkpoint.ts'
+import { checkpointOrigin } from '../event/checkpoint.ts'
+import { encodeCheckpoint } from '../event/checkpoint-encode.ts'
 import { CommitCompactor } from '../event/commit-compact.ts'
 import {
   type CommitParser,

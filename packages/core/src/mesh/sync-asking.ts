@@ -11,9 +11,16 @@ export interface SyncParts {
   readonly heard: () => number
 }
 
+interface Asked {
+  resolve(): void
+  reject(error: AteError): void
+  /** The next one at whether the server is silent: none once it has answered. */
+  look: { cancel(): void }
+}
+
 export class SyncAsking {
   readonly #parts: SyncParts
-  readonly #asked = new Map<number, { resolve(): void; reject(error: AteError): void }>()
+  readonly #asked = new Map<number, Asked>()
   #count = 0
 
   constructor(parts: SyncParts) {
@@ -30,33 +37,31 @@ export class SyncAsking {
     const id = this.number()
     this.#parts.send(id)
     return new Promise<void>((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject })
-      this.#watch(id, this.#parts.heard())
+      this.#asked.set(id, { resolve, reject, look: this.#watch(id) })
     })
   }
 
   answered(id: number): void {
-    this.#asked.get(id)?.resolve()
-    this.#asked.delete(id)
+    this.#take(id)?.resolve()
   }
 
   lost(error: AteError): void {
-    for (const asked of this.#asked.values()) asked.reject(error)
-    this.#asked.clear()
+    for (const id of this.#asked.keys()) this.#take(id)!.reject(error)
+  }
+
+  #take(id: number): Asked | undefined {
+    const asked = this.#asked.get(id)
+    this.#asked.delete(id)
+    asked?.look.cancel()
+    return asked
   }
 
   /** From one look to the next something must have come, or who waits is told. */
-  #watch(id: number, before: number): void {
-    this.#parts.timers.start(SERVER_SILENT_MS, () => {
-      const asked = this.#asked.get(id)
-      if (!asked) return
-      const heard = this.#parts.heard()
-      if (heard > before) {
-        this.#watch(id, heard)
-        return
-      }
-      this.#asked.delete(id)
-      asked.reject(new AteError('OFFLINE', { what: 'the server does not answer' }))
+  #watch(id: number): Asked['look'] {
+    const before = this.#parts.heard()
+    return this.#parts.timers.start(SERVER_SILENT_MS, () => {
+      if (this.#parts.heard() > before) this.#asked.get(id)!.look = this.#watch(id)
+      else this.#take(id)!.reject(new AteError('OFFLINE', { what: 'the server does not answer' }))
     })
   }
 }

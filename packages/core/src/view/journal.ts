@@ -85,6 +85,7 @@ export class Journal {
     popChild(list)
     list.live--
     list.version--
+    this.#view.changeHeight(list.parent, 0, -1)
     this.#view.extras.delete(row)
     table.undoAdd(row)
   }

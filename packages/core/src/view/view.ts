@@ -84,6 +84,11 @@ export class View implements Tree {
   readonly extras: Map<number, Extra> = new Map()
   readonly images: Map<number, RowImage[]> = new Map()
   readonly witnesses: WitnessTimes = new WitnessTimes()
+  /**
+   * Of nodes whose height was asked for, and of all that has had children below them: how many children of each height a node has.
+   * Kept as the tree changes: what is below a node would be walked for each of its moves, of which a commit has thousands.
+   */
+  readonly heights: Map<number, number[]> = new Map()
 
   constructor(seed: number) {
     this.table = new EntityTable(seed)
@@ -218,6 +223,27 @@ export class View implements Tree {
     if (!images) return
     for (const image of images)
       if (isStagedAt(image.words, 0, staged, index)) writePlace(image.words, 0, place, hash, hashAt)
+  }
+
+  /** A child of `node` that was of height `from` is of height `to` now; -1 where there is none. */
+  changeHeight(node: number, from: number, to: number): void {
+    const { heights } = this
+    if (heights.size === 0) return
+    for (let at = node, was = from, is = to; was !== is; at = this.parentOf(at)) {
+      let counts = heights.get(at)
+      if (!counts) {
+        // Below one that is counted, who is not there has had no children yet.
+        if (!heights.has(this.parentOf(at))) return
+        counts = []
+        heights.set(at, counts)
+      }
+      const { length } = counts
+      if (is >= 0) counts[is] = (counts[is] ?? 0) + 1
+      if (was >= 0) counts[was]!--
+      while (counts.length > 0 && !counts.at(-1)) counts.pop()
+      was = length
+      is = counts.length
+    }
   }
 
   /** Counts a change of `row` on it and on every node above it. */

@@ -225,6 +225,7 @@ describe('private fields of what a snapshot holds', () => {
     expect(Object.keys(new View(1)).sort()).toEqual([
       'children',
       'extras',
+      'heights',
       'images',
       'names',
       'policies',

@@ -11,7 +11,8 @@ import {
   type VerifyProofOptions,
   verifyProof,
 } from '../../src/data/verify-proof.ts'
-import { checkpointOrigin, encodeCheckpoint } from '../../src/event/checkpoint.ts'
+import { checkpointOrigin } from '../../src/event/checkpoint.ts'
+import { encodeCheckpoint } from '../../src/event/checkpoint-encode.ts'
 import { KIND } from '../../src/event/format.ts'
 import { parseNote } from '../../src/event/note.ts'
 import { memoryEngine } from '../../src/log/memory.ts'

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { fromBase64, toBase64, utf8 } from '../../src/base/bytes.ts'
 import { isAteError } from '../../src/base/errors.ts'
-import { encodeCheckpoint } from '../../src/event/checkpoint.ts'
+import { encodeCheckpoint } from '../../src/event/checkpoint-encode.ts'
 import { cosignedAt, cosignersOf, parseWitnesses, requireQuorum, witnessKeyText } from '../../src/event/cosignature.ts'
 import { addLines, parseNote } from '../../src/event/note.ts'
 import { nodeProvider } from '../../src/node/crypto-node.ts'

@@ -17,7 +17,8 @@ import {
   parseAcknowledgement,
   parseDelegation,
 } from '../../src/event/acknowledgement.ts'
-import { encodeCheckpoint, parseCheckpoint } from '../../src/event/checkpoint.ts'
+import { parseCheckpoint } from '../../src/event/checkpoint.ts'
+import { encodeCheckpoint } from '../../src/event/checkpoint-encode.ts'
 import { checkBodies } from '../../src/event/commit-bodies.ts'
 import { CommitCompactor } from '../../src/event/commit-compact.ts'
 import {

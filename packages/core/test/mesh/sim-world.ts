@@ -6,6 +6,7 @@ import '../../src/chain/recovered.ts'
 import '../../src/chain/snapshots.ts'
 import '../../src/chain/verify-log.ts'
 import '../../src/data/compare-head.ts'
+import '../../src/data/cosigning.ts'
 import '../../src/data/outcome.ts'
 import '../../src/data/sweeping.ts'
 import '../../src/mesh/exchanged-copy.ts'
@@ -89,7 +90,7 @@ export class SimWorld {
 
   /** `more` changes how it listens. */
   async startServer(
-    more: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'listen' | 'plain' | 'compact'> = {},
+    more: Pick<NonNullable<Parameters<typeof startServer>[0]>, 'listen' | 'plain' | 'compact' | 'engineOf'> = {},
   ): Promise<TestServer> {
     for (const store of this.stores.values()) store.written = false
     this.network.restart('server')
