@@ -146,7 +146,7 @@ export class Purse<C extends string = string> {
     if (!place) return
     const owner = options.owner ?? this.#chain.person()?.fingerprint ?? this.#chain.identity
     for (const id of this.#chain.children(CoinType, place.pool).ids()) {
-      const coin = this.#coinOf(id, place.unit)
+      const coin = this.#coinOf(id, place)
       if (coin && (owner === 'everyone' || coin.owner === owner)) yield coin
     }
   }
@@ -154,7 +154,7 @@ export class Purse<C extends string = string> {
   /** A coin by its id; undefined if there is none, or if it is no coin of this currency. */
   async coin(id: string): Promise<Coin<C> | undefined> {
     const place = await this.#place()
-    return place && this.#coinOf(id, place.unit)
+    return place && this.#coinOf(id, place)
   }
 
   /** What was minted, less what was burnt: the worth of all coins. */
@@ -164,7 +164,7 @@ export class Purse<C extends string = string> {
   }
 
   /** Anybody may put an entity into the pool: a coin is one that counts in the unit, and that its owner alone governs. */
-  #coinOf(id: string, unit: string): Coin<C> | undefined {
+  #coinOf(id: string, { unit, pool }: CoinCurrencyValue): Coin<C> | undefined {
     try {
       const { value, unit: own, floor, up, down } = this.#chain.counterInfo(id, WORTH)
       const { write, manage, closed } = this.#chain.policy(id)
@@ -172,6 +172,8 @@ export class Purse<C extends string = string> {
       if (own !== unit || floor === undefined || floor < 0n || !closed || !sole || write[0] !== manage[0])
         return undefined
       if (value === 0n) return undefined
+      // Who manages what is above it says how long it is kept: elsewhere that may be for good, and it is never melted.
+      if (this.#chain.parentOf(id) !== pool) return undefined
       // Who made it could keep the right to take its worth out again, and hand it on as if it were whole.
       if (up !== undefined || down !== undefined) return undefined
       return { id, value: this.#money(value), owner: write[0] as string }

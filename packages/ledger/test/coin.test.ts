@@ -73,6 +73,37 @@ it('what its giver has put below a coin for good keeps nobody from melting it', 
   })
 })
 
+it('what stands elsewhere than in the pool is no coin: its giver may have it kept, so that nobody melts it', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const kept = await shared.as('alice', async (chain) => {
+    const { unit, pool } = (await chain.children(CoinCurrency).page())[0]!.value
+    const owner = [alice.publicId]
+    const id = await chain.transact((tx) => {
+      const counters = { worth: { value: 300n, floor: 0n, unit: { id: unit } } }
+      const made = tx.create(CoinType, null, { parent: coin.id, closed: true, write: owner, manage: owner, counters })
+      tx.add(coin.id, 'worth', -300n)
+      tx.retain(made.id, { holds: ['mine'] })
+      tx.setPolicy(made.id, { write: [bob.publicId], manage: [bob.publicId] })
+      return made.id
+    })
+    // Nor does it come there any more.
+    const moved = chain.transact((tx) => tx.move(id, { parent: pool, in: CoinType.name }))
+    expect(await codeOf(moved)).not.toBe('none')
+    return id
+  })
+  await shared.as('bob', async (chain) => {
+    const mine = purse(chain, GOLD)
+    expect(await mine.coin(kept)).toBeUndefined()
+    expect((await all(mine.coins({ owner: 'everyone' }))).map(({ value }) => value.units)).toEqual([700n])
+    const moved = chain.transact(async (tx) => {
+      const { pool } = (await chain.children(CoinCurrency).page())[0]!.value
+      tx.move(kept, { parent: pool, in: CoinType.name })
+    })
+    expect(await codeOf(moved)).toBe('RETAINED')
+  })
+})
+
 it('L8: what its maker may take the worth out of again, or put into, is no coin: nobody is paid with it', async () => {
   const { shared, coin } = await minted()
   const [alice, bob] = [await person('alice'), await person('bob')]
