@@ -4,6 +4,7 @@
  */
 import { AteError, isAteError, isChainClosed, type OptionNames, objectOf } from '@ate/core'
 import { checkSignal, endOfRecord, matchesTopic, parsePattern, parseTopic } from './bus-rules.ts'
+import { isFatal } from './committer.ts'
 import { type BusContext, openEvent } from './context.ts'
 import { busError } from './errors.ts'
 import type { AnyLiveEvent } from './event-types.ts'
@@ -25,7 +26,10 @@ export interface Listener extends AsyncDisposable {
    * rejection, if nobody looks at this.
    */
   readonly done: Promise<void>
-  /** Events that were dropped because the buffer was full, or because retention was faster than the listener. */
+  /**
+   * Events that were dropped because the buffer was full, because retention was faster than the listener, or because they
+   * cannot be opened: what is no value of the bus or its schema, or is sealed to others. An observer is told of each.
+   */
   readonly dropped: number
   close(): Promise<void>
 }
@@ -137,7 +141,7 @@ export class LiveListener implements Listener {
     this.#isBusy = false
   }
 
-  /** Undefined if retention was faster than this listener: that event is dropped too. */
+  /** Undefined if retention was faster than this listener, or if it is no event that it can take: that is dropped too. */
   #open(place: StoredPlace): AnyLiveEvent | undefined | Promise<AnyLiveEvent | undefined> {
     try {
       const opened = openEvent(this.#context, place)
@@ -148,10 +152,12 @@ export class LiveListener implements Listener {
   }
 
   #unopened(place: StoredPlace, error: unknown): undefined {
-    if (!isAteError(error) || error.code !== 'BODY_DROPPED') throw error
-    if (this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
+    // What one writer has written ends nobody who listens to the others.
+    if (isFatal(error)) throw error
+    const isErased = isAteError(error) && error.code === 'BODY_DROPPED'
+    if (isErased && this.#overflow === 'error') throw busError('OVERFLOW', { topic: place.topic }, { cause: error })
     this.#dropped++
-    this.#context.observing.tell('drop', { topic: place.topic, count: 1 })
+    this.#context.observing.tell('drop', { topic: place.topic, count: 1, ...(isErased ? {} : { error }) })
     return undefined
   }
 

@@ -164,3 +164,39 @@ it.each(GARBAGE.map((value) => [inspect(value), value]))('%s in place of what th
   await working.drain()
   await working.close()
 })
+
+it.each(GARBAGE.map((value) => [inspect(value), value]))(
+  '%s where a listener hears: the others are heard on',
+  async (_, value) => {
+    const told: unknown[] = []
+    const others = closeLater(
+      bus(chain, {
+        observe: ({ operation, attributes }) => {
+          if (operation === 'drop') told.push(attributes['error.type'])
+        },
+      }),
+    )
+    const heard: unknown[] = []
+    let isOver = (): void => undefined
+    const over = new Promise<void>((resolve) => {
+      isOver = resolve
+    })
+    const listener = others.on(
+      'a',
+      ({ data }) => {
+        heard.push(data)
+        if (data === 'last') isOver()
+      },
+      { overflow: 'error' },
+    )
+    await events.publish('a', 'first')
+    const topic = await events.node('a')
+    const any = defineType<unknown>(EventType.name)
+    await chain.transact((tx) => void tx.create(any, value, { parent: topic, in: IN.events }))
+    await events.publish('a', 'last')
+    await Promise.race([over, listener.done])
+    const isEvent = typeof value === 'object' && value !== null && !Array.isArray(value) && !('h' in value)
+    expect(heard).toEqual(isEvent ? ['first', undefined, 'last'] : ['first', 'last'])
+    expect([listener.dropped, told]).toEqual(isEvent ? [0, []] : [1, ['BAD_VALUE']])
+  },
+)

@@ -457,12 +457,20 @@ export class Books {
     return positionOf(sums, account.value.normal)
   }
 
-  /** Posted debits and credits by currency; they are equal, or this throws. */
+  /**
+   * Posted debits and credits by the code of their currency. A ledger may have two scales of one, of a version that did not refuse the
+   * second or of who writes by hand: their units are not added up, and those of the second stand under `CODE:SCALE`.
+   */
   trial(): Map<string, { debits: bigint; credits: bigint }> {
     const sums = new Map<string, { debits: bigint; credits: bigint }>()
+    const scales = new Map<string, number>()
     for (const { currency, sums: own } of this.accounts.values()) {
-      const sum = sums.get(currency.code) ?? { debits: 0n, credits: 0n }
-      sums.set(currency.code, { debits: sum.debits + own.debits, credits: sum.credits + own.credits })
+      const { code, scale } = currency
+      const first = scales.get(code) ?? scale
+      scales.set(code, first)
+      const key = scale === first ? code : `${code}:${scale}`
+      const sum = sums.get(key) ?? { debits: 0n, credits: 0n }
+      sums.set(key, { debits: sum.debits + own.debits, credits: sum.credits + own.credits })
     }
     return sums
   }

@@ -7,6 +7,7 @@ import {
   AteError,
   type Chain,
   type Entity,
+  isAteError,
   isChain,
   objectOf,
   type Principal,
@@ -131,11 +132,11 @@ export class Purse<C extends string = string> {
   /** Takes a coin of one's own out of the world: the supply falls by it. */
   async burn(coin: Coin<C> | string, options: WriteAny = {}): Promise<void> {
     const id = idOf(coin)
-    await this.#write(options, async (tx) => {
+    await this.#melting(options, async (tx, melt) => {
       const { value } = await this.#look(tx, id)
       const { mint } = await this.#obtain(tx)
       tx.add(mint, ISSUED, value.units)
-      tx.delete(id)
+      melt(id, value.units)
     })
   }
 
@@ -145,7 +146,7 @@ export class Purse<C extends string = string> {
     if (!place) return
     const owner = options.owner ?? this.#chain.person()?.fingerprint ?? this.#chain.identity
     for (const id of this.#chain.children(CoinType, place.pool).ids()) {
-      const coin = this.#coinOf(id, place.unit)
+      const coin = this.#coinOf(id, place)
       if (coin && (owner === 'everyone' || coin.owner === owner)) yield coin
     }
   }
@@ -153,7 +154,7 @@ export class Purse<C extends string = string> {
   /** A coin by its id; undefined if there is none, or if it is no coin of this currency. */
   async coin(id: string): Promise<Coin<C> | undefined> {
     const place = await this.#place()
-    return place && this.#coinOf(id, place.unit)
+    return place && this.#coinOf(id, place)
   }
 
   /** What was minted, less what was burnt: the worth of all coins. */
@@ -163,13 +164,16 @@ export class Purse<C extends string = string> {
   }
 
   /** Anybody may put an entity into the pool: a coin is one that counts in the unit, and that its owner alone governs. */
-  #coinOf(id: string, unit: string): Coin<C> | undefined {
+  #coinOf(id: string, { unit, pool }: CoinCurrencyValue): Coin<C> | undefined {
     try {
       const { value, unit: own, floor, up, down } = this.#chain.counterInfo(id, WORTH)
       const { write, manage, closed } = this.#chain.policy(id)
       const sole = Array.isArray(write) && Array.isArray(manage) && write.length === 1 && manage.length === 1
       if (own !== unit || floor === undefined || floor < 0n || !closed || !sole || write[0] !== manage[0])
         return undefined
+      if (value === 0n) return undefined
+      // Who manages what is above it says how long it is kept: elsewhere that may be for good, and it is never melted.
+      if (this.#chain.parentOf(id) !== pool) return undefined
       // Who made it could keep the right to take its worth out again, and hand it on as if it were whole.
       if (up !== undefined || down !== undefined) return undefined
       return { id, value: this.#money(value), owner: write[0] as string }
@@ -184,7 +188,7 @@ export class Purse<C extends string = string> {
     worthsOf: (before: readonly bigint[]) => bigint[],
     options: WriteAny,
   ): Promise<Coin<C>[] | undefined> {
-    const made = await this.#write(options, async (tx) => {
+    const made = await this.#melting(options, async (tx, melt) => {
       const { pool, unit } = await this.#obtain(tx)
       const before: bigint[] = []
       for (const id of ids) before.push((await this.#look(tx, id)).value.units)
@@ -195,10 +199,33 @@ export class Purse<C extends string = string> {
       // Only who governs a node gives policies below it, and that is his own coin: made there, then moved to the pool.
       const made = worths.map((units) => this.#strike(tx, ids[0]!, unit, units, { publicId: this.#chain.publicId }))
       for (const { id } of made) tx.move(id, { parent: pool, in: CoinType.name })
-      for (const id of ids) tx.delete(id)
+      for (const [i, id] of ids.entries()) melt(id, before[i]!)
       return made
     })
     return options.tx ? made : made && Promise.all(made.map(async (coin) => (await this.coin(coin.id)) ?? coin))
+  }
+
+  /**
+   * As write, for what melts coins. One that has something below it, which who owned it before may have put there for good, is
+   * not deleted: its worth is taken out, and what is left is no coin. Whether it has is not known before the chain says so; in a
+   * transaction of the caller's it is NOT_EMPTY of that.
+   */
+  async #melting<R>(
+    options: WriteAny,
+    run: (tx: Transaction, melt: (id: string, units: bigint) => void) => Promise<R>,
+  ): Promise<R | undefined> {
+    const full = new Set<unknown>()
+    for (;;) {
+      try {
+        return await this.#write(options, (tx) =>
+          run(tx, (id, units) => (full.has(id) ? tx.add(id, WORTH, -units) : tx.delete(id))),
+        )
+      } catch (error) {
+        const entity = isAteError(error) && error.code === 'NOT_EMPTY' ? error.facts['entity'] : undefined
+        if (options.tx || entity === undefined || full.has(entity)) throw error
+        full.add(entity)
+      }
+    }
   }
 
   #strike(tx: Transaction, parent: string, unit: string, units: bigint, to: Owner): Coin<C> {
@@ -211,11 +238,13 @@ export class Purse<C extends string = string> {
   /** The coin as the transaction sees it, guarded: who spends it at the same time makes this one run again. */
   async #look(tx: Transaction, id: string): Promise<{ value: Money<C> }> {
     const found = await tx.get(CoinType, id)
-    if (!found) throw new AteError('NOT_FOUND', { coin: id }, { hint: 'there is no such coin, or it was melted' })
+    if (!found) throw noCoin(id)
     // One that this transaction makes is not on the chain yet.
     if (this.#chain.has(id) && this.#chain.counterInfo(id, WORTH).unit !== (await this.#place())?.unit)
       throw ledgerError('CURRENCY_MISMATCH', { coin: id, currency: this.currency.code })
-    return { value: this.#money(tx.counter(id, WORTH)) }
+    const units = tx.counter(id, WORTH)
+    if (units === 0n) throw noCoin(id)
+    return { value: this.#money(units) }
   }
 
   async #place(): Promise<CoinCurrencyValue | undefined> {
@@ -280,6 +309,10 @@ export class Purse<C extends string = string> {
     const given = { ...(durability === undefined ? {} : { durability }), ...(signal === undefined ? {} : { signal }) }
     return this.#chain.transact(run, given)
   }
+}
+
+function noCoin(coin: string): AteError {
+  return new AteError('NOT_FOUND', { coin }, { hint: 'there is no such coin, or it was melted' })
 }
 
 function idOf(coin: Coin | string): string {

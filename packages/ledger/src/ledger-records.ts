@@ -81,9 +81,10 @@ export interface HoldValue {
   readonly until: number
 }
 
-/** Of a ledger with clear amounts: the unit that its counters name. */
+/** Named by its code: the one scale that it has in a ledger, which the first account of it gives. */
 export interface CurrencyValue {
   readonly scale: number
+  /** Of a ledger with clear amounts: the unit that its counters name; with sealed amounts an empty text. */
   readonly unit: string
 }
 

@@ -3,6 +3,7 @@ import {
   AteError,
   type Chain,
   type Entity,
+  type EntityType,
   isAteError,
   isWellFormed,
   type PolicyInput,
@@ -55,6 +56,9 @@ const EXPIRED_MAX = 4096
 const HANDLES_MAX = 65_536
 
 export type Node = Entity<LedgerValue>
+
+/** Who may debit the accounts that a transaction has made so far, sorted: until it is acknowledged nobody else says so. */
+const stagedDebitors = new WeakMap<Transaction, Map<string, readonly string[]>>()
 
 /** An account that this process has seen, in one object: a batch looks at thousands, and each object of them is a miss of the cache. */
 export interface SeenAccount {
@@ -296,11 +300,12 @@ export class LedgerStore {
   ): Promise<Entity<AccountValue>> {
     const place = { parent: node, name }
     if (node.value.amounts === 'sealed') {
+      await this.#assertScale(tx, node, currency)
       const stored = { ...value, sums: storedSums(noSums()) }
       if (!debitors) return tx.create(Account, stored, place)
       // An empty list of its own lets the gate name identities that the chain does not know yet.
       const counters = { [GATE]: { floor: 0n, up: debitors, down: 'nobody' as const } }
-      return tx.create(Account, stored, { ...place, counters, allow: [] })
+      return this.#keepStaged(tx, debitors, tx.create(Account, stored, { ...place, counters, allow: [] }))
     }
     const { unit } = await this.#currency(tx, node, currency)
     const { low, high } = boundsOf(value)
@@ -314,7 +319,55 @@ export class LedgerStore {
       [COUNTER.in]: { floor: 0n, ...open },
       ...(high === undefined ? {} : { [COUNTER.top]: { ceiling: high, ...open } }),
     }
-    return tx.create(Account, { ...value, unit }, { ...place, counters, ...(debitors ? { write: debitors } : {}) })
+    if (!debitors) return tx.create(Account, { ...value, unit }, { ...place, counters })
+    return this.#keepStaged(
+      tx,
+      debitors,
+      tx.create(Account, { ...value, unit }, { ...place, counters, write: debitors }),
+    )
+  }
+
+  #keepStaged(tx: Transaction, debitors: readonly Principal[], account: Entity<AccountValue>): Entity<AccountValue> {
+    const staged = stagedDebitors.get(tx) ?? new Map<string, readonly string[]>()
+    stagedDebitors.set(tx, staged.set(account.id, this.#namesOf(debitors)))
+    return account
+  }
+
+  /**
+   * Of a guarded account that was acknowledged, or that `tx` has staged.
+   * @throws AteError ID_REUSED if others than `debitors` may debit it
+   */
+  assertDebitors(account: Entity<AccountValue>, debitors: readonly Principal[] | undefined, tx?: Transaction): void {
+    if (!account.value.guarded || debitors === undefined) return
+    const staged = tx && stagedDebitors.get(tx)?.get(account.id)
+    const present = staged ?? this.#debitorsOf(account)
+    // Another transaction of this process has staged it, and nobody can say yet for whom.
+    if (present === undefined) return
+    const wanted = this.#namesOf(debitors)
+    if (wanted.length !== present.length || wanted.some((name, i) => name !== present[i]))
+      throw otherTerms(account.name!)
+  }
+
+  /** Those that stand in clear, as acknowledged. */
+  #debitorsOf(account: Entity<AccountValue>): readonly string[] | undefined {
+    try {
+      const isSealed = account.value.unit === undefined
+      const names = isSealed ? this.chain.counterInfo(account, GATE).up : this.chain.policy(account).write
+      return typeof names === 'string' ? [names] : [...new Set(names)].sort()
+    } catch (error) {
+      if (isAteError(error) && (error.code === 'NOT_FOUND' || error.code === 'NO_COUNTER')) return undefined
+      throw error
+    }
+  }
+
+  /** As policies name them. */
+  #namesOf(principals: readonly Principal[]): readonly string[] {
+    const names = principals.map((one) =>
+      typeof one === 'object' && 'role' in one
+        ? `role:${one.role}`
+        : this.chain.fingerprintOf(typeof one === 'string' ? one : one.publicId),
+    )
+    return [...new Set(names)].sort()
   }
 
   /** Closes an account that is empty, in its page too if that says who is closed. */
@@ -372,17 +425,17 @@ export class LedgerStore {
     if (!node) return names
     for await (const account of this.chain.children(Account, node)) {
       for (const id of this.chain.children(Hold, account).ids()) {
-        const hold = await this.#holdOf(id)
+        const hold = await this.#readable(Hold, id)
         if (hold?.name !== undefined && hold.value.until <= now && names.length < EXPIRED_MAX) names.push(hold.name)
       }
     }
     return names
   }
 
-  /** Undefined of what is gone by now, and of what is no hold: it keeps nobody from the others, and `verify` names it. */
-  async #holdOf(id: string): Promise<Entity<HoldValue> | undefined> {
+  /** Undefined of what is gone by now, and of what is none: it keeps nobody from the others, and `verify` names it. */
+  async #readable<T>(type: EntityType<T>, id: string): Promise<Entity<T> | undefined> {
     try {
-      return await this.chain.get(Hold, id)
+      return await this.chain.get(type, id)
     } catch (error) {
       if (isAteError(error) && error.code === 'BAD_VALUE') return undefined
       throw error
@@ -396,6 +449,29 @@ export class LedgerStore {
     return [COUNTER.free, COUNTER.out, COUNTER.in].every((counter) => tx.counter(account, counter) === 0n)
   }
 
+  /**
+   * A currency has one scale in a ledger: sums of two would say nothing. With sealed amounts its node says that alone; a ledger
+   * of before has none, and its accounts are asked, once for each currency.
+   * @throws AteError CURRENCY_MISMATCH
+   */
+  async #assertScale(tx: Transaction, node: Node, { code, scale }: Currency): Promise<void> {
+    const found = await tx.named(CurrencyNode, code, { parent: node })
+    const present = found ? found.value.scale : await this.#scaleInUse(node, code)
+    if (present !== undefined && present !== scale)
+      throw ledgerError('CURRENCY_MISMATCH', { currency: code, scale, present })
+    if (!found) tx.create(CurrencyNode, { scale, unit: '' }, { parent: node, name: code })
+  }
+
+  /** Of the first account of the currency, as acknowledged. */
+  async #scaleInUse(node: Node, code: string): Promise<number | undefined> {
+    if (!this.chain.has(node)) return undefined
+    for (const id of this.chain.children(Account, node).ids()) {
+      const account = await this.#readable(Account, id)
+      if (account?.value.currency[0] === code) return account.value.currency[1]
+    }
+    return undefined
+  }
+
   /** The unit of a currency, made with the first account of it. Nobody may write it: nothing is minted, not even by its managers. */
   async #currency(tx: Transaction, node: Node, { code, scale }: Currency): Promise<{ unit: string }> {
     const found = await tx.named(CurrencyNode, code, { parent: node })
@@ -407,6 +483,10 @@ export class LedgerStore {
     tx.create(CurrencyNode, { scale, unit: unit.id }, { parent: node, name: code })
     return { unit: unit.id }
   }
+}
+
+export function otherTerms(account: string): AteError {
+  return new AteError('ID_REUSED', { account }, { hint: 'an account of this name has other terms' })
 }
 
 /** @throws as sumsIn */

@@ -7,6 +7,7 @@ import {
   type Chain,
   type Durability,
   type Duration,
+  type Entity,
   isAteError,
   isChain,
   objectOf,
@@ -29,7 +30,7 @@ import {
 } from './history.ts'
 import { LedgerHold } from './hold.ts'
 import { type AccountValue, Entry as EntryType } from './ledger-records.ts'
-import { type LedgerOptions, LedgerStore, type Node } from './ledger-store.ts'
+import { type LedgerOptions, LedgerStore, type Node, otherTerms } from './ledger-store.ts'
 import type { Money } from './money.ts'
 import { OneByOne } from './one-by-one.ts'
 import { NAMES } from './option-names.ts'
@@ -105,7 +106,8 @@ export class Ledger {
 
   /**
    * Opens an account. One that is there with the same terms is as good.
-   * @throws AteError ID_REUSED for other terms | CURRENCY_MISMATCH | NOT_AUTHORIZED | BAD_ARGUMENT
+   * @throws AteError ID_REUSED for other terms, other debitors too | CURRENCY_MISMATCH for another scale of a currency than
+   * other accounts of the ledger have | NOT_AUTHORIZED | BAD_ARGUMENT
    */
   account<C extends string>(
     name: string,
@@ -121,22 +123,34 @@ export class Ledger {
     checkAccountName(name)
     objectOf(options, WRITE, NAMES.write)
     const value = accountValue(spec)
-    const open = (tx: Transaction): Promise<void> => this.#open(tx, name, value, spec)
+    const open = (tx: Transaction): Promise<Entity<AccountValue>> => this.#open(tx, name, value, spec)
     if (options.tx) {
-      await stageIn(options.tx, (tx) => serially(tx, () => open(tx)), this.#store.chain)
+      await stageIn(
+        options.tx,
+        (tx) =>
+          serially(tx, async () => {
+            const entity = await open(tx)
+            this.#store.assertDebitors(entity, spec.debitors, tx)
+          }),
+        this.#store.chain,
+      )
       return { account: name }
     }
-    await this.#store.chain.transact((tx) => open(tx), transactOptions(options))
+    const entity = await this.#store.chain.transact((tx) => open(tx), transactOptions(options))
+    // Behind the acknowledgement: whoever opened it may have staged it just before.
+    this.#store.assertDebitors(entity, spec.debitors)
     return this.balance(name)
   }
 
-  async #open(tx: Transaction, name: string, value: AccountValue, { currency, debitors }: AccountSpec): Promise<void> {
+  async #open(
+    tx: Transaction,
+    name: string,
+    value: AccountValue,
+    { currency, debitors }: AccountSpec,
+  ): Promise<Entity<AccountValue>> {
     const node = await this.#store.obtain(tx)
     const found = await this.#store.account(tx, node, name)
-    if (!found) {
-      await this.#store.create(tx, node, { name, value, debitors, currency })
-      return
-    }
+    if (!found) return this.#store.create(tx, node, { name, value, debitors, currency })
     const same =
       found.value.currency[0] === value.currency[0] &&
       found.value.currency[1] === value.currency[1] &&
@@ -144,7 +158,8 @@ export class Ledger {
       found.value.floor === value.floor &&
       found.value.ceiling === value.ceiling &&
       found.value.guarded === value.guarded
-    if (!same) throw new AteError('ID_REUSED', { account: name }, { hint: 'an account of this name has other terms' })
+    if (!same) throw otherTerms(name)
+    return found
   }
 
   /** Closes an account for good. @throws AteError ACCOUNT_NOT_EMPTY | NOT_FOUND | NOT_AUTHORIZED */
@@ -328,7 +343,10 @@ export class Ledger {
     return this.#history.statement(account, objectOf(query, 'the members of a query', NAMES.statement))
   }
 
-  /** Posted debits and credits of each currency; in the books of the journal they are equal. */
+  /**
+   * Posted debits and credits of each currency by its code; in the books of the journal they are equal. Where a version that
+   * did not refuse it has opened accounts of another scale of a code, those stand under `CODE:SCALE`.
+   */
   trial(
     options: { readonly at?: Date | number; readonly signal?: AbortSignal } = {},
   ): Promise<ReadonlyMap<string, TrialRow>> {

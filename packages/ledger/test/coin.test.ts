@@ -39,6 +39,71 @@ it('a coin goes from hand to hand, in parts and together', async () => {
   })
 })
 
+it('what its giver has put below a coin for good keeps nobody from melting it', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const Trap = defineType<null>('trap')
+  const trapped = await shared.as('alice', async (chain) => {
+    const mine = purse(chain, GOLD)
+    const made = await mine.carve(coin, [gold('3'), gold('3'), gold('4')])
+    for (const { id } of made) {
+      const owner = [alice.publicId]
+      await chain.transact(
+        (tx) => void tx.create(Trap, null, { parent: id, closed: true, write: owner, manage: owner }),
+      )
+      await mine.give(id, bob)
+    }
+    return made
+  })
+  await shared.as('bob', async (chain) => {
+    const mine = purse(chain, GOLD)
+    const [first, second, third] = trapped
+    const joined = await mine.join([first!, second!])
+    expect(joined).toMatchObject({ owner: bob.fingerprint, value: { units: 600n } })
+    await mine.carve(joined, [gold('5'), gold('1')])
+    await mine.burn(third!)
+    expect((await all(mine.coins({ owner: 'everyone' }))).map(({ value }) => value.units)).toEqual([500n, 100n])
+    expect(await mine.supply()).toEqual(gold('6'))
+    // What is left of them is no coin.
+    for (const { id } of trapped) {
+      expect(await mine.coin(id)).toBeUndefined()
+      expect(await codeOf(mine.burn(id))).toBe('NOT_FOUND')
+    }
+    expect((await chain.verify()).ok).toBe(true)
+  })
+})
+
+it('what stands elsewhere than in the pool is no coin: its giver may have it kept, so that nobody melts it', async () => {
+  const { shared, coin } = await minted()
+  const [alice, bob] = [await person('alice'), await person('bob')]
+  const kept = await shared.as('alice', async (chain) => {
+    const { unit, pool } = (await chain.children(CoinCurrency).page())[0]!.value
+    const owner = [alice.publicId]
+    const id = await chain.transact((tx) => {
+      const counters = { worth: { value: 300n, floor: 0n, unit: { id: unit } } }
+      const made = tx.create(CoinType, null, { parent: coin.id, closed: true, write: owner, manage: owner, counters })
+      tx.add(coin.id, 'worth', -300n)
+      tx.retain(made.id, { holds: ['mine'] })
+      tx.setPolicy(made.id, { write: [bob.publicId], manage: [bob.publicId] })
+      return made.id
+    })
+    // Nor does it come there any more.
+    const moved = chain.transact((tx) => tx.move(id, { parent: pool, in: CoinType.name }))
+    expect(await codeOf(moved)).not.toBe('none')
+    return id
+  })
+  await shared.as('bob', async (chain) => {
+    const mine = purse(chain, GOLD)
+    expect(await mine.coin(kept)).toBeUndefined()
+    expect((await all(mine.coins({ owner: 'everyone' }))).map(({ value }) => value.units)).toEqual([700n])
+    const moved = chain.transact(async (tx) => {
+      const { pool } = (await chain.children(CoinCurrency).page())[0]!.value
+      tx.move(kept, { parent: pool, in: CoinType.name })
+    })
+    expect(await codeOf(moved)).toBe('RETAINED')
+  })
+})
+
 it('L8: what its maker may take the worth out of again, or put into, is no coin: nobody is paid with it', async () => {
   const { shared, coin } = await minted()
   const [alice, bob] = [await person('alice'), await person('bob')]

@@ -11,6 +11,7 @@ import {
 } from '@ate/core'
 import { quickPlatform, type TestPlatform } from '@ate/core/testing'
 import { type Currency, currency, type Money, money } from '../src/index.ts'
+import { Account, LedgerNode } from '../src/ledger-records.ts'
 
 export const GOLD: Currency<'GOLD'> = currency('GOLD', 2)
 export const SILVER: Currency<'SILVER'> = currency('SILVER', 0)
@@ -60,6 +61,17 @@ export class Shared {
       await chain.close()
     }
   }
+}
+
+/** An account as a version of before opened it, beside others of its currency's code and another scale. */
+export async function openByHand(chain: Chain, name: string, { code, scale }: Currency, floor?: bigint): Promise<void> {
+  const parent = (await chain.children(LedgerNode).page())[0]!
+  const terms = {
+    currency: [code, scale] as const,
+    normal: 'credit' as const,
+    ...(floor === undefined ? {} : { floor }),
+  }
+  await chain.transact((tx) => void tx.create(Account, { ...terms, sums: [0n, 0n, 0n, 0n] }, { parent, name }))
 }
 
 export async function codeOf(run: Promise<unknown> | (() => unknown)): Promise<string> {

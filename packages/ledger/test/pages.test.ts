@@ -17,7 +17,7 @@ import {
   type SumsValue,
 } from '../src/ledger-records.ts'
 import { PAGE_SLOTS, pageValue, slotsOf } from '../src/pages.ts'
-import { all, codeOf, GOLD, gold, person, platformOf, Shared } from './kit.ts'
+import { all, codeOf, GOLD, gold, openByHand, person, platformOf, Shared } from './kit.ts'
 
 /** As before pages said who is closed. */
 const OldPage = defineType<PageValue>('ledger-page')
@@ -143,10 +143,13 @@ describe('balances in pages', () => {
     const [chain, bank] = await both(new Shared(), 'paged')
     const unit = 'currency' in other ? other.currency : GOLD
     await bank.account('plain', { currency: GOLD, ...plain })
-    await bank.account('other', { currency: unit, ...other })
+    const isBefore = unit.code === GOLD.code && unit.scale !== GOLD.scale
+    if (isBefore) await openByHand(chain, 'other', unit, 0n)
+    else await bank.account('other', { currency: unit, ...other })
     for (const name of ['world', 'sink']) {
       await bank.account(name, { currency: GOLD, floor: 'none' })
-      await bank.account(`${name} of other`, { currency: unit, floor: 'none' })
+      if (isBefore) await openByHand(chain, `${name} of other`, unit)
+      else await bank.account(`${name} of other`, { currency: unit, floor: 'none' })
     }
     const load = async (id: string, pays: readonly Omit<Transfer, 'id'>[]): Promise<string[]> => {
       const outcomes = await all(bank.load(pays.map((pay, i) => ({ id: `${id}-${i}`, ...pay }))))

@@ -39,7 +39,10 @@ export interface AgentReport {
   readonly rotated: readonly string[]
   readonly reaped: number
   readonly tidied: number
-  /** What failed; the rest was done, and this is tried again in the next round. */
+  /**
+   * What failed; the rest was done, and this is tried again in the next round. `prune PATH` is of a secret that was rotated:
+   * its older versions are still there, and go after its next rotation.
+   */
   readonly failures: readonly { readonly what: string; readonly error: unknown }[]
 }
 
@@ -62,7 +65,12 @@ export async function agentRound(context: Context, options: AgentOptions): Promi
   }
   for (const rotation of options.rotate ?? [])
     await attempt(`rotate ${rotation.path}`, async () => {
-      if (await rotate(context, rotation, call)) rotated.push(rotation.path)
+      const secret = await rotate(context, rotation, call)
+      if (!secret) return
+      rotated.push(rotation.path)
+      const { keep } = rotation
+      // The new version is there, whatever becomes of the old ones.
+      if (keep !== undefined) await attempt(`prune ${rotation.path}`, () => prune(secret, keep))
     })
   for (const issuer of options.issuers ?? [])
     await attempt(`reap ${issuer.name}`, async () => {
@@ -95,14 +103,18 @@ export async function* agentRounds(
   }
 }
 
-/** True if it was due, and this agent did it. */
-async function rotate(context: Context, { path, every, next, keep }: Rotation, call: CallOptions): Promise<boolean> {
+/** The secret, if it was due, and this agent did it. */
+async function rotate(
+  context: Context,
+  { path, every, next, keep }: Rotation,
+  call: CallOptions,
+): Promise<Secret<SecretValue> | undefined> {
   const secret = new Secret<SecretValue>(context, path, undefined)
   // Before it is changed at its source.
   if (keep !== undefined && !(Number.isSafeInteger(keep) && keep >= 1))
     throw new AteError('BAD_ARGUMENT', { option: 'keep', what: 'a whole number from 1 on' })
   const claimed = await claim(context, path, durationMs(every, context.now), call)
-  if (!claimed) return false
+  if (!claimed) return undefined
   const stop = new AbortController()
   const keeping = keepClaim(context, path, claimed, stop.signal)
   try {
@@ -126,8 +138,7 @@ async function rotate(context: Context, { path, every, next, keep }: Rotation, c
     await context.write({}, (tx) => dropClaim(context, tx, path, claimed)).catch(() => undefined)
     throw error
   }
-  if (keep !== undefined) await prune(secret, keep)
-  return true
+  return secret
 }
 
 interface Claimed {

@@ -3,8 +3,9 @@
 import { inspect } from 'node:util'
 import { createIdentity, memoryEngine, memoryStore, openChain } from '@ate/core'
 import { testPlatform } from '@ate/core/testing'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { type AgentReport, type Issuer, type SecretValue, vault } from '../src/index.ts'
+import { Secret } from '../src/secret.ts'
 import { all, codeOf, newPlace, type Place } from './kit.ts'
 
 let place: Place
@@ -104,6 +105,25 @@ it('the agent rotates what is due, once, keeps what it is told to keep, and goes
     'destroyed',
     'destroyed',
     'live',
+    'live',
+  ])
+})
+
+it('what cannot be pruned is no failure of the rotation, which was done', async () => {
+  const vault = await place.open()
+  await vault.secret('prod/db').put('v0')
+  place.makers.move(3_600_001)
+  const destroy = vi.spyOn(Secret.prototype, 'destroy').mockRejectedValue(new Error('held'))
+  const rotate = [{ path: 'prod/db', every: '1h', keep: 1, next: async () => 'v1' }] as const
+  const report = await vault.rotate({ rotate })
+  destroy.mockRestore()
+  expect([report.rotated, report.failures.map(({ what }) => what)]).toEqual([['prod/db'], ['prune prod/db']])
+  expect((await vault.secret('prod/db').get()).value).toBe('v1')
+  place.makers.move(3_600_001)
+  expect((await vault.rotate({ rotate })).failures).toEqual([])
+  expect((await all(vault.secret('prod/db').versions())).map(({ state }) => state)).toEqual([
+    'destroyed',
+    'destroyed',
     'live',
   ])
 })

@@ -7,13 +7,18 @@ import { decimalText } from '../money.ts'
 import type { BooksText } from './books-text.ts'
 import { plainDecimal } from './decimals.ts'
 import { type ImportedJournal, type JournalOptions, journalOf, type TransactionText } from './journal.ts'
+import { accountWords, entryWords, isOwnWord, type OwnWords, ToldAccounts, takeEntryWord } from './own-words.ts'
 import { inPlace, linesOf, type Place, unread } from './places.ts'
 import { dayOf, dayText } from './statement-lines.ts'
 
 const FORMAT = 'beancount'
-const DATE = /^(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\S+)(.*)$/
+const DATE = /^(\d{4})[-/](\d{1,2})[-/](\d{1,2})\s+(\S+)(.*)$/s
 const POSTING = /^\s+(?:[*!]\s+)?([A-Z][^\s:]*(?::[^\s:]+)+)(?:\s+([-+]?[\d,]+(?:\.\d*)?)\s+([A-Z][A-Z0-9'._-]*))?\s*$/
-const STRING = /"((?:[^"\\]|\\.)*)"/g
+const META = /^\s+([a-z][\w-]*):\s*(.*)$/s
+/** What a backslash and a letter say in a string, and the other way round; any other character behind one is itself. */
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', f: '\f', b: '\b' }
+const LETTERS: ReadonlyMap<string, string> = new Map(Object.entries(ESCAPES).map(([letter, sign]) => [sign, letter]))
+const STRING = /"((?:[^"\\]|\\.)*)"/gs
 /** Directives that move nothing. */
 const QUIET: ReadonlySet<string> = new Set([
   'open',
@@ -37,7 +42,10 @@ const IGNORED = /^(?:(?:option|plugin)\s|[*#:])/
  */
 export function readBeancount(text: string, options: JournalOptions = {}): ImportedJournal {
   const transactions: TransactionText[] = []
+  const told = new ToldAccounts()
   let open: TransactionText | undefined
+  /** The account that the lines below say something of. */
+  let account: string | undefined
   let inDirective = false
   for (const [index, raw] of linesOf(text).entries()) {
     const place = { format: FORMAT, line: index + 1 }
@@ -46,27 +54,33 @@ export function readBeancount(text: string, options: JournalOptions = {}): Impor
     if (/^\s/.test(words)) {
       if (open) takeIndented(words, place, open)
       else if (!inDirective) throw unread('an indented line that belongs to nothing', place)
+      else if (account !== undefined) takeAccountMeta(words, account, place, told)
       continue
     }
     open = undefined
+    account = undefined
     inDirective = true
     if (IGNORED.test(words)) continue
     const [, year, month, day, directive = '', rest = ''] = DATE.exec(words) ?? []
+    if (directive === 'open') account = /^\s+(\S+)/.exec(rest)?.[1]
     if (QUIET.has(directive)) continue
     if (!/^([*!]|txn)$/.test(directive)) throw unread('a directive that is not read', place, { directive })
-    const strings = [...rest.matchAll(STRING)].map((found) => found[1]!.replace(/\\(.)/g, '$1'))
+    const strings = [...rest.matchAll(STRING)].map((found) => unescaped(found[1]!))
     const ref = /\^([\w./-]+)/.exec(rest.replace(STRING, ''))?.[1]
     const date = inPlace(place, () => dayOf(Number(year), Number(month), Number(day)))
     open = { line: place.line, date, text: strings.join(' | '), postings: [], ...(ref === undefined ? {} : { ref }) }
     transactions.push(open)
   }
-  return journalOf(FORMAT, transactions, options)
+  return journalOf(FORMAT, transactions, options, told)
 }
 
 function takeIndented(words: string, place: Place, open: TransactionText): void {
-  const meta = /^\s+([a-z][\w-]*):\s*(.*)$/.exec(words)
+  const meta = META.exec(words)
   if (meta) {
-    if (meta[1] === 'id' && open.postings.length === 0) open.id = meta[2]!.replace(/^"|"$/g, '')
+    const [, name = '', given = ''] = meta
+    if (open.postings.length > 0) return
+    if (name === 'id') open.id = wordOf(given)
+    else if (isOwnWord(name)) inPlace(place, () => takeEntryWord(open, name, wordOf(given)))
     return
   }
   const posting = POSTING.exec(words)
@@ -74,6 +88,22 @@ function takeIndented(words: string, place: Place, open: TransactionText): void 
   const [, account = '', amount, commodity] = posting
   const decimal = amount && inPlace(place, () => plainDecimal(amount, '.', { thousands: 'mark' }))
   open.postings.push({ account, amount: decimal ? { decimal, commodity: commodity! } : undefined })
+}
+
+function takeAccountMeta(words: string, account: string, place: Place, told: ToldAccounts): void {
+  const [, name = '', given = ''] = META.exec(words) ?? []
+  if (isOwnWord(name)) told.take(account, [name, wordOf(given)], place)
+}
+
+/** Of a string what it says; of what else metadata may be, how it stands there. */
+function wordOf(given: string): string {
+  const text = given.trim()
+  const string = /^"((?:[^"\\]|\\.)*)"$/s.exec(text)?.[1]
+  return string === undefined ? text : unescaped(string)
+}
+
+function unescaped(string: string): string {
+  return string.replace(/\\(.)/gs, (_, character: string) => ESCAPES[character] ?? character)
 }
 
 /** A semicolon within a string is none. */
@@ -88,20 +118,24 @@ function withoutComment(line: string): string {
   return line
 }
 
-/** Posted entries; amounts have all digits of their currency. @throws AteError BAD_ARGUMENT for a currency that beancount cannot name */
+/** Posted entries; amounts have all digits of their currency. @throws AteError BAD_ARGUMENT for a currency that beancount cannot name, and for text that it cannot write */
 export async function* writeBeancount(books: BooksText): AsyncGenerator<string, void, void> {
-  const names = accountNames(books.accounts.map(({ name, normal }) => ({ name, normal })))
+  const names = accountNames(books.accounts)
   yield 'option "title" "@ate/ledger"\n'
   const first = dayText(books.first)
-  for (const { name, currency } of books.accounts) {
+  for (const account of books.accounts) {
+    const { name, currency } = account
+    const written = names.get(name)!
     if (!/^[A-Z][A-Z0-9'._-]{0,22}[A-Z0-9]$/.test(currency.code))
       throw new AteError('BAD_ARGUMENT', { what: 'beancount has no such currency', currency: currency.code })
-    yield `${first} open ${names.get(name)!} ${currency.code}\n  name: ${quoted(name)}\n`
+    yield `${first} open ${written} ${currency.code}\n  name: ${quoted(name)}\n${metaLines(accountWords(account, written))}`
   }
-  for await (const { id, at, from, to, amount, code, ref } of books.posted()) {
+  for await (const entry of books.posted()) {
+    const { id, at, from, to, amount, code, ref } = entry
     const decimal = decimalText(amount)
     const unit = amount.currency.code
-    yield `\n${dayText(at)} * ${quoted(code ?? '')} ${quoted(ref ?? '')}\n  id: ${quoted(id)}\n`
+    yield `\n${dayText(at)} * ${quoted(code ?? '')} ${quoted(ref ?? '')}\n`
+    yield metaLines([['id', id], ...entryWords(entry)])
     yield `  ${names.get(from)!}  ${decimal} ${unit}\n  ${names.get(to)!}  -${decimal} ${unit}\n`
   }
   yield '\n'
@@ -122,14 +156,30 @@ function accountNames(accounts: readonly { name: string; normal: 'credit' | 'deb
       const wanted = isRooted
         ? capital.join(':')
         : [normal === 'debit' ? 'Assets' : 'Liabilities', ...capital].join(':')
-      let made = wanted.includes(':') ? wanted : `${wanted}:X`
-      for (let i = 2; taken.has(made); i++) made = `${wanted}-${i}`
+      const free = wanted.includes(':') ? wanted : `${wanted}:X`
+      let made = free
+      for (let i = 2; taken.has(made); i++) made = `${free}-${i}`
       taken.add(made)
       return [name, made]
     }),
   )
 }
 
+function metaLines(words: OwnWords): string {
+  return words.map(([name, value]) => `  ${name}: ${quoted(value)}\n`).join('')
+}
+
+function isEscaped(sign: string): boolean {
+  return sign === '"' || sign === '\\' || LETTERS.has(sign)
+}
+
+/** @throws AteError BAD_ARGUMENT for control characters that no string of beancount has: another text would be read */
 function quoted(text: string): string {
-  return `"${text.replace(/[\\"]/g, '\\$&').replace(/[\p{Cc}]/gu, ' ')}"`
+  const escaped = text.replace(/[\\"]|\p{Cc}/gu, (sign) => (isEscaped(sign) ? `\\${LETTERS.get(sign) ?? sign}` : sign))
+  if (/\p{Cc}/u.test(escaped))
+    throw new AteError('BAD_ARGUMENT', {
+      what: 'beancount has no such character in a text',
+      text: escaped.replace(/\p{Cc}/gu, '\ufffd').slice(0, 60),
+    })
+  return `"${escaped}"`
 }

@@ -7,6 +7,7 @@ import { decimalText } from '../money.ts'
 import type { BooksText } from './books-text.ts'
 import { type DecimalMark, plainDecimal } from './decimals.ts'
 import { type ImportedJournal, type JournalOptions, journalOf, type TransactionText } from './journal.ts'
+import { accountWords, entryWords, isOwnWord, type OwnWords, ToldAccounts, takeEntryWord } from './own-words.ts'
 import { inPlace, linesOf, type Place, unread, unreadAmount } from './places.ts'
 import { dayOf, dayText } from './statement-lines.ts'
 
@@ -25,6 +26,13 @@ const AFTER = new RegExp(`^(-)?(${NUMBER})\\s*(${SYMBOL})$`)
 /** Directives that move nothing; of those with a body, its lines are indented. */
 const QUIET = /^(account|payee|tag|P|Y|year)\b/
 /** What an account's name ends with where one space stands before the amount, and two should. */
+/** A tag of a comment: its value goes on to a comma or the end of the line. */
+const TAG = /(?:^|[\s,])([^\s,:]+):([^,]*)/g
+/** What a value of a tag may be as it is; what else is written in percent signs, under a name that says so. */
+const PLAIN = /^[^\s,\p{C}]+(?: [^\s,\p{C}]+)*$/u
+const ID = 'id'
+const CODED_ID = 'ate-id'
+
 const ONE_SPACE = /\s-?(?:[$€£¥]\s?-?[\d.,]*\d|[\d.,]*\d\s?(?:[$€£¥]|[A-Z]{3,})|\d+[.,]\d+)$/
 
 /**
@@ -36,7 +44,10 @@ const ONE_SPACE = /\s-?(?:[$€£¥]\s?-?[\d.,]*\d|[\d.,]*\d\s?(?:[$€£¥]|[A-
 export function readHledger(text: string, options: JournalOptions = {}): ImportedJournal {
   const transactions: TransactionText[] = []
   const marks = new DecimalMarks()
+  const told = new ToldAccounts()
   let open: TransactionText | undefined
+  /** The account that the lines below say something of. */
+  let account: string | undefined
   let inDirective = false
   let inComment = false
   for (const [index, raw] of linesOf(text).entries()) {
@@ -46,31 +57,34 @@ export function readHledger(text: string, options: JournalOptions = {}): Importe
     if (isComment || inComment || raw.trim() === '' || /^[;#*%|]/.test(raw)) continue
     if (/^\s/.test(raw)) {
       if (open) takeIndented(raw, place, open, marks)
-      else if (inDirective) inPlace(place, () => takeSubdirective(raw.trim(), marks))
-      else throw unread('an indented line that belongs to nothing', place)
+      else if (inDirective) {
+        inPlace(place, () => takeSubdirective(raw.trim(), marks))
+        if (account !== undefined) takeAccountTags(raw, account, place, told)
+      } else throw unread('an indented line that belongs to nothing', place)
       continue
     }
     open = undefined
+    account = accountOf(raw)
     inDirective = true
     if (inPlace(place, () => marks.take(raw)) || QUIET.test(raw)) continue
     open = inPlace(place, () => headOf(raw, place.line))
     transactions.push(open)
   }
-  return journalOf(FORMAT, transactions, options)
+  return journalOf(FORMAT, transactions, options, told)
 }
 
 function headOf(raw: string, line: number): TransactionText {
   const match = HEAD.exec(raw.split(';')[0]!.trimEnd())
   if (!match) throw new AteError('BAD_VALUE', { what: 'a directive that is not read', given: raw.slice(0, 60) })
   const [, year, month, day, , code, description = ''] = match
-  const id = /;.*\bid:\s*([^,\s]+)/.exec(raw)?.[1]
+  const id = tagsOf(split(raw, ';')[1]).find(([name]) => name === ID)?.[1]
   return {
     line,
     date: dayOf(Number(year), Number(month), Number(day)),
     text: description.trim(),
     postings: [],
     ...(code ? { ref: code } : {}),
-    ...(id === undefined ? {} : { id }),
+    ...(id === undefined || id === '' ? {} : { id }),
   }
 }
 
@@ -84,8 +98,7 @@ function takeSubdirective(words: string, marks: DecimalMarks): void {
 
 function takeIndented(raw: string, place: Place, open: TransactionText, marks: DecimalMarks): void {
   const [words = '', comment = ''] = split(raw, ';')
-  const id = open.postings.length === 0 ? /\bid:\s*([^,\s]+)/.exec(comment)?.[1] : undefined
-  if (id !== undefined) open.id = id
+  if (open.postings.length === 0) inPlace(place, () => takeTags(comment, open))
   if (words.trim() === '') return
   const [account = '', rest = ''] = split(words.trim().replace(/^[*!]\s+/, ''), /\s{2,}|\t/)
   if (/^[([]/.test(account) || /[@{]/.test(rest)) throw unread('a virtual posting, a cost or a price', place)
@@ -93,6 +106,43 @@ function takeIndented(raw: string, place: Place, open: TransactionText, marks: D
   const amount = asked.trim() === '' ? undefined : inPlace(place, () => amountOf(asked.trim(), marks))
   if (!amount && ONE_SPACE.test(account)) throw unread('two spaces stand before an amount', place, { account })
   open.postings.push({ account, amount })
+}
+
+/** Of a transaction, before its first posting. */
+function takeTags(comment: string, open: TransactionText): void {
+  for (const [name, value] of tagsOf(comment)) {
+    if (name === ID && value !== '') open.id = value
+    else if (name === CODED_ID) open.id = decoded(value)
+    else if (isOwnWord(name)) takeEntryWord(open, name, decoded(value))
+  }
+}
+
+function takeAccountTags(raw: string, account: string, place: Place, told: ToldAccounts): void {
+  for (const [name, value] of tagsOf(split(raw, ';')[1]))
+    if (isOwnWord(name))
+      told.take(
+        account,
+        inPlace(place, () => [name, decoded(value)]),
+        place,
+      )
+}
+
+/** The account of a directive; undefined of another. */
+function accountOf(raw: string): string | undefined {
+  const words = /^account\s+(.*)$/.exec(raw)?.[1]
+  return words && split(split(words, ';')[0], /\s{2,}|\t/)[0].trim()
+}
+
+function tagsOf(comment: string): (readonly [name: string, value: string])[] {
+  return [...comment.matchAll(TAG)].map(([, name, value]) => [name!, value!.trim()])
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch (cause) {
+    throw new AteError('BAD_VALUE', { what: 'percent signs that say nothing', given: value.slice(0, 60) }, { cause })
+  }
 }
 
 function split(text: string, at: string | RegExp): [string, string] {
@@ -159,16 +209,19 @@ class DecimalMarks {
 
 /** Posted entries; amounts have all digits of their currency. */
 export async function* writeHledger(books: BooksText): AsyncGenerator<string, void, void> {
-  const names = new Map(books.accounts.map(({ name }) => [name, plainName(name)]))
-  if (new Set(names.values()).size < names.size)
-    throw new AteError('BAD_ARGUMENT', { what: 'two accounts would have one name in a journal' })
+  const names = plainNames(books)
   yield '; made by @ate/ledger\n'
-  for (const { name } of books.accounts) yield `account ${names.get(name)!}\n`
-  for await (const { id, at, from, to, amount, code, ref } of books.posted()) {
+  for (const account of books.accounts) {
+    const written = names.get(account.name)!
+    yield `account ${written}\n${tagLines(accountWords(account, written))}`
+  }
+  for await (const entry of books.posted()) {
+    const { id, at, from, to, amount, code, ref } = entry
     const decimal = decimalText(amount)
     const unit = commodity(amount.currency.code)
     const words = inline([code, ref].filter((part) => part !== undefined).join(' '))
-    yield `\n${dayText(at)} * ${words === '' ? 'transfer' : words}\n    ; id: ${inline(id)}\n`
+    const idLine = PLAIN.test(id) ? `    ; ${ID}: ${id}\n` : tagLines([[CODED_ID, id]])
+    yield `\n${dayText(at)} * ${words === '' ? 'transfer' : words}\n${idLine}${tagLines(entryWords(entry))}`
     yield `    ${names.get(from)!}  ${decimal} ${unit}\n    ${names.get(to)!}  -${decimal} ${unit}\n`
   }
   if (books.accounts.length === 0) return
@@ -179,16 +232,38 @@ export async function* writeHledger(books: BooksText): AsyncGenerator<string, vo
   }
 }
 
+function tagLines(words: OwnWords): string {
+  return words.map(([name, value]) => `    ; ${name}: ${encodeURIComponent(value)}\n`).join('')
+}
+
+/** @throws AteError BAD_ARGUMENT for two accounts that would be one */
+function plainNames({ accounts }: BooksText): Map<string, string> {
+  const names = new Map<string, string>()
+  const taken = new Map<string, string>()
+  for (const { name } of accounts) {
+    const plain = plainName(name)
+    const other = taken.get(plain)
+    if (other !== undefined)
+      throw new AteError('BAD_ARGUMENT', {
+        what: 'two accounts would have one name in a journal',
+        name: plain,
+        account: name,
+        other,
+      })
+    taken.set(plain, name)
+    names.set(name, plain)
+  }
+  return names
+}
+
 /** An account ends at two spaces, and some first characters have a meaning. */
 function plainName(name: string): string {
-  return name
-    .replace(/[\s;]+/g, ' ')
-    .replace(/^[([*!]/, '_')
-    .trim()
+  const plain = name.replace(/[\s;]+/g, ' ').trim()
+  return plain === '' ? '_' : plain.replace(/^[([*!]/, '_')
 }
 
 function inline(text: string): string {
-  return text.replace(/[\p{Cc};|]/gu, ' ').trim()
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp};|]/gu, ' ').trim()
 }
 
 function commodity(code: string): string {

@@ -4,6 +4,7 @@ import { type Currency, currency, isoCurrency } from '../currencies.ts'
 import type { NormalSide } from '../ledger-records.ts'
 import { money } from '../money.ts'
 import type { Transfer } from '../requests.ts'
+import { type OwnEntry, ToldAccounts } from './own-words.ts'
 import { inPlace, unread } from './places.ts'
 import { ContentIds, cut } from './statement-lines.ts'
 
@@ -20,6 +21,8 @@ export interface TransactionText {
   readonly text: string
   readonly ref?: string
   id?: string
+  /** Of one that a ledger has written: what its entry says, in place of `text` and `ref`. */
+  own?: OwnEntry
   readonly postings: PostingText[]
 }
 
@@ -40,9 +43,6 @@ export interface JournalOptions {
   readonly scales?: Readonly<Record<string, number>>
 }
 
-/** Accounts of what one has and what one spends grow on the debit side. */
-const DEBIT = /^(assets?|expenses?)(:|$)/i
-
 /**
  * Turns transactions into transfers. An account has one currency: of one that is used with several, each but the first stands
  * under its own name, `ACCOUNT:CODE`.
@@ -52,15 +52,16 @@ export function journalOf(
   format: string,
   transactions: readonly TransactionText[],
   options: JournalOptions,
+  told: ToldAccounts = new ToldAccounts(),
 ): ImportedJournal {
   const currencies = currenciesOf(format, transactions, options)
   const accounts = new Map<string, ImportedAccount>()
   const ids = new ContentIds()
-  const nameOf = (account: string, unit: Currency): string => {
+  const nameOf = (written: string, unit: Currency): string => {
+    const { name: account, normal } = told.of(written)
     const known = accounts.get(account)
     const name = known === undefined || known.currency.code === unit.code ? account : `${account}:${unit.code}`
-    if (!accounts.has(name))
-      accounts.set(name, { name, currency: unit, normal: DEBIT.test(account) ? 'debit' : 'credit' })
+    if (!accounts.has(name)) accounts.set(name, { name, currency: unit, normal })
     return name
   }
   checkIds(format, transactions)
@@ -111,7 +112,9 @@ interface Making {
 
 /** Debits are matched with credits of the same currency, in order; so n postings make fewer than n transfers. */
 function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: Making): Transfer[] {
-  const { date, text, ref } = transaction
+  const { date, text, own } = transaction
+  const ref = own ? own.ref : transaction.ref
+  const meta = own ? own.meta : text === '' ? undefined : { text: cut(text, 1000) }
   const base = foreignId(transaction.id) ?? `import:${ids.idOf(date, text, ref, transaction.postings)}`
   const transfers: Transfer[] = []
   for (const [code, parts] of partsOf(transaction, currencies)) {
@@ -131,8 +134,9 @@ function transfersOf(transaction: TransactionText, { currencies, nameOf, ids }: 
           to: nameOf(credit.account, unit),
           amount: { currency: unit, units },
           effective: date,
+          ...(own?.code === undefined ? {} : { code: own.code }),
           ...(ref === undefined ? {} : { ref }),
-          ...(text === '' ? {} : { meta: { text: cut(text, 1000) } }),
+          ...(meta === undefined ? {} : { meta }),
         })
       }
     }
