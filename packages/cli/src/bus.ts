@@ -21,12 +21,16 @@ interface BusCommandOptions extends LookOptions {
 }
 
 const PLACE = 'a chain: a folder, as a path or as file:PATH, or ws://HOST:PORT/NAME'
+const SUBSCRIPTION = ['<subscription>', 'its name, as `ate bus subs` lists it'] as const
 const FROM = 'start, end, last, a cursor (SEQ or SEQ.INDEX), a time (ISO 8601), or how long ago (15m, 2h, 7d)'
 /** How often `tail --follow` looks for what another process has written, in ms. */
 const FOLLOW_MS = 500
 
 export function addBus(ate: Command, common: (command: Command) => Command): void {
-  const group = ate.command('bus').description('Look into the topics of a chain, publish, and move subscriptions.')
+  const group = ate
+    .command('bus')
+    .description('Look into the topics of a chain, publish, and move subscriptions.')
+    .helpCommand(false)
   const add = (name: string, description: string): Command =>
     common(
       group
@@ -43,7 +47,7 @@ export function addBus(ate: Command, common: (command: Command) => Command): voi
     .argument('<data>', 'JSON')
     .option('--key <key>', 'what the event is about')
     .option('--event-id <id>', 'published once, however often it is tried')
-    .option('--header <name=value...>', 'headers')
+    .option('--header <name=value...>', 'what goes with it')
     .action((place: string, topic: string, data: string, options) => publish(place, topic, data, all(options)))
   add('tail', 'Print events, in the order of the log.')
     .argument('[pattern]', '* is one token, > one or more at the end', '>')
@@ -56,17 +60,17 @@ export function addBus(ate: Command, common: (command: Command) => Command): voi
   )
   add('subs', 'List the subscriptions.').action((place: string, options) => subscriptions(place, all(options)))
   add('lag', 'Say how far a subscription is behind.')
-    .argument('<subscription>')
+    .argument(...SUBSCRIPTION)
     .action((place: string, name: string, options) => lag(place, name, all(options)))
   add('dead', 'Print the events that a subscription has set aside.')
-    .argument('<subscription>')
+    .argument(...SUBSCRIPTION)
     .action((place: string, name: string, options) => dead(place, name, all(options)))
   add('redrive', 'Have what was set aside delivered once more, and a halted subscription go on.')
-    .argument('<subscription>')
+    .argument(...SUBSCRIPTION)
     .option('--limit <n>', 'at most this many events', wholeNumber)
     .action((place: string, name: string, options) => redrive(place, name, all(options)))
   add('seek', 'Move the cursor of a subscription.')
-    .argument('<subscription>')
+    .argument(...SUBSCRIPTION)
     .argument('<point>', FROM)
     .action((place: string, name: string, to: string, options) => seek(place, name, to, all(options)))
 }

@@ -18,7 +18,10 @@ const KEY = ['<key>', 'the key of the entry'] as const
 
 /** Adds `cache` with its verbs. `common` gives what stands before the command's name. */
 export function addCache(ate: Command, common: () => object): void {
-  const group = ate.command('cache').description('Look into the caches of a chain; set, remove, invalidate.')
+  const group = ate
+    .command('cache')
+    .description('Look into the caches of a chain; set, remove, invalidate.')
+    .helpCommand(false)
   const verb = verbsOf(group)
   const all = (options: object): CacheCommandOptions => ({ ...common(), ...options })
   verb('ls', 'List the caches, or with a name the keys of one.')

@@ -7,6 +7,15 @@ import { wholeNumber } from './run-program.ts'
 type Coins = typeof import('./coin.ts')
 type Run = (coins: Coins, place: string, args: readonly unknown[], words: CoinWords) => Promise<void>
 
+/** What stands where, by its name. */
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  amount: 'what it is worth: 12.34',
+  to: 'a public id, or a file that holds it',
+  coin: 'its id',
+  'amounts...': 'what each of them is worth; together as much as the coin',
+  'coins...': 'their ids',
+}
+
 const VERBS: readonly {
   readonly name: string
   readonly description: string
@@ -58,13 +67,13 @@ const VERBS: readonly {
 ]
 
 export function addCoin(ate: Command): void {
-  const coin = ate.command('coin').description('Coins that only their owners hand on.')
+  const coin = ate.command('coin').description('Coins that only their owners hand on.').helpCommand(false)
   for (const { name, description, args, run } of VERBS) {
     const command = coin
       .command(name)
       .description(description)
       .argument('<place>', 'a chain, as a path, file:PATH or address')
-    for (const arg of args) command.argument(arg)
+    for (const arg of args) command.argument(arg, ARGUMENTS[arg.slice(1, -1)])
     actingOptions(
       command
         .addOption(new Option('--currency <code>', 'of the coins').makeOptionMandatory())

@@ -1,6 +1,7 @@
 /** The arguments of `ate ledger`. Its verbs are loaded when one of them runs: other commands start without them. */
 import { type Command, Option } from 'commander'
 import { SERVER_KEY } from './command-options.ts'
+import { addExamples, LEDGER_EXAMPLES } from './examples.ts'
 import type { LedgerContext, LedgerWords } from './ledger-commands.ts'
 import type { LoadWords } from './ledger-load.ts'
 import type { LedgerOptions, Opening } from './ledger-open.ts'
@@ -27,6 +28,16 @@ const option = (flags: string, description: string): Option => new Option(flags,
 const TRANSFER_ID = option('--transfer-id <id>', 'the same id twice has one effect')
 const DRY_RUN = option('--dry-run', 'say what would happen, and change nothing')
 const PERIOD = [option('--since <time>', 'from this time on'), option('--until <time>', 'before this time')]
+/** What stands where, by its name. */
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  account: 'its name',
+  from: 'the account that is debited',
+  to: 'the account that is credited',
+  amount: 'of the currency of the accounts: 12.34, or with its code in quotes: "12.34 USD"',
+  hold: 'the id of the hold',
+  id: 'the id of the transfer',
+  file: 'the file, or - for stdin, with --format',
+}
 const AT = option('--at <time>', 'as it was at a time, or at the number of a record')
 const look = (): Opening => 'look'
 const write = (): Opening => 'write'
@@ -121,7 +132,7 @@ export const LEDGER_VERBS: readonly Verb[] = [
       ...PERIOD,
       option('--desc', 'newest first'),
       option('--limit <n>', 'at most this many').argParser(wholeNumber),
-      option('--format <format>', 'how').choices(['text', 'csv', 'jsonl']),
+      option('--format <format>', 'text, if left out; jsonl with --json').choices(['text', 'csv', 'jsonl']),
     ],
     how: look,
     run: (context, { entriesVerb }, _, words) => entriesVerb(context, words),
@@ -138,7 +149,10 @@ export const LEDGER_VERBS: readonly Verb[] = [
     name: 'statement',
     description: 'Print the statement of an account.',
     args: ['<account>'],
-    options: [...PERIOD, option('--format <format>', 'how').choices(['text', 'json', 'camt053'])],
+    options: [
+      ...PERIOD,
+      option('--format <format>', 'text, if left out; json with --json').choices(['text', 'json', 'camt053']),
+    ],
     how: look,
     run: (context, { statementVerb }, [name], words) => statementVerb(context, name!, words),
   },
@@ -197,7 +211,7 @@ const COMMON = [
 const PLACE = 'a chain: a folder, as a path or as file:PATH, or the address of one on a server'
 
 export function addLedger(ate: Command): void {
-  const ledger = ate.command('ledger').description('Accounts, transfers, holds and statements.')
+  const ledger = ate.command('ledger').description('Accounts, transfers, holds and statements.').helpCommand(false)
   for (const verb of LEDGER_VERBS) {
     const command = withVerb(ledger.command(verb.name), verb, ['<place>'])
     for (const one of COMMON) command.addOption(one)
@@ -224,13 +238,14 @@ export function addLedger(ate: Command): void {
     .addOption(option('--amounts <how>', 'sealed or clear').choices(['sealed', 'clear']).default('sealed'))
     .option('--json', 'for programs')
     .action(async (words) => (await import('./ledger-bench.ts')).ledgerBench(words))
+  addExamples(ledger, LEDGER_EXAMPLES)
 }
 
 /** Adds what a verb takes to a command. */
 export function withVerb(command: Command, verb: Verb, before: readonly string[]): Command {
   command.description(verb.description)
   for (const arg of before) command.argument(arg, PLACE)
-  for (const arg of verb.args) command.argument(arg)
+  for (const arg of verb.args) command.argument(arg, ARGUMENTS[arg.slice(1, -1)])
   for (const one of verb.options) command.addOption(one)
   return command
 }

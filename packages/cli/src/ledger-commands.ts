@@ -14,6 +14,7 @@ import {
   type Money,
   money,
   moneyText,
+  type Statement,
 } from '@ate/ledger'
 import { booksText, writeBeancount, writeCamt053, writeCsv, writeHledger, writeJsonl } from '@ate/ledger/formats'
 import { publicIdOf } from './acting.ts'
@@ -47,7 +48,6 @@ export interface LedgerWords {
   readonly until?: string
   readonly desc?: boolean
   readonly limit?: number
-  readonly follow?: boolean
   readonly format?: string
 }
 
@@ -128,7 +128,7 @@ export async function balanceVerb(context: LedgerContext, name: string | undefin
 
 export async function entriesVerb(context: LedgerContext, words: LedgerWords): Promise<void> {
   const query = queryOf(words)
-  const entries = words.follow ? context.bank.watch({ ...query, from: 0 }) : context.bank.entries(query)
+  const entries = some(context, context.bank.entries(query), words.account)
   const format = words.format ?? (context.json ? 'jsonl' : 'text')
   if (format === 'csv') return write(writeCsv(entries))
   if (format === 'jsonl') return write(writeJsonl(entries))
@@ -136,17 +136,21 @@ export async function entriesVerb(context: LedgerContext, words: LedgerWords): P
   for await (const entry of entries) await print(printable(entryText(entry)))
 }
 
-export async function exportVerb({ bank }: LedgerContext, { format = 'beancount' }: LedgerWords): Promise<void> {
-  if (format === 'csv') return write(writeCsv(bank.entries()))
-  if (format === 'jsonl') return write(writeJsonl(bank.entries()))
+export async function exportVerb(context: LedgerContext, { format = 'beancount' }: LedgerWords): Promise<void> {
+  const { bank } = context
+  const entries = (): AsyncIterable<Entry> => some(context, bank.entries(), undefined)
+  if (format === 'csv') return write(writeCsv(entries()))
+  if (format === 'jsonl') return write(writeJsonl(entries()))
   if (format !== 'beancount' && format !== 'hledger') throw unknownFormat(format)
   const books = await booksText(bank)
+  await assertThere(context, undefined)
   await write(format === 'beancount' ? writeBeancount(books) : writeHledger(books))
 }
 
 export async function trialVerb(context: LedgerContext, words: LedgerWords): Promise<void> {
   const { bank } = context
   const trial = await bank.trial(words.at === undefined ? {} : { at: timeOrSeq(words.at) })
+  if (trial.size === 0) await assertThere(context, undefined)
   const currencies = new Map<string, Currency>()
   for await (const { currency: one } of bank.accounts()) currencies.set(one.code, one)
   for (const [code, { debits, credits }] of trial) {
@@ -176,7 +180,7 @@ export async function statementVerb(context: LedgerContext, name: string, words:
       }).trimEnd(),
     )
   }
-  if (format === 'json') return print(toJson(statement))
+  if (format === 'json') return print(toJson(plainStatement(statement)))
   if (format !== 'text') throw unknownFormat(format)
   const text = (units: bigint): string => decimalText({ currency: statement.currency, units })
   const rows = statement.lines.map(
@@ -194,12 +198,40 @@ export async function statementVerb(context: LedgerContext, name: string, words:
 export async function verifyVerb(context: LedgerContext): Promise<void> {
   const verified = await context.bank.verify()
   const { through, entries, accounts, root } = verified
+  if (accounts === 0) await assertThere(context, undefined)
   await show(
     context,
     verified,
     `${entries} entries of ${accounts} accounts agree with every balance, up to record ${through}\nroot ${root}`,
   )
 }
+
+/** As they are; of none of a name that was mistyped it is not said that there are none. @throws AteError NOT_FOUND */
+async function* some(
+  context: LedgerContext,
+  entries: AsyncIterable<Entry>,
+  account: string | undefined,
+): AsyncGenerator<Entry, void, void> {
+  let count = 0
+  for await (const entry of entries) {
+    count++
+    yield entry
+  }
+  if (count === 0) await assertThere(context, account)
+}
+
+/** An account that is there, or a ledger that has any, may be without entries. @throws AteError NOT_FOUND */
+async function assertThere({ chain, bank }: LedgerContext, account: string | undefined): Promise<void> {
+  if (account !== undefined) {
+    await bank.balance(account)
+    return
+  }
+  for await (const _ of bank.accounts()) return
+  throw new AteError('NOT_FOUND', { chain: chain.id }, { hint: NO_LEDGER })
+}
+
+const NO_LEDGER =
+  'this chain has no ledger of that name with an account: --ledger names one of several; `ate ledger account PLACE NAME --currency CODE` opens an account'
 
 /** An amount as people type it: `12.34`, of the account's currency, or `12.34 USD`. */
 async function amountOf(bank: Ledger, account: string, text: string): Promise<Money> {
@@ -279,6 +311,23 @@ function posted(
 function plainBalance({ currency: unit, posted: sum, pending, available, seq }: Balance): Record<string, unknown> {
   const text = (units: bigint): string => decimalText({ currency: unit, units })
   return { currency: unit.code, posted: text(sum), pending: text(pending), available: text(available), seq }
+}
+
+function plainStatement({ currency: unit, opening, closing, lines, ...rest }: Statement): Record<string, unknown> {
+  const text = (units: bigint): string => decimalText({ currency: unit, units })
+  return {
+    ...rest,
+    currency: unit.code,
+    opening: text(opening),
+    closing: text(closing),
+    lines: lines.map(({ amount, change, balance, ...line }) => ({
+      ...line,
+      amount: decimalText(amount),
+      currency: amount.currency.code,
+      change: text(change),
+      balance: text(balance),
+    })),
+  }
 }
 
 function plainAccount(account: AccountInfo): Record<string, unknown> {

@@ -34,6 +34,8 @@ const HINTS: Readonly<Record<string, string>> = {
   DAMAGED: '`ate verify` says what is damaged, and where; `ate salvage` copies what is sound.',
   NO_CHECKPOINT:
     'A program that opens the chain as its root calls chain.checkpoint(); it covers all records before it.',
+  RULE_BROKEN:
+    '`ate dump PLACE --from SEQ --limit 1` shows the record. What was before it still counts: `--at` SEQ minus 1.',
   CHAIN_COPY: 'The original is there: `ate push` moves it. It is lost: `ate recover PLACE`.',
   CHAIN_INCOMPLETE: 'The same command finishes it; `ate destroy PLACE` takes it away.',
   CHAIN_DESTROYED: '`ate destroy PLACE` finishes it.',

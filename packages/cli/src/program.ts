@@ -33,7 +33,9 @@ const CHAIN = `${PLACE}; or ws://HOST:PORT/NAME`
 
 export function program(): Command {
   const ate = new Command('ate')
-    .description('Look into chains, verify, copy, move, recover and serve them, and manage identities.')
+    .description(
+      'Look into chains, verify, copy, move, recover and serve them, manage identities, and use what kits keep on them.',
+    )
     .version(ownVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)

@@ -3,6 +3,7 @@ import { AteError, type Chain } from '@ate/core'
 import { type JobState, type Queue, queue, queueNames } from '@ate/queue'
 import { type Command, InvalidArgumentError } from 'commander'
 import { verbsOf } from './command-options.ts'
+import { addExamples, QUEUE_EXAMPLES } from './examples.ts'
 import { type LookOptions, look } from './look.ts'
 import { openPlace } from './open-place.ts'
 import { counted, print, printable, timeText, toJson } from './output.ts'
@@ -28,7 +29,10 @@ const JOB = ['<job>', 'the id of the job'] as const
 
 /** Adds `queue` with its verbs. `common` gives what stands before the command's name. */
 export function addQueue(ate: Command, common: () => object): void {
-  const group = ate.command('queue').description('Look into the queues of a chain; retry, cancel, pause, add.')
+  const group = ate
+    .command('queue')
+    .description('Look into the queues of a chain; retry, cancel, pause, add.')
+    .helpCommand(false)
   const verb = verbsOf(group)
   const all = (options: object): QueueCommandOptions => ({ ...common(), ...options })
   verb('ls', 'List the queues, with their counts.').action((place, options) => list(place, all(options)))
@@ -70,6 +74,7 @@ export function addQueue(ate: Command, common: () => object): void {
     .argument(...NAME)
     .action((place, name, options) => pause(place, name, 'resume', all(options)))
   verb('publish', 'Add a job.')
+    .alias('add')
     .argument(...NAME)
     .argument('<json>', 'its data')
     .option('--job-id <id>', 'the same id is the same job')
@@ -77,6 +82,7 @@ export function addQueue(ate: Command, common: () => object): void {
     .option('--priority <n>', 'larger goes first', wholeNumber)
     .option('--group <group>', 'its FIFO group')
     .action((place, name, json, options) => publish(place, name, json, all(options)))
+  addExamples(group, QUEUE_EXAMPLES)
 }
 
 function list(place: string, options: QueueCommandOptions): Promise<void> {

@@ -34,7 +34,7 @@ export function wholeNumber(text: string): number {
 }
 
 /** As `wholeNumber`, of an argument that may come several times. */
-export function wholeNumbers(text: string, before: readonly number[]): readonly number[] {
+export function wholeNumbers(text: string, before: readonly number[] = []): readonly number[] {
   return [...before, wholeNumber(text)]
 }
 

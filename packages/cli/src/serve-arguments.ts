@@ -1,6 +1,7 @@
 /** The arguments of `ate serve`. Each can come from the environment as well; what is on the command line goes before. */
 import process from 'node:process'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { addExamples, SERVE_EXAMPLES } from './examples.ts'
 import { printable } from './output.ts'
 import { wholeNumber } from './run-program.ts'
 import { serveCommand } from './serve.ts'
@@ -23,6 +24,7 @@ The first start makes the server's identity, the file server-identity in the fol
 which is printed at each start. SIGTERM and SIGINT stop the server once what is being written is written; a second
 one ends it at once.`,
   )
+  if (name === 'serve') addExamples(command, SERVE_EXAMPLES)
   command.hook('preAction', () => {
     const known = new Set(command.options.map(({ envVar }) => envVar))
     for (const variable of Object.keys(environment))

@@ -26,8 +26,27 @@ export async function verify(place: string, options: VerifyCommandOptions): Prom
   await print(options.json ? toJson(reportJson(report)) : reportText(report))
   if (options.saveEvidence !== undefined && report.evidence)
     await writeNew(options.saveEvidence, proofText(report.evidence))
-  if (!report.ok) process.exitCode = 1
+  if (report.ok) return
+  process.stderr.write(`${nextText(report, options)}\n`)
+  process.exitCode = 1
 }
+
+/** What is done about it: the codes say what is wrong. */
+function nextText({ problems, evidence }: PlaceReport, { saveEvidence }: VerifyCommandOptions): string {
+  const codes = new Set(problems.map(({ code }) => code))
+  const [isOlder, isOther] = [codes.delete('ROLLBACK'), codes.delete('FORK')]
+  return [
+    ...(codes.size > 0 ? [DAMAGE] : []),
+    ...(isOlder ? ['Find the newer copy. Only if it is lost for good: `ate recover PLACE`.'] : []),
+    ...(isOther ? ['Ask the others of the chain which records they have, before anything is written here.'] : []),
+    ...(evidence && saveEvidence === undefined
+      ? ['`ate verify PLACE --save-evidence FILE` writes what shows it to others.']
+      : []),
+  ].join('\n')
+}
+
+const DAMAGE =
+  'Leave the folder as it is. `ate salvage PLACE TO` copies what is sound, and says what is lost; `ate restore BACKUP TO` makes a chain of a backup.'
 
 function reportText(report: PlaceReport): string {
   const { chain, ok, records, head, problems, sequencers } = report

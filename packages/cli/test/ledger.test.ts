@@ -1,6 +1,8 @@
 /** `ate ledger` and `ate coin` as users run them. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import process from 'node:process'
+import { defineType, openChain } from '@ate/core'
 import { afterAll, expect, it } from 'vitest'
 import { newMachine, type Outcome } from './run-ate.ts'
 
@@ -71,6 +73,68 @@ it('books from the command line', async () => {
   expect((await ate('ledger', 'entries', ...books, '--account', 'shop')).split('\n').length).toBe(3)
   expect(await ate('ledger', 'verify', ...books)).toContain('4 entries of 3 accounts agree with every balance')
   expect(await ate('ledger', 'export', ...books, '--format', 'hledger')).toContain('= 64.00 USD'.replace('64', '-64'))
+})
+
+it('gives programs decimal text in every verb', async () => {
+  const books = ['decimals']
+  const json = async (verb: string, ...args: string[]): Promise<Record<string, unknown>[]> =>
+    (await ate('ledger', verb, ...books, ...args, '--json')).split('\n').map((line) => JSON.parse(line))
+  await json('account', 'world', '--currency', 'USD', '--floor', 'none')
+  await json('account', 'alice', '--currency', 'USD')
+  await json('transfer', 'world', 'alice', '100', '--transfer-id', 't1')
+  await json('hold', 'alice', 'world', '12.5', '--expires', '7d', '--transfer-id', 'h1')
+  await json('capture', 'h1', '2.5')
+  expect(await json('account', 'alice')).toMatchObject([{ posted: '97.50', available: '97.50', currency: 'USD' }])
+  expect(await json('balance')).toMatchObject([
+    { posted: '-97.50', floor: 'none' },
+    { posted: '97.50', floor: '0.00' },
+  ])
+  expect(await json('trial')).toEqual([{ currency: 'USD', debits: '102.50', credits: '102.50' }])
+  expect(await json('entries')).toMatchObject([{ amount: '100.00' }, { amount: '12.50' }, { amount: '2.50' }])
+  const [statement] = await json('statement', 'alice')
+  expect(statement).toMatchObject({ account: 'alice', currency: 'USD', opening: '0.00', closing: '97.50' })
+  expect(statement!['lines']).toMatchObject([
+    { id: 't1', kind: 'post', amount: '100.00', currency: 'USD', change: '100.00', balance: '100.00' },
+    { kind: 'capture', amount: '2.50', currency: 'USD', change: '-2.50', balance: '97.50' },
+  ])
+  expect(await ate('ledger', 'statement', ...books, 'alice', '--format', 'json')).toBe(JSON.stringify(statement))
+})
+
+it('does not say of what is not there that it is empty, or in order', async () => {
+  const books = ['quiet']
+  await ate('ledger', 'account', ...books, 'alice', '--currency', 'USD')
+  // An account without entries is no mistake.
+  expect(await ate('ledger', 'entries', ...books, '--account', 'alice')).toBe('')
+  expect(await ate('ledger', 'entries', ...books)).toBe('')
+  expect(await ate('ledger', 'trial', ...books)).toContain('debits 0.00')
+  for (const format of ['text', 'csv', 'jsonl']) {
+    const told = await fails('ledger', 'entries', ...books, '--account', 'alcie', '--format', format)
+    expect(told).toMatch(/^NOT_FOUND: there is no such account.*account: alcie/)
+  }
+  for (const verb of ['entries', 'trial', 'export', 'verify'])
+    expect(await fails('ledger', verb, ...books, '--ledger', 'othre')).toMatch(/^NOT_FOUND: .*--ledger/)
+})
+
+it('says of a broken journal which record it is, and what to do', async () => {
+  const Stray = defineType<unknown>('ledger-entry')
+  const place = join(machine.folder, 'broken')
+  await ate('ledger', 'account', place, 'alice', '--currency', 'USD', '--floor', 'none')
+  const home = process.env['ATE_HOME']
+  process.env['ATE_HOME'] = join(machine.folder, 'home')
+  try {
+    await using chain = await openChain(`file:${place}`)
+    const node = (await chain.children(defineType<unknown>('ledger')).page())[0]!
+    await chain.transact((tx) => tx.put(Stray, 'x', { kind: 'post' }, { parent: node }))
+  } finally {
+    if (home === undefined) delete process.env['ATE_HOME']
+    else process.env['ATE_HOME'] = home
+  }
+  const told = await fails('ledger', 'verify', 'broken')
+  expect(told).toMatch(/^RULE_BROKEN: .*seq: \d+.*\n.*ate dump PLACE --from SEQ/)
+  const seq = Number(/seq: (\d+)/.exec(told)![1])
+  expect(await ate('dump', 'broken', '--from', String(seq), '--limit', '1')).toContain(`#${seq} commit`)
+  expect(await ate('ledger', 'balance', 'broken', 'alice', '--at', String(seq - 1))).toBe('alice  0.00 USD')
+  expect(await fails('ledger', 'balance', 'broken', 'alice', '--at', String(seq))).toContain('RULE_BROKEN')
 })
 
 it('loads statements, and again without effect', async () => {

@@ -105,6 +105,13 @@ describe('ate vault', () => {
     expect((await ate(['get', 'prod/db'])).stderr).toContain('VERSION_DELETED')
     await done(['restore', 'prod/db'])
     expect((await ate(['destroy', 'prod/db', '1'])).code).toBe(2)
+    expect((await done(['audit', 'prod/db'])).split('\n').length).toBeGreaterThan(3)
+    expect(await done(['audit', 'prod/db', '--from', '1000000'])).toBe('')
+    for (const args of [['prod/bd'], ['prod/bd', '--json'], ['prod', '--from', '3']]) {
+      const mistyped = await ate(['audit', ...args])
+      expect([mistyped.code, mistyped.stdout]).toEqual([1, ''])
+      expect(mistyped.stderr).toMatch(/^NOT_FOUND: nothing was done at this path/)
+    }
     expect(await done(['destroy', 'prod/db', '1', '--yes'])).toContain('destroyed v1\n  a backup with keys')
     expect((await ate(['get', 'prod/db', '--revision', '1'])).stderr).toContain('VERSION_DESTROYED')
   })

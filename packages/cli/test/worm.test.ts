@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -105,6 +106,20 @@ it('puts, gets, lists, holds, disposes of, and tells what was done', async () =>
   ])
   expect((await done('audit', 'mail/2', '--csv')).split('\n')[0]).toContain('seq,at,by,act')
   expect(await done('fsck', '--deep')).toBe('2 sound, 0 not\n')
+  // Of what was mistyped nothing is sound. All of mail/2 is gone, and nothing is wrong with that.
+  expect(await done('fsck', 'mail/2')).toBe('0 sound, 0 not\n')
+  expect(await done('audit', 'mail/2', '--from', '1000000')).toBe('')
+  for (const [args, hint] of [
+    [['fsck', 'mial/'], '`ate worm ls`'],
+    [['fsck', '--name', 'othre'], '--name one of several'],
+    [['audit', 'mial/1'], 'no object of this name'],
+    [['audit', 'mial/1', '--csv'], 'no object of this name'],
+  ] as const) {
+    const mistyped = await ate(...args)
+    expect([args, mistyped.code, mistyped.stdout]).toEqual([args, 1, ''])
+    expect(mistyped.stderr).toMatch(/^NOT_FOUND: /)
+    expect(mistyped.stderr).toContain(hint)
+  }
   expect((await ate('put', 'x', 'none.eml')).stderr).toMatch(/^IO_ERROR/)
   expect((await ate('put', 'x', 'mail.eml', '--mode', 'strict')).code).toBe(2)
 }, 60_000)
@@ -248,6 +263,20 @@ it('gives out nothing of a body that was tampered with under the name of the who
   const { code } = await ate('get', 'long', '--at', 'hurt', '--out', 'long.copy')
   expect(code).toBe(1)
   expect(existsSync('long.copy')).toBe(false)
+}, 60_000)
+
+it('says of what is not as it was put what to do about it', async () => {
+  writeFileSync('own.txt', 'of a person')
+  await done('put', 'own', 'own.txt', '--subject', 'person:1', '--at', 'keyless')
+  await done('put', 'other', 'own.txt', '--at', 'keyless')
+  rmSync('keyless/ring', { recursive: true })
+  const { code, stdout, stderr } = await ate('fsck', '--deep', '--at', 'keyless')
+  expect([code, stdout]).toEqual([1, expect.stringMatching(/^missing: own {2}\w+ {2}KEY_MISSING.*\n1 sound, 1 not\n$/)])
+  expect(stderr).toMatch(/^missing: .*`ate restore BACKUP TO`.*\n$/)
+  // What was altered is not opened.
+  const hurt = await ate('fsck', '--deep', '--at', 'hurt')
+  expect([hurt.code, hurt.stdout]).toEqual([1, ''])
+  expect(hurt.stderr).toMatch(/^DAMAGED: .*\n.*`ate verify`.*`ate salvage`/)
 }, 60_000)
 
 it('takes names and texts of any kind as texts', async () => {

@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander'
 import { actingOptions } from '../command-options.ts'
+import { addExamples, VAULT_EXAMPLES } from '../examples.ts'
 import { wholeNumber, wholeNumbers } from '../run-program.ts'
 import { DIALECTS, FORMATS, TRANSIT_VERBS } from './words.ts'
 
@@ -24,6 +25,7 @@ export function vaultCommand(global: () => object): Command {
   access(sub, all)
   tokens(sub, all)
   shares(vault, all)
+  addExamples(vault, VAULT_EXAMPLES)
   return vault
 }
 
@@ -38,6 +40,12 @@ function common(command: Command): Command {
   )
 }
 
+/** Where `--json` says what the value is, too. */
+function json(command: Command): Command {
+  command.options.find(({ long }) => long === '--json')!.description = 'the value is JSON; print for programs'
+  return valued(command)
+}
+
 /** Options that say where a value comes from. There is none that is the value. */
 function valued(command: Command): Command {
   return command
@@ -47,7 +55,7 @@ function valued(command: Command): Command {
 }
 
 function values(sub: Sub, all: All): void {
-  valued(sub('put', 'Write the next version of a secret, from stdin or a file; with --json it is JSON.'))
+  json(sub('put', 'Write the next version of a secret, from stdin or a file; with --json it is JSON.'))
     .argument('<path>', PATH)
     .option('--cas <version>', 'only if this is the newest version; 0: only if there is none', wholeNumber)
     .option('--expires <when>', 'a date, or a duration such as 30d')
@@ -76,22 +84,24 @@ function values(sub: Sub, all: All): void {
 function lifecycle(sub: Sub, all: All): void {
   sub('rm', 'Delete versions; `restore` brings them back.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers, [])
-    .action((path, versions, options) =>
+    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers)
+    .action((path, versions = [], options) =>
       import('./change.ts').then((it) => it.mark('delete', path, versions, all(options))),
     )
   sub('restore', 'Bring deleted versions back.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers, [])
-    .action((path, versions, options) =>
+    .argument('[versions...]', 'their numbers; the newest if none is given', wholeNumbers)
+    .action((path, versions = [], options) =>
       import('./change.ts').then((it) => it.mark('restore', path, versions, all(options))),
     )
   sub('destroy', 'Destroy the keys of versions: nobody reads them again.')
     .argument('<path>', PATH)
-    .argument('[versions...]', 'their numbers', wholeNumbers, [])
+    .argument('[versions...]', 'their numbers', wholeNumbers)
     .option('--all', 'all versions')
-    .option('--yes', 'there is no way back')
-    .action((path, versions, options) => import('./change.ts').then((it) => it.destroy(path, versions, all(options))))
+    .option('--yes', 'do it: there is no way back')
+    .action((path, versions = [], options) =>
+      import('./change.ts').then((it) => it.destroy(path, versions, all(options))),
+    )
   sub('history', 'List the versions of a secret.')
     .argument('<path>', PATH)
     .action((path, options) => import('./show.ts').then((it) => it.history(path, all(options))))
@@ -158,7 +168,7 @@ function access(sub: Sub, all: All): void {
 }
 
 function tokens(sub: Sub, all: All): void {
-  valued(sub('wrap', 'Make a token that opens a value once; the value comes from stdin or a file.'))
+  json(sub('wrap', 'Make a token that opens a value once; the value comes from stdin or a file.'))
     .requiredOption('--ttl <duration>', 'how long the token is good, such as 10m')
     .action((options) => import('./tokens.ts').then((it) => it.wrap(all(options))))
   sub('unwrap', 'Open a token, which comes from stdin or a file, and with it spend it.')

@@ -1,7 +1,7 @@
 /** `get`, `ls`, `history`, `diff`, `who`, `audit`: what is there. Values are shown by `get` alone, and by `diff --reveal`. */
 import process from 'node:process'
-import type { Fingerprint } from '@ate/core'
-import type { SecretInfo, SecretValue, Version } from '@ate/vault'
+import { AteError, type Fingerprint } from '@ate/core'
+import type { SecretInfo, SecretValue, Vault, Version } from '@ate/vault'
 import { counted, print, printable, timeText, toJson } from '../output.ts'
 import { parseReference, type VaultOptions, withVault } from './open.ts'
 import { contentOf, fieldOf, writeSecret } from './output.ts'
@@ -133,10 +133,12 @@ export async function audit(
 ): Promise<void> {
   await withVault(options, 'read', async (vault, chain) => {
     const { from } = options
+    let count = 0
     for await (const event of vault.audit({
       ...(path === undefined ? {} : { path }),
       ...(from === undefined ? {} : { from }),
     })) {
+      count++
       const person = chain.person(event.by as Fingerprint)?.fingerprint
       if (options.json) await print(toJson({ ...event, ...(person ? { person } : {}) }))
       else {
@@ -150,7 +152,20 @@ export async function audit(
         )
       }
     }
+    if (count === 0 && path !== undefined) await assertKnown(vault, path)
   })
+}
+
+/**
+ * Nothing since a record is an answer of a path where something was done before, and of a secret that is there; of one that was
+ * mistyped it is none. @throws AteError NOT_FOUND
+ */
+async function assertKnown(vault: Vault, path: string): Promise<void> {
+  for await (const _ of vault.audit({ path })) return
+  for await (const { path: listed } of vault.list()) if (listed === path) return
+  const hint =
+    'nothing was done at this path that this identity may see, and no secret is there: `ate vault ls` lists them; of a grant the path is its pattern, of a member the role'
+  throw new AteError('NOT_FOUND', { path }, { hint })
 }
 
 /** What a removal answers: to be changed at its source. */

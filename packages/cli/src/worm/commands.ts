@@ -1,6 +1,7 @@
 /** The commands below `ate worm`: their arguments. What they do is loaded when it is needed. */
 import { Command } from 'commander'
 import { actingOptions } from '../command-options.ts'
+import { addExamples, WORM_EXAMPLES } from '../examples.ts'
 import { wholeNumber } from '../run-program.ts'
 
 const NAME = 'name of an object, such as mail/1.eml'
@@ -18,6 +19,7 @@ export function wormCommand(global: () => object): Command {
   keeping(sub, all)
   proving(sub, all)
   whole(sub, all)
+  addExamples(worm, WORM_EXAMPLES)
   return worm
 }
 
@@ -90,11 +92,11 @@ function keeping(sub: Sub, all: All): void {
     .requiredOption('--reason <text>', 'goes on the record')
     .option('--bypass-governance', 'before its time: for who manages the chain, and on the record')
     .option('--dry-run', 'only say what would go')
-    .option('--yes', 'there is no way back')
+    .option('--yes', 'do it: there is no way back')
     .action((name, options) => import('./keeping.ts').then((it) => it.disposeCommand(name, all(options))))
   sub('erase', 'Destroy the keys of all objects of a subject, and list what is kept by law.')
     .argument('<subject>', 'as it was given with put')
-    .option('--yes', 'there is no way back')
+    .option('--yes', 'do it: there is no way back')
     .action((subject, options) => import('./keeping.ts').then((it) => it.eraseCommand(subject, all(options))))
 }
 

@@ -352,12 +352,15 @@ const OF_THE_DISK: ReadonlySet<string> = new Set([
   'WRITER_POISONED',
 ])
 
+/** What who is refused needs, in words that are told over the wire too. */
+export const TO_BE_KNOWN = 'to be known to the chain'
+
 /** Records are for those whom the chain knows, and for everybody where everybody reads or writes something. */
 export function assertMayFollow({ sequencer }: HostedChain, identity: PublicIdentity): void {
   const { replica } = sequencer
   if (replica.isKnown(toBinaryText(identity.fingerprintBytes))) return
   if (replica.view.policies.some((policy) => policy?.read === 'everyone' || policy?.write === 'everyone')) return
-  throw new AteError('NOT_AUTHORIZED', { needs: 'to be known to the chain', identity: identity.fingerprint })
+  throw new AteError('NOT_AUTHORIZED', { needs: TO_BE_KNOWN, identity: identity.fingerprint })
 }
 
 /** A copy is written by nobody until who manages the root recovers it: he is let in to do that. @throws AteError CHAIN_COPY */

@@ -15,7 +15,7 @@ import type { Identity } from '../session/identity.ts'
 import type { Platform } from '../session/platform.ts'
 import type { StateStore } from '../session/state-store.ts'
 import { Dates, dateBytes, dateIn, type KeptDate } from './dates.ts'
-import { type Asking, assertMayFollow, type Hosting } from './host.ts'
+import { type Asking, assertMayFollow, type Hosting, TO_BE_KNOWN } from './host.ts'
 import { HostConnection } from './host-connection.ts'
 import { HostedChain } from './hosted-chain.ts'
 import { ServerKeys } from './server-keys.ts'
@@ -140,7 +140,7 @@ function assertMayOrder(replica: Replica, { fingerprint, fingerprintBytes }: Ide
   throw new AteError('NOT_AUTHORIZED', {
     needs:
       replica.trust.sequencers === 'writers'
-        ? 'to be known to the chain, to order what others write'
+        ? `${TO_BE_KNOWN}, to order what others write`
         : 'to be the server that the chain names',
     identity: fingerprint,
   })

@@ -13,6 +13,7 @@ import { checkStanding } from '../log/standing.ts'
 import type { Platform } from '../session/platform.ts'
 import { connect } from './connect.ts'
 import type { Lease } from './connection-pool.ts'
+import { TO_BE_KNOWN } from './host.ts'
 import { leadChain } from './lead-chain.ts'
 import { openOrdered, type Wanted, type Way } from './open-ordered.ts'
 import type { ServerPin } from './server-pins.ts'
@@ -43,12 +44,37 @@ export async function openShared(at: string | LogEngine, options: OpenOptions, p
     try {
       return await openOrdered(name, { options, platform }, (wanted) => sharedWay(place, wanted, leading))
     } catch (error) {
+      const failure = leading.failure ?? error
+      if (isAteError(failure) && failure.code === 'NOT_AUTHORIZED')
+        throw await refusedTo(failure, at, options, platform)
       if (leading.failure) throw leading.failure
       // The leader has gone while he let us in.
       if (left <= 1 || !isAteError(error) || error.code !== 'OFFLINE') throw error
     }
   }
 }
+
+/**
+ * Whoever leads says nothing of the chain to who is not of it. The folder does: that it is the chain which is meant is settled
+ * first, as where nobody shares it. @throws AteError NOT_PINNED | WRONG_CHAIN, and as opening a folder
+ */
+async function refusedTo(
+  refused: AteError,
+  at: string | LogEngine,
+  { as, id, pin, signal }: OpenOptions,
+  platform: Platform,
+): Promise<AteError> {
+  if (id === undefined && pin === undefined) {
+    const who = { ...(as ? { as } : {}), ...(signal ? { signal } : {}) }
+    await (await openLog(at, { ...who, readOnly: true }, platform)).close()
+  }
+  if (!String(refused.facts['needs']).startsWith(TO_BE_KNOWN)) return refused
+  return new AteError('NOT_AUTHORIZED', refused.facts, { hint: UNKNOWN_HERE, cause: refused })
+}
+
+const UNKNOWN_HERE =
+  'the chain does not know this identity, and those who share a folder are of its chain: open it as one that is (another ' +
+  'user and another ATE_HOME have another identity), have this one added by its public id, or read it with { readOnly: true }'
 
 interface Leading {
   /** Why this process has led no more. */

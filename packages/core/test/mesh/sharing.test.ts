@@ -247,6 +247,26 @@ describe('those who share', () => {
     expect((await countMarks(again, room.id)).size).toBe(2)
   })
 
+  it('are asked which chain they mean where others made it, and who is none of it is told what to do', async () => {
+    const folder = newFolder()
+    const at = `file:${folder}`
+    const [owner, stranger] = [someone(), someone()]
+    const shared = await openChain(at, { as: owner, share: true }, machine())
+    const { id } = shared
+    const opened = (options: object): Promise<unknown> =>
+      openChain(at, { as: stranger, share: true, ...options }, machine()).catch((thrown) => thrown)
+    for (const isLed of [true, false]) {
+      if (!isLed) await shared.close()
+      expect(await opened({}), `led: ${isLed}`).toMatchObject({ code: 'NOT_PINNED', facts: { chain: id, place: at } })
+      const refused = await opened({ id })
+      expect(refused).toMatchObject({ code: 'NOT_AUTHORIZED', facts: { identity: stranger.fingerprint } })
+      expect(String(refused)).toContain('ATE_HOME')
+      expect(String(refused)).toContain('{ readOnly: true }')
+    }
+    await using reader = await openChain(at, { as: stranger, share: true, id, readOnly: true }, machine())
+    expect(reader.id).toBe(id)
+  })
+
   it('say so all of them: who does not finds the chain locked, and is told how to share it', async () => {
     const at = `file:${newFolder()}`
     const as = someone()
