@@ -26,7 +26,7 @@ export function isOwnWord(name: string): boolean {
   return NAME.test(name)
 }
 
-export function usualSide(account: string): NormalSide {
+function usualSide(account: string): NormalSide {
   return DEBIT.test(account) ? 'debit' : 'credit'
 }
 
