@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/log/crc32.ts'
-import type { Compaction, LogEngine, LogRecord } from '../../src/log/engine.ts'
+import type { LogEngine, LogRecord } from '../../src/log/engine.ts'
 import { openFileLog } from '../../src/log/file-engine.ts'
 import { decodeSegmentHeader, putU32 } from '../../src/log/file-frame.ts'
 import { encodeSlot, MANIFEST, readManifest } from '../../src/log/file-manifest.ts'
@@ -15,6 +15,7 @@ import { manualClock } from '../../src/testing/clock.ts'
 import { appendTo, codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { type SeededRandom, seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { LARGE, shrinking } from './compact-kit.ts'
 import { withCalls } from './damage-kit.ts'
 
 const KIB = 1024
@@ -108,20 +109,6 @@ const [FIRST, SECOND, THIRD, FOURTH] = [0, 1, 2, 3].map((number) => `seg-00000${
   string,
   string,
 ]
-const LARGE = 20_000
-
-/** Every large record loses all but ten bytes; or nothing changes, and segments are merged alone. */
-function compaction(parts: Partial<Compaction> = {}): Compaction {
-  return {
-    begin: async () => undefined,
-    reclaimable: ({ bytes }) => (bytes.length >= LARGE ? bytes.length - 10 : 0),
-    rewrite: ({ bytes }) => (bytes.length >= LARGE ? bytes.subarray(0, 10) : undefined),
-    settle: async () => undefined,
-    pause: async () => undefined,
-    signal: undefined,
-    ...parts,
-  }
-}
 
 interface Disk {
   readonly sim: SimFileSystem
@@ -131,6 +118,18 @@ interface Disk {
 function diskWith(calls: (sim: SimFileSystem) => Partial<FileSystem> = () => ({}), seed = 1): Disk {
   const sim = new SimFileSystem(seed)
   return { sim, fs: withCalls(sim, calls(sim)) }
+}
+
+/** One whose folder is synced, or fails with the errno that `is.failing` says. */
+function diskOfFolders(): { readonly disk: Disk; readonly is: { failing: string } } {
+  const is = { failing: '' }
+  const disk = diskWith((sim) => ({
+    syncFolder(path) {
+      if (is.failing !== '') throw failing(is.failing)
+      sim.syncFolder(path)
+    },
+  }))
+  return { disk, is }
 }
 
 /** Nonces of two writers of one log differ. */
@@ -184,7 +183,7 @@ async function leftAfter(
 ): Promise<Disk> {
   const disk = diskWith(calls, seed)
   const log = await fourSegments(disk, sizes)
-  await log.compact(compaction({ reclaimable: () => 0 })).catch(() => undefined)
+  await log.compact(shrinking({ reclaimable: () => 0 })).catch(() => undefined)
   disk.sim.kill()
   await log.close().catch(() => undefined)
   return { sim: disk.sim, fs: disk.sim }
@@ -199,7 +198,7 @@ describe('segments that are merged', () => {
     const log = await fourSegments(disk)
     const { generation } = log
     const before = log.sizeBytes()
-    const done = await log.compact(compaction())
+    const done = await log.compact(shrinking())
     expect(done).toEqual({ records: 0, bytesFreed: before - log.sizeBytes(), inUse: 0 })
     expect(done.bytesFreed).toBeGreaterThan(8000)
     expect(segments(disk)).toEqual([FIRST, FOURTH])
@@ -215,7 +214,7 @@ describe('segments that are merged', () => {
       expect(reading.residue!().leftovers).toEqual([])
     }
     // There is nothing to be done again.
-    expect(await log.compact(compaction())).toEqual({ records: 0, bytesFreed: 0, inUse: 0 })
+    expect(await log.compact(shrinking())).toEqual({ records: 0, bytesFreed: 0, inUse: 0 })
     await log.close()
   })
 
@@ -224,7 +223,7 @@ describe('segments that are merged', () => {
     let log = await openLog(disk)
     for (let i = 0; i < 40; i++) {
       await appendTo(log, testBatch(2 * i, [LARGE, 100]))
-      expect((await log.compact(compaction())).records).toBe(1)
+      expect((await log.compact(shrinking())).records).toBe(1)
       if (i % 7 !== 0) continue
       await log.close()
       log = await openLog(disk)
@@ -255,7 +254,7 @@ describe('segments that are merged', () => {
       [least, 2],
     ] as const) {
       const log = await openLog(disk, { segmentBytes })
-      await log.compact(compaction())
+      await log.compact(shrinking())
       expect(segments(disk).length).toBe(left)
       await log.close()
     }
@@ -268,7 +267,7 @@ describe('segments that are merged', () => {
     const log = await openLog(disk)
     for (let i = 0; i < 5; i++) {
       await appendTo(log, testBatch(2 * i, [LARGE, 100]))
-      await log.compact(compaction())
+      await log.compact(shrinking())
     }
     await log.close()
     expect(segments(disk)).toEqual([FIRST, 'seg-000004.ate'])
@@ -344,32 +343,20 @@ describe('a merge that ends early', () => {
   )
 
   it('ends the writer where the name of the new file could not be made durable, and takes nothing away', async () => {
-    const is = { failing: '' }
-    const disk = diskWith((sim) => ({
-      syncFolder(path) {
-        if (is.failing !== '') throw failing(is.failing)
-        sim.syncFolder(path)
-      },
-    }))
+    const { disk, is } = diskOfFolders()
     const log = await fourSegments(disk)
     is.failing = 'EIO'
-    expect(await codeOf(() => log.compact(compaction()))).toBe('WRITER_POISONED')
+    expect(await codeOf(() => log.compact(shrinking()))).toBe('WRITER_POISONED')
     expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
     expect(await codeOf(() => appendTo(log, testBatch(12, [50])))).toBe('WRITER_POISONED')
     await log.close()
   })
 
   it('goes on where no file was to be had for that: what is left is taken away later', async () => {
-    const is = { failing: '' }
-    const disk = diskWith((sim) => ({
-      syncFolder(path) {
-        if (is.failing !== '') throw failing(is.failing)
-        sim.syncFolder(path)
-      },
-    }))
+    const { disk, is } = diskOfFolders()
     const log = await fourSegments(disk)
     is.failing = 'EMFILE'
-    expect(await log.compact(compaction())).toMatchObject({ inUse: 0 })
+    expect(await log.compact(shrinking())).toMatchObject({ inUse: 0 })
     is.failing = ''
     expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
     expectFour(await readAll(log))
@@ -396,10 +383,10 @@ describe('a merge that ends early', () => {
     const settle = async (): Promise<void> => {
       is.full = true
     }
-    expect(await log.compact(compaction({ settle }))).toMatchObject({ records: 1 })
+    expect(await log.compact(shrinking({ settle }))).toMatchObject({ records: 1 })
     expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
     is.full = false
-    await log.compact(compaction())
+    await log.compact(shrinking())
     expect(segments(disk)).toEqual([FIRST, FOURTH])
     await log.close()
   })
@@ -418,10 +405,10 @@ describe('a merge that ends early', () => {
     }))
     const log = await fourSegments(disk)
     is.open = [FIRST]
-    expect(await log.compact(compaction())).toEqual({ records: 0, bytesFreed: 0, inUse: 1 })
+    expect(await log.compact(shrinking())).toEqual({ records: 0, bytesFreed: 0, inUse: 1 })
     expect([...disk.sim.files()].sort()).toEqual([MANIFEST, FIRST, SECOND, THIRD, FOURTH])
     is.open = [SECOND]
-    expect(await log.compact(compaction())).toMatchObject({ inUse: 0 })
+    expect(await log.compact(shrinking())).toMatchObject({ inUse: 0 })
     expect(segments(disk)).toEqual([FIRST, SECOND, FOURTH])
     expectFour(await readAll(log))
     await log.close()
@@ -448,7 +435,7 @@ describe('a merge that ends early', () => {
       random: seededRandom(++writers),
       clock: { now: () => 1, monotonic: () => (now += 5) },
     })
-    expect(await codeOf(() => slow.compact(compaction({ pause })))).toBe('WRITER_FENCED')
+    expect(await codeOf(() => slow.compact(shrinking({ pause })))).toBe('WRITER_FENCED')
     expect([...disk.sim.files()].sort()).toEqual([MANIFEST, FIRST, SECOND, THIRD, FOURTH])
     expectFour(await readAll(second!))
     await second!.close()
@@ -472,7 +459,7 @@ describe('a merge that ends early', () => {
         disk.sim.open(THIRD, 'create').close()
       }
     }
-    const code = await codeOf(() => log.compact(compaction({ pause })))
+    const code = await codeOf(() => log.compact(shrinking({ pause })))
     expect(code).toBe(end === 'closed' ? 'CHAIN_CLOSED' : 'WRITER_FENCED')
     expect(segments(disk)).toEqual([FIRST, THIRD, FOURTH])
     await ended
@@ -491,7 +478,7 @@ describe('a merge that ends early', () => {
       second = await openLog(disk)
       for (const name of [SECOND, THIRD]) disk.sim.open(name, 'create').close()
     }
-    expect(await codeOf(() => log.compact(compaction({ pause })))).toBe('WRITER_FENCED')
+    expect(await codeOf(() => log.compact(shrinking({ pause })))).toBe('WRITER_FENCED')
     expect(segments(disk)).toEqual([FIRST, SECOND, THIRD, FOURTH])
     await log.close().catch(() => undefined)
     await second!.close()
@@ -508,7 +495,7 @@ describe('who reads while segments are merged', () => {
         const found: number[] = []
         for await (const chunk of reading.read(0, { chunkBytes: 1 })) {
           found.push(...chunk.map(({ bytes }) => bytes.length))
-          if (found.length === before && reading === log) await log.compact(compaction())
+          if (found.length === before && reading === log) await log.compact(shrinking())
         }
         expect(found).toEqual([0, 1, 2, 3].flatMap(() => [800, 100, 60]))
       }
@@ -524,7 +511,7 @@ describe('who reads while segments are merged', () => {
       const reader = await openLog(disk, { readOnly: true })
       // So it knows where each of them stood.
       const before = await readAll(reader)
-      await log.compact(compaction())
+      await log.compact(shrinking())
       const { generation } = reader
       expect(reader.readPart(asked, 10, 20)).toEqual(before[asked]!.bytes.subarray(10, 30))
       for (const { seq, bytes } of before) expect(reader.readPart(seq, 0, bytes.length)).toEqual(bytes)
@@ -546,7 +533,7 @@ describe('who reads while segments are merged', () => {
       for (let i = 0; i < 12; i++) {
         await appendTo(log, testBatch(2 * i, [LARGE, 100]))
         if (i === known && !isSealed) reader = await openLog(disk, { readOnly: true })
-        await log.compact(compaction())
+        await log.compact(shrinking())
         if (i === known && isSealed) reader = await openLog(disk, { readOnly: true })
       }
       await appendTo(log, testBatch(24, [7]))
@@ -565,7 +552,7 @@ describe('who reads while segments are merged', () => {
     const log = await fourSegments(disk)
     const before = diskWith()
     disk.sim.copyTo(before.sim, FIRST, FIRST)
-    await log.compact(compaction())
+    await log.compact(shrinking())
     // A look that began before the merge: the names and the first file of then.
     let [lists, opens] = [0, 0]
     const fs = withCalls(disk.sim, {
@@ -593,7 +580,7 @@ describe('who reads while segments are merged', () => {
         for await (const step of log.scan!()) {
           if ('code' in step) throw new Error(JSON.stringify(step))
           seqs.push(...step.map(({ seq }) => seq))
-          if (steps++ === at) await log.compact(compaction({ reclaimable: () => 0 }))
+          if (steps++ === at) await log.compact(shrinking({ reclaimable: () => 0 }))
         }
         expect(seqs).toEqual(Array.from({ length: 12 }, (_, i) => i))
         const told: number[][] = []
@@ -629,7 +616,7 @@ describe('who reads while segments are merged', () => {
     readAt(log, [0, 4, 7])
     readAt(reader, [0, 4])
     expect(heldNow()).toEqual([2, 2, 1])
-    await log.compact(compaction())
+    await log.compact(shrinking())
     expect(heldNow()).toEqual([1, 1, 0])
     // What it has open serves it as before, until it meets what became of it.
     readAt(reader, [0, 4])
@@ -648,7 +635,7 @@ describe('who reads while segments are merged', () => {
     const disk = diskWith()
     const log = await fourSegments(disk)
     const reader = await openLog(disk, { readOnly: true })
-    await log.compact(compaction())
+    await log.compact(shrinking())
     await log.close()
     const other = diskWith()
     const otherLog = await openLog(other, { segmentBytes: 5200 })
@@ -656,7 +643,7 @@ describe('who reads while segments are merged', () => {
     await appendTo(otherLog, testBatch(9, [800, 100, 60], 1))
     await otherLog.close()
     const merging = await openLog(other)
-    await merging.compact(compaction())
+    await merging.compact(shrinking())
     await merging.close()
     // Other records up to the same seq; and fewer numbers than the ones it stood for.
     const good = disk.sim.peek(FIRST)
@@ -700,7 +687,7 @@ describe('a merged segment on the disk', () => {
   async function mergedDisk(): Promise<Disk> {
     const disk = diskWith()
     const log = await fourSegments(disk)
-    await log.compact(compaction())
+    await log.compact(shrinking())
     await log.close()
     return disk
   }

@@ -11,24 +11,10 @@ import { manualClock } from '../../src/testing/clock.ts'
 import { appendTo, codeOf, readAll, testBatch } from '../../src/testing/log-suite.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { SimFileSystem } from '../../src/testing/sim-file-system.ts'
+import { LARGE, shrinking } from './compact-kit.ts'
 import { withCalls } from './damage-kit.ts'
 
 const [FIRST, NEW] = ['seg-000000.ate', 'seg-000000.ate.new']
-const LARGE = 20_000
-
-/** Every large record loses all but ten bytes. */
-function shrinking(parts: Partial<Compaction> = {}): Compaction {
-  return {
-    begin: async () => undefined,
-    reclaimable: ({ bytes }) => (bytes.length >= LARGE ? bytes.length - 10 : 0),
-    rewrite: ({ bytes }) => (bytes.length >= LARGE ? bytes.subarray(0, 10) : undefined),
-    settle: async () => undefined,
-    pause: async () => undefined,
-    signal: undefined,
-    ...parts,
-  }
-}
-
 /** A log of two segments, the first of two large records and a small one, and the second of a small one. */
 async function twoSegments(
   calls: Partial<FileSystem> | ((sim: SimFileSystem) => Partial<FileSystem>) = {},
